@@ -1,0 +1,45 @@
+/*
+ * datasets/h5.h - HDF5, but only as much of it as the formats need, and nothing that reaches outside a file.
+ */
+#ifndef NS_H5_H
+#define NS_H5_H
+
+#include <hdf5.h>
+#include <stdint.h>
+
+#include "kernels/status.h"
+
+enum ns_h5_type { NS_H5_U8, NS_H5_I32, NS_H5_U32, NS_H5_I64, NS_H5_U64, NS_H5_F32 };
+
+enum ns_status ns_h5_open(hid_t *file, const char *path);
+/* aligned to 4096, early allocation, nothing filled: H5Dget_offset turns reading into pread */
+enum ns_status ns_h5_create(hid_t *file, const char *path);
+enum ns_status ns_h5_close(hid_t file, const char *path);
+
+int ns_h5_has(hid_t file, const char *name);
+/* rank and sizes; refuses links, external storage, foreign filters and compound types, by name */
+enum ns_status ns_h5_shape(hid_t file, const char *path, const char *name, int *rank, hsize_t dims[4]);
+/* the whole data set, converted to `type`, wanted rank and first size checked; the caller frees *data */
+enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
+			  hsize_t rows, void **data);
+/* as stored: is it of exactly this type? */
+int ns_h5_is(hid_t file, const char *name, enum ns_h5_type type);
+/* rows [first, first + count) of a data set of rank `rank` */
+enum ns_status ns_h5_read_rows(hid_t file, const char *path, const char *name, enum ns_h5_type type, hsize_t first,
+			       hsize_t count, void *data);
+/* byte offset in the file where it is contiguous and unfiltered, else -1 */
+int64_t ns_h5_offset(hid_t file, const char *name);
+enum ns_status ns_h5_write(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
+			   const hsize_t *dims, const void *data);
+/* attributes of `object` ("/" is the root); strings are UTF-8; missing: NULL (get) */
+enum ns_status ns_h5_set_text(hid_t file, const char *path, const char *object, const char *name, const char *text);
+enum ns_status ns_h5_set_texts(hid_t file, const char *path, const char *object, const char *name,
+			       const char *const *texts, int n);
+enum ns_status ns_h5_set_real(hid_t file, const char *path, const char *object, const char *name, double x);
+char *ns_h5_get_text(hid_t file, const char *object, const char *name);
+enum ns_status ns_h5_get_texts(hid_t file, const char *path, const char *object, const char *name, char ***texts,
+			       int *n);
+double ns_h5_get_real(hid_t file, const char *object, const char *name, double otherwise);
+void ns_texts_free(char **texts, int n);
+
+#endif

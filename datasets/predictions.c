@@ -1,0 +1,296 @@
+#define _POSIX_C_SOURCE 200809L
+#include "datasets/predictions.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "datasets/h5.h"
+
+/* columns of one value a row, and of several */
+static const struct column {
+	const char *name;
+	size_t field, width; /* offset in ns_predictions; of its width, or 0 */
+	enum ns_h5_type type;
+	size_t bytes;
+} columns[] = {
+#define ONE(name, type, bytes) {#name, offsetof(struct ns_predictions, name), 0, type, bytes}
+#define MANY(name, width) {#name, offsetof(struct ns_predictions, name), offsetof(struct ns_predictions, width), NS_H5_F32, 4}
+	ONE(id, NS_H5_U64, 8),	 ONE(label, NS_H5_I32, 4),   ONE(pred, NS_H5_I32, 4),
+	ONE(group, NS_H5_I32, 4), ONE(time, NS_H5_I64, 8),    MANY(prob, classes),
+	MANY(stats, stat_count),  MANY(embedding, embedding_dim),
+};
+#define COLUMNS (sizeof columns / sizeof *columns)
+
+static void **field(struct ns_predictions *p, const struct column *c)
+{
+	return (void **)(void *)((char *)p + c->field);
+}
+
+static int *width(struct ns_predictions *p, const struct column *c)
+{
+	return c->width ? (int *)(void *)((char *)p + c->width) : NULL;
+}
+
+void ns_predictions_release(struct ns_predictions *p)
+{
+	size_t i;
+
+	for (i = 0; i < COLUMNS; i++)
+		free(*field(p, &columns[i]));
+	ns_texts_free(p->names, p->class_names);
+	ns_texts_free(p->stats_names, p->stat_count);
+	memset(p, 0, sizeof *p);
+}
+
+/* one column of one file, appended */
+static enum ns_status append(struct ns_predictions *p, hid_t file, const char *path, const struct column *c, int64_t rows,
+			     int first)
+{
+	void **to = field(p, c), *data, *grown;
+	hsize_t dims[4];
+	int rank, *w = width(p, c), many;
+	size_t old, more;
+
+	if (!ns_h5_has(file, c->name)) {
+		if (!first && *to)
+			return ns_fail(NS_BAD_DATA, "%s: has no '%s', but the files before it do", path, c->name);
+		return NS_OK;
+	}
+	NS_TRY(ns_h5_shape(file, path, c->name, &rank, dims));
+	many = w && rank > 1 ? (int)dims[1] : 1;
+	if (rank != (w ? 2 : 1) || (int64_t)dims[0] != rows || (w && !first && *w != many))
+		return ns_fail(NS_BAD_DATA, "%s: %s: is of %d dimensions with %llu rows of %d; %d dimensions and %lld rows are wanted",
+			       path, c->name, rank, (unsigned long long)dims[0], many, w ? 2 : 1, (long long)rows);
+	if (w)
+		*w = many;
+	NS_TRY(ns_h5_read(file, path, c->name, c->type, rank, dims[0], &data));
+	old = (size_t)p->rows * (size_t)many * c->bytes;
+	more = (size_t)rows * (size_t)many * c->bytes;
+	grown = realloc(*to, old + more + 1);
+	if (!grown) {
+		free(data);
+		return ns_fail(NS_NO_MEMORY, "%s: no memory for column %s", path, c->name);
+	}
+	memcpy((char *)grown + old, data, more);
+	free(data);
+	*to = grown;
+	return NS_OK;
+}
+
+static enum ns_status count_rows(hid_t file, const char *path, int64_t *rows)
+{
+	static const char *const any[] = {"id", "prob", "embedding", "pred", "stats", "group", "time", "label"};
+	hsize_t dims[4];
+	int rank;
+	size_t i;
+
+	for (i = 0; i < sizeof any / sizeof *any; i++)
+		if (ns_h5_has(file, any[i])) {
+			NS_TRY(ns_h5_shape(file, path, any[i], &rank, dims));
+			*rows = (int64_t)dims[0];
+			return NS_OK;
+		}
+	return ns_fail(NS_BAD_DATA, "%s: has none of the columns id, prob, embedding, pred, stats, group, time, label", path);
+}
+
+static void take_text(hid_t file, const char *name, char *out, size_t size)
+{
+	char *text = ns_h5_get_text(file, "/", name);
+
+	if (text)
+		snprintf(out, size, "%s", text);
+	free(text);
+}
+
+static enum ns_status add_file(struct ns_predictions *p, const char *path)
+{
+	enum ns_status status;
+	int first = p->rows == 0;
+	int64_t rows;
+	hid_t file;
+	size_t i;
+
+	NS_TRY(ns_h5_open(&file, path));
+	status = count_rows(file, path, &rows);
+	for (i = 0; i < COLUMNS && status == NS_OK; i++)
+		status = append(p, file, path, &columns[i], rows, first);
+	if (status == NS_OK && first) {
+		p->temperature = ns_h5_get_real(file, "/", "temperature", 1);
+		take_text(file, "model", p->model, sizeof p->model);
+		take_text(file, "dataset", p->dataset, sizeof p->dataset);
+		if (H5Aexists(file, "classes") > 0)
+			status = ns_h5_get_texts(file, path, "/", "classes", &p->names, &p->class_names);
+		if (status == NS_OK && p->prob && p->names && p->class_names != p->classes)
+			status = ns_fail(NS_BAD_DATA, "%s: prob has %d columns, but classes has %d", path, p->classes, p->class_names);
+		if (status == NS_OK && p->stats && H5Aexists_by_name(file, "stats", "stats_names", H5P_DEFAULT) > 0) {
+			int n;
+
+			status = ns_h5_get_texts(file, path, "stats", "stats_names", &p->stats_names, &n);
+			if (status == NS_OK && n != p->stat_count)
+				status = ns_fail(NS_BAD_DATA, "%s: stats has %d columns, but stats_names has %d", path, p->stat_count, n);
+		}
+	}
+	if (status == NS_OK)
+		p->rows += rows;
+	H5Fclose(file);
+	return status;
+}
+
+static enum ns_status add_folder(struct ns_predictions *p, const char *folder)
+{
+	char path[NS_PATH_MAX];
+	enum ns_status status = NS_OK;
+	json_t *json, *files;
+	size_t i;
+
+	NS_TRY(ns_path(path, "%s/predictions.json", folder));
+	NS_TRY(ns_json_read(path, &json, "nightshift.predictions/1"));
+	snprintf(p->digest, sizeof p->digest, "%s", ns_json_text(json, "digest"));
+	files = json_object_get(json, "files");
+	for (i = 0; i < json_array_size(files) && status == NS_OK; i++) {
+		const char *name = ns_json_text(json_array_get(files, i), "file");
+
+		if (!*name || strchr(name, '/'))
+			status = ns_fail(NS_BAD_DATA, "%s: file %zu: '%s' is no file name", path, i, name);
+		else
+			status = ns_path(path, "%s/%s", folder, name);
+		if (status == NS_OK)
+			status = add_file(p, path);
+	}
+	json_decref(json);
+	return status;
+}
+
+enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path)
+{
+	enum ns_status status;
+
+	memset(p, 0, sizeof *p);
+	p->temperature = 1;
+	if (ns_path_is_dir(path)) {
+		status = add_folder(p, path);
+	} else {
+		status = add_file(p, path);
+		if (status == NS_OK)
+			status = ns_sha256_file(p->digest, path);
+	}
+	if (status == NS_OK && p->rows == 0)
+		status = ns_fail(NS_BAD_DATA, "%s: has no rows", path);
+	if (status != NS_OK)
+		ns_predictions_release(p);
+	return status;
+}
+
+static enum ns_status write_all(hid_t file, const char *path, const struct ns_predictions *p)
+{
+	size_t i;
+
+	NS_TRY(ns_h5_set_text(file, path, "/", "schema", "nightshift.predictions/1"));
+	NS_TRY(ns_h5_set_text(file, path, "/", "model", p->model));
+	NS_TRY(ns_h5_set_text(file, path, "/", "dataset", p->dataset));
+	NS_TRY(ns_h5_set_real(file, path, "/", "temperature", p->temperature));
+	NS_TRY(ns_h5_set_texts(file, path, "/", "classes", (const char *const *)p->names, p->class_names));
+	for (i = 0; i < COLUMNS; i++) {
+		struct ns_predictions copy = *p;
+		const void *data = *field(&copy, &columns[i]);
+		const int *w = width(&copy, &columns[i]);
+		hsize_t dims[2] = {(hsize_t)p->rows, w ? (hsize_t)*w : 1};
+
+		if (data)
+			NS_TRY(ns_h5_write(file, path, columns[i].name, columns[i].type, w ? 2 : 1, dims, data));
+	}
+	if (p->stats && p->stats_names)
+		return ns_h5_set_texts(file, path, "stats", "stats_names", (const char *const *)p->stats_names, p->stat_count);
+	return NS_OK;
+}
+
+enum ns_status ns_predictions_write(const char *path, const struct ns_predictions *p)
+{
+	enum ns_status status, closed;
+	hid_t file;
+
+	NS_TRY(ns_h5_create(&file, path));
+	status = write_all(file, path, p);
+	closed = ns_h5_close(file, path);
+	if (status == NS_OK)
+		status = closed;
+	if (status != NS_OK)
+		unlink(path);
+	return status;
+}
+
+/* --- selections --- */
+
+enum ns_status ns_selection_alloc(struct ns_selection *s, int64_t rows)
+{
+	size_t n = (size_t)rows + 1;
+
+	s->rows = rows;
+	s->set = malloc(n * sizeof *s->set);
+	s->row = malloc(n * sizeof *s->row);
+	s->id = malloc(n * sizeof *s->id);
+	s->label = malloc(n * sizeof *s->label);
+	s->source = malloc(n * sizeof *s->source);
+	s->repeat = malloc(n * sizeof *s->repeat);
+	if (s->set && s->row && s->id && s->label && s->source && s->repeat)
+		return NS_OK;
+	ns_selection_release(s);
+	return ns_fail(NS_NO_MEMORY, "no memory for a selection of %lld rows", (long long)rows);
+}
+
+void ns_selection_release(struct ns_selection *s)
+{
+	free(s->set);
+	free(s->row);
+	free(s->id);
+	free(s->label);
+	free(s->source);
+	free(s->repeat);
+	memset(s, 0, sizeof *s);
+}
+
+enum ns_status ns_selection_write(const char *path, const struct ns_selection *s)
+{
+	hsize_t n = (hsize_t)s->rows;
+	enum ns_status status;
+	hid_t file;
+
+	NS_TRY(ns_h5_create(&file, path));
+	NS_GO(ns_h5_set_text(file, path, "/", "schema", "nightshift.selection/1"));
+	NS_GO(ns_h5_write(file, path, "set", NS_H5_U32, 1, &n, s->set));
+	NS_GO(ns_h5_write(file, path, "row", NS_H5_U64, 1, &n, s->row));
+	NS_GO(ns_h5_write(file, path, "id", NS_H5_U64, 1, &n, s->id));
+	NS_GO(ns_h5_write(file, path, "label", NS_H5_I32, 1, &n, s->label));
+	NS_GO(ns_h5_write(file, path, "source", NS_H5_U8, 1, &n, s->source));
+	NS_GO(ns_h5_write(file, path, "repeat", NS_H5_U32, 1, &n, s->repeat));
+	return ns_h5_close(file, path);
+out:
+	H5Fclose(file);
+	unlink(path);
+	return status;
+}
+
+enum ns_status ns_selection_read(const char *path, struct ns_selection *s)
+{
+	enum ns_status status;
+	hsize_t dims[4];
+	hid_t file;
+	int rank;
+
+	memset(s, 0, sizeof *s);
+	NS_TRY(ns_h5_open(&file, path));
+	NS_GO(ns_h5_shape(file, path, "row", &rank, dims));
+	NS_GO(ns_h5_read(file, path, "set", NS_H5_U32, 1, dims[0], (void **)&s->set));
+	NS_GO(ns_h5_read(file, path, "row", NS_H5_U64, 1, dims[0], (void **)&s->row));
+	NS_GO(ns_h5_read(file, path, "id", NS_H5_U64, 1, dims[0], (void **)&s->id));
+	NS_GO(ns_h5_read(file, path, "label", NS_H5_I32, 1, dims[0], (void **)&s->label));
+	NS_GO(ns_h5_read(file, path, "source", NS_H5_U8, 1, dims[0], (void **)&s->source));
+	NS_GO(ns_h5_read(file, path, "repeat", NS_H5_U32, 1, dims[0], (void **)&s->repeat));
+	s->rows = (int64_t)dims[0];
+out:
+	H5Fclose(file);
+	if (status != NS_OK)
+		ns_selection_release(s);
+	return status;
+}

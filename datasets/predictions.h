@@ -1,0 +1,46 @@
+/*
+ * datasets/predictions.h - what a model said of a data set, nightshift.predictions/1; also any HDF5 file that
+ * has some of the same columns (a user's own embeddings are enough).
+ */
+#ifndef NS_PREDICTIONS_H
+#define NS_PREDICTIONS_H
+
+#include "host/job.h"
+
+struct ns_predictions { /* columns over all files; NULL where missing */
+	int64_t rows;
+	int classes, embedding_dim, stat_count, class_names;
+	uint64_t *id;
+	int32_t *label, *pred, *group;
+	int64_t *time;
+	float *prob, *embedding, *stats; /* (N,K), (N,D), (N,S) */
+	char **names, **stats_names;
+	char model[NS_SHA256_HEX], dataset[NS_SHA256_HEX], digest[NS_SHA256_HEX];
+	double temperature;
+};
+
+/* A folder with predictions.json, or one HDF5 file. */
+enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path);
+void ns_predictions_release(struct ns_predictions *p);
+/* Write one file. Rows and columns as in `p`. */
+enum ns_status ns_predictions_write(const char *path, const struct ns_predictions *p);
+
+/* --- what a retrain manifest selected, nightshift.selection/1 --- */
+
+enum { NS_LABEL_HUMAN, NS_LABEL_MODEL };
+
+struct ns_selection {
+	int64_t rows;
+	uint32_t *set;	   /* which of the manifest's data sets */
+	uint64_t *row, *id;
+	int32_t *label;
+	uint8_t *source;   /* NS_LABEL_* */
+	uint32_t *repeat; /* how many times an epoch shows it */
+};
+
+enum ns_status ns_selection_alloc(struct ns_selection *s, int64_t rows);
+void ns_selection_release(struct ns_selection *s);
+enum ns_status ns_selection_write(const char *path, const struct ns_selection *s);
+enum ns_status ns_selection_read(const char *path, struct ns_selection *s);
+
+#endif

@@ -1,0 +1,194 @@
+/*
+ * datasets/source_idx.c - IDX (MNIST's format), plain or gzip: images-idx3-ubyte beside labels-idx1-ubyte. Big-endian:
+ * 0, 0, type 8 (u8), dimensions, sizes, values.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "datasets/source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "host/file.h"
+
+struct idx {
+	FILE *pixels;	/* unpacked, without a name: gone when the job is */
+	uint8_t *labels; /* NULL: none beside */
+	uint8_t *row;
+	int h, w, c;
+};
+
+static const char *images_part(const char *path)
+{
+	const char *part = NULL, *next = path;
+
+	while ((next = strstr(next, "images-idx3"))) {
+		part = next;
+		next++;
+	}
+	return part;
+}
+
+static int idx_takes(const char *path)
+{
+	return images_part(path) != NULL && !ns_path_is_dir(path);
+}
+
+static uint32_t be32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static enum ns_status read_header(gzFile f, const char *path, int dims, uint32_t *sizes)
+{
+	uint8_t head[16];
+	int i, n = 4 + 4 * dims;
+
+	if (gzread(f, head, (unsigned)n) != n)
+		return ns_fail(NS_BAD_DATA, "%s: ends within its header", path);
+	if (head[0] || head[1] || head[2] != 8 || head[3] != dims)
+		return ns_fail(NS_BAD_DATA, "%s: starts %02x%02x%02x%02x, wanted 0000080%d (IDX of u8, %d dimensions)", path, head[0],
+			       head[1], head[2], head[3], dims, dims);
+	for (i = 0; i < dims; i++)
+		sizes[i] = be32(head + 4 + 4 * i);
+	return NS_OK;
+}
+
+/* copy n bytes of f to `to` (a file, or memory) */
+static enum ns_status unpack(gzFile f, const char *path, uint64_t n, FILE *to, uint8_t *memory)
+{
+	static const unsigned piece = 1 << 16;
+	uint8_t buffer[1 << 16];
+	uint64_t at = 0;
+
+	while (at < n) {
+		unsigned want = n - at < piece ? (unsigned)(n - at) : piece;
+		int got = gzread(f, buffer, want);
+
+		if (got <= 0)
+			return ns_fail(NS_BAD_DATA, "%s: ends after %llu of %llu values", path, (unsigned long long)at,
+				       (unsigned long long)n);
+		if (memory)
+			memcpy(memory + at, buffer, (size_t)got);
+		else if (fwrite(buffer, 1, (size_t)got, to) != (size_t)got)
+			return ns_fail(NS_IO, "%s: no room to unpack it (TMPDIR)", path);
+		at += (uint64_t)got;
+	}
+	if (gzread(f, buffer, 1) > 0)
+		return ns_fail(NS_BAD_DATA, "%s: goes on after the %llu values that its header says", path, (unsigned long long)n);
+	return NS_OK;
+}
+
+static enum ns_status open_images(struct ns_source *s, struct idx *x)
+{
+	gzFile f = gzopen(s->path, "rb");
+	enum ns_status status;
+	uint32_t sizes[3];
+
+	if (!f)
+		return ns_fail(NS_IO, "%s: cannot open", s->path);
+	status = read_header(f, s->path, 3, sizes);
+	if (status == NS_OK && (!sizes[1] || !sizes[2] || sizes[1] > 8192 || sizes[2] > 8192))
+		status = ns_fail(NS_BAD_DATA, "%s: images of %u x %u", s->path, sizes[1], sizes[2]);
+	if (status == NS_OK) {
+		s->items = sizes[0];
+		x->h = (int)sizes[1];
+		x->w = (int)sizes[2];
+		x->c = 1;
+		x->row = malloc((size_t)x->h * (size_t)x->w);
+		x->pixels = tmpfile();
+		if (!x->pixels || !x->row)
+			status = ns_fail(NS_IO, "%s: no room to unpack it", s->path);
+		else
+			status = unpack(f, s->path, (uint64_t)sizes[0] * sizes[1] * sizes[2], x->pixels, NULL);
+	}
+	if (status == NS_OK && fflush(x->pixels))
+		status = ns_fail(NS_IO, "%s: no room to unpack it", s->path);
+	gzclose(f);
+	return status;
+}
+
+static enum ns_status open_labels(struct ns_source *s, struct idx *x)
+{
+	char path[NS_PATH_MAX];
+	enum ns_status status;
+	uint32_t n;
+	gzFile f;
+
+	NS_TRY(ns_path(path, "%.*slabels-idx1%s", (int)(images_part(s->path) - s->path), s->path,
+		       images_part(s->path) + strlen("images-idx3")));
+	if (!ns_path_exists(path))
+		return NS_OK; /* unlabelled */
+	f = gzopen(path, "rb");
+	if (!f)
+		return ns_fail(NS_IO, "%s: cannot open", path);
+	status = read_header(f, path, 1, &n);
+	if (status == NS_OK && n != s->items)
+		status = ns_fail(NS_BAD_DATA, "%s: has %u labels, but %s has %lld images", path, n, s->path, (long long)s->items);
+	if (status == NS_OK && !(x->labels = malloc(n + 1)))
+		status = ns_fail(NS_NO_MEMORY, "%s: no memory for %u labels", path, n);
+	if (status == NS_OK)
+		status = unpack(f, path, n, NULL, x->labels);
+	gzclose(f);
+	return status;
+}
+
+static enum ns_status digit_classes(struct ns_source *s, const struct idx *x)
+{
+	char names[256][4];
+	const char *list[256];
+	int n = 0, i;
+	int64_t j;
+
+	for (j = 0; x->labels && j < s->items; j++)
+		n = x->labels[j] >= n ? x->labels[j] + 1 : n;
+	for (i = 0; i < n; i++) {
+		snprintf(names[i], sizeof names[i], n > 100 ? "%03d" : n > 10 ? "%02d" : "%d", (i & 0xff));
+		list[i] = names[i];
+	}
+	return ns_source_found_classes(s, list, n);
+}
+
+static void idx_close(struct ns_source *s)
+{
+	struct idx *x = s->state;
+
+	if (x->pixels)
+		fclose(x->pixels);
+	free(x->labels);
+	free(x->row);
+	free(x);
+}
+
+static enum ns_status idx_open(struct ns_source *s)
+{
+	struct idx *x = calloc(1, sizeof *x);
+
+	if (!x)
+		return ns_fail(NS_NO_MEMORY, "%s: no memory", s->path);
+	s->state = x;
+	NS_TRY(open_images(s, x));
+	NS_TRY(open_labels(s, x));
+	return digit_classes(s, x);
+}
+
+static enum ns_status idx_get(struct ns_source *s, int64_t item, struct ns_item *out)
+{
+	struct idx *x = s->state;
+	size_t n = (size_t)x->h * (size_t)x->w;
+
+	NS_TRY(ns_read_at(fileno(x->pixels), s->path, x->row, n, (uint64_t)item * n));
+	out->data = x->row;
+	out->bytes = n;
+	out->h = x->h;
+	out->w = x->w;
+	out->c = x->c;
+	out->label = x->labels ? x->labels[item] : -1;
+	snprintf(out->name, sizeof out->name, "%s#%lld", strrchr(s->path, '/') ? strrchr(s->path, '/') + 1 : s->path,
+		 (long long)item);
+	return NS_OK;
+}
+
+const struct ns_source_kind ns_source_idx = {"idx", idx_takes, idx_open, idx_get, idx_close};

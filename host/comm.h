@@ -1,0 +1,55 @@
+/*
+ * host/comm.h - the only place where ranks meet. Every function here is collective but rank(), size() and
+ * abort(): all ranks call it, in the same order. A lone process is one rank, and starts no MPI.
+ */
+#ifndef NS_COMM_H
+#define NS_COMM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/status.h"
+
+struct ns_comm {
+	int rank, size;
+	int local_rank, local_size; /* among the ranks of this node */
+	const struct ns_comm_ops *ops;
+	void *scratch;
+	size_t scratch_bytes;
+};
+
+struct ns_comm_ops {
+	enum ns_status (*barrier)(struct ns_comm *comm);
+	enum ns_status (*broadcast)(struct ns_comm *comm, void *data, size_t bytes, int root);
+	enum ns_status (*sum_i64)(struct ns_comm *comm, int64_t *data, size_t n);
+	/* counts in floats, one a rank: send `send_counts[r]` floats to rank r */
+	enum ns_status (*exchange)(struct ns_comm *comm, const float *send, const int *send_counts, float *receive,
+				   const int *receive_counts);
+	enum ns_status (*gather_slices)(struct ns_comm *comm, float *data, const int *counts, const int *at);
+	void (*abort)(struct ns_comm *comm, int code);
+	void (*close)(struct ns_comm *comm);
+};
+
+/* MPI where the environment says that a launcher started us, else a lone rank. */
+enum ns_status ns_comm_open(struct ns_comm *comm, int *argc, char ***argv);
+void ns_comm_close(struct ns_comm *comm);
+enum ns_status ns_comm_self(struct ns_comm *comm);
+enum ns_status ns_comm_mpi(struct ns_comm *comm, int *argc, char ***argv);
+
+enum ns_status ns_comm_barrier(struct ns_comm *comm);
+enum ns_status ns_comm_broadcast(struct ns_comm *comm, void *data, size_t bytes, int root);
+enum ns_status ns_comm_sum_i64(struct ns_comm *comm, int64_t *data, size_t n);
+/* End every rank of the job with this exit code. Does not return under MPI. */
+void ns_comm_abort(struct ns_comm *comm, int code);
+
+/* Which virtual ranks this rank computes: [*begin, *end) of `virtual_ranks`. Not collective. */
+void ns_comm_share(const struct ns_comm *comm, int rank, int virtual_ranks, int *begin, int *end);
+
+/*
+ * out[n] = the sum over all virtual ranks of their leaves, added in one fixed binary tree over 0..virtual_ranks-1
+ * (a power of two), whatever the number of ranks: the bits do not depend on it. leaves[i] belongs to virtual
+ * rank begin + i and is overwritten. Ranks exchange slices (all-to-all), add them up in tree order, and gather.
+ */
+enum ns_status ns_comm_tree_sum(struct ns_comm *comm, int virtual_ranks, float *const *leaves, size_t n, float *out);
+
+#endif

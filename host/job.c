@@ -1,0 +1,268 @@
+#define _GNU_SOURCE
+#include "host/job.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Signals have no other way to say something: a flag that only handlers set. */
+static volatile sig_atomic_t stop_flag;
+
+static void on_stop(int sig)
+{
+	(void)sig;
+	stop_flag = 1;
+}
+
+int ns_stop_requested(void)
+{
+	return stop_flag;
+}
+
+void ns_stop_install(void)
+{
+	struct sigaction act = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
+
+	sigaction(SIGTERM, &act, NULL);
+	sigaction(SIGUSR2, &act, NULL);
+}
+
+enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,
+			   struct ns_log *log, struct ns_pool *pool, struct ns_device_set *set)
+{
+	*job = (struct ns_job){.verb = verb, .conf = conf, .comm = comm, .log = log, .pool = pool, .set = set};
+	job->inputs = json_array();
+	job->outputs = json_array();
+	job->counts = json_object();
+	job->start = ns_now();
+	job->start_time = (int64_t)time(NULL);
+	return job->inputs && job->outputs && job->counts ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a job");
+}
+
+void ns_job_release(struct ns_job *job)
+{
+	json_decref(job->inputs);
+	json_decref(job->outputs);
+	json_decref(job->counts);
+}
+
+enum ns_status ns_job_agree(struct ns_job *job, enum ns_status status)
+{
+	int64_t failed = status != NS_OK;
+
+	if (job->comm->size == 1)
+		return status;
+	NS_TRY(ns_comm_sum_i64(job->comm, &failed, 1));
+	if (status == NS_OK && failed)
+		return ns_fail(NS_INTERNAL, "another rank failed");
+	return status;
+}
+
+static enum ns_status make_room(struct ns_job *job, int keep)
+{
+	char record[NS_PATH_MAX];
+
+	NS_TRY(ns_path(record, "%s/run.json", job->out));
+	if (ns_path_exists(job->out) && !ns_conf_bool(job->conf, "force")) {
+		if (ns_path_exists(record))
+			return ns_fail(NS_IO, "%s: holds a published result; name another --out, or say --force to replace it",
+				       job->out);
+		return ns_fail(NS_IO, "%s: exists and is no result of nightshift; name another --out", job->out);
+	}
+	if (!keep)
+		NS_TRY(ns_remove_tree(job->dir));
+	return ns_mkdirs(job->dir);
+}
+
+enum ns_status ns_job_begin(struct ns_job *job, int keep)
+{
+	const char *out = ns_conf_text(job->conf, "out");
+	size_t n;
+
+	if (!out)
+		return ns_fail(NS_USAGE, "%s: --out PATH is wanted", job->verb);
+	NS_TRY(ns_path(job->out, "%s", out));
+	for (n = strlen(job->out); n > 1 && job->out[n - 1] == '/'; n--)
+		job->out[n - 1] = 0;
+	NS_TRY(ns_path(job->dir, "%.4000s.partial", job->out));
+	return ns_job_agree(job, job->comm->rank == 0 ? make_room(job, keep) : NS_OK);
+}
+
+void ns_job_input(struct ns_job *job, const char *what, const char *path, const char *digest)
+{
+	json_array_append_new(job->inputs, json_pack("{s:s, s:s, s:s}", "what", what, "path", path, "digest", digest));
+}
+
+void ns_job_count(struct ns_job *job, const char *what, int64_t n)
+{
+	json_object_set_new(job->counts, what, json_integer(n));
+}
+
+static json_t *slurm_facts(void)
+{
+	static const char *const names[] = {"SLURM_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT",
+					    "SLURM_JOB_NODELIST"};
+	json_t *facts = json_object();
+	size_t i;
+
+	for (i = 0; i < sizeof names / sizeof *names; i++)
+		if (getenv(names[i]))
+			json_object_set_new(facts, names[i], json_string(getenv(names[i])));
+	return facts;
+}
+
+/* every regular file directly in the folder, with its digest */
+static enum ns_status list_outputs(struct ns_job *job)
+{
+	DIR *dir = opendir(job->dir);
+	enum ns_status status = NS_OK;
+	struct dirent *e;
+
+	if (!dir)
+		return ns_fail(NS_IO, "%s: cannot list the folder", job->dir);
+	while ((e = readdir(dir))) {
+		char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
+
+		if (e->d_type != DT_REG)
+			continue;
+		NS_GO(ns_path(path, "%s/%s", job->dir, e->d_name));
+		NS_GO(ns_sha256_file(hex, path));
+		json_array_append_new(job->outputs, json_pack("{s:s, s:s}", "file", e->d_name, "sha256", hex));
+	}
+out:
+	closedir(dir);
+	return status;
+}
+
+static json_t *run_record(struct ns_job *job)
+{
+	struct rusage usage;
+	json_t *run = json_pack("{s:s, s:s, s:O, s:O, s:O, s:O}", "schema", "nightshift.run/1", "verb", job->verb, "config",
+				job->conf->values, "inputs", job->inputs, "outputs", job->outputs, "counts", job->counts);
+
+	getrusage(RUSAGE_SELF, &usage);
+	if (!run)
+		return NULL;
+	json_object_set_new(run, "code", json_string(NS_CODE_VERSION));
+	json_object_set_new(run, "seed", json_integer(ns_conf_int(job->conf, "seed")));
+	json_object_set_new(run, "ranks", json_integer(job->comm->size));
+	json_object_set_new(run, "threads", json_integer(ns_pool_workers(job->pool)));
+	if (job->set->count) {
+		json_object_set_new(run, "device", json_string(job->set->description));
+		json_object_set(run, "implementations", job->set->chosen);
+	}
+	json_object_set_new(run, "slurm", slurm_facts());
+	json_object_set_new(run, "start", json_integer(job->start_time));
+	json_object_set_new(run, "end", json_integer((int64_t)time(NULL)));
+	json_object_set_new(run, "seconds", json_real(ns_now() - job->start));
+	json_object_set_new(run, "peak_memory_bytes", json_integer((int64_t)usage.ru_maxrss * 1024));
+	return run;
+}
+
+static enum ns_status publish(struct ns_job *job)
+{
+	char path[NS_PATH_MAX], old[NS_PATH_MAX], parent[NS_PATH_MAX];
+	char *slash;
+	json_t *run;
+	enum ns_status status;
+
+	NS_TRY(list_outputs(job));
+	run = run_record(job);
+	if (!run)
+		return ns_fail(NS_INTERNAL, "%s: the record of the run cannot be made", job->out);
+	status = ns_path(path, "%s/run.json", job->dir);
+	if (status == NS_OK)
+		status = ns_json_write(path, run);
+	json_decref(run);
+	NS_TRY(status);
+	NS_TRY(ns_sync_dir(job->dir));
+	NS_TRY(ns_path(old, "%.4000s.replaced", job->out));
+	NS_TRY(ns_remove_tree(old));
+	if (ns_path_exists(job->out))
+		NS_TRY(ns_rename(job->out, old));
+	NS_TRY(ns_rename(job->dir, job->out));
+	NS_TRY(ns_path(parent, "%s", job->out));
+	slash = strrchr(parent, '/');
+	if (slash && slash > parent)
+		*slash = 0;
+	NS_TRY(ns_sync_dir(slash ? (slash == parent ? "/" : parent) : "."));
+	return ns_remove_tree(old);
+}
+
+enum ns_status ns_job_publish(struct ns_job *job)
+{
+	NS_TRY(ns_comm_barrier(job->comm));
+	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? publish(job) : NS_OK));
+	ns_log_event(job->log, "published",
+		     json_pack("{s:s, s:s, s:f, s:O}", "verb", job->verb, "out", job->out, "seconds",
+			       ns_now() - job->start, "counts", job->counts));
+	return NS_OK;
+}
+
+/* --- devices --- */
+
+static void note_choice(void *user, const struct ns_op *op, const char *impl)
+{
+	struct ns_device_set *set = user;
+
+	/* worker 0's device alone is told to call: no lock is needed */
+	json_object_set_new(set->chosen, ns_op_name(op->kind), json_string(impl));
+}
+
+static enum ns_status find_backend(const struct ns_backend **backend, const char *name)
+{
+	if (!strcmp(name, "auto"))
+		name = ns_backend_find("cuda") ? "cuda" : "cpu";
+	*backend = ns_backend_find(name);
+	if (*backend)
+		return NS_OK;
+	if (!strcmp(name, "cuda"))
+		return ns_fail(NS_NO_DEVICE, "device cuda: this build has no CUDA backend; use --device=cpu or auto");
+	return ns_fail(NS_CONFIG, "device '%s' is unknown; auto, cuda, cpu or ref is wanted", name);
+}
+
+enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_conf *conf, struct ns_pool *pool)
+{
+	int n = ns_pool_workers(pool);
+
+	if (set->count)
+		return NS_OK;
+	NS_TRY(find_backend(&set->backend, ns_conf_text(conf, "device")));
+	set->devices = calloc((size_t)n, sizeof *set->devices);
+	set->queues = calloc((size_t)n, sizeof *set->queues);
+	set->chosen = json_object();
+	if (!set->devices || !set->queues || !set->chosen)
+		return ns_fail(NS_NO_MEMORY, "no memory for %d devices", n);
+	for (; set->count < n; set->count++) {
+		struct ns_device **dev = &set->devices[set->count];
+
+		NS_TRY(set->backend->open(dev, set->count));
+		NS_TRY(set->backend->queue_make(&set->queues[set->count], *dev));
+		(*dev)->force = getenv("NS_FORCE");
+		NS_TRY(ns_force_check(*dev));
+		if (set->count == 0) {
+			(*dev)->chosen = note_choice;
+			(*dev)->chosen_user = set;
+			set->backend->describe(*dev, set->description, sizeof set->description);
+		}
+	}
+	return NS_OK;
+}
+
+void ns_device_set_close(struct ns_device_set *set)
+{
+	int i;
+
+	for (i = 0; i < set->count; i++) {
+		set->backend->queue_free(set->queues[i]);
+		set->backend->close(set->devices[i]);
+	}
+	free(set->devices);
+	free(set->queues);
+	json_decref(set->chosen);
+	memset(set, 0, sizeof *set);
+}

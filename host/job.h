@@ -1,0 +1,64 @@
+/*
+ * host/job.h - one job: a function of its inputs that publishes its outputs with one rename.
+ *
+ *	NS_TRY(ns_job_begin(job));                   OUT.partial is there, empty (or as a stopped run left it)
+ *	... write into job->dir ...
+ *	NS_TRY(ns_job_publish(job));                 run.json, flush, rename to OUT
+ */
+#ifndef NS_JOB_H
+#define NS_JOB_H
+
+#include "host/comm.h"
+#include "host/conf.h"
+#include "host/file.h"
+#include "host/log.h"
+#include "host/pool.h"
+#include "kernels/backend.h"
+
+struct ns_device_set { /* one device and one queue a worker */
+	const struct ns_backend *backend;
+	struct ns_device **devices;
+	struct ns_queue **queues;
+	int count;
+	char description[512];
+	json_t *chosen; /* op kind -> implementation, as the plans were made */
+};
+
+struct ns_job {
+	const char *verb;
+	struct ns_conf *conf;
+	struct ns_comm *comm;
+	struct ns_log *log;
+	struct ns_pool *pool;
+	struct ns_device_set *set; /* opened on first use */
+	char out[NS_PATH_MAX], dir[NS_PATH_MAX]; /* published; while working */
+	json_t *inputs, *outputs, *counts;	   /* go into run.json */
+	double start;
+	int64_t start_time;
+};
+
+enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,
+			   struct ns_log *log, struct ns_pool *pool, struct ns_device_set *set);
+void ns_job_release(struct ns_job *job);
+/* Collective. keep: what a stopped run left in OUT.partial stays (training resumes from it). */
+enum ns_status ns_job_begin(struct ns_job *job, int keep);
+/* Collective. */
+enum ns_status ns_job_publish(struct ns_job *job);
+/* Remember what was read: path and digest. */
+void ns_job_input(struct ns_job *job, const char *what, const char *path, const char *digest);
+void ns_job_count(struct ns_job *job, const char *what, int64_t n);
+
+/* Collective: `status` of any rank that failed, on all of them; only rank 0's work counts when `work` is its. */
+enum ns_status ns_job_agree(struct ns_job *job, enum ns_status status);
+
+/* Open one device for each worker of the pool, as device: in the configuration says. */
+enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_conf *conf, struct ns_pool *pool);
+void ns_device_set_close(struct ns_device_set *set);
+
+/* A signal asked this process to checkpoint and leave. */
+int ns_stop_requested(void);
+void ns_stop_install(void);
+
+#define NS_CODE_VERSION "0.1.0"
+
+#endif

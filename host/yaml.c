@@ -1,0 +1,117 @@
+/* host/yaml.c - libyaml's documents as JSON values. */
+#include "host/conf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+static json_t *scalar(const yaml_node_t *node)
+{
+	const char *s = (const char *)node->data.scalar.value;
+	char *end;
+	long long i;
+	double r;
+
+	if (node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
+		return json_string(s);
+	if (!*s || !strcmp(s, "null") || !strcmp(s, "~"))
+		return json_null();
+	if (!strcmp(s, "true") || !strcmp(s, "false"))
+		return json_boolean(*s == 't');
+	errno = 0;
+	i = strtoll(s, &end, 10);
+	if (!*end && !errno)
+		return json_integer(i);
+	r = strtod(s, &end);
+	if (!*end && end != s && (r - r == 0))
+		return json_real(r);
+	return json_string(s);
+}
+
+static json_t *convert(yaml_document_t *doc, int index, int depth);
+
+static json_t *mapping(yaml_document_t *doc, const yaml_node_t *node, int depth)
+{
+	const yaml_node_pair_t *pair;
+	json_t *map = json_object();
+
+	for (pair = node->data.mapping.pairs.start; map && pair < node->data.mapping.pairs.top; pair++) {
+		const yaml_node_t *key = yaml_document_get_node(doc, pair->key);
+		const char *name = key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "";
+		json_t *value = convert(doc, pair->value, depth + 1);
+
+		if (!*name || !value || json_object_get(map, name) || json_object_set_new(map, name, value)) {
+			if (value && (!*name || json_object_get(map, name)))
+				ns_fail(NS_CONFIG, "line %zu: key '%s' stands twice, or is no word",
+					key->start_mark.line + 1, name);
+			json_decref(map);
+			return NULL;
+		}
+	}
+	return map;
+}
+
+static json_t *sequence(yaml_document_t *doc, const yaml_node_t *node, int depth)
+{
+	const yaml_node_item_t *item;
+	json_t *list = json_array();
+
+	for (item = node->data.sequence.items.start; list && item < node->data.sequence.items.top; item++) {
+		json_t *value = convert(doc, *item, depth + 1);
+
+		if (!value || json_array_append_new(list, value)) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *convert(yaml_document_t *doc, int index, int depth)
+{
+	const yaml_node_t *node = yaml_document_get_node(doc, index);
+
+	if (!node || depth > 32) {
+		ns_fail(NS_CONFIG, "nested deeper than 32");
+		return NULL;
+	}
+	switch (node->type) {
+	case YAML_SCALAR_NODE:
+		return scalar(node);
+	case YAML_SEQUENCE_NODE:
+		return sequence(doc, node, depth);
+	case YAML_MAPPING_NODE:
+		return mapping(doc, node, depth);
+	default:
+		return json_null();
+	}
+}
+
+enum ns_status ns_yaml_parse(json_t **json, const char *text, size_t bytes, const char *where)
+{
+	enum ns_status status = NS_OK;
+	yaml_document_t doc;
+	yaml_parser_t parser;
+
+	if (!yaml_parser_initialize(&parser))
+		return ns_fail(NS_NO_MEMORY, "%s: no memory to read it", where);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, bytes);
+	if (!yaml_parser_load(&parser, &doc)) {
+		status = ns_fail(NS_CONFIG, "%s: line %zu: %s", where, parser.problem_mark.line + 1,
+				 parser.problem ? parser.problem : "is not YAML");
+		yaml_parser_delete(&parser);
+		return status;
+	}
+	if (!yaml_document_get_root_node(&doc)) {
+		*json = json_object();
+	} else {
+		ns_fail(NS_CONFIG, "cannot be read");
+		*json = convert(&doc, 1, 0);
+		if (!*json)
+			status = ns_fail_in(NS_CONFIG, "%s", where);
+	}
+	yaml_document_delete(&doc);
+	yaml_parser_delete(&parser);
+	return status;
+}

@@ -1,0 +1,105 @@
+/*
+ * kernels/backend.h - the contract between host code and a device.
+ *
+ *	NS_TRY(ns_plan_make(&plan, dev, &op));    once per shape: checks, allocates
+ *	NS_TRY(ns_plan_run(plan, &args, queue));  every batch: does neither
+ *	NS_TRY(ns_queue_wait(queue));             asynchronous errors surface here
+ *	ns_plan_free(plan);                       NULL is fine
+ *
+ * A plan is run by one thread at a time; two threads that do the same work hold a plan each. Nothing here
+ * is collective: ranks meet only in host/comm.h. Kernels start no threads: a CPU device is one core, and
+ * the host gives each of its workers a queue of its own (decision 4: bits do not depend on thread counts).
+ */
+#ifndef NS_BACKEND_H
+#define NS_BACKEND_H
+
+#include "kernels/op.h"
+
+struct ns_backend;
+
+/* One GPU, or one core's share of the CPU. First member of a backend's own device. */
+struct ns_device {
+	const struct ns_backend *backend;
+	const char *force; /* NS_FORCE: "conv/ref,xent/cpu"; borrowed; NULL: best first */
+	/* told of every choice that ns_plan_make() takes; NULL is fine */
+	void (*chosen)(void *user, const struct ns_op *op, const char *impl);
+	void *chosen_user;
+};
+
+struct ns_queue; /* work on one device, done in order */
+
+struct ns_args {		     /* device memory, borrowed until the queue is idle */
+	const void *in[NS_OP_MAX_IN];
+	void *out[NS_OP_MAX_OUT]; /* overlaps no in[] */
+	void *workspace;	     /* plan->workspace_bytes of scratch, 64-byte aligned */
+};
+
+struct ns_plan { /* first member of an implementation's own plan */
+	const struct ns_impl *impl;
+	size_t workspace_bytes;
+	struct ns_layout w;  /* convolutions: the layout that in[NS_CONV_W / NS_CONVB_W] must have */
+	struct ns_layout dw; /* conv_backward: the layout of out[NS_CONVB_DW] */
+	enum ns_status (*run)(const struct ns_plan *plan, const struct ns_args *args, struct ns_queue *queue);
+	void (*free)(struct ns_plan *plan);
+};
+
+struct ns_impl {	  /* one way to compute one op */
+	const char *name; /* "conv/dnnl", in logs and in NS_FORCE */
+	enum ns_op_kind kind;
+	/*
+	 * Claim `op`: set *plan, which the caller now owns. Or return NS_DECLINED, leave *plan alone, and the
+	 * next implementation is asked. This answer is the only statement of what an implementation supports.
+	 */
+	enum ns_status (*make)(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op);
+};
+
+struct ns_backend {				/* one kind of device */
+	const char *name;			/* "ref", "cpu", "cuda": the value of --device */
+	const struct ns_impl *const *impls; /* best first, NULL at the end */
+	enum ns_status (*open)(struct ns_device **dev, int index);
+	void (*close)(struct ns_device *dev);
+	enum ns_status (*mem_make)(void **mem, struct ns_device *dev, size_t bytes);
+	void (*mem_free)(struct ns_device *dev, void *mem);
+	enum ns_status (*queue_make)(struct ns_queue **queue, struct ns_device *dev);
+	void (*queue_free)(struct ns_queue *queue);
+	enum ns_status (*put)(struct ns_queue *queue, void *dst, const void *src, size_t bytes);
+	enum ns_status (*get)(struct ns_queue *queue, void *dst, const void *src, size_t bytes);
+	enum ns_status (*after)(struct ns_queue *queue, struct ns_queue *other); /* order two */
+	enum ns_status (*wait)(struct ns_queue *queue);
+	/* one line that names hardware, instruction set and library versions: what "same bits" covers */
+	void (*describe)(struct ns_device *dev, char *text, size_t size);
+	int host_memory; /* device memory can be read and written by the host */
+};
+
+const struct ns_backend *ns_backend_find(const char *name); /* NULL: not in this build */
+
+enum ns_status ns_plan_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op);
+enum ns_status ns_plan_run(const struct ns_plan *plan, const struct ns_args *args, struct ns_queue *queue);
+void ns_plan_free(struct ns_plan *plan);
+/* NS_CONFIG if a name in dev->force is no implementation of this backend. */
+enum ns_status ns_force_check(const struct ns_device *dev);
+/* One implementation by name, whatever the order: for tests and benchmarks. */
+enum ns_status ns_plan_make_by(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op,
+			       const char *impl);
+
+/* For backends whose memory is the host's: ref and cpu share these. */
+enum ns_status ns_hostmem_make(void **mem, struct ns_device *dev, size_t bytes);
+void ns_hostmem_free(struct ns_device *dev, void *mem);
+enum ns_status ns_hostmem_copy(struct ns_queue *queue, void *dst, const void *src, size_t bytes);
+enum ns_status ns_host_queue_make(struct ns_queue **queue, struct ns_device *dev);
+void ns_host_queue_free(struct ns_queue *queue);
+enum ns_status ns_host_queue_after(struct ns_queue *queue, struct ns_queue *other);
+enum ns_status ns_host_queue_wait(struct ns_queue *queue);
+
+/* For implementations without state of their own: a plan that is nothing but a copy of its op. */
+struct ns_plain_plan {
+	struct ns_plan base;
+	struct ns_op op;
+};
+enum ns_status ns_plain_plan_make(struct ns_plan **plan, const struct ns_op *op, size_t workspace_bytes,
+				  enum ns_status (*run)(const struct ns_plan *, const struct ns_args *,
+							struct ns_queue *));
+
+extern const struct ns_backend ns_backend_ref, ns_backend_cpu;
+
+#endif

@@ -1,0 +1,445 @@
+/*
+ * kernels/cpu/augment.c - the fused augmentation, a row at a time: coordinates, gather and blend, colour, interleave,
+ * normalise, each a loop that vectorises. The bytes are ref's.
+ *
+ * The gather reads from a tile of 32-bit pixels with a border of two pixels of fill, to which coordinates are
+ * clamped, so that no lane needs a test: RGBX where C = 3, the four neighbours of a bilinear cell where C = 1.
+ */
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/vec.h"
+#include "kernels/formula/augment.h"
+
+#include <stdlib.h>
+
+#define BORDER 2
+
+struct space { /* carved out of the workspace */
+	uint32_t *tile;
+	int32_t *plane[3]; /* a row's channels */
+	uint8_t *row, *image, *other;
+	float *scale, *shift; /* repeated along a row */
+	int64_t *wide;	      /* area sums of a row */
+};
+
+static size_t carve(struct space *s, const struct ns_augment *v, char *b)
+{
+	size_t q = (size_t)v->q + 16, rowc = q * 3, image = (size_t)v->p * (size_t)v->q * (size_t)v->c, at = 0;
+	int i;
+
+#define TAKE(field, type, count)                                                                             \
+	do {                                                                                                 \
+		s->field = (type *)(void *)(b + at);                                                         \
+		at += ((count) * sizeof(type) + 127) / 64 * 64;                                              \
+	} while (0)
+	TAKE(tile, uint32_t, ((size_t)v->h + 2 * BORDER + 1) * ((size_t)v->w + 2 * BORDER + 1));
+	for (i = 0; i < 3; i++)
+		TAKE(plane[i], int32_t, q);
+	TAKE(row, uint8_t, rowc);
+	TAKE(image, uint8_t, image);
+	TAKE(other, uint8_t, image);
+	TAKE(scale, float, rowc);
+	TAKE(shift, float, rowc);
+	TAKE(wide, int64_t, rowc);
+#undef TAKE
+	return at;
+}
+
+/* --- geometry --- */
+
+static void exact_row(const struct ns_augment *v, const struct ns_augment_sample *a, const uint8_t *x, uint8_t *y, int i)
+{
+	int sy = ns_map_y(a, 0, i) >> 16, x0 = ns_map_x(a, 0, i) >> 16, c = v->c, fill = v->config->fill, j, ch;
+	int step = a->map[0] >> 16;
+	const uint8_t *row = x + (int64_t)sy * v->w * c;
+
+	if (sy < 0 || sy >= v->h) {
+		memset(y, fill, (size_t)(v->q * c));
+		return;
+	}
+	if (step == 1) {
+		int from = x0 < 0 ? -x0 : 0, to = v->w - x0 < v->q ? v->w - x0 : v->q;
+
+		from = from < v->q ? from : v->q;
+		to = to < from ? from : to;
+		memset(y, fill, (size_t)(from * c));
+		memcpy(y + from * c, row + (x0 + from) * c, (size_t)((to - from) * c));
+		memset(y + to * c, fill, (size_t)((v->q - to) * c));
+		return;
+	}
+	for (j = 0; j < v->q; j++)
+		for (ch = 0; ch < c; ch++)
+			y[j * c + ch] = x0 - j < 0 || x0 - j >= v->w ? (uint8_t)fill : row[(x0 - j) * c + ch];
+}
+
+static void tile_fill(const struct ns_augment *v, struct space *s, const uint8_t *x)
+{
+	int wide = v->w + 2 * BORDER + 1, high = v->h + 2 * BORDER + 1, i, j;
+	uint32_t fill = (uint32_t)v->config->fill, all = fill * 0x010101u;
+
+	for (i = 0; i < high; i++) {
+		uint32_t *t = s->tile + (int64_t)i * wide;
+		const uint8_t *r = x + (int64_t)(i - BORDER) * v->w * v->c;
+		int inside = i >= BORDER && i < BORDER + v->h;
+
+		for (j = 0; j < BORDER; j++)
+			t[j] = all;
+		for (j = 0; j < v->w; j++)
+			if (v->c == 3)
+				t[j + BORDER] = inside ? (uint32_t)r[3 * j] | (uint32_t)r[3 * j + 1] << 8 |
+								 (uint32_t)r[3 * j + 2] << 16
+						       : all;
+			else
+				t[j + BORDER] = inside ? r[j] : fill;
+		for (j = v->w + BORDER; j < wide; j++)
+			t[j] = all;
+	}
+	if (v->c == 3)
+		return;
+	for (i = 0; i < high; i++) /* the cell's four corners in one word: each was its own low byte until now */
+		for (j = 0; j < wide; j++) {
+			uint32_t *t = s->tile + (int64_t)i * wide + j;
+			uint32_t right = j + 1 < wide ? t[1] & 255 : fill, down = i + 1 < high ? t[wide] & 255 : fill;
+			uint32_t both = j + 1 < wide && i + 1 < high ? t[wide + 1] & 255 : fill;
+
+			*t = (*t & 255) | right << 8 | down << 16 | both << 24;
+		}
+}
+
+/* where output pixel j of row i reads: index into the tile, and both weights packed (fy << 16 | fx) */
+static inline void locate(const struct ns_augment *v, const struct ns_augment_sample *a, int i, int j, int32_t *at,
+			  int32_t *fx, int32_t *fy)
+{
+	int32_t u = ns_map_x(a, j, i), t = ns_map_y(a, j, i), x0 = u >> 16, y0 = t >> 16;
+
+	x0 = ns_clamp_i32(x0, -BORDER, v->w) + BORDER;
+	y0 = ns_clamp_i32(y0, -BORDER, v->h) + BORDER;
+	*at = y0 * (v->w + 2 * BORDER + 1) + x0;
+	*fx = u >> 8 & 255;
+	*fy = t >> 8 & 255;
+}
+
+static void affine_row3(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
+{
+	const uint32_t *restrict tile = s->tile;
+	int32_t *restrict r = s->plane[0], *restrict g = s->plane[1], *restrict b = s->plane[2];
+	int wide = v->w + 2 * BORDER + 1, j;
+
+#pragma omp simd
+	for (j = 0; j < v->q; j++) {
+		int32_t at, fx, fy, gx;
+		uint32_t p, q, t, d;
+
+		locate(v, a, i, j, &at, &fx, &fy);
+		gx = 256 - fx;
+		p = tile[at];
+		q = tile[at + 1];
+		/* two channels at a time in 16-bit halves: 255 * 256 fits */
+		t = (p & 0xff00ff) * (uint32_t)gx + (q & 0xff00ff) * (uint32_t)fx;
+		uint32_t tg = (p >> 8 & 255) * (uint32_t)gx + (q >> 8 & 255) * (uint32_t)fx;
+
+		p = tile[at + wide];
+		q = tile[at + wide + 1];
+		d = (p & 0xff00ff) * (uint32_t)gx + (q & 0xff00ff) * (uint32_t)fx;
+		uint32_t dg = (p >> 8 & 255) * (uint32_t)gx + (q >> 8 & 255) * (uint32_t)fx;
+
+		uint32_t gy = (uint32_t)(256 - fy), wy = (uint32_t)fy;
+
+		r[j] = (int32_t)(((t & 0xffff) * gy + (d & 0xffff) * wy + 32768) >> 16);
+		g[j] = (int32_t)((tg * gy + dg * wy + 32768) >> 16);
+		b[j] = (int32_t)(((t >> 16) * gy + (d >> 16) * wy + 32768) >> 16);
+	}
+}
+
+static void affine_row1(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
+{
+	const uint32_t *restrict tile = s->tile;
+	int32_t *restrict r = s->plane[0];
+	int j;
+
+#pragma omp simd
+	for (j = 0; j < v->q; j++) {
+		int32_t at, fx, fy, p;
+
+		locate(v, a, i, j, &at, &fx, &fy);
+		p = (int32_t)tile[at];
+		r[j] = ns_bilinear(p & 255, p >> 8 & 255, p >> 16 & 255, p >> 24 & 255, fx, fy);
+	}
+}
+
+/* --- planes of a row, and back --- */
+
+static void split_row(const struct ns_augment *v, const struct space *s, const uint8_t *restrict x)
+{
+	int j;
+
+	if (v->c == 1)
+		for (j = 0; j < v->q; j++)
+			s->plane[0][j] = x[j];
+	else
+		for (j = 0; j < v->q; j++) {
+			s->plane[0][j] = x[3 * j];
+			s->plane[1][j] = x[3 * j + 1];
+			s->plane[2][j] = x[3 * j + 2];
+		}
+}
+
+static void join_row(const struct ns_augment *v, const struct space *s, uint8_t *restrict y)
+{
+	const int32_t *restrict r = s->plane[0], *restrict g = s->plane[1], *restrict b = s->plane[2];
+	int j;
+
+	if (v->c == 1)
+		for (j = 0; j < v->q; j++)
+			y[j] = (uint8_t)r[j];
+	else
+		for (j = 0; j < v->q; j++) {
+			y[3 * j] = (uint8_t)r[j];
+			y[3 * j + 1] = (uint8_t)g[j];
+			y[3 * j + 2] = (uint8_t)b[j];
+		}
+}
+
+/* --- resolution and blur, on whole images of bytes --- */
+
+static void coarse_row(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s, int i,
+		       uint8_t *low)
+{
+	int q = v->q, c = v->c, y, j, x, ch;
+
+	memset(s->wide, 0, (size_t)(q * c) * sizeof *s->wide);
+	for (y = i * v->p / a->low_h; y < v->p; y++) {
+		int32_t weight = ns_overlap(i, y, a->low_h, v->p);
+
+		if (!weight)
+			break;
+		for (x = 0; x < q * c; x++)
+			s->wide[x] += weight * s->image[(int64_t)y * q * c + x];
+	}
+	for (j = 0; j < a->low_w; j++)
+		for (ch = 0; ch < c; ch++) {
+			int64_t sum = 0;
+
+			for (x = j * q / a->low_w; x < q; x++) {
+				int32_t weight = ns_overlap(j, x, a->low_w, q);
+
+				if (!weight)
+					break;
+				sum += weight * s->wide[x * c + ch];
+			}
+			low[j * c + ch] = (uint8_t)ns_area_round(sum, (int64_t)v->p * q);
+		}
+}
+
+static void resolution(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s)
+{
+	uint8_t *low = s->other, *y = s->image;
+	int i, j, ch, c = v->c;
+
+	for (i = 0; i < a->low_h; i++)
+		coarse_row(v, a, s, i, low + (int64_t)i * a->low_w * c);
+	for (i = 0; i < v->p; i++) {
+		int32_t ty = ns_upsample_at(i, a->low_h, v->p), fy = ty >> 8 & 255;
+		const uint8_t *top = low + (int64_t)(ty >> 16) * a->low_w * c;
+		const uint8_t *bottom = (ty >> 16) < a->low_h - 1 ? top + a->low_w * c : top;
+
+		for (j = 0; j < v->q; j++) {
+			int32_t tx = ns_upsample_at(j, a->low_w, v->q), x0 = tx >> 16, x1 = x0 + (x0 < a->low_w - 1);
+
+			for (ch = 0; ch < c; ch++)
+				*y++ = (uint8_t)ns_bilinear(top[x0 * c + ch], top[x1 * c + ch], bottom[x0 * c + ch],
+							    bottom[x1 * c + ch], tx >> 8 & 255, fy);
+		}
+	}
+}
+
+static void blur(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s)
+{
+	int n = v->q * v->c, c = v->c, i, x, d;
+	int32_t *column = (int32_t *)(void *)s->wide;
+
+	memcpy(s->other, s->image, (size_t)v->p * (size_t)n);
+	for (i = 0; i < v->p; i++) {
+		uint8_t *y = s->image + (int64_t)i * n;
+		const uint8_t *r[5];
+
+		for (d = -2; d <= 2; d++)
+			r[d + 2] = s->other + (int64_t)ns_clamp_i32(i + d, 0, v->p - 1) * n;
+		for (x = 0; x < n; x++)
+			column[x] = a->blur[0] * r[2][x] + a->blur[1] * (r[1][x] + r[3][x]) +
+				    a->blur[2] * (r[0][x] + r[4][x]);
+		for (x = 0; x < n; x++) {
+			int j = x / c, ch = x % c;
+			int32_t sum = a->blur[0] * column[x] +
+				      a->blur[1] * (column[ns_clamp_i32(j - 1, 0, v->q - 1) * c + ch] +
+						    column[ns_clamp_i32(j + 1, 0, v->q - 1) * c + ch]) +
+				      a->blur[2] * (column[ns_clamp_i32(j - 2, 0, v->q - 1) * c + ch] +
+						    column[ns_clamp_i32(j + 2, 0, v->q - 1) * c + ch]);
+
+			y[x] = (uint8_t)((sum + 32768) >> 16);
+		}
+	}
+}
+
+/* --- pixel by pixel --- */
+
+static void colour_row(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s)
+{
+	int32_t *restrict r = s->plane[0], *restrict g = s->plane[1], *restrict b = s->plane[2], j;
+
+	if (v->c == 1) {
+#pragma omp simd
+		for (j = 0; j < v->q; j++)
+			r[j] = ns_colour(a->colour[0], r[j], r[j], r[j]);
+		return;
+	}
+#pragma omp simd
+	for (j = 0; j < v->q; j++) {
+		int32_t x = r[j], y = g[j], z = b[j];
+
+		r[j] = ns_colour(a->colour[0], x, y, z);
+		g[j] = ns_colour(a->colour[1], x, y, z);
+		b[j] = ns_colour(a->colour[2], x, y, z);
+	}
+}
+
+static void pointwise_row(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
+{
+	int j, ch;
+
+	if (a->has_colour)
+		colour_row(v, a, s);
+	for (ch = 0; ch < v->c; ch++) {
+		int32_t *restrict p = s->plane[ch];
+		uint32_t first = (uint32_t)(i * v->q * v->c + ch), c = (uint32_t)v->c;
+
+		if (a->gamma >= 0)
+			for (j = 0; j < v->q; j++)
+				p[j] = v->config->gamma_table[a->gamma][p[j]];
+		if (a->noise) {
+#pragma omp simd
+			for (j = 0; j < v->q; j++)
+				p[j] = ns_add_noise(p[j], a->noise, a->key, first + (uint32_t)j * c);
+		}
+		if (i >= a->cut[0] && i < a->cut[2])
+			for (j = a->cut[1]; j < a->cut[3]; j++)
+				p[j] = v->config->fill;
+	}
+}
+
+/* --- the byte row becomes output --- */
+
+static void finish_row(const struct ns_augment *v, const struct space *s, const uint8_t *restrict x, void *out, int64_t at)
+{
+	const float *restrict scale = s->scale, *restrict shift = s->shift;
+	int n = v->q * v->c, k;
+
+	if (v->out_dtype == NS_U8) {
+		memcpy((uint8_t *)out + at, x, (size_t)n);
+	} else if (v->out_dtype == NS_BF16) {
+		uint16_t *restrict y = (uint16_t *)out + at;
+
+#pragma omp simd
+		for (k = 0; k < n; k++)
+			y[k] = ns_bf16_of_f32(ns_normalise(x[k], scale[k], shift[k]));
+	} else {
+		float *restrict y = (float *)out + at;
+
+#pragma omp simd
+		for (k = 0; k < n; k++)
+			y[k] = ns_normalise(x[k], scale[k], shift[k]);
+	}
+}
+
+static void image_geometry(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s,
+			   const uint8_t *x)
+{
+	int i;
+
+	for (i = 0; i < v->p; i++) {
+		uint8_t *y = s->image + (int64_t)i * v->q * v->c;
+
+		if (a->exact) {
+			exact_row(v, a, x, y, i);
+		} else {
+			if (v->c == 3)
+				affine_row3(v, a, s, i);
+			else
+				affine_row1(v, a, s, i);
+			join_row(v, s, y);
+		}
+	}
+}
+
+static void image_run(const struct ns_augment *v, const struct ns_augment_sample *a, struct space *s, const uint8_t *x,
+		      void *out, int64_t at)
+{
+	int whole = a->low_h || a->blur[0] != 256;
+	int pointwise = a->has_colour || a->gamma >= 0 || a->noise || a->cut[2] > a->cut[0];
+	int i, n = v->q * v->c;
+
+	if (!a->exact)
+		tile_fill(v, s, x);
+	if (whole) {
+		image_geometry(v, a, s, x);
+		if (a->low_h)
+			resolution(v, a, s);
+		if (a->blur[0] != 256)
+			blur(v, a, s);
+	}
+	for (i = 0; i < v->p; i++) {
+		const uint8_t *row = s->row;
+		int bytes = whole || a->exact;
+
+		if (whole)
+			row = s->image + (int64_t)i * n;
+		else if (a->exact)
+			exact_row(v, a, x, s->row, i);
+		else if (v->c == 3)
+			affine_row3(v, a, s, i);
+		else
+			affine_row1(v, a, s, i);
+		if (pointwise) {
+			if (bytes)
+				split_row(v, s, row);
+			pointwise_row(v, a, s, i);
+		}
+		if (pointwise || !bytes) {
+			join_row(v, s, s->row);
+			row = s->row;
+		}
+		finish_row(v, s, row, out, at + (int64_t)i * n);
+	}
+}
+
+static enum ns_status augment_run(const struct ns_plan *plan, const struct ns_args *args, struct ns_queue *queue)
+{
+	const struct ns_augment *v = &ns_cpu_op(plan)->u.augment;
+	int64_t in = (int64_t)v->h * v->w * v->c, out = (int64_t)v->p * v->q * v->c, n;
+	struct space s;
+	int k;
+
+	(void)queue;
+	carve(&s, v, args->workspace);
+	for (k = 0; k < v->q * v->c; k++) {
+		s.scale[k] = v->scale[k % v->c];
+		s.shift[k] = v->shift[k % v->c];
+	}
+	for (n = 0; n < v->n; n++)
+		image_run(v, (const struct ns_augment_sample *)args->in[NS_AUGMENT_SAMPLES] + n, &s,
+			  (const uint8_t *)args->in[NS_AUGMENT_X] + n * in, args->out[NS_AUGMENT_Y], n * out);
+	return NS_OK;
+}
+
+static enum ns_status make_augment(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
+{
+	const struct ns_augment *v = &op->u.augment;
+	static char base[64];
+	struct space s;
+
+	(void)dev;
+	if ((v->c != 1 && v->c != 3) || v->out_dtype == NS_F64)
+		return NS_DECLINED;
+	return ns_plain_plan_make(plan, op, carve(&s, v, base), augment_run);
+}
+
+const struct ns_impl ns_cpu_augment = {"augment/cpu", NS_OP_AUGMENT, make_augment};

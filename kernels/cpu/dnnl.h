@@ -1,0 +1,45 @@
+/*
+ * kernels/cpu/dnnl.h - the few things that nightshift asks of oneDNN, the same for 2.x and 3.x.
+ *
+ * Everything runs on the calling thread alone. Activations are NHWC; weights take oneDNN's own layout.
+ */
+#ifndef NS_CPU_DNNL_H
+#define NS_CPU_DNNL_H
+
+#include "kernels/backend.h"
+
+struct ns_dnnl; /* engine and stream; belongs to one device */
+struct ns_dnnl_conv;
+struct ns_dnnl_reorder;
+
+enum ns_dnnl_phase { NS_DNNL_INFER, NS_DNNL_FORWARD, NS_DNNL_BACKWARD_DATA, NS_DNNL_BACKWARD_WEIGHTS };
+
+enum ns_status ns_dnnl_open(struct ns_dnnl **dnnl);
+void ns_dnnl_close(struct ns_dnnl *dnnl);
+/* "oneDNN 2.6.3, AVX-512 ..." */
+void ns_dnnl_describe(char *text, size_t size);
+/* bf16 instructions are there (not emulated) */
+int ns_dnnl_has_bf16(void);
+
+/*
+ * INFER fuses bias, residual and ReLU by the flags of `conv`; the others are the bare convolution. NS_DECLINED
+ * where oneDNN has nothing but its reference code.
+ */
+enum ns_status ns_dnnl_conv_make(struct ns_dnnl_conv **made, struct ns_dnnl *dnnl, const struct ns_conv *conv,
+				 enum ns_dnnl_phase phase);
+void ns_dnnl_conv_free(struct ns_dnnl_conv *conv);
+size_t ns_dnnl_conv_scratch(const struct ns_dnnl_conv *conv);
+/* layout of the weights (or of their gradient); lives as long as `conv` */
+struct ns_layout ns_dnnl_conv_layout(const struct ns_dnnl_conv *conv);
+/* x and y stand for src and dst, or for their gradients, as the phase has it; bias may be NULL */
+enum ns_status ns_dnnl_conv_run(const struct ns_dnnl_conv *conv, const void *x, const void *w, const void *bias,
+				const void *y, void *scratch);
+
+enum ns_status ns_dnnl_reorder_make(struct ns_dnnl_reorder **made, struct ns_dnnl *dnnl,
+				    const struct ns_reorder *reorder);
+void ns_dnnl_reorder_free(struct ns_dnnl_reorder *reorder);
+enum ns_status ns_dnnl_reorder_run(const struct ns_dnnl_reorder *reorder, const void *x, void *y);
+/* the same bytes mean the same weights */
+int ns_dnnl_layout_equal(const struct ns_layout *a, const struct ns_layout *b);
+
+#endif

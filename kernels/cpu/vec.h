@@ -1,0 +1,112 @@
+/*
+ * kernels/cpu/vec.h - sixteen lanes at a time, whatever the instruction set makes of them.
+ *
+ * Loads and stores of fewer than 16 lanes fill with 0 and touch nothing beyond. Activations are f32 or bf16; sums
+ * are f32 over at most NS_CPU_BLOCK rows, then double.
+ */
+#ifndef NS_CPU_VEC_H
+#define NS_CPU_VEC_H
+
+#include "kernels/formula/inline.h"
+#include "kernels/op.h"
+
+typedef float v16f __attribute__((vector_size(64)));
+typedef int32_t v16i __attribute__((vector_size(64)));
+typedef uint32_t v16u __attribute__((vector_size(64)));
+typedef uint16_t v16h __attribute__((vector_size(32)));
+
+#define NS_CPU_BLOCK 64
+
+static inline v16f v16_set(float x)
+{
+	return (v16f){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+}
+
+static inline v16f v16_load_f32(const float *p, int lanes)
+{
+	v16f v = {0};
+
+	memcpy(&v, p, lanes == 16 ? sizeof v : (size_t)lanes * sizeof *p);
+	return v;
+}
+
+static inline void v16_store_f32(float *p, v16f v, int lanes)
+{
+	memcpy(p, &v, lanes == 16 ? sizeof v : (size_t)lanes * sizeof *p);
+}
+
+static inline v16f v16_load_bf16(const uint16_t *p, int lanes)
+{
+	v16h h = {0};
+	v16u u;
+	v16f v;
+
+	memcpy(&h, p, lanes == 16 ? sizeof h : (size_t)lanes * sizeof *p);
+	u = __builtin_convertvector(h, v16u) << 16;
+	memcpy(&v, &u, sizeof v);
+	return v;
+}
+
+static inline void v16_store_bf16(uint16_t *p, v16f v, int lanes)
+{
+	v16u u, nan, r;
+	v16h h;
+
+	memcpy(&u, &v, sizeof u);
+	nan = (v16u)((u & 0x7fffffff) > 0x7f800000);
+	r = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
+	r = (nan & ((u >> 16) | 0x40)) | (~nan & r);
+	h = __builtin_convertvector(r, v16h);
+	memcpy(p, &h, lanes == 16 ? sizeof h : (size_t)lanes * sizeof *p);
+}
+
+/* dtype is a constant where these are inlined: no branch is left */
+static inline v16f v16_load(const void *p, enum ns_dtype dtype, int64_t at, int lanes)
+{
+	return dtype == NS_BF16 ? v16_load_bf16((const uint16_t *)p + at, lanes)
+				: v16_load_f32((const float *)p + at, lanes);
+}
+
+static inline void v16_store(void *p, enum ns_dtype dtype, int64_t at, v16f v, int lanes)
+{
+	if (dtype == NS_BF16)
+		v16_store_bf16((uint16_t *)p + at, v, lanes);
+	else
+		v16_store_f32((float *)p + at, v, lanes);
+}
+
+static inline v16f v16_max(v16f a, v16f b)
+{
+	v16i mask = a > b, x, y;
+
+	memcpy(&x, &a, sizeof x);
+	memcpy(&y, &b, sizeof y);
+	x = (x & mask) | (y & ~mask);
+	memcpy(&a, &x, sizeof a);
+	return a;
+}
+
+/* lanes where c is not positive become 0 (NaN too) */
+static inline v16f v16_where_positive(v16f c, v16f v)
+{
+	v16i mask = c > 0, bits;
+
+	memcpy(&bits, &v, sizeof bits);
+	bits &= mask;
+	memcpy(&v, &bits, sizeof v);
+	return v;
+}
+
+static inline float v16_sum(v16f v)
+{
+	float t[16];
+	int i, half;
+
+	memcpy(t, &v, sizeof t);
+	for (half = 8; half; half /= 2)
+		for (i = 0; i < half; i++)
+			t[i] += t[i + half];
+	return t[0];
+}
+
+#endif

@@ -1,0 +1,65 @@
+/* kernels/ref/mmd.c - the sums behind MMD^2 and all its permutations, pair by pair. See struct ns_mmd. */
+#include "kernels/formula/mmd.h"
+#include "kernels/ref/ref.h"
+
+static const float *row(const struct ns_mmd *v, const struct ns_args *a, int64_t i)
+{
+	return i < v->m ? (const float *)a->in[NS_MMD_REF] + i * v->d
+			: (const float *)a->in[NS_MMD_CUR] + (i - v->m) * v->d;
+}
+
+static uint32_t kernel(const struct ns_mmd *v, const struct ns_args *a, int64_t i, int64_t j)
+{
+	const float *x = row(v, a, i < j ? i : j), *y = row(v, a, i < j ? j : i);
+	float d2 = 0;
+	int c;
+
+	for (c = 0; c < v->d; c++) {
+		float t = x[c] - y[c];
+
+		d2 += t * t;
+	}
+	return ns_mmd_kernel(d2, v->gamma);
+}
+
+/* member[p * total + i] = 1 where row i is in group X under permutation p */
+static void draw_members(const struct ns_mmd *v, uint32_t *order, uint8_t *member)
+{
+	uint32_t total = (uint32_t)(v->m + v->n), i;
+	int p;
+
+	for (p = 0; p <= v->permutations; p++, member += total) {
+		ns_mmd_labels(order, (uint32_t)v->m, total, v->seed, (uint32_t)p);
+		memset(member, 0, total);
+		for (i = 0; i < (uint32_t)v->m; i++)
+			member[order[i]] = 1;
+	}
+}
+
+static enum ns_status mmd_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
+{
+	const struct ns_mmd *v = &ns_ref_op(plan)->u.mmd;
+	int64_t *q = a->out[NS_MMD_Q], *s = a->out[NS_MMD_S], *total = a->out[NS_MMD_TOTAL], i, j, all = v->m + v->n;
+	uint8_t *member = (uint8_t *)a->workspace + all * 4;
+	int p;
+
+	(void)queue;
+	draw_members(v, a->workspace, member);
+	*total = 0;
+	for (p = 0; p <= v->permutations; p++)
+		q[p] = s[p] = 0;
+	for (i = v->row_begin; i < v->row_end; i++)
+		for (j = 0; j < all; j++) {
+			int64_t k = i == j ? 0 : kernel(v, a, i, j);
+
+			*total += k;
+			for (p = 0; p <= v->permutations; p++) {
+				s[p] += member[p * all + i] * k;
+				q[p] += member[p * all + i] * member[p * all + j] * k;
+			}
+		}
+	return NS_OK;
+}
+
+NS_REF_IMPL(ns_ref_mmd, "mmd/ref", NS_OP_MMD, mmd_run,
+	    (size_t)(op->u.mmd.m + op->u.mmd.n) * (size_t)(op->u.mmd.permutations + 5));
