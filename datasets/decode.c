@@ -165,8 +165,8 @@ enum ns_status ns_png_encode(const uint8_t *pixels, int h, int w, int c, uint8_t
 enum ns_status ns_png_write(const char *path, const uint8_t *pixels, int h, int w, int c)
 {
 	enum ns_status status;
-	uint8_t *png;
-	size_t bytes;
+	uint8_t *png = NULL;
+	size_t bytes = 0;
 
 	NS_TRY(ns_png_encode(pixels, h, w, c, &png, &bytes));
 	status = ns_write_file(path, png, bytes);

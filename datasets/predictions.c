@@ -107,7 +107,7 @@ static enum ns_status add_file(struct ns_predictions *p, const char *path)
 {
 	enum ns_status status;
 	int first = p->rows == 0;
-	int64_t rows;
+	int64_t rows = 0;
 	hid_t file;
 	size_t i;
 

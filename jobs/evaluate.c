@@ -1,0 +1,224 @@
+/* jobs/evaluate.c - accuracy with intervals; two models on the same rows are compared in pairs. */
+#include "jobs/jobs.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/formula/random.h"
+
+void ns_wilson(int64_t k, int64_t n, double *low, double *high)
+{
+	double z = 1.959963984540054, p = n ? (double)k / (double)n : 0, m = (double)n;
+	double centre = (p + z * z / (2 * m)) / (1 + z * z / m);
+	double half = z / (1 + z * z / m) * sqrt(p * (1 - p) / m + z * z / (4 * m * m));
+
+	*low = n ? fmax(0, centre - half) : 0;
+	*high = n ? fmin(1, centre + half) : 1;
+}
+
+int ns_gate_half(uint64_t id, uint64_t seed)
+{
+	return (int)(ns_draw_u64(seed, NS_FOR_AUDIT, 1, id) & 1);
+}
+
+/* two-sided exact McNemar: b and c discordant answers, p = P(|Binomial(b + c, 1/2) - mean| at least as far) */
+static double mcnemar(int64_t b, int64_t c)
+{
+	int64_t n = b + c, k = b < c ? b : c, i;
+	double sum = 0;
+
+	for (i = 0; i <= k; i++)
+		sum += exp(lgamma((double)n + 1) - lgamma((double)i + 1) - lgamma((double)(n - i) + 1) - (double)n * log(2));
+	return n ? fmin(1, 2 * sum) : 1;
+}
+
+static json_t *accuracy(int64_t hits, int64_t n)
+{
+	double low, high;
+
+	ns_wilson(hits, n, &low, &high);
+	return json_pack("{s:I, s:I, s:o, s:f, s:f}", "correct", (json_int_t)hits, "rows", (json_int_t)n, "accuracy",
+			 n ? json_real((double)hits / (double)n) : json_null(), "low", low, "high", high);
+}
+
+/* does this row count? labelled, and of the wanted half */
+static int counts(const struct ns_predictions *p, int64_t i, int gate, uint64_t seed)
+{
+	return p->label[i] >= 0 && (!gate || ns_gate_half(p->id[i], seed));
+}
+
+static json_t *confusion(const struct ns_predictions *p, int gate, uint64_t seed)
+{
+	int k = p->classes, a, b;
+	int64_t *m = calloc((size_t)k * (size_t)k, sizeof *m), i;
+	json_t *rows = json_array();
+
+	for (i = 0; m && i < p->rows; i++)
+		if (counts(p, i, gate, seed))
+			m[p->label[i] * k + p->pred[i]]++;
+	for (a = 0; m && a < k; a++) {
+		json_t *row = json_array();
+
+		for (b = 0; b < k; b++)
+			json_array_append_new(row, json_integer(m[a * k + b]));
+		json_array_append_new(rows, row);
+	}
+	free(m);
+	return rows;
+}
+
+/* mean |confidence - accuracy| over 15 equal bins (Guo et al. 2017) */
+static double calibration_error(const struct ns_predictions *p, int gate, uint64_t seed)
+{
+	double conf[15] = {0}, hit[15] = {0}, n[15] = {0}, all = 0, error = 0;
+	int64_t i;
+	int b;
+
+	for (i = 0; i < p->rows; i++) {
+		double c = (double)p->prob[i * p->classes + p->pred[i]];
+
+		if (!counts(p, i, gate, seed))
+			continue;
+		b = c >= 1 ? 14 : (int)(c * 15);
+		conf[b] += c;
+		hit[b] += p->pred[i] == p->label[i];
+		n[b]++;
+		all++;
+	}
+	for (b = 0; b < 15; b++)
+		error += fabs(conf[b] - hit[b]);
+	return all > 0 ? error / all : 0;
+}
+
+static enum ns_status judge(const struct ns_predictions *p, int gate, uint64_t seed, json_t *json)
+{
+	int64_t i, n = 0, hits = 0;
+	int k;
+
+	if (!p->label || !p->pred || !p->id || !p->prob)
+		return ns_fail(NS_BAD_DATA, "evaluate: predictions need id, label, pred and prob");
+	for (i = 0; i < p->rows; i++) {
+		if (p->label[i] >= p->classes || p->pred[i] < 0 || p->pred[i] >= p->classes)
+			return ns_fail(NS_BAD_DATA, "row %lld: label %d, prediction %d, but there are %d classes", (long long)i,
+				       p->label[i], p->pred[i], p->classes);
+		n += counts(p, i, gate, seed);
+		hits += counts(p, i, gate, seed) && p->label[i] == p->pred[i];
+	}
+	if (!n)
+		return ns_fail(NS_BAD_DATA, "evaluate: no row has a label");
+	json_object_update_new(json, accuracy(hits, n));
+	json_object_set_new(json, "calibration_error", json_real(calibration_error(p, gate, seed)));
+	json_object_set_new(json, "confusion", confusion(p, gate, seed));
+	json_object_set_new(json, "classes", json_array());
+	for (k = 0; k < p->class_names; k++)
+		json_array_append_new(json_object_get(json, "classes"), json_string(p->names[k]));
+	return NS_OK;
+}
+
+struct joined {
+	uint64_t id;
+	int64_t row;
+};
+
+static int by_id(const void *a, const void *b)
+{
+	const struct joined *x = a, *y = b;
+
+	return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : (x->row > y->row) - (x->row < y->row);
+}
+
+static struct joined *index_of(const struct ns_predictions *p)
+{
+	struct joined *j = malloc(sizeof *j * (size_t)(p->rows + 1));
+	int64_t i;
+
+	for (i = 0; j && i < p->rows; i++)
+		j[i] = (struct joined){p->id[i], i};
+	if (j)
+		qsort(j, (size_t)p->rows, sizeof *j, by_id);
+	return j;
+}
+
+/* change of accuracy from `q` to `p` on the same rows: exact test, and the interval of the mean difference */
+static enum ns_status compare(const struct ns_predictions *p, const struct ns_predictions *q, int gate, uint64_t seed,
+			      json_t *json)
+{
+	struct joined *a = index_of(p), *b = index_of(q);
+	int64_t i, n = 0, better = 0, worse = 0;
+	double mean, half;
+
+	if (!a || !b || p->rows != q->rows || !q->pred || !q->id) {
+		free(a);
+		free(b);
+		return a && b ? ns_fail(NS_BAD_DATA, "evaluate: %lld rows against %lld; the same rows are wanted", (long long)p->rows,
+					(long long)q->rows)
+			      : ns_fail(NS_NO_MEMORY, "no memory to pair rows");
+	}
+	for (i = 0; i < p->rows; i++) {
+		int64_t r = a[i].row, s = b[i].row;
+		int right, was;
+
+		if (a[i].id != b[i].id) {
+			free(a);
+			free(b);
+			return ns_fail(NS_BAD_DATA, "evaluate: row %016llx is not in both predictions", (unsigned long long)a[i].id);
+		}
+		if (!counts(p, r, gate, seed))
+			continue;
+		right = p->pred[r] == p->label[r];
+		was = q->pred[s] == p->label[r];
+		n++;
+		better += right && !was;
+		worse += was && !right;
+	}
+	free(a);
+	free(b);
+	mean = (double)(better - worse) / (double)n;
+	half = 1.959963984540054 * sqrt(((double)(better + worse) / (double)n - mean * mean) / (double)n);
+	json_object_set_new(json, "against",
+			    json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:s}", "rows", (json_int_t)n, "better", (json_int_t)better,
+				      "worse", (json_int_t)worse, "change", mean, "low", mean - half, "high", mean + half, "p",
+				      mcnemar(better, worse), "test", "McNemar, exact, two-sided; interval normal on paired differences"));
+	return NS_OK;
+}
+
+enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
+{
+	const char *path, *against = ns_conf_text(job->conf, "evaluate.against"), *rows = ns_conf_text(job->conf, "evaluate.rows");
+	uint64_t seed = (uint64_t)ns_conf_int(job->conf, "seed");
+	struct ns_predictions p = {0}, q = {0};
+	json_t *json = json_pack("{s:s}", "schema", "nightshift.evaluation/1");
+	char file[NS_PATH_MAX];
+	enum ns_status status;
+	int gate = !strcmp(rows, "gate");
+
+	(void)argv;
+	if (argc)
+		return ns_fail(NS_USAGE, "evaluate: takes no operand; --predictions is wanted");
+	NS_TRY(ns_need(job, "evaluate.predictions", "predictions", &path));
+	if (strcmp(rows, "all") && !gate)
+		return ns_fail(NS_CONFIG, "evaluate.rows = '%s', wanted all or gate", rows);
+	NS_GO(ns_predictions_open(&p, path));
+	if (against)
+		NS_GO(ns_predictions_open(&q, against));
+	NS_GO(ns_job_begin(job, 0));
+	NS_GO(judge(&p, gate, seed, json));
+	json_object_set_new(json, "half", json_string(rows));
+	json_object_set_new(json, "model", json_string(p.model));
+	json_object_set_new(json, "predictions", json_string(p.digest));
+	if (against)
+		NS_GO(compare(&p, &q, gate, seed, json));
+	NS_GO(ns_path(file, "%s/evaluation.json", job->dir));
+	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_json_write(file, json) : NS_OK));
+	ns_job_input(job, "predictions", path, p.digest);
+	if (against)
+		ns_job_input(job, "against", against, q.digest);
+	ns_job_count(job, "rows", (int64_t)ns_json_number(json, "rows", 0));
+	status = ns_job_publish(job);
+out:
+	json_decref(json);
+	ns_predictions_release(&p);
+	ns_predictions_release(&q);
+	return status;
+}

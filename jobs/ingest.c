@@ -1,0 +1,414 @@
+/*
+ * jobs/ingest.c - images into shards. Items are numbered by the source; a data set is a stretch of a keyed permutation
+ * of them (or of their order), cut into shards of `ingest.shard_rows`; ranks take shards in turn, so the bytes do not
+ * depend on how many ranks there are. A broken image goes to quarantine.jsonl and never stops the job.
+ */
+#define _XOPEN_SOURCE 700
+#include "jobs/jobs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "datasets/decode.h"
+#include "datasets/source.h"
+
+struct part { /* one data set to write */
+	char name[128];
+	int64_t first, rows, labelled; /* positions; labelled -1: all */
+	int shards;
+};
+
+struct ingest {
+	struct ns_job *job;
+	struct ns_source source;
+	struct part parts[32];
+	int part_count, permuted, raw;
+	int h, w, c;		/* of raw images */
+	const char *encoding; /* raw, jpeg or png */
+	uint64_t seed;
+	int64_t shard_rows, refused, taken;
+	FILE *quarantine;
+};
+
+struct batch { /* a shard being filled */
+	struct ns_rows rows;
+	uint8_t *image;
+	uint64_t *offset;
+	size_t bytes, room, source_room;
+};
+
+static enum ns_status grow(void *pp, size_t *room, size_t need)
+{
+	void **p = pp, *more;
+	size_t size = *room ? *room : 1 << 16;
+
+	if (need <= *room)
+		return NS_OK;
+	while (size < need)
+		size *= 2;
+	more = realloc(*p, size);
+	if (!more)
+		return ns_fail(NS_NO_MEMORY, "no memory for %zu bytes of a shard", size);
+	*p = more;
+	*room = size;
+	return NS_OK;
+}
+
+static void batch_release(struct batch *b)
+{
+	ns_rows_release(&b->rows);
+	free(b->image);
+	free(b->offset);
+}
+
+static enum ns_status batch_init(struct batch *b, int64_t rows)
+{
+	size_t n = (size_t)rows + 1;
+
+	memset(b, 0, sizeof *b);
+	b->rows.label = malloc(n * sizeof(int32_t));
+	b->rows.group = calloc(n, sizeof(int32_t));
+	b->rows.id = malloc(n * sizeof(uint64_t));
+	b->rows.time = malloc(n * sizeof(int64_t));
+	b->rows.source_offset = calloc(n, sizeof(uint64_t));
+	b->offset = calloc(n, sizeof(uint64_t));
+	if (b->rows.label && b->rows.group && b->rows.id && b->rows.time && b->rows.source_offset && b->offset)
+		return NS_OK;
+	batch_release(b);
+	return ns_fail(NS_NO_MEMORY, "no memory for a shard of %lld rows", (long long)rows);
+}
+
+static void refuse(struct ingest *g, const struct ns_item *item, int64_t number)
+{
+	json_t *line = json_pack("{s:s, s:I, s:s}", "path", item->name, "item", (json_int_t)number, "reason", ns_message());
+	char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+
+	fprintf(g->quarantine, "%s\n", text ? text : "{\"path\": null, \"reason\": \"its name is not UTF-8\"}");
+	g->refused++;
+	free(text);
+	json_decref(line);
+}
+
+static enum ns_status append(struct ingest *g, struct batch *b, const struct ns_item *item, const uint8_t *pixels, int h,
+			     int w, int c, int keep_label)
+{
+	int64_t i = b->rows.rows;
+	size_t n = g->raw ? (size_t)g->h * (size_t)g->w * (size_t)g->c : item->bytes, len = strlen(item->name);
+
+	NS_TRY(grow(&b->image, &b->room, b->bytes + n));
+	NS_TRY(grow(&b->rows.source, &b->source_room, (size_t)b->rows.source_offset[i] + len));
+	if (!g->raw)
+		memcpy(b->image + b->bytes, item->data, n);
+	else if (h == g->h && w == g->w)
+		memcpy(b->image + b->bytes, pixels, n);
+	else
+		NS_TRY(ns_resize(pixels, h, w, c, b->image + b->bytes, g->h, g->w));
+	b->rows.id[i] = g->raw ? ns_pixel_id(b->image + b->bytes, g->h, g->w, g->c) : ns_pixel_id(pixels, h, w, c);
+	b->rows.label[i] = keep_label ? item->label : -1;
+	b->rows.time[i] = item->time;
+	memcpy(b->rows.source + b->rows.source_offset[i], item->name, len);
+	b->rows.source_offset[i + 1] = b->rows.source_offset[i] + len;
+	b->bytes += n;
+	b->offset[i + 1] = b->bytes;
+	b->rows.rows++;
+	g->taken++;
+	return NS_OK;
+}
+
+/* one item into the batch, or into quarantine */
+static enum ns_status take(struct ingest *g, struct batch *b, int64_t number, int keep_label)
+{
+	struct ns_item item;
+	uint8_t *decoded = NULL;
+	int h, w, c = g->raw ? g->c : 0;
+	enum ns_status status = ns_source_get(&g->source, number, &item);
+
+	if (status == NS_OK && item.h > 0) {
+		h = item.h;
+		w = item.w;
+		c = item.c;
+		if (g->raw && c != g->c)
+			status = ns_fail(NS_BAD_DATA, "has %d channels, %d are wanted", c, g->c);
+	} else if (status == NS_OK) {
+		status = ns_decode(item.data, item.bytes, &h, &w, &c, &decoded);
+		if (status == NS_OK && !g->raw && strcmp(ns_image_kind(item.data, item.bytes), g->encoding)) {
+			free(decoded);
+			decoded = NULL;
+			status = ns_fail(NS_BAD_DATA, "is %s, but this data set keeps %s; --encoding raw --size HxW takes both",
+					 ns_image_kind(item.data, item.bytes), g->encoding);
+		}
+	}
+	if (status == NS_BAD_DATA) {
+		refuse(g, &item, number);
+		return NS_OK;
+	}
+	if (status == NS_OK)
+		status = append(g, b, &item, decoded ? decoded : item.data, h, w, c, keep_label);
+	free(decoded);
+	return status;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* the item at position `at` of the part */
+static int64_t item_at(const struct ingest *g, const struct part *p, int64_t at)
+{
+	uint64_t n = (uint64_t)g->source.items, i = (uint64_t)(p->first + at);
+
+	return (int64_t)(g->permuted ? ns_permute(i, n, g->seed, NS_FOR_SPLIT, 0) : i);
+}
+
+static int keeps_label(const struct ingest *g, const struct part *p, int64_t at)
+{
+	return p->labelled < 0 || (int64_t)ns_permute((uint64_t)at, (uint64_t)p->rows, g->seed, NS_FOR_AUDIT, 0) < p->labelled;
+}
+
+static enum ns_status write_shard(struct ingest *g, const struct part *p, int shard)
+{
+	int64_t begin = shard * g->shard_rows, end = begin + g->shard_rows < p->rows ? begin + g->shard_rows : p->rows, i;
+	int64_t *items = malloc(sizeof *items * 2 * (size_t)(end - begin));
+	char path[NS_PATH_MAX], *group = (char *)(uintptr_t)ns_conf_text(g->job->conf, "ingest.group");
+	struct ns_shard_head head = {.classes = g->source.classes, .class_count = g->source.class_count, .groups = &group,
+				     .group_count = 1, .h = g->h, .w = g->w, .c = g->c};
+	struct batch b = {0};
+	enum ns_status status;
+
+	if (!items)
+		return ns_fail(NS_NO_MEMORY, "no memory for a shard of %lld rows", (long long)(end - begin));
+	snprintf(head.encoding, sizeof head.encoding, "%s", g->raw ? "raw" : g->encoding);
+	snprintf(head.dataset, sizeof head.dataset, "%s", p->name);
+	for (i = begin; i < end; i++) {
+		items[2 * (i - begin)] = item_at(g, p, i);
+		items[2 * (i - begin) + 1] = keeps_label(g, p, i);
+	}
+	qsort(items, (size_t)(end - begin), 2 * sizeof *items, by_number); /* front to back through the source */
+	NS_GO(batch_init(&b, end - begin));
+	for (i = 0; i < end - begin; i++) {
+		NS_GO(take(g, &b, items[2 * i], (int)items[2 * i + 1]));
+		ns_log_progress(g->job->log, "ingest", p->first + begin + i + 1, g->source.items, "images");
+	}
+	if (b.rows.rows) {
+		NS_GO(ns_path(path, "%s%s%s/shard-%05d.h5", g->job->dir, g->permuted ? "/" : "", g->permuted ? p->name : "", shard));
+		status = ns_shard_write(path, &head, &b.rows, b.image, g->raw ? NULL : b.offset);
+	}
+out:
+	batch_release(&b);
+	free(items);
+	return status;
+}
+
+/* --- what is to be written --- */
+
+static enum ns_status parse_size(struct ingest *g, const char *text)
+{
+	char rest;
+	int n = sscanf(text, "%dx%dx%d%c", &g->h, &g->w, &g->c, &rest);
+
+	if (n == 2)
+		g->c = 3;
+	if ((n != 2 && n != 3) || g->h < 1 || g->w < 1 || g->h > 8192 || g->w > 8192 || (g->c != 1 && g->c != 3))
+		return ns_fail(NS_CONFIG, "ingest.size = '%s', wanted HxW or HxWxC with C 1 or 3", text);
+	g->raw = 1;
+	return NS_OK;
+}
+
+/* the first images decide: one size means raw, else they stay encoded; unless the user said */
+static enum ns_status choose_encoding(struct ingest *g)
+{
+	const char *encoding = ns_conf_text(g->job->conf, "ingest.encoding"), *size = ns_conf_text(g->job->conf, "ingest.size");
+	int64_t i, looked = 0;
+	int same = 1;
+
+	if (strcmp(encoding, "auto") && strcmp(encoding, "raw") && strcmp(encoding, "encoded"))
+		return ns_fail(NS_CONFIG, "ingest.encoding = '%s', wanted auto, raw or encoded", encoding);
+	if (size)
+		return parse_size(g, size);
+	for (i = 0; i < g->source.items && looked < 64; i++) {
+		struct ns_item item;
+		uint8_t *pixels = NULL;
+		int h, w, c = 0;
+
+		if (ns_source_get(&g->source, i, &item) != NS_OK)
+			continue;
+		h = item.h;
+		w = item.w;
+		c = item.c;
+		if (!h && ns_decode(item.data, item.bytes, &h, &w, &c, &pixels) != NS_OK)
+			continue;
+		free(pixels);
+		if (!looked++) {
+			g->h = h;
+			g->w = w;
+			g->c = c;
+			g->encoding = item.h ? "raw" : ns_image_kind(item.data, item.bytes);
+		}
+		same &= h == g->h && w == g->w;
+		g->c = c > g->c ? c : g->c;
+	}
+	if (!looked)
+		return ns_fail(NS_BAD_DATA, "%s: none of its first images can be read (the first: %s)", g->source.path, ns_message());
+	if (!strcmp(encoding, "raw") && !same)
+		return ns_fail(NS_CONFIG, "%s: images are of several sizes; --size HxW says which one to store", g->source.path);
+	if (!strcmp(encoding, "encoded") && !strcmp(g->encoding, "raw"))
+		return ns_fail(NS_CONFIG, "%s: its images come raw; there is no encoding to keep", g->source.path);
+	g->raw = !strcmp(encoding, "raw") || (!strcmp(encoding, "auto") && same);
+	return NS_OK;
+}
+
+static enum ns_status plan_parts(struct ingest *g)
+{
+	const json_t *split = ns_conf_node(g->job->conf, "ingest.split"),
+		     *labelled = ns_conf_node(g->job->conf, "ingest.labelled");
+	const char *name = ns_conf_text(g->job->conf, "ingest.name"), *base;
+	int64_t first = 0;
+	json_t *rows;
+	int i;
+
+	if (!split) {
+		base = strrchr(g->job->out, '/');
+		g->parts[0] = (struct part){.rows = g->source.items, .labelled = -1};
+		snprintf(g->parts[0].name, sizeof g->parts[0].name, "%.127s", name ? name : base ? base + 1 : g->job->out);
+		g->part_count = 1;
+	}
+	g->permuted = split != NULL;
+	json_object_foreach((json_t *)(uintptr_t)split, name, rows) {
+		struct part *p = &g->parts[g->part_count++];
+
+		if (g->part_count == 32 || !json_is_integer(rows) || json_integer_value(rows) < 1 || strchr(name, '/') || *name == '.')
+			return ns_fail(NS_CONFIG, "ingest.split: %s: a whole number of rows under a plain name is wanted (at most 31)", name);
+		snprintf(p->name, sizeof p->name, "%.127s", name);
+		p->first = first;
+		p->rows = json_integer_value(rows);
+		p->labelled = json_is_integer(json_object_get(labelled, name)) ? json_integer_value(json_object_get(labelled, name)) : -1;
+		first += p->rows;
+	}
+	json_object_foreach((json_t *)(uintptr_t)labelled, name, rows)
+		if (!json_object_get(split, name))
+			return ns_fail(NS_CONFIG, "ingest.labelled: %s is not in ingest.split", name);
+	if (first > g->source.items)
+		return ns_fail(NS_CONFIG, "ingest.split asks for %lld rows, but %s has %lld", (long long)first, g->source.path,
+			       (long long)g->source.items);
+	for (i = 0; i < g->part_count; i++)
+		g->parts[i].shards = (int)((g->parts[i].rows + g->shard_rows - 1) / g->shard_rows);
+	return NS_OK;
+}
+
+static enum ns_status open_quarantine(struct ingest *g)
+{
+	char path[NS_PATH_MAX];
+	int i;
+
+	for (i = 0; g->permuted && i < g->part_count; i++) {
+		NS_TRY(ns_path(path, "%s/%s", g->job->dir, g->parts[i].name));
+		NS_TRY(ns_mkdirs(path));
+	}
+	NS_TRY(ns_path(path, "%s/quarantine.%d", g->job->dir, g->job->comm->rank));
+	g->quarantine = fopen(path, "w");
+	return g->quarantine ? NS_OK : ns_fail(NS_IO, "%s: cannot write", path);
+}
+
+/* every rank's refusals into one file, ordered by item */
+static int by_item(const void *a, const void *b)
+{
+	const char *x = strstr(*(char *const *)a, "\"item\":"), *y = strstr(*(char *const *)b, "\"item\":");
+	long long i = x ? atoll(x + 7) : 0, j = y ? atoll(y + 7) : 0;
+
+	return (i > j) - (i < j);
+}
+
+static enum ns_status merge_quarantine(struct ingest *g)
+{
+	char path[NS_PATH_MAX], *text, *line, **lines = calloc((size_t)g->refused + 1, sizeof *lines);
+	FILE *out = NULL;
+	size_t bytes;
+	int64_t n = 0, i;
+	int r;
+
+	if (!lines)
+		return ns_fail(NS_NO_MEMORY, "no memory for %lld refusals", (long long)g->refused);
+	for (r = 0; r < g->job->comm->size; r++) {
+		NS_TRY(ns_path(path, "%s/quarantine.%d", g->job->dir, r));
+		NS_TRY(ns_read_file(path, &text, &bytes));
+		for (line = strtok(text, "\n"); line && n < g->refused; line = strtok(NULL, "\n"))
+			lines[n++] = strdup(line);
+		free(text);
+		remove(path);
+	}
+	qsort(lines, (size_t)n, sizeof *lines, by_item);
+	NS_TRY(ns_path(path, "%s/quarantine.jsonl", g->job->dir));
+	out = fopen(path, "w");
+	for (i = 0; i < n; i++) {
+		if (out)
+			fprintf(out, "%s\n", lines[i]);
+		free(lines[i]);
+	}
+	free(lines);
+	return out && fclose(out) == 0 ? NS_OK : ns_fail(NS_IO, "%s: cannot write", path);
+}
+
+static enum ns_status publish_parts(struct ingest *g, const char *source)
+{
+	json_t *parents = json_array(), *made;
+	int i;
+
+	for (i = 0; i < g->part_count; i++) {
+		const struct part *p = &g->parts[i];
+
+		made = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "by", "ingest", "source", source, "seed", (json_int_t)g->seed, "first",
+				 (json_int_t)p->first, "rows", (json_int_t)p->rows, "labelled", (json_int_t)p->labelled);
+		NS_TRY(ns_dataset_publish(g->job, g->permuted ? p->name : NULL, p->name, p->shards, parents, made));
+		json_decref(made);
+	}
+	json_decref(parents);
+	return NS_OK;
+}
+
+static enum ns_status ingest_all(struct ingest *g)
+{
+	int p, s, turn = 0;
+
+	for (p = 0; p < g->part_count; p++)
+		for (s = 0; s < g->parts[p].shards; s++)
+			if (turn++ % g->job->comm->size == g->job->comm->rank)
+				NS_TRY(write_shard(g, &g->parts[p], s));
+	return NS_OK;
+}
+
+enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
+{
+	struct ingest g = {.job = job, .seed = (uint64_t)ns_conf_int(job->conf, "seed"),
+			   .shard_rows = ns_conf_int(job->conf, "ingest.shard_rows")};
+	enum ns_status status;
+	int64_t sums[2];
+
+	if (argc != 1)
+		return ns_fail(NS_USAGE, "ingest: one SRC is wanted, %d given", argc);
+	NS_TRY(ns_source_open(&g.source, argv[0], ns_conf_node(job->conf, "ingest.classes")));
+	NS_GO(ns_job_begin(job, 0));
+	NS_GO(choose_encoding(&g));
+	NS_GO(plan_parts(&g));
+	NS_GO(open_quarantine(&g));
+	status = ingest_all(&g);
+	if (fclose(g.quarantine) && status == NS_OK)
+		status = ns_fail(NS_IO, "quarantine: cannot write");
+	NS_GO(ns_job_agree(job, status));
+	sums[0] = g.taken;
+	sums[1] = g.refused;
+	NS_GO(ns_comm_sum_i64(job->comm, sums, 2));
+	g.refused = sums[1];
+	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? merge_quarantine(&g) : NS_OK));
+	NS_GO(publish_parts(&g, argv[0]));
+	ns_job_count(job, "in", g.source.items);
+	ns_job_count(job, "out", sums[0]);
+	ns_job_count(job, "refused", sums[1]);
+	ns_job_input(job, "source", argv[0], "");
+	status = ns_job_publish(job);
+out:
+	ns_source_close(&g.source);
+	return status;
+}

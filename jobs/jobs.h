@@ -1,0 +1,145 @@
+/*
+ * jobs/jobs.h - the verbs, and what several of them share.
+ */
+#ifndef NS_JOBS_H
+#define NS_JOBS_H
+
+#include "datasets/dataset.h"
+#include "datasets/predictions.h"
+#include "host/job.h"
+#include "host/net/model.h"
+#include "kernels/formula/augment.h"
+
+enum ns_verb_id {
+	NS_VERB_INGEST,
+	NS_VERB_AUGMENT,
+	NS_VERB_TRAIN,
+	NS_VERB_INFER,
+	NS_VERB_EVALUATE,
+	NS_VERB_DRIFT,
+	NS_VERB_REGISTRY,
+	NS_VERB_NIGHT,
+	NS_VERB_REPORT,
+	NS_VERB_DOCTOR,
+	NS_VERB_BENCH,
+	NS_VERBS
+};
+
+struct ns_verb {
+	const char *name, *operands, *help;
+	int needs_out;
+	enum ns_status (*run)(struct ns_job *job, int argc, char **argv);
+};
+
+extern const struct ns_verb ns_verbs[NS_VERBS];
+extern const struct ns_key ns_keys[];
+
+/* Run one verb as a part of another: same ranks, workers and devices, its own configuration. Collective. */
+enum ns_status ns_call(struct ns_job *caller, enum ns_verb_id verb, struct ns_conf *conf, int argc, char **argv);
+
+enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv);
+enum ns_status ns_job_augment(struct ns_job *job, int argc, char **argv);
+enum ns_status ns_job_train(struct ns_job *job, int argc, char **argv);
+enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv);
+enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv);
+enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv);
+enum ns_status ns_job_registry(struct ns_job *job, int argc, char **argv);
+enum ns_status ns_job_night(struct ns_job *job, int argc, char **argv);
+enum ns_status ns_job_report(struct ns_job *job, int argc, char **argv);
+enum ns_status ns_job_doctor(struct ns_job *job, int argc, char **argv);
+enum ns_status ns_job_bench(struct ns_job *job, int argc, char **argv);
+
+/* The text of a key that must be given. */
+enum ns_status ns_need(struct ns_job *job, const char *key, const char *flag, const char **text);
+
+/* --- models --- */
+
+/* A ref, a digest, or a folder left by train. Collective: every rank reads. */
+enum ns_status ns_load_model(struct ns_job *job, struct ns_model *model, const char *name);
+/* Objects for both files of a model folder; the digest of model.json. rank 0 alone. */
+enum ns_status ns_register_model(const char *registry, const char *folder, char digest[NS_SHA256_HEX]);
+
+/* --- augmentation --- */
+
+/* `augment:` as a list of named operations in the order in which they act; NULL: none. */
+enum ns_status ns_recipe_parse(struct ns_augment_config *config, const json_t *list, int h, int w, const char *where);
+
+/* --- feeding a network --- */
+
+/* One for all workers: rows of a view, augmented and normalised, into a network's input. */
+struct ns_feed {
+	const struct ns_view *view;
+	const struct ns_model *model;
+	struct ns_job *job;
+	struct ns_augment_config *config; /* owned */
+	int shuffle, n;			  /* n: images at a time */
+	uint64_t seed;
+	struct ns_feed_worker {
+		struct ns_plan *plan;
+		enum ns_dtype dtype;
+		uint8_t *pixels, *buffer;
+		size_t room;
+		struct ns_augment_sample *samples;
+		void *workspace;
+	} *workers;
+};
+
+/* recipe NULL: images as they are */
+enum ns_status ns_feed_init(struct ns_feed *feed, struct ns_job *job, const struct ns_view *view,
+			    const struct ns_model *model, const json_t *recipe, int n, int shuffle, enum ns_dtype dtype);
+void ns_feed_release(struct ns_feed *feed);
+/* fits ns_fill_fn; context is the feed. Rows beyond the view's end repeat its last and get label -1. */
+enum ns_status ns_feed_fill(void *context, int worker, int epoch, int64_t first, int n, void *images,
+			    enum ns_dtype dtype, int32_t *labels);
+/* the pixels of the last fill of this worker, (n, h, w, c) u8, before augmentation */
+const uint8_t *ns_feed_pixels(const struct ns_feed *feed, int worker);
+
+/* --- inference, for infer, train's validation and evaluate --- */
+
+/* Logits or probabilities of all rows of a view, spread over ranks and workers: what each row gives is stored. */
+struct ns_inference {
+	int64_t rows;
+	int classes, dim;
+	float *prob, *embedding, *stats, *logits; /* caller's, or NULL where not wanted */
+	int32_t *pred, *label;
+};
+/* Not collective: this process alone computes rows [first, first + count) of the view into out's arrays from 0 on. */
+enum ns_status ns_infer_rows(struct ns_job *job, const struct ns_model *model, const struct ns_view *view, int64_t first,
+			     int64_t count, int batch, enum ns_dtype dtype, struct ns_inference *out, const char *label);
+
+/*
+ * Collective: predictions of `model` on `data`, one file a shard, into job->dir/`folder` (NULL: job->dir itself), with
+ * predictions.json; ranks take shards in turn. model_digest goes into the files.
+ */
+enum ns_status ns_predict(struct ns_job *job, const struct ns_model *model, const char *model_digest,
+			  struct ns_dataset *data, const char *folder, enum ns_dtype dtype, char digest[NS_SHA256_HEX]);
+
+/* Fit the temperature (least negative log-likelihood) on the labelled rows of `data`. Collective. */
+enum ns_status ns_calibrate(struct ns_job *job, struct ns_model *model, struct ns_dataset *data, enum ns_dtype dtype);
+
+/* --- training, for train and for a manifest's rounds --- */
+
+struct ns_train_options {
+	const char *label, *checkpoint; /* folder below job->dir for checkpoints; "" none */
+	const char *metrics;		  /* file below job->dir */
+	int epochs;			  /* 0: train.epochs */
+	double lr;			  /* 0: train.lr */
+	struct ns_dataset *val;		  /* or NULL */
+};
+enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view,
+		      const struct ns_train_options *options);
+/* model.json, model.safetensors in job->dir and both as objects. Collective. */
+enum ns_status ns_keep_model(struct ns_job *job, struct ns_model *model);
+/* Execute retrain.json: two rounds. Collective; job->dir is open. */
+enum ns_status ns_retrain(struct ns_job *job, const char *manifest);
+
+/* Wilson's 95 % interval of k hits in n. */
+void ns_wilson(int64_t k, int64_t n, double *low, double *high);
+
+/*
+ * Which half of a night's audited rows row `id` is in: 1 the gate's, 0 training's. By identity, so that the two never mix;
+ * the same for select, train and gate.
+ */
+int ns_gate_half(uint64_t id, uint64_t seed);
+
+#endif

@@ -1,0 +1,221 @@
+/* jobs/main.c - parse, call, publish: the top, where it is decided what an error means. */
+#define _GNU_SOURCE
+#include "jobs/jobs.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static int exit_code(enum ns_status status)
+{
+	static const int codes[] = {
+		[NS_OK] = 0,	     [NS_DECLINED] = 70,  [NS_USAGE] = 64,   [NS_INVALID] = 70, [NS_BAD_DATA] = 65,
+		[NS_NO_DEVICE] = 69, [NS_NO_MEMORY] = 70, [NS_INTERNAL] = 70, [NS_IO] = 74,	  [NS_STOPPED] = 75,
+		[NS_DIGEST] = 77,    [NS_CONFIG] = 78,	  [NS_REFUSED] = 1,  [NS_FINDING] = 1,
+	};
+
+	return codes[status];
+}
+
+static void usage(FILE *f)
+{
+	int v;
+
+	fprintf(f, "usage: nightshift VERB [--config FILE.yaml] [--section.key=value ...] [--out PATH]\n\nverbs:\n");
+	for (v = 0; v < NS_VERBS; v++)
+		fprintf(f, "  %-9s %s\n", ns_verbs[v].name, ns_verbs[v].help);
+	fprintf(f, "\nnightshift VERB --help tells a verb's keys; nightshift --version.\n");
+}
+
+static void verb_help(int verb)
+{
+	const struct ns_key *k;
+
+	printf("usage: nightshift %s %s%s[--config FILE.yaml] [--key=value ...]%s\n\n%s\n\nkeys:\n", ns_verbs[verb].name,
+	       ns_verbs[verb].operands, *ns_verbs[verb].operands ? " " : "", ns_verbs[verb].needs_out ? " --out PATH" : "",
+	       ns_verbs[verb].help);
+	for (k = ns_keys; k->name; k++) {
+		char name[64];
+
+		if (!(k->verbs >> verb & 1))
+			continue;
+		snprintf(name, sizeof name, "--%s", k->flag ? k->flag : k->name);
+		printf("  %-28s %s%s%s%s\n", name, k->help, strcmp(k->otherwise, "null") ? " [" : "",
+		       strcmp(k->otherwise, "null") ? k->otherwise : "", strcmp(k->otherwise, "null") ? "]" : "");
+	}
+	printf("\nIn YAML a key a.b is written b under a. NS_FORCE=conv/ref,... picks implementations by hand.\n");
+}
+
+static int find_verb(const char *name)
+{
+	int v;
+
+	for (v = 0; v < NS_VERBS; v++)
+		if (!strcmp(ns_verbs[v].name, name))
+			return v;
+	return -1;
+}
+
+static enum ns_status unknown_verb(const char *name)
+{
+	const char *words[NS_VERBS + 1] = {NULL}, *near;
+	int v;
+
+	for (v = 0; v < NS_VERBS; v++)
+		words[v] = ns_verbs[v].name;
+	near = ns_nearest(name, words);
+	return ns_fail(NS_USAGE, "unknown verb '%s'%s%s%s", name, near ? "; did you mean '" : "; see nightshift --help",
+		       near ? near : "", near ? "'?" : "");
+}
+
+/* --config first, whatever its place; then the others in order; operands are left in argv */
+static enum ns_status parse(struct ns_conf *conf, int verb, int *argc, char **argv)
+{
+	int i, n = 0;
+
+	for (i = 0; i < *argc; i++) {
+		if (!strncmp(argv[i], "--config=", 9))
+			NS_TRY(ns_conf_file(conf, argv[i] + 9));
+		else if (!strcmp(argv[i], "--config") && i + 1 < *argc)
+			NS_TRY(ns_conf_file(conf, argv[i + 1]));
+		else if (!strcmp(argv[i], "--config"))
+			return ns_fail(NS_USAGE, "--config: a file is wanted");
+	}
+	for (i = 0; i < *argc; i++) {
+		char name[256], *eq, *value = NULL;
+		const struct ns_key *k;
+
+		if (strncmp(argv[i], "--", 2)) {
+			argv[n++] = argv[i];
+			continue;
+		}
+		eq = strchr(argv[i], '=');
+		snprintf(name, sizeof name, "%.*s", (int)(eq ? eq - argv[i] - 2 : 250), argv[i] + 2);
+		if (!strcmp(name, "config")) {
+			i += !eq;
+			continue;
+		}
+		k = ns_conf_key(conf, name, verb);
+		if (eq)
+			value = eq + 1;
+		else if (k && k->type == NS_KEY_BOOL)
+			value = (char *)(uintptr_t)"true";
+		else if (i + 1 < *argc && k)
+			value = argv[++i];
+		NS_TRY(value ? ns_conf_set(conf, name, value, verb)
+			     : k ? ns_fail(NS_USAGE, "--%s: a value is wanted", name) : ns_conf_set(conf, name, "", verb));
+	}
+	*argc = n;
+	return NS_OK;
+}
+
+/* cores that this rank may use: its affinity, shared with the ranks of this node that have the same */
+static int worker_count(const struct ns_conf *conf, const struct ns_comm *comm)
+{
+	int wanted = (int)ns_conf_int(conf, "threads"), cores = 1, all = (int)sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t set;
+
+	if (wanted > 0)
+		return wanted;
+	if (sched_getaffinity(0, sizeof set, &set) == 0)
+		cores = CPU_COUNT(&set);
+	if (cores >= all) /* not bound: divide the node */
+		cores = all / comm->local_size;
+	return cores < 1 ? 1 : cores;
+}
+
+static enum ns_status run_verb(int verb, struct ns_conf *conf, struct ns_comm *comm, int argc, char **argv)
+{
+	struct ns_device_set set = {0};
+	struct ns_pool *pool = NULL;
+	struct ns_job job = {0};
+	struct ns_log log;
+	enum ns_status status;
+
+	ns_log_init(&log, comm->rank, ns_conf_bool(conf, "json"));
+	ns_stop_install();
+	NS_TRY(ns_pool_make(&pool, worker_count(conf, comm)));
+	NS_GO(ns_job_init(&job, ns_verbs[verb].name, conf, comm, &log, pool, &set));
+	if (ns_conf_bool(conf, "dry_run")) {
+		if (comm->rank == 0)
+			json_dumpf(conf->values, stdout, JSON_INDENT(1) | JSON_SORT_KEYS);
+		goto out;
+	}
+	status = ns_verbs[verb].run(&job, argc, argv);
+out:
+	ns_job_release(&job);
+	ns_device_set_close(&set);
+	ns_pool_free(pool);
+	return status;
+}
+
+enum ns_status ns_call(struct ns_job *caller, enum ns_verb_id verb, struct ns_conf *conf, int argc, char **argv)
+{
+	struct ns_job job;
+	enum ns_status status = ns_job_init(&job, ns_verbs[verb].name, conf, caller->comm, caller->log, caller->pool, caller->set);
+
+	if (status == NS_OK)
+		status = ns_verbs[verb].run(&job, argc, argv);
+	ns_job_release(&job);
+	return status;
+}
+
+/* An error that all ranks have is told once: the others give rank 0 a moment to speak and to end the job. */
+static void complain(struct ns_comm *comm, enum ns_status status)
+{
+	struct timespec moment = {0, 300000000};
+
+	if (comm->size > 1 && comm->rank > 0) {
+		if (!strcmp(ns_message(), "another rank failed"))
+			moment.tv_sec = 2;
+		nanosleep(&moment, NULL);
+	}
+	fprintf(stderr, "nightshift: %s\n", ns_message());
+	if (comm->size > 1 && status != NS_STOPPED && status != NS_FINDING && status != NS_REFUSED)
+		ns_comm_abort(comm, exit_code(status));
+}
+
+enum ns_status ns_need(struct ns_job *job, const char *key, const char *flag, const char **text)
+{
+	*text = ns_conf_text(job->conf, key);
+	return *text ? NS_OK : ns_fail(NS_USAGE, "%s: --%s is wanted", job->verb, flag);
+}
+
+int main(int argc, char **argv)
+{
+	struct ns_conf conf = {0};
+	struct ns_comm comm = {0};
+	enum ns_status status;
+	int verb, i, count;
+
+	if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		usage(argc < 2 ? stderr : stdout);
+		return argc < 2 ? 64 : 0;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		printf("nightshift %s\n", NS_CODE_VERSION);
+		return 0;
+	}
+	verb = find_verb(argv[1]);
+	for (i = 2; verb >= 0 && i < argc; i++)
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+			verb_help(verb);
+			return 0;
+		}
+	count = argc - 2;
+	status = verb < 0 ? unknown_verb(argv[1]) : ns_conf_init(&conf, ns_keys);
+	if (status == NS_OK)
+		status = ns_comm_open(&comm, &argc, &argv);
+	if (status == NS_OK)
+		status = parse(&conf, verb, &count, argv + 2);
+	if (status == NS_OK)
+		status = run_verb(verb, &conf, &comm, count, argv + 2);
+	if (status != NS_OK && !(status == NS_STOPPED && comm.rank > 0))
+		complain(&comm, status);
+	ns_comm_close(&comm);
+	ns_conf_release(&conf);
+	return exit_code(status);
+}
