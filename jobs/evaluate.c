@@ -17,9 +17,40 @@ void ns_wilson(int64_t k, int64_t n, double *low, double *high)
 	*high = n ? fmin(1, centre + half) : 1;
 }
 
-int ns_gate_half(uint64_t id, uint64_t seed)
+struct drawn {
+	uint64_t draw;
+	int64_t row;
+};
+
+static int by_draw(const void *a, const void *b)
 {
-	return (int)(ns_draw_u64(seed, NS_FOR_AUDIT, 1, id) & 1);
+	const struct drawn *x = a, *y = b;
+
+	return x->draw != y->draw ? (x->draw > y->draw) - (x->draw < y->draw) : (x->row > y->row) - (x->row < y->row);
+}
+
+uint8_t *ns_gate_rows(const uint64_t *id, const int32_t *label, int64_t n, uint64_t seed)
+{
+	struct drawn *d = malloc(sizeof *d * (size_t)(n + 1));
+	uint8_t *gate = calloc((size_t)n + 1, 1);
+	int64_t i, count = 0;
+
+	if (!d || !gate) {
+		free(d);
+		free(gate);
+		return NULL;
+	}
+	for (i = 0; i < n; i++)
+		if (label[i] >= 0)
+			d[count++] = (struct drawn){ns_draw_u64(seed, NS_FOR_AUDIT, 1, id[i]), i};
+	qsort(d, (size_t)count, sizeof *d, by_draw);
+	for (i = 0; i < count / 2; i++)
+		gate[d[i].row] = 1;
+	/* the same image twice is on one side: whoever shares an identity with the gate's last row joins it */
+	for (; i > 0 && i < count && d[i].draw == d[i - 1].draw; i++)
+		gate[d[i].row] = 1;
+	free(d);
+	return gate;
 }
 
 /* two-sided exact McNemar: b and c discordant answers, p = P(|Binomial(b + c, 1/2) - mean| at least as far) */
@@ -43,19 +74,19 @@ static json_t *accuracy(int64_t hits, int64_t n)
 }
 
 /* does this row count? labelled, and of the wanted half */
-static int counts(const struct ns_predictions *p, int64_t i, int gate, uint64_t seed)
+static int counts(const struct ns_predictions *p, int64_t i, const uint8_t *gate)
 {
-	return p->label[i] >= 0 && (!gate || ns_gate_half(p->id[i], seed));
+	return p->label[i] >= 0 && (!gate || gate[i]);
 }
 
-static json_t *confusion(const struct ns_predictions *p, int gate, uint64_t seed)
+static json_t *confusion(const struct ns_predictions *p, const uint8_t *gate)
 {
 	int k = p->classes, a, b;
 	int64_t *m = calloc((size_t)k * (size_t)k, sizeof *m), i;
 	json_t *rows = json_array();
 
 	for (i = 0; m && i < p->rows; i++)
-		if (counts(p, i, gate, seed))
+		if (counts(p, i, gate))
 			m[p->label[i] * k + p->pred[i]]++;
 	for (a = 0; m && a < k; a++) {
 		json_t *row = json_array();
@@ -69,7 +100,7 @@ static json_t *confusion(const struct ns_predictions *p, int gate, uint64_t seed
 }
 
 /* mean |confidence - accuracy| over 15 equal bins (Guo et al. 2017) */
-static double calibration_error(const struct ns_predictions *p, int gate, uint64_t seed)
+static double calibration_error(const struct ns_predictions *p, const uint8_t *gate)
 {
 	double conf[15] = {0}, hit[15] = {0}, n[15] = {0}, all = 0, error = 0;
 	int64_t i;
@@ -78,7 +109,7 @@ static double calibration_error(const struct ns_predictions *p, int gate, uint64
 	for (i = 0; i < p->rows; i++) {
 		double c = (double)p->prob[i * p->classes + p->pred[i]];
 
-		if (!counts(p, i, gate, seed))
+		if (!counts(p, i, gate))
 			continue;
 		b = c >= 1 ? 14 : (int)(c * 15);
 		conf[b] += c;
@@ -91,7 +122,7 @@ static double calibration_error(const struct ns_predictions *p, int gate, uint64
 	return all > 0 ? error / all : 0;
 }
 
-static enum ns_status judge(const struct ns_predictions *p, int gate, uint64_t seed, json_t *json)
+static enum ns_status judge(const struct ns_predictions *p, const uint8_t *gate, json_t *json)
 {
 	int64_t i, n = 0, hits = 0;
 	int k;
@@ -102,14 +133,14 @@ static enum ns_status judge(const struct ns_predictions *p, int gate, uint64_t s
 		if (p->label[i] >= p->classes || p->pred[i] < 0 || p->pred[i] >= p->classes)
 			return ns_fail(NS_BAD_DATA, "row %lld: label %d, prediction %d, but there are %d classes", (long long)i,
 				       p->label[i], p->pred[i], p->classes);
-		n += counts(p, i, gate, seed);
-		hits += counts(p, i, gate, seed) && p->label[i] == p->pred[i];
+		n += counts(p, i, gate);
+		hits += counts(p, i, gate) && p->label[i] == p->pred[i];
 	}
 	if (!n)
 		return ns_fail(NS_BAD_DATA, "evaluate: no row has a label");
 	json_object_update_new(json, accuracy(hits, n));
-	json_object_set_new(json, "calibration_error", json_real(calibration_error(p, gate, seed)));
-	json_object_set_new(json, "confusion", confusion(p, gate, seed));
+	json_object_set_new(json, "calibration_error", json_real(calibration_error(p, gate)));
+	json_object_set_new(json, "confusion", confusion(p, gate));
 	json_object_set_new(json, "classes", json_array());
 	for (k = 0; k < p->class_names; k++)
 		json_array_append_new(json_object_get(json, "classes"), json_string(p->names[k]));
@@ -141,7 +172,7 @@ static struct joined *index_of(const struct ns_predictions *p)
 }
 
 /* change of accuracy from `q` to `p` on the same rows: exact test, and the interval of the mean difference */
-static enum ns_status compare(const struct ns_predictions *p, const struct ns_predictions *q, int gate, uint64_t seed,
+static enum ns_status compare(const struct ns_predictions *p, const struct ns_predictions *q, const uint8_t *gate,
 			      json_t *json)
 {
 	struct joined *a = index_of(p), *b = index_of(q);
@@ -164,7 +195,7 @@ static enum ns_status compare(const struct ns_predictions *p, const struct ns_pr
 			free(b);
 			return ns_fail(NS_BAD_DATA, "evaluate: row %016llx is not in both predictions", (unsigned long long)a[i].id);
 		}
-		if (!counts(p, r, gate, seed))
+		if (!counts(p, r, gate))
 			continue;
 		right = p->pred[r] == p->label[r];
 		was = q->pred[s] == p->label[r];
@@ -191,24 +222,31 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 	json_t *json = json_pack("{s:s}", "schema", "nightshift.evaluation/1");
 	char file[NS_PATH_MAX];
 	enum ns_status status;
-	int gate = !strcmp(rows, "gate");
+	uint8_t *gate = NULL;
 
 	(void)argv;
 	if (argc)
 		return ns_fail(NS_USAGE, "evaluate: takes no operand; --predictions is wanted");
 	NS_TRY(ns_need(job, "evaluate.predictions", "predictions", &path));
-	if (strcmp(rows, "all") && !gate)
+	if (strcmp(rows, "all") && strcmp(rows, "gate"))
 		return ns_fail(NS_CONFIG, "evaluate.rows = '%s', wanted all or gate", rows);
 	NS_GO(ns_predictions_open(&p, path));
 	if (against)
 		NS_GO(ns_predictions_open(&q, against));
+	if (!strcmp(rows, "gate") && p.id && p.label) {
+		gate = ns_gate_rows(p.id, p.label, p.rows, seed);
+		if (!gate) {
+			status = ns_fail(NS_NO_MEMORY, "no memory for the gate's rows");
+			goto out;
+		}
+	}
 	NS_GO(ns_job_begin(job, 0));
-	NS_GO(judge(&p, gate, seed, json));
+	NS_GO(judge(&p, gate, json));
 	json_object_set_new(json, "half", json_string(rows));
 	json_object_set_new(json, "model", json_string(p.model));
 	json_object_set_new(json, "predictions", json_string(p.digest));
 	if (against)
-		NS_GO(compare(&p, &q, gate, seed, json));
+		NS_GO(compare(&p, &q, gate, json));
 	NS_GO(ns_path(file, "%s/evaluation.json", job->dir));
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_json_write(file, json) : NS_OK));
 	ns_job_input(job, "predictions", path, p.digest);
@@ -217,6 +255,7 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 	ns_job_count(job, "rows", (int64_t)ns_json_number(json, "rows", 0));
 	status = ns_job_publish(job);
 out:
+	free(gate);
 	json_decref(json);
 	ns_predictions_release(&p);
 	ns_predictions_release(&q);

@@ -137,9 +137,9 @@ enum ns_status ns_retrain(struct ns_job *job, const char *manifest);
 void ns_wilson(int64_t k, int64_t n, double *low, double *high);
 
 /*
- * Which half of a night's audited rows row `id` is in: 1 the gate's, 0 training's. By identity, so that the two never mix;
- * the same for select, train and gate.
+ * A night's audited (labelled) rows in two halves that never mix: gate[i] = 1 for the gate's, 0 for all others. Half of them,
+ * chosen by a keyed draw on their identity, so that select, train and gate agree. NULL: no memory.
  */
-int ns_gate_half(uint64_t id, uint64_t seed);
+uint8_t *ns_gate_rows(const uint64_t *id, const int32_t *label, int64_t n, uint64_t seed);
 
 #endif

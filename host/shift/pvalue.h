@@ -1,0 +1,40 @@
+/*
+ * host/shift/pvalue.h - the distributions behind the tests. Definitions: docs/drift.md.
+ */
+#ifndef NS_PVALUE_H
+#define NS_PVALUE_H
+
+#include <stdint.h>
+
+/*
+ * Two-sided two-sample Kolmogorov-Smirnov. Exact where both sizes are at most 10,000: equal sizes by the closed form of
+ * Gnedenko and Korolyuk, others by counting lattice paths (Hodges 1957; Schroer and Trenkler 1995); else the
+ * one-sample distribution at n = round(mn / (m + n)) (Marsaglia, Tsang, Wang 2003), as scipy's `asymp` has it.
+ */
+double ns_ks_p(double d, int64_t m, int64_t n);
+/* the third way alone, for any size */
+double ns_ks_p_asymptotic(double d, int64_t m, int64_t n);
+
+/* P(chi-square with `df` degrees >= x) */
+double ns_chi2_sf(double x, double df);
+/*
+ * Counts of K classes in two samples as a 2 x K table: statistic, p; Yates' correction where only two classes occur;
+ * a single class gives p = 1. *v is Cramer's V.
+ */
+double ns_chi2_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *v);
+/* Population stability index with half a count added to each cell; *no_drift95 its 95 % point without drift. */
+double ns_psi(const int64_t *ref, const int64_t *cur, int k, double *no_drift95);
+/* Jensen-Shannon divergence of two count vectors, in nats */
+double ns_js(const int64_t *ref, const int64_t *cur, int k);
+
+/* Holm: adjusted[i] for p[i]; Benjamini-Hochberg likewise */
+void ns_holm(const double *p, double *adjusted, int n);
+void ns_benjamini_hochberg(const double *p, double *adjusted, int n);
+
+/*
+ * Black-box shift estimation (Lipton, Wang, Smola 2018): w = C^-1 mu, C[i * k + j] = P(predicted i, label j) on the
+ * reference, mu[i] = P(predicted i) now. Returns the condition number of C (1-norm), infinite where it is singular.
+ */
+double ns_bbse(const double *c, const double *mu, int k, double *w);
+
+#endif

@@ -1,0 +1,210 @@
+/* jobs/drift.c - drift: read two windows, test, decide, publish. Definitions: docs/drift.md. */
+#include "jobs/drift.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *ns_shift_name(enum ns_shift_status status)
+{
+	static const char *const names[] = {"none", "statistical", "material", "harmful", "untested"};
+
+	return names[status];
+}
+
+static void quality(struct ns_shift *s, const char *what, const char *detail)
+{
+	json_array_append_new(s->quality, json_pack("{s:s, s:s}", "flag", what, "detail", detail));
+	ns_log_warn(s->job->log, "%s: %s", what, detail);
+}
+
+/* rows or columns that cannot be judged are said aloud, never silently dropped */
+static void look_at_quality(struct ns_shift *s)
+{
+	const struct {
+		const char *name;
+		const void *ref, *cur;
+	} columns[] = {{"stats", s->ref.stats, s->cur.stats},
+		       {"prob", s->ref.prob, s->cur.prob},
+		       {"embedding", s->ref.embedding, s->cur.embedding},
+		       {"pred", s->ref.pred, s->cur.pred}};
+	char text[128];
+	size_t i;
+
+	for (i = 0; i < sizeof columns / sizeof *columns; i++)
+		if (!columns[i].ref || !columns[i].cur) {
+			snprintf(text, sizeof text, "%s is missing in the %s: what needs it is not tested", columns[i].name,
+				 columns[i].ref ? "current window" : "reference");
+			quality(s, "missing column", text);
+		}
+	if (s->cur.rows < 30 || s->ref.rows < 30) {
+		snprintf(text, sizeof text, "%lld reference and %lld current rows: only large shifts can be seen",
+			 (long long)s->ref.rows, (long long)s->cur.rows);
+		quality(s, "small window", text);
+	}
+}
+
+static enum ns_status check_shapes(const struct ns_shift *s)
+{
+	const struct ns_predictions *a = &s->ref, *b = &s->cur;
+
+	if (a->prob && b->prob && a->classes != b->classes)
+		return ns_fail(NS_BAD_DATA, "the reference has %d classes, the current window %d", a->classes, b->classes);
+	if (a->embedding && b->embedding && a->embedding_dim != b->embedding_dim)
+		return ns_fail(NS_BAD_DATA, "embeddings of the reference have %d dimensions, of the current window %d",
+			       a->embedding_dim, b->embedding_dim);
+	if (a->stats && b->stats && a->stat_count != b->stat_count)
+		return ns_fail(NS_BAD_DATA, "the reference has %d image statistics, the current window %d", a->stat_count,
+			       b->stat_count);
+	if (a->names && b->names)
+		return ns_classes_agree((const char *const *)a->names, a->class_names, "the reference",
+					(const char *const *)b->names, b->class_names, "the current window");
+	return NS_OK;
+}
+
+static json_t *test_json(const struct ns_shift_test *t)
+{
+	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "kind", t->kind, "column", t->column, "slice",
+			      "all", "detector", t->detector, "statistic", ns_json_real(t->statistic), "p", ns_json_real(t->p),
+			      "p_adjusted", ns_json_real(t->p_adjusted), "effect", ns_json_real(t->effect), "effect_low",
+			      ns_json_real(t->effect_low), "effect_high", ns_json_real(t->effect_high), "status",
+			      ns_shift_name(t->status));
+
+	if (t->note)
+		json_object_set_new(j, "note", json_string(t->note));
+	return j;
+}
+
+static json_t *top_json(const struct ns_shift *s)
+{
+	json_t *list = json_array();
+	int i;
+
+	for (i = 0; i < s->top_count; i++) {
+		char id[24];
+		int k = s->cur.pred ? s->cur.pred[s->top[i].row] : -1;
+
+		snprintf(id, sizeof id, "%016llx", (unsigned long long)s->top[i].id);
+		json_array_append_new(list, json_pack("{s:s, s:o, s:s?, s:I}", "id", id, "score", ns_json_real(s->top[i].score), "class",
+						      k >= 0 && s->cur.names && k < s->cur.class_names ? s->cur.names[k] : NULL, "row",
+						      (json_int_t)s->top[i].row));
+	}
+	return list;
+}
+
+static json_t *performance_json(const struct ns_shift *s)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:s}", "measured", ns_json_real(s->measured), "estimated",
+			 ns_json_real(s->cbpe), "low", ns_json_real(s->measured_low), "high", ns_json_real(s->measured_high), "audited",
+			 (json_int_t)s->audited, "baseline", ns_json_real(s->base), "estimated_baseline", ns_json_real(s->cbpe_ref), "atc",
+			 ns_json_real(s->atc), "method",
+			 "estimated: mean calibrated confidence (CBPE), an upper bound under covariate shift; measured: audited rows, Wilson");
+}
+
+static enum ns_status to_json(struct ns_shift *s)
+{
+	json_t *tests = json_array(), *weights = json_array();
+	int i;
+
+	for (i = 0; i < s->count; i++)
+		json_array_append_new(tests, test_json(&s->tests[i]));
+	for (i = 0; s->weights && i < s->cur.classes; i++)
+		json_array_append_new(weights, ns_json_real(s->weights[i]));
+	s->json = json_pack("{s:s, s:s, s:{s:s, s:I}, s:{s:s, s:I}, s:f, s:s, s:I, s:i, s:o, s:o, s:{s:o, s:o}, s:o, s:O}", "schema",
+			    "nightshift.drift/1", "status", ns_shift_name(s->status), "reference", "digest", s->ref.digest, "rows",
+			    (json_int_t)s->ref.rows, "current", "digest", s->cur.digest, "rows", (json_int_t)s->cur.rows, "alpha",
+			    s->alpha, "correction", ns_conf_text(s->job->conf, "drift.correction"), "seed", (json_int_t)s->seed,
+			    "permutations", s->permutations, "tests", tests, "performance", performance_json(s), "label_shift", "weights",
+			    weights, "condition", ns_json_real(s->condition), "top", top_json(s), "quality", s->quality);
+	return s->json ? NS_OK : ns_fail(NS_INTERNAL, "drift.json cannot be made");
+}
+
+static enum ns_status setup(struct ns_shift *s)
+{
+	struct ns_job *job = s->job;
+	const char *policy = ns_conf_text(job->conf, "drift.policy"), *correction, *emit;
+
+	if (policy)
+		NS_TRY(ns_conf_file(job->conf, policy));
+	correction = ns_conf_text(job->conf, "drift.correction");
+	emit = ns_conf_text(job->conf, "drift.emit");
+	if (strcmp(correction, "holm") && strcmp(correction, "bh"))
+		return ns_fail(NS_CONFIG, "drift.correction = '%s', wanted holm or bh", correction);
+	if (strcmp(emit, "harmful") && strcmp(emit, "material"))
+		return ns_fail(NS_CONFIG, "drift.emit = '%s', wanted harmful or material", emit);
+	s->alpha = ns_conf_real(job->conf, "drift.alpha");
+	s->min_effect = ns_conf_real(job->conf, "drift.min_effect");
+	s->tolerance = ns_conf_real(job->conf, "drift.tolerance");
+	s->permutations = (int)ns_conf_int(job->conf, "drift.permutations");
+	s->seed = (uint64_t)ns_conf_int(job->conf, "seed");
+	s->quality = json_array();
+	if (s->alpha < 1.0 / (s->permutations + 1))
+		return ns_fail(NS_CONFIG, "drift.alpha = %g cannot be reached with drift.permutations = %d; at least %d are wanted",
+			       s->alpha, s->permutations, (int)ceil(1 / s->alpha));
+	return NS_OK;
+}
+
+static void release(struct ns_shift *s)
+{
+	ns_predictions_release(&s->ref);
+	ns_predictions_release(&s->cur);
+	free(s->tests);
+	free(s->weights);
+	free(s->ref_pca);
+	free(s->cur_pca);
+	json_decref(s->quality);
+	json_decref(s->json);
+}
+
+static enum ns_status write_results(struct ns_shift *s)
+{
+	char path[NS_PATH_MAX];
+
+	NS_TRY(to_json(s));
+	NS_TRY(ns_path(path, "%s/drift.json", s->job->dir));
+	NS_TRY(ns_json_write(path, s->json));
+	NS_TRY(ns_path(path, "%s/drift.html", s->job->dir));
+	return ns_shift_page(s, path);
+}
+
+enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
+{
+	struct ns_shift s = {.job = job};
+	const char *ref, *cur;
+	enum ns_status status;
+	int emit;
+
+	(void)argv;
+	if (argc)
+		return ns_fail(NS_USAGE, "drift: takes no operand; --reference and --current are wanted");
+	NS_TRY(ns_need(job, "drift.reference", "reference", &ref));
+	NS_TRY(ns_need(job, "drift.current", "current", &cur));
+	NS_GO(setup(&s));
+	NS_GO(ns_predictions_open(&s.ref, ref));
+	NS_GO(ns_predictions_open(&s.cur, cur));
+	NS_GO(check_shapes(&s));
+	NS_GO(ns_device_set_open(job->set, job->conf, job->pool));
+	NS_GO(ns_job_begin(job, 0));
+	look_at_quality(&s);
+	NS_GO(ns_shift_test_all(&s));
+	NS_GO(ns_shift_performance(&s));
+	ns_shift_decide(&s);
+	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? write_results(&s) : NS_OK));
+	emit = s.status >= (strcmp(ns_conf_text(job->conf, "drift.emit"), "material") ? NS_SHIFT_HARMFUL : NS_SHIFT_MATERIAL);
+	if (emit && ns_conf_text(job->conf, "drift.current_data") && ns_conf_text(job->conf, "drift.replay_data"))
+		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_manifest_emit(&s) : NS_OK));
+	else if (emit)
+		ns_log_warn(job->log, "no manifest: --current-data and --replay-data say what it would select from");
+	ns_log_event(job->log, "verdict", json_pack("{s:s, s:o, s:o}", "status", ns_shift_name(s.status), "estimated",
+						    ns_json_real(s.cbpe), "measured", ns_json_real(s.measured)));
+	ns_job_input(job, "reference", ref, s.ref.digest);
+	ns_job_input(job, "current", cur, s.cur.digest);
+	ns_job_count(job, "reference_rows", s.ref.rows);
+	ns_job_count(job, "current_rows", s.cur.rows);
+	NS_GO(ns_job_publish(job));
+	if (s.status != NS_SHIFT_NONE && ns_conf_bool(job->conf, "exit_code"))
+		status = ns_fail(NS_FINDING, "drift found: %s", ns_shift_name(s.status));
+out:
+	release(&s);
+	return status;
+}

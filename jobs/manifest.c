@@ -1,0 +1,167 @@
+/*
+ * jobs/manifest.c - what a retraining is to do: retrain.json (an in-toto Statement v1 with a predicate in SLSA v1's halves)
+ * and selection.h5, the rows that it may use, by digest.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "jobs/drift.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "host/registry/registry.h"
+#include "kernels/formula/random.h"
+
+enum { REPLAY, CURRENT };
+
+struct select {
+	struct ns_shift *s;
+	struct ns_dataset *replay, *current;
+	struct ns_selection rows;
+	int64_t replayed, audited, pool, excluded;
+};
+
+static int by_id(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void put(struct select *q, uint32_t set, int64_t row, uint64_t id, int32_t label, uint8_t source, uint32_t repeat)
+{
+	int64_t i = q->rows.rows++;
+
+	q->rows.set[i] = set;
+	q->rows.row[i] = (uint64_t)row;
+	q->rows.id[i] = id;
+	q->rows.label[i] = label;
+	q->rows.source[i] = source;
+	q->rows.repeat[i] = repeat;
+}
+
+/* keyed choice of old rows; audited rows of training's half; the unlabelled rest, less what the gate will judge by */
+static enum ns_status choose(struct select *q)
+{
+	const struct ns_conf *c = q->s->job->conf;
+	int64_t want = ns_conf_int(c, "retrain.replay"), n = q->current->rows, i, gates = 0;
+	uint32_t repeat = (uint32_t)ns_conf_int(c, "retrain.audited_repeat");
+	const struct ns_predictions *p = &q->s->cur;
+	uint64_t *gate_ids = malloc(sizeof *gate_ids * (size_t)(n + 1));
+	uint8_t *gate = NULL;
+
+	want = want < q->replay->rows ? want : q->replay->rows;
+	if (!p->id || !p->label || p->rows != n) {
+		free(gate_ids);
+		return ns_fail(NS_BAD_DATA, "%s: %lld rows, but the predictions have %lld with ids and labels", q->current->path,
+			       (long long)n, (long long)(p->id && p->label ? p->rows : 0));
+	}
+	gate = ns_gate_rows(p->id, p->label, n, q->s->seed);
+	if (!gate || !gate_ids || ns_selection_alloc(&q->rows, want + n) != NS_OK) {
+		free(gate);
+		free(gate_ids);
+		return ns_fail(NS_NO_MEMORY, "no memory to select from %lld rows", (long long)n);
+	}
+	q->rows.rows = 0;
+	for (i = 0; i < n; i++)
+		if (gate[i])
+			gate_ids[gates++] = p->id[i];
+	qsort(gate_ids, (size_t)gates, sizeof *gate_ids, by_id);
+	for (i = 0; i < want; i++) {
+		int64_t row = (int64_t)ns_permute((uint64_t)i, (uint64_t)q->replay->rows, q->s->seed, NS_FOR_SPLIT, 1);
+
+		put(q, REPLAY, row, ns_dataset_id(q->replay, row), ns_dataset_label(q->replay, row), NS_LABEL_HUMAN, 1);
+		q->replayed++;
+	}
+	for (i = 0; i < n; i++) {
+		if (gate[i] || bsearch(&p->id[i], gate_ids, (size_t)gates, sizeof *gate_ids, by_id)) {
+			q->excluded++;
+		} else if (p->label[i] >= 0) {
+			put(q, CURRENT, i, p->id[i], p->label[i], NS_LABEL_HUMAN, repeat);
+			q->audited++;
+		} else {
+			put(q, CURRENT, i, p->id[i], -1, NS_LABEL_MODEL, 1);
+			q->pool++;
+		}
+	}
+	free(gate);
+	free(gate_ids);
+	return NS_OK;
+}
+
+static json_t *trigger(const struct ns_shift *s, const char *report_digest)
+{
+	const struct ns_shift_test *t = &s->tests[0];
+	int i;
+
+	for (i = 1; i < s->count; i++)
+		if (s->tests[i].status == NS_SHIFT_MATERIAL && (t->status != NS_SHIFT_MATERIAL || s->tests[i].effect > t->effect))
+			t = &s->tests[i];
+	return json_pack("{s:s, s:s, s:{s:s, s:s, s:o, s:o, s:o}, s:s, s:I, s:i, s:I, s:o, s:o}", "report", report_digest, "status",
+			 ns_shift_name(s->status), "strongest", "column", t->column, "detector", t->detector, "statistic",
+			 ns_json_real(t->statistic), "p_adjusted", ns_json_real(t->p_adjusted), "effect", ns_json_real(t->effect), "correction",
+			 ns_conf_text(s->job->conf, "drift.correction"), "seed", (json_int_t)s->seed, "permutations", s->permutations, "audited",
+			 (json_int_t)s->audited, "measured_accuracy", ns_json_real(s->measured), "baseline_accuracy", ns_json_real(s->base));
+}
+
+static json_t *data_part(const struct select *q, const char *digest)
+{
+	return json_pack("{s:s, s:s, s:[{s:s, s:s}, {s:s, s:s}], s:{s:I, s:I, s:I, s:I}, s:{s:I, s:s}}", "selection", "selection.h5",
+			 "sha256", digest, "datasets", "path", q->replay->path, "digest", q->replay->digest, "path", q->current->path,
+			 "digest", q->current->digest, "rows", "replayed", (json_int_t)q->replayed, "audited", (json_int_t)q->audited,
+			 "to_label", (json_int_t)q->pool, "excluded", (json_int_t)q->excluded, "query", "seed", (json_int_t)q->s->seed, "rule",
+			 "replay: first rows of the keyed permutation of dataset 0; audited: labelled rows of dataset 1 that are not the "
+			 "gate's half; to_label: its other rows, less any that share an identity with the gate's");
+}
+
+static enum ns_status write_manifest(struct select *q, const char *digest)
+{
+	struct ns_job *job = q->s->job;
+	const struct ns_conf *c = job->conf;
+	char path[NS_PATH_MAX], base[NS_SHA256_HEX] = "", report[NS_SHA256_HEX];
+	json_t *json, *config;
+	enum ns_status status;
+
+	NS_TRY(ns_path(path, "%s/drift.json", job->dir));
+	NS_TRY(ns_sha256_file(report, path));
+	NS_TRY(ns_registry_ref(ns_conf_text(c, "registry"), "production", base));
+	config = json_pack("{s:s, s:I, s:O, s:f, s:f}", "code", NS_CODE_VERSION, "seed", (json_int_t)q->s->seed, "epochs",
+			   ns_conf_node(c, "retrain.epochs"), "lr", ns_conf_real(c, "retrain.lr"), "confidence",
+			   ns_conf_real(c, "retrain.confidence"));
+	json = json_pack("{s:s, s:[{s:s, s:{s:s}}], s:s, s:{s:o, s:o, s:{s:s, s:s}, s:{s:s}, s:o, s:{s:I, s:s}, s:{s:s}}}", "_type",
+			 "https://in-toto.io/Statement/v1", "subject", "name", "selection.h5", "digest", "sha256", digest,
+			 "predicateType", "nightshift.retrain/1", "predicate", "trigger", trigger(q->s, report), "data", data_part(q, digest),
+			 "labels", "audited", "human", "to_label", "first round's model, kept above config.confidence", "base", "model", base,
+			 "config", config, "budget", "expires", (json_int_t)time(NULL) + 7 * 86400, "in_flight", "one", "promote", "ref",
+			 "production");
+	if (!json)
+		return ns_fail(NS_INTERNAL, "retrain.json cannot be made");
+	status = ns_path(path, "%s/retrain.json", job->dir);
+	if (status == NS_OK)
+		status = ns_json_write(path, json);
+	json_decref(json);
+	return status;
+}
+
+enum ns_status ns_manifest_emit(struct ns_shift *s)
+{
+	const char *replay = ns_conf_text(s->job->conf, "drift.replay_data"), *current = ns_conf_text(s->job->conf, "drift.current_data");
+	struct select q = {.s = s};
+	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
+	enum ns_status status;
+
+	NS_GO(ns_dataset_open(&q.replay, replay));
+	NS_GO(ns_dataset_open(&q.current, current));
+	NS_GO(choose(&q));
+	NS_GO(ns_path(path, "%s/selection.h5", s->job->dir));
+	NS_GO(ns_selection_write(path, &q.rows));
+	NS_GO(ns_sha256_file(digest, path));
+	NS_GO(write_manifest(&q, digest));
+	ns_log_event(s->job->log, "manifest", json_pack("{s:I, s:I, s:I}", "replayed", (json_int_t)q.replayed, "audited",
+							(json_int_t)q.audited, "to_label", (json_int_t)q.pool));
+out:
+	ns_selection_release(&q.rows);
+	ns_dataset_close(q.replay);
+	ns_dataset_close(q.current);
+	return status;
+}
