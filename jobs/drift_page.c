@@ -219,14 +219,17 @@ static void kinds(const struct ns_shift *s, struct ns_html *h)
 enum ns_status ns_shift_page(struct ns_shift *s, const char *path)
 {
 	const char *label = ns_conf_text(s->job->conf, "drift.label");
+	char fragment[NS_PATH_MAX];
 	struct ns_html h;
 	enum ns_status status;
+	size_t begin;
 
 	ns_html_begin(&h, "nightshift: drift");
 	ns_html_element(&h, "h1", "Drift%s%s", label ? ": " : "", label ? label : "");
 	ns_html_element(&h, "p class=\"dim\"", "%lld current rows against %lld of the reference; %s over all tests at %g; %d permutations; seed %llu",
 			(long long)s->cur.rows, (long long)s->ref.rows, ns_conf_text(s->job->conf, "drift.correction"), s->alpha,
 			s->permutations, (unsigned long long)s->seed);
+	begin = h.len;
 	verdict(s, &h);
 	ns_html_element(&h, "h2", "What moved");
 	kinds(s, &h);
@@ -234,6 +237,11 @@ enum ns_status ns_shift_page(struct ns_shift *s, const char *path)
 	pictures(s, &h, "output", "Outputs: probability of each class", 6);
 	pictures(s, &h, "embedding", "Embeddings: principal components of the reference", 3);
 	status = thumbnails(s, &h);
+	/* verdict and pictures alone, for the page of the whole night */
+	if (status == NS_OK)
+		status = ns_path(fragment, "%s/drift.fragment.html", s->job->dir);
+	if (status == NS_OK && !h.failed)
+		status = ns_write_file(fragment, h.text + begin, h.len - begin);
 	ns_html_element(&h, "h2", "Every test");
 	table(s, &h);
 	if (status == NS_OK)

@@ -279,7 +279,8 @@ static enum ns_status plan_parts(struct ingest *g)
 	json_object_foreach((json_t *)(uintptr_t)split, name, rows) {
 		struct part *p = &g->parts[g->part_count++];
 
-		if (g->part_count == 32 || !json_is_integer(rows) || json_integer_value(rows) < 1 || strchr(name, '/') || *name == '.')
+		if (g->part_count == 32 || !json_is_integer(rows) || json_integer_value(rows) < 1 || strchr(name, '/') || *name == '.' ||
+		    strlen(name) > 64)
 			return ns_fail(NS_CONFIG, "ingest.split: %s: a whole number of rows under a plain name is wanted (at most 31)", name);
 		snprintf(p->name, sizeof p->name, "%.127s", name);
 		p->first = first;

@@ -133,6 +133,9 @@ enum ns_status ns_keep_model(struct ns_job *job, struct ns_model *model);
 /* Execute retrain.json: two rounds. Collective; job->dir is open. */
 enum ns_status ns_retrain(struct ns_job *job, const char *manifest);
 
+/* night.html from what lies in a night's folder: summary.json and the results of its jobs. */
+enum ns_status ns_night_page(const char *dir);
+
 /* Wilson's 95 % interval of k hits in n. */
 void ns_wilson(int64_t k, int64_t n, double *low, double *high);
 
