@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Every kind of source; broken images go to quarantine; plain h5py reads what is written.
+. "$(dirname "$0")/lib.sh"
+"$images" png png 30 1 && "$images" jpeg jpeg 30 1 && "$images" idx idx 90 1 || fail images
+head -c 300 jpeg/disc/00000.jpg >jpeg/disc/truncated.jpg
+echo hello >png/square/text.png
+: >png/square/empty.png
+quietly "$ns" ingest png --out d-png
+[ "$(wc -l <d-png/quarantine.jsonl)" = 2 ] || fail "two of the PNG folder's files are broken"
+grep -q '"path":"square/text.png"' d-png/quarantine.jsonl || fail "quarantine names no file"
+grep -q 'neither JPEG nor PNG' d-png/quarantine.jsonl || fail "quarantine names no reason"
+quietly "$ns" ingest jpeg --out d-jpeg --encoding encoded
+[ "$(wc -l <d-jpeg/quarantine.jsonl)" = 1 ] || fail "one JPEG is truncated"
+quietly "$ns" ingest jpeg --out d-sized --size 16x16x1
+for kind in tar tar.gz tar.zst; do
+	if [ $kind = tar.zst ] && ! command -v zstd >/dev/null; then
+		echo "skipped: no zstd to make a .tar.zst with"
+		continue
+	fi
+	tar -caf png.$kind --sort=name --owner=0 --group=0 -C png disc square stripes
+	quietly "$ns" ingest png.$kind --out d-$kind --name d-png
+	[ "$(field d-$kind/dataset.json rows)" = 30 ] || fail "$kind: 30 rows are wanted"
+	[ "$(wc -l <d-$kind/quarantine.jsonl)" = 2 ] || fail "$kind: two are broken"
+done
+printf 'png/disc/00000.png\tdisc\npng/square/00001.png\tsquare\nmissing.png\tdisc\n' >list.txt
+quietly "$ns" ingest list.txt --out d-list
+[ "$(field d-list/dataset.json rows)" = 2 ] || fail "the list has two images that exist"
+gzip -k idx/images-idx3-ubyte idx/labels-idx1-ubyte
+split='{a: 40, b: 30, c: 20}'
+quietly "$ns" ingest idx/images-idx3-ubyte.gz --out d-idx --ingest.split="$split" --ingest.labelled='{b: 7}' --ingest.shard_rows=16
+quietly mpi 3 "$ns" ingest idx/images-idx3-ubyte --out d-idx3 --ingest.split="$split" --ingest.labelled='{b: 7}' --ingest.shard_rows=16
+for part in a b c; do
+	[ "$(field d-idx/$part/dataset.json digest)" = "$(field d-idx3/$part/dataset.json digest)" ] || fail "$part depends on ranks"
+	ok
+done
+[ "$(field d-idx/b/dataset.json unlabelled)" = 23 ] || fail "7 of 30 keep their label"
+"$python" - <<'P' || fail "h5py"
+import h5py, hashlib, json, numpy as np
+f = h5py.File("d-png/shard-00000.h5")
+assert f.attrs["schema"] == "nightshift.shard/1" and list(f.attrs["classes"]) == ["disc", "square", "stripes"]
+x = f["image"][:]
+assert x.shape == (30, 32, 32, 3) and x.dtype == np.uint8
+assert f["image"].id.get_offset() % 4096 == 0
+i = hashlib.sha256(x[3].tobytes() + np.array([32, 32, 3], "<u4").tobytes()).digest()[:8]
+assert int.from_bytes(i, "big") == int(f["id"][3])
+assert sorted(np.bincount(f["label"][:])) == [10, 10, 10]
+off = f["source_offset"][:]
+assert bytes(f["source"][off[0]:off[1]]).decode().startswith("disc/")
+g = h5py.File("d-jpeg/shard-00000.h5")
+assert g.attrs["encoding"] == "jpeg" and bytes(g["image_bytes"][:3]) == b"\xff\xd8\xff"
+h = h5py.File("d-sized/shard-00000.h5")
+assert h["image"].shape == (30, 16, 16, 1)
+ids = set()
+for part in "abc":
+    d = json.load(open(f"d-idx/{part}/dataset.json"))
+    for s in d["shards"]:
+        s = h5py.File(f"d-idx/{part}/" + s["file"])
+        ids |= {bytes(x) for x in s["image"][:].reshape(len(s["image"]), -1)}
+assert len(ids) == 90
+P
+ok
+# a dataset that h5py wrote, chunked, is read too
+"$python" - <<'P' || fail "h5py"
+import h5py, numpy as np
+a = h5py.File("d-png/shard-00000.h5")
+with h5py.File("foreign.h5", "w") as f:
+    for k in ("schema", "dataset", "encoding", "created"): f.attrs[k] = a.attrs[k]
+    f.attrs["classes"] = np.array(list(a.attrs["classes"]), dtype=h5py.string_dtype())
+    f.create_dataset("image", data=a["image"][:], chunks=(7, 32, 32, 3), compression="gzip")
+    f["label"] = a["label"][:]; f["id"] = a["id"][:]
+P
+quietly "$ns" augment --data foreign.h5 --augment='[{flip: 1}]' --out flipped
+quietly "$ns" augment --data flipped --augment='[{flip: 1}]' --out back
+"$python" -c 'import h5py; assert (h5py.File("back/shard-00000.h5")["image"][:] == h5py.File("foreign.h5")["image"][:]).all()' || fail "flip twice"
+ok
+[ -s flipped/contact.png ] || fail "no contact sheet"
+done_testing

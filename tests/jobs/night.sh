@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# A whole small night on generated images, under two ranks, cut off once and gone on with.
+. "$(dirname "$0")/lib.sh"
+"$images" idx train 2400 1 && "$images" idx test 400 2 || fail images
+cat >dark.yaml <<'Y'
+augment:
+  - rotate: [40, 50]
+  - brightness: 0.4
+Y
+cat >night.yaml <<'Y'
+registry: night/registry
+model: {blocks: [1, 1], width: 8}
+train: {epochs: 3, precision: f32}
+infer: {precision: f32}
+retrain: {replay: 400}
+drift: {permutations: 199}
+gate: {old_floor: -0.2, old_estimate: -0.1}
+ingest: {classes: [disc, square, stripes]}
+night:
+  train: train/images-idx3-ubyte
+  test: test/images-idx3-ubyte
+  split: {train: 1200, reference: 400, quiet: 400, changed: 400}
+  audited: 200
+  nights: [{name: quiet}, {name: changed, recipe: dark.yaml}]
+Y
+mpi 2 "$ns" night --config night.yaml --out night >log 2>&1
+code=$?
+[ $code = 0 ] || [ $code = 1 ] || { cat log; fail "the night exited $code"; }
+ok
+[ "$(field night/summary.json quiet_status)" = none ] || fail "the quiet night is $(field night/summary.json quiet_status)"
+ok
+case $(field night/summary.json changed_status) in harmful | material) ok ;; *) fail "the changed night is not seen" ;; esac
+for f in night.html summary.json run.json quiet/drift.html changed/drift.json registry/refs/production; do
+	[ -s night/$f ] || fail "night/$f is missing"
+	ok
+done
+grep -Eq 'src="http|href="http|@import|<script' night/night.html && fail "the page reaches outside"
+ok
+quietly "$ns" registry verify --registry night/registry
+quietly "$ns" report --night night
+# what was published is not done again; a missing result is, to the same bytes
+refuses 74 "this night is done" "$ns" night --config night.yaml --out night
+cp night/changed/drift.json before.json
+rm -rf night/run.json night/changed/drift
+"$ns" night --config night.yaml --out night >log 2>&1
+[ -s night/run.json ] || { cat log; fail "a cut off night does not go on"; }
+same before.json night/changed/drift.json
+done_testing
