@@ -35,9 +35,19 @@ static enum ns_status failed(const char *path, const char *name, const char *wha
 	return ns_fail(NS_IO, "%s: %s: HDF5 cannot %s it", path, name, what);
 }
 
+/*
+ * Failures are told in our own words; and HDF5 does not flush at exit what a full disk refused before (it crashes there):
+ * every file is closed by us.
+ */
+static void settle(void)
+{
+	H5dont_atexit();
+	H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
 enum ns_status ns_h5_open(hid_t *file, const char *path)
 {
-	H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* failures are told in our own words */
+	settle();
 	if (!ns_path_exists(path))
 		return ns_fail(NS_IO, "%s: no such file", path);
 	*file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
@@ -48,9 +58,10 @@ enum ns_status ns_h5_open(hid_t *file, const char *path)
 
 enum ns_status ns_h5_create(hid_t *file, const char *path)
 {
-	hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+	hid_t access;
 
-	H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+	settle();
+	access = H5Pcreate(H5P_FILE_ACCESS);
 	H5Pset_alignment(access, 4096, 4096);
 	*file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
 	H5Pclose(access);

@@ -72,15 +72,24 @@ static enum ns_status read_rows(struct ns_shard *s, hid_t file)
 
 	NS_TRY(ns_h5_read(file, s->path, "label", NS_H5_I32, 1, n, (void **)&r->label));
 	NS_TRY(ns_h5_read(file, s->path, "id", NS_H5_U64, 1, n, (void **)&r->id));
-	if (ns_h5_has(file, "time"))
+	/* foreign files may lack these two: 0 then */
+	r->time = calloc((size_t)n + 1, sizeof *r->time);
+	r->group = calloc((size_t)n + 1, sizeof *r->group);
+	if (!r->time || !r->group)
+		return ns_fail(NS_NO_MEMORY, "%s: no memory for its columns", s->path);
+	if (ns_h5_has(file, "time")) {
+		free(r->time);
 		NS_TRY(ns_h5_read(file, s->path, "time", NS_H5_I64, 1, n, (void **)&r->time));
-	if (ns_h5_has(file, "group"))
+	}
+	if (ns_h5_has(file, "group")) {
+		free(r->group);
 		NS_TRY(ns_h5_read(file, s->path, "group", NS_H5_I32, 1, n, (void **)&r->group));
+	}
 	for (i = 0; i < r->rows; i++)
 		if (r->label[i] < -1 || r->label[i] >= s->head.class_count)
 			return ns_fail(NS_BAD_DATA, "%s: label[%lld] = %d, but classes has %d", s->path, (long long)i, r->label[i],
 				       s->head.class_count);
-	for (i = 0; r->group && i < r->rows; i++)
+	for (i = 0; i < r->rows; i++)
 		if (r->group[i] < 0 || (s->head.group_count && r->group[i] >= s->head.group_count))
 			return ns_fail(NS_BAD_DATA, "%s: group[%lld] = %d, but groups has %d", s->path, (long long)i, r->group[i],
 				       s->head.group_count);
@@ -311,6 +320,8 @@ static enum ns_status write_head(hid_t file, const char *path, const struct ns_s
 	NS_TRY(ns_h5_set_text(file, path, "/", "encoding", head->encoding));
 	NS_TRY(ns_h5_set_text(file, path, "/", "created", text));
 	NS_TRY(ns_h5_set_texts(file, path, "/", "classes", (const char *const *)head->classes, head->class_count));
+	if (!head->group_count)
+		return NS_OK;
 	return ns_h5_set_texts(file, path, "/", "groups", (const char *const *)head->groups, head->group_count);
 }
 

@@ -18,11 +18,13 @@ static enum ns_status take_classes(struct ns_source *s, const json_t *classes)
 		return ns_fail(NS_CONFIG, "ingest.classes: a list of names is wanted");
 	s->classes = calloc(json_array_size(classes) + 1, sizeof *s->classes);
 	for (i = 0; s->classes && i < json_array_size(classes); i++) {
-		const char *name = json_string_value(json_array_get(classes, i));
+		const json_t *entry = json_array_get(classes, i);
+		char digits[32];
 
-		if (!name)
+		snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(entry));
+		if (!json_is_string(entry) && !json_is_integer(entry)) /* a class may be called 7 */
 			return ns_fail(NS_CONFIG, "ingest.classes: entry %zu is no text", i);
-		s->classes[s->class_count++] = strdup(name);
+		s->classes[s->class_count++] = strdup(json_is_string(entry) ? json_string_value(entry) : digits);
 	}
 	return s->classes ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for class names");
 }

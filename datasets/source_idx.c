@@ -177,7 +177,8 @@ static enum ns_status idx_open(struct ns_source *s)
 static enum ns_status idx_get(struct ns_source *s, int64_t item, struct ns_item *out)
 {
 	struct idx *x = s->state;
-	size_t n = (size_t)x->h * (size_t)x->w;
+	size_t n = (size_t)x->h * (size_t)x->w, len;
+	const char *name;
 
 	NS_TRY(ns_read_at(fileno(x->pixels), s->path, x->row, n, (uint64_t)item * n));
 	out->data = x->row;
@@ -186,8 +187,11 @@ static enum ns_status idx_get(struct ns_source *s, int64_t item, struct ns_item 
 	out->w = x->w;
 	out->c = x->c;
 	out->label = x->labels ? x->labels[item] : -1;
-	snprintf(out->name, sizeof out->name, "%s#%lld", strrchr(s->path, '/') ? strrchr(s->path, '/') + 1 : s->path,
-		 (long long)item);
+	/* the same name packed or not: the same data makes the same bytes */
+	name = strrchr(s->path, '/') ? strrchr(s->path, '/') + 1 : s->path;
+	len = strlen(name);
+	len -= len > 3 && !strcmp(name + len - 3, ".gz") ? 3 : 0;
+	snprintf(out->name, sizeof out->name, "%.*s#%lld", (int)len, name, (long long)item);
 	return NS_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -163,16 +164,20 @@ enum ns_status ns_call(struct ns_job *caller, enum ns_verb_id verb, struct ns_co
 	return status;
 }
 
-/* An error that all ranks have is told once: the others give rank 0 a moment to speak and to end the job. */
+/*
+ * One line for one error: rank 0 speaks at once and ends the job; others give it time to, in case they all have the same
+ * error; who only heard that another failed waits longest.
+ */
 static void complain(struct ns_comm *comm, enum ns_status status)
 {
-	struct timespec moment = {0, 300000000};
+	struct timespec moment = {0, 0};
 
-	if (comm->size > 1 && comm->rank > 0) {
-		if (!strcmp(ns_message(), "another rank failed"))
-			moment.tv_sec = 2;
-		nanosleep(&moment, NULL);
-	}
+	if (comm->size > 1 && !strcmp(ns_message(), "another rank failed"))
+		moment.tv_sec = 6;
+	else if (comm->rank > 0)
+		moment.tv_sec = 2;
+	signal(SIGTERM, SIG_DFL); /* the launcher's way of ending this rank while it waits */
+	nanosleep(&moment, NULL);
 	fprintf(stderr, "nightshift: %s\n", ns_message());
 	if (comm->size > 1 && status != NS_STOPPED && status != NS_FINDING && status != NS_REFUSED)
 		ns_comm_abort(comm, exit_code(status));
@@ -213,7 +218,7 @@ int main(int argc, char **argv)
 		status = parse(&conf, verb, &count, argv + 2);
 	if (status == NS_OK)
 		status = run_verb(verb, &conf, &comm, count, argv + 2);
-	if (status != NS_OK && !(status == NS_STOPPED && comm.rank > 0))
+	if (status != NS_OK && !((status == NS_STOPPED || status == NS_FINDING || status == NS_REFUSED) && comm.rank > 0))
 		complain(&comm, status);
 	ns_comm_close(&comm);
 	ns_conf_release(&conf);

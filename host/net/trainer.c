@@ -135,6 +135,8 @@ static void trainer_release(struct trainer *r)
 	struct ns_device *dev = r->job->set->devices[0];
 	int i;
 
+	if (!r->leaf)
+		return; /* refused before anything was made */
 	for (i = 0; i < r->workers; i++) {
 		ns_plan_free(r->optim[i]);
 		ns_plan_free(r->w_ema[i]);
@@ -175,8 +177,11 @@ static enum ns_status trainer_init(struct trainer *r)
 	r->w_ema = calloc((size_t)w, sizeof(void *));
 	r->stats_ema = calloc((size_t)w, sizeof(void *));
 	r->leaf = calloc((size_t)r->local, sizeof(void *));
-	if (!r->exec || !r->labels || !r->optim || !r->w_ema || !r->stats_ema || !r->leaf)
+	if (!r->exec || !r->labels || !r->optim || !r->w_ema || !r->stats_ema || !r->leaf) {
+		free(r->leaf);
+		r->leaf = NULL;
 		return ns_fail(NS_NO_MEMORY, "no memory for a trainer");
+	}
 	NS_TRY(make_execs(r));
 	NS_TRY(make_arrays(r));
 	for (i = 0; i < w; i++)

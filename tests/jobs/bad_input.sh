@@ -20,8 +20,8 @@ refuses 78 "power of two" "${train[@]}" --train.virtual_ranks=3
 refuses 78 "virtual_ranks" mpi 4 "${train[@]}" --train.virtual_ranks=2
 refuses 69 "no CUDA backend" "${train[@]}" --device=cuda
 refuses 78 "no implementation 'conv/fast'" env NS_FORCE=conv/fast "${train[@]}"
-refuses 65 "the loss became" "${train[@]}" --train.lr=1000 --train.warmup_epochs=0
-refuses 65 "the loss became" mpi 2 "${train[@]}" --train.lr=1000 --train.warmup_epochs=0
+refuses 65 "the loss became" "${train[@]}" --train.lr=1000 --train.weight_decay=10 --train.epochs=20
+refuses 65 "the loss became" mpi 2 "${train[@]}" --train.lr=1000 --train.weight_decay=10 --train.epochs=20
 refuses 74 "no such file" "$ns" ingest nowhere --out refused
 refuses 74 "no such file" "$ns" train --data nowhere --out refused
 mkdir empty
@@ -71,6 +71,7 @@ refuses 65 "has no image" "$ns" train --data more --model.blocks='[1]' --out ref
 : >file
 refuses 74 "cannot make the folder" "$ns" ingest src/images-idx3-ubyte --out file/refused
 if [ -w /dev/full ] && mkdir small && mount -t tmpfs -o size=64k none small 2>/dev/null; then
+	trap 'umount "$work/small" 2>/dev/null; rm -rf "$work"' EXIT
 	refuses 74 "disk full" "$ns" ingest src/images-idx3-ubyte --out small/refused
 	[ -e small/refused ] && fail "a full disk published"
 	umount small

@@ -1,0 +1,198 @@
+#define _GNU_SOURCE
+/* tests/host/test_host.c - configuration, arena, pool, tensors, digests: what every job stands on. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/comm.h"
+#include "host/conf.h"
+#include "host/net/arena.h"
+#include "host/net/model.h"
+#include "host/pool.h"
+#include "kernels/formula/random.h"
+
+static const struct ns_key keys[] = {{"seed", NULL, NS_KEY_INT, "1", 1, "", 0, 10},
+				     {"train.lr", NULL, NS_KEY_REAL, "0.1", 1, "", 0, 0},
+				     {"name", NULL, NS_KEY_TEXT, "null", 2, "", 0, 0},
+				     {"list", NULL, NS_KEY_NODE, "[1, 2]", 1, "", 0, 0},
+				     {NULL, NULL, NS_KEY_INT, NULL, 0, NULL, 0, 0}};
+
+static void configuration(void **state)
+{
+	struct ns_conf c;
+	json_t *tree;
+
+	(void)state;
+	assert_int_equal(ns_conf_init(&c, keys), NS_OK);
+	assert_int_equal(ns_conf_int(&c, "seed"), 1);
+	assert_null(ns_conf_text(&c, "name"));
+	assert_int_equal(ns_conf_set(&c, "train.lr", "0.5", 0), NS_OK);
+	assert_true(ns_conf_real(&c, "train.lr") == 0.5);
+	assert_int_equal(ns_conf_set(&c, "train.lr", "fast", 0), NS_CONFIG);
+	assert_int_equal(ns_conf_set(&c, "seed", "11", 0), NS_CONFIG);
+	assert_non_null(strstr(ns_message(), "0 to 10"));
+	assert_int_equal(ns_conf_set(&c, "train.lrr", "1", 0), NS_CONFIG);
+	assert_non_null(strstr(ns_message(), "'train.lr'"));
+	assert_int_equal(ns_conf_set(&c, "name", "x", 0), NS_CONFIG); /* another verb's */
+	assert_int_equal(ns_conf_set(&c, "name", "2024", 1), NS_OK);
+	assert_string_equal(ns_conf_text(&c, "name"), "2024");
+	assert_int_equal(ns_yaml_parse(&tree, "train: {lr: 0.25}\nlist: [a]\n", 27, "here"), NS_OK);
+	assert_int_equal(ns_conf_merge(&c, tree, "here"), NS_OK);
+	json_decref(tree);
+	assert_true(ns_conf_real(&c, "train.lr") == 0.25);
+	assert_int_equal(json_array_size(ns_conf_node(&c, "list")), 1);
+	assert_int_equal(ns_yaml_parse(&tree, "a: 1\na: 2\n", 10, "here"), NS_CONFIG); /* twice */
+	ns_conf_release(&c);
+}
+
+static void arena_never_overlaps(void **state)
+{
+	struct ns_buffer b[60];
+	size_t total, sum = 0;
+	int i, j;
+
+	(void)state;
+	for (i = 0; i < 60; i++) {
+		struct ns_philox r = ns_draw(3, NS_FOR_INIT, 0, (uint64_t)i, 0);
+
+		b[i] = (struct ns_buffer){1 + r.v[0] % 5000, (int)(r.v[1] % 50), 0, 0};
+		b[i].dies = b[i].born + (int)(r.v[2] % 10);
+		sum += b[i].bytes;
+	}
+	assert_int_equal(ns_arena_plan(b, 60, &total), NS_OK);
+	assert_true(total < sum);
+	for (i = 0; i < 60; i++) {
+		assert_int_equal(b[i].at % 64, 0);
+		assert_true(b[i].at + b[i].bytes <= total);
+		for (j = 0; j < i; j++)
+			if (b[i].born <= b[j].dies && b[j].born <= b[i].dies)
+				assert_true(b[i].at + b[i].bytes <= b[j].at || b[j].at + b[j].bytes <= b[i].at);
+	}
+}
+
+static enum ns_status square(void *context, int task, int worker)
+{
+	(void)worker;
+	if (task == 77 || task == 90)
+		return ns_fail(NS_BAD_DATA, "task %d", task);
+	((int *)context)[task] = task * task;
+	return NS_OK;
+}
+
+static void pool_runs_all(void **state)
+{
+	int out[100] = {0}, i, round;
+	struct ns_pool *pool;
+
+	(void)state;
+	assert_int_equal(ns_pool_make(&pool, 4), NS_OK);
+	for (round = 0; round < 50; round++) {
+		memset(out, 0, sizeof out);
+		assert_int_equal(ns_pool_run(pool, 70, square, out), NS_OK);
+		for (i = 0; i < 70; i++)
+			assert_int_equal(out[i], i * i);
+	}
+	assert_int_equal(ns_pool_run(pool, 100, square, out), NS_BAD_DATA);
+	assert_string_equal(ns_message(), "task 77"); /* the first by number, whoever came first */
+	ns_pool_free(pool);
+}
+
+static void tree_of_one_rank(void **state)
+{
+	float leaf[8][3], out[3], *leaves[8];
+	struct ns_comm comm;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 8; i++) {
+		leaf[i][0] = 1e8f * (i % 2 ? -1 : 1) + (float)i;
+		leaf[i][1] = (float)i;
+		leaf[i][2] = 0.1f;
+		leaves[i] = leaf[i];
+	}
+	assert_int_equal(ns_comm_self(&comm), NS_OK);
+	assert_int_equal(ns_comm_tree_sum(&comm, 8, leaves, 3, out), NS_OK);
+	assert_true(out[1] == 28);
+	assert_true(out[2] == ((0.1f + 0.1f) + (0.1f + 0.1f)) + ((0.1f + 0.1f) + (0.1f + 0.1f)));
+	assert_int_equal(ns_comm_tree_sum(&comm, 6, leaves, 3, out), NS_CONFIG);
+	ns_comm_close(&comm);
+}
+
+static void networks_have_torchs_shapes(void **state)
+{
+	struct ns_arch r18 = {.blocks = {2, 2, 2, 2}, .stages = 4, .width = 64, .h = 32, .w = 32, .c = 3, .classes = 10};
+	struct ns_arch r50 = {.bottleneck = 1, .imagenet_stem = 1, .blocks = {3, 4, 6, 3}, .stages = 4, .width = 64, .h = 224, .w = 224,
+			      .c = 3, .classes = 1000};
+	struct ns_net net;
+
+	(void)state;
+	assert_int_equal(ns_net_build(&net, &r50), NS_OK);
+	assert_int_equal(net.train_floats, 25557032); /* torchvision's resnet50 */
+	assert_int_equal(net.embedding_dim, 2048);
+	assert_true(ns_net_param(&net, "layer4.2.conv3.weight") >= 0);
+	assert_true(ns_net_param(&net, "layer2.0.downsample.1.running_var") >= 0);
+	assert_int_equal(ns_net_param(&net, "layer1.0.downsample.2.weight"), -1);
+	ns_net_release(&net);
+	assert_int_equal(ns_net_build(&net, &r18), NS_OK);
+	assert_int_equal(net.train_floats, 11173962); /* resnet18 with a 3x3 stem and 10 classes */
+	ns_net_release(&net);
+}
+
+static void weights_survive_a_file(void **state)
+{
+	static const char *const classes[] = {"a", "b", "c"};
+	struct ns_arch a = {.blocks = {1, 1}, .stages = 2, .width = 4, .h = 8, .w = 8, .c = 3, .classes = 3};
+	char path[] = "test_host_XXXXXX.safetensors", text[64];
+	struct ns_model m, n;
+	int fd = mkstemps(path, 12);
+	FILE *f;
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(ns_model_make(&m, &a, classes, 3), NS_OK);
+	assert_int_equal(ns_model_make(&n, &a, classes, 3), NS_OK);
+	ns_model_initialise(&m, 5);
+	assert_int_equal(ns_model_write_weights(&m, m.values, path), NS_OK);
+	assert_int_equal(ns_model_read_weights(&n, path, 0), NS_OK);
+	assert_memory_equal(m.values, n.values, sizeof *m.values * (size_t)m.net.floats);
+	f = fopen(path, "r+b"); /* a header that points outside */
+	assert_non_null(f);
+	assert_int_equal(fseek(f, 8, SEEK_SET), 0);
+	snprintf(text, sizeof text, "{\"conv1.weight\":{\"dtype\":\"F32\",\"shape\":[9],");
+	fwrite(text, 1, strlen(text), f);
+	fclose(f);
+	assert_int_equal(ns_model_read_weights(&n, path, 0), NS_BAD_DATA);
+	unlink(path);
+	ns_model_release(&m);
+	ns_model_release(&n);
+}
+
+static void digests(void **state)
+{
+	char hex[NS_SHA256_HEX];
+
+	(void)state;
+	ns_sha256(hex, "abc", 3); /* FIPS 180-2 */
+	assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	assert_true(json_is_null(ns_json_real(0.0 / 0.0)));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(configuration),
+					   cmocka_unit_test(arena_never_overlaps),
+					   cmocka_unit_test(pool_runs_all),
+					   cmocka_unit_test(tree_of_one_rank),
+					   cmocka_unit_test(networks_have_torchs_shapes),
+					   cmocka_unit_test(weights_survive_a_file),
+					   cmocka_unit_test(digests)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL) != 0;
+}

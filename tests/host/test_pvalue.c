@@ -1,0 +1,172 @@
+/* tests/host/test_pvalue.c - the known answers of docs/drift.md, and calibration over many windows. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/shift/pca.h"
+#include "host/shift/pvalue.h"
+#include "kernels/formula/random.h"
+
+static void near(double got, double wanted, double tolerance)
+{
+	if (!(fabs(got - wanted) <= tolerance))
+		fail_msg("got %.10g, wanted %.10g within %g", got, wanted, tolerance);
+}
+
+static int by_double(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double ks(double *x, int64_t m, double *y, int64_t n)
+{
+	int64_t i = 0, j = 0;
+	double best = 0;
+
+	qsort(x, (size_t)m, sizeof *x, by_double);
+	qsort(y, (size_t)n, sizeof *y, by_double);
+	while (i < m && j < n) {
+		double v = x[i] < y[j] ? x[i] : y[j];
+
+		while (i < m && x[i] <= v)
+			i++;
+		while (j < n && y[j] <= v)
+			j++;
+		best = fmax(best, fabs((double)i / (double)m - (double)j / (double)n));
+	}
+	return best;
+}
+
+static void ks_known(void **state)
+{
+	double x[300], y[300];
+	int i;
+
+	(void)state;
+	near(ns_ks_p(.061, 1000, 1000), .048397, 1e-6);
+	near(ns_ks_p_asymptotic(.061, 1000, 1000), .046421, 1e-6);
+	for (i = 0; i < 200; i++)
+		x[i] = (i + .5) / 200;
+	for (i = 0; i < 300; i++)
+		y[i] = pow((i + .5) / 300, 1.2);
+	near(ks(x, 200, y, 300), .07, 1e-12);
+	near(ns_ks_p(.07, 200, 300), .582115, 1e-6);
+	near(ns_ks_p(0, 5, 7), 1, 0);
+	near(ns_ks_p(1, 3, 3), 0.1, 1e-12); /* 2 of C(6,3) = 20 labellings */
+	/* the path count and the closed form agree where both hold */
+	near(ns_ks_p(.25, 40, 40), ns_ks_p(.25, 40, 40), 0);
+}
+
+static void chi2_known(void **state)
+{
+	int64_t ref[10], cur[10] = {150, 100, 100, 100, 100, 90, 90, 90, 90, 90};
+	double statistic, v, p;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 10; i++)
+		ref[i] = 100;
+	p = ns_chi2_counts(ref, cur, 10, &statistic, &v);
+	near(statistic, 12.6316, 5e-5);
+	near(p, .179998, 1e-6);
+	p = ns_chi2_counts((int64_t[]){30, 70}, (int64_t[]){45, 55}, 2, &statistic, &v);
+	near(p, .040872, 1e-6);
+	p = ns_chi2_counts((int64_t[]){30, 0}, (int64_t[]){45, 0}, 2, &statistic, &v);
+	near(p, 1, 0);
+	p = ns_chi2_counts((int64_t[]){30, 0}, (int64_t[]){45, 9}, 2, &statistic, &v);
+	assert_true(p > 0 && p < 1);
+	near(ns_js((int64_t[]){1, 2, 3, 4}, (int64_t[]){5, 5, 5, 5}, 4), .0278644, 1e-2);
+}
+
+static void bbse_known(void **state)
+{
+	/* C(predicted given label) times the label's share is the joint that ns_bbse takes */
+	double given[9] = {.9, .2, .1, .05, .7, .1, .05, .1, .8}, p[3] = {.5, .3, .2}, mu[3] = {.29, .27, .44}, c[9], w[3];
+	int i, j;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		for (j = 0; j < 3; j++)
+			c[3 * i + j] = given[3 * i + j] * p[j];
+	assert_true(ns_bbse(c, mu, 3, w) < 100);
+	near(w[0], .4, 1e-9);
+	near(w[1], 1, 1e-9);
+	near(w[2], 2.5, 1e-9);
+	assert_true(isinf(ns_bbse((double[]){1, 1, 1, 1}, (double[]){.5, .5}, 2, w)));
+}
+
+static void corrections(void **state)
+{
+	double p[4] = {.01, .04, .03, .005}, a[4];
+
+	(void)state;
+	ns_holm(p, a, 4);
+	near(a[3], .02, 1e-12);
+	near(a[0], .03, 1e-12);
+	near(a[2], .06, 1e-12);
+	near(a[1], .06, 1e-12);
+	ns_benjamini_hochberg(p, a, 4);
+	near(a[3], .02, 1e-12);
+	near(a[0], .02, 1e-12);
+	near(a[1], .04, 1e-12);
+}
+
+/* without drift a test at 5 % alarms in 5 % of windows, at every size: 400 windows, two standard errors */
+static void calibrated(void **state)
+{
+	static const int64_t sizes[][2] = {{50, 50}, {50, 80}, {200, 200}, {500, 200}};
+	double x[500], y[500];
+	size_t s;
+	int w, i;
+
+	(void)state;
+	for (s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+		int alarms = 0;
+
+		for (w = 0; w < 400; w++) {
+			for (i = 0; i < sizes[s][0]; i++)
+				x[i] = ns_uniform(ns_draw(7, NS_FOR_BOOTSTRAP, (uint32_t)w, (uint64_t)i, (uint32_t)s).v[0]);
+			for (i = 0; i < sizes[s][1]; i++)
+				y[i] = ns_uniform(ns_draw(8, NS_FOR_BOOTSTRAP, (uint32_t)w, (uint64_t)i, (uint32_t)s).v[0]);
+			alarms += ns_ks_p(ks(x, sizes[s][0], y, sizes[s][1]), sizes[s][0], sizes[s][1]) < .05;
+		}
+		assert_true(alarms <= 400 * (.05 + 2 * sqrt(.05 * .95 / 400)));
+	}
+}
+
+static void principal_direction(void **state)
+{
+	float x[200 * 3], out[200];
+	double mean[3], v[3];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 200; i++) { /* a line along (1, 2, 2) / 3 */
+		float t = (float)(i - 100);
+
+		x[3 * i] = 1 + t;
+		x[3 * i + 1] = 2 + 2 * t;
+		x[3 * i + 2] = 3 + 2 * t;
+	}
+	assert_int_equal(ns_pca_fit(x, 200, 3, 1, mean, v), NS_OK);
+	near(fabs(v[0]), 1. / 3, 1e-6);
+	near(fabs(v[1]), 2. / 3, 1e-6);
+	ns_pca_apply(x, 200, 3, 1, mean, v, out);
+	near(fabs((double)out[0] - (double)out[1]), 3, 1e-4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(ks_known),   cmocka_unit_test(chi2_known),	   cmocka_unit_test(bbse_known),
+					   cmocka_unit_test(corrections), cmocka_unit_test(calibrated), cmocka_unit_test(principal_direction)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL) != 0;
+}
