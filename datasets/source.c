@@ -101,8 +101,8 @@ enum ns_status ns_source_found_classes(struct ns_source *s, const char *const *n
 	const char **sorted;
 	int64_t i;
 
-	if (s->class_count)
-		return NS_OK; /* the configuration said which */
+	if (s->class_count || n == 0)
+		return NS_OK; /* the configuration said which, or there is nothing to name */
 	sorted = malloc(sizeof *sorted * (size_t)(n + 1));
 	s->classes = calloc((size_t)n + 1, sizeof *s->classes);
 	if (!sorted || !s->classes) {

@@ -227,7 +227,7 @@ static enum ns_status find_backend(const struct ns_backend **backend, const char
 
 enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_conf *conf, struct ns_pool *pool)
 {
-	int n = ns_pool_workers(pool);
+	int n = ns_pool_workers(pool), i;
 
 	if (set->count)
 		return NS_OK;
@@ -237,14 +237,15 @@ enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_con
 	set->chosen = json_object();
 	if (!set->devices || !set->queues || !set->chosen)
 		return ns_fail(NS_NO_MEMORY, "no memory for %d devices", n);
-	for (; set->count < n; set->count++) {
-		struct ns_device **dev = &set->devices[set->count];
+	for (i = 0; i < n; i++) {
+		struct ns_device **dev = &set->devices[i];
 
-		NS_TRY(set->backend->open(dev, set->count));
-		NS_TRY(set->backend->queue_make(&set->queues[set->count], *dev));
+		NS_TRY(set->backend->open(dev, i));
+		set->count++; /* from here on ns_device_set_close() knows of it */
+		NS_TRY(set->backend->queue_make(&set->queues[i], *dev));
 		(*dev)->force = getenv("NS_FORCE");
 		NS_TRY(ns_force_check(*dev));
-		if (set->count == 0) {
+		if (i == 0) {
 			(*dev)->chosen = note_choice;
 			(*dev)->chosen_user = set;
 			set->backend->describe(*dev, set->description, sizeof set->description);

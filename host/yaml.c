@@ -41,10 +41,12 @@ static json_t *mapping(yaml_document_t *doc, const yaml_node_t *node, int depth)
 		const char *name = key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "";
 		json_t *value = convert(doc, pair->value, depth + 1);
 
-		if (!*name || !value || json_object_get(map, name) || json_object_set_new(map, name, value)) {
-			if (value && (!*name || json_object_get(map, name)))
-				ns_fail(NS_CONFIG, "line %zu: key '%s' stands twice, or is no word",
-					key->start_mark.line + 1, name);
+		if (value && (!*name || json_object_get(map, name))) {
+			ns_fail(NS_CONFIG, "line %zu: key '%s' stands twice, or is no word", key->start_mark.line + 1, name);
+			json_decref(value);
+			value = NULL;
+		}
+		if (!value || json_object_set_new(map, name, value)) {
 			json_decref(map);
 			return NULL;
 		}

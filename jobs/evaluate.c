@@ -171,46 +171,54 @@ static struct joined *index_of(const struct ns_predictions *p)
 	return j;
 }
 
-/* change of accuracy from `q` to `p` on the same rows: exact test, and the interval of the mean difference */
-static enum ns_status compare(const struct ns_predictions *p, const struct ns_predictions *q, const uint8_t *gate,
-			      json_t *json)
+/* rows that count, and those of them where only one of the two is right */
+static enum ns_status count_pairs(const struct ns_predictions *p, const struct ns_predictions *q, const struct joined *a,
+				  const struct joined *b, const uint8_t *gate, int64_t count[3])
 {
-	struct joined *a = index_of(p), *b = index_of(q);
-	int64_t i, n = 0, better = 0, worse = 0;
-	double mean, half;
+	int64_t i;
 
-	if (!a || !b || p->rows != q->rows || !q->pred || !q->id) {
-		free(a);
-		free(b);
-		return a && b ? ns_fail(NS_BAD_DATA, "evaluate: %lld rows against %lld; the same rows are wanted", (long long)p->rows,
-					(long long)q->rows)
-			      : ns_fail(NS_NO_MEMORY, "no memory to pair rows");
-	}
 	for (i = 0; i < p->rows; i++) {
 		int64_t r = a[i].row, s = b[i].row;
 		int right, was;
 
-		if (a[i].id != b[i].id) {
-			free(a);
-			free(b);
+		if (a[i].id != b[i].id)
 			return ns_fail(NS_BAD_DATA, "evaluate: row %016llx is not in both predictions", (unsigned long long)a[i].id);
-		}
 		if (!counts(p, r, gate))
 			continue;
 		right = p->pred[r] == p->label[r];
 		was = q->pred[s] == p->label[r];
-		n++;
-		better += right && !was;
-		worse += was && !right;
+		count[0]++;
+		count[1] += right && !was;
+		count[2] += was && !right;
 	}
+	return NS_OK;
+}
+
+/* change of accuracy from `q` to `p` on the same rows: exact test, and the interval of the mean difference */
+static enum ns_status compare(const struct ns_predictions *p, const struct ns_predictions *q, const uint8_t *gate, json_t *json)
+{
+	struct joined *a, *b;
+	int64_t count[3] = {0};
+	double n, mean, half;
+	enum ns_status status;
+
+	if (p->rows != q->rows || !q->pred || !q->id)
+		return ns_fail(NS_BAD_DATA, "evaluate: %lld rows against %lld; the same rows are wanted", (long long)p->rows,
+			       (long long)q->rows);
+	a = index_of(p);
+	b = index_of(q);
+	status = a && b ? count_pairs(p, q, a, b, gate, count) : ns_fail(NS_NO_MEMORY, "no memory to pair rows");
 	free(a);
 	free(b);
-	mean = (double)(better - worse) / (double)n;
-	half = 1.959963984540054 * sqrt(((double)(better + worse) / (double)n - mean * mean) / (double)n);
+	NS_TRY(status);
+	n = (double)count[0];
+	mean = (double)(count[1] - count[2]) / n;
+	half = 1.959963984540054 * sqrt(((double)(count[1] + count[2]) / n - mean * mean) / n);
 	json_object_set_new(json, "against",
-			    json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:s}", "rows", (json_int_t)n, "better", (json_int_t)better,
-				      "worse", (json_int_t)worse, "change", mean, "low", mean - half, "high", mean + half, "p",
-				      mcnemar(better, worse), "test", "McNemar, exact, two-sided; interval normal on paired differences"));
+			    json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:s}", "rows", (json_int_t)count[0], "better",
+				      (json_int_t)count[1], "worse", (json_int_t)count[2], "change", mean, "low", mean - half, "high",
+				      mean + half, "p", mcnemar(count[1], count[2]), "test",
+				      "McNemar, exact, two-sided; interval normal on paired differences"));
 	return NS_OK;
 }
 

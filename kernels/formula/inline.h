@@ -56,7 +56,7 @@ NS_FORMULA uint16_t ns_bf16_of_f32(float x)
 
 /*
  * exp(x) for x <= 0 in f32, the same bits on every device: 2^n * p(r), Cody-Waite reduction and a
- * degree 6 polynomial; within 2 units in the last place. Below -87 it is 0.
+ * degree 7 polynomial; within 2 units in the last place. Below -87 it is 0.
  */
 NS_FORMULA float ns_exp_neg(float x)
 {
@@ -66,7 +66,8 @@ NS_FORMULA float ns_exp_neg(float x)
 	n = (float)e;
 	r = t - n * 0.693359375f;
 	r = r - n * -2.12194440e-4f;
-	p = 1.3888889e-3f;
+	p = 1.9841270e-4f;
+	p = p * r + 1.3888889e-3f;
 	p = p * r + 8.3333333e-3f;
 	p = p * r + 4.1666667e-2f;
 	p = p * r + 1.6666667e-1f;

@@ -51,8 +51,8 @@ static enum ns_status xent_run(const struct ns_plan *plan, const struct ns_args 
 		hits += largest(x, v->dtype, at, v->k) ==
 			(v->soft ? largest(t, NS_F32, at, v->k) : ((const int32_t *)t)[i]);
 	}
-	ns_ref_set(a->out[NS_XENT_LOSS], v->dtype, 0, loss);
-	ns_ref_set(a->out[NS_XENT_HITS], v->dtype, 0, hits);
+	ns_ref_set(a->out[NS_XENT_LOSS], ns_ref_param(v->dtype), 0, loss);
+	ns_ref_set(a->out[NS_XENT_HITS], ns_ref_param(v->dtype), 0, hits);
 	return NS_OK;
 }
 
@@ -74,8 +74,8 @@ static enum ns_status head_run(const struct ns_plan *plan, const struct ns_args 
 
 			prob[at + j] = (float)p;
 			entropy -= p * lp;
-			if (j != best && p > second)
-				second = p;
+			if (j != best && (double)prob[at + j] > second)
+				second = (double)prob[at + j];
 		}
 		((int32_t *)a->out[NS_HEAD_PRED])[i] = best;
 		((float *)a->out[NS_HEAD_ENTROPY])[i] = (float)entropy;

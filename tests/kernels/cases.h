@@ -44,7 +44,7 @@ enum nst_fill {
 	NST_GIVEN     /* the bytes at `given` */
 };
 
-/* Tolerances are relative to the largest magnitude of the tensor; 0 means the same bytes. */
+/* Tolerances are relative to the largest magnitude of the tensor, or to `scale` if that is more; 0: same bytes. */
 #define NST_EXACT 0.0
 
 struct nst_tensor { /* count 0: the slot stays NULL */
@@ -53,7 +53,7 @@ struct nst_tensor { /* count 0: the slot stays NULL */
 	enum nst_fill fill;
 	int arg;
 	const void *given;
-	double tolerance;
+	double tolerance, scale;
 	int state; /* an output that is read first: filled, not NaN */
 };
 

@@ -19,7 +19,7 @@ void nst_run_ref(const struct nst_case *c, void *out[NS_OP_MAX_OUT])
 static void compare(const struct nst_case *c, const char *impl, int slot, const void *want, const void *got)
 {
 	const struct nst_tensor *t = &c->out[slot];
-	double most = 0;
+	double most = t->scale;
 	int64_t i;
 
 	if (t->tolerance == NST_EXACT && !memcmp(want, got, (size_t)t->count * nst_type_bytes(t->type)))

@@ -121,10 +121,41 @@ static void test_head(void **state)
 			nst_out(&c, NS_HEAD_PROB, NST_F32, n * k, 1e-6);
 			nst_out(&c, NS_HEAD_PRED, NST_I32, n, NST_EXACT);
 			nst_out(&c, NS_HEAD_ENTROPY, NST_F32, n, 1e-6);
-			nst_out(&c, NS_HEAD_MARGIN, NST_F32, n, k == 1 ? 1e-6 : 1e-5);
+			/* the difference of two probabilities: half a unit of 1 each, however small it is */
+			nst_out(&c, NS_HEAD_MARGIN, NST_F32, n, 1.2e-7);
+			c.out[NS_HEAD_MARGIN].scale = 1;
 			nst_check(&c, &tally);
 		}
 	nst_report(&tally, NS_OP_HEAD);
+}
+
+/* two classes that tie have no margin at all, and the first of them is predicted */
+static void test_head_tie(void **state)
+{
+	static const char *const impls[] = {"ref", "cpu"};
+	static const float x[] = {-1.25f, 0.37f, 0.1f, 0.37f, 0.2f, 0.37f};
+	struct nst_case c = {.label = "head with ties", .op = {.kind = NS_OP_HEAD, .u.head = {2, 3, 0.9f}}};
+	void *out[NS_OP_MAX_OUT];
+	struct nst_rig rig;
+	char name[16];
+	size_t i;
+
+	(void)state;
+	nst_given(&c, NS_HEAD_X, NST_F32, 6, x);
+	nst_out(&c, NS_HEAD_PROB, NST_F32, 6, 0);
+	nst_out(&c, NS_HEAD_PRED, NST_I32, 2, 0);
+	nst_out(&c, NS_HEAD_ENTROPY, NST_F32, 2, 0);
+	nst_out(&c, NS_HEAD_MARGIN, NST_F32, 2, 0);
+	for (i = 0; i < COUNT(impls); i++) {
+		nst_rig_open(&rig, impls[i]);
+		snprintf(name, sizeof name, "head/%s", impls[i]);
+		assert_int_equal(nst_run(&rig, &c, name, out), NS_OK);
+		assert_int_equal(((const int32_t *)out[NS_HEAD_PRED])[0], 1);
+		assert_int_equal(((const int32_t *)out[NS_HEAD_PRED])[1], 0);
+		assert_true(((const float *)out[NS_HEAD_MARGIN])[1] == 0);
+		nst_outputs_free(out);
+		nst_rig_close(&rig);
+	}
 }
 
 /* --- flat arrays --- */
@@ -212,6 +243,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_linear),	   cmocka_unit_test(test_xent),
 		cmocka_unit_test(test_xent_bf16_counts), cmocka_unit_test(test_head),
+		cmocka_unit_test(test_head_tie),
 		cmocka_unit_test(test_norm2),	   cmocka_unit_test(test_optimisers),
 		cmocka_unit_test(test_ema),
 	};

@@ -103,7 +103,8 @@ static void test_force(void **state)
 
 static void test_force_unknown(void **state)
 {
-	static const char *const wrong[] = {"stats/bes", "stats/best2", "stats", "conv/other,stats/none", "/best", "stats/best "};
+	static const char *const wrong[] = {"stats/bes",
+					    "stats/best2", "stats", "conv/other,stats/none", "/best", "stats/best "};
 	struct ns_device dev = {.backend = &toy};
 	size_t i;
 
