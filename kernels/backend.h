@@ -37,7 +37,7 @@ struct ns_args {		     /* device memory, borrowed until the queue is idle */
 struct ns_plan { /* first member of an implementation's own plan */
 	const struct ns_impl *impl;
 	size_t workspace_bytes;
-	struct ns_layout w;  /* convolutions: the layout that in[NS_CONV_W / NS_CONVB_W] must have */
+	struct ns_layout w;  /* convolutions: the layout that in[NS_CONV_W / NS_CONVB_W] must have; bytes 0: not read */
 	struct ns_layout dw; /* conv_backward: the layout of out[NS_CONVB_DW] */
 	enum ns_status (*run)(const struct ns_plan *plan, const struct ns_args *args, struct ns_queue *queue);
 	void (*free)(struct ns_plan *plan);

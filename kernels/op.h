@@ -53,8 +53,15 @@ struct ns_layout {
 	const void *native;
 };
 
+/*
+ * NS_INVALID, with the op and the number that is wrong, for shapes that mean nothing: sizes below 1, windows that do not
+ * fit, padding as wide as a window, flags that exclude each other. Every ns_plan_make() asks this first.
+ */
+struct ns_op;
+enum ns_status ns_op_check(const struct ns_op *op);
+
 enum { /* flags of the convolutions */
-       NS_CONV_BIAS = 1,     /* y = ... + bias[k] */
+       NS_CONV_BIAS = 1,     /* y = ... + bias[k]; not with NORM, which has its own shift */
        NS_CONV_NORM = 2,     /* batch normalisation over N,H,W (training only: folded for inference) */
        NS_CONV_RELU = 4,     /* max(0, .) last */
        NS_CONV_RESIDUAL = 8, /* + residual, same shape as y, before the ReLU */
@@ -130,7 +137,7 @@ struct ns_ema {
 	int64_t n;
 };
 
-struct ns_norm2 { /* sum of squares in f64: blocks of NS_NORM2_BLOCK in order, then a binary tree */
+struct ns_norm2 { /* sum of squares in f64: blocks of NS_NORM2_BLOCK, then a binary tree over the blocks */
 	int64_t n;
 };
 #define NS_NORM2_BLOCK 4096

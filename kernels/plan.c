@@ -34,6 +34,7 @@ enum ns_status ns_plan_make(struct ns_plan **plan, struct ns_device *dev, const 
 	size_t len = 0;
 	const char *force = forced(dev->force, ns_op_name(op->kind), &len);
 
+	NS_TRY(ns_op_check(op));
 	for (i = dev->backend->impls; *i; i++) {
 		enum ns_status status;
 
@@ -56,6 +57,7 @@ enum ns_status ns_plan_make_by(struct ns_plan **plan, struct ns_device *dev, con
 {
 	const struct ns_impl *const *i;
 
+	NS_TRY(ns_op_check(op));
 	for (i = dev->backend->impls; *i; i++)
 		if ((*i)->kind == op->kind && !strcmp((*i)->name, impl))
 			return make_with(plan, dev, op, *i);

@@ -258,7 +258,7 @@ void ns_svg_lines(struct ns_html *h, const char *title, const double *const *y, 
 
 void ns_svg_confusion(struct ns_html *h, const char *title, const int64_t *counts, const char *const *names, int k)
 {
-	int cell = k > 20 ? 12 : 30, left = 80, i, j, width = left + k * cell + 10;
+	int cell = k > 20 ? 12 : 30, left = 80, i, j, width = left + k * cell + 50;
 
 	open_svg(h, title, width < 240 ? 240 : width, 50 + k * cell + 60);
 	for (i = 0; i < k; i++) {

@@ -212,7 +212,7 @@ static enum ns_status make_reorder(struct ns_plan **plan, struct ns_device *dev,
 	struct reorder_plan *p;
 	enum ns_status status;
 
-	if (o->from.dtype == NS_F64 || o->to.dtype == NS_F64)
+	if ((o->from.dtype != NS_F32 && o->from.dtype != NS_BF16) || (o->to.dtype != NS_F32 && o->to.dtype != NS_BF16))
 		return NS_DECLINED;
 	p = calloc(1, sizeof *p);
 	if (!p)

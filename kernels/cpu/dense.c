@@ -175,6 +175,7 @@ static void pool_chunk(const struct ns_pool *v, const struct ns_args *a, int n, 
 	v16i which = {0};
 	int i, j;
 
+	which += (s.y0 - (p * v->stride - v->pad)) * v->s + s.x0 - (q * v->stride - v->pad);
 	for (i = s.y0; i < s.y1; i++)
 		for (j = s.x0; j < s.x1; j++) {
 			v16f t = v16_load(a->in[NS_POOL_X], v->dtype, ((int64_t)(n * v->h + i) * v->w + j) * v->c + c, lanes);

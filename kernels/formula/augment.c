@@ -17,8 +17,20 @@ const char *ns_augment_prepare(struct ns_augment_config *config, int h, int w)
 
 	if (h < 1 || w < 1 || h > NS_AUGMENT_SIDE_MAX || w > NS_AUGMENT_SIDE_MAX)
 		return "images must have sides of 1 to 8192 pixels";
-	if (config->p_affine > 0 && config->zoom.low < 0.0625)
+	if (config->p_affine > 0 && !(config->zoom.low >= 0.0625))
 		return "zoom must be at least 1/16";
+	if (config->p_affine > 0 && (config->shear.low < -60 || config->shear.high > 60))
+		return "shear must be within 60 degrees";
+	/* 1/65536 pixels in 32 bits reach 32768 pixels; a shear of 60 degrees stretches by less than 3 */
+	if (config->p_affine > 0 &&
+	    (h > w ? h : w) / config->zoom.low * (config->shear.low != 0 || config->shear.high != 0 ? 3 : 1) >= 16384)
+		return "images are too large to be zoomed out so far";
+	if (config->p_resize > 0 && !(config->area.low > 0 && config->aspect.low > 0))
+		return "area and aspect must be more than 0";
+	if (config->p_gamma > 0 && !(config->gamma.low > 0))
+		return "gamma must be more than 0";
+	if (config->fill < 0 || config->fill > 255)
+		return "fill must be 0 to 255";
 	for (step = 0; step < NS_GAMMA_STEPS; step++) {
 		double t = (double)step / (NS_GAMMA_STEPS - 1);
 		double g = config->gamma.low + (config->gamma.high - config->gamma.low) * t;

@@ -21,6 +21,8 @@ static double reduce(const struct ns_pool *v, const void *x, int n, int p, int q
 	double best = -INFINITY, sum = 0;
 	int i, j;
 
+	/* where nothing is larger than -infinity, the first pixel inside the image */
+	*which = (s.y0 - (p * v->stride - v->pad)) * v->s + s.x0 - (q * v->stride - v->pad);
 	for (i = s.y0; i < s.y1; i++)
 		for (j = s.x0; j < s.x1; j++) {
 			double t = ns_ref_get(x, v->dtype, ((int64_t)(n * v->h + i) * v->w + j) * v->c + c);

@@ -44,7 +44,7 @@ static enum ns_status xent_run(const struct ns_plan *plan, const struct ns_args 
 		for (j = 0; j < v->k; j++) {
 			double logit = ns_ref_get(x, v->dtype, at + j), y = target(v, t, i, j);
 
-			loss -= off ? 0 : y * (logit - lse);
+			loss -= off || y == 0 ? 0 : y * (logit - lse); /* 0 * -infinity is 0 here */
 			ns_ref_set(a->out[NS_XENT_DX], v->dtype, at + j,
 				   off ? 0 : (double)v->scale * (exp(logit - lse) - y));
 		}

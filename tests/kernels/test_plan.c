@@ -1,7 +1,7 @@
 /* tests/kernels/test_plan.c - who is asked to plan an op: best first, declines, NS_FORCE. */
 #include "tests/kernels/cases.h"
 
-/* --- a backend of three implementations, of which the best takes only images of one channel --- */
+/* --- a backend of three implementations, of which the best takes only one image at a time --- */
 
 static int asked; /* one bit an implementation; the test that sets it reads it */
 
@@ -17,16 +17,16 @@ static enum ns_status make_best(struct ns_plan **plan, struct ns_device *dev, co
 {
 	(void)dev;
 	asked |= 1;
-	return op->u.stats.c == 1 ? ns_plain_plan_make(plan, op, 0, nothing) : NS_DECLINED;
+	return op->u.stats.n == 1 ? ns_plain_plan_make(plan, op, 0, nothing) : NS_DECLINED;
 }
 
 static enum ns_status make_good(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
 {
 	(void)dev;
 	asked |= 2;
-	if (op->u.stats.c == 7)
-		return ns_fail(NS_NO_MEMORY, "no memory for seven channels");
-	return op->u.stats.c <= 3 ? ns_plain_plan_make(plan, op, 0, nothing) : NS_DECLINED;
+	if (op->u.stats.n == 7)
+		return ns_fail(NS_NO_MEMORY, "no memory for seven images");
+	return op->u.stats.n <= 3 ? ns_plain_plan_make(plan, op, 0, nothing) : NS_DECLINED;
 }
 
 static enum ns_status make_other(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
@@ -43,12 +43,17 @@ static const struct ns_impl *const impls[] = {&best, &conv, &good, NULL};
 static const struct ns_backend toy = {.name = "toy", .impls = impls};
 
 /* the name of the implementation that took it; NULL: the status is in *status */
-static const char *taken(struct ns_device *dev, enum ns_op_kind kind, int channels, enum ns_status *status)
+static const char *taken(struct ns_device *dev, enum ns_op_kind kind, int images, enum ns_status *status)
 {
-	struct ns_op op = {.kind = kind, .u.stats = {1, 1, 1, channels}};
+	struct ns_op op = {.kind = kind, .u.stats = {images, 1, 1, 1}};
+	static const struct ns_ks ks = {1, 1, 1};
 	struct ns_plan *plan = NULL;
 	const char *name = NULL;
 
+	if (kind == NS_OP_CONV)
+		op.u.conv = (struct ns_conv){images, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, NS_F32};
+	if (kind == NS_OP_KS)
+		op.u.ks = ks;
 	asked = 0;
 	*status = ns_plan_make(&plan, dev, &op);
 	if (*status == NS_OK)
@@ -184,11 +189,40 @@ static void test_by_name(void **state)
 	ns_plan_free(plan);
 	plan = NULL;
 	assert_int_equal(ns_plan_make_by(&plan, &dev, &op, "conv/other"), NS_INVALID);
-	op.u.stats.c = 3;
+	op.u.stats.n = 3;
 	assert_int_equal(ns_plan_make_by(&plan, &dev, &op, "stats/best"), NS_DECLINED);
 	assert_null(plan);
 	assert_null(ns_backend_find("toy"));
 	assert_ptr_equal(ns_backend_find("ref"), &ns_backend_ref);
+}
+
+/* shapes that mean nothing are refused before anybody is asked */
+static void test_shapes(void **state)
+{
+	static const struct ns_op bad[] = {
+		{.kind = NS_OP_CONV, .u.conv = {1, 2, 2, 1, 1, 3, 3, 2, 0, 0, 0, NS_F32}},
+		{.kind = NS_OP_CONV, .u.conv = {1, 8, 8, 1, 1, 3, 3, 1, 3, 0, 0, NS_F32}},
+		{.kind = NS_OP_CONV, .u.conv = {1, 8, 8, 1, 1, 3, 3, 0, 1, 0, 0, NS_F32}},
+		{.kind = NS_OP_CONV_TRAIN, .u.conv = {1, 8, 8, 1, 1, 3, 3, 1, 1, NS_CONV_BIAS | NS_CONV_NORM, 0, NS_F32}},
+		{.kind = NS_OP_POOL, .u.pool = {1, 17, 17, 1, 17, 17, 1, 0, NS_POOL_MAX, 0, NS_F32, NS_F32}},
+		{.kind = NS_OP_NORM2, .u.norm2 = {0}},
+		{.kind = NS_OP_SGD, .u.optim = {.n = 4, .n_decay = 5}},
+		{.kind = NS_OP_STATS, .u.stats = {1, 4, 4, 2}},
+		{.kind = NS_OP_HEAD, .u.head = {1, 2, 0}},
+		{.kind = NS_OP_MMD, .u.mmd = {.m = 2, .n = 2, .d = 1, .row_end = 5}},
+	};
+	struct ns_device *dev;
+	struct ns_plan *plan = NULL;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(ns_backend_cpu.open(&dev, 0), NS_OK);
+	for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_int_equal(ns_plan_make(&plan, dev, &bad[i]), NS_INVALID);
+		assert_null(plan);
+		assert_non_null(strstr(ns_message(), ns_op_name(bad[i].kind)));
+	}
+	ns_backend_cpu.close(dev);
 }
 
 int main(void)
@@ -196,7 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_best_first),	   cmocka_unit_test(test_force),
 		cmocka_unit_test(test_force_unknown),	   cmocka_unit_test(test_force_prefix),
-		cmocka_unit_test(test_decline_falls_to_ref), cmocka_unit_test(test_by_name),
+		cmocka_unit_test(test_decline_falls_to_ref), cmocka_unit_test(test_by_name), cmocka_unit_test(test_shapes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
