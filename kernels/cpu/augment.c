@@ -15,7 +15,8 @@
 
 struct space { /* carved out of the workspace */
 	uint32_t *tile;
-	int32_t *plane[3]; /* a row's channels */
+	int32_t *plane[3], *at, *wx, *wy; /* a row's channels, tile indices, weights */
+	uint64_t *top, *bottom;		    /* a row's pixel pairs */
 	uint8_t *row, *image, *other;
 	float *scale, *shift; /* repeated along a row */
 	int64_t *wide;	      /* area sums of a row */
@@ -34,6 +35,11 @@ static size_t carve(struct space *s, const struct ns_augment *v, char *b)
 	TAKE(tile, uint32_t, ((size_t)v->h + 2 * BORDER + 1) * ((size_t)v->w + 2 * BORDER + 1));
 	for (i = 0; i < 3; i++)
 		TAKE(plane[i], int32_t, q);
+	TAKE(at, int32_t, q);
+	TAKE(wx, int32_t, q);
+	TAKE(wy, int32_t, q);
+	TAKE(top, uint64_t, q);
+	TAKE(bottom, uint64_t, q);
 	TAKE(row, uint8_t, rowc);
 	TAKE(image, uint8_t, image);
 	TAKE(other, uint8_t, image);
@@ -118,51 +124,56 @@ static inline void locate(const struct ns_augment *v, const struct ns_augment_sa
 	*fy = t >> 8 & 255;
 }
 
+/*
+ * Three loops a row: coordinates; the scattered reads, which no vector unit does faster than plain loads of two pixels at a
+ * time; and the blend, two channels at a time in 16-bit halves (255 * 256 fits).
+ */
 static void affine_row3(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
 {
 	const uint32_t *restrict tile = s->tile;
 	int32_t *restrict r = s->plane[0], *restrict g = s->plane[1], *restrict b = s->plane[2];
+	int32_t *restrict at = s->at, *restrict wx = s->wx, *restrict wy = s->wy;
+	uint64_t *restrict top = s->top, *restrict bottom = s->bottom;
 	int wide = v->w + 2 * BORDER + 1, j;
 
 #pragma omp simd
+	for (j = 0; j < v->q; j++)
+		locate(v, a, i, j, &at[j], &wx[j], &wy[j]);
 	for (j = 0; j < v->q; j++) {
-		int32_t at, fx, fy, gx;
-		uint32_t p, q, t, d;
+		memcpy(&top[j], tile + at[j], sizeof *top);
+		memcpy(&bottom[j], tile + at[j] + wide, sizeof *bottom);
+	}
+#pragma omp simd
+	for (j = 0; j < v->q; j++) {
+		uint32_t fx = (uint32_t)wx[j], gx = 256 - fx, fy = (uint32_t)wy[j], gy = 256 - fy;
+		uint32_t p = (uint32_t)top[j], q = (uint32_t)(top[j] >> 32), m = (uint32_t)bottom[j], n = (uint32_t)(bottom[j] >> 32);
+		uint32_t t = (p & 0xff00ff) * gx + (q & 0xff00ff) * fx, tg = (p >> 8 & 255) * gx + (q >> 8 & 255) * fx;
+		uint32_t d = (m & 0xff00ff) * gx + (n & 0xff00ff) * fx, dg = (m >> 8 & 255) * gx + (n >> 8 & 255) * fx;
 
-		locate(v, a, i, j, &at, &fx, &fy);
-		gx = 256 - fx;
-		p = tile[at];
-		q = tile[at + 1];
-		/* two channels at a time in 16-bit halves: 255 * 256 fits */
-		t = (p & 0xff00ff) * (uint32_t)gx + (q & 0xff00ff) * (uint32_t)fx;
-		uint32_t tg = (p >> 8 & 255) * (uint32_t)gx + (q >> 8 & 255) * (uint32_t)fx;
-
-		p = tile[at + wide];
-		q = tile[at + wide + 1];
-		d = (p & 0xff00ff) * (uint32_t)gx + (q & 0xff00ff) * (uint32_t)fx;
-		uint32_t dg = (p >> 8 & 255) * (uint32_t)gx + (q >> 8 & 255) * (uint32_t)fx;
-
-		uint32_t gy = (uint32_t)(256 - fy), wy = (uint32_t)fy;
-
-		r[j] = (int32_t)(((t & 0xffff) * gy + (d & 0xffff) * wy + 32768) >> 16);
-		g[j] = (int32_t)((tg * gy + dg * wy + 32768) >> 16);
-		b[j] = (int32_t)(((t >> 16) * gy + (d >> 16) * wy + 32768) >> 16);
+		r[j] = (int32_t)(((t & 0xffff) * gy + (d & 0xffff) * fy + 32768) >> 16);
+		g[j] = (int32_t)((tg * gy + dg * fy + 32768) >> 16);
+		b[j] = (int32_t)(((t >> 16) * gy + (d >> 16) * fy + 32768) >> 16);
 	}
 }
 
+/* the same with one channel: one word of the tile holds all four neighbours */
 static void affine_row1(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
 {
 	const uint32_t *restrict tile = s->tile;
-	int32_t *restrict r = s->plane[0];
+	int32_t *restrict r = s->plane[0], *restrict cell = s->plane[1];
+	int32_t *restrict at = s->at, *restrict wx = s->wx, *restrict wy = s->wy;
 	int j;
 
 #pragma omp simd
+	for (j = 0; j < v->q; j++)
+		locate(v, a, i, j, &at[j], &wx[j], &wy[j]);
+	for (j = 0; j < v->q; j++)
+		cell[j] = (int32_t)tile[at[j]];
+#pragma omp simd
 	for (j = 0; j < v->q; j++) {
-		int32_t at, fx, fy, p;
+		int32_t p = cell[j];
 
-		locate(v, a, i, j, &at, &fx, &fy);
-		p = (int32_t)tile[at];
-		r[j] = ns_bilinear(p & 255, p >> 8 & 255, p >> 16 & 255, p >> 24 & 255, fx, fy);
+		r[j] = ns_bilinear(p & 255, p >> 8 & 255, p >> 16 & 255, p >> 24 & 255, wx[j], wy[j]);
 	}
 }
 
