@@ -82,17 +82,6 @@ static double block_norm2(const float *x, int64_t n)
 	return ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]));
 }
 
-static double tree(const double *x, int64_t n)
-{
-	int64_t half = 1;
-
-	if (n == 1)
-		return x[0];
-	while (2 * half < n)
-		half *= 2;
-	return tree(x, half) + tree(x + half, n - half);
-}
-
 static enum ns_status norm2_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	int64_t n = ns_cpu_op(plan)->u.norm2.n, blocks = (n + NS_NORM2_BLOCK - 1) / NS_NORM2_BLOCK, b;
@@ -105,7 +94,7 @@ static enum ns_status norm2_run(const struct ns_plan *plan, const struct ns_args
 		partial[b] = block_norm2((const float *)a->in[NS_NORM2_X] + begin,
 					 left < NS_NORM2_BLOCK ? left : NS_NORM2_BLOCK);
 	}
-	*(double *)a->out[NS_NORM2_Y] = tree(partial, blocks);
+	*(double *)a->out[NS_NORM2_Y] = ns_tree_sum(partial, blocks);
 	return NS_OK;
 }
 

@@ -34,4 +34,16 @@ NS_FORMULA float ns_clip_scale(double norm2, float clip)
 	return clip > 0 && norm > clip ? (float)(clip / norm) : 1.0f;
 }
 
+/* sum of n >= 1 values in a binary tree whose left half is the largest power of two below n */
+NS_FORMULA double ns_tree_sum(const double *x, int64_t n)
+{
+	int64_t half = 1;
+
+	if (n == 1)
+		return x[0];
+	while (2 * half < n)
+		half *= 2;
+	return ns_tree_sum(x, half) + ns_tree_sum(x + half, n - half);
+}
+
 #endif

@@ -2,17 +2,6 @@
 #include "kernels/formula/optim.h"
 #include "kernels/ref/ref.h"
 
-static double tree(const double *x, int64_t n)
-{
-	int64_t half = 1;
-
-	if (n == 1)
-		return x[0];
-	while (2 * half < n)
-		half *= 2;
-	return tree(x, half) + tree(x + half, n - half);
-}
-
 static enum ns_status norm2_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	int64_t n = ns_ref_op(plan)->u.norm2.n, i, block, blocks = (n + NS_NORM2_BLOCK - 1) / NS_NORM2_BLOCK;
@@ -27,7 +16,7 @@ static enum ns_status norm2_run(const struct ns_plan *plan, const struct ns_args
 		for (i = block * NS_NORM2_BLOCK; i < n && i < end; i++)
 			partial[block] += (double)x[i] * (double)x[i];
 	}
-	*(double *)a->out[NS_NORM2_Y] = tree(partial, blocks);
+	*(double *)a->out[NS_NORM2_Y] = ns_tree_sum(partial, blocks);
 	return NS_OK;
 }
 

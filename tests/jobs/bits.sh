@@ -19,6 +19,16 @@ quietly "$ns" train "${settings[@]}" --threads=1 --seed=2 --out other
 cmp -s one/model.safetensors other/model.safetensors && fail "two seeds gave the same model"
 ok
 
+# bf16 keeps the promise too, where the processor has it
+if grep -q avx512_bf16 /proc/cpuinfo; then
+	for ranks in 1 2; do
+		quietly mpi $ranks "$ns" train "${settings[@]}" --train.precision=bf16 --out "bf16-$ranks"
+	done
+	same bf16-1/model.safetensors bf16-2/model.safetensors
+else
+	echo "skipped: this processor has no bf16"
+fi
+
 # stopped in the middle of an epoch, gone on with on another number of ranks
 for signal in USR2 TERM; do
 	"$ns" train "${settings[@]}" --train.checkpoint_steps=5 --threads=1 --out "stop-$signal" >stop.log 2>&1 &
