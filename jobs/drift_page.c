@@ -144,8 +144,9 @@ static void table(const struct ns_shift *s, struct ns_html *h)
 		const char *cells[8] = {t->column, t->kind, t->detector, v[0], v[1], v[2], v[3], t->note ? t->note : ns_shift_name(t->status)};
 
 		snprintf(v[0], sizeof v[0], isnan(t->statistic) ? "-" : "%.4g", t->statistic);
-		snprintf(v[1], sizeof v[1], isnan(t->p) ? "-" : "%.3g", t->p);
-		snprintf(v[2], sizeof v[2], isnan(t->p_adjusted) ? "-" : "%.3g", t->p_adjusted);
+		snprintf(v[1], sizeof v[1], isnan(t->p) ? "-" : t->p < 1e-300 ? "< 1e-300" : "%.3g", t->p);
+		snprintf(v[2], sizeof v[2], isnan(t->p_adjusted) ? "-" : t->p_adjusted < 1e-300 ? "< 1e-300" : "%.3g",
+			 t->p_adjusted);
 		if (isnan(t->effect_low))
 			snprintf(v[3], sizeof v[3], isnan(t->effect) ? "-" : "%.3f", t->effect);
 		else

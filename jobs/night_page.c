@@ -194,7 +194,8 @@ static void strongest_tests(struct ns_html *h, const json_t *drift)
 		if (!best)
 			break;
 		shown[at] = 1;
-		cell(v[0], sizeof v[0], "%.3g", ns_json_number(best, "p_adjusted", NAN));
+		cell(v[0], sizeof v[0], ns_json_number(best, "p_adjusted", 1) < 1e-300 ? "< 1e-300" : "%.3g",
+		     ns_json_number(best, "p_adjusted", NAN));
 		cell(v[1], sizeof v[1], "%.3f", ns_json_number(best, "effect", NAN));
 		{
 			const char *cells[6] = {ns_json_text(best, "column"), ns_json_text(best, "kind"), ns_json_text(best, "detector"), v[0], v[1],
@@ -253,7 +254,12 @@ static void one_night(struct ns_html *h, const char *dir, const json_t *s, const
 	json_decref(candidate);
 }
 
-/* what came from what, by digest */
+static void lineage_row(struct ns_html *h, const char *what, const char *digest, const char *from)
+{
+	ns_html_raw(h, "<tr><td>%s</td><td><code>%.16s</code></td><td><code>%.16s</code></td></tr>\n", what, digest, from);
+}
+
+/* what came from what, by the first digits of its digest; model.json has all of them */
 static void lineage(struct ns_html *h, const char *dir, const json_t *nights)
 {
 	static const char *const head[] = {"what", "digest", "from"};
@@ -263,24 +269,16 @@ static void lineage(struct ns_html *h, const char *dir, const json_t *nights)
 	ns_html_element(h, "h2", "Lineage");
 	ns_html_raw(h, "<div class=\"wide\"><table>");
 	ns_html_row(h, "th", head, 3);
-	if (m) {
-		const char *cells[] = {"first model: weights", ns_json_text(m, "weights"), ns_json_text(m, "training_data")};
-
-		ns_html_row(h, "td", cells, 3);
-	}
+	if (m)
+		lineage_row(h, "first model: weights, from the data set", ns_json_text(m, "weights"), ns_json_text(m, "training_data"));
 	json_decref(m);
 	json_array_foreach(nights, i, entry) {
 		json_t *c = load(dir, json_string_value(entry), "candidate/model.json");
+		const char *parent = json_string_value(json_array_get(json_object_get(c, "parents"), 0));
 
 		if (c) {
-			const char *cells[] = {"candidate: weights", ns_json_text(c, "weights"), ns_json_text(c, "training_data")};
-			const char *parent[] = {"its parent model", json_string_value(json_array_get(json_object_get(c, "parents"), 0)), ""};
-			const char *manifest[] = {"its manifest", ns_json_text(c, "manifest"), ""};
-
-			parent[1] = parent[1] ? parent[1] : "";
-			ns_html_row(h, "td", cells, 3);
-			ns_html_row(h, "td", parent, 3);
-			ns_html_row(h, "td", manifest, 3);
+			lineage_row(h, "candidate: weights, from the selection", ns_json_text(c, "weights"), ns_json_text(c, "training_data"));
+			lineage_row(h, "its manifest, from the parent model", ns_json_text(c, "manifest"), parent ? parent : "");
 		}
 		json_decref(c);
 	}
