@@ -124,5 +124,7 @@ const struct ns_key ns_keys[] = {
 	{"report.night", "night", NS_KEY_TEXT, "null", V(REPORT), "folder of a night", 0, 0},
 	{"bench.against", "against", NS_KEY_TEXT, "null", V(BENCH), "bench.json of another run, to compare with", 0, 0},
 	{"bench.seconds", NULL, NS_KEY_REAL, "0.3", V(BENCH), "for each measurement", 0.01, 60},
+	{"bench.only", "only", NS_KEY_TEXT, "null", V(BENCH), "measure only what has this in its name", 0, 0},
+	{"bench.batch", NULL, NS_KEY_INT, "64", V(BENCH), "images a batch of whole networks; a multiple of 8", 8, 65536},
 	{NULL, NULL, NS_KEY_INT, NULL, 0, NULL, 0, 0},
 };

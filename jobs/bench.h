@@ -1,0 +1,55 @@
+/*
+ * jobs/bench.h - what the parts of the bench share: a clock, and the table that they write into.
+ */
+#ifndef NS_BENCH_H
+#define NS_BENCH_H
+
+#include "jobs/jobs.h"
+
+#define NS_BENCH_ROWS 64
+#define NS_BENCH_VIRTUAL 4 /* virtual ranks of a batch, as train.virtual_ranks is by default */
+
+struct ns_measured {
+	char name[64], unit[16];
+	double rate, low, high; /* median and quartiles of items a second */
+	double flops, bytes;	/* of one item */
+	double share;		/* of its limit */
+	const char *bound;	/* which limit: arithmetic, memory, pread */
+};
+
+struct ns_bench {
+	struct ns_job *job;
+	struct ns_device *dev;
+	struct ns_queue *queue;
+	const char *only;	   /* measure what has this in its name; NULL: everything */
+	double seconds, copy, fma; /* a measurement; bytes/s read and written; flop/s */
+	int batch;
+	struct ns_measured rows[NS_BENCH_ROWS];
+	int count;
+};
+
+typedef enum ns_status ns_bench_fn(void *context);
+
+/* Is this measurement asked for? */
+int ns_bench_wants(const struct ns_bench *b, const char *name);
+/* rate: first quartile, median, third quartile and best of items a second; each of a few repeats takes a share of b->seconds */
+enum ns_status ns_bench_clock(struct ns_bench *b, ns_bench_fn *fn, void *context, double items, double rate[4]);
+/* the same from samples, which this sorts */
+void ns_bench_quartiles(double *samples, int n, double rate[4]);
+/* A row of the table: its share is of the nearer of two limits, flops and bytes of one item (0: not bound by it). */
+struct ns_measured *ns_bench_record(struct ns_bench *b, const char *name, const char *unit, const double rate[4],
+				    double flops, double bytes);
+
+/* multiplications by pixels inside the image along one side: padding costs nothing where it is done well */
+double ns_bench_taps(int in, int out, int kernel, int stride, int pad);
+
+enum ns_status ns_bench_limits(struct ns_bench *b);
+enum ns_status ns_bench_ops(struct ns_bench *b);
+enum ns_status ns_bench_augment(struct ns_bench *b);
+enum ns_status ns_bench_loader(struct ns_bench *b);
+enum ns_status ns_bench_nets(struct ns_bench *b);
+
+/* bench.html; `old` is another run's bench.json, or NULL */
+enum ns_status ns_bench_page(const struct ns_bench *b, const json_t *old, const char *path);
+
+#endif

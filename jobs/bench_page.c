@@ -1,0 +1,94 @@
+/* jobs/bench_page.c - bench.html: the roofline and the table. */
+#include "jobs/bench.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "host/report/html.h"
+
+/* log-log: arithmetic intensity across, flop rate up, the two roofs, and each op that has flops and bytes */
+static void roofline(struct ns_html *h, const struct ns_bench *b)
+{
+	double x0 = -2, x1 = 4, y1 = log10(b->fma) + 0.3, y0 = y1 - 4, ridge = log10(b->fma / b->copy);
+	int i;
+
+#define X(v) (50 + 500 * ((v) - x0) / (x1 - x0))
+#define Y(v) (290 - 260 * ((v) - y0) / (y1 - y0))
+	ns_html_raw(h, "<figure><svg role=\"img\" width=\"600\" height=\"330\" viewBox=\"0 0 600 330\" aria-label=\"roofline\">"
+		       "<rect x=\"50\" y=\"30\" width=\"500\" height=\"260\" fill=\"none\" stroke=\"var(--line)\"/>");
+	ns_html_raw(h, "<polyline fill=\"none\" stroke=\"var(--a)\" stroke-width=\"2\" points=\"%.1f,%.1f %.1f,%.1f %.1f,%.1f\"/>",
+		    X(fmax(x0, y0 - log10(b->copy))), Y(fmax(y0, log10(b->copy) + x0)), X(ridge), Y(log10(b->fma)), X(x1), Y(log10(b->fma)));
+	for (i = 0; i < b->count; i++) {
+		const struct ns_measured *m = &b->rows[i];
+
+		if (m->flops > 0 && m->bytes > 0)
+			ns_html_raw(h, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" fill=\"var(--b)\"><title>%s</title></circle>",
+				    X(log10(m->flops / m->bytes)), Y(log10(m->flops * m->rate)), m->name);
+	}
+	ns_html_raw(h, "<text class=\"dim\" x=\"300\" y=\"315\" text-anchor=\"middle\">flop a byte (log)</text>"
+		       "<text class=\"dim\" x=\"50\" y=\"22\">flop a second (log); line: copy and FMA peak of this run</text></svg></figure>\n");
+#undef X
+#undef Y
+}
+
+/* words for a change: intervals that do not overlap are a change */
+static const char *compare_words(const struct ns_measured *m, const json_t *old, double *ratio)
+{
+	double rate = ns_json_number(old, "rate", 0), low = ns_json_number(old, "low", 0), high = ns_json_number(old, "high", 0);
+
+	*ratio = rate > 0 ? m->rate / rate : NAN;
+	if (m->low > high && *ratio > 1.02)
+		return "faster";
+	if (m->high < low && *ratio < 0.98)
+		return "SLOWER";
+	return "the same within the noise";
+}
+
+static const json_t *find(const json_t *old, const char *name)
+{
+	json_t *e;
+	size_t i;
+
+	json_array_foreach(json_object_get(old, "results"), i, e)
+		if (!strcmp(ns_json_text(e, "name"), name))
+			return e;
+	return NULL;
+}
+
+enum ns_status ns_bench_page(const struct ns_bench *b, const json_t *old, const char *path)
+{
+	static const char *const head[] = {"what", "rate", "middle half", "share of its limit", "limit", "against before"};
+	struct ns_html h;
+	enum ns_status status;
+	int i;
+
+	ns_html_begin(&h, "nightshift: bench");
+	ns_html_element(&h, "h1", "Bench");
+	ns_html_element(&h, "p class=\"dim\"", "%s. One core; copy %.1f GB/s (read + written), FMA peak %.0f GF/s, both measured in this run.",
+			b->job->set->description, b->copy / 1e9, b->fma / 1e9);
+	roofline(&h, b);
+	ns_html_raw(&h, "<div class=\"wide\"><table>");
+	ns_html_row(&h, "th", head, 6);
+	for (i = 0; i < b->count; i++) {
+		const struct ns_measured *m = &b->rows[i];
+		const json_t *was = find(old, m->name);
+		char v[4][80] = {"", "", "", ""};
+		const char *cells[6] = {m->name, v[0], v[1], v[2], m->bound, v[3]};
+		double ratio;
+
+		snprintf(v[0], sizeof v[0], "%.4g %s/s", m->rate, m->unit);
+		snprintf(v[1], sizeof v[1], "%.4g to %.4g", m->low, m->high);
+		snprintf(v[2], sizeof v[2], "%.0f %%", 100 * m->share);
+		if (was) {
+			const char *words = compare_words(m, was, &ratio);
+
+			snprintf(v[3], sizeof v[3], "%.2f x: %s", ratio, words);
+		}
+		ns_html_row(&h, "td", cells, 6);
+	}
+	ns_html_raw(&h, "</table></div>\n");
+	status = ns_html_write(&h, path);
+	ns_html_release(&h);
+	return status;
+}
+
