@@ -30,6 +30,13 @@ int ns_path_exists(const char *path)
 	return lstat(path, &s) == 0;
 }
 
+int ns_path_is_file(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 int ns_path_is_dir(const char *path)
 {
 	struct stat s;

@@ -18,6 +18,7 @@
 enum ns_status ns_path(char path[NS_PATH_MAX], const char *format, ...) NS_PRINTF(2, 3);
 int ns_path_exists(const char *path);
 int ns_path_is_dir(const char *path);
+int ns_path_is_file(const char *path);
 enum ns_status ns_mkdirs(const char *path);
 enum ns_status ns_remove_tree(const char *path); /* a missing one is fine */
 enum ns_status ns_rename(const char *from, const char *to);

@@ -40,6 +40,7 @@ enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf 
 	job->counts = json_object();
 	job->start = ns_now();
 	job->start_time = (int64_t)time(NULL);
+	ns_energy_read(&job->energy, NS_ENERGY_FOLDER);
 	return job->inputs && job->outputs && job->counts ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a job");
 }
 
@@ -127,9 +128,9 @@ static enum ns_status list_outputs(struct ns_job *job)
 	while ((e = readdir(dir))) {
 		char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
 
-		if (e->d_type != DT_REG)
-			continue;
 		NS_GO(ns_path(path, "%s/%s", job->dir, e->d_name));
+		if (!ns_path_is_file(path))
+			continue;
 		NS_GO(ns_sha256_file(hex, path));
 		json_array_append_new(job->outputs, json_pack("{s:s, s:s}", "file", e->d_name, "sha256", hex));
 	}
@@ -138,7 +139,23 @@ out:
 	return status;
 }
 
-static json_t *run_record(struct ns_job *job)
+/* collective: all nodes' joules, each counted by its first rank; null where a node does not tell */
+static enum ns_status energy_used(struct ns_job *job, json_t **joules)
+{
+	struct ns_energy now;
+	int64_t sums[2] = {0, 0}; /* microjoules, nodes that keep it to themselves */
+
+	if (job->comm->local_rank == 0) {
+		ns_energy_read(&now, NS_ENERGY_FOLDER);
+		sums[0] = ns_energy_between(&job->energy, &now);
+		sums[1] = sums[0] < 0;
+	}
+	NS_TRY(ns_comm_sum_i64(job->comm, sums, 2));
+	*joules = sums[1] ? json_null() : json_real((double)sums[0] * 1e-6);
+	return NS_OK;
+}
+
+static json_t *run_record(struct ns_job *job, json_t *joules)
 {
 	struct rusage usage;
 	json_t *run = json_pack("{s:s, s:s, s:O, s:O, s:O, s:O}", "schema", "nightshift.run/1", "verb", job->verb, "config",
@@ -159,11 +176,12 @@ static json_t *run_record(struct ns_job *job)
 	json_object_set_new(run, "start", json_integer(job->start_time));
 	json_object_set_new(run, "end", json_integer((int64_t)time(NULL)));
 	json_object_set_new(run, "seconds", json_real(ns_now() - job->start));
+	json_object_set(run, "energy_joules", joules);
 	json_object_set_new(run, "peak_memory_bytes", json_integer((int64_t)usage.ru_maxrss * 1024));
 	return run;
 }
 
-static enum ns_status publish(struct ns_job *job)
+static enum ns_status publish(struct ns_job *job, json_t *joules)
 {
 	char path[NS_PATH_MAX], old[NS_PATH_MAX], parent[NS_PATH_MAX];
 	char *slash;
@@ -171,7 +189,7 @@ static enum ns_status publish(struct ns_job *job)
 	enum ns_status status;
 
 	NS_TRY(list_outputs(job));
-	run = run_record(job);
+	run = run_record(job, joules);
 	if (!run)
 		return ns_fail(NS_INTERNAL, "%s: the record of the run cannot be made", job->out);
 	status = ns_path(path, "%s/run.json", job->dir);
@@ -195,8 +213,13 @@ static enum ns_status publish(struct ns_job *job)
 
 enum ns_status ns_job_publish(struct ns_job *job)
 {
-	NS_TRY(ns_comm_barrier(job->comm));
-	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? publish(job) : NS_OK));
+	json_t *joules;
+	enum ns_status status;
+
+	NS_TRY(energy_used(job, &joules));
+	status = job->comm->rank == 0 ? publish(job, joules) : NS_OK;
+	json_decref(joules);
+	NS_TRY(ns_job_agree(job, status));
 	ns_log_event(job->log, "published",
 		     json_pack("{s:s, s:s, s:f, s:O}", "verb", job->verb, "out", job->out, "seconds",
 			       ns_now() - job->start, "counts", job->counts));

@@ -10,6 +10,7 @@
 
 #include "host/comm.h"
 #include "host/conf.h"
+#include "host/energy.h"
 #include "host/file.h"
 #include "host/log.h"
 #include "host/pool.h"
@@ -35,6 +36,7 @@ struct ns_job {
 	json_t *inputs, *outputs, *counts;	   /* go into run.json */
 	double start;
 	int64_t start_time;
+	struct ns_energy energy; /* at the start */
 };
 
 enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,

@@ -276,6 +276,20 @@ static enum ns_status prepare_part(void *context, int task, int worker)
 	return r->job->set->backend->wait(r->job->set->queues[worker]);
 }
 
+/* ReLU and max pooling swallow a NaN, so a finite loss is no proof: the gradient is looked at too */
+static enum ns_status check_finite(struct trainer *r, float loss)
+{
+	struct ns_args a = {{r->sum}, {&r->gradient_norm2}, r->norm_space};
+
+	NS_TRY(ns_plan_run(r->norm2, &a, r->job->set->queues[0]));
+	NS_TRY(r->job->set->backend->wait(r->job->set->queues[0]));
+	if (isfinite(loss) && isfinite(r->gradient_norm2))
+		return NS_OK;
+	return ns_fail(NS_BAD_DATA, "the %s became %g at step %lld (learning rate %g): nothing is published; lower train.lr or set train.clip",
+		       isfinite(loss) ? "gradient's norm" : "loss", isfinite(loss) ? sqrt(r->gradient_norm2) : (double)loss,
+		       (long long)r->step, (double)r->hyper[NS_HYPER_LR]);
+}
+
 static enum ns_status take_step(struct trainer *r, int *stop)
 {
 	const float *tail = r->sum + r->flat.statistics;
@@ -283,16 +297,7 @@ static enum ns_status take_step(struct trainer *r, int *stop)
 	set_hyper(r);
 	NS_TRY(ns_pool_run(r->job->pool, r->local, virtual_rank, r));
 	NS_TRY(ns_comm_tree_sum(r->job->comm, r->s->virtual_ranks, r->leaf, (size_t)r->flat.total, r->sum));
-	if (!isfinite(tail[NS_TAIL_LOSS]))
-		return ns_fail(NS_BAD_DATA,
-			       "the loss became %g at step %lld (learning rate %g): nothing is published; lower train.lr or set train.clip",
-			       (double)tail[NS_TAIL_LOSS], (long long)r->step, (double)r->hyper[NS_HYPER_LR]);
-	if (r->s->clip > 0) {
-		struct ns_args a = {{r->sum}, {&r->gradient_norm2}, r->norm_space};
-
-		NS_TRY(ns_plan_run(r->norm2, &a, r->job->set->queues[0]));
-		NS_TRY(r->job->set->backend->wait(r->job->set->queues[0]));
-	}
+	NS_TRY(check_finite(r, tail[NS_TAIL_LOSS]));
 	NS_TRY(ns_pool_run(r->job->pool, r->workers, update_part, r));
 	NS_TRY(ns_pool_run(r->job->pool, r->workers, prepare_part, r));
 	r->loss += (double)tail[NS_TAIL_LOSS];
@@ -443,9 +448,9 @@ static enum ns_status end_epoch(struct trainer *r)
 {
 	double rows = (double)(r->per_epoch * r->s->batch);
 	int epoch = (int)(r->step / r->per_epoch);
-	json_t *line = json_pack("{s:i, s:I, s:o, s:f, s:f}", "epoch", epoch, "step", (json_int_t)r->step, "loss",
+	json_t *line = json_pack("{s:i, s:I, s:o, s:f, s:f, s:o}", "epoch", epoch, "step", (json_int_t)r->step, "loss",
 				 ns_json_real(r->loss / rows), "accuracy", r->hits / rows, "learning_rate",
-				 (double)r->hyper[NS_HYPER_LR]);
+				 (double)r->hyper[NS_HYPER_LR], "gradient_norm", ns_json_real(sqrt(r->gradient_norm2)));
 	enum ns_status status = NS_OK;
 
 	if (r->t->after_epoch) {

@@ -7,11 +7,15 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host/comm.h"
 #include "host/conf.h"
+#include "host/energy.h"
+#include "host/file.h"
 #include "host/net/arena.h"
 #include "host/net/model.h"
 #include "host/pool.h"
@@ -184,6 +188,35 @@ static void digests(void **state)
 	assert_true(json_is_null(ns_json_real(0.0 / 0.0)));
 }
 
+/* two packages, one of which wraps; a folder without counters tells nothing */
+static void energy_counters_wrap(void **state)
+{
+	struct ns_energy before, after, none;
+	char folder[] = "/tmp/nightshift-energy.XXXXXX", path[128];
+	int i;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	for (i = 0; i < 2; i++) {
+		snprintf(path, sizeof path, "%s/intel-rapl:%d", folder, i);
+		assert_int_equal(mkdir(path, 0700), 0);
+		snprintf(path, sizeof path, "%s/intel-rapl:%d/energy_uj", folder, i);
+		assert_int_equal(ns_write_file(path, "900\n", 4), NS_OK);
+		snprintf(path, sizeof path, "%s/intel-rapl:%d/max_energy_range_uj", folder, i);
+		assert_int_equal(ns_write_file(path, "1000\n", 5), NS_OK);
+	}
+	ns_energy_read(&before, folder);
+	assert_int_equal(before.count, 2);
+	after = before;
+	after.uj[0] = 50;  /* wrapped: 150 */
+	after.uj[1] = 950; /* 50 */
+	assert_int_equal(ns_energy_between(&before, &after), 200);
+	assert_int_equal(ns_remove_tree(folder), NS_OK);
+	ns_energy_read(&none, folder);
+	assert_int_equal(none.count, 0);
+	assert_int_equal(ns_energy_between(&none, &none), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(configuration),
@@ -192,7 +225,8 @@ int main(void)
 					   cmocka_unit_test(tree_of_one_rank),
 					   cmocka_unit_test(networks_have_torchs_shapes),
 					   cmocka_unit_test(weights_survive_a_file),
-					   cmocka_unit_test(digests)};
+					   cmocka_unit_test(digests),
+					   cmocka_unit_test(energy_counters_wrap)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

@@ -19,6 +19,20 @@ quietly "$ns" train "${settings[@]}" --threads=1 --seed=2 --out other
 cmp -s one/model.safetensors other/model.safetensors && fail "two seeds gave the same model"
 ok
 
+# the other optimiser, clipping, smoothing, no average: other bits, the same for any number of ranks
+other=(--train.optimizer=adamw --train.lr=0.002 --train.clip=0.5 --train.label_smoothing=0.1 --train.ema=0 --train.schedule=constant)
+quietly "$ns" train "${settings[@]}" "${other[@]}" --threads=2 --out adamw
+quietly mpi 2 "$ns" train "${settings[@]}" "${other[@]}" --threads=1 --out adamw-2
+same adamw/model.safetensors adamw-2/model.safetensors
+for without in train.clip=0 train.label_smoothing=0 train.optimizer=sgd; do
+	quietly "$ns" train "${settings[@]}" "${other[@]}" --$without --out "no-$without"
+	cmp -s adamw/model.safetensors "no-$without/model.safetensors" && fail "--$without changed nothing"
+	ok
+done
+[ "$(tail -1 adamw/metrics.jsonl | "$python" -c 'import json,sys; v=json.loads(sys.stdin.read()); print(v["loss"] < 2 and v["gradient_norm"] > 0)')" = True ] ||
+	fail "AdamW did not learn: $(tail -1 adamw/metrics.jsonl)"
+ok
+
 # bf16 keeps the promise too, where the processor has it
 if grep -q avx512_bf16 /proc/cpuinfo; then
 	for ranks in 1 2; do
