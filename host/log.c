@@ -92,15 +92,18 @@ void ns_log_progress(struct ns_log *log, const char *what, int64_t done, int64_t
 	if (!log->bars)
 		return;
 	now = ns_now();
-	if (done == 0 || !log->bar_open) {
+	if (!log->bar_what || strcmp(log->bar_what, what) || done < log->bar_done) { /* a new count; events in between do not make one */
+		log->bar_what = what;
 		log->bar_start = now;
+		log->bar_from = done;
 		log->bar_last = 0;
 	}
+	log->bar_done = done;
 	if (done < total && now - log->bar_last < 0.1)
 		return;
 	log->bar_last = now;
 	log->bar_open = 1;
-	rate = now > log->bar_start ? (double)done / (now - log->bar_start) : 0;
+	rate = now > log->bar_start ? (double)(done - log->bar_from) / (now - log->bar_start) : 0;
 	full = total > 0 ? (int)(width * done / total) : 0;
 	fprintf(stderr, "\r\033[K%-10s [%.*s%.*s] %3d %%  %.0f %s/s", what, full, "########################", width - full,
 		"........................", total > 0 ? (int)(100 * done / total) : 0, rate, unit);

@@ -13,8 +13,10 @@ struct ns_log {
 	int bars;	 /* a terminal is there */
 	int json;	 /* --json: JSON lines even on a terminal */
 	double start;	 /* of the process */
+	const char *bar_what;	 /* what the bar counts; NULL: none yet */
 	double bar_start, bar_last;
-	int bar_open;
+	int64_t bar_from, bar_done;
+	int bar_open; /* its line has not ended */
 };
 
 double ns_now(void); /* seconds, monotonic */
@@ -22,7 +24,7 @@ double ns_now(void); /* seconds, monotonic */
 void ns_log_init(struct ns_log *log, int rank, int json);
 /* An event with facts: a JSON object that this takes over, or NULL. */
 void ns_log_event(struct ns_log *log, const char *event, json_t *facts);
-/* `done` of `total` of something; seldom enough printed that it may be called often. */
+/* `done` of `total` of something; seldom enough printed that it may be called often. `what` outlives the bar. */
 void ns_log_progress(struct ns_log *log, const char *what, int64_t done, int64_t total, const char *unit);
 void ns_log_warn(struct ns_log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
