@@ -236,16 +236,18 @@ static void note_choice(void *user, const struct ns_op *op, const char *impl)
 	json_object_set_new(set->chosen, ns_op_name(op->kind), json_string(impl));
 }
 
-static enum ns_status find_backend(const struct ns_backend **backend, const char *name)
+/* auto: the GPU where there is one that can be opened, else the processor; a GPU asked for by name is never replaced */
+static enum ns_status find_backend(const struct ns_backend **backend, const char *name, int index)
 {
-	if (!strcmp(name, "auto"))
-		name = ns_backend_find("cuda") ? "cuda" : "cpu";
-	*backend = ns_backend_find(name);
-	if (*backend)
+	struct ns_device *dev;
+
+	if (strcmp(name, "auto"))
+		return ns_backend_get(backend, name);
+	if (ns_backend_get(backend, "cuda") == NS_OK && (*backend)->open(&dev, index) == NS_OK) {
+		(*backend)->close(dev);
 		return NS_OK;
-	if (!strcmp(name, "cuda"))
-		return ns_fail(NS_NO_DEVICE, "device cuda: this build has no CUDA backend; use --device=cpu or auto");
-	return ns_fail(NS_CONFIG, "device '%s' is unknown; auto, cuda, cpu or ref is wanted", name);
+	}
+	return ns_backend_get(backend, "cpu");
 }
 
 enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_conf *conf, struct ns_pool *pool)
@@ -254,7 +256,7 @@ enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_con
 
 	if (set->count)
 		return NS_OK;
-	NS_TRY(find_backend(&set->backend, ns_conf_text(conf, "device")));
+	NS_TRY(find_backend(&set->backend, ns_conf_text(conf, "device"), set->gpu));
 	set->devices = calloc((size_t)n, sizeof *set->devices);
 	set->queues = calloc((size_t)n, sizeof *set->queues);
 	set->chosen = json_object();
@@ -263,7 +265,7 @@ enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_con
 	for (i = 0; i < n; i++) {
 		struct ns_device **dev = &set->devices[i];
 
-		NS_TRY(set->backend->open(dev, i));
+		NS_TRY(set->backend->open(dev, set->gpu));
 		set->count++; /* from here on ns_device_set_close() knows of it */
 		NS_TRY(set->backend->queue_make(&set->queues[i], *dev));
 		(*dev)->force = getenv("NS_FORCE");

@@ -20,7 +20,7 @@ struct ns_device_set { /* one device and one queue a worker */
 	const struct ns_backend *backend;
 	struct ns_device **devices;
 	struct ns_queue **queues;
-	int count;
+	int count, gpu; /* gpu: which one is this rank's, its number on the node */
 	char description[512];
 	json_t *chosen; /* op kind -> implementation, as the plans were made */
 };

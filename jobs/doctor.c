@@ -24,7 +24,7 @@ static enum ns_status devices(struct ns_job *job)
 		struct ns_device *dev;
 
 		if (!b) {
-			say(names[i], "not in this build");
+			say(names[i], ns_message());
 			continue;
 		}
 		if (b->open(&dev, 0) != NS_OK) {

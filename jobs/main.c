@@ -130,7 +130,7 @@ static int worker_count(const struct ns_conf *conf, const struct ns_comm *comm)
 
 static enum ns_status run_verb(int verb, struct ns_conf *conf, struct ns_comm *comm, int argc, char **argv)
 {
-	struct ns_device_set set = {0};
+	struct ns_device_set set = {.gpu = comm->local_rank};
 	struct ns_pool *pool = NULL;
 	struct ns_job job = {0};
 	struct ns_log log;

@@ -58,7 +58,7 @@ struct ns_backend {				/* one kind of device */
 	const struct ns_impl *const *impls; /* best first, NULL at the end */
 	enum ns_status (*open)(struct ns_device **dev, int index);
 	void (*close)(struct ns_device *dev);
-	enum ns_status (*mem_make)(void **mem, struct ns_device *dev, size_t bytes);
+	enum ns_status (*mem_make)(void **mem, struct ns_device *dev, size_t bytes); /* zeroed */
 	void (*mem_free)(struct ns_device *dev, void *mem);
 	enum ns_status (*queue_make)(struct ns_queue **queue, struct ns_device *dev);
 	void (*queue_free)(struct ns_queue *queue);
@@ -71,7 +71,9 @@ struct ns_backend {				/* one kind of device */
 	int host_memory; /* device memory can be read and written by the host */
 };
 
-const struct ns_backend *ns_backend_find(const char *name); /* NULL: not in this build */
+/* NS_CONFIG: no such name; NS_NO_DEVICE, with the reason: CUDA is not in this build, or its module cannot be opened */
+enum ns_status ns_backend_get(const struct ns_backend **backend, const char *name);
+const struct ns_backend *ns_backend_find(const char *name); /* NULL where ns_backend_get() fails */
 
 enum ns_status ns_plan_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op);
 enum ns_status ns_plan_run(const struct ns_plan *plan, const struct ns_args *args, struct ns_queue *queue);

@@ -114,14 +114,3 @@ enum ns_status ns_plain_plan_make(struct ns_plan **plan, const struct ns_op *op,
 	*plan = &p->base;
 	return NS_OK;
 }
-
-const struct ns_backend *ns_backend_find(const char *name)
-{
-	static const struct ns_backend *const all[] = {&ns_backend_cpu, &ns_backend_ref};
-	size_t i;
-
-	for (i = 0; i < sizeof all / sizeof *all; i++)
-		if (!strcmp(all[i]->name, name))
-			return all[i];
-	return NULL;
-}

@@ -3,7 +3,13 @@
 
 #include <math.h>
 
-static const char *const backends[] = {"ref", "cpu"};
+/* every backend that this program can open; NST_BACKENDS=cuda checks only those named */
+static int wanted(const char *name)
+{
+	const char *list = getenv("NST_BACKENDS");
+
+	return (!list || strstr(list, name)) && ns_backend_find(name);
+}
 
 void nst_run_ref(const struct nst_case *c, void *out[NS_OP_MAX_OUT])
 {
@@ -78,6 +84,7 @@ static int is_meaning(const struct ns_backend *backend, const struct ns_impl *im
 
 void nst_check(const struct nst_case *c, struct nst_tally *tally)
 {
+	static const char *const backends[] = {"ref", "cpu", "cuda"};
 	void *want[NS_OP_MAX_OUT];
 	size_t b;
 
@@ -86,6 +93,8 @@ void nst_check(const struct nst_case *c, struct nst_tally *tally)
 		const struct ns_impl *const *i;
 		struct nst_rig rig;
 
+		if (!wanted(backends[b]))
+			continue;
 		nst_rig_open(&rig, backends[b]);
 		for (i = rig.backend->impls; *i; i++)
 			if ((*i)->kind == c->op.kind && !is_meaning(rig.backend, *i))

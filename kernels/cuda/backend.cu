@@ -1,0 +1,158 @@
+/* kernels/cuda/backend.cu - the CUDA backend: device, memory, queues, and the table of its implementations. */
+#include "kernels/cuda/cuda.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+extern "C" {
+extern const struct ns_backend ns_backend_cuda;
+extern const struct ns_impl ns_cuda_augment, ns_cuda_stats, ns_cuda_conv, ns_cuda_conv_train, ns_cuda_conv_backward, ns_cuda_reorder,
+	ns_cuda_pool, ns_cuda_pool_backward, ns_cuda_linear, ns_cuda_linear_backward, ns_cuda_xent, ns_cuda_head, ns_cuda_norm2, ns_cuda_sgd,
+	ns_cuda_adamw, ns_cuda_ema, ns_cuda_ks, ns_cuda_mmd;
+#ifdef NS_CUDNN
+extern const struct ns_impl ns_cudnn_conv, ns_cudnn_conv_train, ns_cudnn_conv_backward;
+#endif
+}
+
+enum ns_status ns_cuda_status(cudaError_t error, const char *what)
+{
+	if (error == cudaSuccess)
+		return NS_OK;
+	cudaGetLastError(); /* it has been told; the next call starts clean */
+	return ns_fail(error == cudaErrorMemoryAllocation ? NS_NO_MEMORY : NS_NO_DEVICE, "CUDA: %s: %s", what, cudaGetErrorString(error));
+}
+
+cudaStream_t ns_cuda_stream(struct ns_queue *queue)
+{
+	cudaSetDevice(queue->dev->index);
+	return queue->stream;
+}
+
+enum ns_status ns_cuda_launched(const struct ns_plan *plan)
+{
+	return ns_cuda_status(cudaGetLastError(), plan->impl ? plan->impl->name : "launch");
+}
+
+static enum ns_status cuda_open(struct ns_device **dev, int index)
+{
+	struct ns_cuda *d;
+	int count = 0; /* an old driver leaves it unwritten */
+	enum ns_status status;
+
+	if (cudaGetDeviceCount(&count) != cudaSuccess || count < 1) {
+		cudaGetLastError();
+		return ns_fail(NS_NO_DEVICE, "device cuda: this machine has no GPU that the driver shows");
+	}
+	index %= count; /* more ranks than GPUs share them */
+	d = (struct ns_cuda *)calloc(1, sizeof *d);
+	if (!d)
+		return ns_fail(NS_NO_MEMORY, "no memory for a device");
+	d->base.backend = &ns_backend_cuda;
+	d->index = index;
+	status = ns_cuda_status(cudaSetDevice(index), "choosing the GPU");
+	if (status == NS_OK)
+		status = ns_cuda_status(cudaGetDeviceProperties(&d->prop, index), "asking the GPU");
+	if (status != NS_OK)
+		free(d);
+	else
+		*dev = &d->base;
+	return status;
+}
+
+static void cuda_close(struct ns_device *dev)
+{
+	free(dev);
+}
+
+static enum ns_status mem_make(void **mem, struct ns_device *dev, size_t bytes)
+{
+	char what[64];
+
+	cudaSetDevice(((struct ns_cuda *)dev)->index);
+	snprintf(what, sizeof what, "%zu bytes of device memory", bytes);
+	NS_TRY(ns_cuda_status(cudaMalloc(mem, bytes ? bytes : 1), what));
+	NS_TRY(ns_cuda_status(cudaMemsetAsync(*mem, 0, bytes, 0), what));
+	return ns_cuda_status(cudaStreamSynchronize(0), what);
+}
+
+static void mem_free(struct ns_device *dev, void *mem)
+{
+	cudaSetDevice(((struct ns_cuda *)dev)->index);
+	cudaFree(mem);
+}
+
+static void queue_free(struct ns_queue *queue)
+{
+	if (!queue)
+		return;
+	if (queue->event)
+		cudaEventDestroy(queue->event);
+	if (queue->stream)
+		cudaStreamDestroy(queue->stream);
+	free(queue);
+}
+
+static enum ns_status queue_make(struct ns_queue **queue, struct ns_device *dev)
+{
+	struct ns_queue *q = (struct ns_queue *)calloc(1, sizeof *q);
+	enum ns_status status;
+
+	if (!q)
+		return ns_fail(NS_NO_MEMORY, "no memory for a queue");
+	q->dev = (struct ns_cuda *)dev;
+	cudaSetDevice(q->dev->index);
+	status = ns_cuda_status(cudaStreamCreateWithFlags(&q->stream, cudaStreamNonBlocking), "making a stream");
+	if (status == NS_OK)
+		status = ns_cuda_status(cudaEventCreateWithFlags(&q->event, cudaEventDisableTiming), "making an event");
+	if (status != NS_OK)
+		queue_free(q);
+	else
+		*queue = q;
+	return status;
+}
+
+static enum ns_status put(struct ns_queue *queue, void *dst, const void *src, size_t bytes)
+{
+	return ns_cuda_status(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyHostToDevice, ns_cuda_stream(queue)), "copy to the GPU");
+}
+
+static enum ns_status get(struct ns_queue *queue, void *dst, const void *src, size_t bytes)
+{
+	return ns_cuda_status(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToHost, ns_cuda_stream(queue)), "copy from the GPU");
+}
+
+static enum ns_status after(struct ns_queue *queue, struct ns_queue *other)
+{
+	NS_TRY(ns_cuda_status(cudaEventRecord(other->event, ns_cuda_stream(other)), "ordering streams"));
+	return ns_cuda_status(cudaStreamWaitEvent(ns_cuda_stream(queue), other->event, 0), "ordering streams");
+}
+
+static enum ns_status wait(struct ns_queue *queue)
+{
+	return ns_cuda_status(cudaStreamSynchronize(ns_cuda_stream(queue)), "work on the GPU");
+}
+
+static void describe(struct ns_device *dev, char *text, size_t size)
+{
+	const struct ns_cuda *d = (const struct ns_cuda *)dev;
+	int driver = 0, runtime = 0;
+
+	cudaDriverGetVersion(&driver);
+	cudaRuntimeGetVersion(&runtime);
+	snprintf(text, size, "%s, sm_%d%d, CUDA run time %d.%d, driver %d.%d", d->prop.name, d->prop.major, d->prop.minor, runtime / 1000,
+		 runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
+}
+
+
+/* best first; there is no ref at the end: it cannot read device memory */
+static const struct ns_impl *const impls[] = {
+	&ns_cuda_augment, &ns_cuda_stats,
+#ifdef NS_CUDNN
+	&ns_cudnn_conv, &ns_cudnn_conv_train, &ns_cudnn_conv_backward,
+#endif
+	&ns_cuda_conv, &ns_cuda_conv_train, &ns_cuda_conv_backward, &ns_cuda_reorder, &ns_cuda_pool, &ns_cuda_pool_backward,
+	&ns_cuda_linear, &ns_cuda_linear_backward, &ns_cuda_xent, &ns_cuda_head, &ns_cuda_norm2, &ns_cuda_sgd, &ns_cuda_adamw,
+	&ns_cuda_ema, &ns_cuda_ks, &ns_cuda_mmd, NULL};
+
+const struct ns_backend ns_backend_cuda = {"cuda",	   impls,      cuda_open, cuda_close, mem_make, mem_free, queue_make,
+						      queue_free, put,	      get,	 after,	     wait,     describe, 0};

@@ -1,0 +1,128 @@
+/*
+ * kernels/cuda/cuda.h - what every .cu file includes, and the only place where CUDA's own headers are included.
+ *
+ * With NS_CUDASIM the same sources compile for the processor (tests/cudasim), hence three words in place of CUDA's own:
+ * NS_LAUNCH(kernel, grid, block, shared_bytes, stream, args...), NS_SHARED(type, name, [dims]) and
+ * NS_SHARED_DYN(type, name). Rules that keep a kernel simulable: no thread waits for another block, every thread reaches
+ * every barrier, whole warps shuffle, and what runs under __CUDA_ARCH__ alone has a portable branch beside it.
+ *
+ * The whole folder is built with -fmad=false: a * b + c rounds twice, as on the CPU; fmaf() says where one rounding is
+ * meant. Reductions have a fixed order, so that a plan gives the same bits every time.
+ */
+#ifndef NS_CUDA_H
+#define NS_CUDA_H
+
+#ifdef NS_CUDASIM
+#include "cudasim.h"
+#else
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+#define NS_LAUNCH(kernel, grid, block, shared, stream, ...) kernel<<<grid, block, shared, stream>>>(__VA_ARGS__)
+#define NS_SHARED(type, name, dims) __shared__ type name dims
+#define NS_SHARED_DYN(type, name)                                         \
+	extern __shared__ __align__(16) unsigned char ns_shared_dynamic[]; \
+	type *name = (type *)ns_shared_dynamic
+#endif
+
+extern "C" {
+#include "kernels/backend.h"
+#include "kernels/formula/inline.h"
+}
+
+#define NS_WARP 0xffffffffu
+
+struct ns_cuda { /* a device */
+	struct ns_device base;
+	int index;
+	struct cudaDeviceProp prop;
+};
+
+struct ns_queue {
+	struct ns_cuda *dev;
+	cudaStream_t stream;
+	cudaEvent_t event;
+};
+
+/* NS_OK, or the message of CUDA with what was tried */
+enum ns_status ns_cuda_status(cudaError_t error, const char *what);
+/* the queue's stream, its device made current for this thread */
+cudaStream_t ns_cuda_stream(struct ns_queue *queue);
+/* what the last launches of this thread came to */
+enum ns_status ns_cuda_launched(const struct ns_plan *plan);
+
+static inline const struct ns_op *ns_cuda_op(const struct ns_plan *plan)
+{
+	return &((const struct ns_plain_plan *)plan)->op;
+}
+
+static inline unsigned ns_cuda_blocks(int64_t n, int each)
+{
+	return (unsigned)((n + each - 1) / each);
+}
+
+/* bfloat16 in memory; arithmetic is in float */
+struct ns_bf16 {
+	uint16_t bits;
+};
+
+static __device__ inline float ns_load(const float *p)
+{
+	return *p;
+}
+
+static __device__ inline float ns_load(const ns_bf16 *p)
+{
+	return ns_f32_of_bf16(p->bits);
+}
+
+static __device__ inline void ns_store(float *p, float x)
+{
+	*p = x;
+}
+
+static __device__ inline void ns_store(ns_bf16 *p, float x)
+{
+#ifdef __CUDA_ARCH__
+	p->bits = __bfloat16_as_ushort(__float2bfloat16_rn(x)); /* one instruction; the same rounding */
+#else
+	p->bits = ns_bf16_of_f32(x);
+#endif
+}
+
+/* sums over a warp, the same tree in every lane */
+template <class T> static __device__ inline T ns_warp_sum(T x)
+{
+	int d;
+
+	for (d = 16; d; d /= 2)
+		x += __shfl_xor_sync(NS_WARP, x, d);
+	return x;
+}
+
+static __device__ inline float ns_warp_max(float x)
+{
+	int d;
+
+	for (d = 16; d; d /= 2) {
+		float y = __shfl_xor_sync(NS_WARP, x, d);
+
+		x = x > y ? x : y;
+	}
+	return x;
+}
+
+/* make() of an op that takes every shape */
+#define NS_CUDA_IMPL(var, label, op_kind, accepts, workspace, run)                                                  \
+	static enum ns_status var##_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op) \
+	{                                                                                                      \
+		(void)dev;                                                                                     \
+		if (!(accepts))                                                                                \
+			return NS_DECLINED;                                                                    \
+		return ns_plain_plan_make(plan, op, (workspace), run);                                         \
+	}                                                                                                      \
+	extern "C" {                                                                                           \
+	extern const struct ns_impl var;                                                                       \
+	}                                                                                                      \
+	const struct ns_impl var = {label, op_kind, var##_make}
+
+#endif

@@ -1,0 +1,396 @@
+/*
+ * tests/cudasim/runtime.cpp - the run time API over host memory: allocations that only kernels and copies may touch,
+ * streams that work at once or as late as they may, events, graphs.
+ */
+#include "tests/cudasim/cudasim_inner.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+struct cudasim_event {
+	cudaStream_t stream = nullptr;
+	size_t position = 0; /* work before this place in the stream has to be done */
+};
+
+struct cudasim_graph {
+	std::vector<std::function<void()>> work;
+};
+
+struct cudasim_stream {
+	std::vector<std::function<void()>> work;
+	size_t done = 0;
+	std::unique_ptr<cudasim_graph> capturing;
+};
+
+namespace cudasim
+{
+static std::recursive_mutex lock;
+static cudaError_t last = cudaSuccess;
+static cudasim_stream zero; /* the default stream */
+/* inverted addresses, so that the leak checker does not take this list for a user */
+static std::map<uintptr_t, size_t> device, pinned;
+static int depth; /* of what works on device memory */
+
+static cudaError_t fail(cudaError_t error)
+{
+	last = error;
+	return error;
+}
+
+static bool lazy()
+{
+	static const char *mode = getenv("NS_CUDASIM_STREAMS");
+
+	return mode && !strcmp(mode, "lazy");
+}
+
+void make_order(unsigned *order, unsigned n)
+{
+	static const char *mode = getenv("NS_CUDASIM_ORDER");
+	static uint64_t seed = mode && !strncmp(mode, "shuffle:", 8) ? strtoull(mode + 8, NULL, 10) * 2 + 1 : 0;
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		order[i] = mode && !strcmp(mode, "reverse") ? n - 1 - i : i;
+	for (i = n; seed && i > 1; i--) {
+		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+		std::swap(order[i - 1], order[(seed >> 33) % i]);
+	}
+}
+
+void open_device_memory()
+{
+	if (!depth++)
+		for (auto &d : device)
+			UNPOISON((void *)~d.first, d.second);
+}
+
+void close_device_memory()
+{
+	if (!--depth)
+		for (auto &d : device)
+			POISON((void *)~d.first, d.second);
+}
+
+static bool inside(const std::map<uintptr_t, size_t> &list, const void *p, size_t bytes)
+{
+	for (auto &d : list) {
+		uintptr_t at = ~d.first, q = (uintptr_t)p;
+
+		if (q >= at && q + bytes <= at + d.second)
+			return true;
+	}
+	return false;
+}
+
+void check_pointer(const char *kernel, int argument, const void *p)
+{
+	std::lock_guard<std::recursive_mutex> hold(lock);
+
+	if (!inside(device, p, 1))
+		wrong("launch of %s: argument %d (%p) is no device memory%s", kernel, argument, p,
+		      inside(pinned, p, 1) ? " (it is pinned host memory)" : "");
+}
+
+cudaError_t check_launch(const char *kernel, dim3 grid, dim3 block, size_t shared)
+{
+	unsigned long threads = (unsigned long)block.x * block.y * block.z;
+
+	if (threads < 1 || threads > 1024 || !grid.x || !grid.y || !grid.z || grid.y > 65535 || grid.z > 65535 || shared > 227 << 10) {
+		fprintf(stderr, "cudasim: launch of %s: grid (%u,%u,%u), block (%u,%u,%u), %zu bytes of shared memory\n", kernel, grid.x, grid.y,
+			grid.z, block.x, block.y, block.z, shared);
+		return fail(cudaErrorInvalidConfiguration);
+	}
+	return cudaSuccess;
+}
+
+/* do what a stream holds, up to a place */
+static void drain(cudasim_stream *s, size_t until)
+{
+	while (s->done < until && s->done < s->work.size()) {
+		auto work = std::move(s->work[s->done]);
+
+		s->done++;
+		open_device_memory();
+		work();
+		close_device_memory();
+	}
+}
+
+void submit(cudaStream_t stream, std::function<void()> work)
+{
+	std::lock_guard<std::recursive_mutex> hold(lock);
+	cudasim_stream *s = stream ? stream : &zero;
+
+	if (s->capturing) {
+		s->capturing->work.push_back(std::move(work));
+		return;
+	}
+	s->work.push_back(std::move(work));
+	if (!lazy())
+		drain(s, s->work.size());
+}
+} // namespace cudasim
+
+using namespace cudasim;
+#define HOLD std::lock_guard<std::recursive_mutex> hold(lock)
+
+extern "C" {
+cudaError_t cudaGetDeviceCount(int *count)
+{
+	*count = getenv("NS_CUDASIM_NO_DEVICE") ? 0 : 1;
+	return *count ? cudaSuccess : fail(cudaErrorNoDevice);
+}
+
+cudaError_t cudaSetDevice(int d)
+{
+	return d == 0 ? cudaSuccess : fail(cudaErrorInvalidValue);
+}
+
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int)
+{
+	memset(prop, 0, sizeof *prop);
+	snprintf(prop->name, sizeof prop->name, "cudasim (no device: kernels run on the processor)");
+	prop->major = 9;
+	prop->multiProcessorCount = 2;
+	prop->totalGlobalMem = (size_t)1 << 32;
+	return cudaSuccess;
+}
+
+cudaError_t cudaDriverGetVersion(int *version)
+{
+	*version = 0;
+	return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int *version)
+{
+	*version = 0;
+	return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void **mem, size_t bytes)
+{
+	HOLD;
+	static const char *limit = getenv("NS_CUDASIM_MEMORY");
+	size_t used = 0;
+
+	for (auto &d : device)
+		used += d.second;
+	*mem = NULL;
+	if (limit && used + bytes > strtoull(limit, NULL, 10))
+		return fail(cudaErrorMemoryAllocation);
+	if (posix_memalign(mem, 256, bytes ? bytes : 1))
+		return fail(cudaErrorMemoryAllocation);
+	memset(*mem, 0xff, bytes);
+	device[~(uintptr_t)*mem] = bytes;
+	if (!depth)
+		POISON(*mem, bytes);
+	return cudaSuccess;
+}
+
+cudaError_t cudaFree(void *mem)
+{
+	HOLD;
+
+	if (!mem)
+		return cudaSuccess;
+	drain(&zero, zero.work.size());
+	auto it = device.find(~(uintptr_t)mem);
+
+	if (it == device.end())
+		wrong("cudaFree of %p, which is no allocation", mem);
+	UNPOISON(mem, it->second);
+	device.erase(it);
+	free(mem);
+	return cudaSuccess;
+}
+
+cudaError_t cudaMallocHost(void **mem, size_t bytes)
+{
+	HOLD;
+
+	if (posix_memalign(mem, 256, bytes ? bytes : 1))
+		return fail(cudaErrorMemoryAllocation);
+	memset(*mem, 0xff, bytes);
+	pinned[~(uintptr_t)*mem] = bytes;
+	return cudaSuccess;
+}
+
+cudaError_t cudaFreeHost(void *mem)
+{
+	HOLD;
+
+	if (mem && !pinned.erase(~(uintptr_t)mem))
+		wrong("cudaFreeHost of %p, which is no pinned memory", mem);
+	free(mem);
+	return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream)
+{
+	HOLD;
+	const void *host = kind == cudaMemcpyHostToDevice ? src : kind == cudaMemcpyDeviceToHost ? dst : NULL;
+
+	if (!bytes)
+		return cudaSuccess;
+	if (kind != cudaMemcpyDeviceToHost && !inside(device, dst, bytes))
+		wrong("a copy of %zu bytes to %p, which is no device memory of that size", bytes, dst);
+	if (kind != cudaMemcpyHostToDevice && !inside(device, src, bytes))
+		wrong("a copy of %zu bytes from %p, which is no device memory of that size", bytes, src);
+	if (host && inside(device, host, 1))
+		wrong("a copy names device memory %p as the host's", host);
+	if (host && !inside(pinned, host, bytes) && kind == cudaMemcpyHostToDevice) {
+		/* pageable: the driver has taken the bytes when the call returns; they arrive in the stream's order */
+		auto staged = std::make_shared<std::vector<char>>((const char *)src, (const char *)src + bytes);
+
+		submit(stream, [=]() { memcpy(dst, staged->data(), bytes); });
+		return cudaSuccess;
+	}
+	submit(stream, [=]() { memcpy(dst, src, bytes); });
+	if (host && !inside(pinned, host, bytes))
+		return cudaStreamSynchronize(stream); /* pageable: complete when the call returns */
+	return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void *mem, int value, size_t bytes, cudaStream_t stream)
+{
+	HOLD;
+
+	if (bytes && !inside(device, mem, bytes))
+		wrong("a memset of %zu bytes at %p, which is no device memory of that size", bytes, mem);
+	submit(stream, [=]() { memset(mem, value, bytes); });
+	return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
+{
+	*stream = new cudasim_stream;
+	return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream)
+{
+	HOLD;
+	cudasim_stream *s = stream ? stream : &zero;
+
+	if (s->capturing)
+		wrong("cudaStreamSynchronize of a stream that is being captured");
+	drain(s, s->work.size());
+	return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream)
+{
+	cudaStreamSynchronize(stream);
+	delete stream;
+	return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
+{
+	*event = new cudasim_event;
+	return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event)
+{
+	delete event;
+	return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
+{
+	HOLD;
+	cudasim_stream *s = stream ? stream : &zero;
+
+	event->stream = s;
+	event->position = s->work.size();
+	return cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned)
+{
+	HOLD;
+	cudasim_stream *other = event->stream;
+	size_t position = event->position;
+
+	if (other)
+		submit(stream, [=]() { drain(other, position); });
+	return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode)
+{
+	HOLD;
+
+	if (!stream || stream->capturing)
+		return fail(cudaErrorInvalidValue);
+	stream->capturing.reset(new cudasim_graph);
+	return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
+{
+	HOLD;
+
+	if (!stream || !stream->capturing)
+		return fail(cudaErrorInvalidValue);
+	*graph = stream->capturing.release();
+	return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long)
+{
+	*exec = new cudasim_graph(*graph);
+	return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
+{
+	HOLD;
+
+	for (auto &work : exec->work)
+		submit(stream, work);
+	return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+	delete graph;
+	return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
+{
+	delete exec;
+	return cudaSuccess;
+}
+
+cudaError_t cudaGetLastError(void)
+{
+	cudaError_t error = last;
+
+	last = cudaSuccess;
+	return error;
+}
+
+const char *cudaGetErrorString(cudaError_t error)
+{
+	switch (error) {
+	case cudaSuccess:
+		return "no error";
+	case cudaErrorMemoryAllocation:
+		return "out of memory";
+	case cudaErrorInvalidConfiguration:
+		return "invalid configuration argument";
+	case cudaErrorNoDevice:
+		return "no CUDA-capable device is detected";
+	default:
+		return "invalid argument";
+	}
+}
+}
