@@ -244,6 +244,10 @@ void ns_exec_free(struct ns_exec *e)
 		e->dev->backend->mem_free(e->dev, e->workspace);
 	if (e->folded)
 		e->dev->backend->mem_free(e->dev, e->folded);
+	if (e->images)
+		e->dev->backend->mem_free(e->dev, e->images);
+	if (e->results)
+		e->dev->backend->mem_free(e->dev, e->results);
 	free(e->units);
 	free(e->tensor);
 	free(e->buffers);
@@ -252,7 +256,7 @@ void ns_exec_free(struct ns_exec *e)
 
 void *ns_exec_images(struct ns_exec *e)
 {
-	return ns_exec_at(e, e->image);
+	return e->images ? e->images : ns_exec_at(e, e->image);
 }
 
 enum ns_dtype ns_exec_dtype(const struct ns_exec *e)

@@ -22,15 +22,16 @@ struct ns_exec {
 	const struct ns_net *net;
 	struct ns_device *dev;
 	struct ns_queue *queue;
-	int n, training;
+	int n, chunks, training; /* n images at a time; inference takes a batch in chunks of that, see exec_infer.c */
 	enum ns_dtype dtype;
 	struct ns_unit *units;
 	struct ns_plan *loss, *head;
 	struct ns_buffer *buffers;
 	int buffer_count, buffer_room;
-	int image, dlogits, prob, pred, entropy, margin, logits;
+	int image, dlogits;
 	int *tensor; /* tensor -> buffer */
 	void *memory, *workspace, *folded;
+	void *images, *results; /* inference: of the whole batch */
 	size_t packed_bytes;
 };
 
