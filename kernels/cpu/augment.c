@@ -77,25 +77,38 @@ static void exact_row(const struct ns_augment *v, const struct ns_augment_sample
 			y[j * c + ch] = x0 - j < 0 || x0 - j >= v->w ? (uint8_t)fill : row[(x0 - j) * c + ch];
 }
 
+/* a row of pixels as words; the byte behind a pixel is the next one's, but for the last */
+static void tile_row(const struct ns_augment *v, uint32_t *restrict t, const uint8_t *restrict r)
+{
+	int w = v->w, j;
+
+	if (v->c == 1) {
+		for (j = 0; j < w; j++)
+			t[j] = r[j];
+		return;
+	}
+	for (j = 0; j < w - 1; j++) {
+		uint32_t pixel;
+
+		memcpy(&pixel, r + 3 * j, sizeof pixel);
+		t[j] = pixel & 0xffffff;
+	}
+	t[j] = (uint32_t)r[3 * j] | (uint32_t)r[3 * j + 1] << 8 | (uint32_t)r[3 * j + 2] << 16;
+}
+
 static void tile_fill(const struct ns_augment *v, struct space *s, const uint8_t *x)
 {
 	int wide = v->w + 2 * BORDER + 1, high = v->h + 2 * BORDER + 1, i, j;
-	uint32_t fill = (uint32_t)v->config->fill, all = fill * 0x010101u;
+	uint32_t fill = (uint32_t)v->config->fill, all = v->c == 3 ? fill * 0x010101u : fill;
 
 	for (i = 0; i < high; i++) {
 		uint32_t *t = s->tile + (int64_t)i * wide;
-		const uint8_t *r = x + (int64_t)(i - BORDER) * v->w * v->c;
 		int inside = i >= BORDER && i < BORDER + v->h;
 
-		for (j = 0; j < BORDER; j++)
+		for (j = 0; j < (inside ? BORDER : wide); j++)
 			t[j] = all;
-		for (j = 0; j < v->w; j++)
-			if (v->c == 3)
-				t[j + BORDER] = inside ? (uint32_t)r[3 * j] | (uint32_t)r[3 * j + 1] << 8 |
-								 (uint32_t)r[3 * j + 2] << 16
-						       : all;
-			else
-				t[j + BORDER] = inside ? r[j] : fill;
+		if (inside)
+			tile_row(v, t + BORDER, x + (int64_t)(i - BORDER) * v->w * v->c);
 		for (j = v->w + BORDER; j < wide; j++)
 			t[j] = all;
 	}
@@ -111,17 +124,27 @@ static void tile_fill(const struct ns_augment *v, struct space *s, const uint8_t
 		}
 }
 
-/* where output pixel j of row i reads: index into the tile, and both weights packed (fy << 16 | fx) */
-static inline void locate(const struct ns_augment *v, const struct ns_augment_sample *a, int i, int j, int32_t *at,
-			  int32_t *fx, int32_t *fy)
+/*
+ * Where the pixels of row i read: index into the tile, and weights in 1/256. All that does not change along the row is
+ * copied out first: what may alias the results would keep the loop from being vectorised.
+ */
+static void locate_row(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
 {
-	int32_t u = ns_map_x(a, j, i), t = ns_map_y(a, j, i), x0 = u >> 16, y0 = t >> 16;
+	int32_t *restrict at = s->at, *restrict wx = s->wx, *restrict wy = s->wy;
+	const int32_t u0 = ns_map_x(a, 0, i), t0 = ns_map_y(a, 0, i), du = a->map[0], dt = a->map[3];
+	const int32_t w = v->w, h = v->h, wide = v->w + 2 * BORDER + 1, q = v->q;
+	int32_t j;
 
-	x0 = ns_clamp_i32(x0, -BORDER, v->w) + BORDER;
-	y0 = ns_clamp_i32(y0, -BORDER, v->h) + BORDER;
-	*at = y0 * (v->w + 2 * BORDER + 1) + x0;
-	*fx = u >> 8 & 255;
-	*fy = t >> 8 & 255;
+#pragma omp simd
+	for (j = 0; j < q; j++) {
+		int32_t u = u0 + du * j, t = t0 + dt * j, x0 = u >> 16, y0 = t >> 16;
+
+		x0 = x0 < -BORDER ? -BORDER : x0 > w ? w : x0;
+		y0 = y0 < -BORDER ? -BORDER : y0 > h ? h : y0;
+		at[j] = (y0 + BORDER) * wide + x0 + BORDER;
+		wx[j] = u >> 8 & 255;
+		wy[j] = t >> 8 & 255;
+	}
 }
 
 /*
@@ -132,19 +155,17 @@ static void affine_row3(const struct ns_augment *v, const struct ns_augment_samp
 {
 	const uint32_t *restrict tile = s->tile;
 	int32_t *restrict r = s->plane[0], *restrict g = s->plane[1], *restrict b = s->plane[2];
-	int32_t *restrict at = s->at, *restrict wx = s->wx, *restrict wy = s->wy;
+	const int32_t *restrict at = s->at, *restrict wx = s->wx, *restrict wy = s->wy;
 	uint64_t *restrict top = s->top, *restrict bottom = s->bottom;
-	int wide = v->w + 2 * BORDER + 1, j;
+	int wide = v->w + 2 * BORDER + 1, columns = v->q, j;
 
-#pragma omp simd
-	for (j = 0; j < v->q; j++)
-		locate(v, a, i, j, &at[j], &wx[j], &wy[j]);
-	for (j = 0; j < v->q; j++) {
+	locate_row(v, a, s, i);
+	for (j = 0; j < columns; j++) {
 		memcpy(&top[j], tile + at[j], sizeof *top);
 		memcpy(&bottom[j], tile + at[j] + wide, sizeof *bottom);
 	}
 #pragma omp simd
-	for (j = 0; j < v->q; j++) {
+	for (j = 0; j < columns; j++) {
 		uint32_t fx = (uint32_t)wx[j], gx = 256 - fx, fy = (uint32_t)wy[j], gy = 256 - fy;
 		uint32_t p = (uint32_t)top[j], q = (uint32_t)(top[j] >> 32), m = (uint32_t)bottom[j], n = (uint32_t)(bottom[j] >> 32);
 		uint32_t t = (p & 0xff00ff) * gx + (q & 0xff00ff) * fx, tg = (p >> 8 & 255) * gx + (q >> 8 & 255) * fx;
@@ -161,16 +182,14 @@ static void affine_row1(const struct ns_augment *v, const struct ns_augment_samp
 {
 	const uint32_t *restrict tile = s->tile;
 	int32_t *restrict r = s->plane[0], *restrict cell = s->plane[1];
-	int32_t *restrict at = s->at, *restrict wx = s->wx, *restrict wy = s->wy;
-	int j;
+	const int32_t *restrict at = s->at, *restrict wx = s->wx, *restrict wy = s->wy;
+	int q = v->q, j;
 
-#pragma omp simd
-	for (j = 0; j < v->q; j++)
-		locate(v, a, i, j, &at[j], &wx[j], &wy[j]);
-	for (j = 0; j < v->q; j++)
+	locate_row(v, a, s, i);
+	for (j = 0; j < q; j++)
 		cell[j] = (int32_t)tile[at[j]];
 #pragma omp simd
-	for (j = 0; j < v->q; j++) {
+	for (j = 0; j < q; j++) {
 		int32_t p = cell[j];
 
 		r[j] = ns_bilinear(p & 255, p >> 8 & 255, p >> 16 & 255, p >> 24 & 255, wx[j], wy[j]);
