@@ -6,6 +6,9 @@
 #define _POSIX_C_SOURCE 200809L
 #include "jobs/bench.h"
 
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,9 +58,9 @@ int ns_bench_wants(const struct ns_bench *b, const char *name)
 }
 
 struct ns_measured *ns_bench_record(struct ns_bench *b, const char *name, const char *unit, const double rate[4],
-				    double flops, double bytes)
+				    double flops, double bytes, double peak)
 {
-	double compute = flops > 0 ? b->fma / flops : INFINITY, memory = bytes > 0 ? b->copy / bytes : INFINITY;
+	double compute = flops > 0 ? peak / flops : INFINITY, memory = bytes > 0 ? b->copy / bytes : INFINITY;
 	struct ns_measured *m = &b->rows[b->count];
 
 	b->count += b->count < NS_BENCH_ROWS - 1;
@@ -115,6 +118,44 @@ __attribute__((optimize("fp-contract=fast"))) static enum ns_status fma_once(voi
 	return NS_OK;
 }
 
+#ifdef __AVX512BF16__
+/* pairs of bf16 products, added into f32: 64 flop an instruction */
+static enum ns_status fma_bf16_once(void *context)
+{
+	__m512 *sink = context, a[CHAINS];
+	__m512bh x = (__m512bh)_mm512_set1_epi16(0x3c00), y = (__m512bh)_mm512_set1_epi16(0x3c00); /* 1/128 */
+	int i, j;
+
+	for (i = 0; i < CHAINS; i++)
+		a[i] = _mm512_add_ps(*sink, _mm512_set1_ps((float)i)); /* apart, or they would be one */
+	for (j = 0; j < ROUNDS; j++) {
+#pragma GCC unroll 12
+		for (i = 0; i < CHAINS; i++)
+			a[i] = _mm512_dpbf16_ps(a[i], x, y);
+		__asm__ volatile("" : "+v"(x)); /* the product is not to be taken out of the loop */
+	}
+	for (i = 0; i < CHAINS; i++)
+		*sink = _mm512_add_ps(*sink, a[i]);
+	return NS_OK;
+}
+
+static enum ns_status bf16_limit(struct ns_bench *b)
+{
+	__m512 sink = _mm512_set1_ps(1);
+	double rate[4];
+
+	NS_TRY(ns_bench_clock(b, fma_bf16_once, &sink, 4.0 * CHAINS * 16 * ROUNDS, rate));
+	b->fma_bf16 = rate[3];
+	return NS_OK;
+}
+#else
+static enum ns_status bf16_limit(struct ns_bench *b) /* this build's processor has no bf16: it is f32's */
+{
+	b->fma_bf16 = b->fma;
+	return NS_OK;
+}
+#endif
+
 enum ns_status ns_bench_limits(struct ns_bench *b)
 {
 	struct copy c = {.bytes = (size_t)64 << 20};
@@ -131,7 +172,9 @@ enum ns_status ns_bench_limits(struct ns_bench *b)
 	NS_TRY(status);
 	NS_TRY(ns_bench_clock(b, fma_once, &sink, 2.0 * CHAINS * LANES * ROUNDS, rate));
 	b->fma = rate[3];
-	ns_log_event(b->job->log, "limits", json_pack("{s:f, s:f}", "copy_GB_s", b->copy / 1e9, "fma_GF_s", b->fma / 1e9));
+	NS_TRY(bf16_limit(b));
+	ns_log_event(b->job->log, "limits", json_pack("{s:f, s:f, s:f}", "copy_GB_s", b->copy / 1e9, "fma_GF_s", b->fma / 1e9, "bf16_GF_s",
+						      b->fma_bf16 / 1e9));
 	return NS_OK;
 }
 
@@ -149,8 +192,9 @@ static json_t *to_json(const struct ns_bench *b)
 						      m->rate, "low", m->low, "high", m->high, "share", m->share, "flops", m->flops, "bytes",
 						      m->bytes, "bound", m->bound));
 	}
-	return json_pack("{s:s, s:s, s:f, s:f, s:o}", "schema", "nightshift.bench/1", "device", b->job->set->description,
-			 "copy_bytes_per_second", b->copy, "fma_flops_per_second", b->fma, "results", list);
+	return json_pack("{s:s, s:s, s:f, s:f, s:f, s:o}", "schema", "nightshift.bench/1", "device", b->job->set->description,
+			 "copy_bytes_per_second", b->copy, "fma_flops_per_second", b->fma, "bf16_flops_per_second",
+			 b->fma_bf16, "results", list);
 }
 
 static enum ns_status measure(struct ns_bench *b)

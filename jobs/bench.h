@@ -22,7 +22,8 @@ struct ns_bench {
 	struct ns_device *dev;
 	struct ns_queue *queue;
 	const char *only;	   /* measure what has this in its name; NULL: everything */
-	double seconds, copy, fma; /* a measurement; bytes/s read and written; flop/s */
+	double seconds, copy;	   /* a measurement; bytes/s read and written */
+	double fma, fma_bf16;	   /* flop/s of one core */
 	int batch;
 	struct ns_measured rows[NS_BENCH_ROWS];
 	int count;
@@ -36,9 +37,9 @@ int ns_bench_wants(const struct ns_bench *b, const char *name);
 enum ns_status ns_bench_clock(struct ns_bench *b, ns_bench_fn *fn, void *context, double items, double rate[4]);
 /* the same from samples, which this sorts */
 void ns_bench_quartiles(double *samples, int n, double rate[4]);
-/* A row of the table: its share is of the nearer of two limits, flops and bytes of one item (0: not bound by it). */
+/* A row of the table: its share is of the nearer of two limits, `flops` of an item at `peak`, and `bytes` (0: not bound by it). */
 struct ns_measured *ns_bench_record(struct ns_bench *b, const char *name, const char *unit, const double rate[4],
-				    double flops, double bytes);
+				    double flops, double bytes, double peak);
 
 /* multiplications by pixels inside the image along one side: padding costs nothing where it is done well */
 double ns_bench_taps(int in, int out, int kernel, int stride, int pad);

@@ -51,7 +51,7 @@ static enum ns_status inference(struct ns_bench *b, const char *name, const stru
 	ns_model_initialise(&m, 1);
 	NS_GO(ns_exec_infer(&exec, &m.net, b->dev, b->queue, b->batch, dtype, 1, m.values));
 	NS_GO(ns_bench_clock(b, infer_once, exec, b->batch, rate));
-	ns_bench_record(b, name, "images", rate, net_flops(&m.net), 0);
+	ns_bench_record(b, name, "images", rate, net_flops(&m.net), 0, dtype == NS_BF16 ? b->fma_bf16 : b->fma);
 out:
 	ns_exec_free(exec);
 	ns_model_release(&m);
@@ -158,7 +158,7 @@ static enum ns_status training(struct ns_bench *b, const char *name, const struc
 	for (i = 1; i < s->count - 1; i++) /* the first step warms up, the last has the end of an epoch in it */
 		s->at[i] = b->batch / (s->at[i + 1] - s->at[i]);
 	ns_bench_quartiles(s->at + 1, s->count - 2, rate);
-	ns_bench_record(b, name, "images", rate, 3 * net_flops(&m.net), 0);
+	ns_bench_record(b, name, "images", rate, 3 * net_flops(&m.net), 0, dtype == NS_BF16 ? b->fma_bf16 : b->fma);
 out:
 	if (s)
 		free(s->images);

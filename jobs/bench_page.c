@@ -64,8 +64,8 @@ enum ns_status ns_bench_page(const struct ns_bench *b, const json_t *old, const 
 
 	ns_html_begin(&h, "nightshift: bench");
 	ns_html_element(&h, "h1", "Bench");
-	ns_html_element(&h, "p class=\"dim\"", "%s. One core; copy %.1f GB/s (read + written), FMA peak %.0f GF/s, both measured in this run.",
-			b->job->set->description, b->copy / 1e9, b->fma / 1e9);
+	ns_html_element(&h, "p class=\"dim\"", "%s. One core; copy %.1f GB/s (read + written), FMA peak %.0f GF/s (bf16: %.0f), all measured in this run.",
+			b->job->set->description, b->copy / 1e9, b->fma / 1e9, b->fma_bf16 / 1e9);
 	roofline(&h, b);
 	ns_html_raw(&h, "<div class=\"wide\"><table>");
 	ns_html_row(&h, "th", head, 6);

@@ -44,7 +44,7 @@ static enum ns_status one_op(struct ns_bench *b, const char *name, const struct 
 		r.args.out[i] = block + each * (size_t)(NS_OP_MAX_IN + i);
 	r.args.workspace = workspace;
 	NS_GO(ns_bench_clock(b, op_once, &r, items, rate));
-	ns_bench_record(b, name, op->kind == NS_OP_SGD || op->kind == NS_OP_EMA ? "parameters" : "images", rate, flops, bytes);
+	ns_bench_record(b, name, op->kind == NS_OP_SGD || op->kind == NS_OP_EMA ? "parameters" : "images", rate, flops, bytes, b->fma);
 out:
 	ns_plan_free(r.plan);
 	if (block)
@@ -150,7 +150,7 @@ static enum ns_status augment(struct ns_bench *b, const char *name, const char *
 	NS_GO(b->dev->backend->mem_make(&y, b->dev, values * 4));
 	r.op.args = (struct ns_args){{x, r.samples}, {y}, workspace};
 	NS_GO(ns_bench_clock(b, augment_once, &r, r.n, rate));
-	ns_bench_record(b, name, "images", rate, 0, 5.0 * side * side * 3);
+	ns_bench_record(b, name, "images", rate, 0, 5.0 * side * side * 3, b->fma);
 out:
 	json_decref(list);
 	ns_plan_free(r.op.plan);
@@ -229,7 +229,7 @@ enum ns_status ns_bench_loader(struct ns_bench *b)
 	NS_GO(ns_bench_clock(b, load_once, &l, 256, raw));
 	l.raw = 0;
 	NS_GO(ns_bench_clock(b, load_once, &l, 256, read));
-	m = ns_bench_record(b, name, "images", read, 0, 3072 * 2);
+	m = ns_bench_record(b, name, "images", read, 0, 3072 * 2, b->fma);
 	m->share = read[1] / raw[1];
 	m->bound = "pread";
 out:
