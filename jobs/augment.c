@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "datasets/decode.h"
+#include "host/staged.h"
 
 struct augment {
 	struct ns_job *job;
@@ -16,7 +17,6 @@ struct augment {
 	uint8_t *in, *out;
 	struct ns_augment_sample *samples;
 	struct ns_plan **plans;
-	void **workspaces;
 };
 
 #define BATCH 256
@@ -27,11 +27,12 @@ static enum ns_status one_batch(void *context, int task, int worker)
 	int64_t first = (int64_t)task * BATCH, n = g->shard->rows.rows - first < BATCH ? g->shard->rows.rows - first : BATCH, i;
 	size_t image = (size_t)g->h * (size_t)g->w * (size_t)g->c;
 	struct ns_augment_sample *s = g->samples + (int64_t)worker * BATCH;
-	struct ns_args a = {{g->in + (size_t)first * image, s}, {g->out + (size_t)first * image}, g->workspaces[worker]};
+	struct ns_staged io = {{g->in + (size_t)first * image, s}, {BATCH * image, BATCH * sizeof *s}, {g->out + (size_t)first * image},
+			       {BATCH * image}};
 
 	for (i = 0; i < BATCH; i++) /* rows past the end are computed into room that nobody reads */
 		ns_augment_draw(&s[i], &g->config, g->h, g->w, g->h, g->w, g->seed, 0, i < n ? g->shard->rows.id[first + i] : 0, 0);
-	return ns_plan_run(g->plans[worker], &a, g->job->set->queues[worker]);
+	return ns_staged_plan(g->job->set->devices[worker], g->job->set->queues[worker], g->plans[worker], &io);
 }
 
 static enum ns_status one_shard(struct augment *g, int index)
@@ -68,19 +69,15 @@ static enum ns_status prepare(struct augment *g)
 {
 	int i, workers = ns_pool_workers(g->job->pool);
 	struct ns_op op = {.kind = NS_OP_AUGMENT};
-	const struct ns_backend *b = g->job->set->backend;
 
 	op.u.augment = (struct ns_augment){.n = BATCH, .h = g->h, .w = g->w, .c = g->c, .p = g->h, .q = g->w, .out_dtype = NS_U8,
 					   .config = &g->config};
 	g->samples = calloc((size_t)workers * BATCH, sizeof *g->samples);
 	g->plans = calloc((size_t)workers, sizeof *g->plans);
-	g->workspaces = calloc((size_t)workers, sizeof *g->workspaces);
-	if (!g->samples || !g->plans || !g->workspaces)
+	if (!g->samples || !g->plans)
 		return ns_fail(NS_NO_MEMORY, "no memory for workers");
-	for (i = 0; i < workers; i++) {
+	for (i = 0; i < workers; i++)
 		NS_TRY(ns_plan_make(&g->plans[i], g->job->set->devices[i], &op));
-		NS_TRY(b->mem_make(&g->workspaces[i], g->job->set->devices[i], g->plans[i]->workspace_bytes));
-	}
 	return NS_OK;
 }
 
@@ -88,14 +85,10 @@ static void release(struct augment *g)
 {
 	int i;
 
-	for (i = 0; g->plans && g->workspaces && i < ns_pool_workers(g->job->pool); i++) {
+	for (i = 0; g->plans && i < ns_pool_workers(g->job->pool); i++)
 		ns_plan_free(g->plans[i]);
-		if (g->workspaces[i])
-			g->job->set->backend->mem_free(g->job->set->devices[i], g->workspaces[i]);
-	}
 	free(g->samples);
 	free(g->plans);
-	free(g->workspaces);
 	ns_dataset_close(g->data);
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/staged.h"
 #include "host/shift/pca.h"
 #include "host/shift/pvalue.h"
 #include "kernels/formula/mmd.h"
@@ -50,26 +51,19 @@ static enum ns_status ks_column(void *context, int task, int worker)
 	int64_t m = k->s->ref.rows, n = k->s->cur.rows, i;
 	struct ns_op op = {.kind = NS_OP_KS, .u.ks = {m, n, 1}};
 	float *x = malloc(sizeof *x * (size_t)(m + n));
-	struct ns_plan *plan = NULL;
-	void *workspace = NULL;
-	enum ns_status status = x ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a column");
+	enum ns_status status;
 
-	if (status == NS_OK)
-		status = ns_plan_make(&plan, dev, &op);
-	if (status == NS_OK)
-		status = dev->backend->mem_make(&workspace, dev, plan->workspace_bytes);
-	if (status == NS_OK) {
-		struct ns_args a = {{x, x + m}, {&k->out[task]}, workspace};
+	if (!x)
+		return ns_fail(NS_NO_MEMORY, "no memory for a column");
+	for (i = 0; i < m; i++)
+		x[i] = k->ref[i * k->d + task];
+	for (i = 0; i < n; i++)
+		x[m + i] = k->cur[i * k->d + task];
+	{
+		struct ns_staged io = {{x, x + m}, {sizeof *x * (size_t)m, sizeof *x * (size_t)n}, {&k->out[task]}, {sizeof *k->out}};
 
-		for (i = 0; i < m; i++)
-			x[i] = k->ref[i * k->d + task];
-		for (i = 0; i < n; i++)
-			x[m + i] = k->cur[i * k->d + task];
-		status = ns_plan_run(plan, &a, k->s->job->set->queues[worker]);
+		status = ns_staged_run(dev, k->s->job->set->queues[worker], &op, &io);
 	}
-	ns_plan_free(plan);
-	if (workspace)
-		dev->backend->mem_free(dev, workspace);
 	free(x);
 	return status;
 }
@@ -196,25 +190,13 @@ static enum ns_status mmd_part(void *context, int task, int worker)
 	int64_t total = g->m + g->n, blocks = (total + 15) / 16, at = (int64_t)job->comm->rank * g->per + task,
 		all = (int64_t)job->comm->size * g->per, *out = g->sums + (int64_t)task * (2 * (p + 1) + 1);
 	struct ns_op op = {.kind = NS_OP_MMD};
-	struct ns_plan *plan = NULL;
-	void *workspace = NULL;
-	enum ns_status status;
+	size_t row = sizeof *g->x * (size_t)g->d, sums = sizeof *out * (size_t)(p + 1);
+	struct ns_staged io = {{g->x, g->y}, {row * (size_t)g->m, row * (size_t)g->n}, {out, out + p + 1, out + 2 * (p + 1)}, {sums, sums, sizeof *out}};
 
 	op.u.mmd = (struct ns_mmd){.m = g->m, .n = g->n, .row_begin = blocks * at / all * 16,
 				   .row_end = at + 1 == all ? total : blocks * (at + 1) / all * 16, .d = g->d, .permutations = p,
 				   .seed = g->s->seed, .gamma = g->gamma};
-	status = ns_plan_make(&plan, dev, &op);
-	if (status == NS_OK)
-		status = dev->backend->mem_make(&workspace, dev, plan->workspace_bytes);
-	if (status == NS_OK) {
-		struct ns_args a = {{g->x, g->y}, {out, out + p + 1, out + 2 * (p + 1)}, workspace};
-
-		status = ns_plan_run(plan, &a, job->set->queues[worker]);
-	}
-	ns_plan_free(plan);
-	if (workspace)
-		dev->backend->mem_free(dev, workspace);
-	return status;
+	return ns_staged_run(dev, job->set->queues[worker], &op, &io);
 }
 
 /* up to MMD_ROWS rows of x (rows, d), chosen by key */

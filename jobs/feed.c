@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/net/exec.h"
+#include "kernels/formula/stats.h"
 
 static enum ns_status worker_init(struct ns_feed *f, int index, enum ns_dtype dtype)
 {
@@ -13,6 +14,7 @@ static enum ns_status worker_init(struct ns_feed *f, int index, enum ns_dtype dt
 	struct ns_device *dev = f->job->set->devices[index];
 	size_t image = (size_t)a->h * (size_t)a->w * (size_t)a->c;
 	struct ns_op op = {.kind = NS_OP_AUGMENT};
+	void *pixels, *samples;
 	int c;
 
 	op.u.augment = (struct ns_augment){.n = f->n, .h = a->h, .w = a->w, .c = a->c, .p = a->h, .q = a->w,
@@ -23,10 +25,14 @@ static enum ns_status worker_init(struct ns_feed *f, int index, enum ns_dtype dt
 	}
 	w->dtype = dtype;
 	NS_TRY(ns_plan_make(&w->plan, dev, &op));
-	w->pixels = malloc(image * (size_t)f->n);
-	w->samples = calloc((size_t)f->n, sizeof *w->samples);
-	if (!w->pixels || !w->samples)
-		return ns_fail(NS_NO_MEMORY, "no memory for a batch of %d images", f->n);
+	NS_TRY(dev->backend->host_make(&pixels, dev, image * (size_t)f->n));
+	w->pixels = pixels;
+	NS_TRY(dev->backend->host_make(&samples, dev, (size_t)f->n * sizeof *w->samples));
+	w->samples = samples;
+	if (!dev->backend->host_memory) {
+		NS_TRY(dev->backend->mem_make(&w->pixels_there, dev, image * (size_t)f->n));
+		NS_TRY(dev->backend->mem_make(&w->samples_there, dev, (size_t)f->n * sizeof *w->samples));
+	}
 	return dev->backend->mem_make(&w->workspace, dev, w->plan->workspace_bytes);
 }
 
@@ -54,22 +60,21 @@ void ns_feed_release(struct ns_feed *f)
 
 	for (i = 0; f->workers && i < ns_pool_workers(f->job->pool); i++) {
 		struct ns_feed_worker *w = &f->workers[i];
+		struct ns_device *dev = f->job->set->devices[i];
+		void *there[] = {w->workspace, w->pixels_there, w->samples_there, w->stats_there};
+		size_t k;
 
 		ns_plan_free(w->plan);
-		free(w->pixels);
 		free(w->buffer);
-		free(w->samples);
-		if (w->workspace)
-			f->job->set->backend->mem_free(f->job->set->devices[i], w->workspace);
+		dev->backend->host_free(dev, w->pixels);
+		dev->backend->host_free(dev, w->samples);
+		for (k = 0; k < sizeof there / sizeof *there; k++)
+			if (there[k])
+				dev->backend->mem_free(dev, there[k]);
 	}
 	free(f->workers);
 	free(f->config);
 	memset(f, 0, sizeof *f);
-}
-
-const uint8_t *ns_feed_pixels(const struct ns_feed *f, int worker)
-{
-	return f->workers[worker].pixels;
 }
 
 enum ns_status ns_feed_fill(void *context, int worker, int epoch, int64_t first, int n, void *images,
@@ -80,6 +85,8 @@ enum ns_status ns_feed_fill(void *context, int worker, int epoch, int64_t first,
 	const struct ns_arch *a = &f->model->net.arch;
 	size_t image = (size_t)a->h * (size_t)a->w * (size_t)a->c;
 	struct ns_args args = {{w->pixels, w->samples}, {images}, w->workspace};
+	struct ns_queue *queue = f->job->set->queues[worker];
+	const struct ns_backend *b = f->job->set->backend;
 	int i;
 
 	if (n != f->n || dtype != w->dtype)
@@ -101,8 +108,13 @@ enum ns_status ns_feed_fill(void *context, int worker, int epoch, int64_t first,
 			ns_augment_identity(&w->samples[i], a->h, a->w, a->h, a->w);
 		labels[i] = first + i < f->view->rows ? pick.label : -1;
 	}
-	NS_TRY(ns_plan_run(w->plan, &args, f->job->set->queues[worker]));
-	return NS_OK;
+	if (w->pixels_there) {
+		NS_TRY(b->put(queue, w->pixels_there, w->pixels, image * (size_t)n));
+		NS_TRY(b->put(queue, w->samples_there, w->samples, (size_t)n * sizeof *w->samples));
+		args.in[NS_AUGMENT_X] = w->pixels_there;
+		args.in[NS_AUGMENT_SAMPLES] = w->samples_there;
+	}
+	return ns_plan_run(w->plan, &args, queue);
 }
 
 /* --- inference over rows --- */
@@ -127,28 +139,31 @@ static enum ns_status one_batch(void *context, int task, int worker)
 	const struct ns_arch *a = &r->model->net.arch;
 	int64_t at = (int64_t)task * r->batch, left = r->count - at, n = left < r->batch ? left : r->batch;
 	int k = a->classes, d = r->model->net.embedding_dim;
+	struct ns_queue *queue = r->job->set->queues[worker];
+	const struct ns_backend *b = r->job->set->backend;
 	struct ns_outputs y;
 
 	NS_TRY(ns_feed_fill(&r->feed, worker, 0, r->first + at, r->batch, ns_exec_images(r->exec[worker]),
 			    ns_exec_dtype(r->exec[worker]), r->labels[worker]));
 	NS_TRY(ns_exec_run(r->exec[worker], &y));
 	if (o->prob)
-		memcpy(o->prob + at * k, y.prob, (size_t)(n * k) * sizeof *o->prob);
+		NS_TRY(b->get(queue, o->prob + at * k, y.prob, (size_t)(n * k) * sizeof *o->prob));
 	if (o->logits)
-		memcpy(o->logits + at * k, y.logits, (size_t)(n * k) * sizeof *o->logits);
+		NS_TRY(b->get(queue, o->logits + at * k, y.logits, (size_t)(n * k) * sizeof *o->logits));
 	if (o->embedding)
-		memcpy(o->embedding + at * d, y.embedding, (size_t)(n * d) * sizeof *o->embedding);
+		NS_TRY(b->get(queue, o->embedding + at * d, y.embedding, (size_t)(n * d) * sizeof *o->embedding));
 	if (o->pred)
-		memcpy(o->pred + at, y.pred, (size_t)n * sizeof *o->pred);
+		NS_TRY(b->get(queue, o->pred + at, y.pred, (size_t)n * sizeof *o->pred));
 	if (o->label)
 		memcpy(o->label + at, r->labels[worker], (size_t)n * sizeof *o->label);
 	if (o->stats) { /* of the last rows of a batch that is not full, those of padding are dropped */
-		float part[4096 * 7];
-		struct ns_args args = {{ns_feed_pixels(&r->feed, worker)}, {part}, r->feed.workers[worker].workspace};
+		struct ns_feed_worker *w = &r->feed.workers[worker];
+		struct ns_args args = {{w->pixels_there ? w->pixels_there : w->pixels}, {w->stats_there}, w->workspace};
 
-		NS_TRY(ns_plan_run(r->stats[worker], &args, r->job->set->queues[worker]));
-		memcpy(o->stats + at * 7, part, (size_t)(n * 7) * sizeof *part);
+		NS_TRY(ns_plan_run(r->stats[worker], &args, queue));
+		NS_TRY(b->get(queue, o->stats + at * NS_STAT_COUNT, w->stats_there, (size_t)(n * NS_STAT_COUNT) * sizeof *o->stats));
 	}
+	NS_TRY(b->wait(queue));
 	if (worker == 0)
 		ns_log_progress(r->job->log, r->label, at + n, r->count, "images");
 	return NS_OK;
@@ -159,6 +174,7 @@ static enum ns_status inference_init(struct inference *r, enum ns_dtype dtype)
 	int i, workers = ns_pool_workers(r->job->pool);
 	const struct ns_arch *a = &r->model->net.arch;
 	struct ns_op op = {.kind = NS_OP_STATS, .u.stats = {r->batch, a->h, a->w, a->c}};
+	void *stats;
 
 	NS_TRY(ns_feed_init(&r->feed, r->job, r->feed.view, r->model, NULL, r->batch, 0, dtype));
 	r->exec = calloc((size_t)workers, sizeof *r->exec);
@@ -171,6 +187,8 @@ static enum ns_status inference_init(struct inference *r, enum ns_dtype dtype)
 				     (float)r->model->temperature, r->model->values));
 		r->labels[i] = calloc((size_t)r->batch, sizeof **r->labels);
 		NS_TRY(ns_plan_make(&r->stats[i], r->job->set->devices[i], &op));
+		NS_TRY(r->job->set->backend->mem_make(&stats, r->job->set->devices[i], (size_t)r->batch * NS_STAT_COUNT * sizeof(float)));
+		r->feed.workers[i].stats_there = stats;
 		if (r->stats[i]->workspace_bytes > r->feed.workers[i].plan->workspace_bytes) {
 			r->job->set->backend->mem_free(r->job->set->devices[i], r->feed.workers[i].workspace);
 			NS_TRY(r->job->set->backend->mem_make(&r->feed.workers[i].workspace, r->job->set->devices[i],
@@ -188,8 +206,6 @@ enum ns_status ns_infer_rows(struct ns_job *job, const struct ns_model *model, c
 	int i, workers = ns_pool_workers(job->pool);
 	enum ns_status status;
 
-	if (batch > 4096)
-		return ns_fail(NS_CONFIG, "infer.batch = %d, at most 4096 is taken", batch);
 	if (count == 0)
 		return NS_OK;
 	NS_TRY(ns_device_set_open(job->set, job->conf, job->pool));

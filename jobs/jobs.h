@@ -81,6 +81,8 @@ struct ns_feed {
 		size_t room;
 		struct ns_augment_sample *samples;
 		void *workspace;
+		void *pixels_there, *samples_there; /* the same on a device with memory of its own; NULL: in place */
+		float *stats_there;		      /* device memory, n rows */
 	} *workers;
 };
 

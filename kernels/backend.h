@@ -60,8 +60,12 @@ struct ns_backend {				/* one kind of device */
 	void (*close)(struct ns_device *dev);
 	enum ns_status (*mem_make)(void **mem, struct ns_device *dev, size_t bytes); /* zeroed */
 	void (*mem_free)(struct ns_device *dev, void *mem);
+	/* memory of the host from which put() and get() need not wait: pinned for a GPU */
+	enum ns_status (*host_make)(void **mem, struct ns_device *dev, size_t bytes);
+	void (*host_free)(struct ns_device *dev, void *mem);
 	enum ns_status (*queue_make)(struct ns_queue **queue, struct ns_device *dev);
 	void (*queue_free)(struct ns_queue *queue);
+	/* in the queue's order; memory of the host that is not from host_make() has been read (put) or written (get) on return */
 	enum ns_status (*put)(struct ns_queue *queue, void *dst, const void *src, size_t bytes);
 	enum ns_status (*get)(struct ns_queue *queue, void *dst, const void *src, size_t bytes);
 	enum ns_status (*after)(struct ns_queue *queue, struct ns_queue *other); /* order two */

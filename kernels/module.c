@@ -40,11 +40,11 @@ static enum ns_status open_module(const struct ns_backend **backend)
 
 	NS_TRY(module_path(path, sizeof path));
 	if (access(path, R_OK))
-		return ns_fail(NS_NO_DEVICE, "this build has no CUDA backend (%s is not there)", path);
+		return ns_fail(NS_NO_DEVICE, "device cuda: this build has no CUDA backend (%s is not there)", path);
 	module = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* stays open: its table is used until the end */
 	symbol = module ? dlsym(module, "ns_backend_cuda") : NULL;
 	if (!symbol)
-		return ns_fail(NS_NO_DEVICE, "%s cannot be opened: %s", path, dlerror());
+		return ns_fail(NS_NO_DEVICE, "device cuda: %s cannot be opened: %s", path, dlerror());
 	*backend = symbol;
 	return NS_OK;
 }

@@ -23,34 +23,55 @@ static void fold(const struct ns_net *net, const struct ns_layer *l, const float
 	}
 }
 
+/* one layer's weights and bias, to where they are read; `w` and `stage` have room for the largest */
+static enum ns_status pack_layer(struct ns_exec *e, const struct ns_unit *u, const float *values, float *w, void *stage)
+{
+	const struct ns_backend *b = e->dev->backend;
+	const struct ns_layer *l = u->l;
+	size_t k = (size_t)l->k, count = k * (size_t)l->r * (size_t)l->r * (size_t)l->c;
+	char *folded = e->folded;
+
+	if (l->kind == NS_LAYER_LINEAR) {
+		NS_TRY(b->put(e->queue, folded + u->packed_backward, values + e->net->params[l->bias].at, k * 4));
+		return b->put(e->queue, folded + u->packed_forward, values + e->net->params[l->weight].at, k * (size_t)l->c * 4);
+	}
+	if (l->kind != NS_LAYER_CONV)
+		return NS_OK;
+	fold(e->net, l, values, w, w + count);
+	NS_TRY(b->put(e->queue, stage, w, count * 4));
+	NS_TRY(b->put(e->queue, folded + u->packed_backward, w + count, k * 4));
+	NS_TRY(ns_exec_run1(e, u->pack_forward, stage, folded + u->packed_forward));
+	return b->wait(e->queue);
+}
+
 static enum ns_status pack_folded(struct ns_exec *e, const float *values)
 {
 	const struct ns_net *net = e->net;
-	size_t bias = e->packed_bytes;
-	float *w = malloc(sizeof *w * (size_t)net->floats);
+	const struct ns_backend *b = e->dev->backend;
+	size_t at = e->packed_bytes, room = sizeof(float) * (size_t)net->floats;
+	float *w = malloc(room);
+	void *stage = NULL;
 	enum ns_status status = w ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory to fold weights");
 	int i;
 
-	for (i = 0; i < net->layer_count; i++)
-		bias += ns_exec_round64((size_t)net->layers[i].k * 4);
-	if (status == NS_OK)
-		status = e->dev->backend->mem_make(&e->folded, e->dev, bias + (size_t)net->embedding_dim * (size_t)net->arch.classes * 4);
-	bias = e->packed_bytes;
-	for (i = 0; i < net->layer_count && status == NS_OK; i++) {
+	for (i = 0; i < net->layer_count; i++) { /* behind the packed weights: biases, then the last layer's matrix */
 		struct ns_unit *u = &e->units[i];
-		float *b = (float *)(void *)((char *)e->folded + bias);
 
-		u->packed_backward = bias; /* inference has no backward weights: here the bias lies */
-		bias += ns_exec_round64((size_t)u->l->k * 4);
-		if (u->l->kind == NS_LAYER_CONV) {
-			fold(net, u->l, values, w, b);
-			status = ns_exec_run1(e, u->pack_forward, w, (char *)e->folded + u->packed_forward);
-		} else if (u->l->kind == NS_LAYER_LINEAR) {
-			memcpy(b, values + net->params[u->l->bias].at, (size_t)u->l->k * 4);
-			u->packed_forward = bias;
-			memcpy((char *)e->folded + bias, values + net->params[u->l->weight].at, (size_t)u->l->k * (size_t)u->l->c * 4);
+		u->packed_backward = at; /* inference has no backward weights: here the bias lies */
+		at += ns_exec_round64((size_t)u->l->k * 4);
+		if (u->l->kind == NS_LAYER_LINEAR) {
+			u->packed_forward = at;
+			at += (size_t)u->l->k * (size_t)u->l->c * 4;
 		}
 	}
+	if (status == NS_OK)
+		status = b->mem_make(&e->folded, e->dev, at);
+	if (status == NS_OK)
+		status = b->mem_make(&stage, e->dev, room);
+	for (i = 0; i < net->layer_count && status == NS_OK; i++)
+		status = pack_layer(e, &e->units[i], values, w, stage);
+	if (stage)
+		b->mem_free(e->dev, stage);
 	free(w);
 	return status;
 }

@@ -31,6 +31,7 @@ static enum ns_status plan_backward(struct ns_exec *e)
 
 	for (i = 0; i < last; i++)
 		e->units[i].dy[0] = e->units[i].dy[1] = e->units[i].dx = e->units[i].dres = -1;
+	e->labels = ns_exec_buffer(e, (size_t)e->n * sizeof(int32_t), -1, last);
 	e->dlogits = ns_exec_buffer(e, (size_t)e->n * (size_t)e->net->arch.classes * 4, last, last + 1);
 	e->units[last - 1].dy[0] = e->dlogits;
 	for (i = last - 1; i >= 0; i--) {
@@ -142,37 +143,48 @@ enum ns_status ns_exec_pack(struct ns_exec *e, const struct ns_flat *f, const fl
 	return NS_OK;
 }
 
-enum ns_status ns_exec_to_flat(struct ns_exec *e, const struct ns_flat *f, const float *canonical_values, float *out)
+/*
+ * Canonical values lie in host memory, flat arrays on the device: weights of convolutions go through a staging buffer, in
+ * which they change their layout; the rest is copied as it is.
+ */
+static enum ns_status carry(struct ns_exec *e, const struct ns_flat *f, float *canonical, float *flat, int to_flat)
 {
+	const struct ns_backend *b = e->dev->backend;
+	size_t most = 0;
+	void *stage;
+	enum ns_status status = NS_OK;
 	int p;
 
-	memset(out, 0, (size_t)f->total * sizeof *out);
+	for (p = 0; p < e->net->param_count; p++)
+		most = e->net->params[p].count * (int64_t)sizeof(float) > (int64_t)most ? (size_t)e->net->params[p].count * sizeof(float) : most;
+	NS_TRY(b->mem_make(&stage, e->dev, most));
 	for (p = 0; p < e->net->param_count; p++) {
 		const struct ns_param *q = &e->net->params[p];
 		const struct ns_unit *u = q->kind == NS_PARAM_CONV ? unit_of(e, p) : NULL;
+		size_t bytes = (size_t)q->count * sizeof(float);
+		void *there = u ? stage : (void *)(flat + f->at[p]);
 
-		if (u)
-			NS_TRY(ns_exec_run1(e, u->to_flat, canonical_values + q->at, out + f->at[p]));
-		else
-			memcpy(out + f->at[p], canonical_values + q->at, (size_t)q->count * sizeof *out);
+		if (!to_flat && u)
+			NS_GO(ns_exec_run1(e, u->from_flat, flat + f->at[p], stage));
+		NS_GO(to_flat ? b->put(e->queue, there, canonical + q->at, bytes) : b->get(e->queue, canonical + q->at, there, bytes));
+		if (to_flat && u)
+			NS_GO(ns_exec_run1(e, u->to_flat, stage, flat + f->at[p]));
 	}
-	return NS_OK;
+out:
+	if (status == NS_OK)
+		status = b->wait(e->queue);
+	b->mem_free(e->dev, stage);
+	return status;
 }
 
-enum ns_status ns_exec_from_flat(struct ns_exec *e, const struct ns_flat *f, const float *in, float *canonical_values)
+enum ns_status ns_exec_to_flat(struct ns_exec *e, const struct ns_flat *f, const float *canonical, float *out)
 {
-	int p;
+	return carry(e, f, (float *)(uintptr_t)canonical, out, 1);
+}
 
-	for (p = 0; p < e->net->param_count; p++) {
-		const struct ns_param *q = &e->net->params[p];
-		const struct ns_unit *u = q->kind == NS_PARAM_CONV ? unit_of(e, p) : NULL;
-
-		if (u)
-			NS_TRY(ns_exec_run1(e, u->from_flat, in + f->at[p], canonical_values + q->at));
-		else
-			memcpy(canonical_values + q->at, in + f->at[p], (size_t)q->count * sizeof *in);
-	}
-	return NS_OK;
+enum ns_status ns_exec_from_flat(struct ns_exec *e, const struct ns_flat *f, const float *in, float *canonical)
+{
+	return carry(e, f, canonical, (float *)(uintptr_t)in, 0);
 }
 
 /* --- one step of one virtual rank --- */
@@ -255,9 +267,10 @@ enum ns_status ns_exec_step(struct ns_exec *e, const struct ns_flat *f, const fl
 {
 	struct ns_args a = {.workspace = e->workspace};
 
+	NS_TRY(e->dev->backend->put(e->queue, ns_exec_at(e, e->labels), labels, (size_t)e->n * sizeof *labels));
 	NS_TRY(forward(e, f, weights, packed, grad));
 	a.in[NS_XENT_X] = ns_exec_at(e, e->units[e->net->layer_count - 1].y);
-	a.in[NS_XENT_T] = labels;
+	a.in[NS_XENT_T] = ns_exec_at(e, e->labels);
 	a.out[NS_XENT_DX] = ns_exec_at(e, e->dlogits);
 	a.out[NS_XENT_LOSS] = grad + f->statistics + NS_TAIL_LOSS;
 	a.out[NS_XENT_HITS] = grad + f->statistics + NS_TAIL_HITS;

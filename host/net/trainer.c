@@ -15,17 +15,23 @@ struct trainer {
 	int workers, first_rank, local; /* virtual ranks [first_rank, first_rank + local) are ours */
 	struct ns_exec **exec;
 	struct ns_flat flat;
-	float *w, *m, *v, *average, *sum, **leaf;
+	float *w, *m, *v, *average, *sum, **leaf; /* device memory, flat->total floats each */
+	float *total;				    /* the sum of all leaves: `sum`, or the first leaf where it was folded there */
+	float *there;				    /* device memory: HYPER_*, then the squared norm of the gradient */
+	float *here;				    /* host memory for leaves that meet on the host, else NULL */
 	void *packed;
 	int32_t **labels;
-	struct ns_plan **optim, **stats_ema, **w_ema, *norm2;
-	float hyper[NS_HYPER_COUNT], stats_hyper[NS_HYPER_COUNT];
+	struct ns_plan **optim, **stats_ema, **w_ema, *norm2, *fold;
+	float hyper[3 * NS_HYPER_COUNT]; /* of the optimiser, of running statistics, of plain addition */
+	float tail[NS_TAIL_COUNT];	 /* of the sum */
 	double gradient_norm2;
 	void *norm_space;
 	enum ns_dtype dtype;
 	int64_t step, per_epoch;
 	double loss, hits; /* of the epoch so far */
 };
+
+enum { HYPER_OPTIM = 0, HYPER_STATS = NS_HYPER_COUNT, HYPER_ADD = 2 * NS_HYPER_COUNT, NORM2_AT = 3 * NS_HYPER_COUNT + 1 };
 
 static int64_t chunk(int64_t n, int i, int parts)
 {
@@ -50,6 +56,15 @@ static enum ns_status make_plan(struct trainer *r, int worker, enum ns_op_kind k
 	return ns_plan_make(plan, r->job->set->devices[worker], &op);
 }
 
+static enum ns_status memory(struct trainer *r, size_t bytes, void *out)
+{
+	void *p;
+
+	NS_TRY(r->job->set->backend->mem_make(&p, r->job->set->devices[0], bytes));
+	memcpy(out, &p, sizeof p);
+	return NS_OK;
+}
+
 static enum ns_status make_optimiser(struct trainer *r, int worker)
 {
 	const struct ns_train_spec *s = r->s;
@@ -67,19 +82,9 @@ static enum ns_status make_optimiser(struct trainer *r, int worker)
 	if (worker == 0) {
 		NS_TRY(make_plan(r, 0, NS_OP_EMA, r->flat.statistics - r->flat.train, &r->stats_ema[0]));
 		NS_TRY(make_plan(r, 0, NS_OP_NORM2, r->flat.train, &r->norm2));
-		r->norm_space = malloc(r->norm2->workspace_bytes + 64);
-		if (!r->norm_space)
-			return ns_fail(NS_NO_MEMORY, "no memory for a norm");
+		NS_TRY(memory(r, r->norm2->workspace_bytes + 64, &r->norm_space));
+		NS_TRY(make_plan(r, 0, NS_OP_EMA, r->flat.total, &r->fold));
 	}
-	return NS_OK;
-}
-
-static enum ns_status memory(struct trainer *r, size_t bytes, void *out)
-{
-	void *p;
-
-	NS_TRY(r->job->set->backend->mem_make(&p, r->job->set->devices[0], bytes));
-	memcpy(out, &p, sizeof p);
 	return NS_OK;
 }
 
@@ -91,6 +96,10 @@ static enum ns_status make_arrays(struct trainer *r)
 	NS_TRY(memory(r, bytes, &r->w));
 	NS_TRY(memory(r, bytes, &r->m));
 	NS_TRY(memory(r, bytes, &r->sum));
+	NS_TRY(memory(r, (NORM2_AT + 2) * sizeof(float), &r->there));
+	if (!r->job->set->backend->host_memory && r->job->comm->size > 1 &&
+	    !(r->here = malloc(bytes * (size_t)(r->local + 1))))
+		return ns_fail(NS_NO_MEMORY, "no memory for gradients on the host");
 	if (r->s->adamw)
 		NS_TRY(memory(r, bytes, &r->v));
 	if (r->s->ema > 0)
@@ -119,8 +128,8 @@ static enum ns_status check_spec(const struct ns_train_spec *s, int ranks)
 {
 	int v = s->virtual_ranks;
 
-	if (v < 1 || v & (v - 1) || v < ranks)
-		return ns_fail(NS_CONFIG, "train.virtual_ranks = %d, wanted a power of two that is at least the %d ranks", v, ranks);
+	if (v < 1 || v & (v - 1) || v < ranks || v > 1024)
+		return ns_fail(NS_CONFIG, "train.virtual_ranks = %d, wanted a power of two up to 1024 that is at least the %d ranks", v, ranks);
 	if (s->batch % v || s->batch / v < 2)
 		return ns_fail(NS_CONFIG, "train.batch = %d, wanted a multiple of train.virtual_ranks = %d, at least 2 images each",
 			       s->batch, v);
@@ -145,7 +154,10 @@ static void trainer_release(struct trainer *r)
 		free(r->labels[i]);
 	}
 	ns_plan_free(r->norm2);
-	free(r->norm_space);
+	ns_plan_free(r->fold);
+	free(r->here);
+	drop(dev, r->norm_space);
+	drop(dev, r->there);
 	for (i = 0; i < r->local; i++)
 		drop(dev, r->leaf[i]);
 	drop(dev, r->w);
@@ -214,8 +226,9 @@ static void set_hyper(struct trainer *r)
 	r->hyper[NS_HYPER_C2] = (float)(1 - pow(s->beta2, t));
 	r->hyper[NS_HYPER_EMA_A] = (float)decay;
 	r->hyper[NS_HYPER_EMA_B] = (float)(1 - decay);
-	r->stats_hyper[NS_HYPER_EMA_A] = 0.9f; /* torchvision's momentum of 0.1 */
-	r->stats_hyper[NS_HYPER_EMA_B] = 0.1f / (float)s->virtual_ranks;
+	r->hyper[HYPER_STATS + NS_HYPER_EMA_A] = 0.9f; /* torchvision's momentum of 0.1 */
+	r->hyper[HYPER_STATS + NS_HYPER_EMA_B] = 0.1f / (float)s->virtual_ranks;
+	r->hyper[HYPER_ADD + NS_HYPER_EMA_A] = r->hyper[HYPER_ADD + NS_HYPER_EMA_B] = 1;
 }
 
 static enum ns_status virtual_rank(void *context, int task, int worker)
@@ -224,12 +237,12 @@ static enum ns_status virtual_rank(void *context, int task, int worker)
 	const struct ns_train_spec *s = r->s;
 	int n = s->batch / s->virtual_ranks, epoch = (int)(r->step / r->per_epoch);
 	int64_t first = (r->step % r->per_epoch) * s->batch + (int64_t)(r->first_rank + task) * n;
-	float *tail = r->leaf[task] + r->flat.statistics;
+	float tail[NS_TAIL_COUNT] = {0};
 
-	memset(tail, 0, NS_TAIL_COUNT * sizeof *tail);
+	tail[NS_TAIL_STOP] = task == 0 && ns_stop_requested();
+	NS_TRY(r->job->set->backend->put(r->job->set->queues[worker], r->leaf[task] + r->flat.statistics, tail, sizeof tail));
 	NS_TRY(r->t->fill(r->t->context, worker, epoch, first, n, ns_exec_images(r->exec[worker]), r->dtype,
 			  r->labels[worker]));
-	tail[NS_TAIL_STOP] = task == 0 && ns_stop_requested();
 	return ns_exec_step(r->exec[worker], &r->flat, r->w, r->packed, r->labels[worker], r->leaf[task]);
 }
 
@@ -241,15 +254,15 @@ static enum ns_status update_part(void *context, int task, int worker)
 	int64_t begin, end;
 
 	part_of(r->flat.train, task, r->workers, &begin, &end);
-	a.in[NS_OPTIM_GRAD] = r->sum + begin;
-	a.in[NS_OPTIM_HYPER] = r->hyper;
-	a.in[NS_OPTIM_NORM2] = &r->gradient_norm2;
+	a.in[NS_OPTIM_GRAD] = r->total + begin;
+	a.in[NS_OPTIM_HYPER] = r->there + HYPER_OPTIM;
+	a.in[NS_OPTIM_NORM2] = r->there + NORM2_AT;
 	a.out[NS_OPTIM_W] = r->w + begin;
 	a.out[NS_OPTIM_M] = r->m + begin;
 	a.out[NS_OPTIM_V] = r->v ? r->v + begin : NULL;
 	NS_TRY(ns_plan_run(r->optim[task], &a, q));
 	if (task == 0) {
-		struct ns_args stats = {{r->sum + r->flat.train, r->stats_hyper}, {r->w + r->flat.train}, NULL};
+		struct ns_args stats = {{r->total + r->flat.train, r->there + HYPER_STATS}, {r->w + r->flat.train}, NULL};
 
 		NS_TRY(ns_plan_run(r->stats_ema[0], &stats, q));
 	}
@@ -267,7 +280,7 @@ static enum ns_status prepare_part(void *context, int task, int worker)
 
 		part_of(r->flat.statistics, task, r->workers, &begin, &end);
 		a.in[NS_EMA_X] = r->w + begin;
-		a.in[NS_EMA_HYPER] = r->hyper;
+		a.in[NS_EMA_HYPER] = r->there + HYPER_OPTIM;
 		a.out[NS_EMA_Y] = r->average + begin;
 		NS_TRY(ns_plan_run(r->w_ema[task], &a, r->job->set->queues[worker]));
 	}
@@ -276,33 +289,72 @@ static enum ns_status prepare_part(void *context, int task, int worker)
 	return r->job->set->backend->wait(r->job->set->queues[worker]);
 }
 
-/* ReLU and max pooling swallow a NaN, so a finite loss is no proof: the gradient is looked at too */
-static enum ns_status check_finite(struct trainer *r, float loss)
+/*
+ * The sum over all virtual ranks in the one fixed tree. On a device with memory of its own a lone rank folds its leaves
+ * there (y = 1 y + 1 x rounds once: the same bits); several ranks meet on the host.
+ */
+static enum ns_status sum_leaves(struct trainer *r)
 {
-	struct ns_args a = {{r->sum}, {&r->gradient_norm2}, r->norm_space};
+	const struct ns_backend *b = r->job->set->backend;
+	struct ns_queue *q = r->job->set->queues[0];
+	size_t n = (size_t)r->flat.total;
+	float *leaves[1024];
+	int i, s;
 
-	NS_TRY(ns_plan_run(r->norm2, &a, r->job->set->queues[0]));
-	NS_TRY(r->job->set->backend->wait(r->job->set->queues[0]));
+	r->total = r->sum;
+	if (b->host_memory)
+		return ns_comm_tree_sum(r->job->comm, r->s->virtual_ranks, r->leaf, n, r->sum);
+	if (r->job->comm->size == 1) {
+		for (s = 1; s < r->local; s *= 2)
+			for (i = 0; i + s < r->local; i += 2 * s) {
+				struct ns_args a = {{r->leaf[i + s], r->there + HYPER_ADD}, {r->leaf[i]}, NULL};
+
+				NS_TRY(ns_plan_run(r->fold, &a, q));
+			}
+		r->total = r->leaf[0];
+		return NS_OK;
+	}
+	for (i = 0; i < r->local; i++) {
+		leaves[i] = r->here + (size_t)(i + 1) * n;
+		NS_TRY(b->get(q, leaves[i], r->leaf[i], n * sizeof(float)));
+	}
+	NS_TRY(b->wait(q));
+	NS_TRY(ns_comm_tree_sum(r->job->comm, r->s->virtual_ranks, leaves, n, r->here));
+	return b->put(q, r->sum, r->here, n * sizeof(float));
+}
+
+/* ReLU and max pooling swallow a NaN, so a finite loss is no proof: the gradient is looked at too */
+static enum ns_status check_finite(struct trainer *r)
+{
+	const struct ns_backend *b = r->job->set->backend;
+	struct ns_queue *q = r->job->set->queues[0];
+	struct ns_args a = {{r->total}, {r->there + NORM2_AT}, r->norm_space};
+	double loss;
+
+	NS_TRY(ns_plan_run(r->norm2, &a, q));
+	NS_TRY(b->get(q, &r->gradient_norm2, r->there + NORM2_AT, sizeof r->gradient_norm2));
+	NS_TRY(b->get(q, r->tail, r->total + r->flat.statistics, sizeof r->tail));
+	NS_TRY(b->wait(q));
+	loss = (double)r->tail[NS_TAIL_LOSS];
 	if (isfinite(loss) && isfinite(r->gradient_norm2))
 		return NS_OK;
 	return ns_fail(NS_BAD_DATA, "the %s became %g at step %lld (learning rate %g): nothing is published; lower train.lr or set train.clip",
-		       isfinite(loss) ? "gradient's norm" : "loss", isfinite(loss) ? sqrt(r->gradient_norm2) : (double)loss,
-		       (long long)r->step, (double)r->hyper[NS_HYPER_LR]);
+		       isfinite(loss) ? "gradient's norm" : "loss", isfinite(loss) ? sqrt(r->gradient_norm2) : loss, (long long)r->step,
+		       (double)r->hyper[NS_HYPER_LR]);
 }
 
 static enum ns_status take_step(struct trainer *r, int *stop)
 {
-	const float *tail = r->sum + r->flat.statistics;
-
 	set_hyper(r);
+	NS_TRY(r->job->set->backend->put(r->job->set->queues[0], r->there, r->hyper, sizeof r->hyper));
 	NS_TRY(ns_pool_run(r->job->pool, r->local, virtual_rank, r));
-	NS_TRY(ns_comm_tree_sum(r->job->comm, r->s->virtual_ranks, r->leaf, (size_t)r->flat.total, r->sum));
-	NS_TRY(check_finite(r, tail[NS_TAIL_LOSS]));
+	NS_TRY(sum_leaves(r));
+	NS_TRY(check_finite(r));
 	NS_TRY(ns_pool_run(r->job->pool, r->workers, update_part, r));
 	NS_TRY(ns_pool_run(r->job->pool, r->workers, prepare_part, r));
-	r->loss += (double)tail[NS_TAIL_LOSS];
-	r->hits += (double)tail[NS_TAIL_HITS];
-	*stop = tail[NS_TAIL_STOP] > 0;
+	r->loss += (double)r->tail[NS_TAIL_LOSS];
+	r->hits += (double)r->tail[NS_TAIL_HITS];
+	*stop = r->tail[NS_TAIL_STOP] > 0;
 	r->step++;
 	return NS_OK;
 }
@@ -496,15 +548,13 @@ enum ns_status ns_train(struct ns_job *job, struct ns_model *model, struct ns_tr
 	enum ns_status status;
 
 	NS_TRY(ns_device_set_open(job->set, job->conf, job->pool));
-	if (!job->set->backend->host_memory)
-		return ns_fail(NS_NO_DEVICE, "device %s: training wants memory that the host can reach", job->set->backend->name);
 	training->metrics = json_array();
 	NS_TRY(ns_training_precision(job, training, &r.dtype));
 	strcpy(model->precision, r.dtype == NS_BF16 ? "bf16" : "f32");
 	NS_GO(trainer_init(&r));
 	NS_GO(ns_exec_to_flat(r.exec[0], &r.flat, model->values, r.w));
 	if (r.average)
-		memcpy(r.average, r.w, (size_t)r.flat.total * sizeof *r.w);
+		NS_GO(ns_exec_to_flat(r.exec[0], &r.flat, model->values, r.average));
 	if (training->checkpoint_dir[0])
 		NS_GO(restore(&r));
 	NS_GO(ns_exec_pack(r.exec[0], &r.flat, r.w, r.packed, 0, 1));

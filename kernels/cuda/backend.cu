@@ -81,6 +81,21 @@ static void mem_free(struct ns_device *dev, void *mem)
 	cudaFree(mem);
 }
 
+static enum ns_status host_make(void **mem, struct ns_device *dev, size_t bytes)
+{
+	char what[64];
+
+	cudaSetDevice(((struct ns_cuda *)dev)->index);
+	snprintf(what, sizeof what, "%zu bytes of pinned memory", bytes);
+	return ns_cuda_status(cudaMallocHost(mem, bytes ? bytes : 1), what);
+}
+
+static void host_free(struct ns_device *dev, void *mem)
+{
+	cudaSetDevice(((struct ns_cuda *)dev)->index);
+	cudaFreeHost(mem);
+}
+
 static void queue_free(struct ns_queue *queue)
 {
 	if (!queue)
@@ -154,5 +169,5 @@ static const struct ns_impl *const impls[] = {
 	&ns_cuda_linear, &ns_cuda_linear_backward, &ns_cuda_xent, &ns_cuda_head, &ns_cuda_norm2, &ns_cuda_sgd, &ns_cuda_adamw,
 	&ns_cuda_ema, &ns_cuda_ks, &ns_cuda_mmd, NULL};
 
-const struct ns_backend ns_backend_cuda = {"cuda",	   impls,      cuda_open, cuda_close, mem_make, mem_free, queue_make,
+const struct ns_backend ns_backend_cuda = {"cuda",	   impls,      cuda_open, cuda_close, mem_make, mem_free, host_make, host_free, queue_make,
 						      queue_free, put,	      get,	 after,	     wait,     describe, 0};
