@@ -61,7 +61,11 @@ static enum ns_status cuda_open(struct ns_device **dev, int index)
 
 static void cuda_close(struct ns_device *dev)
 {
-	free(dev);
+	struct ns_cuda *d = (struct ns_cuda *)dev;
+
+	if (d && d->cudnn)
+		d->cudnn_close(d->cudnn);
+	free(d);
 }
 
 static enum ns_status mem_make(void **mem, struct ns_device *dev, size_t bytes)

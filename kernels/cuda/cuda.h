@@ -34,6 +34,8 @@ extern "C" {
 struct ns_cuda { /* a device */
 	struct ns_device base;
 	int index;
+	void *cudnn; /* its handle, made with the first plan that wants one; cudnn_conv.cu */
+	void (*cudnn_close)(void *handle);
 	struct cudaDeviceProp prop;
 };
 
