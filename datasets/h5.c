@@ -174,8 +174,8 @@ enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum n
 	hid_t set;
 	int n, i;
 
+	*data = NULL; /* whatever becomes of it, the caller may free */
 	NS_TRY(open_set(&set, file, path, name));
-	*data = NULL;
 	NS_GO(shape_of(set, path, name, &n, dims));
 	if (n != rank || (rows != HSIZE_UNDEF && dims[0] != rows)) {
 		status = ns_fail(NS_BAD_DATA, "%s: %s: has %d dimensions and %llu rows, %d and %llu are wanted", path, name, n,

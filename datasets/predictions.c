@@ -39,7 +39,7 @@ void ns_predictions_release(struct ns_predictions *p)
 	for (i = 0; i < COLUMNS; i++)
 		free(*field(p, &columns[i]));
 	ns_texts_free(p->names, p->class_names);
-	ns_texts_free(p->stats_names, p->stat_count);
+	ns_texts_free(p->stats_names, p->stats_named);
 	memset(p, 0, sizeof *p);
 }
 
@@ -124,17 +124,46 @@ static enum ns_status add_file(struct ns_predictions *p, const char *path)
 		if (status == NS_OK && p->prob && p->names && p->class_names != p->classes)
 			status = ns_fail(NS_BAD_DATA, "%s: prob has %d columns, but classes has %d", path, p->classes, p->class_names);
 		if (status == NS_OK && p->stats && H5Aexists_by_name(file, "stats", "stats_names", H5P_DEFAULT) > 0) {
-			int n;
-
-			status = ns_h5_get_texts(file, path, "stats", "stats_names", &p->stats_names, &n);
-			if (status == NS_OK && n != p->stat_count)
-				status = ns_fail(NS_BAD_DATA, "%s: stats has %d columns, but stats_names has %d", path, p->stat_count, n);
+			status = ns_h5_get_texts(file, path, "stats", "stats_names", &p->stats_names, &p->stats_named);
+			if (status == NS_OK && p->stats_named != p->stat_count)
+				status = ns_fail(NS_BAD_DATA, "%s: stats has %d columns, but stats_names has %d", path, p->stat_count,
+						 p->stats_named);
 		}
 	}
 	if (status == NS_OK)
 		p->rows += rows;
 	H5Fclose(file);
 	return status;
+}
+
+static enum ns_status check_digest(const char *path, const char *wanted)
+{
+	char hex[NS_SHA256_HEX];
+
+	if (!*wanted)
+		return NS_OK;
+	NS_TRY(ns_sha256_file(hex, path));
+	return strcmp(hex, wanted) ? ns_fail(NS_DIGEST, "%s: has digest %.16s.., but its list says %.16s..; it was changed", path, hex, wanted)
+				   : NS_OK;
+}
+
+/* Whoever uses a class as an index, or a probability as a number, stays inside. */
+static enum ns_status check_values(const struct ns_predictions *p, const char *path)
+{
+	int k = p->class_names ? p->class_names : p->classes ? p->classes : 1 << 20;
+	int64_t i;
+
+	for (i = 0; i < p->rows; i++) {
+		if (p->pred && (p->pred[i] < 0 || p->pred[i] >= k))
+			return ns_fail(NS_BAD_DATA, "%s: pred[%lld] = %d, but there are %d classes", path, (long long)i, p->pred[i], k);
+		if (p->label && (p->label[i] < -1 || p->label[i] >= k))
+			return ns_fail(NS_BAD_DATA, "%s: label[%lld] = %d, but there are %d classes", path, (long long)i, p->label[i], k);
+	}
+	for (i = 0; p->prob && i < p->rows * p->classes; i++)
+		if (!(p->prob[i] >= 0 && p->prob[i] <= 1.001f))
+			return ns_fail(NS_BAD_DATA, "%s: prob[%lld][%lld] = %g, a probability is wanted", path, (long long)(i / p->classes),
+				       (long long)(i % p->classes), (double)p->prob[i]);
+	return NS_OK;
 }
 
 static enum ns_status add_folder(struct ns_predictions *p, const char *folder)
@@ -155,6 +184,8 @@ static enum ns_status add_folder(struct ns_predictions *p, const char *folder)
 			status = ns_fail(NS_BAD_DATA, "%s: file %zu: '%s' is no file name", path, i, name);
 		else
 			status = ns_path(path, "%s/%s", folder, name);
+		if (status == NS_OK)
+			status = check_digest(path, ns_json_text(json_array_get(files, i), "sha256"));
 		if (status == NS_OK)
 			status = add_file(p, path);
 	}
@@ -177,6 +208,8 @@ enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path)
 	}
 	if (status == NS_OK && p->rows == 0)
 		status = ns_fail(NS_BAD_DATA, "%s: has no rows", path);
+	if (status == NS_OK)
+		status = check_values(p, path);
 	if (status != NS_OK)
 		ns_predictions_release(p);
 	return status;

@@ -14,7 +14,8 @@ struct ns_predictions { /* columns over all files; NULL where missing */
 	int32_t *label, *pred, *group;
 	int64_t *time;
 	float *prob, *embedding, *stats; /* (N,K), (N,D), (N,S) */
-	char **names, **stats_names;
+	char **names, **stats_names; /* class_names and stats_named of them */
+	int stats_named;
 	char model[NS_SHA256_HEX], dataset[NS_SHA256_HEX], digest[NS_SHA256_HEX];
 	double temperature;
 };

@@ -64,6 +64,45 @@ static enum ns_status read_head(struct ns_shard *s, hid_t file)
 	return NS_OK;
 }
 
+/* A column that was read whole, against its checksums where the file has them. */
+static enum ns_status check_column(const struct ns_shard *s, hid_t file, const char *name, const void *data, size_t bytes)
+{
+	hsize_t n = (bytes + NS_STRETCH - 1) / NS_STRETCH, i;
+	uint64_t *sums = NULL;
+	char check[64];
+	enum ns_status status;
+
+	snprintf(check, sizeof check, "checksum/%s", name);
+	if (!data || !ns_h5_has(file, "checksum") || !ns_h5_has(file, check))
+		return NS_OK;
+	status = ns_h5_read(file, s->path, check, NS_H5_U64, 1, n, (void **)&sums);
+	for (i = 0; i < n && status == NS_OK; i++) {
+		size_t left = bytes - i * NS_STRETCH;
+
+		if (ns_xxh3((const char *)data + i * NS_STRETCH, left < NS_STRETCH ? left : NS_STRETCH) != sums[i])
+			status = ns_fail(NS_DIGEST, "%s: %s: bytes from %llu on do not match their checksum; the file is damaged or was changed",
+					 s->path, name, (unsigned long long)(i * NS_STRETCH));
+	}
+	free(sums);
+	return status;
+}
+
+static enum ns_status check_columns(const struct ns_shard *s, hid_t file)
+{
+	const struct ns_rows *r = &s->rows;
+	size_t n = (size_t)r->rows;
+
+	NS_TRY(check_column(s, file, "label", r->label, n * sizeof *r->label));
+	NS_TRY(check_column(s, file, "id", r->id, n * sizeof *r->id));
+	NS_TRY(check_column(s, file, "time", r->time, n * sizeof *r->time));
+	NS_TRY(check_column(s, file, "group", r->group, n * sizeof *r->group));
+	NS_TRY(check_column(s, file, "image_offset", s->image_offset, (n + 1) * sizeof *s->image_offset));
+	if (!r->source_offset)
+		return NS_OK;
+	NS_TRY(check_column(s, file, "source_offset", r->source_offset, (n + 1) * sizeof *r->source_offset));
+	return check_column(s, file, "source", r->source, (size_t)r->source_offset[n]);
+}
+
 static enum ns_status read_rows(struct ns_shard *s, hid_t file)
 {
 	struct ns_rows *r = &s->rows;
@@ -183,6 +222,7 @@ static enum ns_status fill(struct ns_shard *s, hid_t file)
 	NS_TRY(check_size(s));
 	NS_TRY(read_rows(s, file));
 	NS_TRY(read_source(s, file));
+	NS_TRY(check_columns(s, file));
 	snprintf(check, sizeof check, "checksum/%s", name);
 	if (ns_h5_has(file, "checksum") && ns_h5_has(file, check)) {
 		s->checksums = (s->image_bytes + (int64_t)NS_STRETCH - 1) / (int64_t)NS_STRETCH;

@@ -103,6 +103,13 @@ enum ns_status ns_source_found_classes(struct ns_source *s, const char *const *n
 
 	if (s->class_count || n == 0)
 		return NS_OK; /* the configuration said which, or there is nothing to name */
+	for (i = 0; i < n; i++) {
+		json_t *text = json_string(names[i]); /* refuses what is no UTF-8 */
+
+		json_decref(text);
+		if (!text)
+			return ns_fail(NS_BAD_DATA, "%s: the class folder '%s' has a name that is not UTF-8; rename it", s->path, names[i]);
+	}
 	sorted = malloc(sizeof *sorted * (size_t)(n + 1));
 	s->classes = calloc((size_t)n + 1, sizeof *s->classes);
 	if (!sorted || !s->classes) {

@@ -208,6 +208,35 @@ enum ns_status ns_conf_file(struct ns_conf *conf, const char *path)
 	return status;
 }
 
+enum ns_status ns_conf_file_under(struct ns_conf *conf, const char *path, const char *section)
+{
+	json_t *tree = NULL, *value;
+	size_t n = strlen(section), bytes;
+	const char *name;
+	char *text;
+	struct ns_conf was;
+	enum ns_status status;
+
+	NS_TRY(ns_read_file(path, &text, &bytes));
+	status = ns_yaml_parse(&tree, text, bytes, path);
+	free(text);
+	NS_TRY(status);
+	json_object_foreach(tree, name, value)
+		if (strncmp(name, section, n) || (name[n] && name[n] != '.'))
+			status = ns_fail(NS_CONFIG, "%s: %s: only keys of %s: are taken here", path, name, section);
+	if (status == NS_OK)
+		status = ns_conf_copy(&was, conf);
+	if (status != NS_OK)
+		goto out;
+	status = ns_conf_merge(conf, tree, path);
+	json_object_foreach(was.given, name, value) /* what was said before, the command line's, stays */
+		json_object_set(conf->values, name, json_object_get(was.values, name));
+	ns_conf_release(&was);
+out:
+	json_decref(tree);
+	return status;
+}
+
 enum ns_status ns_conf_set(struct ns_conf *conf, const char *name, const char *text, int verb)
 {
 	const struct ns_key *k = ns_conf_key(conf, name, verb);

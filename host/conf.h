@@ -34,6 +34,8 @@ enum ns_status ns_conf_init(struct ns_conf *conf, const struct ns_key *keys);
 void ns_conf_release(struct ns_conf *conf);
 /* A copy that shares nothing. */
 enum ns_status ns_conf_copy(struct ns_conf *to, const struct ns_conf *from);
+/* A file with keys of one section only; what was given before stays. */
+enum ns_status ns_conf_file_under(struct ns_conf *conf, const char *path, const char *section);
 enum ns_status ns_conf_file(struct ns_conf *conf, const char *path);
 /* Nested or flat values, as from YAML; `where` names them in messages. */
 enum ns_status ns_conf_merge(struct ns_conf *conf, const json_t *tree, const char *where);

@@ -164,7 +164,7 @@ enum ns_status ns_write_file(const char *path, const void *data, size_t bytes)
 
 enum ns_status ns_read_file(const char *path, char **data, size_t *bytes)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a named pipe would wait for ever */
 	enum ns_status status;
 	struct stat s;
 

@@ -23,6 +23,12 @@ int ns_stop_requested(void)
 	return stop_flag;
 }
 
+void ns_stop_remove(void)
+{
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGUSR2, SIG_DFL);
+}
+
 void ns_stop_install(void)
 {
 	struct sigaction act = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
@@ -34,7 +40,7 @@ void ns_stop_install(void)
 enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,
 			   struct ns_log *log, struct ns_pool *pool, struct ns_device_set *set)
 {
-	*job = (struct ns_job){.verb = verb, .conf = conf, .comm = comm, .log = log, .pool = pool, .set = set};
+	*job = (struct ns_job){.verb = verb, .conf = conf, .comm = comm, .log = log, .pool = pool, .set = set, .place = {.fd = -1}};
 	job->inputs = json_array();
 	job->outputs = json_array();
 	job->counts = json_object();
@@ -49,6 +55,8 @@ void ns_job_release(struct ns_job *job)
 	json_decref(job->inputs);
 	json_decref(job->outputs);
 	json_decref(job->counts);
+	if (job->place.fd >= 0)
+		ns_place_close(&job->place);
 }
 
 enum ns_status ns_job_agree(struct ns_job *job, enum ns_status status)
@@ -63,25 +71,10 @@ enum ns_status ns_job_agree(struct ns_job *job, enum ns_status status)
 	return status;
 }
 
-static enum ns_status make_room(struct ns_job *job, int keep)
-{
-	char record[NS_PATH_MAX];
-
-	NS_TRY(ns_path(record, "%s/run.json", job->out));
-	if (ns_path_exists(job->out) && !ns_conf_bool(job->conf, "force")) {
-		if (ns_path_exists(record))
-			return ns_fail(NS_IO, "%s: holds a published result; name another --out, or say --force to replace it",
-				       job->out);
-		return ns_fail(NS_IO, "%s: exists and is no result of nightshift; name another --out", job->out);
-	}
-	if (!keep)
-		NS_TRY(ns_remove_tree(job->dir));
-	return ns_mkdirs(job->dir);
-}
-
 enum ns_status ns_job_begin(struct ns_job *job, int keep)
 {
 	const char *out = ns_conf_text(job->conf, "out");
+	enum ns_status status = NS_OK;
 	size_t n;
 
 	if (!out)
@@ -90,7 +83,9 @@ enum ns_status ns_job_begin(struct ns_job *job, int keep)
 	for (n = strlen(job->out); n > 1 && job->out[n - 1] == '/'; n--)
 		job->out[n - 1] = 0;
 	NS_TRY(ns_path(job->dir, "%.4000s.partial", job->out));
-	return ns_job_agree(job, job->comm->rank == 0 ? make_room(job, keep) : NS_OK);
+	if (job->comm->rank == 0)
+		status = ns_place_open(&job->place, job->out, job->verb, ns_conf_bool(job->conf, "force"), keep);
+	return ns_job_agree(job, status);
 }
 
 void ns_job_input(struct ns_job *job, const char *what, const char *path, const char *digest)
@@ -129,7 +124,7 @@ static enum ns_status list_outputs(struct ns_job *job)
 		char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
 
 		NS_GO(ns_path(path, "%s/%s", job->dir, e->d_name));
-		if (!ns_path_is_file(path))
+		if (!ns_path_is_file(path) || !strcmp(e->d_name, "partial.json"))
 			continue;
 		NS_GO(ns_sha256_file(hex, path));
 		json_array_append_new(job->outputs, json_pack("{s:s, s:s}", "file", e->d_name, "sha256", hex));
@@ -183,8 +178,7 @@ static json_t *run_record(struct ns_job *job, json_t *joules)
 
 static enum ns_status publish(struct ns_job *job, json_t *joules)
 {
-	char path[NS_PATH_MAX], old[NS_PATH_MAX], parent[NS_PATH_MAX];
-	char *slash;
+	char path[NS_PATH_MAX];
 	json_t *run;
 	enum ns_status status;
 
@@ -196,19 +190,7 @@ static enum ns_status publish(struct ns_job *job, json_t *joules)
 	if (status == NS_OK)
 		status = ns_json_write(path, run);
 	json_decref(run);
-	NS_TRY(status);
-	NS_TRY(ns_sync_dir(job->dir));
-	NS_TRY(ns_path(old, "%.4000s.replaced", job->out));
-	NS_TRY(ns_remove_tree(old));
-	if (ns_path_exists(job->out))
-		NS_TRY(ns_rename(job->out, old));
-	NS_TRY(ns_rename(job->dir, job->out));
-	NS_TRY(ns_path(parent, "%s", job->out));
-	slash = strrchr(parent, '/');
-	if (slash && slash > parent)
-		*slash = 0;
-	NS_TRY(ns_sync_dir(slash ? (slash == parent ? "/" : parent) : "."));
-	return ns_remove_tree(old);
+	return status == NS_OK ? ns_place_publish(&job->place) : status;
 }
 
 enum ns_status ns_job_publish(struct ns_job *job)

@@ -13,6 +13,7 @@
 #include "host/energy.h"
 #include "host/file.h"
 #include "host/log.h"
+#include "host/place.h"
 #include "host/pool.h"
 #include "kernels/backend.h"
 
@@ -33,6 +34,7 @@ struct ns_job {
 	struct ns_pool *pool;
 	struct ns_device_set *set; /* opened on first use */
 	char out[NS_PATH_MAX], dir[NS_PATH_MAX]; /* published; while working */
+	struct ns_place place;			   /* rank 0's */
 	json_t *inputs, *outputs, *counts;	   /* go into run.json */
 	double start;
 	int64_t start_time;
@@ -42,7 +44,7 @@ struct ns_job {
 enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,
 			   struct ns_log *log, struct ns_pool *pool, struct ns_device_set *set);
 void ns_job_release(struct ns_job *job);
-/* Collective. keep: what a stopped run left in OUT.partial stays (training resumes from it). */
+/* Collective. keep: the checkpoint that a stopped run of this verb left in OUT.partial stays (training resumes from it). */
 enum ns_status ns_job_begin(struct ns_job *job, int keep);
 /* Collective. */
 enum ns_status ns_job_publish(struct ns_job *job);
@@ -57,9 +59,13 @@ enum ns_status ns_job_agree(struct ns_job *job, enum ns_status status);
 enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_conf *conf, struct ns_pool *pool);
 void ns_device_set_close(struct ns_device_set *set);
 
-/* A signal asked this process to checkpoint and leave. */
-int ns_stop_requested(void);
+/*
+ * Between install and remove, SIGTERM and USR2 ask this process to checkpoint and leave. Elsewhere they end it, as they end
+ * any program: a result is whole or not there.
+ */
 void ns_stop_install(void);
+void ns_stop_remove(void);
+int ns_stop_requested(void);
 
 #define NS_CODE_VERSION "0.1.0"
 

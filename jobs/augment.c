@@ -97,7 +97,8 @@ static enum ns_status contact_sheet(struct augment *g)
 {
 	int columns = 8, lines = 8, gap = 4, i, y;
 	int64_t n = g->data->shards[0]->rows.rows;
-	int zoom = g->w < 64 ? 64 / g->w : 1, w = g->w * zoom, h = g->h * zoom;
+	int side = g->w > g->h ? g->w : g->h, zoom = g->w < 64 ? 64 / g->w : 1, skip = (side + 159) / 160; /* at most 160 pixels */
+	int w = g->w * zoom / skip > 0 ? g->w * zoom / skip : 1, h = g->h * zoom / skip > 0 ? g->h * zoom / skip : 1;
 	int width = columns * (2 * w + gap) + gap, height = lines * (h + gap) + gap;
 	size_t image = (size_t)g->h * (size_t)g->w * (size_t)g->c;
 	uint8_t *sheet = malloc((size_t)width * (size_t)height * (size_t)g->c), *pair = malloc(2 * image), *buffer = NULL;
@@ -122,7 +123,7 @@ static enum ns_status contact_sheet(struct augment *g)
 		for (y = 0; y < h; y++)
 			for (x = 0; x < 2 * w; x++)
 				memcpy(sheet + ((size_t)(y0 + y) * (size_t)width + (size_t)(x0 + x)) * (size_t)g->c,
-				       pair + (x >= w ? image : 0) + ((size_t)(y / zoom) * (size_t)g->w + (size_t)(x % w / zoom)) * (size_t)g->c,
+				       pair + (x >= w ? image : 0) + ((size_t)(y * skip / zoom) * (size_t)g->w + (size_t)(x % w * skip / zoom)) * (size_t)g->c,
 				       (size_t)g->c);
 	}
 	NS_GO(ns_path(path, "%s/contact.png", g->job->dir));

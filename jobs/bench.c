@@ -160,17 +160,23 @@ static enum ns_status bf16_limit(struct ns_bench *b) /* this build's processor h
 
 enum ns_status ns_bench_limits(struct ns_bench *b)
 {
-	struct copy c = {.bytes = (size_t)64 << 20};
+	struct copy c = {NULL, NULL, (size_t)64 << 20};
 	vector sink = {1};
 	double rate[4];
 	enum ns_status status;
 
-	c.from = calloc(c.bytes, 1);
-	c.to = calloc(c.bytes, 1);
-	status = c.from && c.to ? ns_bench_clock(b, copy_once, &c, 2.0 * (double)c.bytes, rate) : ns_fail(NS_NO_MEMORY, "no memory to copy");
+	/* the memory that ops get: huge pages, and every one of them written once */
+	status = b->dev->backend->mem_make((void **)&c.from, b->dev, c.bytes);
+	if (status == NS_OK)
+		status = b->dev->backend->mem_make((void **)&c.to, b->dev, c.bytes);
+	if (status == NS_OK)
+		memset(c.from, 1, c.bytes);
+	status = status == NS_OK ? ns_bench_clock(b, copy_once, &c, 2.0 * (double)c.bytes, rate) : ns_fail(NS_NO_MEMORY, "no memory to copy");
 	b->copy = rate[3]; /* a limit is the best that was seen */
-	free(c.from);
-	free(c.to);
+	if (c.from)
+		b->dev->backend->mem_free(b->dev, c.from);
+	if (c.to)
+		b->dev->backend->mem_free(b->dev, c.to);
 	NS_TRY(status);
 	NS_TRY(ns_bench_clock(b, fma_once, &sink, 2.0 * CHAINS * LANES * ROUNDS, rate));
 	b->fma = rate[3];

@@ -47,6 +47,7 @@ static void look_at_quality(struct ns_shift *s)
 static enum ns_status check_shapes(const struct ns_shift *s)
 {
 	const struct ns_predictions *a = &s->ref, *b = &s->cur;
+	int i;
 
 	if (a->prob && b->prob && a->classes != b->classes)
 		return ns_fail(NS_BAD_DATA, "the reference has %d classes, the current window %d", a->classes, b->classes);
@@ -56,6 +57,15 @@ static enum ns_status check_shapes(const struct ns_shift *s)
 	if (a->stats && b->stats && a->stat_count != b->stat_count)
 		return ns_fail(NS_BAD_DATA, "the reference has %d image statistics, the current window %d", a->stat_count,
 			       b->stat_count);
+	if (*a->model && *b->model && strcmp(a->model, b->model))
+		return ns_fail(NS_BAD_DATA,
+			       "the reference was predicted by model %.16s.., the current window by %.16s..: what two models say cannot be "
+			       "compared; predict both with one",
+			       a->model, b->model);
+	for (i = 0; a->stats_names && b->stats_names && i < a->stat_count; i++)
+		if (strcmp(a->stats_names[i], b->stats_names[i]))
+			return ns_fail(NS_BAD_DATA, "image statistic %d is '%s' in the reference, '%s' in the current window", i, a->stats_names[i],
+				       b->stats_names[i]);
 	if (a->names && b->names)
 		return ns_classes_agree((const char *const *)a->names, a->class_names, "the reference",
 					(const char *const *)b->names, b->class_names, "the current window");
@@ -124,8 +134,13 @@ static enum ns_status setup(struct ns_shift *s)
 	struct ns_job *job = s->job;
 	const char *policy = ns_conf_text(job->conf, "drift.policy"), *correction, *emit;
 
-	if (policy)
-		NS_TRY(ns_conf_file(job->conf, policy));
+	if (policy) {
+		char hex[NS_SHA256_HEX];
+
+		NS_TRY(ns_sha256_file(hex, policy));
+		NS_TRY(ns_conf_file_under(job->conf, policy, "drift"));
+		ns_job_input(job, "policy", policy, hex);
+	}
 	correction = ns_conf_text(job->conf, "drift.correction");
 	emit = ns_conf_text(job->conf, "drift.emit");
 	if (strcmp(correction, "holm") && strcmp(correction, "bh"))

@@ -12,6 +12,7 @@ struct ns_shift_test {
 	double statistic, p, p_adjusted, effect, effect_low, effect_high;
 	enum ns_shift_status status;
 	const char *note;     /* why it was not tested */
+	int broken;	      /* the current window has values that are no numbers, the reference has not */
 	const float *ref, *cur; /* of KS columns, for the picture; stride in floats */
 	int ref_stride, cur_stride;
 };

@@ -10,8 +10,35 @@
 #include "host/shift/pvalue.h"
 #include "kernels/formula/mmd.h"
 
+#define NS_AUDIT_ENOUGH 30 /* audited rows from which on what they measure counts */
 #define PCA_DIM	 16
 #define MMD_ROWS 10000 /* of each window, chosen by key: the test's power is plenty, its cost is quadratic */
+
+/* a text that was cut by its bytes loses the beginning of a character at its end */
+static void cut_utf8(char *text)
+{
+	size_t n = strlen(text), back = 0;
+
+	while (back < n && back < 4 && ((unsigned char)text[n - 1 - back] & 0xc0) == 0x80)
+		back++;
+	if (back < n) {
+		unsigned char lead = (unsigned char)text[n - 1 - back];
+		size_t wants = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0;
+
+		if (wants > back)
+			text[n - 1 - back] = 0;
+	}
+}
+
+static int all_finite_column(const float *x, int64_t rows, int d, int c)
+{
+	int64_t i;
+
+	for (i = 0; i < rows; i++)
+		if (!isfinite(x[i * d + c]))
+			return 0;
+	return 1;
+}
 
 static struct ns_shift_test *add(struct ns_shift *s, const char *kind, const char *detector, const char *column)
 {
@@ -32,6 +59,7 @@ static struct ns_shift_test *add(struct ns_shift *s, const char *kind, const cha
 	t->detector = detector;
 	t->statistic = t->p = t->p_adjusted = t->effect = t->effect_low = t->effect_high = NAN;
 	snprintf(t->column, sizeof t->column, "%.63s", column);
+	cut_utf8(t->column);
 	return t;
 }
 
@@ -114,8 +142,10 @@ static enum ns_status ks_columns(struct ns_shift *s, const char *kind, const flo
 		t->cur = cur + c;
 		t->ref_stride = t->cur_stride = d;
 		t->note = untestable(ref, s->ref.rows, cur, s->cur.rows, d, c);
-		if (t->note)
+		if (t->note) {
+			t->broken = all_finite_column(ref, s->ref.rows, d, c) && !all_finite_column(cur, s->cur.rows, d, c);
 			continue;
+		}
 		t->statistic = t->effect = k.out[c];
 		t->effect_low = fmax(0, t->effect - half);
 		t->effect_high = fmin(1, t->effect + half);
@@ -289,7 +319,7 @@ static enum ns_status mmd_finish(struct mmd *g)
 	int p = s->permutations, width = 2 * (p + 1) + 1, i, part, exceed = 0;
 	int64_t *sum = calloc((size_t)width, sizeof *sum);
 	struct ns_shift_test *t = add(s, "embedding", "mmd", "embedding");
-	double m = (double)g->m, n = (double)g->n, observed, null = 0;
+	double m = (double)g->m, n = (double)g->n, observed;
 
 	if (!sum || !t) {
 		free(sum);
@@ -304,14 +334,12 @@ static enum ns_status mmd_finish(struct mmd *g)
 		double v = mmd2((double)sum[i], (double)sum[p + 1 + i], (double)sum[width - 1], m, n);
 
 		exceed += v >= observed;
-		null += v * v / p;
 	}
 	free(sum);
 	t->statistic = observed;
 	t->p = (1.0 + exceed) / (1.0 + p);
 	t->effect = sqrt(fmax(0, observed)); /* the distance itself, between 0 and sqrt 2 */
-	t->effect_low = sqrt(fmax(0, observed - 1.96 * sqrt(null)));
-	t->effect_high = sqrt(fmax(0, observed + 1.96 * sqrt(null)));
+	/* no interval: the spread of the permutations is that of no drift, not of this one */
 	return NS_OK;
 }
 
@@ -521,7 +549,7 @@ static int harmful(const struct ns_shift *s)
 {
 	double base = isnan(s->base) ? s->cbpe_ref : s->base;
 
-	if (!isnan(s->measured) && s->audited >= 30) /* measured beats estimated: it fell by more than chance and tolerance */
+	if (!isnan(s->measured) && s->audited >= NS_AUDIT_ENOUGH) /* measured beats estimated: it fell by more than chance and tolerance */
 		return s->measured_high < base && s->measured < base - s->tolerance;
 	return (!isnan(s->cbpe) && s->cbpe < s->cbpe_ref - s->tolerance) || (!isnan(s->atc) && s->atc < base - s->tolerance);
 }
@@ -555,7 +583,12 @@ void ns_shift_decide(struct ns_shift *s)
 		if (t->status > s->status)
 			s->status = t->status;
 	}
-	if (s->status == NS_SHIFT_MATERIAL && harmful(s))
+	/* an estimate of harm counts where something has moved; harm that was measured counts by itself (concept drift) */
+	if ((s->status == NS_SHIFT_MATERIAL || (!isnan(s->measured) && s->audited >= NS_AUDIT_ENOUGH)) && harmful(s))
 		s->status = NS_SHIFT_HARMFUL;
+	/* what became no number has shifted, whatever a test can say of it */
+	for (i = 0; i < s->count; i++)
+		if (s->tests[i].broken && s->status < NS_SHIFT_MATERIAL)
+			s->status = NS_SHIFT_MATERIAL;
 	free(p);
 }

@@ -183,6 +183,9 @@ static enum ns_status count_pairs(const struct ns_predictions *p, const struct n
 
 		if (a[i].id != b[i].id)
 			return ns_fail(NS_BAD_DATA, "evaluate: row %016llx is not in both predictions", (unsigned long long)a[i].id);
+		if (q->label && q->label[s] != p->label[r])
+			return ns_fail(NS_BAD_DATA, "evaluate: row %016llx has label %d here, %d there", (unsigned long long)a[i].id,
+				       p->label[r], q->label[s]);
 		if (!counts(p, r, gate))
 			continue;
 		right = p->pred[r] == p->label[r];
@@ -205,6 +208,9 @@ static enum ns_status compare(const struct ns_predictions *p, const struct ns_pr
 	if (p->rows != q->rows || !q->pred || !q->id)
 		return ns_fail(NS_BAD_DATA, "evaluate: %lld rows against %lld; the same rows are wanted", (long long)p->rows,
 			       (long long)q->rows);
+	if (p->names && q->names)
+		NS_TRY(ns_classes_agree((const char *const *)p->names, p->class_names, "the predictions", (const char *const *)q->names,
+					q->class_names, "those they are held against"));
 	a = index_of(p);
 	b = index_of(q);
 	status = a && b ? count_pairs(p, q, a, b, gate, count) : ns_fail(NS_NO_MEMORY, "no memory to pair rows");

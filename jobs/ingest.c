@@ -22,7 +22,7 @@ struct ingest {
 	struct ns_job *job;
 	struct ns_source source;
 	struct part parts[32];
-	int part_count, permuted, raw;
+	int part_count, permuted, raw, sized; /* sized: --size was given, images are scaled to it */
 	int h, w, c;		/* of raw images */
 	const char *encoding; /* raw, jpeg or png */
 	uint64_t seed;
@@ -137,6 +137,12 @@ static enum ns_status take(struct ingest *g, struct batch *b, int64_t number, in
 			status = ns_fail(NS_BAD_DATA, "is %s, but this data set keeps %s; --encoding raw --size HxW takes both",
 					 ns_image_kind(item.data, item.bytes), g->encoding);
 		}
+		if (status == NS_OK && g->raw && !g->sized && (h != g->h || w != g->w)) {
+			free(decoded);
+			decoded = NULL;
+			status = ns_fail(NS_BAD_DATA, "is %d x %d, but this data set stores %d x %d; --size HxW scales all to one size, "
+					 "--encoding encoded keeps each as it is", h, w, g->h, g->w);
+		}
 	}
 	if (status == NS_BAD_DATA) {
 		refuse(g, &item, number);
@@ -213,7 +219,7 @@ static enum ns_status parse_size(struct ingest *g, const char *text)
 		g->c = 3;
 	if ((n != 2 && n != 3) || g->h < 1 || g->w < 1 || g->h > 8192 || g->w > 8192 || (g->c != 1 && g->c != 3))
 		return ns_fail(NS_CONFIG, "ingest.size = '%s', wanted HxW or HxWxC with C 1 or 3", text);
-	g->raw = 1;
+	g->raw = g->sized = 1;
 	return NS_OK;
 }
 
@@ -222,7 +228,7 @@ static enum ns_status choose_encoding(struct ingest *g)
 {
 	const char *encoding = ns_conf_text(g->job->conf, "ingest.encoding"), *size = ns_conf_text(g->job->conf, "ingest.size");
 	int64_t i, looked = 0;
-	int same = 1;
+	int same = 1, mixed = 0;
 
 	if (strcmp(encoding, "auto") && strcmp(encoding, "raw") && strcmp(encoding, "encoded"))
 		return ns_fail(NS_CONFIG, "ingest.encoding = '%s', wanted auto, raw or encoded", encoding);
@@ -247,6 +253,8 @@ static enum ns_status choose_encoding(struct ingest *g)
 			g->c = c;
 			g->encoding = item.h ? "raw" : ns_image_kind(item.data, item.bytes);
 		}
+		if (!item.h && strcmp(g->encoding, ns_image_kind(item.data, item.bytes)))
+			mixed = 1;
 		same &= h == g->h && w == g->w;
 		g->c = c > g->c ? c : g->c;
 	}
@@ -256,6 +264,8 @@ static enum ns_status choose_encoding(struct ingest *g)
 		return ns_fail(NS_CONFIG, "%s: images are of several sizes; --size HxW says which one to store", g->source.path);
 	if (!strcmp(encoding, "encoded") && !strcmp(g->encoding, "raw"))
 		return ns_fail(NS_CONFIG, "%s: its images come raw; there is no encoding to keep", g->source.path);
+	if (mixed && (!strcmp(encoding, "encoded") || !same))
+		return ns_fail(NS_CONFIG, "%s: holds JPEG and PNG files; a data set keeps one kind; --size HxW stores both raw", g->source.path);
 	g->raw = !strcmp(encoding, "raw") || (!strcmp(encoding, "auto") && same);
 	return NS_OK;
 }
@@ -404,6 +414,9 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	g.refused = sums[1];
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? merge_quarantine(&g) : NS_OK));
 	NS_GO(publish_parts(&g, argv[0]));
+	if (100 * sums[1] > sums[0] + sums[1])
+		ns_log_warn(job->log, "%lld of %lld images were refused: quarantine.jsonl says why", (long long)sums[1],
+			    (long long)(sums[0] + sums[1]));
 	ns_job_count(job, "in", g.source.items);
 	ns_job_count(job, "out", sums[0]);
 	ns_job_count(job, "refused", sums[1]);

@@ -137,7 +137,6 @@ static enum ns_status run_verb(int verb, struct ns_conf *conf, struct ns_comm *c
 	enum ns_status status;
 
 	ns_log_init(&log, comm->rank, ns_conf_bool(conf, "json"));
-	ns_stop_install();
 	NS_TRY(ns_pool_make(&pool, worker_count(conf, comm)));
 	NS_GO(ns_job_init(&job, ns_verbs[verb].name, conf, comm, &log, pool, &set));
 	if (ns_conf_bool(conf, "dry_run")) {

@@ -56,6 +56,12 @@ static enum ns_status choose(struct select *q)
 		return ns_fail(NS_BAD_DATA, "%s: %lld rows, but the predictions have %lld with ids and labels", q->current->path,
 			       (long long)n, (long long)(p->id && p->label ? p->rows : 0));
 	}
+	for (i = 0; i < n; i++)
+		if (p->id[i] != ns_dataset_id(q->current, i)) {
+			free(gate_ids);
+			return ns_fail(NS_BAD_DATA, "%s: row %lld is %016llx, but the predictions have %016llx there: these are other images",
+				       q->current->path, (long long)i, (unsigned long long)ns_dataset_id(q->current, i), (unsigned long long)p->id[i]);
+		}
 	gate = ns_gate_rows(p->id, p->label, n, q->s->seed);
 	if (!gate || !gate_ids || ns_selection_alloc(&q->rows, want + n) != NS_OK) {
 		free(gate);

@@ -32,7 +32,11 @@ static enum ns_status from_registry(struct ns_model *m, const char *registry, co
 	status = ns_registry_object(registry, ns_json_text(facts, "weights"), weights);
 	json_decref(facts);
 	NS_TRY(status);
-	return ns_model_read(m, json, weights);
+	NS_TRY(ns_model_read(m, json, weights));
+	if (!strncmp(m->digest, digest, strlen(digest)))
+		return NS_OK;
+	ns_model_release(m);
+	return ns_fail(NS_DIGEST, "%s: its content is not what its name says; the object was changed", json);
 }
 
 enum ns_status ns_load_model(struct ns_job *job, struct ns_model *model, const char *name)
@@ -134,17 +138,24 @@ enum ns_status ns_calibrate(struct ns_job *job, struct ns_model *m, struct ns_da
 	struct ns_inference out = {.logits = malloc(sizeof(float) * (size_t)(data->rows * k)),
 				   .label = malloc(sizeof(int32_t) * (size_t)data->rows)};
 	enum ns_status status = out.logits && out.label ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory to calibrate");
+	int64_t labelled = 0, i;
 	double t = 1;
 
 	m->temperature = 1;
 	if (status == NS_OK && job->comm->rank == 0)
 		status = ns_infer_rows(job, m, &view, 0, data->rows, (int)ns_conf_int(job->conf, "infer.batch"), dtype, &out,
 				       "calibrate");
+	for (i = 0; i < data->rows; i++)
+		labelled += status == NS_OK && job->comm->rank == 0 && out.label[i] >= 0;
+	if (status == NS_OK && job->comm->rank == 0 && !labelled)
+		status = ns_fail(NS_BAD_DATA, "%s: no row has a label; a calibration wants some", data->path);
 	if (status == NS_OK && job->comm->rank == 0) {
 		t = fit_temperature(out.logits, out.label, data->rows, k);
 		ns_log_event(job->log, "calibrated",
 			     json_pack("{s:f, s:f, s:f}", "temperature", t, "nll_before", nll(out.logits, out.label, data->rows, k, 1),
 				       "nll_after", nll(out.logits, out.label, data->rows, k, 1 / t)));
+		if (t < 0.051 || t > 19.6)
+			ns_log_warn(job->log, "the temperature %g is at the end of the range that is searched: the model's confidence says little", t);
 	}
 	free(out.logits);
 	free(out.label);

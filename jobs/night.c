@@ -314,10 +314,11 @@ static enum ns_status read_recipe(const char *file, json_t **recipe)
 
 static enum ns_status drift_step(struct night *n, const char *name, const char *data)
 {
-	char out[256], reference[NS_PATH_MAX], current[NS_PATH_MAX], current_data[NS_PATH_MAX], replay[NS_PATH_MAX];
+	char out[256], rows[256], reference[NS_PATH_MAX], current[NS_PATH_MAX], current_data[NS_PATH_MAX], replay[NS_PATH_MAX];
 
 	snprintf(out, sizeof out, "%s/predictions", name);
-	in(n, reference, "prepare/model/baseline");
+	snprintf(rows, sizeof rows, "%s/reference", name);
+	in(n, reference, rows);
 	in(n, current, out);
 	in(n, current_data, data);
 	in(n, replay, "prepare/data/train");
@@ -345,6 +346,13 @@ static enum ns_status run_night(struct night *n, const char *name, const json_t 
 	snprintf(out, sizeof out, "%s/predictions", name);
 	{
 		const char *const infer[] = {"data", in(n, raw, data), "infer.model", "production", NULL};
+
+		NS_TRY(step(n, NS_VERB_INFER, out, NULL, infer, NULL));
+	}
+	/* the reference rows by the same model: production may have changed since they were first predicted */
+	snprintf(out, sizeof out, "%s/reference", name);
+	{
+		const char *const infer[] = {"data", in(n, raw, "prepare/data/reference"), "infer.model", "production", NULL};
 
 		NS_TRY(step(n, NS_VERB_INFER, out, NULL, infer, NULL));
 	}
@@ -463,8 +471,9 @@ static enum ns_status open_folder(struct night *n)
 	json_object_del(conf, "force");
 	ns_json_digest(hex, conf);
 	json_decref(conf);
+	NS_TRY(ns_place_lock(&n->job->place, n->dir, "night"));
 	if (ns_conf_bool(n->job->conf, "force"))
-		NS_TRY(ns_remove_tree(n->dir));
+		NS_TRY(ns_place_clear(n->dir, "night.json"));
 	NS_TRY(ns_mkdirs(n->dir));
 	in(n, path, "run.json");
 	if (ns_path_exists(path))

@@ -47,8 +47,13 @@ static enum ns_status read_config(struct retrain *r, const char *path)
 	NS_TRY(refuse_unknown(c, known, path));
 	r->confidence = ns_json_number(c, "confidence", -1);
 	r->lr = ns_json_number(c, "lr", -1);
-	for (i = 0; i < 2; i++)
-		r->epochs[i] = (int)json_integer_value(json_array_get(epochs, (size_t)i));
+	for (i = 0; i < 2; i++) {
+		json_int_t n = json_integer_value(json_array_get(epochs, (size_t)i));
+
+		if (n < 1 || n > 100000)
+			return ns_fail(NS_BAD_DATA, "%s: config.epochs[%d] = %lld, 1 to 100000 are wanted", path, i, (long long)n);
+		r->epochs[i] = (int)n;
+	}
 	if (!(r->confidence > 0 && r->confidence <= 1) || !(r->lr > 0) || r->epochs[0] < 1 || r->epochs[1] < 1)
 		return ns_fail(NS_BAD_DATA, "%s: config: confidence in 0..1, lr and two epochs above 0 are wanted", path);
 	if ((json_int_t)ns_json_number(c, "seed", -1) != (json_int_t)ns_conf_int(r->job->conf, "seed"))

@@ -350,13 +350,19 @@ out:
 
 enum ns_status ns_job_train(struct ns_job *job, int argc, char **argv)
 {
+	static const char *const taken_from_manifest[] = {"data", "train.val", "train.calibrate", "model.from"};
 	const char *manifest = ns_conf_text(job->conf, "train.manifest");
+	size_t i;
 
 	(void)argv;
+	ns_stop_install();
 	if (argc)
 		return ns_fail(NS_USAGE, "train: takes no operand; --data or --manifest is wanted");
 	if (!manifest)
 		return train_fresh(job);
+	for (i = 0; i < sizeof taken_from_manifest / sizeof *taken_from_manifest; i++)
+		if (ns_conf_given(job->conf, taken_from_manifest[i]))
+			return ns_fail(NS_USAGE, "train: the manifest says what --%s would; they do not go together", taken_from_manifest[i]);
 	NS_TRY(ns_job_begin(job, 1));
 	NS_TRY(ns_retrain(job, manifest));
 	return ns_job_publish(job);

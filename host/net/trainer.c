@@ -549,7 +549,8 @@ enum ns_status ns_train(struct ns_job *job, struct ns_model *model, struct ns_tr
 
 	NS_TRY(ns_device_set_open(job->set, job->conf, job->pool));
 	training->metrics = json_array();
-	NS_TRY(ns_training_precision(job, training, &r.dtype));
+	ns_stop_install();
+	NS_GO(ns_training_precision(job, training, &r.dtype));
 	strcpy(model->precision, r.dtype == NS_BF16 ? "bf16" : "f32");
 	NS_GO(trainer_init(&r));
 	NS_GO(ns_exec_to_flat(r.exec[0], &r.flat, model->values, r.w));
@@ -560,6 +561,7 @@ enum ns_status ns_train(struct ns_job *job, struct ns_model *model, struct ns_tr
 	NS_GO(ns_exec_pack(r.exec[0], &r.flat, r.w, r.packed, 0, 1));
 	NS_GO(run(&r));
 out:
+	ns_stop_remove();
 	trainer_release(&r);
 	return status;
 }

@@ -204,12 +204,32 @@ enum ns_status ns_registry_log(const char *registry, const char *name, json_t **
 	return NS_OK;
 }
 
+/*
+ * The log read as a stack: an entry that names the digest below the top goes back to it, any other is put on top. So a second
+ * rollback goes further back, not forward again.
+ */
 enum ns_status ns_registry_previous(const char *registry, const char *name, char digest[NS_SHA256_HEX])
 {
-	json_t *log;
+	json_t *log, *entry;
+	const char **stack;
+	size_t i, top = 0;
 
 	NS_TRY(ns_registry_log(registry, name, &log));
-	snprintf(digest, NS_SHA256_HEX, "%s", ns_json_text(json_array_get(log, json_array_size(log) - 1), "old"));
+	stack = calloc(json_array_size(log) + 1, sizeof *stack);
+	*digest = 0;
+	json_array_foreach(log, i, entry) {
+		const char *now = ns_json_text(entry, "new");
+
+		if (!stack)
+			break;
+		if (top > 1 && !strcmp(stack[top - 2], now))
+			top--;
+		else
+			stack[top++] = now;
+	}
+	if (top > 1)
+		snprintf(digest, NS_SHA256_HEX, "%s", stack[top - 2]);
+	free(stack);
 	json_decref(log);
 	return *digest ? NS_OK : ns_fail(NS_USAGE, "ref '%s' has no digest before this one", name);
 }

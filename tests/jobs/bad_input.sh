@@ -18,7 +18,7 @@ refuses 78 "brightnes" "${train[@]}" --augment='[{brightnes: 1}]'
 refuses 78 "acts before" "${train[@]}" --augment='[{brightness: 1}, {rotate: 3}]'
 refuses 78 "power of two" "${train[@]}" --train.virtual_ranks=3
 refuses 78 "virtual_ranks" mpi 4 "${train[@]}" --train.virtual_ranks=2
-refuses 69 "no CUDA backend" "${train[@]}" --device=cuda
+refuses 69 "device cuda: " "${train[@]}" --device=cuda
 refuses 78 "no implementation 'conv/fast'" env NS_FORCE=conv/fast "${train[@]}"
 refuses 65 "became" "${train[@]}" --train.lr=1000 --train.weight_decay=10 --train.epochs=20
 refuses 65 "became" mpi 2 "${train[@]}" --train.lr=1000 --train.weight_decay=10 --train.epochs=20

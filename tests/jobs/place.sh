@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Where results appear: nothing that is not ours is ever removed, nobody else's work is mixed in, and at any moment the old
+# result or the new one is there.
+. "$(dirname "$0")/lib.sh"
+"$images" idx a 400 7 && "$images" idx b 300 8 || fail images
+a=(ingest a/images-idx3-ubyte)
+b=(ingest b/images-idx3-ubyte)
+
+# a folder of the user's, with --force or without
+mkdir precious && echo thesis >precious/thesis.txt
+for force in "" --force; do
+	refuses 74 "is no result of nightshift" "$ns" "${a[@]}" --out precious $force
+	[ "$(cat precious/thesis.txt)" = thesis ] || fail "a user's file is gone"
+done
+refuses 74 "is no result of nightshift" "$ns" night --night.train a/images-idx3-ubyte --night.test b/images-idx3-ubyte --out precious --force
+mkdir mine.partial && echo thesis >mine.partial/thesis.txt
+refuses 74 "is not nightshift's" "$ns" "${a[@]}" --out mine
+[ "$(cat mine.partial/thesis.txt)" = thesis ] || fail "a user's file is gone"
+mkdir empty
+quietly "$ns" "${a[@]}" --out empty
+refuses 64 "empty" "$ns" "${a[@]}" --out ""
+
+# replaced only when asked, and then whole
+quietly "$ns" "${a[@]}" --out data
+refuses 74 "say --force" "$ns" "${b[@]}" --out data
+[ "$(field data/dataset.json rows)" = 400 ] || fail "the old result changed"
+quietly "$ns" "${b[@]}" --out data --force
+[ "$(field data/dataset.json rows)" = 300 ] || fail "the new result is not there"
+[ "$(ls | grep -cE 'partial$|replaced$|lock$')" = 1 ] || fail "something was left behind: $(ls)" # the user's own mine.partial
+ok
+
+# what a failed run leaves is removed; what a killed one leaves is taken over only by its own verb
+refuses 74 "" "$ns" ingest nothing.tar --out refused
+[ ! -e refused.partial ] && [ ! -e refused.lock ] || fail "a failed run left its folder"
+mkdir stale.partial && echo '{"schema": "nightshift.partial/1", "verb": "ingest"}' >stale.partial/partial.json
+touch stale.partial/shard-00007.h5
+quietly "$ns" train --data data --model.blocks='[1]' --model.width=4 --train.epochs=1 --out stale
+[ ! -e stale/shard-00007.h5 ] || fail "another verb's leftovers were published"
+ok
+
+# a process that died between two renames: the old result is found again
+mv data data.replaced
+refuses 74 "say --force" "$ns" "${a[@]}" --out data
+[ "$(field data/dataset.json rows)" = 300 ] || fail "the old result was not put back"
+
+# two at once: one of them is told, and what is published is one run's alone
+for i in 1 2 3; do
+	"$ns" "${a[@]}" --out race --force --ingest.shard_rows=20 >race.a 2>&1 &
+	"$ns" "${b[@]}" --out race --force --ingest.shard_rows=20 >race.b 2>&1
+	wait
+	"$python" - <<'P' || fail "a mixture was published"
+import hashlib, json, os
+d = json.load(open("race/dataset.json"))
+assert d["rows"] in (300, 400) and len(d["shards"]) == len([f for f in os.listdir("race") if f.startswith("shard")])
+for s in d["shards"]:
+    assert hashlib.sha256(open("race/" + s["file"], "rb").read()).hexdigest() == s["sha256"], s
+P
+	ok
+done
+flock_holder() { exec "$python" -c 'import fcntl,sys,time; f=open(sys.argv[1],"w"); fcntl.flock(f,fcntl.LOCK_EX); f.write("held by a test"); f.flush(); print("ready",flush=True); time.sleep(30)' "$1"; }
+flock_holder busy.lock >ready &
+holder=$!
+while ! grep -q ready ready; do sleep 0.05; done
+refuses 74 "another run works there (held by a test)" "$ns" "${a[@]}" --out busy
+kill $holder
+wait $holder 2>/dev/null
+quietly "$ns" "${a[@]}" --out busy # the lock does not outlive its process
+
+# SIGTERM ends what has no checkpoint at once, and nothing is published
+mkfifo waits.tar
+"$ns" ingest waits.tar --out ended >/dev/null 2>&1 &
+sleep 0.3
+kill -TERM $! 2>/dev/null
+wait $!
+[ ! -e ended ] || fail "half a result"
+ok
+
+# tampered columns, lists and objects are found by their digests
+cp -r busy tampered
+"$python" -c 'import h5py; f=h5py.File("tampered/shard-00000.h5","a"); f["label"][...]=(f["label"][...]+1)%3'
+refuses 77 "label" "$ns" train --data tampered --out refused
+quietly "$ns" train --data busy --model.blocks='[1]' --model.width=4 --train.epochs=1 --out model
+quietly "$ns" infer --model model --data busy --out predictions
+cp -r predictions changed
+"$python" -c 'import h5py,glob; f=h5py.File(glob.glob("changed/*.h5")[0],"a"); f["pred"][0]=1-f["pred"][0] if f["pred"][0]<2 else 0'
+refuses 77 "was changed" "$ns" evaluate --predictions changed --out refused
+for attack in 'f["pred"][0]=50000000' 'f["pred"][0]=-900000' 'f["label"][0]=77' 'f["prob"][0,0]=float("nan")' \
+	'del f["stats"].attrs["stats_names"]; f["stats"].attrs["stats_names"]=["x","y"]'; do
+	cp "$(ls predictions/*.h5 | head -1)" attack.h5
+	"$python" -c "import h5py; f=h5py.File('attack.h5','a'); $attack"
+	refuses 65 "attack.h5" "$ns" drift --reference predictions --current attack.h5 --out refused
+	refuses 65 "attack.h5" "$ns" evaluate --predictions attack.h5 --out refused
+done
+cp busy/shard-00000.h5 link.h5
+"$python" -c 'import h5py; f=h5py.File("link.h5","a"); del f["time"]; f["time"]=h5py.SoftLink("/label")'
+refuses 65 "time" "$ns" train --data link.h5 --out refused
+done_testing
