@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "datasets/dataset.h"
+#include "datasets/h5.h"
 
 #include <openssl/sha.h>
 #include <stdlib.h>
@@ -94,6 +95,26 @@ static enum ns_status open_folder(struct ns_dataset *d)
 	}
 	json_decref(json);
 	return status;
+}
+
+int ns_dataset_is(const char *path)
+{
+	static const char *const columns[] = {"stats", "prob", "embedding", "pred"};
+	char list[NS_PATH_MAX];
+	hid_t file;
+	size_t i;
+	int images;
+
+	if (ns_path_is_dir(path))
+		return ns_path(list, "%s/predictions.json", path) == NS_OK && !ns_path_exists(list) &&
+		       ns_path(list, "%s/dataset.json", path) == NS_OK && ns_path_exists(list);
+	if (ns_h5_open(&file, path) != NS_OK)
+		return 0; /* whoever opens it next says why */
+	images = ns_h5_has(file, "image") || ns_h5_has(file, "image_bytes");
+	for (i = 0; i < sizeof columns / sizeof *columns; i++)
+		images &= !ns_h5_has(file, columns[i]);
+	H5Fclose(file);
+	return images;
 }
 
 enum ns_status ns_dataset_open(struct ns_dataset **data, const char *path)

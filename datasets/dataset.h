@@ -20,6 +20,8 @@ struct ns_dataset {
 
 /* A folder with dataset.json, or a single shard. Classes, encoding and sizes must agree between shards. */
 enum ns_status ns_dataset_open(struct ns_dataset **data, const char *path);
+/* a data set or a single shard: images, and neither predictions nor a user's columns beside them */
+int ns_dataset_is(const char *path);
 void ns_dataset_close(struct ns_dataset *data);
 /* Collective: every rank verifies its share of the shards' checksums. */
 enum ns_status ns_dataset_verify(struct ns_job *job, const struct ns_dataset *data);

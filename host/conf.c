@@ -229,8 +229,13 @@ enum ns_status ns_conf_file_under(struct ns_conf *conf, const char *path, const 
 	if (status != NS_OK)
 		goto out;
 	status = ns_conf_merge(conf, tree, path);
-	json_object_foreach(was.given, name, value) /* what was said before, the command line's, stays */
-		json_object_set(conf->values, name, json_object_get(was.values, name));
+	json_object_foreach(was.given, name, value) { /* what was said before, the command line's, stays; texts that did not
+							 change stay where they are, for whoever points at them */
+		json_t *before = json_object_get(was.values, name);
+
+		if (!json_equal(before, json_object_get(conf->values, name)))
+			json_object_set(conf->values, name, before);
+	}
 	ns_conf_release(&was);
 out:
 	json_decref(tree);

@@ -195,8 +195,8 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	NS_TRY(ns_need(job, "drift.reference", "reference", &ref));
 	NS_TRY(ns_need(job, "drift.current", "current", &cur));
 	NS_GO(setup(&s));
-	NS_GO(ns_predictions_open(&s.ref, ref));
-	NS_GO(ns_predictions_open(&s.cur, cur));
+	NS_GO(ns_shift_open(job, &s.ref, ref));
+	NS_GO(ns_shift_open(job, &s.cur, cur));
 	NS_GO(check_shapes(&s));
 	NS_GO(ns_device_set_open(job->set, job->conf, job->pool));
 	NS_GO(ns_job_begin(job, 0));

@@ -44,6 +44,8 @@ struct ns_shift {
 	json_t *json;
 };
 
+/* Predictions, any HDF5 file with some of their columns, or a data set, whose image statistics are measured. Collective. */
+enum ns_status ns_shift_open(struct ns_job *job, struct ns_predictions *p, const char *path);
 const char *ns_shift_name(enum ns_shift_status status);
 enum ns_status ns_shift_test_all(struct ns_shift *s);	  /* collective */
 enum ns_status ns_shift_performance(struct ns_shift *s);

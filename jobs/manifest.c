@@ -2,9 +2,10 @@
  * jobs/manifest.c - what a retraining is to do: retrain.json (an in-toto Statement v1 with a predicate in SLSA v1's halves)
  * and selection.h5, the rows that it may use, by digest.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE
 #include "jobs/drift.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -112,8 +113,15 @@ static json_t *trigger(const struct ns_shift *s, const char *report_digest)
 
 static json_t *data_part(const struct select *q, const char *digest)
 {
+	char replay[PATH_MAX], current[PATH_MAX];
+
+	/* whole paths: the manifest is executed from wherever somebody stands */
+	if (!realpath(q->replay->path, replay))
+		snprintf(replay, sizeof replay, "%s", q->replay->path);
+	if (!realpath(q->current->path, current))
+		snprintf(current, sizeof current, "%s", q->current->path);
 	return json_pack("{s:s, s:s, s:[{s:s, s:s}, {s:s, s:s}], s:{s:I, s:I, s:I, s:I}, s:{s:I, s:s}}", "selection", "selection.h5",
-			 "sha256", digest, "datasets", "path", q->replay->path, "digest", q->replay->digest, "path", q->current->path,
+			 "sha256", digest, "datasets", "path", replay, "digest", q->replay->digest, "path", current,
 			 "digest", q->current->digest, "rows", "replayed", (json_int_t)q->replayed, "audited", (json_int_t)q->audited,
 			 "to_label", (json_int_t)q->pool, "excluded", (json_int_t)q->excluded, "query", "seed", (json_int_t)q->s->seed, "rule",
 			 "replay: first rows of the keyed permutation of dataset 0; audited: labelled rows of dataset 1 that are not the "

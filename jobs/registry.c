@@ -63,11 +63,16 @@ static enum ns_status promote(struct ns_job *job, const char *registry, const ch
 {
 	char path[NS_PATH_MAX], full[NS_SHA256_HEX];
 	const char *why = ns_conf_text(job->conf, "registry.why");
+	json_t *facts;
 	size_t n;
 
 	if (!digest)
 		return ns_fail(NS_USAGE, "registry promote: NAME and DIGEST are wanted");
+	if (strlen(name) >= 8 && strspn(name, "0123456789abcdef") == strlen(name))
+		return ns_fail(NS_USAGE, "registry promote: '%s' would be read as a digest; name the ref otherwise", name);
 	NS_TRY(ns_registry_object(registry, digest, path));
+	NS_TRY(ns_json_read(path, &facts, "nightshift.model/1")); /* only a model can be one */
+	json_decref(facts);
 	n = strlen(path); /* .../ab/cdef */
 	snprintf(full, sizeof full, "%.2s%.62s", path + n - 65, path + n - 62);
 	return ns_registry_move(registry, name, full, NULL, why ? why : "promoted by hand", NULL);

@@ -44,7 +44,7 @@ enum ns_status ns_arch_from_json(struct ns_arch *a, const json_t *json, const ch
 	if (a->h < 4 || a->w < 4 || a->h > 4096 || a->w > 4096 || (a->c != 1 && a->c != 3))
 		return ns_fail(NS_CONFIG, "%s: input is %dx%dx%d, 4 to 4096 pixels a side with 1 or 3 channels are wanted", where,
 			       a->h, a->w, a->c);
-	if (a->classes < 2 || a->classes > 1 << 20)
+	if (a->classes < 2 || a->classes > 4096)
 		return ns_fail(NS_CONFIG, "%s: classes = %d, at least 2 are wanted", where, a->classes);
 	return NS_OK;
 }

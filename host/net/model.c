@@ -21,8 +21,10 @@ enum ns_status ns_model_make(struct ns_model *m, const struct ns_arch *arch, con
 	m->classes = calloc((size_t)n + 1, sizeof *m->classes);
 	m->facts = json_object();
 	if (!m->values || !m->classes || !m->facts) {
+		long long floats = m->net.floats;
+
 		ns_model_release(m);
-		return ns_fail(NS_NO_MEMORY, "no memory for a model of %lld parameters", (long long)m->net.floats);
+		return ns_fail(NS_NO_MEMORY, "no memory for a model of %lld parameters", floats);
 	}
 	for (i = 0; i < n; i++)
 		m->classes[m->class_count++] = strdup(classes[i]);
@@ -186,8 +188,8 @@ static enum ns_status from_json(struct ns_model *m, const json_t *json, const ch
 	size_t i, n = json_array_size(classes);
 
 	NS_TRY(ns_arch_from_json(&arch, json_object_get(json, "architecture"), path));
-	if ((int)n != arch.classes || n > 4096)
-		return ns_fail(NS_BAD_DATA, "%s: architecture has %d classes, but %zu are named", path, arch.classes, n);
+	if ((int)n != arch.classes || n > sizeof names / sizeof *names)
+		return ns_fail(NS_BAD_DATA, "%s: architecture has %d classes, but %zu are named (at most 4096)", path, arch.classes, n);
 	for (i = 0; i < n; i++)
 		if (!(names[i] = json_string_value(json_array_get(classes, i))))
 			return ns_fail(NS_BAD_DATA, "%s: class %zu is no text", path, i);

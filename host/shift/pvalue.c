@@ -216,7 +216,7 @@ double ns_chi2_counts(const int64_t *ref, const int64_t *cur, int k, double *sta
 
 double ns_psi(const int64_t *ref, const int64_t *cur, int k, double *no_drift95)
 {
-	double m = 0, n = 0, sum = 0, low = 0, high = 1000;
+	double m = 0, n = 0, sum = 0, low = 0, high = 10 + 3.0 * k;
 	int i;
 
 	for (i = 0; i < k; i++) {

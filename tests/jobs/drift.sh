@@ -60,4 +60,54 @@ refuses 65 "pred" "$ns" drift --reference ref.h5 --current ragged.h5 --out refus
 refuses 65 "no column in common" "$ns" drift --reference ref.h5 --current stats-cur.h5 --out refused
 refuses 78 "cannot be reached" "$ns" drift --reference ref.h5 --current same.h5 --out refused --drift.permutations=19 --drift.alpha=0.01
 [ "$(wc -c <moved/drift.html)" -lt 1048576 ] || fail "the page is over 1 MB"
+
+# two data sets without predictions: their image statistics; a darker one has moved
+"$images" idx src 500 7 || fail images
+quietly "$ns" ingest src/images-idx3-ubyte --ingest.split='{a: 240, b: 240}' --out day
+quietly "$ns" augment --data day/b --augment='[{brightness: 0.5}]' --out dark
+quietly "$ns" drift --reference day/a --current day/b --out same-images
+[ "$(field same-images/drift.json status)" = none ] || fail "the same photography is seen as drift"
+quietly mpi 2 "$ns" drift --reference day/a --current dark --out dark-images
+[ "$(field dark-images/drift.json status)" = harmful ] && fail "nobody measured harm"
+[ "$(field dark-images/drift.json status)" != none ] || fail "half the light is not seen"
+quietly "$ns" drift --reference day/a --current day/b/shard-00000.h5 --out shard-images
+ok
+
+# a model whose accuracy fell on rows that a person labelled is harmed, whether or not its inputs moved
+"$python" - <<'P' || fail "h5py"
+import h5py, numpy as np
+r = np.random.default_rng(3)
+def write(name, right, model):
+    n = 400
+    label = r.integers(0, 3, n).astype("i4")
+    pred = np.where(r.random(n) < right, label, (label + 1) % 3).astype("i4")
+    prob = np.full((n, 3), 0.05, "f4"); prob[np.arange(n), pred] = 0.9
+    with h5py.File(name, "w") as f:
+        f["label"], f["pred"], f["prob"], f["id"] = label, pred, prob, np.arange(n, dtype="u8")
+        f.attrs["model"] = model
+        f["stats"] = r.normal(size=(n, 2)).astype("f4"); f["stats"].attrs["stats_names"] = ["x", "y"]
+write("well.h5", 0.9, "a" * 64); write("well2.h5", 0.9, "a" * 64); write("ill.h5", 0.4, "a" * 64); write("other.h5", 0.9, "b" * 64)
+with h5py.File("well2.h5", "r") as f, h5py.File("names.h5", "w") as g:
+    for k in f: f.copy(k, g)
+    g["stats"].attrs["stats_names"] = ["y", "x"]
+e = r.normal(size=(300, 4)).astype("f4"); h5py.File("e.h5", "w")["embedding"] = e
+e = r.normal(size=(300, 4)).astype("f4"); e[7] = np.nan; h5py.File("dead.h5", "w")["embedding"] = e
+P
+quietly "$ns" drift --reference well.h5 --current well2.h5 --out well
+[ "$(field well/drift.json status)" = none ] || fail "$(field well/drift.json status) where nothing changed"
+quietly "$ns" drift --reference well.h5 --current ill.h5 --out ill
+[ "$(field ill/drift.json status)" = harmful ] || fail "a dead model is $(field ill/drift.json status)"
+refuses 65 "two models" "$ns" drift --reference well.h5 --current other.h5 --out refused
+refuses 65 "image statistic" "$ns" drift --reference well.h5 --current names.h5 --out refused
+quietly "$ns" drift --reference e.h5 --current dead.h5 --out dead
+[ "$(field dead/drift.json status)" = material ] || fail "embeddings of NaN are $(field dead/drift.json status)"
+
+# a policy holds keys of drift: alone, and the command line stays above it
+printf 'drift: {alpha: 0.01}\n' >policy.yaml
+quietly "$ns" drift --reference well.h5 --current well2.h5 --policy policy.yaml --out p1
+[ "$(field p1/drift.json alpha)" = 0.01 ] || fail "the policy was not used"
+quietly "$ns" drift --reference well.h5 --current well2.h5 --policy policy.yaml --drift.alpha=0.2 --out p2
+[ "$(field p2/drift.json alpha)" = 0.2 ] || fail "the policy overruled the command line"
+printf 'seed: 9\n' >policy.yaml
+refuses 78 "only keys of drift" "$ns" drift --reference well.h5 --current well2.h5 --policy policy.yaml --out refused
 done_testing

@@ -74,4 +74,19 @@ quietly "$ns" augment --data flipped --augment='[{flip: 1}]' --out back
 "$python" -c 'import h5py; assert (h5py.File("back/shard-00000.h5")["image"][:] == h5py.File("foreign.h5")["image"][:]).all()' || fail "flip twice"
 ok
 [ -s flipped/contact.png ] || fail "no contact sheet"
+# an image of another size is refused by name where nobody said --size; kinds are not mixed; names are UTF-8
+"$images" png odd 70 32 || fail images
+"$python" - "$(dirname "$(find odd -name '*.png' | head -1)")/zzz.png" <<'P'
+import struct, sys, zlib
+def part(kind, data): return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+rows = b"".join(b"\0" + bytes(48 * 3) for _ in range(40))
+open(sys.argv[1], "wb").write(b"\x89PNG\r\n\x1a\n" + part(b"IHDR", struct.pack(">IIBBBBB", 48, 40, 8, 2, 0, 0, 0)) + part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b""))
+P
+quietly "$ns" ingest odd --out odd-data
+[ "$(field odd-data/dataset.json rows)" = 70 ] || fail "$(field odd-data/dataset.json rows) rows, wanted 70"
+grep -q 'stores 32 x 32' odd-data/quarantine.jsonl || fail "the odd one is not named: $(cat odd-data/quarantine.jsonl)"
+quietly "$ns" ingest odd --size 32x32 --out odd-scaled
+[ "$(field odd-scaled/dataset.json rows)" = 71 ] || fail "--size does not scale"
+mkdir -p latin/$'caf\xe9' && cp "$(find odd -name '*.png' | head -1)" latin/$'caf\xe9'/
+refuses 65 "not UTF-8" "$ns" ingest latin --out refused
 done_testing

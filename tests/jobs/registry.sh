@@ -14,6 +14,12 @@ quietly "$ns" registry rollback production
 [ "$(cat registry/refs/production)" = "$a" ] || fail "rollback"
 quietly "$ns" registry log production
 grep -q better log || fail "the log keeps no reason"
+refuses 64 "no digest before" "$ns" registry rollback production # back, and not forward again
+refuses 64 "read as a digest" "$ns" registry promote deadbeef "$a"
+weights=$(sha256sum m1/model.safetensors | cut -c1-64)
+refuses 65 "" "$ns" registry promote production "$weights"
+cp -r registry changed && object=changed/objects/${a:0:2}/${a:2} && chmod +w "$object" && sed -i 's/"temperature": *1[.0-9]*/"temperature": 2.0/; s/"temperature":1[.0-9]*/"temperature":2.0/' "$object"
+refuses 77 "was changed" "$ns" infer --model "$a" --registry changed --data data --out refused
 refuses 74 "has no object" "$ns" registry promote production 0123456789abcdef
 refuses 64 "is no name for a ref" "$ns" registry promote ../x "$a"
 for i in $(seq 64); do "$ns" registry promote busy "$a" --why "$i" >/dev/null 2>err.$i & done
