@@ -51,7 +51,11 @@ static enum ns_status open_module(const struct ns_backend **backend)
 
 enum ns_status ns_backend_get(const struct ns_backend **backend, const char *name)
 {
-	static const struct ns_backend *const all[] = {&ns_backend_cpu, &ns_backend_ref};
+	static const struct ns_backend *const all[] = {
+#ifndef NS_NO_CPU /* kernels alone, on a machine without oneDNN */
+		&ns_backend_cpu,
+#endif
+		&ns_backend_ref};
 	size_t i;
 
 	for (i = 0; i < sizeof all / sizeof *all; i++)
