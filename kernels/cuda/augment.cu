@@ -91,16 +91,16 @@ static __device__ inline void put(ns_bf16 *y, int32_t v, float scale, float shif
 /* `count` values in registers to memory, in words of 16, 8 or 4 bytes: all begin at a multiple of that */
 template <int BYTES> static __device__ inline void copy_out(void *to, const void *from)
 {
+	const int each = BYTES % 16 == 0 ? 16 : BYTES % 8 == 0 ? 8 : 4;
 	int i;
 
-	if (BYTES % 16 == 0)
-		for (i = 0; i < BYTES / 16; i++)
+#pragma unroll
+	for (i = 0; i < BYTES / each; i++)
+		if (each == 16)
 			((uint4 *)to)[i] = ((const uint4 *)from)[i];
-	else if (BYTES % 8 == 0)
-		for (i = 0; i < BYTES / 8; i++)
+		else if (each == 8)
 			((uint2 *)to)[i] = ((const uint2 *)from)[i];
-	else
-		for (i = 0; i < BYTES / 4; i++)
+		else
 			((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
 }
 
@@ -133,6 +133,7 @@ static __global__ void augment_pass(const recipe v, const uint8_t *x, const ns_a
 	if (i >= v.p)
 		return;
 	row = y + (((int64_t)blockIdx.y * v.p + i) * v.q + j0) * C;
+#pragma unroll
 	for (k = 0; k < RUN; k++) {
 		int32_t t[C];
 
@@ -140,6 +141,7 @@ static __global__ void augment_pass(const recipe v, const uint8_t *x, const ns_a
 			return;
 		gather<C>(image, v, a[0], i, j0 + k, t);
 		pointwise<C>(v, a[0], i, j0 + k, t);
+#pragma unroll
 		for (ch = 0; ch < C; ch++)
 			put(WHOLE ? out + k * C + ch : row + k * C + ch, t[ch], v.scale[ch], v.shift[ch]);
 	}
