@@ -209,8 +209,9 @@ static void kinds(const struct ns_shift *s, struct ns_html *h)
 		const struct ns_shift_test *t = strongest(s, names[i][0]);
 
 		if (t)
-			ns_html_element(h, "li", "%s: strongest in '%s' (%s, effect %.3f, adjusted p %.3g): %s", names[i][1], t->column, t->detector,
-					t->effect, t->p_adjusted, ns_shift_name(t->status));
+			ns_html_element(h, "li", "%s: strongest in '%s' (%s, effect %.3f, adjusted p %s%.3g): %s", names[i][1], t->column, t->detector,
+					t->effect, t->p_adjusted < 1e-300 ? "below " : "", fmax(t->p_adjusted, 1e-300),
+					ns_shift_name(t->status));
 		else
 			ns_html_element(h, "li", "%s: not tested", names[i][1]);
 	}

@@ -18,7 +18,7 @@ static const char style[] =
 	"border-bottom:1px solid var(--line);padding-bottom:.2rem}h3{font-size:1rem;margin:1.2rem 0 .4rem}"
 	"table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}"
 	"td,th{padding:.2rem .7rem .2rem 0;text-align:right;border-bottom:1px solid var(--line);vertical-align:top}"
-	"td:not(:first-child):not(:last-child){white-space:nowrap}"
+	"td:not(:last-child){white-space:nowrap}"
 	"td:first-child,th:first-child{text-align:left}th{color:var(--dim);font-weight:600}"
 	".wide{overflow-x:auto}.dim{color:var(--dim)}.verdict{font-size:1.15rem;padding:.8rem 1rem;background:var(--panel);"
 	"border-left:5px solid var(--dim)}.verdict.good{border-color:var(--good)}.verdict.bad{border-color:var(--bad)}"
