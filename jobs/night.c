@@ -376,16 +376,12 @@ static enum ns_status run_nights(struct night *n)
 	json_t *entry, *list = json_array();
 	size_t i;
 
-	if (!json_array_size(nights))
-		return ns_fail(NS_CONFIG, "night.nights: a list of {name: .., recipe: ..} is wanted");
 	json_object_set_new(n->summary, "nights", list);
 	json_array_foreach(nights, i, entry) {
 		const char *name = ns_json_text(entry, "name"), *recipe = ns_json_text(entry, "recipe");
 		json_t *list_of_ops = NULL;
 		enum ns_status status = NS_OK;
 
-		if (!*name || strchr(name, '/') || *name == '.' || strlen(name) > 64)
-			return ns_fail(NS_CONFIG, "night.nights[%zu]: a plain name of at most 64 letters is wanted", i);
 		json_array_append_new(list, json_string(name));
 		if (*recipe)
 			status = read_recipe(recipe, &list_of_ops);
@@ -496,11 +492,31 @@ static enum ns_status open_folder(struct night *n)
 static enum ns_status check_conf(struct ns_job *job)
 {
 	static const char *const wanted[] = {"out", "night.train", "night.test"};
+	const json_t *nights = ns_conf_node(job->conf, "night.nights"), *entry;
 	size_t i;
 
 	for (i = 0; i < sizeof wanted / sizeof *wanted; i++)
 		if (!ns_conf_text(job->conf, wanted[i]))
 			return ns_fail(NS_USAGE, "night: --%s is wanted (or a --config that says it)", wanted[i]);
+	if (!json_array_size(nights))
+		return ns_fail(NS_CONFIG, "night.nights: a list of {name: .., recipe: ..} is wanted");
+	/* every night is looked at before the first hour of training */
+	json_array_foreach(nights, i, entry) {
+		const char *name = ns_json_text(entry, "name"), *file = ns_json_text(entry, "recipe");
+		struct ns_augment_config *config = calloc(1, sizeof *config);
+		json_t *recipe = NULL;
+		enum ns_status status = config ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a recipe");
+
+		if (!*name || strchr(name, '/') || *name == '.' || strlen(name) > 64)
+			status = ns_fail(NS_CONFIG, "night.nights[%zu]: a plain name of at most 64 letters is wanted", i);
+		if (status == NS_OK && *file)
+			status = read_recipe(file, &recipe);
+		if (status == NS_OK && *file)
+			status = ns_recipe_parse(config, recipe, 28, 28, file);
+		json_decref(recipe);
+		free(config);
+		NS_TRY(status);
+	}
 	return NS_OK;
 }
 

@@ -23,6 +23,11 @@ night:
   audited: 200
   nights: [{name: quiet}, {name: changed, recipe: dark.yaml}]
 Y
+# what is wrong with a later night is said before the first is prepared
+sed 's/dark.yaml/missing.yaml/' night.yaml >bad.yaml
+refuses 74 "missing.yaml" "$ns" night --config bad.yaml --out refused
+printf 'augment: [{rotat: 5}]\n' >odd.yaml && sed 's/dark.yaml/odd.yaml/' night.yaml >bad.yaml
+refuses 78 "rotat" "$ns" night --config bad.yaml --out refused
 mpi 2 "$ns" night --config night.yaml --out night >log 2>&1
 code=$?
 [ $code = 0 ] || [ $code = 1 ] || { cat log; fail "the night exited $code"; }
