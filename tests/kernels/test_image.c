@@ -20,7 +20,10 @@ static const unsigned stages[] = {0,	  CROP,	  FLIP,	 CROP | FLIP | CUTOUT, AFFI
 /* n, h, w, c, p, q */
 static const int sizes[][6] = {{1, 1, 1, 1, 1, 1},     {3, 7, 9, 3, 7, 9},	 {2, 31, 33, 3, 28, 17},
 			       {2, 33, 31, 1, 33, 31}, {1, 5, 6, 3, 12, 33},	 {2, 16, 16, 1, 9, 18},
-			       {1, 3, 257, 3, 2, 257}, {1, 257, 2, 1, 31, 5}};
+			       {1, 3, 257, 3, 2, 257}, {1, 257, 2, 1, 31, 5},
+			       /* rows of whole runs of four; images that shared memory holds, that it does not, of odd length */
+			       {3, 32, 32, 3, 32, 32}, {2, 16, 16, 1, 8, 8},	 {2, 12, 11, 3, 8, 12},
+			       {1, 160, 140, 3, 12, 16}};
 
 static double on(unsigned stage, unsigned which)
 {
