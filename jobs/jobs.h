@@ -34,6 +34,9 @@ struct ns_verb {
 extern const struct ns_verb ns_verbs[NS_VERBS];
 extern const struct ns_key ns_keys[];
 
+/* nightshift VERB --man: the verb's manual page, in roff */
+void ns_man_page(FILE *f, int verb);
+
 /* Run one verb as a part of another: same ranks, workers and devices, its own configuration. Collective. */
 enum ns_status ns_call(struct ns_job *caller, enum ns_verb_id verb, struct ns_conf *conf, int argc, char **argv);
 

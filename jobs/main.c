@@ -204,11 +204,16 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	verb = find_verb(argv[1]);
-	for (i = 2; verb >= 0 && i < argc; i++)
+	for (i = 2; verb >= 0 && i < argc; i++) {
+		if (!strcmp(argv[i], "--man")) {
+			ns_man_page(stdout, verb);
+			return 0;
+		}
 		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
 			verb_help(verb);
 			return 0;
 		}
+	}
 	count = argc - 2;
 	status = verb < 0 ? unknown_verb(argv[1]) : ns_conf_init(&conf, ns_keys);
 	if (status == NS_OK)
