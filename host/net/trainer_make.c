@@ -1,0 +1,172 @@
+/* host/net/trainer_make.c - plans and memory of a training. */
+#include "host/net/trainer_inner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t chunk(int64_t n, int i, int parts)
+{
+	return n * i / parts / 16 * 16;
+}
+
+void ns_trainer_part(int64_t n, int i, int parts, int64_t *begin, int64_t *end)
+{
+	*begin = chunk(n, i, parts);
+	*end = i == parts - 1 ? n : chunk(n, i + 1, parts);
+}
+
+static enum ns_status make_plan(struct ns_trainer *r, int worker, enum ns_op_kind kind, int64_t n, struct ns_plan **plan)
+{
+	struct ns_op op = {.kind = kind};
+
+	if (kind == NS_OP_NORM2)
+		op.u.norm2.n = n;
+	else
+		op.u.ema.n = n;
+	return ns_plan_make(plan, r->job->set->devices[worker], &op);
+}
+
+static enum ns_status memory(struct ns_trainer *r, size_t bytes, void *out)
+{
+	void *p;
+
+	NS_TRY(r->job->set->backend->mem_make(&p, r->job->set->devices[0], bytes));
+	memcpy(out, &p, sizeof p);
+	return NS_OK;
+}
+
+static enum ns_status make_optimiser(struct ns_trainer *r, int worker)
+{
+	const struct ns_train_spec *s = r->s;
+	struct ns_op op = {.kind = s->adamw ? NS_OP_ADAMW : NS_OP_SGD};
+	int64_t begin, end, decay = s->decay_all ? r->flat.train : r->flat.decay;
+
+	ns_trainer_part(r->flat.train, worker, r->workers, &begin, &end);
+	decay = decay < begin ? 0 : decay > end ? end - begin : decay - begin;
+	op.u.optim = (struct ns_optim){end - begin,	       decay,		       (float)s->momentum,
+				       (float)s->momentum,     (float)s->beta2,	       1e-8f,
+				       (float)s->weight_decay, (float)s->clip,	       s->nesterov};
+	NS_TRY(ns_plan_make(&r->optim[worker], r->job->set->devices[worker], &op));
+	ns_trainer_part(r->flat.statistics, worker, r->workers, &begin, &end);
+	NS_TRY(make_plan(r, worker, NS_OP_EMA, end - begin, &r->w_ema[worker]));
+	if (worker == 0) {
+		NS_TRY(make_plan(r, 0, NS_OP_EMA, r->flat.statistics - r->flat.train, &r->stats_ema[0]));
+		NS_TRY(make_plan(r, 0, NS_OP_NORM2, r->flat.train, &r->norm2));
+		NS_TRY(memory(r, r->norm2->workspace_bytes + 64, &r->norm_space));
+		NS_TRY(make_plan(r, 0, NS_OP_EMA, r->flat.total, &r->fold));
+	}
+	return NS_OK;
+}
+
+static enum ns_status make_arrays(struct ns_trainer *r)
+{
+	size_t bytes = (size_t)r->flat.total * sizeof(float);
+	int i;
+
+	NS_TRY(memory(r, bytes, &r->w));
+	NS_TRY(memory(r, bytes, &r->m));
+	NS_TRY(memory(r, bytes, &r->sum));
+	NS_TRY(memory(r, (NORM2_AT + 2) * sizeof(float), &r->there));
+	if (!r->job->set->backend->host_memory && r->job->comm->size > 1 &&
+	    !(r->here = malloc(bytes * (size_t)(r->local + 1))))
+		return ns_fail(NS_NO_MEMORY, "no memory for gradients on the host");
+	if (r->s->adamw)
+		NS_TRY(memory(r, bytes, &r->v));
+	if (r->s->ema > 0)
+		NS_TRY(memory(r, bytes, &r->average));
+	for (i = 0; i < r->local; i++)
+		NS_TRY(memory(r, bytes, &r->leaf[i]));
+	return memory(r, (size_t)ns_exec_packed_bytes(r->exec[0]), &r->packed);
+}
+
+static enum ns_status make_execs(struct ns_trainer *r)
+{
+	const struct ns_train_spec *s = r->s;
+	int i, n = s->batch / s->virtual_ranks;
+
+	for (i = 0; i < r->workers; i++) {
+		NS_TRY(ns_exec_train(&r->exec[i], &r->model->net, r->job->set->devices[i], r->job->set->queues[i], n, s->batch,
+				     (float)s->smoothing, r->dtype));
+		r->labels[i] = calloc((size_t)n, sizeof **r->labels);
+		if (!r->labels[i])
+			return ns_fail(NS_NO_MEMORY, "no memory for labels");
+	}
+	return ns_exec_flat(r->exec[0], &r->flat);
+}
+
+static enum ns_status check_spec(const struct ns_train_spec *s, int ranks)
+{
+	int v = s->virtual_ranks;
+
+	if (v < 1 || v & (v - 1) || v < ranks || v > 1024)
+		return ns_fail(NS_CONFIG, "train.virtual_ranks = %d, wanted a power of two up to 1024 that is at least the %d ranks", v, ranks);
+	if (s->batch % v || s->batch / v < 2)
+		return ns_fail(NS_CONFIG, "train.batch = %d, wanted a multiple of train.virtual_ranks = %d, at least 2 images each",
+			       s->batch, v);
+	if (s->rows < s->batch)
+		return ns_fail(NS_BAD_DATA, "training has %lld rows, but train.batch = %d", (long long)s->rows, s->batch);
+	return NS_OK;
+}
+
+void ns_trainer_release(struct ns_trainer *r)
+{
+	void (*drop)(struct ns_device *, void *) = r->job->set->backend->mem_free;
+	struct ns_device *dev = r->job->set->devices[0];
+	int i;
+
+	if (!r->leaf)
+		return; /* refused before anything was made */
+	for (i = 0; i < r->workers; i++) {
+		ns_plan_free(r->optim[i]);
+		ns_plan_free(r->w_ema[i]);
+		ns_plan_free(r->stats_ema[i]);
+		ns_exec_free(r->exec[i]);
+		free(r->labels[i]);
+	}
+	ns_plan_free(r->norm2);
+	ns_plan_free(r->fold);
+	free(r->here);
+	drop(dev, r->norm_space);
+	drop(dev, r->there);
+	for (i = 0; i < r->local; i++)
+		drop(dev, r->leaf[i]);
+	drop(dev, r->w);
+	drop(dev, r->m);
+	drop(dev, r->v);
+	drop(dev, r->average);
+	drop(dev, r->sum);
+	drop(dev, r->packed);
+	ns_flat_release(&r->flat);
+	free(r->exec);
+	free(r->labels);
+	free(r->optim);
+	free(r->w_ema);
+	free(r->stats_ema);
+	free(r->leaf);
+}
+
+enum ns_status ns_trainer_init(struct ns_trainer *r)
+{
+	int end, i, w = r->workers = ns_pool_workers(r->job->pool);
+
+	NS_TRY(check_spec(r->s, r->job->comm->size));
+	ns_comm_share(r->job->comm, r->job->comm->rank, r->s->virtual_ranks, &r->first_rank, &end);
+	r->local = end - r->first_rank;
+	r->per_epoch = r->s->rows / r->s->batch;
+	r->exec = calloc((size_t)w, sizeof(void *));
+	r->labels = calloc((size_t)w, sizeof(void *));
+	r->optim = calloc((size_t)w, sizeof(void *));
+	r->w_ema = calloc((size_t)w, sizeof(void *));
+	r->stats_ema = calloc((size_t)w, sizeof(void *));
+	r->leaf = calloc((size_t)r->local, sizeof(void *));
+	if (!r->exec || !r->labels || !r->optim || !r->w_ema || !r->stats_ema || !r->leaf) {
+		free(r->leaf);
+		r->leaf = NULL;
+		return ns_fail(NS_NO_MEMORY, "no memory for a trainer");
+	}
+	NS_TRY(make_execs(r));
+	NS_TRY(make_arrays(r));
+	for (i = 0; i < w; i++)
+		NS_TRY(make_optimiser(r, i));
+	return NS_OK;
+}
