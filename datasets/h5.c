@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "datasets/h5.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -210,6 +211,9 @@ out:
 	return status;
 }
 
+/* Workers read chunked files at once, and a cluster's HDF5 is often built without its own lock: the library has one state. */
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+
 enum ns_status ns_h5_read_rows(hid_t file, const char *path, const char *name, enum ns_h5_type type, hsize_t first,
 			       hsize_t count, void *data)
 {
@@ -218,7 +222,10 @@ enum ns_status ns_h5_read_rows(hid_t file, const char *path, const char *name, e
 	enum ns_status status;
 	int rank;
 
-	NS_TRY(open_set(&set, file, path, name));
+	pthread_mutex_lock(&one_at_a_time);
+	status = open_set(&set, file, path, name);
+	if (status != NS_OK)
+		goto out;
 	status = shape_of(set, path, name, &rank, dims);
 	if (status == NS_OK && first + count > dims[0])
 		status = ns_fail(NS_INVALID, "%s: %s: rows beyond its end", path, name);
@@ -234,6 +241,8 @@ enum ns_status ns_h5_read_rows(hid_t file, const char *path, const char *name, e
 		H5Sclose(space);
 	}
 	H5Dclose(set);
+out:
+	pthread_mutex_unlock(&one_at_a_time);
 	return status;
 }
 

@@ -110,6 +110,8 @@ static enum ns_status scratch(struct ns_comm *comm, size_t bytes, void **p)
 }
 
 /* slices of n over the ranks, and the subtrees of every rank */
+#define PIECE ((size_t)1 << 24) /* floats of one exchange */
+
 static void lay_out(const struct ns_comm *comm, int virtual_ranks, size_t n, struct plan *p)
 {
 	int r, begin, end, i;
@@ -185,18 +187,23 @@ enum ns_status ns_comm_tree_sum(struct ns_comm *comm, int virtual_ranks, float *
 {
 	float *nodes[1024] = {NULL};
 	int begin, end, i;
+	size_t at;
 
 	if (virtual_ranks < comm->size || virtual_ranks > 1024 || virtual_ranks & (virtual_ranks - 1))
 		return ns_fail(NS_CONFIG,
 			       "train.virtual_ranks = %d must be a power of two, at most 1024 and at least the %d ranks",
 			       virtual_ranks, comm->size);
-	if (n > (size_t)INT32_MAX)
-		return ns_fail(NS_INVALID, "%zu parameters are more than one exchange can carry", n);
 	ns_comm_share(comm, comm->rank, virtual_ranks, &begin, &end);
+	/* MPI counts in ints: pieces far below them, however many parameters and parts there are */
+	for (at = 0; comm->size > 1 && at < n; at += PIECE) {
+		for (i = begin; i < end; i++)
+			nodes[i] = leaves[i - begin] + at;
+		NS_TRY(tree_over_ranks(comm, virtual_ranks, nodes, n - at < PIECE ? n - at : PIECE, out + at));
+	}
+	if (comm->size > 1)
+		return NS_OK;
 	for (i = begin; i < end; i++)
 		nodes[i] = leaves[i - begin];
-	if (comm->size > 1)
-		return tree_over_ranks(comm, virtual_ranks, nodes, n, out);
 	fold(nodes, 0, virtual_ranks, n);
 	memcpy(out, nodes[0], n * sizeof *out);
 	return NS_OK;

@@ -29,17 +29,22 @@ static json_t *scalar(const yaml_node_t *node)
 	return json_string(s);
 }
 
-static json_t *convert(yaml_document_t *doc, int index, int depth);
+struct walk {
+	yaml_document_t *doc;
+	int left; /* nodes that may still be made: an alias is a copy, and aliases of aliases multiply */
+};
 
-static json_t *mapping(yaml_document_t *doc, const yaml_node_t *node, int depth)
+static json_t *convert(struct walk *w, int index, int depth);
+
+static json_t *mapping(struct walk *w, const yaml_node_t *node, int depth)
 {
 	const yaml_node_pair_t *pair;
 	json_t *map = json_object();
 
 	for (pair = node->data.mapping.pairs.start; map && pair < node->data.mapping.pairs.top; pair++) {
-		const yaml_node_t *key = yaml_document_get_node(doc, pair->key);
+		const yaml_node_t *key = yaml_document_get_node(w->doc, pair->key);
 		const char *name = key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "";
-		json_t *value = convert(doc, pair->value, depth + 1);
+		json_t *value = convert(w, pair->value, depth + 1);
 
 		if (value && (!*name || json_object_get(map, name))) {
 			ns_fail(NS_CONFIG, "line %zu: key '%s' stands twice, or is no word", key->start_mark.line + 1, name);
@@ -54,13 +59,13 @@ static json_t *mapping(yaml_document_t *doc, const yaml_node_t *node, int depth)
 	return map;
 }
 
-static json_t *sequence(yaml_document_t *doc, const yaml_node_t *node, int depth)
+static json_t *sequence(struct walk *w, const yaml_node_t *node, int depth)
 {
 	const yaml_node_item_t *item;
 	json_t *list = json_array();
 
 	for (item = node->data.sequence.items.start; list && item < node->data.sequence.items.top; item++) {
-		json_t *value = convert(doc, *item, depth + 1);
+		json_t *value = convert(w, *item, depth + 1);
 
 		if (!value || json_array_append_new(list, value)) {
 			json_decref(list);
@@ -70,21 +75,25 @@ static json_t *sequence(yaml_document_t *doc, const yaml_node_t *node, int depth
 	return list;
 }
 
-static json_t *convert(yaml_document_t *doc, int index, int depth)
+static json_t *convert(struct walk *w, int index, int depth)
 {
-	const yaml_node_t *node = yaml_document_get_node(doc, index);
+	const yaml_node_t *node = yaml_document_get_node(w->doc, index);
 
 	if (!node || depth > 32) {
 		ns_fail(NS_CONFIG, "nested deeper than 32");
+		return NULL;
+	}
+	if (w->left-- <= 0) {
+		ns_fail(NS_CONFIG, "more than 100000 values, aliases counted each time");
 		return NULL;
 	}
 	switch (node->type) {
 	case YAML_SCALAR_NODE:
 		return scalar(node);
 	case YAML_SEQUENCE_NODE:
-		return sequence(doc, node, depth);
+		return sequence(w, node, depth);
 	case YAML_MAPPING_NODE:
-		return mapping(doc, node, depth);
+		return mapping(w, node, depth);
 	default:
 		return json_null();
 	}
@@ -94,6 +103,7 @@ enum ns_status ns_yaml_parse(json_t **json, const char *text, size_t bytes, cons
 {
 	enum ns_status status = NS_OK;
 	yaml_document_t doc;
+	struct walk walk = {&doc, 100000};
 	yaml_parser_t parser;
 
 	if (!yaml_parser_initialize(&parser))
@@ -109,7 +119,7 @@ enum ns_status ns_yaml_parse(json_t **json, const char *text, size_t bytes, cons
 		*json = json_object();
 	} else {
 		ns_fail(NS_CONFIG, "cannot be read");
-		*json = convert(&doc, 1, 0);
+		*json = convert(&walk, 1, 0);
 		if (!*json)
 			status = ns_fail_in(NS_CONFIG, "%s", where);
 	}

@@ -78,4 +78,9 @@ if [ -w /dev/full ] && mkdir small && mount -t tmpfs -o size=64k none small 2>/d
 else
 	echo "skipped: no small file system can be mounted here, so none can be filled"
 fi
+# aliases of aliases multiply: a small file must not become a large one
+"$python" -c '
+print("x0: &x0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]")
+for i in range(1, 12): print("x%d: &x%d [%s]" % (i, i, ", ".join(["*x%d" % (i - 1)] * 10)))' >laughs.yaml
+refuses 78 "more than 100000" "$ns" train --config laughs.yaml --data data --out refused
 done_testing
