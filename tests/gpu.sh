@@ -20,11 +20,13 @@ fi
 out=$(mkdir -p "${1:-build-gpu/out}" && cd "${1:-build-gpu/out}" && pwd)
 build=$PWD/build-gpu
 generator=$(command -v ninja >/dev/null && echo Ninja || echo "Unix Makefiles")
-# PyTorch brings a cuDNN of its own: its library, the carried headers
+# PyTorch brings a cuDNN of its own: its library and headers, or else the carried ones
 cudnn=$(python3 -c 'import glob,os,nvidia.cudnn as c; print(glob.glob(os.path.join(list(c.__path__)[0],"lib","libcudnn.so.9"))[0])' 2>/dev/null || true)
 options=()
-if [ -n "$cudnn" ] && [ -e .carry/usr/include/cudnn.h ]; then
-	options+=("-DCUDNN_LIBRARY=$cudnn" "-DCUDNN_INCLUDE=$PWD/.carry/usr/include")
+if [ -n "$cudnn" ]; then
+	for include in "$(dirname "$cudnn")/../include" "$PWD/.carry/usr/include"; do
+		[ -e "$include/cudnn.h" ] && options=("-DCUDNN_LIBRARY=$cudnn" "-DCUDNN_INCLUDE=$include") && break
+	done
 fi
 export CUDA_HOME=${CUDA_HOME:-/usr/local/cuda}
 arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d . || true)
@@ -41,7 +43,7 @@ for t in conv dense image reorder shift plan; do
 done
 cat "$out"/test_*.log >>"$out/log"
 # every implementation of the backend has run cases: "conv: cuda: conv/cudnn ran 224 cases, declined 0"
-ran=$(grep -hE ': cuda: [a-z0-9_]+/[a-z]+ ran [1-9]' "$out"/test_*.log | sed 's/.* ran \([0-9]*\) cases.*/\1/' | paste -sd+ | bc || echo 0)
+ran=$(grep -hE ': cuda: [a-z0-9_]+/[a-z]+ ran [1-9]' "$out"/test_*.log | sed 's/.* ran \([0-9]*\) cases.*/\1/' | awk '{ s += $1 } END { print s + 0 }' || echo 0)
 echo "gpu: ${ran:-0} cases ran on the GPU"
 [ "${ran:-0}" -gt 0 ] || { echo "gpu: RED: no case ran on a GPU"; exit 1; }
 "$build/gpu_ops" >"$out/ours.jsonl" || bad=1
