@@ -107,15 +107,17 @@ static int type_fits(enum ns_key_type type, const json_t *value)
 	return 1;
 }
 
-static enum ns_status put_checked(struct ns_conf *conf, const struct ns_key *k, const json_t *value, const char *where)
+/* below: what was given before is checked against all the same, and stays */
+static enum ns_status put_checked(struct ns_conf *conf, const struct ns_key *k, const json_t *value, const char *where, int below)
 {
 	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
 	enum ns_status status = NS_OK;
 	double x = json_number_value(value);
+	json_t *put = NULL;
 
 	/* `--name 2024` is text that looks like a number */
 	if (k->type == NS_KEY_TEXT && json_is_number(value)) {
-		json_object_set_new(conf->values, k->name, json_string(text));
+		put = json_string(text);
 	} else if (!json_is_null(value) && !type_fits(k->type, value)) {
 		status = ns_fail(NS_CONFIG, "%s: %s = %s, but %s is wanted", where, k->name, text, type_name(k->type));
 	} else if (json_is_null(value) && strcmp(k->otherwise, "null")) {
@@ -123,15 +125,18 @@ static enum ns_status put_checked(struct ns_conf *conf, const struct ns_key *k, 
 	} else if (json_is_number(value) && (k->low != 0 || k->high != 0) && !(x >= k->low && x <= k->high)) {
 		status = ns_fail(NS_CONFIG, "%s: %s = %s, but %g to %g is wanted", where, k->name, text, k->low, k->high);
 	} else {
-		json_object_set_new(conf->values, k->name, json_deep_copy(value));
+		put = json_deep_copy(value);
 	}
-	if (status == NS_OK)
+	if (status == NS_OK && !(below && ns_conf_given(conf, k->name))) {
+		json_object_set(conf->values, k->name, put);
 		json_object_set_new(conf->given, k->name, json_true());
+	}
+	json_decref(put);
 	free(text);
 	return status;
 }
 
-static enum ns_status merge(struct ns_conf *conf, const json_t *tree, const char *prefix, const char *where)
+static enum ns_status merge(struct ns_conf *conf, const json_t *tree, const char *prefix, const char *where, int below)
 {
 	const char *key;
 	json_t *value;
@@ -145,18 +150,23 @@ static enum ns_status merge(struct ns_conf *conf, const json_t *tree, const char
 		if (!k && !json_is_object(value))
 			return unknown_key(conf, name, where);
 		if (!k)
-			NS_TRY(merge(conf, value, name, where));
+			NS_TRY(merge(conf, value, name, where, below));
 		else
-			NS_TRY(put_checked(conf, k, value, where));
+			NS_TRY(put_checked(conf, k, value, where, below));
 	}
 	return NS_OK;
 }
 
-enum ns_status ns_conf_merge(struct ns_conf *conf, const json_t *tree, const char *where)
+static enum ns_status merge_map(struct ns_conf *conf, const json_t *tree, const char *where, int below)
 {
 	if (!json_is_object(tree))
 		return ns_fail(NS_CONFIG, "%s: a map of keys is wanted", where);
-	return merge(conf, tree, "", where);
+	return merge(conf, tree, "", where, below);
+}
+
+enum ns_status ns_conf_merge(struct ns_conf *conf, const json_t *tree, const char *where)
+{
+	return merge_map(conf, tree, where, 0);
 }
 
 enum ns_status ns_conf_init(struct ns_conf *conf, const struct ns_key *keys)
@@ -190,18 +200,23 @@ enum ns_status ns_conf_copy(struct ns_conf *to, const struct ns_conf *from)
 	return to->values && to->given ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for the configuration");
 }
 
-enum ns_status ns_conf_file(struct ns_conf *conf, const char *path)
+enum ns_status ns_yaml_read(json_t **json, const char *path)
 {
-	json_t *tree = NULL;
 	char *text;
 	size_t bytes;
 	enum ns_status status;
 
-	status = ns_read_file(path, &text, &bytes);
-	if (status != NS_OK)
-		return status;
-	status = ns_yaml_parse(&tree, text, bytes, path);
+	NS_TRY(ns_read_file(path, &text, &bytes));
+	status = ns_yaml_parse(json, text, bytes, path);
 	free(text);
+	return status;
+}
+
+enum ns_status ns_conf_file(struct ns_conf *conf, const char *path)
+{
+	json_t *tree = NULL;
+	enum ns_status status = ns_yaml_read(&tree, path);
+
 	if (status == NS_OK)
 		status = ns_conf_merge(conf, tree, path);
 	json_decref(tree);
@@ -211,33 +226,15 @@ enum ns_status ns_conf_file(struct ns_conf *conf, const char *path)
 enum ns_status ns_conf_file_under(struct ns_conf *conf, const char *path, const char *section)
 {
 	json_t *tree = NULL, *value;
-	size_t n = strlen(section), bytes;
+	size_t n = strlen(section);
 	const char *name;
-	char *text;
-	struct ns_conf was;
-	enum ns_status status;
+	enum ns_status status = ns_yaml_read(&tree, path);
 
-	NS_TRY(ns_read_file(path, &text, &bytes));
-	status = ns_yaml_parse(&tree, text, bytes, path);
-	free(text);
-	NS_TRY(status);
 	json_object_foreach(tree, name, value)
 		if (strncmp(name, section, n) || (name[n] && name[n] != '.'))
 			status = ns_fail(NS_CONFIG, "%s: %s: only keys of %s: are taken here", path, name, section);
 	if (status == NS_OK)
-		status = ns_conf_copy(&was, conf);
-	if (status != NS_OK)
-		goto out;
-	status = ns_conf_merge(conf, tree, path);
-	json_object_foreach(was.given, name, value) { /* what was said before, the command line's, stays; texts that did not
-							 change stay where they are, for whoever points at them */
-		json_t *before = json_object_get(was.values, name);
-
-		if (!json_equal(before, json_object_get(conf->values, name)))
-			json_object_set(conf->values, name, before);
-	}
-	ns_conf_release(&was);
-out:
+		status = merge_map(conf, tree, path, 1);
 	json_decref(tree);
 	return status;
 }
@@ -258,7 +255,7 @@ enum ns_status ns_conf_set(struct ns_conf *conf, const char *name, const char *t
 		value = json_string(text);
 	else
 		NS_TRY(ns_yaml_parse(&value, text, strlen(text), where));
-	status = value ? put_checked(conf, k, value, where) : ns_fail(NS_CONFIG, "%s: is not UTF-8", where);
+	status = value ? put_checked(conf, k, value, where, 0) : ns_fail(NS_CONFIG, "%s: is not UTF-8", where);
 	json_decref(value);
 	return status;
 }

@@ -45,6 +45,7 @@ enum ns_status ns_conf_set(struct ns_conf *conf, const char *name, const char *t
 const struct ns_key *ns_conf_key(const struct ns_conf *conf, const char *name, int verb);
 /* YAML text to JSON: maps, lists, numbers, true/false, null, strings. The caller drops *json. */
 enum ns_status ns_yaml_parse(json_t **json, const char *text, size_t bytes, const char *where);
+enum ns_status ns_yaml_read(json_t **json, const char *path);
 
 int64_t ns_conf_int(const struct ns_conf *conf, const char *name);
 double ns_conf_real(const struct ns_conf *conf, const char *name);

@@ -298,15 +298,9 @@ static enum ns_status copy_results(struct night *n, const char *name)
 
 static enum ns_status read_recipe(const char *file, json_t **recipe)
 {
-	enum ns_status status;
 	json_t *tree = NULL;
-	char *text;
-	size_t bytes;
 
-	NS_TRY(ns_read_file(file, &text, &bytes));
-	status = ns_yaml_parse(&tree, text, bytes, file);
-	free(text);
-	NS_TRY(status);
+	NS_TRY(ns_yaml_read(&tree, file));
 	*recipe = json_incref(json_object_get(tree, "augment"));
 	json_decref(tree);
 	return *recipe ? NS_OK : ns_fail(NS_CONFIG, "%s: has no augment: list", file);

@@ -108,6 +108,8 @@ quietly "$ns" drift --reference well.h5 --current well2.h5 --policy policy.yaml 
 [ "$(field p1/drift.json alpha)" = 0.01 ] || fail "the policy was not used"
 quietly "$ns" drift --reference well.h5 --current well2.h5 --policy policy.yaml --drift.alpha=0.2 --out p2
 [ "$(field p2/drift.json alpha)" = 0.2 ] || fail "the policy overruled the command line"
+printf 'drift: {reference: nothing.h5, current: nothing.h5}\n' >policy.yaml
+quietly "$ns" drift --reference well.h5 --current well2.h5 --policy policy.yaml --out p3
 printf 'seed: 9\n' >policy.yaml
 refuses 78 "only keys of drift" "$ns" drift --reference well.h5 --current well2.h5 --policy policy.yaml --out refused
 done_testing

@@ -102,6 +102,8 @@ enum ns_status nst_run(const struct nst_rig *rig, const struct nst_case *c, cons
 void nst_outputs_free(void *out[NS_OP_MAX_OUT]);
 /* ref's answer: for tests of what is known */
 void nst_run_ref(const struct nst_case *c, void *out[NS_OP_MAX_OUT]);
+/* the answer of the implementation that `backend` would choose */
+void nst_run_best(const char *backend, const struct nst_case *c, void *out[NS_OP_MAX_OUT]);
 
 void nst_check(const struct nst_case *c, struct nst_tally *tally);
 void nst_report(const struct nst_tally *tally, enum ns_op_kind kind);

@@ -22,6 +22,18 @@ void nst_run_ref(const struct nst_case *c, void *out[NS_OP_MAX_OUT])
 	nst_rig_close(&rig);
 }
 
+void nst_run_best(const char *backend, const struct nst_case *c, void *out[NS_OP_MAX_OUT])
+{
+	struct ns_plan *plan = NULL;
+	struct nst_rig rig;
+
+	nst_rig_open(&rig, backend);
+	assert_int_equal(ns_plan_make(&plan, rig.dev, &c->op), NS_OK);
+	assert_int_equal(nst_run(&rig, c, plan->impl->name, out), NS_OK);
+	ns_plan_free(plan);
+	nst_rig_close(&rig);
+}
+
 static void compare(const struct nst_case *c, const char *impl, int slot, const void *want, const void *got)
 {
 	const struct nst_tensor *t = &c->out[slot];

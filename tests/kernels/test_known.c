@@ -10,19 +10,6 @@
 
 static const char *const backends[] = {"ref", "cpu"};
 
-/* the best implementation that `backend` has */
-static void run_best(const char *backend, const struct nst_case *c, void *out[NS_OP_MAX_OUT])
-{
-	struct ns_plan *plan = NULL;
-	struct nst_rig rig;
-
-	nst_rig_open(&rig, backend);
-	assert_int_equal(ns_plan_make(&plan, rig.dev, &c->op), NS_OK);
-	assert_int_equal(nst_run(&rig, c, plan->impl->name, out), NS_OK);
-	ns_plan_free(plan);
-	nst_rig_close(&rig);
-}
-
 /* --- augmentation --- */
 
 enum { H = 13, W = 17, PIXELS = H * W * 3 };
@@ -40,7 +27,7 @@ static void augment(const char *backend, const struct ns_augment_sample *a, cons
 	nst_given(&c, NS_AUGMENT_X, NST_U8, (int64_t)h * w * 3, x);
 	nst_given(&c, NS_AUGMENT_SAMPLES, NST_U8, sizeof *a, a);
 	nst_out(&c, NS_AUGMENT_Y, NST_U8, (int64_t)p * q * 3, NST_EXACT);
-	run_best(backend, &c, out);
+	nst_run_best(backend, &c, out);
 	memcpy(y, out[NS_AUGMENT_Y], (size_t)p * (size_t)q * 3);
 	nst_outputs_free(out);
 }
@@ -177,7 +164,7 @@ static void test_stats(void **state)
 
 		nst_given(&c, NS_STATS_X, NST_U8, sizeof x, x);
 		nst_out(&c, NS_STATS_Y, NST_F32, NS_STAT_COUNT, 0);
-		run_best(backends[b], &c, out);
+		nst_run_best(backends[b], &c, out);
 		y = out[NS_STATS_Y];
 		for (i = 0; i < NS_STAT_COUNT; i++)
 			if (i != 4)
@@ -253,7 +240,7 @@ static void check_optim(const char *backend, enum ns_op_kind kind,
 		scale = sqrt(norm2) > (double)optim.clip ? (double)optim.clip / sqrt(norm2) : 1;
 		hyper[NS_HYPER_C1] = (float)(1 - pow((double)optim.beta1, step));
 		hyper[NS_HYPER_C2] = (float)(1 - pow((double)optim.beta2, step));
-		run_best(backend, &c, out);
+		nst_run_best(backend, &c, out);
 		loop(w, m, v, step, scale);
 		for (s = 0; s < NS_OP_MAX_OUT; s++)
 			if (out[s])

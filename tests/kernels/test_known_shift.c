@@ -9,18 +9,6 @@
 
 static const char *const backends[] = {"ref", "cpu"};
 
-static void run_best(const char *backend, const struct nst_case *c, void *out[NS_OP_MAX_OUT])
-{
-	struct ns_plan *plan = NULL;
-	struct nst_rig rig;
-
-	nst_rig_open(&rig, backend);
-	assert_int_equal(ns_plan_make(&plan, rig.dev, &c->op), NS_OK);
-	assert_int_equal(nst_run(&rig, c, plan->impl->name, out), NS_OK);
-	ns_plan_free(plan);
-	nst_rig_close(&rig);
-}
-
 static double ks(const char *backend, const float *x, int64_t m, const float *y, int64_t n)
 {
 	struct nst_case c = {.label = "ks", .op = {.kind = NS_OP_KS, .u.ks = {m, n, 1}}};
@@ -30,7 +18,7 @@ static double ks(const char *backend, const float *x, int64_t m, const float *y,
 	nst_given(&c, NS_KS_REF, NST_F32, m, x);
 	nst_given(&c, NS_KS_CUR, NST_F32, n, y);
 	nst_out(&c, NS_KS_D, NST_F64, 1, 0);
-	run_best(backend, &c, out);
+	nst_run_best(backend, &c, out);
 	memcpy(&d, out[NS_KS_D], sizeof d);
 	nst_outputs_free(out);
 	return d;
@@ -95,7 +83,7 @@ static void mmd(const char *backend, const float *x, struct ns_mmd v, struct sum
 	nst_out(&c, NS_MMD_Q, NST_I64, v.permutations + 1, 0);
 	nst_out(&c, NS_MMD_S, NST_I64, v.permutations + 1, 0);
 	nst_out(&c, NS_MMD_TOTAL, NST_I64, 1, 0);
-	run_best(backend, &c, out);
+	nst_run_best(backend, &c, out);
 	for (p = 0; p <= v.permutations; p++) {
 		t->q[p] += ((const int64_t *)out[NS_MMD_Q])[p];
 		t->s[p] += ((const int64_t *)out[NS_MMD_S])[p];
