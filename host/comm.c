@@ -60,8 +60,12 @@ static void add(float *restrict x, const float *restrict y, size_t n)
 		x[i] += y[i];
 }
 
-/* The largest subtrees that lie wholly in [begin, end): calls back with each, left to right. */
-static int subtrees(int begin, int end, int *first, int *width)
+int64_t ns_comm_slice(const struct ns_comm *comm, int64_t n)
+{
+	return ((n + comm->size - 1) / comm->size + 15) / 16 * 16;
+}
+
+int ns_comm_subtrees(int begin, int end, int *first, int *width)
 {
 	int count = 0;
 
@@ -123,7 +127,7 @@ static void lay_out(const struct ns_comm *comm, int virtual_ranks, size_t n, str
 		p->at[r] = (int)a;
 		p->counts[r] = (int)(b - a);
 		ns_comm_share(comm, r, virtual_ranks, &begin, &end);
-		p->parts[r] = subtrees(begin, end, p->first + p->total, p->width + p->total);
+		p->parts[r] = ns_comm_subtrees(begin, end, p->first + p->total, p->width + p->total);
 		for (i = 0; i < p->parts[r]; i++)
 			p->owner[p->total + i] = r;
 		p->total += p->parts[r];

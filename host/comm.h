@@ -46,6 +46,14 @@ void ns_comm_abort(struct ns_comm *comm, int code);
 void ns_comm_share(const struct ns_comm *comm, int rank, int virtual_ranks, int *begin, int *end);
 
 /*
+ * The largest subtrees of the tree below that lie wholly in [begin, end): where each begins and how wide it is, left to
+ * right; their number, at most 2 log2(virtual ranks) + 1. Not collective.
+ */
+int ns_comm_subtrees(int begin, int end, int *first, int *width);
+/* n values shared out over the ranks: values a rank, a multiple of 16; the last has fewer. Not collective. */
+int64_t ns_comm_slice(const struct ns_comm *comm, int64_t n);
+
+/*
  * out[n] = the sum over all virtual ranks of their leaves, added in one fixed binary tree over 0..virtual_ranks-1
  * (a power of two), whatever the number of ranks: the bits do not depend on it. leaves[i] belongs to virtual
  * rank begin + i and is overwritten. Ranks exchange slices (all-to-all), add them up in tree order, and gather.

@@ -239,6 +239,8 @@ enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_con
 	if (set->count)
 		return NS_OK;
 	NS_TRY(find_backend(&set->backend, ns_conf_text(conf, "device"), set->gpu));
+	if (!set->backend->host_memory && n < NS_DEVICE_QUEUES)
+		n = NS_DEVICE_QUEUES;
 	set->devices = calloc((size_t)n, sizeof *set->devices);
 	set->queues = calloc((size_t)n, sizeof *set->queues);
 	set->chosen = json_object();

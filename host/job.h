@@ -17,7 +17,9 @@
 #include "host/pool.h"
 #include "kernels/backend.h"
 
-struct ns_device_set { /* one device and one queue a worker */
+/* where the host computes, one device and one queue a worker; of a GPU at least this many, for work that goes side by side */
+#define NS_DEVICE_QUEUES 4
+struct ns_device_set {
 	const struct ns_backend *backend;
 	struct ns_device **devices;
 	struct ns_queue **queues;

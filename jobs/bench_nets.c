@@ -31,16 +31,23 @@ static double net_flops(const struct ns_net *net)
 	return sum;
 }
 
+struct infer {
+	struct ns_bench *b;
+	struct ns_exec *exec;
+};
+
 static enum ns_status infer_once(void *context)
 {
+	struct infer *r = context;
 	struct ns_outputs out;
 
-	return ns_exec_run(context, &out);
+	NS_TRY(ns_exec_run(r->exec, &out));
+	return r->b->dev->backend->wait(r->b->queue);
 }
 
 static enum ns_status inference(struct ns_bench *b, const char *name, const struct ns_arch *arch, enum ns_dtype dtype)
 {
-	struct ns_exec *exec = NULL;
+	struct infer r = {b, NULL};
 	struct ns_model m = {0};
 	double rate[4];
 	enum ns_status status;
@@ -49,11 +56,11 @@ static enum ns_status inference(struct ns_bench *b, const char *name, const stru
 		return NS_OK;
 	NS_GO(ns_model_make(&m, arch, classes, 10));
 	ns_model_initialise(&m, 1);
-	NS_GO(ns_exec_infer(&exec, &m.net, b->dev, b->queue, b->batch, dtype, 1, m.values));
-	NS_GO(ns_bench_clock(b, infer_once, exec, b->batch, rate));
+	NS_GO(ns_exec_infer(&r.exec, &m.net, b->dev, b->queue, b->batch, dtype, 1, m.values));
+	NS_GO(ns_bench_clock(b, infer_once, &r, b->batch, rate));
 	ns_bench_record(b, name, "images", rate, net_flops(&m.net), 0, dtype == NS_BF16 ? b->fma_bf16 : b->fma);
 out:
-	ns_exec_free(exec);
+	ns_exec_free(r.exec);
 	ns_model_release(&m);
 	return status;
 }
@@ -63,6 +70,7 @@ out:
 #define MAX_STEPS 4096
 
 struct steps {
+	struct ns_bench *b;
 	void *images; /* one virtual rank's */
 	size_t bytes;
 	int count;
@@ -70,20 +78,31 @@ struct steps {
 };
 
 /* asked for the first rows of each step: that is the clock */
-static enum ns_status fill(void *context, int worker, int epoch, int64_t first, int n, void *images, enum ns_dtype dtype,
-			   int32_t *labels)
+static enum ns_status stage(void *context, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged,
+			    int32_t *labels)
 {
 	struct steps *s = context;
+	size_t each = s->bytes / (size_t)n;
 	int i;
 
 	(void)worker;
 	(void)epoch;
-	(void)dtype;
-	if (first % ((int64_t)n * NS_BENCH_VIRTUAL) == 0 && s->count <= MAX_STEPS)
+	if (begin == 0 && first % ((int64_t)n * NS_BENCH_VIRTUAL) == 0 && s->count <= MAX_STEPS)
 		s->at[s->count++] = ns_now();
-	memcpy(images, s->images, s->bytes);
-	for (i = 0; i < n; i++)
+	memcpy((char *)staged + each * (size_t)begin, (char *)s->images + each * (size_t)begin, each * (size_t)(end - begin));
+	for (i = begin; i < end; i++)
 		labels[i] = (int32_t)(first + i) % 10;
+	return NS_OK;
+}
+
+static enum ns_status images(void *context, int lane, const void *staged, void *to)
+{
+	struct steps *s = context;
+	struct ns_device_set *set = s->b->job->set;
+
+	if (!set->backend->host_memory)
+		return set->backend->copy(set->queues[lane], to, staged, s->bytes);
+	memcpy(to, staged, s->bytes);
 	return NS_OK;
 }
 
@@ -117,8 +136,8 @@ static enum ns_status take_steps(struct ns_bench *b, struct ns_model *m, enum ns
 					 .rows = (int64_t)count * b->batch, .nesterov = 1, .lr = 0.01, .momentum = 0.9,
 					 .weight_decay = 5e-4, .seed = 1, .label = "train"};
 	strcpy(t->spec.precision, dtype == NS_BF16 ? "bf16" : "f32");
-	t->fill = fill;
-	t->context = s;
+	t->source = (struct ns_source){s, s->bytes, stage, images};
+	s->b = b;
 	s->count = 0;
 	NS_GO(ns_comm_self(&self));
 	NS_GO(ns_pool_make(&alone.pool, 1));

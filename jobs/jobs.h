@@ -69,7 +69,7 @@ enum ns_status ns_recipe_parse(struct ns_augment_config *config, const json_t *l
 
 /* --- feeding a network --- */
 
-/* One for all workers: rows of a view, augmented and normalised, into a network's input. */
+/* Rows of a view into a network: the host reads or decodes pixels and draws, the device augments and normalises. */
 struct ns_feed {
 	const struct ns_view *view;
 	const struct ns_model *model;
@@ -77,27 +77,25 @@ struct ns_feed {
 	struct ns_augment_config *config; /* owned */
 	int shuffle, n;			  /* n: images at a time */
 	uint64_t seed;
+	size_t bytes, samples_at; /* staged: pixels (n, h, w, c) u8, then n draws */
 	struct ns_feed_worker {
-		struct ns_plan *plan;
-		enum ns_dtype dtype;
-		uint8_t *pixels, *buffer;
+		uint8_t *buffer; /* for what is decoded */
 		size_t room;
-		struct ns_augment_sample *samples;
-		void *workspace;
-		void *pixels_there, *samples_there; /* the same on a device with memory of its own; NULL: in place */
-		float *stats_there;		      /* device memory, n rows */
 	} *workers;
+	struct ns_feed_lane { /* one a device of the set */
+		struct ns_plan *plan;
+		void *workspace;
+	} *lanes;
 };
 
-/* recipe NULL: images as they are */
+/* recipe NULL: images as they are. Release it in any case. */
 enum ns_status ns_feed_init(struct ns_feed *feed, struct ns_job *job, const struct ns_view *view,
 			    const struct ns_model *model, const json_t *recipe, int n, int shuffle, enum ns_dtype dtype);
 void ns_feed_release(struct ns_feed *feed);
-/* fits ns_fill_fn; context is the feed. Rows beyond the view's end repeat its last and get label -1. */
-enum ns_status ns_feed_fill(void *context, int worker, int epoch, int64_t first, int n, void *images,
-			    enum ns_dtype dtype, int32_t *labels);
-/* the pixels of the last fill of this worker, (n, h, w, c) u8, before augmentation */
-const uint8_t *ns_feed_pixels(const struct ns_feed *feed, int worker);
+/* The two halves of struct ns_source. Rows beyond the view's end repeat its last and get label -1. */
+enum ns_status ns_feed_stage(void *feed, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged,
+			     int32_t *labels);
+enum ns_status ns_feed_images(void *feed, int lane, const void *staged, void *images);
 
 /* --- inference, for infer, train's validation and evaluate --- */
 

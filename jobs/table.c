@@ -65,6 +65,7 @@ const struct ns_key ns_keys[] = {
 	{"train.epochs", NULL, NS_KEY_INT, "5", NET, "passes over the data", 1, 100000},
 	{"train.batch", NULL, NS_KEY_INT, "64", NET, "images a step, over all ranks", 2, 1048576},
 	{"train.virtual_ranks", NULL, NS_KEY_INT, "4", NET, "parts of a batch, a power of two; fixes the bits", 1, 1024},
+	{"train.collective", NULL, NS_KEY_TEXT, "auto", NET, "how GPUs meet: nccl, mpi (through the host), or auto", 0, 0},
 	{"train.optimizer", NULL, NS_KEY_TEXT, "sgd", NET, "sgd or adamw", 0, 0},
 	{"train.lr", NULL, NS_KEY_REAL, "0.1", NET, "highest learning rate", 0, 1000},
 	{"train.momentum", NULL, NS_KEY_REAL, "0.9", NET, "of SGD; beta1 of AdamW", 0, 0.999999},

@@ -51,9 +51,12 @@ static enum ns_status after_epoch(void *context, int epoch, const float *values,
 static enum ns_status check_words(struct ns_job *job)
 {
 	const char *optimizer = ns_conf_text(job->conf, "train.optimizer"), *schedule = ns_conf_text(job->conf, "train.schedule");
+	const char *collective = ns_conf_text(job->conf, "train.collective");
 
 	if (strcmp(optimizer, "sgd") && strcmp(optimizer, "adamw"))
 		return ns_fail(NS_CONFIG, "train.optimizer = '%s', wanted sgd or adamw", optimizer);
+	if (strcmp(collective, "auto") && strcmp(collective, "nccl") && strcmp(collective, "mpi"))
+		return ns_fail(NS_CONFIG, "train.collective = '%s', wanted auto, nccl or mpi", collective);
 	if (strcmp(schedule, "cosine") && strcmp(schedule, "constant"))
 		return ns_fail(NS_CONFIG, "train.schedule = '%s', wanted cosine or constant", schedule);
 	return NS_OK;
@@ -88,7 +91,7 @@ static void digest_of(struct ns_job *job, const struct ns_view *view, const stru
 		      char digest[NS_SHA256_HEX])
 {
 	static const char *const free_to_differ[] = {"out",  "force", "json",	 "threads", "train.checkpoint_steps", "registry",
-						     "data", "train.val", "dry_run", "device"};
+						     "data", "train.val", "dry_run", "device", "train.collective"};
 	json_t *all = json_copy(job->conf->values);
 	size_t i;
 	int s;
@@ -118,15 +121,6 @@ static enum ns_status prepare(struct fit *f, struct ns_training *t, const struct
 	return NS_OK;
 }
 
-/* ns_feed_fill wants its own feed as context, the epoch's end ours: both reach it through the fit */
-static enum ns_status fill(void *context, int worker, int epoch, int64_t first, int n, void *images, enum ns_dtype dtype,
-			   int32_t *labels)
-{
-	struct fit *f = context;
-
-	return ns_feed_fill(&f->feed, worker, epoch, first, n, images, dtype, labels);
-}
-
 enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view,
 		      const struct ns_train_options *o)
 {
@@ -136,13 +130,13 @@ enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct n
 	enum ns_status status;
 
 	NS_GO(prepare(&f, &t, view, o));
-	t.fill = fill;
 	t.after_epoch = o->val ? after_epoch : NULL;
 	/* decided once, so that feeding and computing agree; a checkpoint's own choice wins inside ns_train */
 	NS_GO(ns_training_precision(job, &t, &dtype));
 	f.dtype = dtype;
 	NS_GO(ns_feed_init(&f.feed, job, view, model, ns_conf_node(job->conf, "augment"), t.spec.batch / t.spec.virtual_ranks, 1,
 			   dtype));
+	t.source = (struct ns_source){&f.feed, f.feed.bytes, ns_feed_stage, ns_feed_images};
 	NS_GO(ns_train(job, model, &t));
 	ns_log_event(job->log, "trained",
 		     json_pack("{s:s, s:I, s:f, s:f, s:f}", "what", o->label, "steps", (json_int_t)t.steps, "seconds", t.seconds,

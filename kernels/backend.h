@@ -27,6 +27,7 @@ struct ns_device {
 };
 
 struct ns_queue; /* work on one device, done in order */
+struct ns_graph; /* work that was recorded once, to be run many times */
 
 struct ns_args {		     /* device memory, borrowed until the queue is idle */
 	const void *in[NS_OP_MAX_IN];
@@ -68,8 +69,21 @@ struct ns_backend {				/* one kind of device */
 	/* in the queue's order; memory of the host that is not from host_make() has been read (put) or written (get) on return */
 	enum ns_status (*put)(struct ns_queue *queue, void *dst, const void *src, size_t bytes);
 	enum ns_status (*get)(struct ns_queue *queue, void *dst, const void *src, size_t bytes);
+	enum ns_status (*copy)(struct ns_queue *queue, void *dst, const void *src, size_t bytes); /* within device memory */
 	enum ns_status (*after)(struct ns_queue *queue, struct ns_queue *other); /* order two */
 	enum ns_status (*wait)(struct ns_queue *queue);
+	/*
+	 * Between record() and recorded(), work given to the queue, and to queues that are put after() it, is kept instead of
+	 * done; those queues are put before it again at the end. replay() does it, with the addresses it was recorded with;
+	 * memory of the host among them is from host_make(). All four are NULL where the host itself computes.
+	 */
+	enum ns_status (*record)(struct ns_queue *queue);
+	enum ns_status (*recorded)(struct ns_queue *queue, struct ns_graph **graph);
+	enum ns_status (*replay)(struct ns_queue *queue, struct ns_graph *graph);
+	void (*graph_free)(struct ns_graph *graph); /* NULL is fine */
+	void *(*native)(struct ns_queue *queue);    /* its cudaStream_t, for NCCL; NULL where the host computes */
+	/* which piece of hardware: equal for two ranks that share a GPU */
+	void (*identify)(struct ns_device *dev, unsigned char id[16]);
 	/* one line that names hardware, instruction set and library versions: what "same bits" covers */
 	void (*describe)(struct ns_device *dev, char *text, size_t size);
 	int host_memory; /* device memory can be read and written by the host */
@@ -87,6 +101,9 @@ enum ns_status ns_force_check(const struct ns_device *dev);
 /* One implementation by name, whatever the order: for tests and benchmarks. */
 enum ns_status ns_plan_make_by(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op,
 			       const char *impl);
+
+/* Wait, whatever comes of it, before what the queue works on is released: the message that stands is left alone. */
+void ns_queue_drain(const struct ns_backend *backend, struct ns_queue *queue);
 
 /* For backends whose memory is the host's: ref and cpu share these. */
 enum ns_status ns_hostmem_make(void **mem, struct ns_device *dev, size_t bytes);

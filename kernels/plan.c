@@ -1,6 +1,7 @@
 /* kernels/plan.c - asking a backend's implementations in turn, best first. */
 #include "kernels/backend.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,4 +114,13 @@ enum ns_status ns_plain_plan_make(struct ns_plan **plan, const struct ns_op *op,
 	p->op = *op;
 	*plan = &p->base;
 	return NS_OK;
+}
+
+void ns_queue_drain(const struct ns_backend *backend, struct ns_queue *queue)
+{
+	char message[1024];
+
+	snprintf(message, sizeof message, "%s", ns_message());
+	if (queue && backend->wait(queue) != NS_OK)
+		(void)ns_fail(NS_NO_DEVICE, "%s", message);
 }

@@ -38,7 +38,7 @@ export LD_LIBRARY_PATH=$PWD/.carry/usr/lib/x86_64-linux-gnu${cudnn:+:$(dirname "
 export NS_CUDA_MODULE=$build/libnightshift-cuda.so NST_BACKENDS=cuda
 
 bad=0
-for t in conv dense image reorder shift plan; do
+for t in conv dense image queue reorder shift plan; do
 	"$build/test_$t" >"$out/test_$t.log" 2>&1 || { bad=1; grep -hE "FAILED|ERROR|Error|differs|but ref" "$out/test_$t.log" | head -20; }
 done
 cat "$out"/test_*.log >>"$out/log"

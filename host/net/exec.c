@@ -176,13 +176,22 @@ static void most(size_t *bytes, const struct ns_plan *plan)
 		*bytes = plan->workspace_bytes;
 }
 
+static enum ns_status reserve(struct ns_exec *e, void **mem, size_t bytes, const char *what)
+{
+	enum ns_status status = e->dev->backend->mem_make(mem, e->dev, bytes);
+
+	if (status == NS_OK)
+		return NS_OK;
+	return ns_fail_in(status, "%s %d images at a time (%s)", what, e->n, e->training ? "training" : "inference");
+}
+
 enum ns_status ns_exec_allocate(struct ns_exec *e)
 {
 	size_t total, workspace = 64;
 	int i;
 
 	NS_TRY(ns_arena_plan(e->buffers, e->buffer_count, &total));
-	NS_TRY(e->dev->backend->mem_make(&e->memory, e->dev, total));
+	NS_TRY(reserve(e, &e->memory, total, "activations of"));
 	for (i = 0; i < e->net->layer_count; i++) {
 		most(&workspace, e->units[i].forward);
 		most(&workspace, e->units[i].backward);
@@ -193,7 +202,7 @@ enum ns_status ns_exec_allocate(struct ns_exec *e)
 	}
 	most(&workspace, e->loss);
 	most(&workspace, e->head);
-	return e->dev->backend->mem_make(&e->workspace, e->dev, workspace);
+	return reserve(e, &e->workspace, workspace, "scratch of the plans for");
 }
 
 enum ns_status ns_exec_alloc(struct ns_exec **made, const struct ns_net *net, struct ns_device *dev,

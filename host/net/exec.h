@@ -44,7 +44,7 @@ enum ns_status ns_exec_pack(struct ns_exec *exec, const struct ns_flat *flat, co
 /* canonical values of trainable parameters <-> flat array */
 enum ns_status ns_exec_to_flat(struct ns_exec *exec, const struct ns_flat *flat, const float *canonical, float *out);
 enum ns_status ns_exec_from_flat(struct ns_exec *exec, const struct ns_flat *flat, const float *in, float *canonical);
-/* one virtual rank: grad (flat->total) is written whole */
+/* one virtual rank, labels in device memory: grad (flat->total) is written whole. The caller waits. */
 enum ns_status ns_exec_step(struct ns_exec *exec, const struct ns_flat *flat, const float *weights, const void *packed,
 			    const int32_t *labels, float *grad);
 
@@ -53,6 +53,7 @@ struct ns_outputs { /* device memory of this worker, valid until the next run */
 	const float *prob, *embedding, *entropy, *margin, *logits;
 	const int32_t *pred;
 };
+/* The caller waits. */
 enum ns_status ns_exec_run(struct ns_exec *exec, struct ns_outputs *out);
 
 #endif

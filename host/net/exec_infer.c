@@ -209,5 +209,5 @@ enum ns_status ns_exec_run(struct ns_exec *e, struct ns_outputs *out)
 	for (c = 0; c < e->chunks; c++)
 		NS_TRY(run_chunk(e, c));
 	*out = (struct ns_outputs){result(e, 0, 0), result(e, 1, 0), result(e, 2, 0), result(e, 3, 0), result(e, 4, 0), result(e, 5, 0)};
-	return e->dev->backend->wait(e->queue);
+	return NS_OK;
 }

@@ -28,7 +28,7 @@ struct ns_exec {
 	struct ns_plan *loss, *head;
 	struct ns_buffer *buffers;
 	int buffer_count, buffer_room;
-	int image, labels, dlogits;
+	int image, dlogits;
 	int *tensor; /* tensor -> buffer */
 	void *memory, *workspace, *folded;
 	void *images, *results; /* inference: of the whole batch */

@@ -31,7 +31,6 @@ static enum ns_status plan_backward(struct ns_exec *e)
 
 	for (i = 0; i < last; i++)
 		e->units[i].dy[0] = e->units[i].dy[1] = e->units[i].dx = e->units[i].dres = -1;
-	e->labels = ns_exec_buffer(e, (size_t)e->n * sizeof(int32_t), -1, last);
 	e->dlogits = ns_exec_buffer(e, (size_t)e->n * (size_t)e->net->arch.classes * 4, last, last + 1);
 	e->units[last - 1].dy[0] = e->dlogits;
 	for (i = last - 1; i >= 0; i--) {
@@ -267,14 +266,12 @@ enum ns_status ns_exec_step(struct ns_exec *e, const struct ns_flat *f, const fl
 {
 	struct ns_args a = {.workspace = e->workspace};
 
-	NS_TRY(e->dev->backend->put(e->queue, ns_exec_at(e, e->labels), labels, (size_t)e->n * sizeof *labels));
 	NS_TRY(forward(e, f, weights, packed, grad));
 	a.in[NS_XENT_X] = ns_exec_at(e, e->units[e->net->layer_count - 1].y);
-	a.in[NS_XENT_T] = ns_exec_at(e, e->labels);
+	a.in[NS_XENT_T] = labels;
 	a.out[NS_XENT_DX] = ns_exec_at(e, e->dlogits);
 	a.out[NS_XENT_LOSS] = grad + f->statistics + NS_TAIL_LOSS;
 	a.out[NS_XENT_HITS] = grad + f->statistics + NS_TAIL_HITS;
 	NS_TRY(ns_plan_run(e->loss, &a, e->queue));
-	NS_TRY(backward(e, f, weights, packed, grad));
-	return e->dev->backend->wait(e->queue);
+	return backward(e, f, weights, packed, grad);
 }

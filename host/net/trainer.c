@@ -1,4 +1,4 @@
-/* host/net/trainer.c - steps and epochs; see trainer.h. */
+/* host/net/trainer.c - steps where the host computes, and epochs; see trainer.h. */
 #include "host/net/trainer_inner.h"
 
 #include <math.h>
@@ -18,145 +18,128 @@ static double learning_rate(const struct ns_trainer *r)
 	return s->lr * 0.5 * (1 + cos(3.141592653589793 * (at - warm) / (total - warm)));
 }
 
-static void set_hyper(struct ns_trainer *r)
+void ns_trainer_hyper(const struct ns_trainer *r, float hyper[HYPER_ALL])
 {
 	const struct ns_train_spec *s = r->s;
 	double t = (double)r->step + 1, decay = s->ema < t / (9 + t) ? s->ema : t / (9 + t);
 
-	r->hyper[NS_HYPER_LR] = (float)learning_rate(r);
-	r->hyper[NS_HYPER_C1] = (float)(1 - pow(s->momentum, t));
-	r->hyper[NS_HYPER_C2] = (float)(1 - pow(s->beta2, t));
-	r->hyper[NS_HYPER_EMA_A] = (float)decay;
-	r->hyper[NS_HYPER_EMA_B] = (float)(1 - decay);
-	r->hyper[HYPER_STATS + NS_HYPER_EMA_A] = 0.9f; /* torchvision's momentum of 0.1 */
-	r->hyper[HYPER_STATS + NS_HYPER_EMA_B] = 0.1f / (float)s->virtual_ranks;
-	r->hyper[HYPER_ADD + NS_HYPER_EMA_A] = r->hyper[HYPER_ADD + NS_HYPER_EMA_B] = 1;
+	hyper[NS_HYPER_LR] = (float)learning_rate(r);
+	hyper[NS_HYPER_C1] = (float)(1 - pow(s->momentum, t));
+	hyper[NS_HYPER_C2] = (float)(1 - pow(s->beta2, t));
+	hyper[NS_HYPER_EMA_A] = (float)decay;
+	hyper[NS_HYPER_EMA_B] = (float)(1 - decay);
+	hyper[HYPER_STATS + NS_HYPER_EMA_A] = 0.9f; /* torchvision's momentum of 0.1 */
+	hyper[HYPER_STATS + NS_HYPER_EMA_B] = 0.1f / (float)s->virtual_ranks;
+	hyper[HYPER_ADD + NS_HYPER_EMA_A] = hyper[HYPER_ADD + NS_HYPER_EMA_B] = 1;
 }
 
-static enum ns_status virtual_rank(void *context, int task, int worker)
+int64_t ns_trainer_first(const struct ns_trainer *r, int task)
 {
-	struct ns_trainer *r = context;
-	const struct ns_train_spec *s = r->s;
-	int n = s->batch / s->virtual_ranks, epoch = (int)(r->step / r->per_epoch);
-	int64_t first = (r->step % r->per_epoch) * s->batch + (int64_t)(r->first_rank + task) * n;
-	float tail[NS_TAIL_COUNT] = {0};
-
-	tail[NS_TAIL_STOP] = task == 0 && ns_stop_requested();
-	NS_TRY(r->job->set->backend->put(r->job->set->queues[worker], r->leaf[task] + r->flat.statistics, tail, sizeof tail));
-	NS_TRY(r->t->fill(r->t->context, worker, epoch, first, n, ns_exec_images(r->exec[worker]), r->dtype,
-			  r->labels[worker]));
-	return ns_exec_step(r->exec[worker], &r->flat, r->w, r->packed, r->labels[worker], r->leaf[task]);
+	return (r->step % r->per_epoch) * r->s->batch + (int64_t)(r->first_rank + task) * r->n;
 }
 
-static enum ns_status update_part(void *context, int task, int worker)
+enum ns_status ns_trainer_leaf(struct ns_trainer *r, int lane, int task, const void *staged, const int32_t *labels)
 {
-	struct ns_trainer *r = context;
-	struct ns_queue *q = r->job->set->queues[worker];
-	struct ns_args a = {{0}, {0}, NULL};
+	const struct ns_source *source = &r->t->source;
+
+	NS_TRY(source->images(source->context, lane, staged, ns_exec_images(r->exec[lane])));
+	return ns_exec_step(r->exec[lane], &r->flat, r->w, r->packed, labels, r->leaf[task]);
+}
+
+enum ns_status ns_trainer_norm(struct ns_trainer *r)
+{
+	struct ns_args a = {{r->total}, {r->norm2_at}, r->norm_space};
+
+	return ns_plan_run(r->norm2, &a, r->job->set->queues[0]);
+}
+
+enum ns_status ns_trainer_update(struct ns_trainer *r, int part, int lane)
+{
+	struct ns_queue *q = r->job->set->queues[lane];
+	struct ns_args a = {{0}, {0}, NULL}, stats = {{r->total + r->flat.train, r->numbers + HYPER_STATS}, {r->w + r->flat.train}, NULL};
 	int64_t begin, end;
 
-	ns_trainer_part(r->flat.train, task, r->workers, &begin, &end);
+	ns_trainer_part(r->flat.train, part, r->parts, &begin, &end);
 	a.in[NS_OPTIM_GRAD] = r->total + begin;
-	a.in[NS_OPTIM_HYPER] = r->there + HYPER_OPTIM;
-	a.in[NS_OPTIM_NORM2] = r->there + NORM2_AT;
+	a.in[NS_OPTIM_HYPER] = r->numbers + HYPER_OPTIM;
+	a.in[NS_OPTIM_NORM2] = r->norm2_at;
 	a.out[NS_OPTIM_W] = r->w + begin;
 	a.out[NS_OPTIM_M] = r->m + begin;
 	a.out[NS_OPTIM_V] = r->v ? r->v + begin : NULL;
-	NS_TRY(ns_plan_run(r->optim[task], &a, q));
-	if (task == 0) {
-		struct ns_args stats = {{r->total + r->flat.train, r->there + HYPER_STATS}, {r->w + r->flat.train}, NULL};
-
-		NS_TRY(ns_plan_run(r->stats_ema[0], &stats, q));
-	}
-	return r->job->set->backend->wait(q);
+	NS_TRY(ns_plan_run(r->optim[part], &a, q));
+	return part ? NS_OK : ns_plan_run(r->stats_ema, &stats, q);
 }
 
-/* the average, and the weights in the layouts that the next step reads */
-static enum ns_status prepare_part(void *context, int task, int worker)
+enum ns_status ns_trainer_prepare(struct ns_trainer *r, int part, int lane)
 {
-	struct ns_trainer *r = context;
 	int64_t begin, end;
 
 	if (r->average) {
 		struct ns_args a = {{0}, {0}, NULL};
 
-		ns_trainer_part(r->flat.statistics, task, r->workers, &begin, &end);
+		ns_trainer_part(r->flat.statistics, part, r->parts, &begin, &end);
 		a.in[NS_EMA_X] = r->w + begin;
-		a.in[NS_EMA_HYPER] = r->there + HYPER_OPTIM;
+		a.in[NS_EMA_HYPER] = r->numbers + HYPER_OPTIM;
 		a.out[NS_EMA_Y] = r->average + begin;
-		NS_TRY(ns_plan_run(r->w_ema[task], &a, r->job->set->queues[worker]));
+		NS_TRY(ns_plan_run(r->w_ema[part], &a, r->job->set->queues[lane]));
 	}
-	/* plans belong to their worker: part `task` is packed by whoever runs it */
-	NS_TRY(ns_exec_pack(r->exec[worker], &r->flat, r->w, r->packed, task, r->workers));
-	return r->job->set->backend->wait(r->job->set->queues[worker]);
-}
-
-/*
- * The sum over all virtual ranks in the one fixed tree. On a device with memory of its own a lone rank folds its leaves
- * there (y = 1 y + 1 x rounds once: the same bits); several ranks meet on the host.
- */
-static enum ns_status sum_leaves(struct ns_trainer *r)
-{
-	const struct ns_backend *b = r->job->set->backend;
-	struct ns_queue *q = r->job->set->queues[0];
-	size_t n = (size_t)r->flat.total;
-	float *leaves[1024];
-	int i, s;
-
-	r->total = r->sum;
-	if (b->host_memory)
-		return ns_comm_tree_sum(r->job->comm, r->s->virtual_ranks, r->leaf, n, r->sum);
-	if (r->job->comm->size == 1) {
-		for (s = 1; s < r->local; s *= 2)
-			for (i = 0; i + s < r->local; i += 2 * s) {
-				struct ns_args a = {{r->leaf[i + s], r->there + HYPER_ADD}, {r->leaf[i]}, NULL};
-
-				NS_TRY(ns_plan_run(r->fold, &a, q));
-			}
-		r->total = r->leaf[0];
-		return NS_OK;
-	}
-	for (i = 0; i < r->local; i++) {
-		leaves[i] = r->here + (size_t)(i + 1) * n;
-		NS_TRY(b->get(q, leaves[i], r->leaf[i], n * sizeof(float)));
-	}
-	NS_TRY(b->wait(q));
-	NS_TRY(ns_comm_tree_sum(r->job->comm, r->s->virtual_ranks, leaves, n, r->here));
-	return b->put(q, r->sum, r->here, n * sizeof(float));
+	/* plans belong to their lane: a part is packed by whoever runs it */
+	return ns_exec_pack(r->exec[lane], &r->flat, r->w, r->packed, part, r->parts);
 }
 
 /* ReLU and max pooling swallow a NaN, so a finite loss is no proof: the gradient is looked at too */
-static enum ns_status check_finite(struct ns_trainer *r)
+enum ns_status ns_trainer_account(struct ns_trainer *r, int64_t step, double rate, const float *tail, double norm2, int *stop)
 {
-	const struct ns_backend *b = r->job->set->backend;
-	struct ns_queue *q = r->job->set->queues[0];
-	struct ns_args a = {{r->total}, {r->there + NORM2_AT}, r->norm_space};
-	double loss;
+	double loss = (double)tail[NS_TAIL_LOSS];
 
-	NS_TRY(ns_plan_run(r->norm2, &a, q));
-	NS_TRY(b->get(q, &r->gradient_norm2, r->there + NORM2_AT, sizeof r->gradient_norm2));
-	NS_TRY(b->get(q, r->tail, r->total + r->flat.statistics, sizeof r->tail));
-	NS_TRY(b->wait(q));
-	loss = (double)r->tail[NS_TAIL_LOSS];
-	if (isfinite(loss) && isfinite(r->gradient_norm2))
-		return NS_OK;
-	return ns_fail(NS_BAD_DATA, "the %s became %g at step %lld (learning rate %g): nothing is published; lower train.lr or set train.clip",
-		       isfinite(loss) ? "gradient's norm" : "loss", isfinite(loss) ? sqrt(r->gradient_norm2) : loss, (long long)r->step,
-		       (double)r->hyper[NS_HYPER_LR]);
+	if (!isfinite(loss) || !isfinite(norm2))
+		return ns_fail(NS_BAD_DATA,
+			       "the %s became %g at step %lld (learning rate %g): nothing is published; lower train.lr or set train.clip",
+			       isfinite(loss) ? "gradient's norm" : "loss", isfinite(loss) ? sqrt(norm2) : loss, (long long)step, rate);
+	r->gradient_norm2 = norm2;
+	r->rate = rate;
+	r->loss += loss;
+	r->hits += (double)tail[NS_TAIL_HITS];
+	*stop |= tail[NS_TAIL_STOP] > 0;
+	if (!r->done++)
+		r->t->first_step = ns_now() - r->job->log->start;
+	return NS_OK;
 }
 
-static enum ns_status take_step(struct ns_trainer *r, int *stop)
+/* --- a step where the host computes --- */
+
+static enum ns_status virtual_rank(void *context, int task, int worker)
 {
-	set_hyper(r);
-	NS_TRY(r->job->set->backend->put(r->job->set->queues[0], r->there, r->hyper, sizeof r->hyper));
+	struct ns_trainer *r = context;
+	const struct ns_source *source = &r->t->source;
+	float *tail = r->leaf[task] + r->flat.statistics;
+
+	memset(tail, 0, NS_TAIL_COUNT * sizeof *tail);
+	tail[NS_TAIL_STOP] = task == 0 && ns_stop_requested();
+	NS_TRY(source->stage(source->context, worker, (int)(r->step / r->per_epoch), ns_trainer_first(r, task), r->n, 0, r->n,
+			     r->staged[worker], r->labels[worker]));
+	return ns_trainer_leaf(r, worker, task, r->staged[worker], r->labels[worker]);
+}
+
+static enum ns_status update_part(void *context, int task, int worker)
+{
+	return ns_trainer_update(context, task, worker);
+}
+
+static enum ns_status prepare_part(void *context, int task, int worker)
+{
+	return ns_trainer_prepare(context, task, worker);
+}
+
+static enum ns_status host_step(struct ns_trainer *r, int *stop)
+{
+	ns_trainer_hyper(r, r->numbers);
 	NS_TRY(ns_pool_run(r->job->pool, r->local, virtual_rank, r));
-	NS_TRY(sum_leaves(r));
-	NS_TRY(check_finite(r));
-	NS_TRY(ns_pool_run(r->job->pool, r->workers, update_part, r));
-	NS_TRY(ns_pool_run(r->job->pool, r->workers, prepare_part, r));
-	r->loss += (double)r->tail[NS_TAIL_LOSS];
-	r->hits += (double)r->tail[NS_TAIL_HITS];
-	*stop = r->tail[NS_TAIL_STOP] > 0;
+	NS_TRY(ns_comm_tree_sum(r->job->comm, r->s->virtual_ranks, r->leaf, (size_t)r->flat.total, r->sum));
+	NS_TRY(ns_trainer_norm(r));
+	NS_TRY(ns_trainer_account(r, r->step, (double)r->numbers[NS_HYPER_LR], r->sum + r->flat.statistics, *r->norm2_at, stop));
+	NS_TRY(ns_pool_run(r->job->pool, r->parts, update_part, r));
+	NS_TRY(ns_pool_run(r->job->pool, r->parts, prepare_part, r));
 	r->step++;
 	return NS_OK;
 }
@@ -204,7 +187,7 @@ static enum ns_status end_epoch(struct ns_trainer *r)
 	int epoch = (int)(r->step / r->per_epoch);
 	json_t *line = json_pack("{s:i, s:I, s:o, s:f, s:f, s:o}", "epoch", epoch, "step", (json_int_t)r->step, "loss",
 				 ns_json_real(r->loss / rows), "accuracy", r->hits / rows, "learning_rate",
-				 (double)r->hyper[NS_HYPER_LR], "gradient_norm", ns_json_real(sqrt(r->gradient_norm2)));
+				 r->rate, "gradient_norm", ns_json_real(sqrt(r->gradient_norm2)));
 	enum ns_status status = NS_OK;
 
 	if (r->t->after_epoch) {
@@ -226,13 +209,17 @@ static enum ns_status run(struct ns_trainer *r)
 	int stop = 0;
 
 	while (r->step < total && !stop) {
-		NS_TRY(take_step(r, &stop));
-		if (r->step == begun + 1)
-			r->t->first_step = ns_now() - r->job->log->start;
+		int save, whole;
+
+		NS_TRY(r->steps ? ns_device_step(r, &stop) : host_step(r, &stop));
+		whole = r->step % r->per_epoch == 0;
+		save = stop || (s->checkpoint_steps > 0 && r->step % s->checkpoint_steps == 0 && r->step < total);
+		if (r->steps && (whole || save))
+			NS_TRY(ns_device_drain(r, &stop));
 		ns_log_progress(r->job->log, s->label, r->step * s->batch, total * s->batch, "images");
-		if (r->step % r->per_epoch == 0)
+		if (whole)
 			NS_TRY(end_epoch(r));
-		if (stop || (s->checkpoint_steps > 0 && r->step % s->checkpoint_steps == 0 && r->step < total))
+		if (save || stop)
 			NS_TRY(ns_trainer_save(r));
 	}
 	r->t->steps = r->step;
@@ -246,7 +233,7 @@ static enum ns_status run(struct ns_trainer *r)
 
 enum ns_status ns_train(struct ns_job *job, struct ns_model *model, struct ns_training *training)
 {
-	struct ns_trainer r = {.job = job, .model = model, .t = training, .s = &training->spec};
+	struct ns_trainer r = {.job = job, .model = model, .t = training, .s = &training->spec, .saved = -1};
 	enum ns_status status;
 
 	NS_TRY(ns_device_set_open(job->set, job->conf, job->pool));
@@ -261,6 +248,8 @@ enum ns_status ns_train(struct ns_job *job, struct ns_model *model, struct ns_tr
 	if (training->checkpoint_dir[0])
 		NS_GO(ns_trainer_restore(&r));
 	NS_GO(ns_exec_pack(r.exec[0], &r.flat, r.w, r.packed, 0, 1));
+	if (!job->set->backend->host_memory)
+		NS_GO(ns_device_steps_make(&r));
 	NS_GO(run(&r));
 out:
 	ns_stop_remove();

@@ -23,19 +23,27 @@ struct ns_train_spec {
 };
 
 /*
- * Fill one virtual rank: rows [first, first + n) of `epoch`'s order, as images (n, h, w, c) of `dtype` in
- * device memory of `worker`, and their labels.
+ * Where images come from, for `n` rows at a time: bytes that the host writes, and what a device makes of them. The first
+ * half of the next step is done while a device computes this one.
  */
-typedef enum ns_status ns_fill_fn(void *context, int worker, int epoch, int64_t first, int n, void *images,
-				  enum ns_dtype dtype, int32_t *labels);
+struct ns_source {
+	void *context;
+	size_t bytes; /* staged, of n rows */
+	/* host memory: rows [begin, end) of the n that start at `first` in `epoch`'s order, and their labels; several workers
+	 * may do parts of the same n rows at once */
+	enum ns_status (*stage)(void *context, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged,
+				int32_t *labels);
+	/* device memory: images (n, h, w, c) in the network's type from what was staged, on queue and plans of `lane` */
+	enum ns_status (*images)(void *context, int lane, const void *staged, void *images);
+};
 /* After each epoch, on all ranks: values are the model as it would be kept; may add to `line` of metrics.jsonl. */
 typedef enum ns_status ns_epoch_fn(void *context, int epoch, const float *values, json_t *line);
 
 struct ns_training { /* collective */
 	struct ns_train_spec spec;
-	ns_fill_fn *fill;
+	struct ns_source source;
 	ns_epoch_fn *after_epoch; /* NULL is fine */
-	void *context;
+	void *context;		  /* of after_epoch */
 	char config_digest[NS_SHA256_HEX]; /* a checkpoint of another configuration is refused */
 	char metrics_path[NS_PATH_MAX], checkpoint_dir[NS_PATH_MAX]; /* "" : none */
 	/* results */

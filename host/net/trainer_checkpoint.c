@@ -35,6 +35,7 @@ enum ns_status ns_trainer_save(struct ns_trainer *r)
 
 	if (!r->t->checkpoint_dir[0])
 		return NS_OK;
+	r->saved = r->step;
 	if (r->job->comm->rank != 0)
 		return ns_job_agree(r->job, NS_OK);
 	status = checkpoint_arrays(r, &c);
@@ -71,7 +72,7 @@ enum ns_status ns_trainer_restore(struct ns_trainer *r)
 	NS_GO(ns_comm_broadcast(r->job->comm, &c.hits, sizeof c.hits, 0));
 	if (r->job->comm->rank == 0 && c.metrics)
 		json_array_extend(r->t->metrics, c.metrics);
-	r->step = c.step;
+	r->step = r->saved = c.step;
 	r->loss = c.loss;
 	r->hits = c.hits;
 	ns_log_event(r->job->log, "resumed", json_pack("{s:I, s:s}", "step", (json_int_t)c.step, "from", r->t->checkpoint_dir));

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 extern "C" {
 extern const struct ns_backend ns_backend_cuda;
@@ -70,11 +71,19 @@ static void cuda_close(struct ns_device *dev)
 
 static enum ns_status mem_make(void **mem, struct ns_device *dev, size_t bytes)
 {
-	char what[64];
+	size_t spare = 0, all = 0;
+	char what[128];
+
+	cudaError_t error;
 
 	cudaSetDevice(((struct ns_cuda *)dev)->index);
+	error = cudaMalloc(mem, bytes ? bytes : 1);
 	snprintf(what, sizeof what, "%zu bytes of device memory", bytes);
-	NS_TRY(ns_cuda_status(cudaMalloc(mem, bytes ? bytes : 1), what));
+	if (error == cudaErrorMemoryAllocation) {
+		cudaMemGetInfo(&spare, &all);
+		snprintf(what, sizeof what, "%zu bytes of device memory, of which %zu of %zu are free", bytes, spare, all);
+	}
+	NS_TRY(ns_cuda_status(error, what));
 	NS_TRY(ns_cuda_status(cudaMemsetAsync(*mem, 0, bytes, 0), what));
 	return ns_cuda_status(cudaStreamSynchronize(0), what);
 }
@@ -140,6 +149,11 @@ static enum ns_status get(struct ns_queue *queue, void *dst, const void *src, si
 	return ns_cuda_status(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToHost, ns_cuda_stream(queue)), "copy from the GPU");
 }
 
+static enum ns_status copy(struct ns_queue *queue, void *dst, const void *src, size_t bytes)
+{
+	return ns_cuda_status(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, ns_cuda_stream(queue)), "copy on the GPU");
+}
+
 static enum ns_status after(struct ns_queue *queue, struct ns_queue *other)
 {
 	NS_TRY(ns_cuda_status(cudaEventRecord(other->event, ns_cuda_stream(other)), "ordering streams"));
@@ -149,6 +163,58 @@ static enum ns_status after(struct ns_queue *queue, struct ns_queue *other)
 static enum ns_status wait(struct ns_queue *queue)
 {
 	return ns_cuda_status(cudaStreamSynchronize(ns_cuda_stream(queue)), "work on the GPU");
+}
+
+/* --- graphs --- */
+
+struct ns_graph {
+	cudaGraphExec_t exec;
+};
+
+static enum ns_status record(struct ns_queue *queue)
+{
+	return ns_cuda_status(cudaStreamBeginCapture(ns_cuda_stream(queue), cudaStreamCaptureModeThreadLocal), "recording a graph");
+}
+
+static enum ns_status recorded(struct ns_queue *queue, struct ns_graph **graph)
+{
+	struct ns_graph *g = (struct ns_graph *)calloc(1, sizeof *g);
+	cudaGraph_t made = NULL;
+	enum ns_status status = ns_cuda_status(cudaStreamEndCapture(ns_cuda_stream(queue), &made), "recording a graph");
+
+	if (!g && status == NS_OK)
+		status = ns_fail(NS_NO_MEMORY, "no memory for a graph");
+	if (status == NS_OK)
+		status = ns_cuda_status(cudaGraphInstantiate(&g->exec, made, 0), "making a graph");
+	if (made)
+		cudaGraphDestroy(made);
+	if (status != NS_OK)
+		free(g);
+	else
+		*graph = g;
+	return status;
+}
+
+static enum ns_status replay(struct ns_queue *queue, struct ns_graph *graph)
+{
+	return ns_cuda_status(cudaGraphLaunch(graph->exec, ns_cuda_stream(queue)), "starting a graph");
+}
+
+static void graph_free(struct ns_graph *graph)
+{
+	if (graph)
+		cudaGraphExecDestroy(graph->exec);
+	free(graph);
+}
+
+static void *native(struct ns_queue *queue)
+{
+	return ns_cuda_stream(queue); /* its device is this thread's from here on: NCCL asks for no more */
+}
+
+static void identify(struct ns_device *dev, unsigned char id[16])
+{
+	memcpy(id, &((const struct ns_cuda *)dev)->prop.uuid, 16);
 }
 
 static void describe(struct ns_device *dev, char *text, size_t size)
@@ -162,7 +228,6 @@ static void describe(struct ns_device *dev, char *text, size_t size)
 		 runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
 }
 
-
 /* best first; there is no ref at the end: it cannot read device memory */
 static const struct ns_impl *const impls[] = {
 	&ns_cuda_augment, &ns_cuda_stats,
@@ -173,5 +238,6 @@ static const struct ns_impl *const impls[] = {
 	&ns_cuda_linear, &ns_cuda_linear_backward, &ns_cuda_xent, &ns_cuda_head, &ns_cuda_norm2, &ns_cuda_sgd, &ns_cuda_adamw,
 	&ns_cuda_ema, &ns_cuda_ks, &ns_cuda_mmd, NULL};
 
-const struct ns_backend ns_backend_cuda = {"cuda",	   impls,      cuda_open, cuda_close, mem_make, mem_free, host_make, host_free, queue_make,
-						      queue_free, put,	      get,	 after,	     wait,     describe, 0};
+const struct ns_backend ns_backend_cuda = {"cuda",     impls,	  cuda_open,  cuda_close, mem_make, mem_free, host_make, host_free,
+						      queue_make, queue_free, put,	      get,	  copy,	    after,    wait,	 record,
+						      recorded,   replay,     graph_free, native,     identify, describe, 0};

@@ -88,6 +88,9 @@ struct cudaDeviceProp {
 	char name[256];
 	int major, minor, multiProcessorCount;
 	size_t totalGlobalMem;
+	struct {
+		char bytes[16];
+	} uuid;
 };
 
 extern "C" {
@@ -98,6 +101,7 @@ cudaError_t cudaDriverGetVersion(int *version);
 cudaError_t cudaRuntimeGetVersion(int *version);
 cudaError_t cudaMalloc(void **mem, size_t bytes);
 cudaError_t cudaFree(void *mem);
+cudaError_t cudaMemGetInfo(size_t *spare, size_t *all);
 cudaError_t cudaMallocHost(void **mem, size_t bytes);
 cudaError_t cudaFreeHost(void *mem);
 cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream);

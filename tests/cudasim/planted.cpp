@@ -147,6 +147,50 @@ static int streams()
 	return bad;
 }
 
+/* a graph of a fork and a join; what waits for nothing, or is waited for by nothing, is found */
+static int graphs()
+{
+	cudaStream_t a, b;
+	cudaEvent_t fork, join;
+	cudaGraph_t graph;
+	cudaGraphExec_t exec;
+	std::vector<int> pageable(N, 7);
+	int *x = device(std::vector<int>(N, 0)), *y = device(std::vector<int>(N, 0)), bad;
+
+	cudaStreamCreateWithFlags(&a, cudaStreamNonBlocking);
+	cudaStreamCreateWithFlags(&b, cudaStreamNonBlocking);
+	cudaEventCreateWithFlags(&fork, cudaEventDisableTiming);
+	cudaEventCreateWithFlags(&join, cudaEventDisableTiming);
+	cudaStreamSynchronize(0);
+	cudaStreamBeginCapture(a, cudaStreamCaptureModeThreadLocal);
+	if (is("early-fork"))
+		cudaEventRecord(fork, a);
+	NS_LAUNCH(fill, 1, N, 0, a, x, 7);
+	if (is("pageable-graph"))
+		cudaMemcpyAsync(x, pageable.data(), N * sizeof(int), cudaMemcpyHostToDevice, a);
+	if (!is("early-fork"))
+		cudaEventRecord(fork, a);
+	cudaStreamWaitEvent(b, fork, 0);
+	NS_LAUNCH(shift, 1, N, 0, b, (const int *)x, y, 0);
+	cudaEventRecord(join, b);
+	if (!is("no-join"))
+		cudaStreamWaitEvent(a, join, 0);
+	cudaStreamEndCapture(a, &graph);
+	cudaGraphInstantiate(&exec, graph, 0);
+	cudaGraphLaunch(exec, a);
+	cudaStreamSynchronize(a);
+	bad = expect(y, std::vector<int>(N, 7), "graphs");
+	cudaGraphExecDestroy(exec);
+	cudaGraphDestroy(graph);
+	cudaEventDestroy(fork);
+	cudaEventDestroy(join);
+	cudaStreamDestroy(a);
+	cudaStreamDestroy(b);
+	cudaFree(x);
+	cudaFree(y);
+	return bad;
+}
+
 int main(int argc, char **argv)
 {
 	std::vector<int> up(N), down(N), turned(N), swapped(N), ones(N, 1), zeros(N, 0);
@@ -184,6 +228,7 @@ int main(int argc, char **argv)
 	if (is("host-reads"))
 		printf("%d\n", y[0]);
 	bad |= streams();
+	bad |= graphs();
 	cudaFree(x);
 	if (!is("leak"))
 		cudaFree(y);

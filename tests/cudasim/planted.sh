@@ -27,6 +27,9 @@ catches left-shuffle "has left the kernel"
 catches host-pointer "is no device memory"
 catches wrong-copy "is no device memory"
 catches no-event "wrong result of streams" forward lazy
+catches early-fork "wrong result of graphs" reverse
+catches no-join "was not joined"
+catches pageable-graph "is not pinned"
 case $mode in
 plain)
 	catches no-barrier "wrong result of reverse"

@@ -10,19 +10,30 @@
 #include <mutex>
 #include <vector>
 
+#include <unistd.h>
+
 struct cudasim_event {
 	cudaStream_t stream = nullptr;
 	size_t position = 0; /* work before this place in the stream has to be done */
+	cudasim_graph *recorded_in = nullptr; /* ... or, of a stream that is being captured, these nodes */
+	std::vector<size_t> nodes;
 };
 
 struct cudasim_graph {
-	std::vector<std::function<void()>> work;
+	struct node {
+		std::function<void()> work;
+		std::vector<size_t> after;
+	};
+	std::vector<node> nodes;
+	std::vector<cudaStream_t> members; /* streams that are being captured into it */
 };
 
 struct cudasim_stream {
 	std::vector<std::function<void()>> work;
 	size_t done = 0;
-	std::unique_ptr<cudasim_graph> capturing;
+	cudasim_graph *capturing = nullptr;
+	bool origin = false;
+	std::vector<size_t> tails; /* nodes that the next one of this stream comes after */
 };
 
 namespace cudasim
@@ -32,7 +43,18 @@ static cudaError_t last = cudaSuccess;
 static cudasim_stream zero; /* the default stream */
 /* inverted addresses, so that the leak checker does not take this list for a user */
 static std::map<uintptr_t, size_t> device, pinned;
-static int depth; /* of what works on device memory */
+static int depth;    /* of what works on device memory */
+static int captures; /* that have not ended */
+
+/* NS_CUDASIM_LOST=N: from the Nth graph on, everything that waits for the device fails, as after an error in a kernel */
+static bool lost(int graphs)
+{
+	static const char *limit = getenv("NS_CUDASIM_LOST");
+	static int count;
+
+	count += graphs;
+	return limit && count >= atoi(limit);
+}
 
 static cudaError_t fail(cudaError_t error)
 {
@@ -126,7 +148,8 @@ void submit(cudaStream_t stream, std::function<void()> work)
 	cudasim_stream *s = stream ? stream : &zero;
 
 	if (s->capturing) {
-		s->capturing->work.push_back(std::move(work));
+		s->capturing->nodes.push_back({std::move(work), s->tails});
+		s->tails = {s->capturing->nodes.size() - 1};
 		return;
 	}
 	s->work.push_back(std::move(work));
@@ -157,6 +180,8 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int)
 	prop->major = 9;
 	prop->multiProcessorCount = 2;
 	prop->totalGlobalMem = (size_t)1 << 32;
+	if (getenv("NS_CUDASIM_GPU_A_RANK")) /* ranks as if each had a GPU of its own */
+		snprintf(prop->uuid.bytes, sizeof prop->uuid.bytes, "%d", (int)getpid());
 	return cudaSuccess;
 }
 
@@ -172,16 +197,27 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 	return cudaSuccess;
 }
 
-cudaError_t cudaMalloc(void **mem, size_t bytes)
+cudaError_t cudaMemGetInfo(size_t *spare, size_t *all)
 {
 	HOLD;
 	static const char *limit = getenv("NS_CUDASIM_MEMORY");
-	size_t used = 0;
 
+	*spare = *all = limit ? (size_t)strtoull(limit, NULL, 10) : (size_t)1 << 36;
 	for (auto &d : device)
-		used += d.second;
+		*spare -= d.second;
+	return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void **mem, size_t bytes)
+{
+	HOLD;
+	size_t spare, all;
+
+	cudaMemGetInfo(&spare, &all);
 	*mem = NULL;
-	if (limit && used + bytes > strtoull(limit, NULL, 10))
+	if (captures)
+		wrong("cudaMalloc while a stream is being captured");
+	if (bytes > spare)
 		return fail(cudaErrorMemoryAllocation);
 	if (posix_memalign(mem, 256, bytes ? bytes : 1))
 		return fail(cudaErrorMemoryAllocation);
@@ -243,6 +279,8 @@ cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t bytes, enum cudaM
 		wrong("a copy of %zu bytes from %p, which is no device memory of that size", bytes, src);
 	if (host && inside(device, host, 1))
 		wrong("a copy names device memory %p as the host's", host);
+	if (host && stream && stream->capturing && !inside(pinned, host, bytes))
+		wrong("a graph of a copy with host memory %p, which is not pinned", host);
 	if (host && !inside(pinned, host, bytes) && kind == cudaMemcpyHostToDevice) {
 		/* pageable: the driver has taken the bytes when the call returns; they arrive in the stream's order */
 		auto staged = std::make_shared<std::vector<char>>((const char *)src, (const char *)src + bytes);
@@ -280,7 +318,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 	if (s->capturing)
 		wrong("cudaStreamSynchronize of a stream that is being captured");
 	drain(s, s->work.size());
-	return cudaSuccess;
+	return lost(0) ? fail(cudaErrorIllegalAddress) : cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream)
@@ -309,6 +347,8 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 
 	event->stream = s;
 	event->position = s->work.size();
+	event->recorded_in = s->capturing;
+	event->nodes = s->tails;
 	return cudaSuccess;
 }
 
@@ -318,6 +358,19 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 	cudasim_stream *other = event->stream;
 	size_t position = event->position;
 
+	if (event->recorded_in) { /* the stream joins the capture */
+		if (!stream->capturing) {
+			stream->capturing = event->recorded_in;
+			stream->capturing->members.push_back(stream);
+			stream->tails.clear();
+		}
+		if (stream->capturing != event->recorded_in)
+			wrong("a stream of one capture waits for another capture");
+		stream->tails.insert(stream->tails.end(), event->nodes.begin(), event->nodes.end());
+		return cudaSuccess;
+	}
+	if (stream && stream->capturing)
+		wrong("a stream that is being captured waits for work outside of the capture");
 	if (other)
 		submit(stream, [=]() { drain(other, position); });
 	return cudaSuccess;
@@ -329,17 +382,49 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMo
 
 	if (!stream || stream->capturing)
 		return fail(cudaErrorInvalidValue);
-	stream->capturing.reset(new cudasim_graph);
+	stream->capturing = new cudasim_graph;
+	stream->capturing->members = {stream};
+	stream->origin = true;
+	captures++;
+	stream->tails.clear();
 	return cudaSuccess;
+}
+
+/* every node comes before the end of the stream that the capture began with */
+static bool joined(const cudasim_graph &g, std::vector<size_t> todo)
+{
+	std::vector<bool> seen(g.nodes.size());
+	size_t count = 0;
+
+	while (!todo.empty()) {
+		size_t at = todo.back();
+
+		todo.pop_back();
+		if (seen[at])
+			continue;
+		seen[at] = true;
+		count++;
+		todo.insert(todo.end(), g.nodes[at].after.begin(), g.nodes[at].after.end());
+	}
+	return count == g.nodes.size();
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
 {
 	HOLD;
 
-	if (!stream || !stream->capturing)
+	if (!stream || !stream->capturing || !stream->origin)
 		return fail(cudaErrorInvalidValue);
-	*graph = stream->capturing.release();
+	*graph = stream->capturing;
+	if (!joined(**graph, stream->tails))
+		wrong("the end of a capture with work on another stream that was not joined");
+	for (auto s : (*graph)->members) {
+		s->capturing = nullptr;
+		s->origin = false;
+		s->tails.clear();
+	}
+	(*graph)->members.clear();
+	captures--;
 	return cudaSuccess;
 }
 
@@ -349,12 +434,40 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsig
 	return cudaSuccess;
 }
 
+/* nodes in any order that their edges allow: NS_CUDASIM_ORDER says which */
+static void run_graph(const cudasim_graph &g)
+{
+	std::vector<size_t> waits(g.nodes.size()), ready;
+	std::vector<std::vector<size_t>> next(g.nodes.size());
+	std::vector<unsigned> order;
+
+	for (size_t i = 0; i < g.nodes.size(); i++) {
+		waits[i] = g.nodes[i].after.size();
+		for (size_t before : g.nodes[i].after)
+			next[before].push_back(i);
+		if (!waits[i])
+			ready.push_back(i);
+	}
+	while (!ready.empty()) {
+		order.resize(ready.size());
+		make_order(order.data(), (unsigned)ready.size());
+		size_t at = ready[order[0]];
+
+		ready.erase(ready.begin() + order[0]);
+		g.nodes[at].work();
+		for (size_t after : next[at])
+			if (!--waits[after])
+				ready.push_back(after);
+	}
+}
+
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
 	HOLD;
+	auto graph = std::make_shared<cudasim_graph>(*exec);
 
-	for (auto &work : exec->work)
-		submit(stream, work);
+	lost(1);
+	submit(stream, [=]() { run_graph(*graph); });
 	return cudaSuccess;
 }
 
@@ -387,6 +500,8 @@ const char *cudaGetErrorString(cudaError_t error)
 		return "out of memory";
 	case cudaErrorInvalidConfiguration:
 		return "invalid configuration argument";
+	case cudaErrorIllegalAddress:
+		return "an illegal memory access was encountered";
 	case cudaErrorNoDevice:
 		return "no CUDA-capable device is detected";
 	default:

@@ -13,8 +13,48 @@ for precision in f32 bf16; do
 	same "$precision-1/model.safetensors" "$precision-2/model.safetensors"
 	same "$precision-1/metrics.jsonl" "$precision-2/metrics.jsonl"
 done
-quietly env NS_CUDASIM_ORDER=reverse NS_CUDASIM_STREAMS=lazy "$sim" train "${settings[@]}" --device=cuda --train.precision=f32 --out lazy
-same f32-1/model.safetensors lazy/model.safetensors
+grep -q '"by":"MPI, through the host","because":"ranks 0 and 1 share one GPU' log || { cat log; fail "that ranks share a GPU is not said"; }
+for order in reverse shuffle:5; do
+	quietly env NS_CUDASIM_ORDER=$order NS_CUDASIM_STREAMS=lazy "$sim" train "${settings[@]}" --device=cuda --train.precision=f32 --out lazy-$order
+	same f32-1/model.safetensors lazy-$order/model.safetensors
+done
+refuses 69 "share one GPU" mpi 2 "$sim" train "${settings[@]}" --device=cuda --train.collective=nccl --out refused
+refuses 78 "wanted auto, nccl or mpi" "$sim" train "${settings[@]}" --device=cuda --train.collective=ring --out refused
+
+# ranks with a GPU each meet through NCCL (here its stand-in), to the same bits; so do three ranks, whose shares are unequal
+own=(env NS_CUDASIM_GPU_A_RANK=1 "NS_NCCL_LIBRARY=$build/libnccl-sim.so" NS_CUDASIM_STREAMS=lazy)
+for ranks in 2 3 4; do
+	quietly mpi $ranks "${own[@]}" "$sim" train "${settings[@]}" --device=cuda --train.precision=f32 --train.collective=nccl --out nccl-$ranks
+	grep -q '"by":"NCCL 2.28.9"' log || fail "ranks did not meet through NCCL"
+	same f32-1/model.safetensors nccl-$ranks/model.safetensors
+	same f32-1/metrics.jsonl nccl-$ranks/metrics.jsonl
+done
+refuses 69 "NCCL cannot be opened: /nowhere.so" mpi 2 "${own[@]}" NS_NCCL_LIBRARY=/nowhere.so "$sim" train "${settings[@]}" --device=cuda \
+	--train.collective=nccl --out refused
+quietly mpi 2 "${own[@]}" NS_NCCL_LIBRARY=/nowhere.so "$sim" train "${settings[@]}" --device=cuda --train.precision=f32 --out no-nccl
+grep -q 'because":"rank 0: NCCL cannot be opened' log || fail "that NCCL is missing is not said"
+same f32-1/model.safetensors no-nccl/model.safetensors
+mpi 2 "${own[@]}" NS_NCCLSIM_FAIL=later "$sim" train "${settings[@]}" --device=cuda --out refused >log 2>&1 && fail "a lost rank went by"
+grep -q 'train: step 0 .*there is no checkpoint yet): rank . *: NCCL: another rank' log || { cat log; fail "a lost rank is not named"; }
+ok
+
+# stopped and gone on with, as on the processor
+quietly "$sim" train "${settings[@]}" --device=cuda --train.precision=f32 --train.epochs=3 --out three
+"$sim" train "${settings[@]}" --device=cuda --train.precision=f32 --train.epochs=3 --train.checkpoint_steps=3 --out stopped >stop.log 2>&1 &
+pid=$!
+for _ in $(seq 2000); do
+	ls stopped.partial/checkpoint/*.json >/dev/null 2>&1 && break
+	sleep 0.01
+done
+kill -USR2 $pid
+wait $pid
+code=$?
+[ $code = 75 ] || { cat stop.log; fail "a run stopped by USR2 exited $code, wanted 75"; }
+quietly "$sim" train "${settings[@]}" --device=cuda --train.precision=f32 --train.epochs=3 --train.checkpoint_steps=3 --out stopped
+grep -q '"resumed"' log || fail "it did not go on from the checkpoint"
+same three/model.safetensors stopped/model.safetensors
+same three/metrics.jsonl stopped/metrics.jsonl
+
 quietly "$sim" train "${settings[@]}" --device=cpu --train.precision=f32 --out cpu
 "$python" - <<'P' || fail "the two devices learn differently"
 import json
@@ -57,5 +97,11 @@ refuses 69 "device cuda" "$ns" train "${settings[@]}" --device=cuda --out refuse
 refuses 69 "no GPU" env NS_CUDASIM_NO_DEVICE=1 "$sim" train "${settings[@]}" --device=cuda --out refused
 quietly env NS_CUDASIM_NO_DEVICE=1 "$sim" infer --model cpu --data data --device=auto --out auto
 grep -q cudasim auto/run.json && fail "auto took a device that is not there"
-refuses 70 "out of memory" env NS_CUDASIM_MEMORY=100000 "$sim" train "${settings[@]}" --device=cuda --out refused
+refuses 70 "bytes of device memory, of which .* of 100000 are free: out of memory" env NS_CUDASIM_MEMORY=100000 "$sim" train "${settings[@]}" \
+	--device=cuda --out refused
+grep -q "activations of 4 images" err.log || { cat err.log; fail "what wanted the memory is not said"; }
+# a device that is lost in the middle: which step, and what is left of the work
+lost=(env NS_CUDASIM_LOST=8 "$sim" train "${settings[@]}" --device=cuda --train.precision=f32)
+refuses 69 "step 6 (nothing is published, and there is no checkpoint yet): CUDA: .*an illegal memory access" "${lost[@]}" --out refused
+refuses 69 "step 6 (nothing is published; the checkpoint of step 5 is in refused.partial/checkpoint)" "${lost[@]}" --train.checkpoint_steps=5 --out refused
 done_testing

@@ -1,0 +1,454 @@
+/*
+ * host/net/trainer_device.c - steps on a device with memory of its own, without the host in between.
+ *
+ * What a step does there is recorded once and replayed. There are two slots: while the device computes the step in one, the
+ * host writes rows, labels and numbers of the next into the other, and the copy travels on a queue of its own. Nothing waits
+ * for a step but the one after the next, which takes its slot; so what came of a step is known two steps later, or at once
+ * where an epoch ends or a checkpoint is due.
+ *
+ * Several ranks meet between the backward pass and the optimiser, in the tree of ns_comm_tree_sum(), to the same bits:
+ * through NCCL where each has a GPU and the library, else through the host, which has to be said.
+ */
+#include "host/net/trainer_inner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/comm_nccl.h"
+
+#define SLOTS 2
+#define PIECE 64 /* rows that one worker stages at a time */
+
+struct slot {
+	char *here, *there; /* numbers, then the first leaf's tail, then rows and labels of each virtual rank */
+	char *back;	    /* of the host: tail of the sum, then the squared norm */
+	struct ns_queue *done;
+	struct ns_graph *leaves, *update; /* update NULL: one graph does all */
+	int64_t step;			  /* -1: free */
+};
+
+struct meeting { /* several ranks, through NCCL */
+	struct ns_nccl *nccl;
+	int first[64], width[64]; /* our own subtrees */
+	int count;
+	int *all_first, *all_count, total; /* every rank's: where each subtree begins, by rank; how many a rank has */
+	int64_t slice;
+	float *receive; /* device memory: our slice of each subtree's sum */
+	struct ns_plan *fold;
+};
+
+struct ns_device_steps {
+	struct slot slots[SLOTS];
+	struct ns_queue *copies;
+	size_t tail_at, rows_at, row_bytes, label_at, bytes; /* in a slot; of one virtual rank, and where in it its labels are */
+	int next;					      /* slot of the next step */
+	struct ns_plan *fold;
+	float *host;	 /* several ranks without NCCL: leaves and their sum, pinned; else NULL */
+	float **leaves; /* the same, one by one */
+	struct meeting meeting;
+};
+
+static size_t round256(size_t n)
+{
+	return (n + 255) / 256 * 256;
+}
+
+/* --- recording --- */
+
+/* y += x, rounded once: the same bits as the host's addition */
+static enum ns_status add(struct ns_trainer *r, struct ns_plan *plan, float *y, const float *x)
+{
+	struct ns_args a = {{x, r->numbers + HYPER_ADD}, {y}, NULL};
+
+	return ns_plan_run(plan, &a, r->job->set->queues[0]);
+}
+
+/* the subtree [first, first + width) of our leaves into its first */
+static enum ns_status fold(struct ns_trainer *r, int first, int width)
+{
+	int s, i;
+
+	for (s = 1; s < width; s *= 2)
+		for (i = first; i + s < first + width; i += 2 * s)
+			NS_TRY(add(r, r->steps->fold, r->leaf[i], r->leaf[i + s]));
+	return NS_OK;
+}
+
+static enum ns_status record_leaves(struct ns_trainer *r, const struct slot *s)
+{
+	const struct ns_backend *b = r->job->set->backend;
+	struct ns_device_steps *d = r->steps;
+	struct ns_queue **q = r->job->set->queues;
+	int i;
+
+	NS_TRY(b->copy(q[0], r->leaf[0] + r->flat.statistics, s->there + d->tail_at, NS_TAIL_COUNT * sizeof(float)));
+	for (i = 1; i < r->lanes; i++)
+		NS_TRY(b->after(q[i], q[0]));
+	for (i = 0; i < r->local; i++) {
+		const char *rows = s->there + d->rows_at + d->row_bytes * (size_t)i;
+
+		NS_TRY(ns_trainer_leaf(r, i % r->lanes, i, rows, (const int32_t *)(const void *)(rows + d->label_at)));
+	}
+	for (i = 1; i < r->lanes; i++)
+		NS_TRY(b->after(q[0], q[i]));
+	if (r->job->comm->size == 1)
+		return fold(r, 0, r->local);
+	for (i = 0; i < d->meeting.count; i++)
+		NS_TRY(fold(r, d->meeting.first[i] - r->first_rank, d->meeting.width[i]));
+	return NS_OK;
+}
+
+static enum ns_status record_update(struct ns_trainer *r, const struct slot *s)
+{
+	const struct ns_backend *b = r->job->set->backend;
+	struct ns_queue *q = r->job->set->queues[0];
+	size_t tail = NS_TAIL_COUNT * sizeof(float);
+
+	NS_TRY(ns_trainer_norm(r));
+	NS_TRY(b->get(q, s->back, r->total + r->flat.statistics, tail));
+	NS_TRY(b->get(q, s->back + tail, r->norm2_at, sizeof *r->norm2_at));
+	NS_TRY(ns_trainer_update(r, 0, 0));
+	return ns_trainer_prepare(r, 0, 0);
+}
+
+static enum ns_status both(struct ns_trainer *r, const struct slot *s)
+{
+	NS_TRY(record_leaves(r, s));
+	return record_update(r, s);
+}
+
+static enum ns_status record(struct ns_trainer *r, const struct slot *s,
+			     enum ns_status (*work)(struct ns_trainer *, const struct slot *), struct ns_graph **graph)
+{
+	const struct ns_backend *b = r->job->set->backend;
+	struct ns_queue *q = r->job->set->queues[0];
+	struct ns_graph *dropped = NULL;
+	char why[512];
+	enum ns_status status;
+
+	NS_TRY(b->record(q));
+	status = work(r, s);
+	if (status == NS_OK)
+		return b->recorded(q, graph);
+	snprintf(why, sizeof why, "%s", ns_message()); /* the recording has to end all the same */
+	if (b->recorded(q, &dropped) == NS_OK)
+		b->graph_free(dropped);
+	return ns_fail(status, "%s", why);
+}
+
+static enum ns_status record_slot(struct ns_trainer *r, struct slot *s)
+{
+	float *own = r->numbers;
+	enum ns_status status;
+
+	r->numbers = (float *)(void *)s->there; /* a step reads the numbers of its own slot */
+	if (r->job->comm->size == 1) {
+		status = record(r, s, both, &s->leaves);
+	} else {
+		status = record(r, s, record_leaves, &s->leaves);
+		if (status == NS_OK)
+			status = record(r, s, record_update, &s->update);
+	}
+	r->numbers = own;
+	return status;
+}
+
+/* --- making --- */
+
+static enum ns_status memory(struct ns_trainer *r, size_t bytes, int pinned, void *out)
+{
+	const struct ns_backend *b = r->job->set->backend;
+	struct ns_device *dev = r->job->set->devices[0];
+	void *p;
+
+	NS_TRY(pinned ? b->host_make(&p, dev, bytes) : b->mem_make(&p, dev, bytes));
+	if (pinned)
+		memset(p, 0, bytes);
+	memcpy(out, &p, sizeof p);
+	return NS_OK;
+}
+
+static enum ns_status addition(struct ns_trainer *r, int64_t n, struct ns_plan **plan)
+{
+	struct ns_op op = {.kind = NS_OP_EMA, .u.ema = {n}};
+
+	return ns_plan_make(plan, r->job->set->devices[0], &op);
+}
+
+static enum ns_status meet_by_nccl(struct ns_trainer *r)
+{
+	struct meeting *m = &r->steps->meeting;
+	struct ns_comm *comm = r->job->comm;
+	int k, begin, end, width[64];
+
+	m->all_first = calloc((size_t)r->s->virtual_ranks, sizeof *m->all_first);
+	m->all_count = calloc((size_t)comm->size, sizeof *m->all_count);
+	if (!m->all_first || !m->all_count)
+		return ns_fail(NS_NO_MEMORY, "no memory to plan how ranks meet");
+	for (k = 0; k < comm->size; k++) {
+		int first[64];
+
+		ns_comm_share(comm, k, r->s->virtual_ranks, &begin, &end);
+		m->all_count[k] = ns_comm_subtrees(begin, end, first, width);
+		memcpy(m->all_first + m->total, first, sizeof *first * (size_t)m->all_count[k]);
+		m->total += m->all_count[k];
+	}
+	m->count = ns_comm_subtrees(r->first_rank, r->first_rank + r->local, m->first, m->width);
+	m->slice = ns_comm_slice(comm, r->flat.total);
+	NS_TRY(memory(r, (size_t)(m->slice * m->total) * sizeof(float), 0, &m->receive));
+	return addition(r, m->slice, &m->fold);
+}
+
+static enum ns_status meet_by_host(struct ns_trainer *r)
+{
+	struct ns_device_steps *d = r->steps;
+	int i;
+
+	NS_TRY(memory(r, (size_t)r->flat.total * sizeof(float) * (size_t)(r->local + 1), 1, &d->host));
+	d->leaves = calloc((size_t)r->local, sizeof *d->leaves);
+	if (!d->leaves)
+		return ns_fail(NS_NO_MEMORY, "no memory to plan how ranks meet");
+	for (i = 0; i < r->local; i++)
+		d->leaves[i] = d->host + (int64_t)(i + 1) * r->flat.total;
+	return NS_OK;
+}
+
+/* train.collective: auto, nccl or mpi */
+static enum ns_status choose_meeting(struct ns_trainer *r)
+{
+	const char *wanted = ns_conf_text(r->job->conf, "train.collective");
+	struct ns_device_steps *d = r->steps;
+	unsigned char id[16];
+	enum ns_status status;
+
+	if (r->job->comm->size == 1) {
+		r->total = r->leaf[0];
+		return NS_OK;
+	}
+	if (!strcmp(wanted, "mpi")) {
+		ns_log_event(r->job->log, "collective", json_pack("{s:s}", "by", "MPI, through the host"));
+		return meet_by_host(r);
+	}
+	r->job->set->backend->identify(r->job->set->devices[0], id);
+	status = ns_nccl_open(&d->meeting.nccl, r->job->comm, id);
+	if (status == NS_OK) {
+		ns_log_event(r->job->log, "collective", json_pack("{s:s}", "by", ns_nccl_version(d->meeting.nccl)));
+		return meet_by_nccl(r);
+	}
+	if (!strcmp(wanted, "nccl") || status != NS_NO_DEVICE)
+		return status;
+	ns_log_event(r->job->log, "collective", json_pack("{s:s, s:s}", "by", "MPI, through the host", "because", ns_message()));
+	return meet_by_host(r);
+}
+
+static enum ns_status make_slot(struct ns_trainer *r, struct slot *s)
+{
+	NS_TRY(memory(r, r->steps->bytes, 1, &s->here));
+	NS_TRY(memory(r, r->steps->bytes, 0, &s->there));
+	NS_TRY(memory(r, 256, 1, &s->back));
+	s->step = -1;
+	return r->job->set->backend->queue_make(&s->done, r->job->set->devices[0]);
+}
+
+enum ns_status ns_device_steps_make(struct ns_trainer *r)
+{
+	struct ns_device_steps *d = r->steps = calloc(1, sizeof *d);
+	int i;
+
+	if (!d)
+		return ns_fail(NS_NO_MEMORY, "no memory for steps");
+	d->tail_at = round256(HYPER_ALL * sizeof(float));
+	d->rows_at = d->tail_at + 256;
+	d->label_at = round256(r->t->source.bytes);
+	d->row_bytes = d->label_at + round256((size_t)r->n * sizeof(int32_t));
+	d->bytes = d->rows_at + d->row_bytes * (size_t)r->local;
+	NS_TRY(r->job->set->backend->queue_make(&d->copies, r->job->set->devices[0]));
+	NS_TRY(addition(r, r->flat.total, &d->fold));
+	NS_TRY(choose_meeting(r));
+	for (i = 0; i < SLOTS; i++) {
+		NS_TRY(make_slot(r, &d->slots[i]));
+		NS_TRY(record_slot(r, &d->slots[i]));
+	}
+	return NS_OK;
+}
+
+void ns_device_steps_free(struct ns_trainer *r)
+{
+	const struct ns_backend *b = r->job->set->backend;
+	struct ns_device *dev = r->job->set->devices[0];
+	struct ns_device_steps *d = r->steps;
+	int i;
+
+	if (!d)
+		return;
+	for (i = 0; i < r->lanes; i++) /* what failed may have left work behind */
+		ns_queue_drain(b, r->job->set->queues[i]);
+	for (i = 0; i < SLOTS; i++) {
+		struct slot *s = &d->slots[i];
+
+		b->graph_free(s->leaves);
+		b->graph_free(s->update);
+		b->queue_free(s->done);
+		b->host_free(dev, s->here);
+		b->host_free(dev, s->back);
+		b->mem_free(dev, s->there);
+	}
+	b->queue_free(d->copies);
+	ns_plan_free(d->fold);
+	b->host_free(dev, d->host);
+	free(d->leaves);
+	ns_nccl_close(d->meeting.nccl);
+	ns_plan_free(d->meeting.fold);
+	b->mem_free(dev, d->meeting.receive);
+	free(d->meeting.all_first);
+	free(d->meeting.all_count);
+	free(d);
+	r->steps = NULL;
+}
+
+/* --- ranks meet --- */
+
+/* each rank gets its slice of every subtree's sum, finishes the tree, and hands the slice to all */
+static enum ns_status sum_by_nccl(struct ns_trainer *r)
+{
+	struct meeting *m = &r->steps->meeting;
+	const struct ns_backend *b = r->job->set->backend;
+	struct ns_queue *q = r->job->set->queues[0];
+	void *stream = b->native(q);
+	float *at[1024] = {NULL}, *to = m->receive;
+	int ranks = r->job->comm->size, v = r->s->virtual_ranks, i, k, s;
+
+	NS_TRY(ns_nccl_begin(m->nccl));
+	for (k = 0; k < ranks; k++) {
+		for (i = 0; i < m->count; i++)
+			NS_TRY(ns_nccl_send(m->nccl, r->leaf[m->first[i] - r->first_rank] + m->slice * k, m->slice, k, stream));
+		for (i = 0; i < m->all_count[k]; i++, to += m->slice)
+			NS_TRY(ns_nccl_receive(m->nccl, to, m->slice, k, stream));
+	}
+	NS_TRY(ns_nccl_end(m->nccl));
+	for (i = 0; i < m->total; i++)
+		at[m->all_first[i]] = m->receive + m->slice * i;
+	for (s = 1; s < v; s *= 2)
+		for (i = 0; i < v; i += 2 * s)
+			if (at[i] && at[i + s]) {
+				NS_TRY(add(r, m->fold, at[i], at[i + s]));
+				at[i + s] = NULL;
+			}
+	NS_TRY(b->copy(q, r->sum + m->slice * r->job->comm->rank, at[0], (size_t)m->slice * sizeof(float)));
+	return ns_nccl_gather(m->nccl, r->sum, m->slice, stream);
+}
+
+static enum ns_status sum_by_host(struct ns_trainer *r)
+{
+	const struct ns_backend *b = r->job->set->backend;
+	struct ns_device_steps *d = r->steps;
+	struct ns_queue *q = r->job->set->queues[0];
+	size_t n = (size_t)r->flat.total;
+	int i;
+
+	for (i = 0; i < r->local; i++)
+		NS_TRY(b->get(q, d->leaves[i], r->leaf[i], n * sizeof(float)));
+	NS_TRY(b->wait(q));
+	NS_TRY(ns_comm_tree_sum(r->job->comm, r->s->virtual_ranks, d->leaves, n, d->host));
+	return b->put(q, r->sum, d->host, n * sizeof(float));
+}
+
+/* --- a step --- */
+
+struct staging {
+	struct ns_trainer *r;
+	struct slot *s;
+	int pieces; /* of a virtual rank */
+};
+
+static enum ns_status stage(void *context, int task, int worker)
+{
+	struct staging *g = context;
+	struct ns_trainer *r = g->r;
+	const struct ns_source *source = &r->t->source;
+	int rank = task / g->pieces, begin = task % g->pieces * PIECE, end = begin + PIECE < r->n ? begin + PIECE : r->n;
+	char *rows = g->s->here + r->steps->rows_at + r->steps->row_bytes * (size_t)rank;
+
+	return source->stage(source->context, worker, (int)(r->step / r->per_epoch), ns_trainer_first(r, rank), r->n, begin, end, rows,
+			     (int32_t *)(void *)(rows + r->steps->label_at));
+}
+
+/* an error of the device comes when something waits for it: say where training was */
+static enum ns_status lost(const struct ns_trainer *r, int64_t step, enum ns_status status)
+{
+	if (status != NS_NO_DEVICE)
+		return status;
+	if (r->saved < 0)
+		return ns_fail_in(status, "train: step %lld (nothing is published, and there is no checkpoint yet)", (long long)step);
+	return ns_fail_in(status, "train: step %lld (nothing is published; the checkpoint of step %lld is in %s)", (long long)step,
+			  (long long)r->saved, r->t->checkpoint_dir);
+}
+
+static enum ns_status finish(struct ns_trainer *r, struct slot *s, int *stop)
+{
+	float tail[NS_TAIL_COUNT];
+	double norm2;
+	int64_t step = s->step;
+
+	if (step < 0)
+		return NS_OK;
+	s->step = -1;
+	NS_TRY(lost(r, step, r->job->set->backend->wait(s->done)));
+	if (r->steps->meeting.nccl)
+		NS_TRY(lost(r, step, ns_nccl_check(r->steps->meeting.nccl)));
+	memcpy(tail, s->back, sizeof tail);
+	memcpy(&norm2, s->back + sizeof tail, sizeof norm2);
+	return ns_trainer_account(r, step, (double)((const float *)(const void *)s->here)[NS_HYPER_LR], tail, norm2, stop);
+}
+
+static enum ns_status launch(struct ns_trainer *r, struct slot *s)
+{
+	const struct ns_backend *b = r->job->set->backend;
+	struct ns_device_steps *d = r->steps;
+	struct ns_queue *q = r->job->set->queues[0];
+	float *own = r->numbers;
+	enum ns_status status = NS_OK;
+
+	NS_TRY(b->put(d->copies, s->there, s->here, d->bytes));
+	NS_TRY(b->after(q, d->copies));
+	NS_TRY(b->replay(q, s->leaves));
+	if (s->update) {
+		r->numbers = (float *)(void *)s->there;
+		status = d->meeting.nccl ? sum_by_nccl(r) : sum_by_host(r);
+		r->numbers = own;
+		NS_TRY(status);
+		NS_TRY(b->replay(q, s->update));
+	}
+	return b->after(s->done, q);
+}
+
+enum ns_status ns_device_step(struct ns_trainer *r, int *stop)
+{
+	struct ns_device_steps *d = r->steps;
+	struct slot *s = &d->slots[d->next];
+	struct staging g = {r, s, (r->n + PIECE - 1) / PIECE};
+	float tail[NS_TAIL_COUNT] = {0};
+
+	NS_TRY(finish(r, s, stop));
+	if (*stop) /* all ranks know it of the same step */
+		return NS_OK;
+	ns_trainer_hyper(r, (float *)(void *)s->here);
+	tail[NS_TAIL_STOP] = (float)ns_stop_requested();
+	memcpy(s->here + d->tail_at, tail, sizeof tail);
+	NS_TRY(ns_pool_run(r->job->pool, r->local * g.pieces, stage, &g));
+	NS_TRY(lost(r, r->step, launch(r, s)));
+	s->step = r->step++;
+	d->next = (d->next + 1) % SLOTS;
+	return NS_OK;
+}
+
+enum ns_status ns_device_drain(struct ns_trainer *r, int *stop)
+{
+	struct ns_device_steps *d = r->steps;
+	int i;
+
+	for (i = 0; i < SLOTS; i++) /* the older first */
+		NS_TRY(finish(r, &d->slots[(d->next + i) % SLOTS], stop));
+	return NS_OK;
+}
