@@ -23,6 +23,7 @@ struct ingest {
 	struct ns_source source;
 	struct part parts[32];
 	int part_count, permuted, raw, sized; /* sized: --size was given, images are scaled to it */
+	char first_reason[512];		      /* why the first image was refused here */
 	int h, w, c;		/* of raw images */
 	const char *encoding; /* raw, jpeg or png */
 	uint64_t seed;
@@ -84,7 +85,8 @@ static void refuse(struct ingest *g, const struct ns_item *item, int64_t number)
 	char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
 
 	fprintf(g->quarantine, "%s\n", text ? text : "{\"path\": null, \"reason\": \"its name is not UTF-8\"}");
-	g->refused++;
+	if (!g->refused++)
+		snprintf(g->first_reason, sizeof g->first_reason, "%.200s: %.300s", item->name, ns_message());
 	free(text);
 	json_decref(line);
 }
@@ -215,15 +217,13 @@ static enum ns_status parse_size(struct ingest *g, const char *text)
 	char rest;
 	int n = sscanf(text, "%dx%dx%d%c", &g->h, &g->w, &g->c, &rest);
 
-	if (n == 2)
-		g->c = 3;
-	if ((n != 2 && n != 3) || g->h < 1 || g->w < 1 || g->h > 8192 || g->w > 8192 || (g->c != 1 && g->c != 3))
+	if ((n != 2 && n != 3) || g->h < 1 || g->w < 1 || g->h > 8192 || g->w > 8192 || (n == 3 && g->c != 1 && g->c != 3))
 		return ns_fail(NS_CONFIG, "ingest.size = '%s', wanted HxW or HxWxC with C 1 or 3", text);
 	g->raw = g->sized = 1;
 	return NS_OK;
 }
 
-/* the first images decide: one size means raw, else they stay encoded; unless the user said */
+/* the first images decide: one size means raw, else they stay encoded; unless the user said. Channels: the most that one has */
 static enum ns_status choose_encoding(struct ingest *g)
 {
 	const char *encoding = ns_conf_text(g->job->conf, "ingest.encoding"), *size = ns_conf_text(g->job->conf, "ingest.size");
@@ -233,7 +233,9 @@ static enum ns_status choose_encoding(struct ingest *g)
 	if (strcmp(encoding, "auto") && strcmp(encoding, "raw") && strcmp(encoding, "encoded"))
 		return ns_fail(NS_CONFIG, "ingest.encoding = '%s', wanted auto, raw or encoded", encoding);
 	if (size)
-		return parse_size(g, size);
+		NS_TRY(parse_size(g, size));
+	if (g->c)
+		return NS_OK;
 	for (i = 0; i < g->source.items && looked < 64; i++) {
 		struct ns_item item;
 		uint8_t *pixels = NULL;
@@ -248,8 +250,8 @@ static enum ns_status choose_encoding(struct ingest *g)
 			continue;
 		free(pixels);
 		if (!looked++) {
-			g->h = h;
-			g->w = w;
+			g->h = g->sized ? g->h : h;
+			g->w = g->sized ? g->w : w;
 			g->c = c;
 			g->encoding = item.h ? "raw" : ns_image_kind(item.data, item.bytes);
 		}
@@ -260,6 +262,8 @@ static enum ns_status choose_encoding(struct ingest *g)
 	}
 	if (!looked)
 		return ns_fail(NS_BAD_DATA, "%s: none of its first images can be read (the first: %s)", g->source.path, ns_message());
+	if (g->sized)
+		return NS_OK;
 	if (!strcmp(encoding, "raw") && !same)
 		return ns_fail(NS_CONFIG, "%s: images are of several sizes; --size HxW says which one to store", g->source.path);
 	if (!strcmp(encoding, "encoded") && !strcmp(g->encoding, "raw"))
@@ -412,6 +416,9 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	sums[1] = g.refused;
 	NS_GO(ns_comm_sum_i64(job->comm, sums, 2));
 	g.refused = sums[1];
+	if (!sums[0] && g.first_reason[0])
+		status = ns_fail(NS_BAD_DATA, "%s: no image was fit to keep (the first: %s)", argv[0], g.first_reason);
+	NS_GO(sums[0] ? NS_OK : ns_job_agree(job, status));
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? merge_quarantine(&g) : NS_OK));
 	NS_GO(publish_parts(&g, argv[0]));
 	if (100 * sums[1] > sums[0] + sums[1])

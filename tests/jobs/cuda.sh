@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 sim=$build/nightshift-sim
 "$images" idx src 160 7 || fail images
-quietly "$ns" ingest src/images-idx3-ubyte --out data --ingest.shard_rows=100
+quietly "$ns" ingest src/images-idx3-ubyte --out data --ingest.shard_rows=100 --size=16x16
 settings=(--data data --model.blocks='[1]' --model.width=4 --train.epochs=1 --train.batch=16 --train.lr=0.05 --threads=1
 	--augment='[{crop: {padding: 2}}, {rotate: [-10, 10]}, {brightness: [0.8, 1.2]}]')
 for precision in f32 bf16; do

@@ -89,4 +89,12 @@ quietly "$ns" ingest odd --size 32x32 --out odd-scaled
 [ "$(field odd-scaled/dataset.json rows)" = 71 ] || fail "--size does not scale"
 mkdir -p latin/$'caf\xe9' && cp "$(find odd -name '*.png' | head -1)" latin/$'caf\xe9'/
 refuses 65 "not UTF-8" "$ns" ingest latin --out refused
+# raw images are scaled too, and a size without channels takes those of the images
+"$images" idx grey 40 7 || fail images
+quietly "$ns" ingest grey/images-idx3-ubyte --size=16x12 --out grey-scaled
+shape=$("$python" -c 'import h5py; print(h5py.File("grey-scaled/shard-00000.h5", "r")["image"].shape)')
+[ "$shape" = "(40, 16, 12, 1)" ] || fail "--size 16x12 of grey images gave $shape"
+ok
+refuses 65 "no image was fit to keep (the first: images-idx3-ubyte#0: has 1 channels, 3 are wanted)" "$ns" ingest grey/images-idx3-ubyte \
+	--size=16x12x3 --out refused
 done_testing
