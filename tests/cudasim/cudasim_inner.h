@@ -14,6 +14,21 @@
 #define UNPOISON(p, n) ((void)(p), (void)(n))
 #endif
 
+/* under MSan: what lies here was computed by nobody; and: does anything here come from such bytes? */
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#define NS_CUDASIM_MSAN
+#endif
+#endif
+#ifdef NS_CUDASIM_MSAN
+#include <sanitizer/msan_interface.h>
+#define FORGET(p, n) __msan_poison(p, n)
+#define EXPECT_KNOWN(p, n) __msan_check_mem_is_initialized(p, n)
+#else
+#define FORGET(p, n) ((void)(p), (void)(n))
+#define EXPECT_KNOWN(p, n) ((void)(p), (void)(n))
+#endif
+
 namespace cudasim
 {
 /* device memory can be touched while kernels and copies run, and by nobody else (ASan says who did) */

@@ -338,6 +338,7 @@ static void *carve(size_t bytes)
 	UNPOISON(at, bytes);
 	for (fill = at; fill < at + bytes; fill++)
 		*fill = (char)0xff;
+	FORGET(at, bytes);
 	return at;
 }
 

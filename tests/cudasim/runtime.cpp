@@ -5,7 +5,6 @@
 #include "tests/cudasim/cudasim_inner.h"
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -41,8 +40,9 @@ namespace cudasim
 static std::recursive_mutex lock;
 static cudaError_t last = cudaSuccess;
 static cudasim_stream zero; /* the default stream */
-/* inverted addresses, so that the leak checker does not take this list for a user */
-static std::map<uintptr_t, size_t> device, pinned;
+/* inverted addresses, so that the leak checker does not take this list for a user; a vector, as MSan sees into templates alone */
+typedef std::vector<std::pair<uintptr_t, size_t>> allocations;
+static allocations device, pinned;
 static int depth;    /* of what works on device memory */
 static int captures; /* that have not ended */
 
@@ -97,7 +97,12 @@ void close_device_memory()
 			POISON((void *)~d.first, d.second);
 }
 
-static bool inside(const std::map<uintptr_t, size_t> &list, const void *p, size_t bytes)
+static allocations::iterator find(allocations &list, const void *p)
+{
+	return std::find_if(list.begin(), list.end(), [=](const auto &a) { return a.first == ~(uintptr_t)p; });
+}
+
+static bool inside(const allocations &list, const void *p, size_t bytes)
 {
 	for (auto &d : list) {
 		uintptr_t at = ~d.first, q = (uintptr_t)p;
@@ -222,7 +227,8 @@ cudaError_t cudaMalloc(void **mem, size_t bytes)
 	if (posix_memalign(mem, 256, bytes ? bytes : 1))
 		return fail(cudaErrorMemoryAllocation);
 	memset(*mem, 0xff, bytes);
-	device[~(uintptr_t)*mem] = bytes;
+	FORGET(*mem, bytes);
+	device.push_back({~(uintptr_t)*mem, bytes});
 	if (!depth)
 		POISON(*mem, bytes);
 	return cudaSuccess;
@@ -235,7 +241,7 @@ cudaError_t cudaFree(void *mem)
 	if (!mem)
 		return cudaSuccess;
 	drain(&zero, zero.work.size());
-	auto it = device.find(~(uintptr_t)mem);
+	auto it = find(device, mem);
 
 	if (it == device.end())
 		wrong("cudaFree of %p, which is no allocation", mem);
@@ -252,7 +258,8 @@ cudaError_t cudaMallocHost(void **mem, size_t bytes)
 	if (posix_memalign(mem, 256, bytes ? bytes : 1))
 		return fail(cudaErrorMemoryAllocation);
 	memset(*mem, 0xff, bytes);
-	pinned[~(uintptr_t)*mem] = bytes;
+	FORGET(*mem, bytes);
+	pinned.push_back({~(uintptr_t)*mem, bytes});
 	return cudaSuccess;
 }
 
@@ -260,8 +267,13 @@ cudaError_t cudaFreeHost(void *mem)
 {
 	HOLD;
 
-	if (mem && !pinned.erase(~(uintptr_t)mem))
-		wrong("cudaFreeHost of %p, which is no pinned memory", mem);
+	if (mem) {
+		auto it = find(pinned, mem);
+
+		if (it == pinned.end())
+			wrong("cudaFreeHost of %p, which is no pinned memory", mem);
+		pinned.erase(it);
+	}
 	free(mem);
 	return cudaSuccess;
 }
@@ -288,7 +300,11 @@ cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t bytes, enum cudaM
 		submit(stream, [=]() { memcpy(dst, staged->data(), bytes); });
 		return cudaSuccess;
 	}
-	submit(stream, [=]() { memcpy(dst, src, bytes); });
+	submit(stream, [=]() {
+		if (kind == cudaMemcpyDeviceToHost)
+			EXPECT_KNOWN(src, bytes);
+		memcpy(dst, src, bytes);
+	});
 	if (host && !inside(pinned, host, bytes))
 		return cudaStreamSynchronize(stream); /* pageable: complete when the call returns */
 	return cudaSuccess;

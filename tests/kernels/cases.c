@@ -1,6 +1,18 @@
 /* tests/kernels/cases.c - see cases.h */
 #include "tests/kernels/cases.h"
 
+#ifdef __has_feature /* clang's */
+#if __has_feature(memory_sanitizer)
+#include <sanitizer/msan_interface.h>
+#define NST_FORGET(p, n) __msan_poison(p, n)
+#define NST_KNOW(p, n) __msan_unpoison(p, n)
+#endif
+#endif
+#ifndef NST_FORGET
+#define NST_FORGET(p, n) ((void)(p), (void)(n))
+#define NST_KNOW(p, n) ((void)(p), (void)(n))
+#endif
+
 #include "kernels/formula/random.h"
 
 #include <math.h>
@@ -138,6 +150,7 @@ static void *buffer_make(const struct nst_rig *r, size_t bytes)
 	assert_int_equal(r->backend->put(r->queue, mem, ones, bytes + GUARD), NS_OK);
 	assert_int_equal(r->backend->wait(r->queue), NS_OK);
 	free(ones);
+	NST_FORGET(mem, bytes); /* nothing was computed here yet */
 	return mem;
 }
 
@@ -239,6 +252,8 @@ static void output_reset(const struct nst_rig *r, const struct nst_case *c, cons
 	}
 	put(r, mem, bytes, size);
 	free(bytes);
+	if (!c->out[i].state)
+		NST_FORGET(mem, size);
 }
 
 static void *output_get(const struct nst_rig *r, const struct nst_case *c, const struct ns_plan *plan, int i, void *mem)
@@ -269,6 +284,7 @@ static void run_once(const struct nst_rig *r, const struct nst_case *c, const st
 	if (ns_plan_run(plan, args, r->queue) != NS_OK)
 		fail_msg("%s: %s", c->label, ns_message());
 	assert_int_equal(r->backend->wait(r->queue), NS_OK);
+	NST_KNOW(args->workspace, plan->workspace_bytes); /* what is left there does not matter: the guard behind it does */
 	free(buffer_get(r, args->workspace, plan->workspace_bytes, c->label, "workspace"));
 	for (i = 0; i < NS_OP_MAX_OUT; i++)
 		out[i] = args->out[i] ? output_get(r, c, plan, i, args->out[i]) : NULL;

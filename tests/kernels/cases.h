@@ -105,6 +105,8 @@ void nst_run_ref(const struct nst_case *c, void *out[NS_OP_MAX_OUT]);
 /* the answer of the implementation that `backend` would choose */
 void nst_run_best(const char *backend, const struct nst_case *c, void *out[NS_OP_MAX_OUT]);
 
+/* is this backend in this build, and asked for by NST_BACKENDS? */
+int nst_wanted(const char *backend);
 void nst_check(const struct nst_case *c, struct nst_tally *tally);
 void nst_report(const struct nst_tally *tally, enum ns_op_kind kind);
 

@@ -4,7 +4,7 @@
 #include <math.h>
 
 /* every backend that this program can open; NST_BACKENDS=cuda checks only those named */
-static int wanted(const char *name)
+int nst_wanted(const char *name)
 {
 	const char *list = getenv("NST_BACKENDS");
 
@@ -105,7 +105,7 @@ void nst_check(const struct nst_case *c, struct nst_tally *tally)
 		const struct ns_impl *const *i;
 		struct nst_rig rig;
 
-		if (!wanted(backends[b]))
+		if (!nst_wanted(backends[b]))
 			continue;
 		nst_rig_open(&rig, backends[b]);
 		for (i = rig.backend->impls; *i; i++)
