@@ -2,9 +2,9 @@
  * kernels/cuda/augment.cu - the fused augmentation: u8 in, u8 or normalised f32 / bf16 out, each sample with its own draw,
  * the same bytes as ref's.
  *
- * Where the recipe has neither a resolution loss nor blur, one pass does it all: a thread makes four neighbours of a row and
- * writes them in pieces of 16 or 8 bytes where rows allow it; the image lies in shared memory where it fits, else it is
- * gathered through the cache. Otherwise a block owns a sample and works on it stage by stage, in two copies in global memory.
+ * Where the recipe has neither a resolution loss nor blur, one pass does it all: a thread makes eight or four neighbours of a row
+ * and writes them in pieces of 16 or 8 bytes where rows allow it; the image lies in shared memory where it fits (RGB a word a
+ * pixel), else it is gathered through the cache, in words. Otherwise a block owns a sample and works on it stage by stage, in two copies in global memory.
  */
 #include "kernels/cuda/cuda.h"
 
@@ -14,8 +14,8 @@ extern "C" {
 #include "kernels/formula/augment.h"
 }
 
-#define THREADS 256
-#define RUN 4 /* pixels of a thread */
+#define THREADS 128
+#define STAGE_THREADS 256
 #define SHARED_MAX (48 << 10)
 
 struct recipe { /* what all samples share; the tables lie in device memory */
@@ -24,45 +24,117 @@ struct recipe { /* what all samples share; the tables lie in device memory */
 	const uint8_t *gamma;
 };
 
-static __device__ inline int32_t pixel(const uint8_t *x, const recipe &v, int c, int i, int j, int ch)
+/*
+ * Where an image is read. BYTES: global memory, channel by channel. WORDS: RGB in global memory, in aligned words (each image
+ * begins at one). CACHED: shared memory as it is. PIXELS: RGB in shared memory, a word a pixel, the fourth byte anything.
+ */
+enum { BYTES, WORDS, CACHED, PIXELS };
+
+/* Which way a pixel goes: ANY, as its sample says; the others are fixed, for tests/roofline.sh to count instructions. */
+enum { ANY, CROP, AFFINE };
+
+template <int C, int HOW, int PATH> static __device__ inline int32_t pixel(const uint8_t *x, const recipe &v, int i, int j, int ch)
 {
-	return i < 0 || j < 0 || i >= v.h || j >= v.w ? v.fill : x[(i * v.w + j) * c + ch];
+	if (PATH == ANY && ((unsigned)i >= (unsigned)v.h || (unsigned)j >= (unsigned)v.w))
+		return v.fill;
+	return HOW == PIXELS ? ((const uint32_t *)x)[i * v.w + j] >> 8 * ch & 255 : x[(i * v.w + j) * C + ch];
 }
 
-/* all channels of one output pixel, geometry only */
-template <int C> static __device__ inline void gather(const uint8_t *x, const recipe &v, const ns_augment_sample &a, int i, int j, int32_t *out)
+/* two neighbours in a row of RGB: red, red, green, green in one word, blue, blue in another */
+template <int HOW> static __device__ inline void fetch_pair(const uint8_t *x, int at, uint32_t &rg, uint32_t &b)
 {
-	int32_t u = ns_map_x(&a, j, i), t = ns_map_y(&a, j, i);
-	int x0 = u >> 16, y0 = t >> 16, fx = u >> 8 & 255, fy = t >> 8 & 255, ch;
+	const uint32_t *words = (const uint32_t *)x;
 
-	if (a.exact) { /* whole pixels: the weights of the other three are 0 */
-		for (ch = 0; ch < C; ch++)
-			out[ch] = pixel(x, v, C, y0, x0, ch);
-		return;
+	if (HOW == PIXELS) {
+		uint32_t left = words[at], right = words[at + 1];
+
+		rg = __byte_perm(left, right, 0x5140);
+		b = __byte_perm(left, right, 0x0062);
+	} else { /* six bytes in two or three words; a third that is not needed is not read */
+		int shift = 3 * at % 4 * 8;
+		const uint32_t *w = words + 3 * at / 4;
+		uint32_t middle = w[1], low = __funnelshift_r(w[0], middle, shift), high = __funnelshift_r(middle, w[shift == 24 ? 2 : 1], shift);
+
+		rg = __byte_perm(low, high, 0x4130);
+		b = __byte_perm(low, high, 0x0052);
 	}
-	if (x0 >= 0 && y0 >= 0 && x0 + 1 < v.w && y0 + 1 < v.h) { /* inside: no fill */
+}
+
+/* all four neighbours of (x0, y0) are inside: no fill. As ns_bilinear(), two products an instruction */
+template <int C, int HOW> static __device__ inline void gather_inside(const uint8_t *x, const recipe &v, int x0, int y0, int fx, int fy, int32_t *out)
+{
+	if (C == 3 && (HOW == WORDS || HOW == PIXELS)) {
+		uint32_t across = (uint32_t)fx * 65535 + 256; /* 256 - fx below, fx above */
+		uint32_t up = 256 - (uint32_t)fy, down = (uint32_t)fy, rg, b, rg1, b1;
+
+		fetch_pair<HOW>(x, y0 * v.w + x0, rg, b);
+		fetch_pair<HOW>(x, y0 * v.w + x0 + v.w, rg1, b1);
+		out[0] = (int32_t)((__dp2a_lo(across, rg, 0u) * up + __dp2a_lo(across, rg1, 0u) * down + 32768) >> 16);
+		out[1 % C] = (int32_t)((__dp2a_hi(across, rg, 0u) * up + __dp2a_hi(across, rg1, 0u) * down + 32768) >> 16);
+		out[2 % C] = (int32_t)((__dp2a_lo(across, b, 0u) * up + __dp2a_lo(across, b1, 0u) * down + 32768) >> 16);
+	} else {
 		const uint8_t *top = x + (y0 * v.w + x0) * C, *bottom = top + v.w * C;
+		int ch;
 
 		for (ch = 0; ch < C; ch++)
 			out[ch] = ns_bilinear(top[ch], top[ch + C], bottom[ch], bottom[ch + C], fx, fy);
-		return;
 	}
-	for (ch = 0; ch < C; ch++)
-		out[ch] = ns_bilinear(pixel(x, v, C, y0, x0, ch), pixel(x, v, C, y0, x0 + 1, ch), pixel(x, v, C, y0 + 1, x0, ch),
-				      pixel(x, v, C, y0 + 1, x0 + 1, ch), fx, fy);
 }
 
-/* colour, gamma, noise, cutout */
-template <int C> static __device__ inline void pointwise(const recipe &v, const ns_augment_sample &a, int i, int j, int32_t *t)
+/* all channels of one output pixel, geometry only, from its place in the input (u, t) in 1/65536 */
+template <int C, int HOW, int PATH>
+static __device__ inline void gather(const uint8_t *x, const recipe &v, int exact, int32_t u, int32_t t, int32_t *out)
+{
+	int x0 = u >> 16, y0 = t >> 16, ch;
+	int fx = (int)__byte_perm((uint32_t)u, 0, 0x4441), fy = (int)__byte_perm((uint32_t)t, 0, 0x4441); /* the second byte */
+
+	if (PATH == CROP || (PATH == ANY && exact)) { /* whole pixels: the weights of the other three are 0 */
+		for (ch = 0; ch < C; ch++)
+			out[ch] = pixel<C, HOW, PATH>(x, v, y0, x0, ch);
+	} else if (PATH == AFFINE || ((unsigned)x0 < (unsigned)(v.w - 1) && (unsigned)y0 < (unsigned)(v.h - 1))) {
+		gather_inside<C, HOW>(x, v, x0, y0, fx, fy, out);
+	} else {
+		for (ch = 0; ch < C; ch++)
+			out[ch] = ns_bilinear(pixel<C, HOW, PATH>(x, v, y0, x0, ch), pixel<C, HOW, PATH>(x, v, y0, x0 + 1, ch),
+					      pixel<C, HOW, PATH>(x, v, y0 + 1, x0, ch), pixel<C, HOW, PATH>(x, v, y0 + 1, x0 + 1, ch), fx, fy);
+	}
+}
+
+/* as ns_colour(), with `half` already added to row[3] or not */
+static __device__ inline int32_t colour(const int32_t *row, int32_t half, int32_t r, int32_t g, int32_t b)
+{
+	int32_t t = (row[0] * r + row[1] * g + row[2] * b + (row[3] + half)) >> 12;
+
+#ifdef __CUDA_ARCH__
+	return __vimin_s32_relu(t, 255); /* one instruction from sm_90 on */
+#else
+	return ns_clamp_i32(t, 0, 255);
+#endif
+}
+
+template <int C> static __device__ inline void colours(const ns_augment_sample &a, int32_t half, int32_t *t)
 {
 	int32_t r = t[0], g = t[C > 1 ? 1 : 0], b = t[C > 2 ? 2 : 0];
+	int ch;
+
+	for (ch = 0; ch < C; ch++)
+		t[ch] = colour(a.colour[ch], half, r, g, b);
+}
+
+/* is there anything behind colour? the same for all pixels of a sample */
+static __device__ inline int has_more(const ns_augment_sample &a)
+{
+	return a.gamma >= 0 || a.noise || (a.cut[0] < a.cut[2] && a.cut[1] < a.cut[3]);
+}
+
+/* gamma, noise, cutout */
+template <int C> static __device__ inline void more(const recipe &v, const ns_augment_sample &a, int i, int j, int32_t *t)
+{
 	int ch, cut = i >= a.cut[0] && i < a.cut[2] && j >= a.cut[1] && j < a.cut[3];
 
 	for (ch = 0; ch < C; ch++) {
 		int32_t x = t[ch];
 
-		if (a.has_colour)
-			x = ns_colour(a.colour[ch], r, g, b);
 		if (a.gamma >= 0)
 			x = v.gamma[a.gamma * 256 + x];
 		if (a.noise)
@@ -106,47 +178,89 @@ template <int BYTES> static __device__ inline void copy_out(void *to, const void
 
 /* --- one pass: blockIdx.y is the sample, threads take runs of RUN pixels of a row --- */
 
-template <class T, int C, int SHARED, int WHOLE>
+/* the image into shared memory, by all threads */
+template <int HOW> static __device__ inline void fill_cache(const recipe &v, const uint8_t *image, uint8_t *cache)
+{
+	int count = v.h * v.w, k;
+
+	if (HOW == PIXELS && count % 4 == 0 && (uintptr_t)image % 4 == 0) { /* four pixels: three words in, four out */
+#pragma unroll 1
+		for (k = (int)threadIdx.x; k < count / 4; k += THREADS) {
+			const uint32_t *w = (const uint32_t *)image + 3 * k;
+			uint32_t a = w[0], b = w[1], c = w[2];
+
+			((uint4 *)cache)[k] = make_uint4(a, __funnelshift_r(a, b, 24), __funnelshift_r(b, c, 16), c >> 8);
+		}
+	} else if (HOW == PIXELS) {
+#pragma unroll 1
+		for (k = (int)threadIdx.x; k < count; k += THREADS)
+			((uint32_t *)cache)[k] = (uint32_t)image[3 * k] | (uint32_t)image[3 * k + 1] << 8 | (uint32_t)image[3 * k + 2] << 16;
+	} else if (count % 16 == 0 && (uintptr_t)image % 16 == 0) {
+#pragma unroll 1
+		for (k = (int)threadIdx.x; k < count / 16; k += THREADS)
+			((uint4 *)cache)[k] = ((const uint4 *)image)[k];
+	} else {
+#pragma unroll 1
+		for (k = (int)threadIdx.x; k < count; k += THREADS)
+			cache[k] = image[k];
+	}
+}
+
+/* the sample into shared memory; half of colour's unit is added here, once */
+static __device__ inline void fill_sample(const ns_augment_sample *from, ns_augment_sample *a)
+{
+	int k = (int)threadIdx.x, constant = (int)offsetof(ns_augment_sample, colour) / 4 + 3;
+
+	static_assert(sizeof *a / 4 <= THREADS, "a word a thread");
+	if (k < (int)(sizeof *a / 4)) {
+		uint32_t w = ((const uint32_t *)from)[k];
+
+		((uint32_t *)a)[k] = k == constant || k == constant + 4 || k == constant + 8 ? w + 2048 : w;
+	}
+}
+
+template <class T, int C, int HOW, int RUN, int WHOLE, int PATH>
 static __global__ void augment_pass(const recipe v, const uint8_t *x, const ns_augment_sample *samples, T *y)
 {
 	NS_SHARED_DYN(uint8_t, cache);
 	NS_SHARED(ns_augment_sample, a, [1]);
-	int runs = (v.q + RUN - 1) / RUN, at = (int)(blockIdx.x * THREADS + threadIdx.x), i = at / runs, j0 = at % runs * RUN, k, ch;
-	const uint8_t *image = x + (int64_t)blockIdx.y * v.h * v.w * C;
+	int runs = (v.q + RUN - 1) / RUN, at = (int)(blockIdx.x * THREADS + threadIdx.x), i = at / runs, j0 = (at - i * runs) * RUN, k, ch;
+	const uint8_t *image = x + (int64_t)blockIdx.y * (v.h * v.w * C);
 	alignas(16) T out[RUN * C];
-	T *row;
+	int32_t u, t;
+	int exact, tint, extra;
 
-	for (k = (int)threadIdx.x; k < (int)(sizeof a / 4); k += THREADS)
-		((uint32_t *)a)[k] = ((const uint32_t *)(samples + blockIdx.y))[k];
-	if (SHARED) {
-		int bytes = v.h * v.w * C;
-
-		if ((bytes | (int)((uintptr_t)x & 15)) % 16 == 0)
-			for (k = (int)threadIdx.x; k < bytes / 16; k += THREADS)
-				((uint4 *)cache)[k] = ((const uint4 *)image)[k];
-		else
-			for (k = (int)threadIdx.x; k < bytes; k += THREADS)
-				cache[k] = image[k];
+	fill_sample(samples + blockIdx.y, a);
+	if (HOW >= CACHED) {
+		fill_cache<HOW>(v, image, cache);
 		image = cache;
 	}
 	__syncthreads();
 	if (i >= v.p)
 		return;
-	row = y + (((int64_t)blockIdx.y * v.p + i) * v.q + j0) * C;
+	u = ns_map_x(a, j0, i);
+	t = ns_map_y(a, j0, i);
+	exact = a[0].exact;
+	tint = PATH == ANY ? a[0].has_colour : PATH == AFFINE;
+	extra = PATH == ANY && has_more(a[0]);
+	y += (int64_t)blockIdx.y * (v.p * v.q * C) + (i * v.q + j0) * C;
 #pragma unroll
-	for (k = 0; k < RUN; k++) {
-		int32_t t[C];
+	for (k = 0; k < RUN; k++, u += a[0].map[0], t += a[0].map[3]) {
+		int32_t c[C];
 
 		if (!WHOLE && j0 + k >= v.q)
 			return;
-		gather<C>(image, v, a[0], i, j0 + k, t);
-		pointwise<C>(v, a[0], i, j0 + k, t);
+		gather<C, HOW, PATH>(image, v, exact, u, t, c);
+		if (tint)
+			colours<C>(a[0], 0, c);
+		if (extra)
+			more<C>(v, a[0], i, j0 + k, c);
 #pragma unroll
 		for (ch = 0; ch < C; ch++)
-			put(WHOLE ? out + k * C + ch : row + k * C + ch, t[ch], v.scale[ch], v.shift[ch]);
+			put(WHOLE ? out + k * C + ch : y + k * C + ch, c[ch], v.scale[ch], v.shift[ch]);
 	}
 	if (WHOLE)
-		copy_out<RUN * C * (int)sizeof(T)>(row, out);
+		copy_out<RUN * C * (int)sizeof(T)>(y, out);
 }
 
 /* --- stage by stage: a block a sample; t and u are two copies in global memory --- */
@@ -155,7 +269,7 @@ template <int C> static __device__ inline void to_coarse(const recipe &v, const 
 {
 	int k, y, x, ch;
 
-	for (k = (int)threadIdx.x; k < a.low_h * a.low_w; k += THREADS) {
+	for (k = (int)threadIdx.x; k < a.low_h * a.low_w; k += STAGE_THREADS) {
 		int i = k / a.low_w, j = k % a.low_w, y1 = ((i + 1) * v.p - 1) / a.low_h, x1 = ((j + 1) * v.q - 1) / a.low_w;
 		int64_t sum[C] = {0};
 
@@ -175,7 +289,7 @@ template <int C> static __device__ inline void from_coarse(const recipe &v, cons
 {
 	int k, ch;
 
-	for (k = (int)threadIdx.x; k < v.p * v.q; k += THREADS) {
+	for (k = (int)threadIdx.x; k < v.p * v.q; k += STAGE_THREADS) {
 		int32_t ty = ns_upsample_at(k / v.q, a.low_h, v.p), tx = ns_upsample_at(k % v.q, a.low_w, v.q);
 		int y0 = ty >> 16, x0 = tx >> 16, y1 = y0 + (y0 < a.low_h - 1), x1 = x0 + (x0 < a.low_w - 1);
 
@@ -208,10 +322,10 @@ static __global__ void augment_stages(const recipe v, const uint8_t *x, const ns
 	uint8_t *t = space + sample * 2 * out, *u = t + out;
 	int k, ch;
 
-	for (k = (int)threadIdx.x; k < v.p * v.q; k += THREADS) {
+	for (k = (int)threadIdx.x; k < v.p * v.q; k += STAGE_THREADS) {
 		int32_t g[C];
 
-		gather<C>(image, v, a, k / v.q, k % v.q, g);
+		gather<C, BYTES, ANY>(image, v, a.exact, ns_map_x(&a, k % v.q, k / v.q), ns_map_y(&a, k % v.q, k / v.q), g);
 		for (ch = 0; ch < C; ch++)
 			t[(int64_t)k * C + ch] = (uint8_t)g[ch];
 	}
@@ -222,12 +336,14 @@ static __global__ void augment_stages(const recipe v, const uint8_t *x, const ns
 		from_coarse<C>(v, a, u, t);
 		__syncthreads();
 	}
-	for (k = (int)threadIdx.x; k < v.p * v.q; k += THREADS) {
+	for (k = (int)threadIdx.x; k < v.p * v.q; k += STAGE_THREADS) {
 		int32_t g[C];
 
 		for (ch = 0; ch < C; ch++)
 			g[ch] = a.blur[0] == 256 ? t[(int64_t)k * C + ch] : blurred<C>(v, a, t, k / v.q, k % v.q, ch);
-		pointwise<C>(v, a, k / v.q, k % v.q, g);
+		if (a.has_colour)
+			colours<C>(a, 2048, g);
+		more<C>(v, a, k / v.q, k % v.q, g);
 		for (ch = 0; ch < C; ch++)
 			put(y + sample * out + (int64_t)k * C + ch, g[ch], v.scale[ch], v.shift[ch]);
 	}
@@ -245,18 +361,23 @@ template <class T, int C> static void launch(const struct ns_augment *v, const r
 	const uint8_t *x = (const uint8_t *)a->in[NS_AUGMENT_X];
 	const ns_augment_sample *s = (const ns_augment_sample *)a->in[NS_AUGMENT_SAMPLES];
 	T *y = (T *)a->out[NS_AUGMENT_Y];
-	int bytes = v->h * v->w * C, runs = (v->q + RUN - 1) / RUN;
-	dim3 grid(ns_cuda_blocks((int64_t)runs * v->p, THREADS), (unsigned)v->n);
-	int whole = v->q % RUN == 0 && (uintptr_t)y % 16 == 0;
+	int cached = v->h * v->w * (C == 3 ? 4 : 1), aligned = (uintptr_t)y % 16 == 0, words = v->h * v->w % 4 == 0 && (uintptr_t)x % 4 == 0;
+	int run = v->q % 8 == 0 ? 8 : 4;
+	dim3 grid(ns_cuda_blocks((int64_t)((v->q + run - 1) / run) * v->p, THREADS), (unsigned)v->n);
+	const int shared = C == 3 ? PIXELS : CACHED, wide = C == 3 ? WORDS : BYTES;
 
 	if (v->config->p_resolution > 0 || v->config->p_blur > 0)
-		NS_LAUNCH((augment_stages<T, C>), (unsigned)v->n, THREADS, 0, stream, r, x, s, (uint8_t *)a->workspace, y);
-	else if (bytes <= SHARED_MAX && whole)
-		NS_LAUNCH((augment_pass<T, C, 1, 1>), grid, THREADS, (size_t)bytes, stream, r, x, s, y);
-	else if (whole)
-		NS_LAUNCH((augment_pass<T, C, 0, 1>), grid, THREADS, 16, stream, r, x, s, y);
+		NS_LAUNCH((augment_stages<T, C>), (unsigned)v->n, STAGE_THREADS, 0, stream, r, x, s, (uint8_t *)a->workspace, y);
+	else if (cached <= SHARED_MAX && aligned && v->q % 8 == 0)
+		NS_LAUNCH((augment_pass<T, C, shared, 8, 1, ANY>), grid, THREADS, (size_t)cached, stream, r, x, s, y);
+	else if (cached <= SHARED_MAX && aligned && v->q % 4 == 0)
+		NS_LAUNCH((augment_pass<T, C, shared, 4, 1, ANY>), grid, THREADS, (size_t)cached, stream, r, x, s, y);
+	else if (words && aligned && v->q % 8 == 0)
+		NS_LAUNCH((augment_pass<T, C, wide, 8, 1, ANY>), grid, THREADS, 16, stream, r, x, s, y);
+	else if (run == 8)
+		NS_LAUNCH((augment_pass<T, C, BYTES, 8, 0, ANY>), grid, THREADS, 16, stream, r, x, s, y);
 	else
-		NS_LAUNCH((augment_pass<T, C, 0, 0>), grid, THREADS, 16, stream, r, x, s, y);
+		NS_LAUNCH((augment_pass<T, C, BYTES, 4, 0, ANY>), grid, THREADS, 16, stream, r, x, s, y);
 }
 
 template <class T> static void by_channels(const struct ns_augment *v, const recipe &r, const struct ns_args *a, cudaStream_t stream)

@@ -2,6 +2,7 @@
  * kernels/cuda/conv.cu - convolutions as products of matrices whose operands are gathered on the way (implicit GEMM), for
  * any shape, in f32 sums: what runs where cuDNN is not, and what its answers are compared with.
  */
+#include "kernels/cuda/convert.cuh"
 #include "kernels/cuda/gemm.cuh"
 #include "kernels/cuda/norm.cuh"
 
@@ -168,17 +169,9 @@ static enum ns_status make_backward(struct ns_plan **plan, struct ns_device *dev
 
 /* --- reorder: between canonical layouts only the type can change --- */
 
-template <class F, class T> static __global__ void convert(const F *x, T *y, int64_t n)
+template <class F, class T> static void reorder(const struct ns_args *a, int64_t n, cudaStream_t stream)
 {
-	int64_t i = (int64_t)blockIdx.x * 256 + threadIdx.x;
-
-	if (i < n)
-		ns_store(y + i, ns_load(x + i));
-}
-
-template <class F, class T> static void launch_convert(const struct ns_args *a, int64_t n, cudaStream_t stream)
-{
-	NS_LAUNCH((convert<F, T>), ns_cuda_blocks(n, 256), 256, 0, stream, (const F *)a->in[NS_REORDER_X], (T *)a->out[NS_REORDER_Y], n);
+	launch_convert<F, T>((const F *)a->in[NS_REORDER_X], (T *)a->out[NS_REORDER_Y], n, stream);
 }
 
 static enum ns_status reorder_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
@@ -188,13 +181,13 @@ static enum ns_status reorder_run(const struct ns_plan *plan, const struct ns_ar
 	cudaStream_t stream = ns_cuda_stream(queue);
 
 	if (o->from.dtype == NS_F32 && o->to.dtype == NS_F32)
-		launch_convert<float, float>(a, n, stream);
+		reorder<float, float>(a, n, stream);
 	else if (o->from.dtype == NS_F32)
-		launch_convert<float, ns_bf16>(a, n, stream);
+		reorder<float, ns_bf16>(a, n, stream);
 	else if (o->to.dtype == NS_F32)
-		launch_convert<ns_bf16, float>(a, n, stream);
+		reorder<ns_bf16, float>(a, n, stream);
 	else
-		launch_convert<ns_bf16, ns_bf16>(a, n, stream);
+		reorder<ns_bf16, ns_bf16>(a, n, stream);
 	return ns_cuda_launched(plan);
 }
 

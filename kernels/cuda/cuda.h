@@ -91,6 +91,86 @@ static __device__ inline void ns_store(ns_bf16 *p, float x)
 #endif
 }
 
+/* V neighbours at once, V 8 (p at a multiple of 16 bytes) or 1 */
+template <int V> static __device__ inline void ns_load_many(const float *p, float (&x)[V])
+{
+	if constexpr (V == 1) {
+		x[0] = *p;
+	} else {
+		float4 a = ((const float4 *)p)[0], b = ((const float4 *)p)[1];
+
+		x[0] = a.x;
+		x[1] = a.y;
+		x[2] = a.z;
+		x[3] = a.w;
+		x[4] = b.x;
+		x[5] = b.y;
+		x[6] = b.z;
+		x[7] = b.w;
+	}
+}
+
+template <int V> static __device__ inline void ns_store_many(float *p, const float (&x)[V])
+{
+	if constexpr (V == 1) {
+		*p = x[0];
+	} else {
+		((float4 *)p)[0] = make_float4(x[0], x[1], x[2], x[3]);
+		((float4 *)p)[1] = make_float4(x[4], x[5], x[6], x[7]);
+	}
+}
+
+static __device__ inline void ns_bf16_unpair(uint32_t pair, float *x)
+{
+	x[0] = ns_f32_of_bits(pair << 16);
+	x[1] = ns_f32_of_bits(pair & 0xffff0000u);
+}
+
+template <int V> static __device__ inline void ns_load_many(const ns_bf16 *p, float (&x)[V])
+{
+	if constexpr (V == 1) {
+		x[0] = ns_load(p);
+	} else {
+		uint4 t = *(const uint4 *)p;
+
+		ns_bf16_unpair(t.x, x);
+		ns_bf16_unpair(t.y, x + 2);
+		ns_bf16_unpair(t.z, x + 4);
+		ns_bf16_unpair(t.w, x + 6);
+	}
+}
+
+/* two in one word, the first below */
+static __device__ inline uint32_t ns_bf16_pair(float low, float high)
+{
+#ifdef __CUDA_ARCH__
+	__nv_bfloat162 t = __floats2bfloat162_rn(low, high);
+
+	return *(const uint32_t *)&t;
+#else
+	return (uint32_t)ns_bf16_of_f32(high) << 16 | ns_bf16_of_f32(low);
+#endif
+}
+
+template <int V> static __device__ inline void ns_store_many(ns_bf16 *p, const float (&x)[V])
+{
+	if constexpr (V == 1)
+		ns_store(p, x[0]);
+	else
+		*(uint4 *)p = make_uint4(ns_bf16_pair(x[0], x[1]), ns_bf16_pair(x[2], x[3]), ns_bf16_pair(x[4], x[5]), ns_bf16_pair(x[6], x[7]));
+}
+
+/* 8 where neighbours can be taken together: `each` of them follow each other, from pointers (NULL: none) at 16 bytes; else 1 */
+static inline int ns_cuda_together(int64_t each, const void *const *p, int count)
+{
+	uintptr_t bits = 0;
+	int i;
+
+	for (i = 0; i < count; i++)
+		bits |= (uintptr_t)p[i];
+	return each % 8 == 0 && bits % 16 == 0 ? 8 : 1;
+}
+
 /* sums over a warp, the same tree in every lane */
 template <class T> static __device__ inline T ns_warp_sum(T x)
 {

@@ -5,6 +5,7 @@
  * Only deterministic algorithms are taken, in the order in which cuDNN's heuristics rank them: no timing decides bits.
  * Weights are canonical (K,R,S,C) in the type of the activations; their gradient is handed on in f32.
  */
+#include "kernels/cuda/convert.cuh"
 #include "kernels/cuda/norm.cuh"
 
 #include <cudnn.h>
@@ -141,36 +142,12 @@ static enum ns_status choose_backward(struct cudnn_plan *p, int dx)
 
 /* --- running --- */
 
-/* y += bias, + residual, ReLU: in place */
-template <class T> static __global__ void finish(T *y, const float *bias, const T *residual, int relu, int64_t n, int k)
-{
-	int64_t i = (int64_t)blockIdx.x * NORM_THREADS + threadIdx.x;
-	float t;
-
-	if (i >= n)
-		return;
-	t = ns_load(y + i);
-	if (bias)
-		t += bias[i % k];
-	if (residual)
-		t += ns_load(residual + i);
-	ns_store(y + i, relu && !(t > 0) ? 0.0f : t);
-}
-
-static __global__ void widen(const ns_bf16 *x, float *y, int64_t n)
-{
-	int64_t i = (int64_t)blockIdx.x * NORM_THREADS + threadIdx.x;
-
-	if (i < n)
-		y[i] = ns_load(x + i);
-}
-
 template <class T> static enum ns_status forward(const struct cudnn_plan *p, const struct ns_args *a, cudaStream_t stream)
 {
 	const struct ns_conv *v = &p->plain.op.u.conv;
 	const float one = 1, zero = 0;
 	void *z = v->flags & NS_CONV_NORM ? a->out[NS_CONV_Z] : a->out[NS_CONV_Y];
-	int64_t n = rows_of(v) * v->k;
+	norm_line line = {NULL, NULL, NULL, v->flags & NS_CONV_BIAS ? (const float *)a->in[NS_CONV_B] : NULL};
 
 	NS_TRY(check(cudnnSetStream(p->handle, stream), "choosing a stream"));
 	NS_TRY(check(cudnnConvolutionForward(p->handle, &one, p->x, a->in[NS_CONV_X], p->w, a->in[NS_CONV_W], p->conv, p->forward, a->workspace,
@@ -179,9 +156,8 @@ template <class T> static enum ns_status forward(const struct cudnn_plan *p, con
 	if (v->flags & NS_CONV_NORM)
 		norm_forward<T>(v, a, (char *)a->workspace + p->norm_at, stream);
 	else if (v->flags & (NS_CONV_BIAS | NS_CONV_RESIDUAL | NS_CONV_RELU))
-		NS_LAUNCH(finish<T>, ns_cuda_blocks(n, NORM_THREADS), NORM_THREADS, 0, stream, (T *)z,
-			  v->flags & NS_CONV_BIAS ? (const float *)a->in[NS_CONV_B] : (const float *)NULL,
-			  v->flags & NS_CONV_RESIDUAL ? (const T *)a->in[NS_CONV_RES] : (const T *)NULL, v->flags & NS_CONV_RELU ? 1 : 0, n, v->k);
+		launch_norm_apply<T>((const T *)z, v->flags & NS_CONV_RESIDUAL ? (const T *)a->in[NS_CONV_RES] : NULL, line,
+				     v->flags & NS_CONV_RELU ? 1 : 0, rows_of(v), v->k, (T *)z, stream);
 	return ns_cuda_launched(&p->plain.base);
 }
 
@@ -207,8 +183,7 @@ template <class T> static enum ns_status backward(const struct cudnn_plan *p, co
 						    &zero, p->w, dw),
 		     "the weights' gradient"));
 	if (narrow)
-		NS_LAUNCH(widen, ns_cuda_blocks((int64_t)weights(v), NORM_THREADS), NORM_THREADS, 0, stream, (const ns_bf16 *)dw,
-			  (float *)a->out[NS_CONVB_DW], (int64_t)weights(v));
+		launch_convert<ns_bf16, float>((const ns_bf16 *)dw, (float *)a->out[NS_CONVB_DW], (int64_t)weights(v), stream);
 	if (!(v->flags & NS_CONV_NO_DX))
 		NS_TRY(check(cudnnConvolutionBackwardData(p->handle, &one, p->w, a->in[NS_CONVB_W], p->y, dz, p->conv, p->data, space, p->scratch,
 							  &zero, p->x, a->out[NS_CONVB_DX]),

@@ -2,8 +2,8 @@
  * kernels/cuda/mmd.cu - the sums behind MMD^2 and all its permutations, in integers: equal to ref's for any tile.
  *
  * A block owns ROWS rows of the pooled kernel matrix and PERMS labellings. It makes the matrix ROWS x COLUMNS at a time in
- * shared memory and adds, for each row and labelling, the values of the columns in group X; what a row sums to is at
- * most 2^15 * 2^31. Labellings are drawn on the device, one thread each, and kept as a byte a row.
+ * shared memory, as bytes, and adds for each row and labelling the values of the columns in group X, four products an
+ * instruction. Labellings are drawn on the device, one thread each, and kept as a byte a row.
  */
 #include "kernels/cuda/cuda.h"
 
@@ -14,7 +14,9 @@ extern "C" {
 #define ROWS 32
 #define COLUMNS 32
 #define THREADS 256
-#define PERMS 64 /* labellings of a block: each thread has ROWS * PERMS / THREADS = 8 sums */
+#define EACH 16 /* labellings of a warp */
+#define PERMS (EACH * THREADS / 32)
+#define SPAN ((int64_t)1 << 23) /* columns whose bytes add up to less than 2^32 */
 #define DIMS 32	 /* columns of the data at a time */
 
 /* labellings by thread; order[i * count + p] is the shuffled list, member[i * count + p] the answer */
@@ -59,9 +61,14 @@ static __device__ inline const float *row_of(const struct ns_mmd &v, const float
 	return i < v.m ? ref + i * v.d : cur + (i - v.m) * v.d;
 }
 
-/* kernel[ROWS][COLUMNS] of rows i0.. and columns j0..; 0 outside and on the diagonal. Terms are added in order. */
+/* a tile of the kernel matrix, four neighbours of a row in a word: the low bytes of its values, and the high ones */
+struct tile {
+	uint32_t low[ROWS][COLUMNS / 4 + 1], high[ROWS][COLUMNS / 4 + 1];
+};
+
+/* rows i0.. and columns j0..; 0 outside and on the diagonal. Terms are added in order. */
 static __device__ inline void make_tile(const struct ns_mmd &v, const float *ref, const float *cur, int64_t i0, int64_t j0, int64_t all,
-					float (&xs)[ROWS][DIMS + 1], float (&ys)[COLUMNS][DIMS + 1], uint32_t (&kernel)[ROWS][COLUMNS + 1])
+					float (&xs)[ROWS][DIMS + 1], float (&ys)[COLUMNS][DIMS + 1], tile &kernel)
 {
 	int x = (int)(threadIdx.x % 32), y = (int)(threadIdx.x / 32), k, c, c0;
 	float d2[ROWS / 8] = {0, 0, 0, 0};
@@ -82,10 +89,28 @@ static __device__ inline void make_tile(const struct ns_mmd &v, const float *ref
 	}
 	for (k = 0; k < ROWS / 8; k++) {
 		int64_t i = i0 + y + 8 * k, j = j0 + x;
+		uint32_t t = i < v.row_end && j < all && i != j ? ns_mmd_kernel(d2[k], v.gamma) : 0;
 
-		kernel[y + 8 * k][x] = i < v.row_end && j < all && i != j ? ns_mmd_kernel(d2[k], v.gamma) : 0;
+		((uint8_t *)kernel.low[y + 8 * k])[x] = (uint8_t)t;
+		((uint8_t *)kernel.high[y + 8 * k])[x] = (uint8_t)(t >> 8);
 	}
-	__syncthreads();
+}
+
+/* who of columns j0.. is in group X, for each of the block's labellings: a byte each, four columns a word */
+static __device__ inline void load_members(const uint8_t *member, int64_t j0, int64_t all, int p0, int count,
+					   uint32_t (&in)[COLUMNS / 4][PERMS])
+{
+	int k, b;
+
+	for (k = (int)threadIdx.x; k < COLUMNS / 4 * PERMS; k += THREADS) {
+		int p = p0 + k % PERMS;
+		int64_t j = j0 + k / PERMS * 4;
+		uint32_t w = 0;
+
+		for (b = 0; b < 4; b++)
+			w |= j + b < all && p < count ? (uint32_t)member[(j + b) * count + p] << 8 * b : 0;
+		in[k / PERMS][k % PERMS] = w;
+	}
 }
 
 static __global__ void sum_tiles(const struct ns_mmd v, const float *ref, const float *cur, int64_t all, int count, const uint8_t *member,
@@ -93,51 +118,51 @@ static __global__ void sum_tiles(const struct ns_mmd v, const float *ref, const 
 {
 	NS_SHARED(float, xs, [ROWS][DIMS + 1]);
 	NS_SHARED(float, ys, [COLUMNS][DIMS + 1]);
-	NS_SHARED(uint32_t, kernel, [ROWS][COLUMNS + 1]);
-	NS_SHARED(uint8_t, in, [COLUMNS][PERMS]);
-	int64_t i0 = v.row_begin + (int64_t)blockIdx.x * ROWS, j0;
+	NS_SHARED(tile, kernel, [1]);
+	NS_SHARED(uint32_t, in, [COLUMNS / 4][PERMS]);
+	int64_t i0 = v.row_begin + (int64_t)blockIdx.x * ROWS, span, j0;
 	int p0 = (int)blockIdx.y * PERMS, lane = (int)(threadIdx.x % 32), warp = (int)(threadIdx.x / 32), k, j, mine;
-	/* a lane is a row, a warp eight labellings: sums in 32 bits over a tile (32 * 32767 fits), in 64 over all */
-	unsigned long long whole[PERMS / 8], row_sum = 0;
 
-	for (k = 0; k < PERMS / 8; k++)
-		whole[k] = 0;
-	for (j0 = 0; j0 < all; j0 += COLUMNS) {
-		uint32_t sums[PERMS / 8] = {0, 0, 0, 0, 0, 0, 0, 0}, row = 0;
+	/* a lane is a row, a warp EACH labellings; sums of bytes over a span fit 32 bits */
+	for (span = 0; span < all; span += SPAN) {
+		uint32_t low[EACH], high[EACH], row_low = 0, row_high = 0;
+		unsigned long long row, inner, outer;
 
-		make_tile(v, ref, cur, i0, j0, all, xs, ys, kernel);
-		for (k = (int)threadIdx.x; k < COLUMNS * PERMS; k += THREADS)
-			in[k / PERMS][k % PERMS] =
-				j0 + k / PERMS < all && p0 + k % PERMS < count ? member[(j0 + k / PERMS) * count + p0 + k % PERMS] : 0;
-		__syncthreads();
-		for (j = 0; j < COLUMNS; j++) {
-			uint32_t t = kernel[lane][j];
+		for (k = 0; k < EACH; k++)
+			low[k] = high[k] = 0;
+		for (j0 = span; j0 < all && j0 < span + SPAN; j0 += COLUMNS) {
+			make_tile(v, ref, cur, i0, j0, all, xs, ys, kernel[0]);
+			load_members(member, j0, all, p0, count, in);
+			__syncthreads();
+			for (j = 0; j < COLUMNS / 4; j++) {
+				uint32_t l = kernel[0].low[lane][j], h = kernel[0].high[lane][j];
 
-			row += t;
-			for (k = 0; k < PERMS / 8; k++)
-				sums[k] += in[j][warp * 8 + k] ? t : 0;
+				row_low = __dp4a(l, 0x01010101u, row_low);
+				row_high = __dp4a(h, 0x01010101u, row_high);
+#pragma unroll
+				for (k = 0; k < EACH; k++) {
+					low[k] = __dp4a(l, in[j][warp * EACH + k], low[k]);
+					high[k] = __dp4a(h, in[j][warp * EACH + k], high[k]);
+				}
+			}
+			__syncthreads();
 		}
-		for (k = 0; k < PERMS / 8; k++)
-			whole[k] += sums[k];
-		row_sum += row;
-	}
-	/* q = sum over rows in X of their sums, s = sum over rows in X of all their values */
-	for (k = 0; k < PERMS / 8; k++) {
-		int p = p0 + warp * 8 + k;
-		unsigned long long inner, outer;
+		/* q = sum over rows in X of their sums over X, s = sum over rows in X of all their values */
+		row = row_low + 256ull * row_high;
+		for (k = 0; k < EACH; k++) {
+			int p = p0 + warp * EACH + k;
 
-		mine = i0 + lane < v.row_end && p < count ? member[(i0 + lane) * count + p] : 0;
-		inner = ns_warp_sum(mine ? whole[k] : 0ull);
-		outer = ns_warp_sum(mine ? row_sum : 0ull);
-		if (lane == 0 && p < count) {
-			atomicAdd(&q[p], inner); /* integers: any order gives the same */
-			atomicAdd(&s[p], outer);
+			mine = i0 + lane < v.row_end && p < count ? member[(i0 + lane) * count + p] : 0;
+			inner = ns_warp_sum(mine ? low[k] + 256ull * high[k] : 0ull);
+			outer = ns_warp_sum(mine ? row : 0ull);
+			if (lane == 0 && p < count) {
+				atomicAdd(&q[p], inner); /* integers: any order gives the same */
+				atomicAdd(&s[p], outer);
+			}
 		}
-	}
-	if (warp == 0) {
-		row_sum = ns_warp_sum(row_sum);
-		if (lane == 0 && blockIdx.y == 0)
-			atomicAdd(total, row_sum);
+		row = ns_warp_sum(row);
+		if (warp == 0 && lane == 0 && blockIdx.y == 0)
+			atomicAdd(total, row);
 	}
 }
 

@@ -2,9 +2,10 @@
  * kernels/cuda/norm.cuh - what surrounds a convolution in training, whoever computes the convolution: batch normalisation
  * with residual and ReLU, fused to as few passes over memory as its sums allow, forward and backward.
  *
- * Channels lie next to each other (NHWC): a warp reads 32 channels of a row. Rows are cut into stretches of NORM_ROWS, each
- * summed on its own (mean and squares about it, so that a large mean costs no digits), then put together in order in double
- * (Chan, Golub, LeVeque 1983).
+ * Channels lie next to each other (NHWC). A thread keeps to its channels, V neighbours (8, in pieces of 16 bytes, or 1), and
+ * walks down rows; `columns` threads (a power of two) stand beside each other, the rest of the block on the rows below. Sums
+ * are made over stretches of NORM_ROWS rows (mean and squares about it, so that a large mean costs no digits), then put
+ * together in order in double (Chan, Golub, LeVeque 1983): their order depends on shapes alone.
  */
 #ifndef NS_CUDA_NORM_H
 #define NS_CUDA_NORM_H
@@ -13,6 +14,8 @@
 
 #define NORM_ROWS 512
 #define NORM_THREADS 256
+#define NORM_COLUMNS 32 /* at most */
+#define NORM_DEEP 4	/* rows of a thread, where nothing is summed */
 
 /* bytes of scratch: two doubles a channel and stretch, two floats a channel */
 static inline size_t norm_workspace(int64_t rows, int k)
@@ -20,46 +23,89 @@ static inline size_t norm_workspace(int64_t rows, int k)
 	return ((size_t)ns_cuda_blocks(rows, NORM_ROWS) * 2 * sizeof(double) + 2 * sizeof(float)) * (size_t)k;
 }
 
-/* the thread's channel, and its first row of NORM_THREADS / 32 in the stretch */
-static __device__ inline int channel_of()
+/* threads beside each other, for k channels V at a time */
+static inline int norm_columns(int k, int v)
 {
-	return (int)(blockIdx.x * 32 + threadIdx.x % 32);
+	int c = 1;
+
+	while (c < NORM_COLUMNS && c * v < k)
+		c *= 2;
+	return c;
 }
 
-/* sums over the rows of a stretch, for each of 32 channels; every thread gets its channel's */
-static __device__ inline float over_rows(float x, float (&sums)[NORM_THREADS / 32][32])
+static inline dim3 norm_grid(int64_t rows, int k, int v, int rows_a_block)
 {
-	int lane = (int)(threadIdx.x % 32), i;
-	float sum = 0;
+	return dim3(ns_cuda_blocks(rows, rows_a_block), ns_cuda_blocks(k, norm_columns(k, v) * v));
+}
 
-	__syncthreads(); /* the last sums have been read */
-	sums[threadIdx.x / 32][lane] = x;
+/* rows that a block takes where each thread takes NORM_DEEP */
+static inline int norm_deep_rows(int k, int v)
+{
+	return NORM_DEEP * NORM_THREADS / norm_columns(k, v);
+}
+
+/* this thread's first channel, and which row of those that the block takes at once */
+template <int V> static __device__ inline int norm_channel(int columns)
+{
+	return ((int)blockIdx.y * columns + ((int)threadIdx.x & (columns - 1))) * V;
+}
+
+template <int V> struct norm_sums {
+	float each[V][NORM_THREADS], all[V][NORM_COLUMNS];
+};
+
+/* x becomes the sum of x over the rows of the block, in order; every thread gets its channels' */
+template <int V> static __device__ inline void over_rows(float (&x)[V], int columns, norm_sums<V> &s)
+{
+	int me = (int)threadIdx.x, column = me & (columns - 1), j, i;
+
+	for (j = 0; j < V; j++)
+		s.each[j][me] = x[j];
 	__syncthreads();
-	for (i = 0; i < NORM_THREADS / 32; i++)
-		sum += sums[i][lane];
-	return sum;
+	if (me < columns * V) {
+		float sum = 0;
+
+		j = me / columns;
+		for (i = column; i < NORM_THREADS; i += columns)
+			sum += s.each[j][i];
+		s.all[j][column] = sum;
+	}
+	__syncthreads();
+	for (j = 0; j < V; j++)
+		x[j] = s.all[j][column];
 }
 
 /* mean and sum of squares about it, of each stretch */
-template <class T> static __global__ void norm_moments(const T *z, int64_t rows, int k, double *partial)
+template <class T, int V> static __global__ void norm_moments(const T *z, int64_t rows, int k, int columns, double *partial)
 {
-	NS_SHARED(float, sums, [NORM_THREADS / 32][32]);
-	int64_t begin = (int64_t)blockIdx.y * NORM_ROWS, end = begin + NORM_ROWS < rows ? begin + NORM_ROWS : rows, i;
-	int c = channel_of();
-	float sum = 0, mean, square = 0;
+	NS_SHARED(norm_sums<V>, sums, [1]);
+	int64_t begin = (int64_t)blockIdx.x * NORM_ROWS;
+	int n = rows - begin < NORM_ROWS ? (int)(rows - begin) : NORM_ROWS, c = norm_channel<V>(columns), down = NORM_THREADS / columns, i, j;
+	int first = c < k ? (int)threadIdx.x / columns : n;
+	float t[V], mean[V], square[V];
 
-	for (i = begin + threadIdx.x / 32; c < k && i < end; i += NORM_THREADS / 32)
-		sum += ns_load(z + i * k + c);
-	mean = over_rows(sum, sums) / (float)(end - begin);
-	for (i = begin + threadIdx.x / 32; c < k && i < end; i += NORM_THREADS / 32) {
-		float d = ns_load(z + i * k + c) - mean;
-
-		square += d * d;
+	z += begin * k + c;
+	for (j = 0; j < V; j++)
+		mean[j] = square[j] = 0;
+#pragma unroll 4
+	for (i = first; i < n; i += down) {
+		ns_load_many<V>(z + i * k, t);
+		for (j = 0; j < V; j++)
+			mean[j] += t[j];
 	}
-	square = over_rows(square, sums);
-	if (threadIdx.x < 32 && c < k) {
-		partial[((int64_t)blockIdx.y * k + c) * 2] = (double)mean;
-		partial[((int64_t)blockIdx.y * k + c) * 2 + 1] = (double)square;
+	over_rows<V>(mean, columns, sums[0]);
+	for (j = 0; j < V; j++)
+		mean[j] /= (float)n;
+#pragma unroll 4
+	for (i = first; i < n; i += down) {
+		ns_load_many<V>(z + i * k, t);
+		for (j = 0; j < V; j++)
+			square[j] += (t[j] - mean[j]) * (t[j] - mean[j]);
+	}
+	over_rows<V>(square, columns, sums[0]);
+	for (j = 0; j < V && first == 0; j++) {
+		partial[((int64_t)blockIdx.x * k + c + j) * 2] = (double)mean[j];
+		partial[((int64_t)blockIdx.x * k + c + j) * 2 + 1] = (double)square[j];
 	}
 }
 
@@ -88,21 +134,65 @@ static __global__ void norm_together(const double *partial, int64_t rows, int k,
 	s.sum_var[c] = (float)(rows > 1 ? square / (n - 1) : square / n);
 }
 
-/* y = relu((z - mean) * invstd * gamma + beta + residual), each part where it is there */
-template <class T>
-static __global__ void norm_apply(const T *z, const T *residual, const float *mean, const float *invstd, const float *gamma,
-				  const float *beta, int relu, int64_t count, int k, T *y)
-{
-	int64_t i = (int64_t)blockIdx.x * NORM_THREADS + threadIdx.x;
-	int c = (int)(i % k);
-	float t;
+/* --- y = relu((z - mean) * (invstd * gamma) + beta + residual), each part where it is there; y may be z --- */
 
-	if (i >= count)
+struct norm_line { /* per channel; NULL: 0, or 1 */
+	const float *mean, *invstd, *gamma, *beta;
+};
+
+template <class T, int V>
+static __global__ void norm_apply(const T *z, const T *residual, const norm_line line, int relu, int64_t rows, int k, int columns, T *y)
+{
+	int c = norm_channel<V>(columns), down = NORM_THREADS / columns, n, i, j, d;
+	int64_t begin = (int64_t)blockIdx.x * (NORM_DEEP * down);
+	float mean[V], scale[V], shift[V], t[NORM_DEEP][V], r[NORM_DEEP][V];
+
+	if (c >= k)
 		return;
-	t = (ns_load(z + i) - mean[c]) * (invstd[c] * gamma[c]) + beta[c];
-	if (residual)
-		t += ns_load(residual + i);
-	ns_store(y + i, relu && !(t > 0) ? 0.0f : t);
+	n = rows - begin < NORM_DEEP * down ? (int)(rows - begin) : NORM_DEEP * down;
+	begin = begin * k + c;
+	z += begin;
+	y += begin;
+	for (j = 0; j < V; j++) {
+		mean[j] = line.mean ? line.mean[c + j] : 0.0f;
+		scale[j] = line.invstd ? line.invstd[c + j] * line.gamma[c + j] : 1.0f;
+		shift[j] = line.beta ? line.beta[c + j] : 0.0f;
+	}
+#pragma unroll
+	for (d = 0; d < NORM_DEEP; d++) { /* all on their way before the first is used */
+		i = (int)threadIdx.x / columns + d * down;
+		if (i < n)
+			ns_load_many<V>(z + i * k, t[d]);
+		if (i < n && residual)
+			ns_load_many<V>(residual + begin + i * k, r[d]);
+	}
+#pragma unroll
+	for (d = 0; d < NORM_DEEP; d++) {
+		i = (int)threadIdx.x / columns + d * down;
+		if (i >= n)
+			return;
+		for (j = 0; j < V; j++) {
+			t[d][j] = (t[d][j] - mean[j]) * scale[j] + shift[j];
+			if (residual)
+				t[d][j] += r[d][j];
+			if (relu && !(t[d][j] > 0))
+				t[d][j] = 0;
+		}
+		ns_store_many<V>(y + i * k, t[d]);
+	}
+}
+
+template <class T>
+static void launch_norm_apply(const T *z, const T *residual, const norm_line &line, int relu, int64_t rows, int k, T *y, cudaStream_t stream)
+{
+	const void *all[] = {z, residual, y};
+	int v = ns_cuda_together(k, all, 3), columns = norm_columns(k, v);
+	dim3 grid = norm_grid(rows, k, v, norm_deep_rows(k, v));
+
+	if (v == 8)
+		NS_LAUNCH((norm_apply<T, 8>), grid, NORM_THREADS, 0, stream, z, residual, line, relu, rows, k, columns, y);
+	else
+		NS_LAUNCH((norm_apply<T, 1>), grid, NORM_THREADS, 0, stream, z, residual, line, relu, rows, k, columns, y);
 }
 
 template <class T> static void norm_forward(const struct ns_conv *v, const struct ns_args *a, void *workspace, cudaStream_t stream)
@@ -110,15 +200,19 @@ template <class T> static void norm_forward(const struct ns_conv *v, const struc
 	int64_t rows = (int64_t)v->n * ns_conv_p(v) * ns_conv_q(v);
 	norm_statistics s = {(float *)a->out[NS_CONV_MEAN], (float *)a->out[NS_CONV_INVSTD], (float *)a->out[NS_CONV_SUM_MEAN],
 			     (float *)a->out[NS_CONV_SUM_VAR]};
+	norm_line line = {s.mean, s.invstd, (const float *)a->in[NS_CONV_GAMMA], (const float *)a->in[NS_CONV_BETA]};
 	const T *z = (const T *)a->out[NS_CONV_Z], *residual = v->flags & NS_CONV_RESIDUAL ? (const T *)a->in[NS_CONV_RES] : NULL;
+	const void *all[] = {z};
+	int together = ns_cuda_together(v->k, all, 1), columns = norm_columns(v->k, together);
+	dim3 grid = norm_grid(rows, v->k, together, NORM_ROWS);
 	double *partial = (double *)workspace;
 
-	NS_LAUNCH(norm_moments<T>, dim3(ns_cuda_blocks(v->k, 32), ns_cuda_blocks(rows, NORM_ROWS)), NORM_THREADS, 0, stream, z, rows, v->k,
-		  partial);
+	if (together == 8)
+		NS_LAUNCH((norm_moments<T, 8>), grid, NORM_THREADS, 0, stream, z, rows, v->k, columns, partial);
+	else
+		NS_LAUNCH((norm_moments<T, 1>), grid, NORM_THREADS, 0, stream, z, rows, v->k, columns, partial);
 	NS_LAUNCH(norm_together, ns_cuda_blocks(v->k, 32), 32, 0, stream, (const double *)partial, rows, v->k, v->eps, s);
-	NS_LAUNCH(norm_apply<T>, ns_cuda_blocks(rows * v->k, NORM_THREADS), NORM_THREADS, 0, stream, z, residual, (const float *)s.mean,
-		  (const float *)s.invstd, (const float *)a->in[NS_CONV_GAMMA], (const float *)a->in[NS_CONV_BETA],
-		  v->flags & NS_CONV_RELU ? 1 : 0, rows * v->k, v->k, (T *)a->out[NS_CONV_Y]);
+	launch_norm_apply<T>(z, residual, line, v->flags & NS_CONV_RELU ? 1 : 0, rows, v->k, (T *)a->out[NS_CONV_Y], stream);
 }
 
 /* --- backward (Ioffe, Szegedy 2015) --- */
@@ -132,35 +226,55 @@ struct norm_back { /* NULL: that part is not there */
 };
 
 /* the gradient behind the activation */
-template <class T> static __device__ inline float unmasked(const norm_back &b, int64_t i)
+template <class T, int V> static __device__ inline void unmasked(const norm_back &b, int64_t i, float (&g)[V])
 {
-	float g = ns_load((const T *)b.dy + i);
+	float t[V];
+	int j;
 
-	if (b.dy2)
-		g += ns_load((const T *)b.dy2 + i);
-	return b.y && !(ns_load((const T *)b.y + i) > 0) ? 0.0f : g;
+	ns_load_many<V>((const T *)b.dy + i, g);
+	if (b.dy2) {
+		ns_load_many<V>((const T *)b.dy2 + i, t);
+		for (j = 0; j < V; j++)
+			g[j] += t[j];
+	}
+	if (b.y) {
+		ns_load_many<V>((const T *)b.y + i, t);
+		for (j = 0; j < V; j++)
+			g[j] = t[j] > 0 ? g[j] : 0.0f;
+	}
 }
 
 /* sums of g and g * xhat over each stretch; without a mean, of g alone */
-template <class T> static __global__ void norm_back_sums(const norm_back b, double *partial)
+template <class T, int V> static __global__ void norm_back_sums(const norm_back b, int columns, double *partial)
 {
-	NS_SHARED(float, sums, [NORM_THREADS / 32][32]);
-	int64_t begin = (int64_t)blockIdx.y * NORM_ROWS, end = begin + NORM_ROWS < b.rows ? begin + NORM_ROWS : b.rows, i;
-	int c = channel_of(), live = c < b.k;
-	float mean = live && b.mean ? b.mean[c] : 0.0f, invstd = live && b.mean ? b.invstd[c] : 0.0f, sum = 0, dot = 0;
+	NS_SHARED(norm_sums<V>, sums, [1]);
+	int64_t begin = (int64_t)blockIdx.x * NORM_ROWS, at;
+	int n = b.rows - begin < NORM_ROWS ? (int)(b.rows - begin) : NORM_ROWS, c = norm_channel<V>(columns), i, j;
+	int first = c < b.k ? (int)threadIdx.x / columns : n;
+	float mean[V], invstd[V], sum[V], dot[V], g[V], z[V];
 
-	for (i = begin + threadIdx.x / 32; live && i < end; i += NORM_THREADS / 32) {
-		float g = unmasked<T>(b, i * b.k + c);
-
-		sum += g;
-		if (b.mean)
-			dot += g * ((ns_load((const T *)b.z + i * b.k + c) - mean) * invstd);
+	for (j = 0; j < V; j++) {
+		sum[j] = dot[j] = 0;
+		mean[j] = c < b.k && b.mean ? b.mean[c + j] : 0.0f;
+		invstd[j] = c < b.k && b.mean ? b.invstd[c + j] : 0.0f;
 	}
-	sum = over_rows(sum, sums);
-	dot = over_rows(dot, sums);
-	if (threadIdx.x < 32 && live) {
-		partial[((int64_t)blockIdx.y * b.k + c) * 2] = (double)sum;
-		partial[((int64_t)blockIdx.y * b.k + c) * 2 + 1] = (double)dot;
+#pragma unroll 2
+	for (i = first; i < n; i += NORM_THREADS / columns) {
+		at = (begin + i) * b.k + c;
+		unmasked<T, V>(b, at, g);
+		for (j = 0; j < V; j++)
+			sum[j] += g[j];
+		if (b.mean) {
+			ns_load_many<V>((const T *)b.z + at, z);
+			for (j = 0; j < V; j++)
+				dot[j] += g[j] * ((z[j] - mean[j]) * invstd[j]);
+		}
+	}
+	over_rows<V>(sum, columns, sums[0]);
+	over_rows<V>(dot, columns, sums[0]);
+	for (j = 0; j < V && first == 0; j++) {
+		partial[((int64_t)blockIdx.x * b.k + c + j) * 2] = (double)sum[j];
+		partial[((int64_t)blockIdx.x * b.k + c + j) * 2 + 1] = (double)dot[j];
 	}
 }
 
@@ -184,31 +298,56 @@ static __global__ void norm_back_together(const double *partial, int64_t rows, i
 }
 
 /* dz, and the residual's gradient; without normalisation dz is the gradient itself */
-template <class T, class G> static __global__ void norm_back_apply(const norm_back b, const float *means, G *dz)
+template <class T, class G, int V> static __global__ void norm_back_apply(const norm_back b, const float *means, int columns, G *dz)
 {
-	int64_t i = (int64_t)blockIdx.x * NORM_THREADS + threadIdx.x;
-	int c = (int)(i % b.k);
-	float g;
+	int c = norm_channel<V>(columns), down = NORM_THREADS / columns, n, i, j;
+	int64_t begin = (int64_t)blockIdx.x * (NORM_DEEP * down), at;
+	float mean[V], invstd[V], gain[V], even[V], slope[V], g[V], z[V];
 
-	if (i >= b.rows * b.k)
+	if (c >= b.k)
 		return;
-	g = unmasked<T>(b, i);
-	if (b.dres)
-		ns_store((T *)b.dres + i, g);
-	if (b.mean) {
-		float xhat = (ns_load((const T *)b.z + i) - b.mean[c]) * b.invstd[c];
-
-		g = b.gamma[c] * b.invstd[c] * (g - means[2 * c] - xhat * means[2 * c + 1]);
+	n = b.rows - begin < NORM_DEEP * down ? (int)(b.rows - begin) : NORM_DEEP * down;
+	for (j = 0; b.mean && j < V; j++) {
+		mean[j] = b.mean[c + j];
+		invstd[j] = b.invstd[c + j];
+		gain[j] = b.gamma[c + j] * invstd[j];
+		even[j] = means[2 * (c + j)];
+		slope[j] = means[2 * (c + j) + 1];
 	}
-	ns_store(dz + i, g);
+#pragma unroll 2
+	for (i = (int)threadIdx.x / columns; i < n; i += down) {
+		at = (begin + i) * b.k + c;
+		unmasked<T, V>(b, at, g);
+		if (b.dres)
+			ns_store_many<V>((T *)b.dres + at, g);
+		if (b.mean) {
+			ns_load_many<V>((const T *)b.z + at, z);
+			for (j = 0; j < V; j++)
+				g[j] = gain[j] * (g[j] - even[j] - (z[j] - mean[j]) * invstd[j] * slope[j]);
+		}
+		ns_store_many<V>(dz + at, g);
+	}
+}
+
+template <class T, class G, int V>
+static void launch_norm_backward(const norm_back &b, int sums, float *dbeta, float *dgamma, double *partial, G *dz, cudaStream_t stream)
+{
+	float *means = (float *)(partial + 2 * (size_t)b.k * ns_cuda_blocks(b.rows, NORM_ROWS));
+	int columns = norm_columns(b.k, V);
+
+	if (sums) {
+		NS_LAUNCH((norm_back_sums<T, V>), norm_grid(b.rows, b.k, V, NORM_ROWS), NORM_THREADS, 0, stream, b, columns, partial);
+		NS_LAUNCH(norm_back_together, ns_cuda_blocks(b.k, 32), 32, 0, stream, (const double *)partial, b.rows, b.k, dbeta, dgamma, means);
+	}
+	NS_LAUNCH((norm_back_apply<T, G, V>), norm_grid(b.rows, b.k, V, norm_deep_rows(b.k, V)), NORM_THREADS, 0, stream, b,
+		  (const float *)means, columns, dz);
 }
 
 /* everything between dy and dz; workspace of norm_workspace() */
 template <class T, class G>
 static void norm_backward(const struct ns_conv *v, const struct ns_args *a, void *workspace, G *dz, cudaStream_t stream)
 {
-	int64_t rows = (int64_t)v->n * ns_conv_p(v) * ns_conv_q(v);
-	int norm = v->flags & NS_CONV_NORM ? 1 : 0;
+	int norm = v->flags & NS_CONV_NORM ? 1 : 0, sums = norm || v->flags & NS_CONV_BIAS;
 	norm_back b = {a->in[NS_CONVB_DY],
 		       v->flags & NS_CONV_DY2 ? a->in[NS_CONVB_DY2] : NULL,
 		       v->flags & NS_CONV_RELU ? a->in[NS_CONVB_Y] : NULL,
@@ -217,18 +356,15 @@ static void norm_backward(const struct ns_conv *v, const struct ns_args *a, void
 		       (const float *)a->in[NS_CONVB_INVSTD],
 		       (const float *)a->in[NS_CONVB_GAMMA],
 		       v->flags & NS_CONV_RESIDUAL ? a->out[NS_CONVB_DRES] : NULL,
-		       rows,
+		       (int64_t)v->n * ns_conv_p(v) * ns_conv_q(v),
 		       v->k};
-	double *partial = (double *)workspace;
-	float *means = (float *)(partial + 2 * (size_t)v->k * ns_cuda_blocks(rows, NORM_ROWS));
+	const void *all[] = {b.dy, b.dy2, b.y, norm ? b.z : NULL, b.dres, dz};
+	float *dbeta = (float *)a->out[norm ? NS_CONVB_DBETA : NS_CONVB_DB], *dgamma = norm ? (float *)a->out[NS_CONVB_DGAMMA] : NULL;
 
-	if (norm || v->flags & NS_CONV_BIAS) {
-		NS_LAUNCH(norm_back_sums<T>, dim3(ns_cuda_blocks(v->k, 32), ns_cuda_blocks(rows, NORM_ROWS)), NORM_THREADS, 0, stream, b,
-			  partial);
-		NS_LAUNCH(norm_back_together, ns_cuda_blocks(v->k, 32), 32, 0, stream, (const double *)partial, rows, v->k,
-			  (float *)a->out[norm ? NS_CONVB_DBETA : NS_CONVB_DB], norm ? (float *)a->out[NS_CONVB_DGAMMA] : (float *)NULL, means);
-	}
-	NS_LAUNCH((norm_back_apply<T, G>), ns_cuda_blocks(rows * v->k, NORM_THREADS), NORM_THREADS, 0, stream, b, (const float *)means, dz);
+	if (ns_cuda_together(v->k, all, 6) == 8)
+		launch_norm_backward<T, G, 8>(b, sums, dbeta, dgamma, (double *)workspace, dz, stream);
+	else
+		launch_norm_backward<T, G, 1>(b, sums, dbeta, dgamma, (double *)workspace, dz, stream);
 }
 
 #endif

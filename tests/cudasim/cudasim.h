@@ -311,6 +311,35 @@ static inline unsigned __float_as_uint(float x)
 	memcpy(&u, &x, 4);
 	return u;
 }
+/* the bytes of a word from eight, each named by four bits */
+static inline unsigned __byte_perm(unsigned a, unsigned b, unsigned which)
+{
+	uint64_t all = (uint64_t)b << 32 | a;
+	unsigned r = 0;
+	int i;
+
+	for (i = 0; i < 4; i++)
+		r |= (unsigned)(all >> 8 * (which >> 4 * i & 7) & 255) << 8 * i;
+	return r;
+}
+static inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift)
+{
+	return (unsigned)(((uint64_t)high << 32 | low) >> (shift & 31));
+}
+/* two halves of a, each times a byte of b */
+static inline unsigned __dp2a_lo(unsigned a, unsigned b, unsigned c)
+{
+	return c + (a & 0xffff) * (b & 255) + (a >> 16) * (b >> 8 & 255);
+}
+static inline unsigned __dp2a_hi(unsigned a, unsigned b, unsigned c)
+{
+	return __dp2a_lo(a, b >> 16, c);
+}
+/* four bytes of a, each times a byte of b */
+static inline unsigned __dp4a(unsigned a, unsigned b, unsigned c)
+{
+	return __dp2a_lo((a & 255) | (a >> 8 & 255) << 16, b, __dp2a_hi((a >> 16 & 255) | a >> 24 << 16, b, c));
+}
 template <class T> T __ldg(const T *p)
 {
 	return *p;
