@@ -11,7 +11,7 @@ extern const struct ns_impl ns_cuda_augment, ns_cuda_stats, ns_cuda_conv, ns_cud
 	ns_cuda_pool, ns_cuda_pool_backward, ns_cuda_linear, ns_cuda_linear_backward, ns_cuda_xent, ns_cuda_head, ns_cuda_norm2, ns_cuda_sgd,
 	ns_cuda_adamw, ns_cuda_ema, ns_cuda_ks, ns_cuda_mmd;
 #ifdef NS_CUDNN
-extern const struct ns_impl ns_cudnn_conv, ns_cudnn_conv_train, ns_cudnn_conv_backward;
+extern const struct ns_impl ns_cudnn_graph, ns_cudnn_conv, ns_cudnn_conv_train, ns_cudnn_conv_backward;
 #endif
 }
 
@@ -232,7 +232,7 @@ static void describe(struct ns_device *dev, char *text, size_t size)
 static const struct ns_impl *const impls[] = {
 	&ns_cuda_augment, &ns_cuda_stats,
 #ifdef NS_CUDNN
-	&ns_cudnn_conv, &ns_cudnn_conv_train, &ns_cudnn_conv_backward,
+	&ns_cudnn_graph, &ns_cudnn_conv, &ns_cudnn_conv_train, &ns_cudnn_conv_backward,
 #endif
 	&ns_cuda_conv, &ns_cuda_conv_train, &ns_cuda_conv_backward, &ns_cuda_reorder, &ns_cuda_pool, &ns_cuda_pool_backward,
 	&ns_cuda_linear, &ns_cuda_linear_backward, &ns_cuda_xent, &ns_cuda_head, &ns_cuda_norm2, &ns_cuda_sgd, &ns_cuda_adamw,

@@ -8,7 +8,8 @@
 #include "kernels/cuda/convert.cuh"
 #include "kernels/cuda/norm.cuh"
 
-#include <cudnn.h>
+#include "kernels/cuda/cudnn_handle.h"
+
 #include <stdlib.h>
 
 #define WORKSPACE_MAX ((size_t)512 << 20)
@@ -67,7 +68,7 @@ static void close_handle(void *handle)
 	cudnnDestroy((cudnnHandle_t)handle);
 }
 
-static enum ns_status handle_of(struct ns_cuda *dev, cudnnHandle_t *handle)
+enum ns_status ns_cudnn_handle(struct ns_cuda *dev, cudnnHandle_t *handle)
 {
 	cudaSetDevice(dev->index);
 	if (!dev->cudnn) {
@@ -232,7 +233,7 @@ static enum ns_status make(struct ns_plan **plan, struct ns_device *dev, const s
 	p->plain.base.w.dtype = v->dtype;
 	p->plain.base.dw.bytes = weights(v) * sizeof(float);
 	p->plain.base.dw.dtype = NS_F32;
-	status = handle_of((struct ns_cuda *)dev, &p->handle);
+	status = ns_cudnn_handle((struct ns_cuda *)dev, &p->handle);
 	if (status == NS_OK)
 		status = describe(p, v);
 	if (status == NS_OK)
