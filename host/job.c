@@ -234,11 +234,14 @@ static enum ns_status find_backend(const struct ns_backend **backend, const char
 
 enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_conf *conf, struct ns_pool *pool)
 {
+	return set->count ? NS_OK : ns_device_set_open_by(set, ns_conf_text(conf, "device"), pool);
+}
+
+enum ns_status ns_device_set_open_by(struct ns_device_set *set, const char *device, struct ns_pool *pool)
+{
 	int n = ns_pool_workers(pool), i;
 
-	if (set->count)
-		return NS_OK;
-	NS_TRY(find_backend(&set->backend, ns_conf_text(conf, "device"), set->gpu));
+	NS_TRY(find_backend(&set->backend, device, set->gpu));
 	if (!set->backend->host_memory && n < NS_DEVICE_QUEUES)
 		n = NS_DEVICE_QUEUES;
 	set->devices = calloc((size_t)n, sizeof *set->devices);

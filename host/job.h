@@ -59,6 +59,8 @@ enum ns_status ns_job_agree(struct ns_job *job, enum ns_status status);
 
 /* Open one device for each worker of the pool, as device: in the configuration says. */
 enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_conf *conf, struct ns_pool *pool);
+/* the same for a device by name, whatever a configuration says */
+enum ns_status ns_device_set_open_by(struct ns_device_set *set, const char *device, struct ns_pool *pool);
 void ns_device_set_close(struct ns_device_set *set);
 
 /*

@@ -69,6 +69,7 @@ static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, con
 				    .epochs = o->epochs ? o->epochs : (int)ns_conf_int(c, "train.epochs"),
 				    .checkpoint_steps = (int)ns_conf_int(c, "train.checkpoint_steps"),
 				    .rows = rows,
+				    .collective = ns_conf_text(c, "train.collective"),
 				    .adamw = !strcmp(ns_conf_text(c, "train.optimizer"), "adamw"),
 				    .nesterov = ns_conf_bool(c, "train.nesterov"),
 				    .decay_all = ns_conf_bool(c, "train.decay_all"),

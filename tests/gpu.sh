@@ -4,13 +4,14 @@
 #	tests/gpu.sh [OUT]          results go to OUT (build-gpu/out by default): gpu.md, gpu.json, log
 #	tests/gpu.sh prepare        on a machine with Debian's packages: what such a machine may lack, unpacked into .carry/
 #
-# Wants nvcc and CMake; cuDNN, oneDNN and PyTorch are used where they are. Red where no case ran on the GPU.
+# Wants nvcc and CMake; cuDNN, oneDNN, compute-sanitizer and PyTorch are used where they are. Whole networks want four small
+# libraries, which `prepare` carries along. Red where no case ran on the GPU.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if [ "${1:-}" = prepare ]; then
 	mkdir -p .carry && cd .carry
-	apt-get download -qq libcmocka0 libcmocka-dev
+	apt-get download -qq libcmocka0 libcmocka-dev libjansson-dev libyaml-dev libssl-dev libxxhash-dev
 	for f in *.deb; do dpkg -x "$f" . && rm "$f"; done
 	[ -d /usr/local/cuda/include ] && find -L /usr/local/cuda/include -maxdepth 1 -name 'cudnn*.h' -exec install -D -m644 -t usr/include {} +
 	du -sh .
@@ -46,8 +47,28 @@ cat "$out"/test_*.log >>"$out/log"
 ran=$(grep -hE ': cuda: [a-z0-9_]+/[a-z]+ ran [1-9]' "$out"/test_*.log | sed 's/.* ran \([0-9]*\) cases.*/\1/' | awk '{ s += $1 } END { print s + 0 }' || true)
 echo "gpu: ${ran:-0} cases ran on the GPU"
 [ "${ran:-0}" -gt 0 ] || { echo "gpu: RED: no case ran on a GPU"; exit 1; }
+# memory errors and races on the device itself
+if command -v compute-sanitizer >/dev/null; then
+	for tool in memcheck racecheck; do
+		compute-sanitizer --tool $tool --error-exitcode 9 "$build/gpu_ops" small >"$out/$tool.log" 2>&1 && echo "gpu: compute-sanitizer $tool: clean" ||
+			{ bad=1; echo "gpu: compute-sanitizer $tool:"; grep -E "=====" "$out/$tool.log" | head -10; }
+	done
+else
+	echo "gpu: no compute-sanitizer here"
+fi
 "$build/gpu_ops" >"$out/ours.jsonl" || bad=1
+if [ -x "$build/gpu_nets" ]; then
+	"$build/gpu_nets" | tail -n +2 >>"$out/ours.jsonl" || bad=1
+else
+	echo "gpu: whole networks are not measured: $(grep -h 'whole networks' "$out/log")"
+fi
 python3 tests/bench/gpu_peer.py >"$out/peer.jsonl" 2>"$out/peer.log" || echo '{"failed": "PyTorch was not measured"}' >>"$out/peer.jsonl"
+if timeout "${NS_PEER_SECONDS:-240}" python3 tests/bench/gpu_peer_nets.py >"$out/peer_nets.jsonl" 2>"$out/peer_nets.log"; then
+	tail -n +2 "$out/peer_nets.jsonl" >>"$out/peer.jsonl"
+else
+	tail -n +2 "$out/peer_nets.jsonl" >>"$out/peer.jsonl"
+	echo "gpu: PyTorch's networks were not all measured (NS_PEER_SECONDS=${NS_PEER_SECONDS:-240}); see $out/peer_nets.log"
+fi
 python3 - "$out" "$ran" "$bad" <<'P'
 import datetime, json, sys
 out, ran, bad = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -64,7 +85,7 @@ for o in ours[1:]:
         continue
     share = f"{o['GB_per_second'] / copy:.2f}" if copy else ""
     lines.append(f"| {o['what']} | {o['impl']} | {o['us']:.1f} | {o['items_per_second']:.3g} | {o['GB_per_second']:.0f} | {share} | {o['TFLOP_per_second']:.1f} | "
-                 + (f"{p['us']:.1f} | {p['us'] / o['us']:.2f} |" if p else "| |"))
+                 + (f"{p['us']:.1f}{' (' + p['how'] + ')' if 'how' in p else ''} | {p['us'] / o['us']:.2f} |" if p and "us" in p else "failed | |" if p else "| |"))
 open(f"{out}/gpu.md", "w").write("\n".join(lines) + "\n")
 json.dump({"ours": ours, "peer": peer, "cases": ran, "failed": bad}, open(f"{out}/gpu.json", "w"), indent=1)
 print("\n".join(lines))

@@ -38,7 +38,7 @@ MEMORY_BOUND = [
 
 # where instructions are the limit: what they are spent on
 IN_THE_WAY = {
-    "augment_pass<ns_bf16, 3, 3, 8, 1, 2>": "interpolation 23, colour 15, normalisation 11, coordinates 10, loading the image 7 a pixel",
+    "augment_pass<ns_bf16, 3, 3, 8, 1, 2>": "interpolation 23, colour 15, normalisation 11, coordinates 10, loading the image 7, addresses and stores",
     "augment_pass<unsigned char, 3, 3, 8, 1, 2>": "the same work for half the bytes",
     "augment_pass<ns_bf16, 3, 1, 8, 1, 2>": "pixels are cut out of unaligned words, without shared memory",
     "scatter": "rank within a warp by eight votes, stable",

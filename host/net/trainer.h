@@ -17,7 +17,8 @@ struct ns_train_spec {
 	int adamw, nesterov, decay_all;
 	double lr, momentum, beta2, weight_decay, warmup_epochs, smoothing, ema, clip;
 	int cosine; /* else constant */
-	char precision[8]; /* auto, f32, bf16 */
+	char precision[8];	/* auto, f32, bf16 */
+	const char *collective; /* how GPUs meet: auto, nccl, mpi; borrowed, of several ranks alone */
 	uint64_t seed;
 	const char *label; /* for the progress bar */
 };

@@ -217,7 +217,7 @@ static enum ns_status meet_by_host(struct ns_trainer *r)
 /* train.collective: auto, nccl or mpi */
 static enum ns_status choose_meeting(struct ns_trainer *r)
 {
-	const char *wanted = ns_conf_text(r->job->conf, "train.collective");
+	const char *wanted = r->s->collective;
 	struct ns_device_steps *d = r->steps;
 	unsigned char id[16];
 	enum ns_status status;

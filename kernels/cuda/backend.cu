@@ -34,16 +34,44 @@ enum ns_status ns_cuda_launched(const struct ns_plan *plan)
 	return ns_cuda_status(cudaGetLastError(), plan->impl ? plan->impl->name : "launch");
 }
 
+static enum ns_status no_device(cudaError_t error)
+{
+	int driver = 0, runtime = 0;
+
+	cudaGetLastError();
+	cudaDriverGetVersion(&driver);
+	cudaRuntimeGetVersion(&runtime);
+	if (error != cudaErrorInsufficientDriver)
+		return ns_fail(NS_NO_DEVICE, "device cuda: this machine has no GPU that the driver shows");
+	if (!driver)
+		return ns_fail(NS_NO_DEVICE, "device cuda: this machine has no GPU driver");
+	return ns_fail(NS_NO_DEVICE, "device cuda: the GPU's driver is made for CUDA %d.%d, this build wants %d.%d", driver / 1000,
+		       driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+}
+
+static __global__ void probe() {}
+
+/* is there machine code, or code to make it from, for this GPU? */
+static enum ns_status check_architecture(const struct ns_cuda *d)
+{
+	struct cudaFuncAttributes a;
+
+	if (cudaFuncGetAttributes(&a, (const void *)probe) == cudaSuccess)
+		return NS_OK;
+	cudaGetLastError();
+	return ns_fail(NS_NO_DEVICE, "device cuda: %s is sm_%d%d, but this build is for %s; configure with -DNS_CUDA_ARCHITECTURES=%d%d-real",
+		       d->prop.name, d->prop.major, d->prop.minor, NS_CUDA_BUILT_FOR, d->prop.major, d->prop.minor);
+}
+
 static enum ns_status cuda_open(struct ns_device **dev, int index)
 {
 	struct ns_cuda *d;
 	int count = 0; /* an old driver leaves it unwritten */
+	cudaError_t error = cudaGetDeviceCount(&count);
 	enum ns_status status;
 
-	if (cudaGetDeviceCount(&count) != cudaSuccess || count < 1) {
-		cudaGetLastError();
-		return ns_fail(NS_NO_DEVICE, "device cuda: this machine has no GPU that the driver shows");
-	}
+	if (error != cudaSuccess || count < 1)
+		return no_device(error);
 	index %= count; /* more ranks than GPUs share them */
 	d = (struct ns_cuda *)calloc(1, sizeof *d);
 	if (!d)
@@ -53,6 +81,8 @@ static enum ns_status cuda_open(struct ns_device **dev, int index)
 	status = ns_cuda_status(cudaSetDevice(index), "choosing the GPU");
 	if (status == NS_OK)
 		status = ns_cuda_status(cudaGetDeviceProperties(&d->prop, index), "asking the GPU");
+	if (status == NS_OK)
+		status = check_architecture(d);
 	if (status != NS_OK)
 		free(d);
 	else

@@ -29,6 +29,9 @@ extern "C" {
 #include "kernels/formula/inline.h"
 }
 
+#ifndef NS_CUDA_BUILT_FOR /* a list of architectures, as CMake has it */
+#define NS_CUDA_BUILT_FOR "what nvcc takes by default"
+#endif
 #define NS_WARP 0xffffffffu
 
 struct ns_cuda { /* a device */

@@ -68,7 +68,9 @@ typedef enum {
 	cudaErrorInvalidValue = 1,
 	cudaErrorMemoryAllocation = 2,
 	cudaErrorInvalidConfiguration = 9,
+	cudaErrorInsufficientDriver = 35,
 	cudaErrorNoDevice = 100,
+	cudaErrorNoKernelImageForDevice = 209,
 	cudaErrorIllegalAddress = 700
 } cudaError_t;
 typedef struct cudasim_stream *cudaStream_t;
@@ -84,6 +86,9 @@ enum cudaDeviceAttr {
 	cudaDevAttrComputeCapabilityMajor = 75,
 	cudaDevAttrComputeCapabilityMinor = 76
 };
+struct cudaFuncAttributes {
+	int numRegs;
+};
 struct cudaDeviceProp {
 	char name[256];
 	int major, minor, multiProcessorCount;
@@ -97,6 +102,7 @@ extern "C" {
 cudaError_t cudaGetDeviceCount(int *count);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device);
+cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *a, const void *kernel);
 cudaError_t cudaDriverGetVersion(int *version);
 cudaError_t cudaRuntimeGetVersion(int *version);
 cudaError_t cudaMalloc(void **mem, size_t bytes);

@@ -169,6 +169,8 @@ using namespace cudasim;
 extern "C" {
 cudaError_t cudaGetDeviceCount(int *count)
 {
+	if (getenv("NS_CUDASIM_OLD_DRIVER"))
+		return fail(cudaErrorInsufficientDriver); /* and *count stays as it is */
 	*count = getenv("NS_CUDASIM_NO_DEVICE") ? 0 : 1;
 	return *count ? cudaSuccess : fail(cudaErrorNoDevice);
 }
@@ -190,9 +192,18 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int)
 	return cudaSuccess;
 }
 
+cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *a, const void *)
+{
+	a->numRegs = 0;
+	return getenv("NS_CUDASIM_OTHER_GPU") ? fail(cudaErrorNoKernelImageForDevice) : cudaSuccess;
+}
+
+/* NS_CUDASIM_OLD_DRIVER: its version, 0 where there is none */
 cudaError_t cudaDriverGetVersion(int *version)
 {
-	*version = 0;
+	const char *old = getenv("NS_CUDASIM_OLD_DRIVER");
+
+	*version = old ? atoi(old) : 0;
 	return cudaSuccess;
 }
 

@@ -94,6 +94,9 @@ done
 
 # no device, and no memory
 refuses 69 "device cuda" "$ns" train "${settings[@]}" --device=cuda --out refused
+refuses 69 "no GPU driver" env NS_CUDASIM_OLD_DRIVER=0 "$sim" train "${settings[@]}" --device=cuda --out refused
+refuses 69 "driver is made for CUDA 12.4, this build wants" env NS_CUDASIM_OLD_DRIVER=12040 "$sim" train "${settings[@]}" --device=cuda --out refused
+refuses 69 "is sm_90, but this build is for" env NS_CUDASIM_OTHER_GPU=1 "$sim" train "${settings[@]}" --device=cuda --out refused
 refuses 69 "no GPU" env NS_CUDASIM_NO_DEVICE=1 "$sim" train "${settings[@]}" --device=cuda --out refused
 quietly env NS_CUDASIM_NO_DEVICE=1 "$sim" infer --model cpu --data data --device=auto --out auto
 grep -q cudasim auto/run.json && fail "auto took a device that is not there"
