@@ -74,17 +74,19 @@ import datetime, json, sys
 out, ran, bad = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 ours, peer = ([json.loads(l) for l in open(f"{out}/{n}.jsonl")] for n in ("ours", "peer"))
 head, them = ours[0], {p["what"]: p for p in peer if "what" in p}
-copy = them.get("copy", {}).get("GB_per_second")
+copy, gemm = (them.get(n, {}).get(k) or 0 for n, k in (("copy", "GB_per_second"), ("gemm bf16", "TFLOP_per_second")))
 lines = [f"{head['device']}; {', '.join(f'{k} {v}' for k, v in peer[0].items())}; {datetime.date.today()}; {ran} cases against ref, "
-         f"{'some FAILED' if bad else 'all pass'}; copy {copy or 0:.0f} GB/s (read + written)", "",
-         "| op | implementation | time (us) | items/s | GB/s | share of copy | TFLOP/s | PyTorch (us) | ratio |", "|---|---|---|---|---|---|---|---|---|"]
+         f"{'some FAILED' if bad else 'all pass'}; copy {copy:.0f} GB/s (read + written), GEMM {gemm:.0f} TFLOP/s in bf16", "",
+         "| op | implementation | time (us) | items/s | GB/s | of a copy | TFLOP/s | of a GEMM | PyTorch (us) | ratio |", "|---|---|---|---|---|---|---|---|---|---|"]
 for o in ours[1:]:
     p = them.get(o["what"])
     if "failed" in o:
-        lines.append(f"| {o['what']} | FAILED: {o['failed']} | | | | | | | |")
+        lines.append(f"| {o['what']} | FAILED: {o['failed']} | | | | | | | | |")
         continue
-    share = f"{o['GB_per_second'] / copy:.2f}" if copy else ""
-    lines.append(f"| {o['what']} | {o['impl']} | {o['us']:.1f} | {o['items_per_second']:.3g} | {o['GB_per_second']:.0f} | {share} | {o['TFLOP_per_second']:.1f} | "
+    of_copy = f"{o['GB_per_second'] / copy:.2f}" if copy and o["GB_per_second"] else ""
+    of_gemm = f"{o['TFLOP_per_second'] / gemm:.2f}" if gemm and o["TFLOP_per_second"] else ""
+    lines.append(f"| {o['what']} | {o['impl']} | {o['us']:.1f} | {o['items_per_second']:.3g} | {o['GB_per_second']:.0f} | {of_copy} | "
+                 f"{o['TFLOP_per_second']:.1f} | {of_gemm} | "
                  + (f"{p['us']:.1f}{' (' + p['how'] + ')' if 'how' in p else ''} | {p['us'] / o['us']:.2f} |" if p and "us" in p else "failed | |" if p else "| |"))
 open(f"{out}/gpu.md", "w").write("\n".join(lines) + "\n")
 json.dump({"ours": ours, "peer": peer, "cases": ran, "failed": bad}, open(f"{out}/gpu.json", "w"), indent=1)

@@ -153,12 +153,8 @@ static v16u kernel16(const struct ns_mmd *v, const struct ns_args *a, const stru
 
 	for (c = 0; c < v->d; c++) {
 #pragma omp simd
-		for (l = 0; l < 16; l++) {
-			/* (x - y)^2 is the same either way round, so K is symmetric to the bit */
-			float t = s->rows[c * 16 + l] - y[c];
-
-			d2[l] += t * t;
-		}
+		for (l = 0; l < 16; l++)
+			d2[l] = ns_mmd_distance(d2[l], s->rows[c * 16 + l], y[c]);
 	}
 #pragma omp simd
 	for (l = 0; l < 16; l++)

@@ -9,7 +9,7 @@ extern "C" {
 extern const struct ns_backend ns_backend_cuda;
 extern const struct ns_impl ns_cuda_augment, ns_cuda_stats, ns_cuda_conv, ns_cuda_conv_train, ns_cuda_conv_backward, ns_cuda_reorder,
 	ns_cuda_pool, ns_cuda_pool_backward, ns_cuda_linear, ns_cuda_linear_backward, ns_cuda_xent, ns_cuda_head, ns_cuda_norm2, ns_cuda_sgd,
-	ns_cuda_adamw, ns_cuda_ema, ns_cuda_ks, ns_cuda_mmd;
+	ns_cuda_adamw, ns_cuda_ema, ns_cuda_ks, ns_cuda_mmd_tensor, ns_cuda_mmd;
 #ifdef NS_CUDNN
 extern const struct ns_impl ns_cudnn_graph, ns_cudnn_conv, ns_cudnn_conv_train, ns_cudnn_conv_backward;
 #endif
@@ -266,7 +266,7 @@ static const struct ns_impl *const impls[] = {
 #endif
 	&ns_cuda_conv, &ns_cuda_conv_train, &ns_cuda_conv_backward, &ns_cuda_reorder, &ns_cuda_pool, &ns_cuda_pool_backward,
 	&ns_cuda_linear, &ns_cuda_linear_backward, &ns_cuda_xent, &ns_cuda_head, &ns_cuda_norm2, &ns_cuda_sgd, &ns_cuda_adamw,
-	&ns_cuda_ema, &ns_cuda_ks, &ns_cuda_mmd, NULL};
+	&ns_cuda_ema, &ns_cuda_ks, &ns_cuda_mmd_tensor, &ns_cuda_mmd, NULL};
 
 const struct ns_backend ns_backend_cuda = {"cuda",     impls,	  cuda_open,  cuda_close, mem_make, mem_free, host_make, host_free,
 						      queue_make, queue_free, put,	      get,	  copy,	    after,    wait,	 record,

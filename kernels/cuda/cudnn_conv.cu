@@ -262,3 +262,20 @@ extern const struct ns_impl ns_cudnn_conv, ns_cudnn_conv_train, ns_cudnn_conv_ba
 const struct ns_impl ns_cudnn_conv = {"conv/cudnn", NS_OP_CONV, make_forward};
 const struct ns_impl ns_cudnn_conv_train = {"conv_train/cudnn", NS_OP_CONV_TRAIN, make_forward};
 const struct ns_impl ns_cudnn_conv_backward = {"conv_backward/cudnn", NS_OP_CONV_BACKWARD, make_backward};
+
+/* For tests without a device: what cuDNN says that the output of these descriptors is, (N, K, P, Q). */
+extern "C" enum ns_status ns_cudnn_output_of(const struct ns_conv *conv, int sizes[4]);
+
+enum ns_status ns_cudnn_output_of(const struct ns_conv *conv, int sizes[4])
+{
+	struct cudnn_plan *p = (struct cudnn_plan *)calloc(1, sizeof *p);
+	enum ns_status status;
+
+	if (!p)
+		return ns_fail(NS_NO_MEMORY, "no memory for a plan");
+	status = describe(p, conv);
+	if (status == NS_OK)
+		status = check(cudnnGetConvolution2dForwardOutputDim(p->conv, p->x, p->w, sizes, sizes + 1, sizes + 2, sizes + 3), "the output's shape");
+	cudnn_free(&p->plain.base);
+	return status;
+}

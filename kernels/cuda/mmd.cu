@@ -2,8 +2,8 @@
  * kernels/cuda/mmd.cu - the sums behind MMD^2 and all its permutations, in integers: equal to ref's for any tile.
  *
  * A block owns ROWS rows of the pooled kernel matrix and PERMS labellings. It makes the matrix ROWS x COLUMNS at a time in
- * shared memory, as bytes, and adds for each row and labelling the values of the columns in group X, four products an
- * instruction. Labellings are drawn on the device, one thread each, and kept as a byte a row.
+ * shared memory, as bytes, and adds for each row and labelling the values of the columns in group X: on tensor cores, or
+ * four products an instruction. Labellings are drawn on the device, one thread each, and kept as a byte a row.
  */
 #include "kernels/cuda/cuda.h"
 
@@ -81,11 +81,8 @@ static __device__ inline void make_tile(const struct ns_mmd &v, const float *ref
 		}
 		__syncthreads();
 		for (c = 0; c < DIMS; c++)
-			for (k = 0; k < ROWS / 8; k++) {
-				float t = xs[y + 8 * k][c] - ys[x][c];
-
-				d2[k] += t * t;
-			}
+			for (k = 0; k < ROWS / 8; k++)
+				d2[k] = ns_mmd_distance(d2[k], xs[y + 8 * k][c], ys[x][c]);
 	}
 	for (k = 0; k < ROWS / 8; k++) {
 		int64_t i = i0 + y + 8 * k, j = j0 + x;
@@ -113,6 +110,115 @@ static __device__ inline void load_members(const uint8_t *member, int64_t j0, in
 	}
 }
 
+/* --- sums over a span of columns: what each lane holds of them differs --- */
+
+/* by four products an instruction: a lane is a row, a warp EACH labellings */
+struct by_rows {
+	uint32_t low[EACH], high[EACH];
+
+	__device__ void clear()
+	{
+		for (int k = 0; k < EACH; k++)
+			low[k] = high[k] = 0;
+	}
+	__device__ void add(const tile &kernel, const uint32_t (&in)[COLUMNS / 4][PERMS], int warp, int lane)
+	{
+		for (int j = 0; j < COLUMNS / 4; j++) {
+			uint32_t l = kernel.low[lane][j], h = kernel.high[lane][j];
+
+#pragma unroll
+			for (int k = 0; k < EACH; k++) {
+				low[k] = __dp4a(l, in[j][warp * EACH + k], low[k]);
+				high[k] = __dp4a(h, in[j][warp * EACH + k], high[k]);
+			}
+		}
+	}
+	/* in each lane, for labelling k of the warp: sums over those of its rows that `rows` has a bit for, of values and of totals */
+	__device__ void over_members(int k, uint32_t rows, unsigned long long total, int lane, unsigned long long *inner, unsigned long long *outer) const
+	{
+		int mine = rows >> lane & 1;
+
+		*inner = ns_warp_sum(mine ? low[k] + 256ull * high[k] : 0ull);
+		*outer = ns_warp_sum(mine ? total : 0ull);
+	}
+};
+
+/*
+ * c (16 x 8) += a (16 x 32) b (32 x 8), bytes into words, each lane holding its share as PTX says (mma.m16n8k32): of a, four
+ * neighbours of rows lane / 4 and 8 below, at columns 4 (lane % 4) and 16 behind; of b the same of column lane / 4; of c two
+ * neighbours of both rows.
+ */
+static __device__ inline void multiply_bytes(uint32_t (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
+{
+#ifdef __CUDA_ARCH__
+	asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.u8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+	    : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+	    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+	int lane = (int)(threadIdx.x % 32), row = lane / 4 * 4, column = lane % 4 * 8, w, i;
+	uint64_t upper = (uint64_t)a[2] << 32 | a[0], lower = (uint64_t)a[3] << 32 | a[1], both = (uint64_t)b[1] << 32 | b[0];
+
+	for (w = 0; w < 4; w++) { /* four columns, and the four that are 16 behind */
+		uint64_t x[2] = {__shfl_sync(NS_WARP, upper, row + w), __shfl_sync(NS_WARP, lower, row + w)};
+		uint64_t y[2] = {__shfl_sync(NS_WARP, both, column + w), __shfl_sync(NS_WARP, both, column + 4 + w)};
+
+		for (i = 0; i < 4; i++)
+			c[i] = __dp4a((uint32_t)x[i / 2], (uint32_t)y[i % 2], __dp4a((uint32_t)(x[i / 2] >> 32), (uint32_t)(y[i % 2] >> 32), c[i]));
+	}
+#endif
+}
+
+/* by tensor cores: tiles of 16 rows and 8 labellings; the same integers */
+struct by_tiles {
+	uint32_t low[2][EACH / 8][4], high[2][EACH / 8][4];
+
+	__device__ void clear()
+	{
+		for (int m = 0; m < 2; m++)
+			for (int n = 0; n < EACH / 8; n++)
+				for (int i = 0; i < 4; i++)
+					low[m][n][i] = high[m][n][i] = 0;
+	}
+	__device__ void add(const tile &kernel, const uint32_t (&in)[COLUMNS / 4][PERMS], int warp, int lane)
+	{
+		int row = lane / 4, t = lane % 4;
+
+#pragma unroll
+		for (int m = 0; m < 2; m++) {
+			const uint32_t(&l)[ROWS][COLUMNS / 4 + 1] = kernel.low, (&h)[ROWS][COLUMNS / 4 + 1] = kernel.high;
+			int r = 16 * m + row;
+			uint32_t al[4] = {l[r][t], l[r + 8][t], l[r][4 + t], l[r + 8][4 + t]};
+			uint32_t ah[4] = {h[r][t], h[r + 8][t], h[r][4 + t], h[r + 8][4 + t]};
+
+#pragma unroll
+			for (int n = 0; n < EACH / 8; n++) {
+				int p = warp * EACH + 8 * n + row;
+				uint32_t b[2] = {in[t][p], in[4 + t][p]};
+
+				multiply_bytes(low[m][n], al, b);
+				multiply_bytes(high[m][n], ah, b);
+			}
+		}
+	}
+	__device__ void over_members(int k, uint32_t rows, unsigned long long total, int lane, unsigned long long *inner, unsigned long long *outer) const
+	{
+		unsigned long long sum = 0;
+		int n = k / 8, i;
+
+		/* labelling k is column k % 8: lanes with lane % 4 = k % 8 / 2 hold it, in c[k % 2] and c[2 + k % 2] */
+#pragma unroll
+		for (i = 0; i < 4; i++) {
+			int m = i / 2, c = i % 2 * 2 + k % 2;
+
+			if (lane % 4 == k % 8 / 2 && rows >> (16 * m + i % 2 * 8 + lane / 4) & 1)
+				sum += low[m][n][c] + 256ull * high[m][n][c];
+		}
+		*inner = ns_warp_sum(sum);
+		*outer = ns_warp_sum(rows >> lane & 1 ? total : 0ull);
+	}
+};
+
+template <class SUMS>
 static __global__ void sum_tiles(const struct ns_mmd v, const float *ref, const float *cur, int64_t all, int count, const uint8_t *member,
 				 unsigned long long *q, unsigned long long *s, unsigned long long *total)
 {
@@ -121,40 +227,33 @@ static __global__ void sum_tiles(const struct ns_mmd v, const float *ref, const 
 	NS_SHARED(tile, kernel, [1]);
 	NS_SHARED(uint32_t, in, [COLUMNS / 4][PERMS]);
 	int64_t i0 = v.row_begin + (int64_t)blockIdx.x * ROWS, span, j0;
-	int p0 = (int)blockIdx.y * PERMS, lane = (int)(threadIdx.x % 32), warp = (int)(threadIdx.x / 32), k, j, mine;
+	int p0 = (int)blockIdx.y * PERMS, lane = (int)(threadIdx.x % 32), warp = (int)(threadIdx.x / 32), k, j;
 
-	/* a lane is a row, a warp EACH labellings; sums of bytes over a span fit 32 bits */
-	for (span = 0; span < all; span += SPAN) {
-		uint32_t low[EACH], high[EACH], row_low = 0, row_high = 0;
+	for (span = 0; span < all; span += SPAN) { /* sums of bytes over a span fit 32 bits */
+		uint32_t row_low = 0, row_high = 0, rows;
 		unsigned long long row, inner, outer;
+		SUMS sums;
 
-		for (k = 0; k < EACH; k++)
-			low[k] = high[k] = 0;
+		sums.clear();
 		for (j0 = span; j0 < all && j0 < span + SPAN; j0 += COLUMNS) {
 			make_tile(v, ref, cur, i0, j0, all, xs, ys, kernel[0]);
 			load_members(member, j0, all, p0, count, in);
 			__syncthreads();
-			for (j = 0; j < COLUMNS / 4; j++) {
-				uint32_t l = kernel[0].low[lane][j], h = kernel[0].high[lane][j];
-
-				row_low = __dp4a(l, 0x01010101u, row_low);
-				row_high = __dp4a(h, 0x01010101u, row_high);
-#pragma unroll
-				for (k = 0; k < EACH; k++) {
-					low[k] = __dp4a(l, in[j][warp * EACH + k], low[k]);
-					high[k] = __dp4a(h, in[j][warp * EACH + k], high[k]);
-				}
+			for (j = 0; j < COLUMNS / 4; j++) { /* a lane is a row, whoever sums the rest */
+				row_low = __dp4a(kernel[0].low[lane][j], 0x01010101u, row_low);
+				row_high = __dp4a(kernel[0].high[lane][j], 0x01010101u, row_high);
 			}
+			sums.add(kernel[0], in, warp, lane);
 			__syncthreads();
 		}
 		/* q = sum over rows in X of their sums over X, s = sum over rows in X of all their values */
 		row = row_low + 256ull * row_high;
+#pragma unroll
 		for (k = 0; k < EACH; k++) {
 			int p = p0 + warp * EACH + k;
 
-			mine = i0 + lane < v.row_end && p < count ? member[(i0 + lane) * count + p] : 0;
-			inner = ns_warp_sum(mine ? low[k] + 256ull * high[k] : 0ull);
-			outer = ns_warp_sum(mine ? row : 0ull);
+			rows = __ballot_sync(NS_WARP, i0 + lane < v.row_end && p < count && member[(i0 + lane) * count + p]);
+			sums.over_members(k, rows, row, lane, &inner, &outer);
 			if (lane == 0 && p < count) {
 				atomicAdd(&q[p], inner); /* integers: any order gives the same */
 				atomicAdd(&s[p], outer);
@@ -166,7 +265,7 @@ static __global__ void sum_tiles(const struct ns_mmd v, const float *ref, const 
 	}
 }
 
-static enum ns_status mmd_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
+template <class SUMS> static enum ns_status mmd_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	const struct ns_mmd *v = &ns_cuda_op(plan)->u.mmd;
 	int64_t all = v->m + v->n, rows = v->row_end - v->row_begin;
@@ -181,11 +280,16 @@ static enum ns_status mmd_run(const struct ns_plan *plan, const struct ns_args *
 	if (rows < 1)
 		return ns_cuda_launched(plan);
 	NS_LAUNCH(draw_members, ns_cuda_blocks(count, 64), 64, 0, stream, *v, (uint32_t)all, count, order, member);
-	NS_LAUNCH(sum_tiles, dim3(ns_cuda_blocks(rows, ROWS), ns_cuda_blocks(count, PERMS)), THREADS, 0, stream, *v, ref, cur, all, count,
+	NS_LAUNCH(sum_tiles<SUMS>, dim3(ns_cuda_blocks(rows, ROWS), ns_cuda_blocks(count, PERMS)), THREADS, 0, stream, *v, ref, cur, all, count,
 		  (const uint8_t *)member, (unsigned long long *)a->out[NS_MMD_Q], (unsigned long long *)a->out[NS_MMD_S],
 		  (unsigned long long *)a->out[NS_MMD_TOTAL]);
 	return ns_cuda_launched(plan);
 }
 
-NS_CUDA_IMPL(ns_cuda_mmd, "mmd/cuda", NS_OP_MMD, op->u.mmd.m + op->u.mmd.n < (1LL << 31),
-	     (size_t)(op->u.mmd.m + op->u.mmd.n) * (size_t)(op->u.mmd.permutations + 1) * 5, mmd_run);
+static size_t workspace_of(const struct ns_mmd *v)
+{
+	return (size_t)(v->m + v->n) * (size_t)(v->permutations + 1) * 5;
+}
+
+NS_CUDA_IMPL(ns_cuda_mmd_tensor, "mmd/tensor", NS_OP_MMD, op->u.mmd.m + op->u.mmd.n < (1LL << 31), workspace_of(&op->u.mmd), mmd_run<by_tiles>);
+NS_CUDA_IMPL(ns_cuda_mmd, "mmd/cuda", NS_OP_MMD, op->u.mmd.m + op->u.mmd.n < (1LL << 31), workspace_of(&op->u.mmd), mmd_run<by_rows>);

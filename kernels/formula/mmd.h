@@ -9,6 +9,14 @@
 
 #include "kernels/formula/random.h"
 
+/* one column's part of the squared distance, rounded once; (x - y)^2 is the same either way round: K is symmetric to the bit */
+NS_FORMULA float ns_mmd_distance(float d2, float x, float y)
+{
+	float t = x - y;
+
+	return fmaf(t, t, d2);
+}
+
 /* exp(-gamma d2) in NS_MMD_ONE = 32767 steps */
 NS_FORMULA uint32_t ns_mmd_kernel(float d2, float gamma)
 {

@@ -14,11 +14,8 @@ static uint32_t kernel(const struct ns_mmd *v, const struct ns_args *a, int64_t 
 	float d2 = 0;
 	int c;
 
-	for (c = 0; c < v->d; c++) {
-		float t = x[c] - y[c];
-
-		d2 += t * t;
-	}
+	for (c = 0; c < v->d; c++)
+		d2 = ns_mmd_distance(d2, x[c], y[c]);
 	return ns_mmd_kernel(d2, v->gamma);
 }
 

@@ -1,4 +1,4 @@
-"""PyTorch on the same GPU, the same shapes as gpu_ops.c: one JSON line each. A copy first: the limit of what memory bounds."""
+"""PyTorch on the same GPU, the same shapes as gpu_ops.c: one JSON line each. A copy and a GEMM (cuBLAS) first: the limits of what memory and what arithmetic bounds."""
 import json, time
 import torch
 
@@ -22,6 +22,9 @@ torch.backends.cudnn.benchmark = True
 n = 64 << 20
 a, b = torch.zeros(n, device="cuda"), torch.zeros(n, device="cuda")
 say("copy", best(lambda: b.copy_(a)), 8 * n)
+g = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
+say("gemm bf16", best(lambda: g @ g), flops=2 * 8192**3)
+del g
 say("ema 64 M", best(lambda: torch._foreach_lerp_([b], [a], 0.01)), 12 * n)
 for name, make in (("sgd 64 M, Nesterov", lambda p: torch.optim.SGD([p], 0.1, momentum=0.9, weight_decay=5e-4, nesterov=True, fused=True)),
                    ("adamw 64 M", lambda p: torch.optim.AdamW([p], 1e-3, fused=True))):

@@ -10,7 +10,9 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 typedef enum ns_status graph_for_fn(const struct ns_conv *conv, const char *device, size_t *workspace);
+typedef enum ns_status output_of_fn(const struct ns_conv *conv, int sizes[4]);
 static graph_for_fn *graph_for;
+static output_of_fn *output_of;
 
 /* an A100, an H200 and a B200, as far as cuDNN asks */
 #define DEVICE(name, sm, count, shared, cache)                                                                                              \
@@ -53,6 +55,29 @@ static void test_planned(void **state)
 	assert_int_equal(declined, 0);
 }
 
+/* the plain interface's descriptors mean the shapes that we mean */
+static void test_shapes(void **state)
+{
+	static const int windows[][3] = {{1, 1, 0}, {1, 2, 0}, {3, 1, 1}, {3, 2, 1}, {7, 2, 3}, {5, 3, 2}};
+	int h, w, n = 0;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(windows); i++)
+		for (h = 7; h < 40; h += 5)
+			for (w = 7; w < 40; w += 8, n++) {
+				struct ns_conv v = {3, h, w, 4, 6, windows[i][0], windows[i][0], windows[i][1], windows[i][2], 0, 0,
+						    n % 2 ? NS_F32 : NS_BF16};
+				int sizes[4] = {0};
+
+				assert_int_equal(output_of(&v, sizes), NS_OK);
+				assert_int_equal(sizes[0], 3);
+				assert_int_equal(sizes[1], 6);
+				assert_int_equal(sizes[2], ns_conv_p(&v));
+				assert_int_equal(sizes[3], ns_conv_q(&v));
+			}
+}
+
 /* what it does not take is declined, not built wrongly */
 static void test_declined(void **state)
 {
@@ -71,7 +96,7 @@ static void test_declined(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_planned), cmocka_unit_test(test_declined)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_planned), cmocka_unit_test(test_declined)};
 	void *module = dlopen(NST_MODULE, RTLD_NOW | RTLD_LOCAL), *symbol;
 
 	if (!module || !dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL)) {
@@ -84,5 +109,7 @@ int main(void)
 		return 77;
 	}
 	memcpy(&graph_for, &symbol, sizeof symbol);
+	symbol = dlsym(module, "ns_cudnn_output_of");
+	memcpy(&output_of, &symbol, sizeof symbol);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
