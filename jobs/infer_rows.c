@@ -167,6 +167,9 @@ static enum ns_status record(struct inference *r, struct slot *s)
 	struct column c[COLUMNS];
 	int i;
 
+	/* once without recording: libraries load code when it is first used, which a recording need not allow */
+	NS_TRY(compute(r, s, 0, s->there));
+	NS_TRY(b->wait(q));
 	NS_TRY(b->record(q));
 	NS_TRY(compute(r, s, 0, s->there));
 	columns(r, s, c);

@@ -242,14 +242,14 @@ enum ns_status ns_train(struct ns_job *job, struct ns_model *model, struct ns_tr
 	NS_GO(ns_training_precision(job, training, &r.dtype));
 	strcpy(model->precision, r.dtype == NS_BF16 ? "bf16" : "f32");
 	NS_GO(ns_trainer_init(&r));
+	if (!job->set->backend->host_memory)
+		NS_GO(ns_device_steps_make(&r));
 	NS_GO(ns_exec_to_flat(r.exec[0], &r.flat, model->values, r.w));
 	if (r.average)
 		NS_GO(ns_exec_to_flat(r.exec[0], &r.flat, model->values, r.average));
 	if (training->checkpoint_dir[0])
 		NS_GO(ns_trainer_restore(&r));
 	NS_GO(ns_exec_pack(r.exec[0], &r.flat, r.w, r.packed, 0, 1));
-	if (!job->set->backend->host_memory)
-		NS_GO(ns_device_steps_make(&r));
 	NS_GO(run(&r));
 out:
 	ns_stop_remove();

@@ -137,6 +137,30 @@ static enum ns_status record(struct ns_trainer *r, const struct slot *s,
 	return ns_fail(status, "%s", why);
 }
 
+/*
+ * Once without recording: libraries load code when it is first used, which a recording need not allow, and what is wrong shows
+ * here. Nothing is trained yet: everything is zero before, and is made so again.
+ */
+static enum ns_status rehearse(struct ns_trainer *r, const struct slot *s)
+{
+	const struct ns_backend *b = r->job->set->backend;
+	struct ns_queue *q = r->job->set->queues[0];
+	float *own = r->numbers, *touched[] = {r->w, r->m, r->v, r->average};
+	size_t bytes = (size_t)r->flat.total * sizeof(float), i;
+	enum ns_status status;
+
+	r->numbers = (float *)(void *)s->there;
+	status = both(r, s);
+	r->numbers = own;
+	NS_TRY(status);
+	for (i = 0; i < sizeof touched / sizeof *touched; i++)
+		if (touched[i])
+			NS_TRY(b->copy(q, touched[i], r->sum, bytes)); /* no sum was made: zeros */
+	for (i = 0; i < (size_t)r->local; i++)
+		NS_TRY(b->copy(q, r->leaf[i], r->sum, bytes));
+	return b->wait(q);
+}
+
 static enum ns_status record_slot(struct ns_trainer *r, struct slot *s)
 {
 	float *own = r->numbers;
@@ -268,6 +292,8 @@ enum ns_status ns_device_steps_make(struct ns_trainer *r)
 	NS_TRY(choose_meeting(r));
 	for (i = 0; i < SLOTS; i++) {
 		NS_TRY(make_slot(r, &d->slots[i]));
+		if (i == 0)
+			NS_TRY(rehearse(r, &d->slots[i]));
 		NS_TRY(record_slot(r, &d->slots[i]));
 	}
 	return NS_OK;

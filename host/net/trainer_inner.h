@@ -62,7 +62,7 @@ enum ns_status ns_trainer_account(struct ns_trainer *r, int64_t step, double rat
  * Steps on a device: ns_device_step() begins the next and accounts for the one before the last, ns_device_drain() for all
  * that have begun. Collective.
  */
-enum ns_status ns_device_steps_make(struct ns_trainer *r);
+enum ns_status ns_device_steps_make(struct ns_trainer *r); /* before anything is put into weights: it leaves them zero */
 void ns_device_steps_free(struct ns_trainer *r);
 enum ns_status ns_device_step(struct ns_trainer *r, int *stop);
 enum ns_status ns_device_drain(struct ns_trainer *r, int *stop);

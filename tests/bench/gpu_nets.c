@@ -163,6 +163,8 @@ static enum ns_status infer(struct bench *b, const struct network *n, int repeat
 
 	NS_GO(model_of(&m, &n->arch));
 	NS_GO(ns_exec_infer(&exec, &m.net, b->set.devices[0], q, n->batch, NS_BF16, 1, m.values));
+	NS_GO(ns_exec_run(exec, &out));
+	NS_GO(d->wait(q));
 	NS_GO(d->record(q));
 	NS_GO(ns_exec_run(exec, &out));
 	NS_GO(d->recorded(q, &graph));

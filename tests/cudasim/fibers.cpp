@@ -27,7 +27,7 @@ void __tsan_java_alloc(unsigned long p, unsigned long size);
 
 namespace cudasim
 {
-enum { MAX_THREADS = 1024, STACK = 256 << 10, ARENA = 228 << 10, MAX_ARRAYS = 32 };
+enum { MAX_THREADS = 1024, STACK = 256 << 10, ARENA = 52 << 10, MAX_ARRAYS = 32, SHARED_MAX = 48 << 10 };
 enum state { FRESH, READY, AT_BARRIER, IN_WARP, DONE };
 
 struct fiber {
@@ -50,7 +50,7 @@ static struct machine {
 	char *memory, *arena; /* stacks and shared memory in one mapping */
 	const char *kernel;
 	unsigned threads, now, waiting;
-	size_t used, dynamic;
+	size_t used, asked, dynamic;
 	struct {
 		const void *key;
 		char *at;
@@ -333,8 +333,9 @@ static void *carve(size_t bytes)
 	char *at = m.arena + m.used;
 
 	m.used += (bytes + 63) / 32 * 32; /* at least 32 poisoned bytes between arrays */
-	if (m.used > ARENA)
-		wrong("%zu bytes of shared memory, at most %d", m.used, ARENA);
+	m.asked += bytes;
+	if (m.asked > SHARED_MAX)
+		wrong("%zu bytes of shared memory; a launch has %d unless it asks for more", m.asked, SHARED_MAX);
 	UNPOISON(at, bytes);
 	for (fill = at; fill < at + bytes; fill++)
 		*fill = (char)0xff;
@@ -376,7 +377,7 @@ static void begin_block(size_t shared)
 #endif
 	POISON(m.arena, ARENA);
 	m.array_count = 0;
-	m.used = 0;
+	m.used = m.asked = 0;
 	m.dynamic = shared;
 	if (shared)
 		carve(shared);

@@ -126,7 +126,7 @@ cudaError_t check_launch(const char *kernel, dim3 grid, dim3 block, size_t share
 {
 	unsigned long threads = (unsigned long)block.x * block.y * block.z;
 
-	if (threads < 1 || threads > 1024 || !grid.x || !grid.y || !grid.z || grid.y > 65535 || grid.z > 65535 || shared > 227 << 10) {
+	if (threads < 1 || threads > 1024 || !grid.x || !grid.y || !grid.z || grid.y > 65535 || grid.z > 65535 || shared > 48 << 10) {
 		fprintf(stderr, "cudasim: launch of %s: grid (%u,%u,%u), block (%u,%u,%u), %zu bytes of shared memory\n", kernel, grid.x, grid.y,
 			grid.z, block.x, block.y, block.z, shared);
 		return fail(cudaErrorInvalidConfiguration);

@@ -23,7 +23,7 @@ static const int sizes[][6] = {{1, 1, 1, 1, 1, 1},     {3, 7, 9, 3, 7, 9},	 {2, 
 			       {1, 3, 257, 3, 2, 257}, {1, 257, 2, 1, 31, 5},
 			       /* rows of whole runs of four; images that shared memory holds, that it does not, of odd length */
 			       {3, 32, 32, 3, 32, 32}, {2, 16, 16, 1, 8, 8},	 {2, 12, 11, 3, 8, 12},
-			       {1, 160, 140, 3, 12, 16}};
+			       {1, 160, 140, 3, 12, 16}, {1, 96, 128, 3, 4, 8}, {1, 161, 139, 3, 5, 8}};
 
 static double on(unsigned stage, unsigned which)
 {
