@@ -205,7 +205,7 @@ static int takes(struct graph_plan *p, descriptor config)
 		status = CUDNN_STATUS_SUCCESS;
 		bytes = 0;
 	}
-	if (status != CUDNN_STATUS_SUCCESS || bytes < 0 || bytes > WORKSPACE_MAX || p->count == MOST) {
+	if (status != CUDNN_STATUS_SUCCESS || bytes < 0 || bytes > WORKSPACE_MAX || p->count > MOST - 2) {
 		cudnnBackendDestroyDescriptor(plan);
 		return 0;
 	}
@@ -233,8 +233,11 @@ static enum ns_status choose(struct graph_plan *p)
 		    "the ranking"));
 	status = NS_DECLINED;
 	for (i = 0; i < count && i < RANKED && status == NS_DECLINED; i++)
-		if (deterministic(ranked[i]) && takes(p, ranked[i]))
+		if (deterministic(ranked[i]) && takes(p, ranked[i])) {
+			p->all[p->count++] = ranked[i]; /* lives as long as its plan */
+			ranked[i] = NULL;
 			status = NS_OK;
+		}
 out:
 	for (i = 0; i < RANKED; i++)
 		if (ranked[i])

@@ -28,7 +28,7 @@ static const char *const devices[] = {DEVICE("NVIDIA A100", 800, 108, 166912, 41
 /* of ResNet-18 for 32 x 32 and ResNet-50 for 224 x 224, and odd ones: n, h, w, c, k, r, stride, pad */
 static const int shapes[][8] = {{128, 32, 32, 64, 64, 3, 1, 1},   {128, 32, 32, 64, 128, 3, 2, 1}, {128, 16, 16, 64, 128, 1, 2, 0},
 				{64, 56, 56, 256, 128, 1, 1, 0}, {64, 7, 7, 512, 512, 3, 1, 1},
-				{1, 9, 13, 8, 24, 3, 1, 1}};
+				{5, 9, 9, 16, 48, 1, 2, 0}};
 static const unsigned flags[] = {NS_CONV_BIAS, NS_CONV_BIAS | NS_CONV_RELU, NS_CONV_BIAS | NS_CONV_RESIDUAL | NS_CONV_RELU};
 
 static void test_planned(void **state)
