@@ -16,6 +16,9 @@
 #define RANKED 16  /* of cuDNN's ranking */
 #define POINTERS 5 /* x, w, bias, residual, y: their numbers are 1 to 5 */
 
+/* a plan for a device that is described in words: newer than the oldest cuDNN that the rest builds with */
+#define IN_WORDS (CUDNN_VERSION >= 91900)
+
 typedef cudnnBackendDescriptor_t descriptor;
 
 struct graph_plan {
@@ -184,6 +187,16 @@ static int deterministic(descriptor config)
 	return sure;
 }
 
+/* says to an execution plan which device it is for */
+static cudnnStatus_t on_device(const struct graph_plan *p, descriptor plan)
+{
+#if IN_WORDS
+	if (!p->handle)
+		return cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &p->properties);
+#endif
+	return cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &p->handle);
+}
+
 /* a plan of this configuration, if it can be built and wants no more memory than we give */
 static int takes(struct graph_plan *p, descriptor config)
 {
@@ -193,8 +206,7 @@ static int takes(struct graph_plan *p, descriptor config)
 
 	if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan) != CUDNN_STATUS_SUCCESS)
 		return 0;
-	status = p->handle ? cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &p->handle)
-			   : cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &p->properties);
+	status = on_device(p, plan);
 	if (status == CUDNN_STATUS_SUCCESS)
 		status = cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &config);
 	if (status == CUDNN_STATUS_SUCCESS)
@@ -224,8 +236,10 @@ static enum ns_status choose(struct graph_plan *p)
 	NS_TRY(make_one(p, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, &heuristics));
 	NS_TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, p->graph));
 	NS_TRY(set(heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode));
+#if IN_WORDS
 	if (!p->handle)
 		NS_TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, p->properties));
+#endif
 	NS_TRY(check(cudnnBackendFinalize(heuristics), "the ranking"));
 	for (i = 0; i < RANKED; i++)
 		NS_GO(check(cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &ranked[i]), "a descriptor"));
@@ -342,10 +356,13 @@ static enum ns_status graph_make(struct ns_plan **plan, struct ns_device *dev, c
 
 extern "C" {
 extern const struct ns_impl ns_cudnn_graph;
+#if IN_WORDS
 enum ns_status ns_cudnn_graph_for(const struct ns_conv *conv, const char *device, size_t *workspace);
+#endif
 }
 const struct ns_impl ns_cudnn_graph = {"conv/graph", NS_OP_CONV, graph_make};
 
+#if IN_WORDS
 /*
  * For tests without a device: builds, ranks and plans for the device that a JSON text describes, as graph_make() does for one
  * that is there. NS_DECLINED: cuDNN has no deterministic way.
@@ -373,3 +390,4 @@ out:
 	graph_free(&p->plain.base);
 	return status;
 }
+#endif

@@ -105,7 +105,7 @@ int main(void)
 	}
 	symbol = dlsym(module, "ns_cudnn_graph_for");
 	if (!symbol) {
-		printf("SKIPPED: this CUDA module was built without cuDNN\n");
+		printf("SKIPPED: this CUDA module was built without cuDNN, or with one that plans for no device in words\n");
 		return 77;
 	}
 	memcpy(&graph_for, &symbol, sizeof symbol);
