@@ -147,8 +147,9 @@ enum ns_status ns_dataset_verify(struct ns_job *job, const struct ns_dataset *d)
 	enum ns_status status = NS_OK;
 	int i;
 
-	for (i = job->comm->rank; i < d->count && status == NS_OK; i += job->comm->size)
-		status = ns_shard_verify(d->shards[i]);
+	for (i = 0; i < d->count && status == NS_OK; i++)
+		if (ns_job_turn(job, i))
+			status = ns_shard_verify(d->shards[i]);
 	return ns_job_agree(job, status);
 }
 

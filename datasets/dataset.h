@@ -23,7 +23,7 @@ enum ns_status ns_dataset_open(struct ns_dataset **data, const char *path);
 /* a data set or a single shard: images, and neither predictions nor a user's columns beside them */
 int ns_dataset_is(const char *path);
 void ns_dataset_close(struct ns_dataset *data);
-/* Collective: every rank verifies its share of the shards' checksums. */
+/* Collective: every rank verifies the checksums of its share of the shards; an array's task, of those that it will read. */
 enum ns_status ns_dataset_verify(struct ns_job *job, const struct ns_dataset *data);
 const struct ns_shard_head *ns_dataset_head(const struct ns_dataset *data);
 /* which shard holds global row `row`; *in_shard is its number there */

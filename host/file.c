@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -140,14 +141,17 @@ enum ns_status ns_read_at(int fd, const char *path, void *data, size_t bytes, ui
 	return NS_OK;
 }
 
-enum ns_status ns_write_file(const char *path, const void *data, size_t bytes)
+/* A flushed file under a name that no other process on any node has: PATH.16 random digits.tmp */
+static enum ns_status write_beside(const char *path, const void *data, size_t bytes, char beside[NS_PATH_MAX])
 {
-	char beside[NS_PATH_MAX];
+	uint64_t name;
 	enum ns_status status;
 	int fd;
 
-	NS_TRY(ns_path(beside, "%s.%ld.tmp", path, (long)getpid()));
-	fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (getrandom(&name, sizeof name, 0) != sizeof name)
+		return io_error(path, "no random name");
+	NS_TRY(ns_path(beside, "%s.%016llx.tmp", path, (unsigned long long)name));
+	fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return io_error(path, "cannot write");
 	status = ns_write_at(fd, path, data, bytes, 0);
@@ -155,8 +159,36 @@ enum ns_status ns_write_file(const char *path, const void *data, size_t bytes)
 		status = io_error(path, "cannot flush");
 	if (close(fd) && status == NS_OK)
 		status = io_error(path, "cannot close");
-	if (status == NS_OK)
-		status = ns_rename(beside, path);
+	if (status != NS_OK)
+		unlink(beside);
+	return status;
+}
+
+enum ns_status ns_link_file(const char *path, const void *data, size_t bytes, int *won)
+{
+	char beside[NS_PATH_MAX];
+	enum ns_status status;
+	struct stat st;
+
+	NS_TRY(write_beside(path, data, bytes, beside));
+	*won = link(beside, path) == 0;
+	status = *won || errno == EEXIST ? NS_OK : io_error(path, "cannot link");
+	/* NFS may lose the answer to a link that was made: the link count tells */
+	if (!*won && stat(beside, &st) == 0 && st.st_nlink == 2) {
+		*won = 1;
+		status = NS_OK;
+	}
+	unlink(beside);
+	return status;
+}
+
+enum ns_status ns_write_file(const char *path, const void *data, size_t bytes)
+{
+	char beside[NS_PATH_MAX];
+	enum ns_status status;
+
+	NS_TRY(write_beside(path, data, bytes, beside));
+	status = ns_rename(beside, path);
 	if (status != NS_OK)
 		unlink(beside);
 	return status;

@@ -27,6 +27,8 @@ enum ns_status ns_sync_dir(const char *path);
 
 /* Write beside, flush, rename: readers see the old file or the new one. */
 enum ns_status ns_write_file(const char *path, const void *data, size_t bytes);
+/* The same, but never in place of another: *won says whether this file is now there, or one that was there before. */
+enum ns_status ns_link_file(const char *path, const void *data, size_t bytes, int *won);
 /* A file as a string with a 0 after its end; the caller frees. */
 enum ns_status ns_read_file(const char *path, char **data, size_t *bytes);
 enum ns_status ns_read_at(int fd, const char *path, void *data, size_t bytes, uint64_t offset);

@@ -37,10 +37,28 @@ void ns_stop_install(void)
 	sigaction(SIGUSR2, &act, NULL);
 }
 
+/* part: "3/16", counted from 0 */
+static enum ns_status read_part(struct ns_job *job, const char *text)
+{
+	char rest;
+
+	job->parts = 1;
+	if (text && (sscanf(text, "%d/%d%c", &job->part, &job->parts, &rest) != 2 || job->part < 0 || job->part >= job->parts ||
+		     job->parts > 100000))
+		return ns_fail(NS_USAGE, "part = '%s', wanted I/N with I from 0 to N - 1", text);
+	return NS_OK;
+}
+
+int ns_job_turn(const struct ns_job *job, int64_t i)
+{
+	return i % ((int64_t)job->parts * job->comm->size) == (int64_t)job->part * job->comm->size + job->comm->rank;
+}
+
 enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,
 			   struct ns_log *log, struct ns_pool *pool, struct ns_device_set *set)
 {
 	*job = (struct ns_job){.verb = verb, .conf = conf, .comm = comm, .log = log, .pool = pool, .set = set, .place = {.fd = -1}};
+	NS_TRY(read_part(job, ns_conf_text(conf, "part")));
 	job->inputs = json_array();
 	job->outputs = json_array();
 	job->counts = json_object();

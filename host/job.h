@@ -38,10 +38,14 @@ struct ns_job {
 	char out[NS_PATH_MAX], dir[NS_PATH_MAX]; /* published; while working */
 	struct ns_place place;			   /* rank 0's */
 	json_t *inputs, *outputs, *counts;	   /* go into run.json */
+	int part, parts; /* an array's task: this job does part `part` of `parts`; 0 of 1 for a job that does all */
 	double start;
 	int64_t start_time;
 	struct ns_energy energy; /* at the start */
 };
+
+/* Whether piece i of the work (a shard) is this rank's: pieces go round over the ranks of all parts. */
+int ns_job_turn(const struct ns_job *job, int64_t i);
 
 enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,
 			   struct ns_log *log, struct ns_pool *pool, struct ns_device_set *set);

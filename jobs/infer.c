@@ -55,11 +55,31 @@ out:
 	return status;
 }
 
+enum ns_status ns_predictions_index(const char *dir, const char *model, const char *dataset, json_t *files, char digest[NS_SHA256_HEX])
+{
+	char path[NS_PATH_MAX];
+	json_int_t rows = 0;
+	json_t *json, *file;
+	enum ns_status status;
+	size_t i;
+
+	json_array_foreach(files, i, file)
+		rows += json_integer_value(json_object_get(file, "rows"));
+	ns_json_digest(digest, files);
+	json = json_pack("{s:s, s:s, s:s, s:s, s:I, s:O}", "schema", "nightshift.predictions/1", "model", model, "dataset", dataset, "digest",
+			 digest, "rows", rows, "files", files);
+	status = ns_path(path, "%s/predictions.json", dir);
+	if (status == NS_OK)
+		status = json ? ns_json_write(path, json) : ns_fail(NS_INTERNAL, "%s: cannot be made", path);
+	json_decref(json);
+	return status;
+}
+
 static enum ns_status write_index(const char *dir, const struct ns_dataset *data, const char *model_digest,
 				  char digest[NS_SHA256_HEX])
 {
 	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
-	json_t *files = json_array(), *json = NULL;
+	json_t *files = json_array();
 	enum ns_status status;
 	int i;
 
@@ -69,15 +89,26 @@ static enum ns_status write_index(const char *dir, const struct ns_dataset *data
 		json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "file", strrchr(path, '/') + 1, "rows",
 						       (json_int_t)data->shards[i]->rows.rows, "sha256", hex));
 	}
-	ns_json_digest(digest, files);
-	json = json_pack("{s:s, s:s, s:s, s:s, s:I, s:O}", "schema", "nightshift.predictions/1", "model", model_digest, "dataset",
-			 data->digest, "digest", digest, "rows", (json_int_t)data->rows, "files", files);
-	NS_GO(ns_path(path, "%s/predictions.json", dir));
-	status = json ? ns_json_write(path, json) : ns_fail(NS_INTERNAL, "%s: cannot be made", path);
+	status = ns_predictions_index(dir, model_digest, data->digest, files, digest);
 out:
 	json_decref(files);
-	json_decref(json);
 	return status;
+}
+
+/* of an array's task: which files it wrote, and what the whole will say of itself */
+static enum ns_status write_part(struct ns_job *job, const struct ns_dataset *data, const char *model_digest)
+{
+	json_t *files = json_array();
+	int i, size = job->comm->size;
+
+	for (i = 0; i < data->count; i++) {
+		char name[32];
+
+		snprintf(name, sizeof name, "predictions-%05d.h5", i);
+		if (i / size % job->parts == job->part)
+			json_array_append_new(files, json_pack("{s:s, s:I}", "file", name, "rows", (json_int_t)data->shards[i]->rows.rows));
+	}
+	return ns_part_write(job, json_pack("{s:s, s:s, s:i}", "model", model_digest, "dataset", data->digest, "files", data->count), files);
 }
 
 enum ns_status ns_predict(struct ns_job *job, const struct ns_model *m, const char *model_digest,
@@ -92,12 +123,16 @@ enum ns_status ns_predict(struct ns_job *job, const struct ns_model *m, const ch
 				m->class_count, "the model"));
 	NS_TRY(ns_path(dir, "%s%s%s", job->dir, folder ? "/" : "", folder ? folder : ""));
 	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? ns_mkdirs(dir) : NS_OK));
-	for (i = job->comm->rank; i < data->count && status == NS_OK; i += job->comm->size) {
+	for (i = 0; i < data->count && status == NS_OK; i++) {
+		if (!ns_job_turn(job, i))
+			continue;
 		status = ns_path(path, "%s/predictions-%05d.h5", dir, i);
 		if (status == NS_OK)
 			status = predict_shard(job, m, model_digest, data, i, path, dtype);
 	}
 	NS_TRY(ns_job_agree(job, status));
+	if (job->parts > 1)
+		return write_part(job, data, model_digest);
 	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? write_index(dir, data, model_digest, digest) : NS_OK));
 	return ns_comm_broadcast(job->comm, digest, NS_SHA256_HEX, 0);
 }
@@ -111,6 +146,8 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 	enum ns_dtype dtype;
 	enum ns_status status;
 	double start = ns_now();
+	int64_t rows = 0;
+	int i;
 
 	(void)argv;
 	if (argc)
@@ -124,8 +161,11 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_predict(job, &model, model.digest, data, NULL, dtype, digest));
 	ns_job_input(job, "dataset", path, data->digest);
-	ns_job_count(job, "rows", data->rows);
-	ns_job_count(job, "rows_per_second", (int64_t)((double)data->rows / (ns_now() - start)));
+	for (i = 0; i < data->count; i++)
+		if (i / job->comm->size % job->parts == job->part)
+			rows += data->shards[i]->rows.rows;
+	ns_job_count(job, "rows", rows);
+	ns_job_count(job, "rows_per_second", (int64_t)((double)rows / (ns_now() - start)));
 	status = ns_job_publish(job);
 out:
 	ns_model_release(&model);

@@ -12,7 +12,7 @@
 #include "datasets/decode.h"
 #include "datasets/source.h"
 
-struct part { /* one data set to write */
+struct set { /* one data set to write */
 	char name[128];
 	int64_t first, rows, labelled; /* positions; labelled -1: all */
 	int shards;
@@ -21,8 +21,8 @@ struct part { /* one data set to write */
 struct ingest {
 	struct ns_job *job;
 	struct ns_source source;
-	struct part parts[32];
-	int part_count, permuted, raw, sized; /* sized: --size was given, images are scaled to it */
+	struct set sets[32];
+	int set_count, permuted, raw, sized; /* sized: --size was given, images are scaled to it */
 	char first_reason[512];		      /* why the first image was refused here */
 	int h, w, c;		/* of raw images */
 	const char *encoding; /* raw, jpeg or png */
@@ -164,19 +164,19 @@ static int by_number(const void *a, const void *b)
 }
 
 /* the item at position `at` of the part */
-static int64_t item_at(const struct ingest *g, const struct part *p, int64_t at)
+static int64_t item_at(const struct ingest *g, const struct set *p, int64_t at)
 {
 	uint64_t n = (uint64_t)g->source.items, i = (uint64_t)(p->first + at);
 
 	return (int64_t)(g->permuted ? ns_permute(i, n, g->seed, NS_FOR_SPLIT, 0) : i);
 }
 
-static int keeps_label(const struct ingest *g, const struct part *p, int64_t at)
+static int keeps_label(const struct ingest *g, const struct set *p, int64_t at)
 {
 	return p->labelled < 0 || (int64_t)ns_permute((uint64_t)at, (uint64_t)p->rows, g->seed, NS_FOR_AUDIT, 0) < p->labelled;
 }
 
-static enum ns_status write_shard(struct ingest *g, const struct part *p, int shard)
+static enum ns_status write_shard(struct ingest *g, const struct set *p, int shard)
 {
 	int64_t begin = shard * g->shard_rows, end = begin + g->shard_rows < p->rows ? begin + g->shard_rows : p->rows, i;
 	int64_t *items = malloc(sizeof *items * 2 * (size_t)(end - begin));
@@ -274,7 +274,7 @@ static enum ns_status choose_encoding(struct ingest *g)
 	return NS_OK;
 }
 
-static enum ns_status plan_parts(struct ingest *g)
+static enum ns_status plan_sets(struct ingest *g)
 {
 	const json_t *split = ns_conf_node(g->job->conf, "ingest.split"),
 		     *labelled = ns_conf_node(g->job->conf, "ingest.labelled");
@@ -283,17 +283,19 @@ static enum ns_status plan_parts(struct ingest *g)
 	json_t *rows;
 	int i;
 
+	if (!split && !name && g->job->parts > 1)
+		return ns_fail(NS_USAGE, "ingest: --name is wanted with --part: the parts share it");
 	if (!split) {
 		base = strrchr(g->job->out, '/');
-		g->parts[0] = (struct part){.rows = g->source.items, .labelled = -1};
-		snprintf(g->parts[0].name, sizeof g->parts[0].name, "%.127s", name ? name : base ? base + 1 : g->job->out);
-		g->part_count = 1;
+		g->sets[0] = (struct set){.rows = g->source.items, .labelled = -1};
+		snprintf(g->sets[0].name, sizeof g->sets[0].name, "%.127s", name ? name : base ? base + 1 : g->job->out);
+		g->set_count = 1;
 	}
 	g->permuted = split != NULL;
 	json_object_foreach((json_t *)(uintptr_t)split, name, rows) {
-		struct part *p = &g->parts[g->part_count++];
+		struct set *p = &g->sets[g->set_count++];
 
-		if (g->part_count == 32 || !json_is_integer(rows) || json_integer_value(rows) < 1 || strchr(name, '/') || *name == '.' ||
+		if (g->set_count == 32 || !json_is_integer(rows) || json_integer_value(rows) < 1 || strchr(name, '/') || *name == '.' ||
 		    strlen(name) > 64)
 			return ns_fail(NS_CONFIG, "ingest.split: %s: a whole number of rows under a plain name is wanted (at most 31)", name);
 		snprintf(p->name, sizeof p->name, "%.127s", name);
@@ -308,8 +310,8 @@ static enum ns_status plan_parts(struct ingest *g)
 	if (first > g->source.items)
 		return ns_fail(NS_CONFIG, "ingest.split asks for %lld rows, but %s has %lld", (long long)first, g->source.path,
 			       (long long)g->source.items);
-	for (i = 0; i < g->part_count; i++)
-		g->parts[i].shards = (int)((g->parts[i].rows + g->shard_rows - 1) / g->shard_rows);
+	for (i = 0; i < g->set_count; i++)
+		g->sets[i].shards = (int)((g->sets[i].rows + g->shard_rows - 1) / g->shard_rows);
 	return NS_OK;
 }
 
@@ -318,8 +320,8 @@ static enum ns_status open_quarantine(struct ingest *g)
 	char path[NS_PATH_MAX];
 	int i;
 
-	for (i = 0; g->permuted && i < g->part_count; i++) {
-		NS_TRY(ns_path(path, "%s/%s", g->job->dir, g->parts[i].name));
+	for (i = 0; g->permuted && i < g->set_count; i++) {
+		NS_TRY(ns_path(path, "%s/%s", g->job->dir, g->sets[i].name));
 		NS_TRY(ns_mkdirs(path));
 	}
 	NS_TRY(ns_path(path, "%s/quarantine.%d", g->job->dir, g->job->comm->rank));
@@ -327,55 +329,72 @@ static enum ns_status open_quarantine(struct ingest *g)
 	return g->quarantine ? NS_OK : ns_fail(NS_IO, "%s: cannot write", path);
 }
 
-/* every rank's refusals into one file, ordered by item */
-static int by_item(const void *a, const void *b)
+/* every rank's refusals into one file */
+static enum ns_status join_quarantine(struct ingest *g)
 {
-	const char *x = strstr(*(char *const *)a, "\"item\":"), *y = strstr(*(char *const *)b, "\"item\":");
-	long long i = x ? atoll(x + 7) : 0, j = y ? atoll(y + 7) : 0;
-
-	return (i > j) - (i < j);
-}
-
-static enum ns_status merge_quarantine(struct ingest *g)
-{
-	char path[NS_PATH_MAX], *text, *line, **lines = calloc((size_t)g->refused + 1, sizeof *lines);
-	FILE *out = NULL;
-	size_t bytes;
-	int64_t n = 0, i;
+	json_t *files = json_array(), *file;
+	enum ns_status status;
+	size_t i;
 	int r;
 
-	if (!lines)
-		return ns_fail(NS_NO_MEMORY, "no memory for %lld refusals", (long long)g->refused);
 	for (r = 0; r < g->job->comm->size; r++) {
-		NS_TRY(ns_path(path, "%s/quarantine.%d", g->job->dir, r));
-		NS_TRY(ns_read_file(path, &text, &bytes));
-		for (line = strtok(text, "\n"); line && n < g->refused; line = strtok(NULL, "\n"))
-			lines[n++] = strdup(line);
-		free(text);
-		remove(path);
+		char path[NS_PATH_MAX];
+
+		NS_GO(ns_path(path, "%s/quarantine.%d", g->job->dir, r));
+		json_array_append_new(files, json_string(path));
 	}
-	qsort(lines, (size_t)n, sizeof *lines, by_item);
-	NS_TRY(ns_path(path, "%s/quarantine.jsonl", g->job->dir));
-	out = fopen(path, "w");
-	for (i = 0; i < n; i++) {
-		if (out)
-			fprintf(out, "%s\n", lines[i]);
-		free(lines[i]);
-	}
-	free(lines);
-	return out && fclose(out) == 0 ? NS_OK : ns_fail(NS_IO, "%s: cannot write", path);
+	NS_GO(ns_quarantine_join(g->job, files));
+	json_array_foreach(files, i, file)
+		remove(json_string_value(file));
+out:
+	json_decref(files);
+	return status;
 }
 
-static enum ns_status publish_parts(struct ingest *g, const char *source)
+static json_t *how_made(const struct ingest *g, const struct set *p, const char *source)
+{
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "by", "ingest", "source", source, "seed", (json_int_t)g->seed, "first",
+			 (json_int_t)p->first, "rows", (json_int_t)p->rows, "labelled", (json_int_t)p->labelled);
+}
+
+/* of an array's task: the shards that it wrote, and what the whole will say of each data set */
+static enum ns_status publish_part(struct ingest *g, const char *source)
+{
+	json_t *files = json_array(), *sets = json_array();
+	int i, s, turn = 0;
+
+	for (i = 0; i < g->set_count; i++) {
+		const struct set *p = &g->sets[i];
+
+		json_array_append_new(sets, json_pack("{s:s?, s:s, s:i, s:o}", "folder", g->permuted ? p->name : NULL, "name", p->name, "shards",
+						      p->shards, "made", how_made(g, p, source)));
+		for (s = 0; s < p->shards; s++, turn++) {
+			char path[NS_PATH_MAX], name[NS_PATH_MAX];
+
+			snprintf(name, sizeof name, "%s%sshard-%05d.h5", g->permuted ? p->name : "", g->permuted ? "/" : "", s);
+			NS_TRY(ns_path(path, "%s/%s", g->job->dir, name));
+			/* nothing of a stretch may have been fit to keep */
+			if (turn / g->job->comm->size % g->job->parts == g->job->part && ns_path_exists(path))
+				json_array_append_new(files, json_pack("{s:s}", "file", name));
+		}
+	}
+	return ns_part_write(g->job, json_pack("{s:o}", "sets", sets), files);
+}
+
+static enum ns_status publish_sets(struct ingest *g, const char *source)
 {
 	json_t *parents = json_array(), *made;
 	int i;
 
-	for (i = 0; i < g->part_count; i++) {
-		const struct part *p = &g->parts[i];
+	if (g->job->parts > 1) {
+		json_decref(parents);
+		return publish_part(g, source);
+	}
 
-		made = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "by", "ingest", "source", source, "seed", (json_int_t)g->seed, "first",
-				 (json_int_t)p->first, "rows", (json_int_t)p->rows, "labelled", (json_int_t)p->labelled);
+	for (i = 0; i < g->set_count; i++) {
+		const struct set *p = &g->sets[i];
+
+		made = how_made(g, p, source);
 		NS_TRY(ns_dataset_publish(g->job, g->permuted ? p->name : NULL, p->name, p->shards, parents, made));
 		json_decref(made);
 	}
@@ -387,10 +406,10 @@ static enum ns_status ingest_all(struct ingest *g)
 {
 	int p, s, turn = 0;
 
-	for (p = 0; p < g->part_count; p++)
-		for (s = 0; s < g->parts[p].shards; s++)
-			if (turn++ % g->job->comm->size == g->job->comm->rank)
-				NS_TRY(write_shard(g, &g->parts[p], s));
+	for (p = 0; p < g->set_count; p++)
+		for (s = 0; s < g->sets[p].shards; s++)
+			if (ns_job_turn(g->job, turn++))
+				NS_TRY(write_shard(g, &g->sets[p], s));
 	return NS_OK;
 }
 
@@ -406,7 +425,7 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	NS_TRY(ns_source_open(&g.source, argv[0], ns_conf_node(job->conf, "ingest.classes")));
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(choose_encoding(&g));
-	NS_GO(plan_parts(&g));
+	NS_GO(plan_sets(&g));
 	NS_GO(open_quarantine(&g));
 	status = ingest_all(&g);
 	if (fclose(g.quarantine) && status == NS_OK)
@@ -416,15 +435,15 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	sums[1] = g.refused;
 	NS_GO(ns_comm_sum_i64(job->comm, sums, 2));
 	g.refused = sums[1];
-	if (!sums[0] && g.first_reason[0])
+	if (!sums[0] && g.first_reason[0] && job->parts == 1)
 		status = ns_fail(NS_BAD_DATA, "%s: no image was fit to keep (the first: %s)", argv[0], g.first_reason);
-	NS_GO(sums[0] ? NS_OK : ns_job_agree(job, status));
-	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? merge_quarantine(&g) : NS_OK));
-	NS_GO(publish_parts(&g, argv[0]));
+	NS_GO(sums[0] || job->parts > 1 ? NS_OK : ns_job_agree(job, status)); /* of an array the merge says it */
+	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? join_quarantine(&g) : NS_OK));
+	NS_GO(publish_sets(&g, argv[0]));
 	if (100 * sums[1] > sums[0] + sums[1])
 		ns_log_warn(job->log, "%lld of %lld images were refused: quarantine.jsonl says why", (long long)sums[1],
 			    (long long)(sums[0] + sums[1]));
-	ns_job_count(job, "in", g.source.items);
+	ns_job_count(job, "in", job->parts > 1 ? sums[0] + sums[1] : g.source.items);
 	ns_job_count(job, "out", sums[0]);
 	ns_job_count(job, "refused", sums[1]);
 	ns_job_input(job, "source", argv[0], "");

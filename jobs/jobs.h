@@ -18,6 +18,7 @@ enum ns_verb_id {
 	NS_VERB_EVALUATE,
 	NS_VERB_DRIFT,
 	NS_VERB_REGISTRY,
+	NS_VERB_MERGE,
 	NS_VERB_NIGHT,
 	NS_VERB_REPORT,
 	NS_VERB_DOCTOR,
@@ -47,6 +48,7 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv);
 enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv);
 enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv);
 enum ns_status ns_job_registry(struct ns_job *job, int argc, char **argv);
+enum ns_status ns_job_merge(struct ns_job *job, int argc, char **argv);
 enum ns_status ns_job_night(struct ns_job *job, int argc, char **argv);
 enum ns_status ns_job_report(struct ns_job *job, int argc, char **argv);
 enum ns_status ns_job_doctor(struct ns_job *job, int argc, char **argv);
@@ -119,6 +121,18 @@ enum ns_status ns_predict(struct ns_job *job, const struct ns_model *model, cons
 
 /* Fit the temperature (least negative log-likelihood) on the labelled rows of `data`. Collective. */
 enum ns_status ns_calibrate(struct ns_job *job, struct ns_model *model, struct ns_dataset *data, enum ns_dtype dtype);
+
+/* --- the tasks of an array --- */
+
+/*
+ * part.json in job->dir: what this part is and what `index` (taken over) the whole will want, with the digests of `files` (an
+ * array of names below job->dir, taken over). Collective.
+ */
+enum ns_status ns_part_write(struct ns_job *job, json_t *index, json_t *files);
+/* Lines that refuse images, from several files into job->dir's quarantine.jsonl, ordered by item; the files stay. rank 0 alone. */
+enum ns_status ns_quarantine_join(struct ns_job *job, const json_t *files);
+/* predictions.json in `dir` over files that are listed as {file, rows, sha256}; its digest. rank 0 alone. */
+enum ns_status ns_predictions_index(const char *dir, const char *model, const char *dataset, json_t *files, char digest[NS_SHA256_HEX]);
 
 /* --- training, for train and for a manifest's rounds --- */
 

@@ -128,6 +128,14 @@ static json_t *data_part(const struct select *q, const char *digest)
 			 "gate's half; to_label: its other rows, less any that share an identity with the gate's");
 }
 
+/* SOURCE_DATE_EPOCH (reproducible-builds.org) makes the same night give the same bytes on another day */
+static int64_t today(void)
+{
+	const char *said = getenv("SOURCE_DATE_EPOCH");
+
+	return said && *said ? strtoll(said, NULL, 10) : (int64_t)time(NULL);
+}
+
 static enum ns_status write_manifest(struct select *q, const char *digest)
 {
 	struct ns_job *job = q->s->job;
@@ -138,7 +146,11 @@ static enum ns_status write_manifest(struct select *q, const char *digest)
 
 	NS_TRY(ns_path(path, "%s/drift.json", job->dir));
 	NS_TRY(ns_sha256_file(report, path));
-	NS_TRY(ns_registry_ref(ns_conf_text(c, "registry"), "production", base));
+	/* the model whose predictions were measured, whatever became production meanwhile */
+	if (strlen(q->s->cur.model) == 64 && ns_registry_object(ns_conf_text(c, "registry"), q->s->cur.model, path) == NS_OK)
+		memcpy(base, q->s->cur.model, sizeof base);
+	else
+		NS_TRY(ns_registry_ref(ns_conf_text(c, "registry"), "production", base));
 	config = json_pack("{s:s, s:I, s:O, s:f, s:f}", "code", NS_CODE_VERSION, "seed", (json_int_t)q->s->seed, "epochs",
 			   ns_conf_node(c, "retrain.epochs"), "lr", ns_conf_real(c, "retrain.lr"), "confidence",
 			   ns_conf_real(c, "retrain.confidence"));
@@ -146,7 +158,7 @@ static enum ns_status write_manifest(struct select *q, const char *digest)
 			 "https://in-toto.io/Statement/v1", "subject", "name", "selection.h5", "digest", "sha256", digest,
 			 "predicateType", "nightshift.retrain/1", "predicate", "trigger", trigger(q->s, report), "data", data_part(q, digest),
 			 "labels", "audited", "human", "to_label", "first round's model, kept above config.confidence", "base", "model", base,
-			 "config", config, "budget", "expires", (json_int_t)time(NULL) + 7 * 86400, "in_flight", "one", "promote", "ref",
+			 "config", config, "budget", "expires", (json_int_t)today() + 7 * 86400, "in_flight", "one", "promote", "ref",
 			 "production");
 	if (!json)
 		return ns_fail(NS_INTERNAL, "retrain.json cannot be made");

@@ -37,7 +37,15 @@ static void drop_older(const char *dir, int keep)
 	int64_t steps[64];
 	int n = list_steps(dir, steps, 64), i;
 	char path[NS_PATH_MAX];
+	struct dirent *e;
+	DIR *d = opendir(dir);
 
+	/* half a file of a process that was killed while it wrote */
+	while (d && (e = readdir(d)))
+		if (strlen(e->d_name) > 4 && !strcmp(e->d_name + strlen(e->d_name) - 4, ".tmp") && ns_path(path, "%s/%s", dir, e->d_name) == NS_OK)
+			unlink(path);
+	if (d)
+		closedir(d);
 	for (i = keep; i < n; i++) { /* the record first: what has none does not exist */
 		if (ns_path(path, "%s/%08lld.json", dir, (long long)steps[i]) == NS_OK)
 			unlink(path);

@@ -122,32 +122,29 @@ enum ns_status ns_registry_ref(const char *registry, const char *name, char dige
 /* put `text` at number `n`, if that number is free: *won says */
 static enum ns_status try_link(const char *dir, int n, const char *text, int *won)
 {
-	char path[NS_PATH_MAX], beside[NS_PATH_MAX];
-	enum ns_status status;
-	struct stat st;
+	char path[NS_PATH_MAX];
 
 	NS_TRY(ns_path(path, "%s/%06d.json", dir, n));
-	NS_TRY(ns_path(beside, "%s/.%ld-%d.new", dir, (long)getpid(), n));
-	NS_TRY(ns_write_file(beside, text, strlen(text)));
-	*won = link(beside, path) == 0;
-	status = *won || errno == EEXIST ? NS_OK : ns_fail(NS_IO, "%s: cannot link: %s", path, strerror(errno));
-	/* NFS may lose the answer to a link that was made: the link count tells */
-	if (!*won && stat(beside, &st) == 0 && st.st_nlink == 2)
-		*won = 1;
-	unlink(beside);
-	return status == NS_OK ? ns_sync_dir(dir) : status;
+	NS_TRY(ns_link_file(path, text, strlen(text), won));
+	return ns_sync_dir(dir);
 }
 
+/* Whoever writes last has looked at the log after it: a copy that is older than the log never stays. */
 static enum ns_status write_copy(const char *registry, const char *name)
 {
-	char path[NS_PATH_MAX], digest[NS_SHA256_HEX], line[NS_SHA256_HEX + 1];
+	char path[NS_PATH_MAX], digest[NS_SHA256_HEX], now[NS_SHA256_HEX], line[NS_SHA256_HEX + 1];
 
-	NS_TRY(ns_registry_ref(registry, name, digest));
 	NS_TRY(ns_path(path, "%s/refs", registry));
 	NS_TRY(ns_mkdirs(path));
 	NS_TRY(ns_path(path, "%s/refs/%s", registry, name));
-	snprintf(line, sizeof line, "%s\n", digest);
-	return ns_write_file(path, line, strlen(line));
+	NS_TRY(ns_registry_ref(registry, name, now));
+	do {
+		memcpy(digest, now, sizeof digest);
+		snprintf(line, sizeof line, "%s\n", digest);
+		NS_TRY(ns_write_file(path, line, strlen(line)));
+		NS_TRY(ns_registry_ref(registry, name, now));
+	} while (strcmp(digest, now));
+	return NS_OK;
 }
 
 enum ns_status ns_registry_move(const char *registry, const char *name, const char *digest, const char *expected,
@@ -169,6 +166,8 @@ enum ns_status ns_registry_move(const char *registry, const char *name, const ch
 		old[0] = 0;
 		if (n)
 			NS_TRY(ns_registry_ref(registry, name, old));
+		if (!strcmp(old, digest))
+			break; /* it is there: whoever was killed after the link has only the copy left to write */
 		if (expected && strcmp(old, expected))
 			return ns_fail(NS_REFUSED, "%s: ref '%s' is %.12s, but %.12s was expected; somebody else moved it", registry,
 				       name, *old ? old : "new", *expected ? expected : "new");
@@ -181,7 +180,7 @@ enum ns_status ns_registry_move(const char *registry, const char *name, const ch
 		free(text);
 		NS_TRY(status);
 	}
-	if (!won)
+	if (!won && tries == 1000)
 		return ns_fail(NS_IO, "%s: ref '%s' is moved by too many at once", registry, name);
 	return write_copy(registry, name);
 }

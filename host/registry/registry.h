@@ -19,7 +19,7 @@ enum ns_status ns_registry_object(const char *registry, const char *digest, char
 enum ns_status ns_registry_ref(const char *registry, const char *name, char digest[NS_SHA256_HEX]);
 /*
  * Move a ref. expected: the digest that it must have now ("" if it must be new, NULL: whatever). Lost races are
- * tried again against the new truth, unless `expected` says otherwise.
+ * tried again against the new truth, unless `expected` says otherwise. A ref that is there already stays as it is.
  */
 enum ns_status ns_registry_move(const char *registry, const char *name, const char *digest, const char *expected,
 				const char *why, const char *evidence);

@@ -21,6 +21,7 @@ night:
   test: test/images-idx3-ubyte
   split: {train: 1200, reference: 400, quiet: 400, changed: 400}
   audited: 200
+  show_rollback: true
   nights: [{name: quiet}, {name: changed, recipe: dark.yaml}]
 Y
 # what is wrong with a later night is said before the first is prepared

@@ -12,7 +12,7 @@ for force in "" --force; do
 	refuses 74 "is no result of nightshift" "$ns" "${a[@]}" --out precious $force
 	[ "$(cat precious/thesis.txt)" = thesis ] || fail "a user's file is gone"
 done
-refuses 74 "is no result of nightshift" "$ns" night --night.train a/images-idx3-ubyte --night.test b/images-idx3-ubyte --night.nights='[{name: quiet}]' --out precious --force
+refuses 74 "is no result of nightshift" "$ns" night --night.train a/images-idx3-ubyte --night.test b/images-idx3-ubyte --night.split='{train: 100, quiet: 100}' --night.nights='[{name: quiet}]' --out precious --force
 mkdir mine.partial && echo thesis >mine.partial/thesis.txt
 refuses 74 "is not nightshift's" "$ns" "${a[@]}" --out mine
 [ "$(cat mine.partial/thesis.txt)" = thesis ] || fail "a user's file is gone"

@@ -22,9 +22,31 @@ cp -r registry changed && object=changed/objects/${a:0:2}/${a:2} && chmod +w "$o
 refuses 77 "was changed" "$ns" infer --model "$a" --registry changed --data data --out refused
 refuses 74 "has no object" "$ns" registry promote production 0123456789abcdef
 refuses 64 "is no name for a ref" "$ns" registry promote ../x "$a"
-for i in $(seq 64); do "$ns" registry promote busy "$a" --why "$i" >/dev/null 2>err.$i & done
+# 64 writers at once, each with a model of its own: every one is in the log, each on top of the one before it
+mkdir many
+for i in $(seq 64); do
+	"$python" -c 'import json,sys; m=json.load(open(sys.argv[1])); m["temperature"]=1+int(sys.argv[2])/100; json.dump(m,open(sys.argv[3],"w"))' \
+		m1/model.json "$i" many/$i.json
+	d=$(sha256sum many/$i.json | cut -c1-64)
+	mkdir -p "registry/objects/${d:0:2}" && cp many/$i.json "registry/objects/${d:0:2}/${d:2}"
+	echo "$d" >many/$i
+done
+for i in $(seq 64); do "$ns" registry promote busy "$(cat many/$i)" --why "$i" >/dev/null 2>many/err.$i & done
 wait
-[ "$(ls registry/log/busy/*.json | wc -l)" = 64 ] || fail "64 writers made $(ls registry/log/busy | wc -l) entries"
+[ "$(cat many/err.* | wc -l)" = 0 ] || fail "a writer failed: $(cat many/err.*)"
+"$python" - <<'P' || fail "the log of 64 writers"
+import json, os
+names = sorted(os.listdir("registry/log/busy"))
+assert names == ["%06d.json" % i for i in range(1, 65)], names
+entries = [json.load(open("registry/log/busy/" + n)) for n in names]
+assert all(e["old"] == p["new"] for p, e in zip(entries, entries[1:])) and not entries[0]["old"]
+assert {e["new"] for e in entries} == {open("many/%d" % i).read().strip() for i in range(1, 65)}
+assert open("registry/refs/busy").read().strip() == entries[-1]["new"]
+P
+ok
+# a ref that is there already stays as it is
+quietly "$ns" registry promote busy "$(cat registry/refs/busy)"
+[ "$(ls registry/log/busy | wc -l)" = 64 ] || fail "the same digest made an entry"
 ok
 quietly "$ns" registry verify
 quietly "$ns" registry gc --registry.dry

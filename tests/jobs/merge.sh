@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Arrays: parts made by tasks of their own, merged to the bytes of one job; what is missing, foreign or damaged is refused. And a
+# night step by step, each a process of its own: the bytes of the night in one go.
+. "$(dirname "$0")/lib.sh"
+"$images" idx src 1000 7 && "$images" png photos 60 3 || fail images
+echo "no image" >photos/disc/broken.png
+split=(--ingest.split='{x: 700, y: 300}' --ingest.shard_rows=100)
+files_of() { (cd "$1" && find . -type f ! -name run.json | sort | xargs sha256sum); }
+same_result() {
+	diff <(files_of "$1") <(files_of "$2") >diff.log || { cat diff.log; fail "$1 and $2 differ"; }
+	ok
+}
+quietly "$ns" ingest src/images-idx3-ubyte "${split[@]}" --name src --out whole
+for i in 0 1 2; do quietly "$ns" ingest src/images-idx3-ubyte "${split[@]}" --name src --part $i/3 --out parts/0000$i; done
+quietly "$ns" merge parts --out merged
+same_result whole merged
+# no split, a broken image: its task's quarantine is the whole's
+quietly "$ns" ingest photos --ingest.shard_rows=10 --name photos --out photos-whole
+for i in 0 1 2 3; do quietly mpi 2 "$ns" ingest photos --ingest.shard_rows=10 --name photos --part $i/4 --out photos.parts/0000$i; done
+quietly "$ns" merge photos.parts --out photos-merged
+same_result photos-whole photos-merged
+grep -q broken.png photos-merged/quarantine.jsonl || fail "the quarantine was lost"
+[ "$(field photos-merged/run.json counts.refused)" = 1 ] && [ "$(field photos-merged/run.json counts.out)" = 60 ] || fail "counts"
+ok
+quietly "$ns" train --data whole/x --model.blocks='[1]' --model.width=4 --train.epochs=1 --out model
+quietly "$ns" infer --data whole/x --model model --out p-whole
+for i in 0 1 2 3; do quietly "$ns" infer --data whole/x --model model --part $i/4 --out p.parts/0000$i; done
+quietly "$ns" merge p.parts --out p-merged
+same_result p-whole p-merged
+# more tasks than shards: some have nothing to do
+for i in 0 1 2 3 4; do quietly "$ns" infer --data whole/y --model model --part $i/5 --out few.parts/0000$i; done
+quietly "$ns" merge few.parts --out few
+quietly "$ns" infer --data whole/y --model model --out few-whole
+same_result few few-whole
+
+refuses 64 "wanted I/N" "$ns" infer --data whole/x --model model --part 4/4 --out refused
+refuses 64 "name is wanted" "$ns" ingest photos --part 0/2 --out refused
+mv p.parts/00002/run.json . # written, but never committed
+refuses 74 "part 2 of 4 is not there" "$ns" merge p.parts --out refused
+mv run.json p.parts/00002/
+mv p.parts/00002 . && quietly "$ns" infer --data whole/x --model model --part 2/4 --infer.precision=f32 --infer.batch=64 --out p.parts/00002
+refuses 65 "of other work" "$ns" merge p.parts --out refused
+rm -r p.parts/00002 && mv 00002 p.parts/
+printf X | dd of="$(ls p.parts/00001/*.h5 | head -1)" bs=1 seek=4000 conv=notrunc 2>/dev/null
+refuses 77 "was changed" "$ns" merge p.parts --out refused
+
+# --- a night by its steps ---
+export SOURCE_DATE_EPOCH=$(date +%s)
+"$images" idx train 2400 1 && "$images" idx test 400 2 || fail images
+printf 'augment:\n  - rotate: [40, 50]\n  - brightness: 0.4\n' >dark.yaml
+cat >night.yaml <<'Y'
+registry: night/registry
+model: {blocks: [1, 1], width: 8}
+train: {epochs: 3, precision: f32}
+infer: {precision: f32}
+retrain: {replay: 400}
+drift: {permutations: 199}
+gate: {old_floor: -0.2, old_estimate: -0.1}
+ingest: {classes: [disc, square, stripes], shard_rows: 100}
+night:
+  train: train/images-idx3-ubyte
+  test: test/images-idx3-ubyte
+  split: {train: 1200, reference: 400, quiet: 400, changed: 400}
+  audited: 200
+  tasks: 3
+  nights: [{name: quiet}, {name: changed, recipe: dark.yaml}]
+Y
+night() { "$ns" night --config night.yaml --out night "$@"; }
+step() { quietly night --step "$@"; }
+refuses 74 "prepare/model: cannot begin: prepare/data: has no commit record" night --step prepare/model
+grep -q '"blocked"' night/steps/prepare.model.json || fail "a blocked step left no record"
+refuses 64 "no step 'prepare/nothing'" night --step prepare/nothing
+refuses 64 "is an array" night --step prepare/data.parts
+night --plan >plan.tsv || fail plan
+while IFS=$'\t' read -r name stage tasks state after; do
+	if [ "$tasks" = 0 ]; then
+		step "$name"
+	else
+		for t in $(seq $((tasks - 1)) -1 0); do step "$name" --task $t; done
+	fi
+done <plan.tsv
+for s in done skipped; do grep -lq "\"state\": \"$s\"" night/steps/*.json || fail "no step is $s"; done
+[ "$(field night/steps/quiet.candidate.json state)" = skipped ] || fail "a quiet night retrained"
+[ "$(field night/steps/changed.gate.json state)" = "done" ] || fail "the changed night's gate"
+[ ! -e night/prepare/data.parts ] || fail "parts were left behind"
+ok
+# again: nothing is done twice
+before=$(find night -name run.json ! -path night/run.json | sort | xargs sha256sum | sha256sum)
+for s in changed/candidate "prepare/data.parts --task 1" changed/gate quiet/drift; do step $s; done
+[ "$before" = "$(find night -name run.json ! -path night/run.json | sort | xargs sha256sum | sha256sum)" ] || fail "a kept step did its work again"
+ok
+refuses 78 "begun with another configuration" night --step changed/gate --seed 2
+published() { (cd "$1" && find . -type f ! -name run.json ! -path './steps/*' ! -name night.html ! -name summary.json ! -path './registry/log/*' | sort | xargs sha256sum); }
+mv night stepped
+quietly mpi 2 "$ns" night --config night.yaml --out night
+diff <(published stepped) <(published night) >diff.log || { cat diff.log; fail "step by step and in one go differ"; }
+[ "$(published night | wc -l)" -gt 100 ] || fail "too few files were compared"
+ok
+diff <(grep -v seconds stepped/summary.json) <(grep -v seconds night/summary.json) || fail summary
+ok
+
+# a night of its own images, after a preparation done before
+"$images" png tonight 200 9 >/dev/null
+"$images" idx tonight-idx 300 9
+cat >tonight.yaml <<'Y'
+registry: night/registry
+infer: {precision: f32}
+drift: {permutations: 199}
+ingest: {classes: [disc, square, stripes]}
+night:
+  prepared: night/prepare
+  nights: [{name: tonight, source: tonight-idx/images-idx3-ubyte}]
+Y
+quietly "$ns" night --config tonight.yaml --out tonight-night
+[ "$(field tonight-night/summary.json tonight_status)" = none ] || fail "the same kind of images drifted"
+ok
+[ ! -e tonight-night/prepare/model ] || fail "it prepared again"
+ok
+sed 's/tonight-idx.*ubyte/nowhere/; s/, source: [^}]*//' tonight.yaml >bad.yaml
+refuses 78 "has no source" "$ns" night --config bad.yaml --out refused
+done_testing
