@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# slurm/submit.sh - one night as a static graph of Slurm jobs: submitted whole, then this script is done. Nothing polls.
+#
+#   slurm/submit.sh --config night.yaml [--out FOLDER] [--site FILE] [--date YYYY-MM-DD] [--begin TIME] [--dry-run]
+#
+# The steps are those of `nightshift night --plan`. Dependencies (afterany) only order them: a step looks for the commit
+# records of those before it, and a step without work leaves at once with a record. What is done already is not submitted
+# again: the same command finishes a night that was cut off. {date} in the configuration and in FOLDER is the night's date.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+config= out= site=$here/site.conf date=$(date +%F) begin= dry=
+
+usage() {
+	sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+	exit 64
+}
+while [ $# -gt 0 ]; do
+	case $1 in
+	--config=* | --out=* | --site=* | --date=* | --begin=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+	esac
+	case $1 in
+	--dry-run) dry=1 && shift && continue ;;
+	--help | -h) usage ;;
+	--config | --out | --site | --date | --begin) [ $# -gt 1 ] || usage ;;
+	*) echo "submit.sh: unknown option '$1'" >&2 && usage ;;
+	esac
+	case $1 in
+	--config) config=$2 ;;
+	--out) out=$2 ;;
+	--site) site=$2 ;;
+	--date) date=$2 ;;
+	--begin) begin=$2 ;;
+	esac
+	shift 2
+done
+die() {
+	echo "submit.sh: $2" >&2
+	exit "$1"
+}
+[ -n "$config" ] || usage
+[ -r "$config" ] || die 74 "$config: cannot be read"
+[ -r "$site" ] || die 74 "$site: cannot be read"
+[ -n "$out" ] || out=$(sed -n 's/^out: *\([^ #]*\).*/\1/p' "$config")
+[ -n "$out" ] || die 64 "--out FOLDER is wanted, or out: in $config"
+out=$(realpath -m "${out//\{date\}/$date}")
+case $out in *[[:space:]]*) die 64 "$out: a folder without blanks is wanted" ;; esac
+
+# The night's own copy of all that it was told: who edits the configuration tonight changes tomorrow.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+sed "s/{date}/$date/g" "$config" >"$work/night.yaml"
+{
+	cat "$site"
+	printf 'NS_DIR=%q\n' "$PWD"
+} >"$work/site.conf"
+. "$work/site.conf"
+NIGHTSHIFT=$(command -v "$NIGHTSHIFT") || die 69 "$NIGHTSHIFT: no such program; NIGHTSHIFT in $site says where it is"
+[ -n "$NS_CONTAINER" ] || NIGHTSHIFT=$(realpath "$NIGHTSHIFT")
+printf 'NIGHTSHIFT=%q\n' "$NIGHTSHIFT" >>"$work/site.conf"
+[ -z "$NS_CONTAINER" ] || printf 'NS_SRUN+=" $NS_CONTAINER"\n' >>"$work/site.conf"
+if [ -e "$out/slurm/night.yaml" ] && ! cmp -s "$out/slurm/night.yaml" "$work/night.yaml"; then
+	die 78 "$out: was begun with another configuration; name another --out"
+fi
+# shellcheck disable=SC2086
+$NS_CONTAINER "$NIGHTSHIFT" night --config "$work/night.yaml" --out "$out" --plan >"$work/plan.tsv"
+
+if [ -z "$dry" ]; then
+	mkdir -p "$out/slurm/log"
+	cp "$work/night.yaml" "$work/site.conf" "$work/plan.tsv" "$here/step.sh" "$out/slurm/"
+	cp "$here"/*.sbatch "$out/slurm/"
+fi
+
+if [ -z "$dry" ]; then
+	exec 9>"$out/slurm/submit.lock"
+	flock -n 9 || die 74 "$out: somebody else is submitting this night"
+	if [ -s "$out/slurm/jobs.tsv" ]; then
+		queued=$(squeue -h -o %A -j "$(cut -f1 "$out/slurm/jobs.tsv" | paste -sd,)" 2>/dev/null | sort -u | paste -sd' ') || true
+		[ -z "$queued" ] || die 74 "$out: this night is still in the queue; to begin again: scancel $queued"
+	fi
+fi
+
+declare -A id
+submit() {
+	if [ -n "$dry" ]; then
+		printf '  sbatch'
+		printf ' %q' "$@"
+		printf '\n'
+		reply="<$step>"
+	else
+		reply=$(sbatch --parsable "$@") || die 69 "sbatch refused $step; what was submitted before it waits or runs: scancel --me or submit again"
+		reply=${reply%%;*} # job;cluster
+		printf '%s\t%s\t%s\n' "$reply" "$step" "$(date +%s)" >>"$out/slurm/jobs.tsv"
+	fi
+}
+count=0
+while IFS=$'\t' read -r step stage tasks state after; do
+	[ "$state" != done ] || continue
+	own=NS_SBATCH_$stage
+	args=(--chdir="$PWD" --job-name="${step//\//.}" --signal="B:$NS_SIGNAL@$NS_WARNING" --requeue --open-mode=append)
+	if [ "$tasks" = 0 ]; then
+		args+=(--output="$out/slurm/log/%x-%j.out")
+	else
+		args+=(--output="$out/slurm/log/%x-%A_%a.out" --array="0-$((tasks - 1))")
+	fi
+	before=
+	for name in ${after//,/ }; do
+		[ -z "${id[$name]:-}" ] || before+=:${id[$name]}
+	done
+	[ -z "$before" ] || args+=(--dependency="afterany$before")
+	[ -n "$before" ] || [ -z "$begin" ] || args+=(--begin="$begin")
+	[ -z "$dry" ] || printf '%s (%s%s) after %s\n' "$step" "$stage" "$([ "$tasks" = 0 ] || echo ", $tasks tasks")" "$after"
+	# shellcheck disable=SC2086
+	submit "${args[@]}" $NS_SBATCH ${!own:-} "$out/slurm/$stage.sbatch" "$out" "$step"
+	id[$step]=$reply
+	count=$((count + 1))
+done <"$work/plan.tsv"
+[ -n "$dry" ] || echo "submitted $count jobs; the report will be $out/night.html"
