@@ -1,6 +1,9 @@
 /*
  * host/comm.h - the only place where ranks meet. Every function here is collective but rank(), size() and
  * abort(): all ranks call it, in the same order. A lone process is one rank, and starts no MPI.
+ *
+ * NS_INTERNAL where a rank does not come within `timeout`: the message names the rank, its node and process, and the call. The
+ * communicator is of no more use then.
  */
 #ifndef NS_COMM_H
 #define NS_COMM_H
@@ -13,7 +16,10 @@
 struct ns_comm {
 	int rank, size;
 	int local_rank, local_size; /* among the ranks of this node */
+	int node;		    /* the lowest rank of this node: the same for all that share it */
+	double timeout;		    /* seconds until a rank that does not come to a collective call is an error; 0: never */
 	const struct ns_comm_ops *ops;
+	void *data; /* of the kind */
 	void *scratch;
 	size_t scratch_bytes;
 };
@@ -35,6 +41,7 @@ enum ns_status ns_comm_open(struct ns_comm *comm, int *argc, char ***argv);
 void ns_comm_close(struct ns_comm *comm);
 enum ns_status ns_comm_self(struct ns_comm *comm);
 enum ns_status ns_comm_mpi(struct ns_comm *comm, int *argc, char ***argv);
+int ns_comm_mpi_wants_pmix(void); /* this build's MPI can be started by srun through PMIx alone */
 
 enum ns_status ns_comm_barrier(struct ns_comm *comm);
 enum ns_status ns_comm_broadcast(struct ns_comm *comm, void *data, size_t bytes, int root);

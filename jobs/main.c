@@ -113,19 +113,45 @@ static enum ns_status parse(struct ns_conf *conf, int verb, int *argc, char **ar
 	return NS_OK;
 }
 
-/* cores that this rank may use: its affinity, shared with the ranks of this node that have the same */
-static int worker_count(const struct ns_conf *conf, const struct ns_comm *comm)
+/* Collective: how many ranks of this node, this one among them, may use the very same cores. */
+static enum ns_status count_sharers(struct ns_comm *comm, const cpu_set_t *set, int *sharers)
 {
-	int wanted = (int)ns_conf_int(conf, "threads"), cores = 1, all = (int)sysconf(_SC_NPROCESSORS_ONLN);
+	int64_t *mark = calloc(2 * (size_t)comm->size, sizeof *mark), *mine = mark + 2 * comm->rank;
+	enum ns_status status;
+	int r;
+
+	if (!mark)
+		return ns_fail(NS_NO_MEMORY, "no memory for %d ranks", comm->size);
+	mine[0] = comm->node;
+	mine[1] = (int64_t)ns_xxh3(set, sizeof *set);
+	status = ns_comm_sum_i64(comm, mark, 2 * (size_t)comm->size);
+	for (*sharers = 0, r = 0; r < comm->size; r++)
+		*sharers += mark[2 * r] == mine[0] && mark[2 * r + 1] == mine[1];
+	free(mark);
+	return status;
+}
+
+/*
+ * Collective. Cores that this rank may use: those it is bound to, divided among the ranks that are bound to the same; where
+ * Slurm gave it fewer without binding it, so many.
+ */
+static enum ns_status worker_count(const struct ns_conf *conf, struct ns_comm *comm, int *workers)
+{
+	int wanted = (int)ns_conf_int(conf, "threads"), sharers;
+	const char *slurm = getenv("SLURM_CPUS_PER_TASK");
 	cpu_set_t set;
 
+	if (sched_getaffinity(0, sizeof set, &set))
+		CPU_ZERO(&set);
+	NS_TRY(count_sharers(comm, &set, &sharers));
+	*workers = CPU_COUNT(&set) / sharers;
+	if (slurm && atoi(slurm) > 0 && atoi(slurm) < *workers)
+		*workers = atoi(slurm);
 	if (wanted > 0)
-		return wanted;
-	if (sched_getaffinity(0, sizeof set, &set) == 0)
-		cores = CPU_COUNT(&set);
-	if (cores >= all) /* not bound: divide the node */
-		cores = all / comm->local_size;
-	return cores < 1 ? 1 : cores;
+		*workers = wanted;
+	if (*workers < 1)
+		*workers = 1;
+	return NS_OK;
 }
 
 static enum ns_status run_verb(int verb, struct ns_conf *conf, struct ns_comm *comm, int argc, char **argv)
@@ -135,9 +161,12 @@ static enum ns_status run_verb(int verb, struct ns_conf *conf, struct ns_comm *c
 	struct ns_job job = {0};
 	struct ns_log log;
 	enum ns_status status;
+	int workers;
 
+	comm->timeout = ns_conf_real(conf, "comm.timeout");
 	ns_log_init(&log, comm->rank, ns_conf_bool(conf, "json"));
-	NS_TRY(ns_pool_make(&pool, worker_count(conf, comm)));
+	NS_TRY(worker_count(conf, comm, &workers));
+	NS_TRY(ns_pool_make(&pool, workers));
 	NS_GO(ns_job_init(&job, ns_verbs[verb].name, conf, comm, &log, pool, &set));
 	if (ns_conf_bool(conf, "dry_run")) {
 		if (comm->rank == 0)
@@ -171,6 +200,8 @@ static void complain(struct ns_comm *comm, enum ns_status status)
 {
 	struct timespec moment = {0, 0};
 
+	if (comm->size < 2 && comm->rank > 0)
+		return; /* one of several that were started apart: the first has said it */
 	if (comm->size > 1 && !strcmp(ns_message(), "another rank failed"))
 		moment.tv_sec = 6;
 	else if (comm->rank > 0)

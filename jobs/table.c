@@ -39,6 +39,8 @@ const struct ns_key ns_keys[] = {
 	{"json", NULL, NS_KEY_BOOL, "false", ANY, "JSON lines even on a terminal", 0, 0},
 	{"dry_run", "dry-run", NS_KEY_BOOL, "false", ANY, "print the configuration as it would be used, do nothing", 0, 0},
 	{"exit_code", "exit-code", NS_KEY_BOOL, "false", V(DRIFT), "exit 1 when drift was found", 0, 0},
+	{"comm.timeout", NULL, NS_KEY_REAL, "1800", ANY, "seconds until a rank that does not come to a collective call is an error; 0: never",
+	 0, 1e9},
 	{"part", NULL, NS_KEY_TEXT, "null", V(INGEST) | V(INFER), "I/N: only the I-th of N parts (from 0), for an array of jobs; see merge", 0, 0},
 	{"data", NULL, NS_KEY_TEXT, "null", V(AUGMENT) | V(TRAIN) | V(INFER), "a data set: folder or shard", 0, 0},
 

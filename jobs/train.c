@@ -92,13 +92,17 @@ static void digest_of(struct ns_job *job, const struct ns_view *view, const stru
 		      char digest[NS_SHA256_HEX])
 {
 	static const char *const free_to_differ[] = {"out",  "force", "json",	 "threads", "train.checkpoint_steps", "registry",
-						     "data", "train.val", "dry_run", "device", "train.collective"};
-	json_t *all = json_copy(job->conf->values);
+						     "data", "train.val", "dry_run", "device", "train.collective", "comm.timeout"};
+	json_t *all = json_copy(job->conf->values), *value;
+	const char *key;
 	size_t i;
 	int s;
 
 	for (i = 0; i < sizeof free_to_differ / sizeof *free_to_differ; i++)
 		json_object_del(all, free_to_differ[i]);
+	json_object_foreach(job->conf->values, key, value) /* alone or as a step of a night, submitted or not */
+		if (!strncmp(key, "night.", 6))
+			json_object_del(all, key);
 	json_object_set_new(all, "label", json_string(o->label));
 	json_object_set_new(all, "rows", json_integer(view->rows));
 	for (s = 0; s < view->set_count; s++)

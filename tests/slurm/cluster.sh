@@ -26,7 +26,7 @@ cluster_conf() { # ports are free when it is called
 		SlurmdUser=$user
 		AuthType=auth/munge
 		CredType=cred/munge
-		AuthInfo=socket=$cluster/munge/munge.sock,cred_expire=3
+		AuthInfo=socket=$cluster/munge/munge.sock,cred_expire=5
 		StateSaveLocation=$cluster/state
 		SlurmdSpoolDir=$cluster/spool/%n
 		TmpFS=$cluster/tmp/%n
@@ -146,7 +146,7 @@ cluster_wait() { # SECONDS
 cluster_down() {
 	local p pids tries
 	[ -n "${cluster:-}" ] || return 0
-	scancel -u "$(id -un)" 2>/dev/null
+	[ ! -s "$cluster/run/slurmctld.pid" ] || scancel -u "$(id -un)" 2>/dev/null
 	for tries in $(seq 100); do
 		[ -n "$(squeue -h -t R,CG 2>/dev/null)" ] || break
 		sleep 0.1
