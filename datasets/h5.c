@@ -71,7 +71,7 @@ enum ns_status ns_h5_create(hid_t *file, const char *path)
 
 enum ns_status ns_h5_close(hid_t file, const char *path)
 {
-	return H5Fclose(file) < 0 ? ns_fail(NS_IO, "%s: cannot write the file out (is the disk full?)", path) : NS_OK;
+	return H5Fclose(file) < 0 ? ns_fail(NS_IO, "%s: cannot write the file out (is the disk full?)", path) : ns_sync_file(path);
 }
 
 int ns_h5_has(hid_t file, const char *name)

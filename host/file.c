@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "host/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -102,6 +103,17 @@ enum ns_status ns_sync_dir(const char *path)
 	return NS_OK;
 }
 
+enum ns_status ns_sync_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), bad;
+
+	if (fd < 0)
+		return io_error(path, "cannot open");
+	bad = fsync(fd);
+	close(fd);
+	return bad ? io_error(path, "cannot flush") : NS_OK;
+}
+
 enum ns_status ns_write_at(int fd, const char *path, const void *data, size_t bytes, uint64_t offset)
 {
 	const char *p = data;
@@ -162,6 +174,26 @@ static enum ns_status write_beside(const char *path, const void *data, size_t by
 	if (status != NS_OK)
 		unlink(beside);
 	return status;
+}
+
+enum ns_status ns_sweep_temporary(const char *folder)
+{
+	DIR *d = opendir(folder);
+	char path[NS_PATH_MAX];
+	struct dirent *e;
+
+	if (!d)
+		return io_error(folder, "cannot open the folder");
+	while ((e = readdir(d))) {
+		size_t n = strlen(e->d_name);
+
+		/* ".0123456789abcdef.tmp" */
+		if (n > 21 && !strcmp(e->d_name + n - 4, ".tmp") && e->d_name[n - 21] == '.' &&
+		    strspn(e->d_name + n - 20, "0123456789abcdef") == 16 && ns_path(path, "%s/%s", folder, e->d_name) == NS_OK)
+			unlink(path);
+	}
+	closedir(d);
+	return NS_OK;
 }
 
 enum ns_status ns_link_file(const char *path, const void *data, size_t bytes, int *won)
@@ -266,6 +298,20 @@ enum ns_status ns_sha256_file(char hex[NS_SHA256_HEX], const char *path)
 uint64_t ns_xxh3(const void *data, size_t bytes)
 {
 	return XXH3_64bits(data, bytes);
+}
+
+json_t *ns_json_string(const char *text)
+{
+	json_t *json = json_string(text);
+	char *plain = json ? NULL : strdup(text), *p;
+
+	for (p = plain; p && *p; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	if (plain)
+		json = json_string(plain);
+	free(plain);
+	return json;
 }
 
 json_t *ns_json_real(double x)

@@ -22,6 +22,8 @@ int ns_path_is_file(const char *path);
 enum ns_status ns_mkdirs(const char *path);
 enum ns_status ns_remove_tree(const char *path); /* a missing one is fine */
 enum ns_status ns_rename(const char *from, const char *to);
+/* Make a file's bytes last that another library wrote: on Lustre and local disks closing it does not. */
+enum ns_status ns_sync_file(const char *path);
 /* Make the names in this folder last. */
 enum ns_status ns_sync_dir(const char *path);
 
@@ -29,6 +31,8 @@ enum ns_status ns_sync_dir(const char *path);
 enum ns_status ns_write_file(const char *path, const void *data, size_t bytes);
 /* The same, but never in place of another: *won says whether this file is now there, or one that was there before. */
 enum ns_status ns_link_file(const char *path, const void *data, size_t bytes, int *won);
+/* What writers that were killed left beside the files of a folder that nobody writes to now. */
+enum ns_status ns_sweep_temporary(const char *folder);
 /* A file as a string with a 0 after its end; the caller frees. */
 enum ns_status ns_read_file(const char *path, char **data, size_t *bytes);
 enum ns_status ns_read_at(int fd, const char *path, void *data, size_t bytes, uint64_t offset);
@@ -38,6 +42,8 @@ void ns_sha256(char hex[NS_SHA256_HEX], const void *data, size_t bytes);
 enum ns_status ns_sha256_file(char hex[NS_SHA256_HEX], const char *path);
 uint64_t ns_xxh3(const void *data, size_t bytes);
 
+/* A message may quote a file's name, which need not be UTF-8: then what is not ASCII becomes '?'. */
+json_t *ns_json_string(const char *text);
 /* Numbers that JSON cannot hold (NaN, infinities) become null. */
 json_t *ns_json_real(double x);
 enum ns_status ns_json_write(const char *path, const json_t *json); /* indented, keys in order of insertion */

@@ -49,9 +49,14 @@ static enum ns_status read_part(struct ns_job *job, const char *text)
 	return NS_OK;
 }
 
+int ns_job_part_of(const struct ns_job *job, int64_t i)
+{
+	return i % job->parts == job->part;
+}
+
 int ns_job_turn(const struct ns_job *job, int64_t i)
 {
-	return i % ((int64_t)job->parts * job->comm->size) == (int64_t)job->part * job->comm->size + job->comm->rank;
+	return ns_job_part_of(job, i) && i / job->parts % job->comm->size == job->comm->rank;
 }
 
 enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,
@@ -152,29 +157,44 @@ out:
 	return status;
 }
 
-/* collective: all nodes' joules, each counted by its first rank; null where a node does not tell */
-static enum ns_status energy_used(struct ns_job *job, json_t **joules)
+struct used {
+	json_t *joules; /* null where a node does not tell */
+	int64_t memory; /* bytes, of the rank with the most */
+};
+
+/* Collective: all nodes' joules, each counted by its first rank; the ranks' memory. */
+static enum ns_status what_was_used(struct ns_job *job, struct used *used)
 {
 	struct ns_energy now;
-	int64_t sums[2] = {0, 0}; /* microjoules, nodes that keep it to themselves */
+	struct rusage usage;
+	int64_t sums[2] = {0, 0}, *memory = calloc((size_t)job->comm->size, sizeof *memory); /* microjoules, nodes that keep it to themselves */
+	enum ns_status status;
+	int r;
 
+	if (!memory)
+		return ns_fail(NS_NO_MEMORY, "no memory for %d ranks", job->comm->size);
 	if (job->comm->local_rank == 0) {
 		ns_energy_read(&now, NS_ENERGY_FOLDER);
 		sums[0] = ns_energy_between(&job->energy, &now);
 		sums[1] = sums[0] < 0;
 	}
-	NS_TRY(ns_comm_sum_i64(job->comm, sums, 2));
-	*joules = sums[1] ? json_null() : json_real((double)sums[0] * 1e-6);
-	return NS_OK;
+	getrusage(RUSAGE_SELF, &usage);
+	memory[job->comm->rank] = (int64_t)usage.ru_maxrss * 1024;
+	NS_GO(ns_comm_sum_i64(job->comm, sums, 2));
+	NS_GO(ns_comm_sum_i64(job->comm, memory, (size_t)job->comm->size));
+	for (used->memory = 0, r = 0; r < job->comm->size; r++)
+		used->memory = memory[r] > used->memory ? memory[r] : used->memory;
+	used->joules = sums[1] ? json_null() : json_real((double)sums[0] * 1e-6);
+out:
+	free(memory);
+	return status;
 }
 
-static json_t *run_record(struct ns_job *job, json_t *joules)
+static json_t *run_record(struct ns_job *job, const struct used *used)
 {
-	struct rusage usage;
 	json_t *run = json_pack("{s:s, s:s, s:O, s:O, s:O, s:O}", "schema", "nightshift.run/1", "verb", job->verb, "config",
 				job->conf->values, "inputs", job->inputs, "outputs", job->outputs, "counts", job->counts);
 
-	getrusage(RUSAGE_SELF, &usage);
 	if (!run)
 		return NULL;
 	json_object_set_new(run, "code", json_string(NS_CODE_VERSION));
@@ -189,19 +209,19 @@ static json_t *run_record(struct ns_job *job, json_t *joules)
 	json_object_set_new(run, "start", json_integer(job->start_time));
 	json_object_set_new(run, "end", json_integer((int64_t)time(NULL)));
 	json_object_set_new(run, "seconds", json_real(ns_now() - job->start));
-	json_object_set(run, "energy_joules", joules);
-	json_object_set_new(run, "peak_memory_bytes", json_integer((int64_t)usage.ru_maxrss * 1024));
+	json_object_set(run, "energy_joules", used->joules);
+	json_object_set_new(run, "peak_memory_bytes", json_integer(used->memory));
 	return run;
 }
 
-static enum ns_status publish(struct ns_job *job, json_t *joules)
+static enum ns_status publish(struct ns_job *job, const struct used *used)
 {
 	char path[NS_PATH_MAX];
 	json_t *run;
 	enum ns_status status;
 
 	NS_TRY(list_outputs(job));
-	run = run_record(job, joules);
+	run = run_record(job, used);
 	if (!run)
 		return ns_fail(NS_INTERNAL, "%s: the record of the run cannot be made", job->out);
 	status = ns_path(path, "%s/run.json", job->dir);
@@ -213,12 +233,12 @@ static enum ns_status publish(struct ns_job *job, json_t *joules)
 
 enum ns_status ns_job_publish(struct ns_job *job)
 {
-	json_t *joules;
+	struct used used;
 	enum ns_status status;
 
-	NS_TRY(energy_used(job, &joules));
-	status = job->comm->rank == 0 ? publish(job, joules) : NS_OK;
-	json_decref(joules);
+	NS_TRY(what_was_used(job, &used));
+	status = job->comm->rank == 0 ? publish(job, &used) : NS_OK;
+	json_decref(used.joules);
 	NS_TRY(ns_job_agree(job, status));
 	ns_log_event(job->log, "published",
 		     json_pack("{s:s, s:s, s:f, s:O}", "verb", job->verb, "out", job->out, "seconds",

@@ -44,7 +44,9 @@ struct ns_job {
 	struct ns_energy energy; /* at the start */
 };
 
-/* Whether piece i of the work (a shard) is this rank's: pieces go round over the ranks of all parts. */
+/* Whether piece i of the work (a shard) is this part's: whatever number of ranks each part has, parts never overlap. */
+int ns_job_part_of(const struct ns_job *job, int64_t i);
+/* Whether it is this rank's: the pieces of a part go round over its ranks. */
 int ns_job_turn(const struct ns_job *job, int64_t i);
 
 enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,

@@ -99,13 +99,13 @@ out:
 static enum ns_status write_part(struct ns_job *job, const struct ns_dataset *data, const char *model_digest)
 {
 	json_t *files = json_array();
-	int i, size = job->comm->size;
+	int i;
 
 	for (i = 0; i < data->count; i++) {
 		char name[32];
 
 		snprintf(name, sizeof name, "predictions-%05d.h5", i);
-		if (i / size % job->parts == job->part)
+		if (ns_job_part_of(job, i))
 			json_array_append_new(files, json_pack("{s:s, s:I}", "file", name, "rows", (json_int_t)data->shards[i]->rows.rows));
 	}
 	return ns_part_write(job, json_pack("{s:s, s:s, s:i}", "model", model_digest, "dataset", data->digest, "files", data->count), files);
@@ -158,11 +158,13 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_device_set_open(job->set, job->conf, job->pool));
 	NS_GO(ns_dataset_verify(job, data));
 	NS_GO(ns_choose_precision(job, ns_conf_text(job->conf, "infer.precision"), &dtype));
+	/* run.json and a part's record say what was used: merge refuses parts that were timed differently */
+	ns_conf_put_text(job->conf, "infer.precision", dtype == NS_BF16 ? "bf16" : "f32");
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_predict(job, &model, model.digest, data, NULL, dtype, digest));
 	ns_job_input(job, "dataset", path, data->digest);
 	for (i = 0; i < data->count; i++)
-		if (i / job->comm->size % job->parts == job->part)
+		if (ns_job_part_of(job, i))
 			rows += data->shards[i]->rows.rows;
 	ns_job_count(job, "rows", rows);
 	ns_job_count(job, "rows_per_second", (int64_t)((double)rows / (ns_now() - start)));

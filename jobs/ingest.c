@@ -374,7 +374,7 @@ static enum ns_status publish_part(struct ingest *g, const char *source)
 			snprintf(name, sizeof name, "%s%sshard-%05d.h5", g->permuted ? p->name : "", g->permuted ? "/" : "", s);
 			NS_TRY(ns_path(path, "%s/%s", g->job->dir, name));
 			/* nothing of a stretch may have been fit to keep */
-			if (turn / g->job->comm->size % g->job->parts == g->job->part && ns_path_exists(path))
+			if (ns_job_part_of(g->job, turn) && ns_path_exists(path))
 				json_array_append_new(files, json_pack("{s:s}", "file", name));
 		}
 	}
@@ -428,7 +428,7 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	NS_GO(plan_sets(&g));
 	NS_GO(open_quarantine(&g));
 	status = ingest_all(&g);
-	if (fclose(g.quarantine) && status == NS_OK)
+	if ((ferror(g.quarantine) | fclose(g.quarantine)) && status == NS_OK)
 		status = ns_fail(NS_IO, "quarantine: cannot write");
 	NS_GO(ns_job_agree(job, status));
 	sums[0] = g.taken;

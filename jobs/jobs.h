@@ -140,6 +140,7 @@ struct ns_train_options {
 	const char *label, *checkpoint; /* folder below job->dir for checkpoints; "" none */
 	const char *metrics;		  /* file below job->dir */
 	int epochs;			  /* 0: train.epochs */
+	int checkpoint_last;		  /* a checkpoint at the end too */
 	double lr;			  /* 0: train.lr */
 	struct ns_dataset *val;		  /* or NULL */
 };

@@ -15,7 +15,7 @@
 static void digest_of(const struct ns_conf *conf, char hex[NS_SHA256_HEX])
 {
 	static const char *const free_to_differ[] = {"threads", "json", "force", "out", "dry_run", "part", "comm.timeout",
-						     "night.step", "night.task", "night.plan", "night.tasks"};
+						     "night.step", "night.task", "night.plan", "night.open", "night.tasks"};
 	json_t *all = json_copy(conf->values);
 	size_t i;
 
@@ -39,17 +39,62 @@ static enum ns_status write_once(const struct ns_night *n, const char *name, jso
 	return status;
 }
 
-/* A folder that belongs to another configuration is not gone on with. Whoever comes first makes it. */
-static enum ns_status open_folder(struct ns_night *n, int lone)
+/* {NAME of a night: its augment: list}, each looked at before the first hour of training */
+static enum ns_status read_recipes(const struct ns_conf *conf, json_t **recipes)
+{
+	const json_t *nights = ns_conf_node(conf, "night.nights"), *entry;
+	struct ns_augment_config *config = calloc(1, sizeof *config);
+	enum ns_status status = config ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a recipe");
+	size_t i;
+
+	*recipes = json_object();
+	json_array_foreach((json_t *)(uintptr_t)nights, i, entry) {
+		const char *file = ns_json_text(entry, "recipe");
+		json_t *recipe = NULL;
+
+		if (!*file || status != NS_OK)
+			continue;
+		status = ns_night_recipe(file, &recipe);
+		if (status == NS_OK)
+			status = ns_recipe_parse(config, recipe, 28, 28, file);
+		json_object_set_new(*recipes, ns_json_text(entry, "name"), recipe);
+	}
+	free(config);
+	return status;
+}
+
+/*
+ * night.json: whose configuration this is, and its recipes as they were when it began: who edits one of them tonight changes
+ * tomorrow. Whoever comes first writes it.
+ */
+static enum ns_status begin_night(const struct ns_night *n, const json_t *recipes)
 {
 	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
-	enum ns_status status;
-	json_t *old;
+	enum ns_status status = NS_OK;
+	json_t *old = NULL;
 
 	digest_of(n->job->conf, hex);
-	if (!lone)
+	ns_night_in(n, path, "night.json");
+	if (!ns_path_exists(path))
+		NS_GO(write_once(n, "night.json", json_pack("{s:s, s:s, s:O}", "schema", "nightshift.night/1", "config", hex, "recipes", recipes)));
+	NS_GO(ns_json_read(path, &old, "nightshift.night/1"));
+	if (strcmp(hex, ns_json_text(old, "config")))
+		status = ns_fail(NS_CONFIG, "%s: was begun with another configuration; say --force to begin anew", n->dir);
+	else if (recipes && !json_equal(recipes, json_object_get(old, "recipes")))
+		status = ns_fail(NS_CONFIG, "%s: was begun with other recipes (night.json has them); say --force to begin anew", n->dir);
+out:
+	json_decref(old);
+	return status;
+}
+
+/* A folder that belongs to another configuration is not gone on with. lone: other jobs work there too. */
+static enum ns_status open_folder(struct ns_night *n, int lone, const json_t *recipes)
+{
+	char path[NS_PATH_MAX];
+
+	if (!lone && !ns_conf_bool(n->job->conf, "night.open"))
 		NS_TRY(ns_place_lock(&n->job->place, n->dir, "night"));
-	if (ns_conf_bool(n->job->conf, "force") && lone)
+	if (ns_conf_bool(n->job->conf, "force") && (lone || ns_conf_bool(n->job->conf, "night.open")))
 		return ns_fail(NS_USAGE, "night: --force and --step do not go together; remove the result that is to be made again");
 	if (ns_conf_bool(n->job->conf, "force"))
 		NS_TRY(ns_place_clear(n->dir, "night.json"));
@@ -57,25 +102,50 @@ static enum ns_status open_folder(struct ns_night *n, int lone)
 	ns_night_in(n, path, "run.json");
 	if (ns_path_exists(path) && !lone)
 		return ns_fail(NS_IO, "%s: this night is done; name another --out, or say --force to run it again", n->dir);
-	ns_night_in(n, path, "night.json");
-	if (!ns_path_exists(path))
-		NS_TRY(write_once(n, "night.json", json_pack("{s:s, s:s}", "schema", "nightshift.night/1", "config", hex)));
-	NS_TRY(ns_json_read(path, &old, "nightshift.night/1"));
-	status = strcmp(hex, ns_json_text(old, "config"))
-			 ? ns_fail(NS_CONFIG, "%s: was begun with another configuration; say --force to begin anew", n->dir)
-			 : NS_OK;
-	json_decref(old);
-	NS_TRY(status);
+	return begin_night(n, recipes);
+}
+
+/* rank 0 alone */
+static enum ns_status open_night(struct ns_night *n, int lone)
+{
+	char path[NS_PATH_MAX];
+	json_t *recipes = NULL;
+	enum ns_status status = NS_OK;
+
+	/* a step of a night that has begun goes by what night.json has kept */
+	if (!lone || !ns_path_exists(ns_night_in(n, path, "night.json")))
+		status = read_recipes(n->job->conf, &recipes);
+	if (status == NS_OK)
+		status = open_folder(n, lone, recipes);
+	json_decref(recipes);
+	return status;
+}
+
+/* for the report and for people */
+static enum ns_status keep_plan(const struct ns_night *n)
+{
+	char path[NS_PATH_MAX];
+
 	return ns_path_exists(ns_night_in(n, path, "steps/plan.json")) ? NS_OK : write_once(n, "steps/plan.json", ns_night_plan_json(n));
+}
+
+/* Collective: what rank 0 has begun or found. */
+static enum ns_status take_recipes(struct ns_night *n)
+{
+	char path[NS_PATH_MAX];
+	json_t *json;
+
+	NS_TRY(ns_json_read(ns_night_in(n, path, "night.json"), &json, "nightshift.night/1"));
+	n->recipes = json_incref(json_object_get(json, "recipes"));
+	json_decref(json);
+	return NS_OK;
 }
 
 static enum ns_status check_night(const struct ns_conf *conf, const json_t *entry, size_t i)
 {
 	static const char *const known[] = {"name", "source", "recipe", NULL};
-	const char *name = ns_json_text(entry, "name"), *file = ns_json_text(entry, "recipe"), *key;
-	struct ns_augment_config *config;
-	json_t *recipe = NULL, *value;
-	enum ns_status status;
+	const char *name = ns_json_text(entry, "name"), *key;
+	json_t *value;
 
 	json_object_foreach((json_t *)(uintptr_t)entry, key, value)
 		if (strcmp(key, known[0]) && strcmp(key, known[1]) && strcmp(key, known[2]))
@@ -86,15 +156,7 @@ static enum ns_status check_night(const struct ns_conf *conf, const json_t *entr
 			       i);
 	if (!*ns_json_text(entry, "source") && (ns_conf_text(conf, "night.prepared") || !json_object_get(ns_conf_node(conf, "night.split"), name)))
 		return ns_fail(NS_CONFIG, "night.nights[%zu]: '%s' has no source: of its own, and no rows in night.split", i, name);
-	if (!*file)
-		return NS_OK;
-	config = calloc(1, sizeof *config);
-	status = config ? ns_night_recipe(file, &recipe) : ns_fail(NS_NO_MEMORY, "no memory for a recipe");
-	if (status == NS_OK)
-		status = ns_recipe_parse(config, recipe, 28, 28, file);
-	json_decref(recipe);
-	free(config);
-	return status;
+	return NS_OK;
 }
 
 static enum ns_status check_conf(struct ns_job *job)
@@ -113,7 +175,6 @@ static enum ns_status check_conf(struct ns_job *job)
 			return ns_fail(NS_CONFIG, "night: %s and night.prepared do not go together: the preparation is done", wanted[i]);
 	if (!json_array_size(nights))
 		return ns_fail(NS_CONFIG, "night.nights: a list of {name: .., source: .., recipe: ..} is wanted");
-	/* every night is looked at before the first hour of training */
 	json_array_foreach((json_t *)(uintptr_t)nights, i, entry)
 		NS_TRY(check_night(job->conf, entry, i));
 	return NS_OK;
@@ -126,13 +187,10 @@ static void print_plan(const struct ns_night *n)
 
 	for (i = 0; i < n->count; i++) {
 		const struct ns_step *s = &n->steps[i];
-		json_t *record = NULL;
 		int t, done = 0, all = s->tasks ? s->tasks : 1;
 
-		for (t = 0; t < all; t++) {
-			done += !strcmp(ns_step_state(n->dir, s->name, s->tasks ? t : -1, &record), "done");
-			json_decref(record);
-		}
+		for (t = 0; t < all; t++)
+			done += ns_step_is_done(n, s, s->tasks ? t : -1);
 		printf("%s\t%s\t%d\t%s\t", s->name, s->stage, s->tasks, done == all ? "done" : "open");
 		for (k = 0; k < s->after_count; k++)
 			printf("%s%s", k ? "," : "", n->steps[s->after[k]].name);
@@ -182,16 +240,23 @@ enum ns_status ns_job_night(struct ns_job *job, int argc, char **argv)
 	if (argc)
 		return ns_fail(NS_USAGE, "night: takes no operand; --config is wanted");
 	NS_TRY(check_conf(job));
-	NS_GO(ns_night_plan(&n, step || plan));
-	if (plan) {
-		if (job->comm->rank == 0)
-			print_plan(&n);
-		goto out;
+	if (!plan || ns_conf_bool(job->conf, "night.open")) {
+		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? open_night(&n, step != NULL) : NS_OK));
+		NS_GO(ns_job_agree(job, take_recipes(&n)));
+	} else {
+		NS_GO(read_recipes(job->conf, &n.recipes));
 	}
-	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? open_folder(&n, step != NULL) : NS_OK));
-	status = step ? one_step(&n, step) : all_steps(&n);
+	NS_GO(ns_night_plan(&n, step || plan));
+	if (n.job->comm->rank == 0 && (!plan || ns_conf_bool(job->conf, "night.open")))
+		status = keep_plan(&n);
+	NS_GO(ns_job_agree(job, status));
+	if (plan && job->comm->rank == 0)
+		print_plan(&n);
+	if (!plan)
+		status = step ? one_step(&n, step) : all_steps(&n);
 out:
 	ns_night_plan_free(&n);
+	json_decref(n.recipes);
 	json_decref(n.summary);
 	return status;
 }

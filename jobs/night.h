@@ -36,8 +36,10 @@ struct ns_night {
 	const char *dir, *registry;
 	struct ns_step *steps;
 	int count;
+	json_t *recipes; /* NAME of a night -> its augment: list, as when it began */
 	json_t *summary;
 	int refused; /* a gate did */
+	int settled; /* the report found steps that did not come to their end: they are done with, it has nothing to wait for */
 };
 
 /* The steps that the configuration asks for. arrays: with night.tasks jobs each for ingest and for the night's inference. */
@@ -61,8 +63,17 @@ void ns_step_record_path(const char *dir, const char *name, int task, char path[
 /* "done", "skipped", "failed", "blocked", "running" or "none"; the caller drops *record, which may be NULL */
 const char *ns_step_state(const char *dir, const char *name, int task, json_t **record);
 
+/* its record says so and its result is there */
+int ns_step_is_done(const struct ns_night *n, const struct ns_step *s, int task);
+
+/* Collective. What `auto` is for a verb in this night, as measured where it was first asked for: "cpu" or "cuda", "f32" or "bf16". */
+enum ns_status ns_night_device(struct ns_night *n, const char *verb, char device[NS_SHA256_HEX]);
+enum ns_status ns_night_precision(struct ns_night *n, const char *verb, char precision[NS_SHA256_HEX]);
 /* Collective. What was production when this night first asked. */
 enum ns_status ns_night_production(struct ns_night *n, const char *night, char digest[NS_SHA256_HEX]);
+/* How it went: the steps over time, and a table. Nothing where DIR has no steps/plan.json. */
+struct ns_html;
+void ns_night_graph(struct ns_html *h, const char *dir);
 /* Steps and hooks that are no verb: see jobs/night_gate.c and jobs/night_report.c. */
 ns_step_fn ns_night_gate, ns_night_first_model, ns_night_candidate, ns_night_drift_copies, ns_night_report;
 

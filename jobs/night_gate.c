@@ -32,16 +32,24 @@ static enum ns_status model_digest(const struct ns_night *n, const struct ns_ste
 	return ns_sha256_file(digest, ns_night_in(n, path, name));
 }
 
+/* rank 0 alone; of two nights that begin a site at once, the first one's model is production for both */
+static enum ns_status promote_first(const struct ns_night *n, const char *digest)
+{
+	char now[NS_SHA256_HEX];
+	enum ns_status status;
+
+	if (ns_registry_ref(n->registry, "production", now) == NS_OK)
+		return NS_OK;
+	status = ns_registry_move(n->registry, "production", digest, "", "first model of this site", NULL);
+	return status == NS_REFUSED ? ns_registry_ref(n->registry, "production", now) : status;
+}
+
 enum ns_status ns_night_first_model(struct ns_night *n, const struct ns_step *s)
 {
-	char digest[NS_SHA256_HEX], now[NS_SHA256_HEX];
-	int64_t missing = 0;
+	char digest[NS_SHA256_HEX];
 
 	NS_TRY(model_digest(n, s, digest));
-	if (n->job->comm->rank == 0)
-		missing = ns_registry_ref(n->registry, "production", now) != NS_OK;
-	NS_TRY(ns_comm_broadcast(n->job->comm, &missing, sizeof missing, 0));
-	return missing ? registry_move(n, "production", digest, "", "first model of this site", NULL) : NS_OK;
+	return ns_job_agree(n->job, n->job->comm->rank == 0 ? promote_first(n, digest) : NS_OK);
 }
 
 enum ns_status ns_night_candidate(struct ns_night *n, const struct ns_step *s)
@@ -50,40 +58,6 @@ enum ns_status ns_night_candidate(struct ns_night *n, const struct ns_step *s)
 
 	NS_TRY(model_digest(n, s, digest));
 	return registry_move(n, "candidate", digest, NULL, "retrained", NULL);
-}
-
-/* whoever asks first decides, for all steps of the night and all tasks of its arrays */
-static enum ns_status pin(struct ns_night *n, const char *path)
-{
-	char digest[NS_SHA256_HEX], text[160];
-	int won;
-
-	NS_TRY(ns_registry_ref(n->registry, "production", digest));
-	snprintf(text, sizeof text, "{\"schema\": \"nightshift.pin/1\", \"ref\": \"production\", \"model\": \"%s\"}\n", digest);
-	return ns_link_file(path, text, strlen(text), &won);
-}
-
-enum ns_status ns_night_production(struct ns_night *n, const char *night, char digest[NS_SHA256_HEX])
-{
-	char dir[NS_PATH_MAX], path[NS_PATH_MAX];
-	enum ns_status status = NS_OK;
-	json_t *json;
-
-	NS_TRY(ns_path(path, "%s/production.json", ns_night_in(n, dir, *night ? night : "prepare")));
-	memset(digest, 0, NS_SHA256_HEX);
-	if (n->job->comm->rank == 0) {
-		status = ns_mkdirs(dir);
-		if (status == NS_OK && !ns_path_exists(path))
-			status = pin(n, path);
-		if (status == NS_OK)
-			status = ns_json_read(path, &json, "nightshift.pin/1");
-		if (status == NS_OK) {
-			snprintf(digest, NS_SHA256_HEX, "%s", ns_json_text(json, "model"));
-			json_decref(json);
-		}
-	}
-	NS_TRY(ns_job_agree(n->job, status));
-	return ns_comm_broadcast(n->job->comm, digest, NS_SHA256_HEX, 0);
 }
 
 /* Paired, on the same rows: surely better on the audited new ones, not worse on the old ones beyond what is allowed. */
@@ -127,11 +101,11 @@ static enum ns_status show_rollback(struct ns_night *n, const char *night, const
 	enum ns_status status;
 	int ok;
 
-	NS_TRY(registry_move(n, "production", before, NULL, "rollback, shown", NULL));
+	NS_TRY(registry_move(n, "production", before, after, "rollback, shown", NULL));
 	NS_TRY(ns_registry_ref(n->registry, "production", now));
 	ok = !strcmp(now, before);
 	NS_TRY(ns_comm_barrier(n->job->comm));
-	NS_TRY(registry_move(n, "production", after, NULL, "forward again", NULL));
+	NS_TRY(registry_move(n, "production", after, before, "forward again", NULL));
 	NS_TRY(ns_registry_ref(n->registry, "production", now));
 	ok &= !strcmp(now, after);
 	json = json_pack("{s:s, s:b}", "schema", "nightshift.rollback/1", "rolled_back_and_forward", ok);
@@ -141,6 +115,21 @@ static enum ns_status show_rollback(struct ns_night *n, const char *night, const
 	return ns_job_agree(n->job, status);
 }
 
+/* rank 0 alone: whether this gate made its move already, and was killed before its record; others may have moved since */
+static int has_moved(const struct ns_night *n, const char *digest, const char *evidence)
+{
+	json_t *log = NULL, *entry;
+	int found = 0;
+	size_t i;
+
+	if (ns_registry_log(n->registry, "production", &log) != NS_OK)
+		return 0;
+	json_array_foreach(log, i, entry)
+		found |= !strcmp(ns_json_text(entry, "new"), digest) && !strcmp(ns_json_text(entry, "evidence"), evidence);
+	json_decref(log);
+	return found;
+}
+
 /*
  * The promotion names what it replaces: where another night has moved production meanwhile, this one's comparison was with a
  * model that is no longer there, and it is refused.
@@ -148,6 +137,7 @@ static enum ns_status show_rollback(struct ns_night *n, const char *night, const
 enum ns_status ns_night_gate(struct ns_night *n, const struct ns_step *s)
 {
 	char before[NS_SHA256_HEX], after[NS_SHA256_HEX], evidence[NS_SHA256_HEX], path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
+	int64_t moved = 0;
 	int passed = 0;
 
 	NS_TRY(ns_night_production(n, s->night, before));
@@ -158,6 +148,13 @@ enum ns_status ns_night_gate(struct ns_night *n, const struct ns_step *s)
 		return NS_OK;
 	snprintf(name, sizeof name, "%s/gate.json", s->night);
 	NS_TRY(ns_sha256_file(evidence, ns_night_in(n, path, name)));
-	NS_TRY(registry_move(n, "production", after, before, "passed the gate", evidence));
+	if (n->job->comm->rank == 0)
+		moved = has_moved(n, after, evidence);
+	NS_TRY(ns_comm_broadcast(n->job->comm, &moved, sizeof moved, 0));
+	if (!moved)
+		NS_TRY(registry_move(n, "production", after, before, "passed the gate", evidence));
+	snprintf(name, sizeof name, "%s/rollback.json", s->night);
+	if (moved && ns_path_exists(ns_night_in(n, path, name)))
+		return NS_OK;
 	return ns_conf_bool(n->job->conf, "night.show_rollback") ? show_rollback(n, s->night, before, after) : NS_OK;
 }

@@ -1,6 +1,6 @@
 /* jobs/night_page.c - night.html: what a person reads in the morning, drawn from the JSON that the jobs left. */
 #define _POSIX_C_SOURCE 200809L
-#include "jobs/jobs.h"
+#include "jobs/night.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -90,6 +90,22 @@ static void confusion(struct ns_html *h, const json_t *e, const char *title)
 	free(name);
 }
 
+/* what did not come about is said first */
+static void unfinished(struct ns_html *h, const json_t *s)
+{
+	const json_t *list = json_object_get(s, "unfinished"), *first = json_array_get(list, 0);
+	size_t n = json_array_size(list);
+
+	if (!n)
+		return;
+	ns_html_raw(h, "<p class=\"verdict bad\"><strong>%zu step%s of this night did not come to %s end.</strong><br>The first: ", n, n == 1 ? "" : "s",
+		    n == 1 ? "its" : "their");
+	ns_html_text(h, ns_json_text(first, "step"));
+	ns_html_raw(h, " (%s): ", ns_json_text(first, "state"));
+	ns_html_text(h, ns_json_text(first, "why"));
+	ns_html_raw(h, "<br>What was published before stays. The same command finishes the night when the cause is removed.</p>\n");
+}
+
 static void headline(struct ns_html *h, const json_t *s)
 {
 	const json_t *nights = json_object_get(s, "nights");
@@ -97,6 +113,7 @@ static void headline(struct ns_html *h, const json_t *s)
 	json_t *entry;
 	size_t i;
 
+	unfinished(h, s);
 	ns_html_raw(h, "<p class=\"verdict %s\"><strong>%s</strong><br>", promoted ? "good" : "warn",
 		    promoted ? "A better model is in production." : "Production is unchanged.");
 	json_array_foreach(nights, i, entry) {
@@ -285,6 +302,27 @@ static void lineage(struct ns_html *h, const char *dir, const json_t *nights)
 	ns_html_raw(h, "</table></div>\n");
 }
 
+/* a night that is under way, or that broke off before its report: as far as it came */
+static enum ns_status young_night(const char *dir)
+{
+	char path[NS_PATH_MAX];
+	struct ns_html h;
+	enum ns_status status;
+
+	NS_TRY(ns_path(path, "%s/steps/plan.json", dir));
+	if (!ns_path_exists(path))
+		return ns_fail(NS_IO, "%s: has neither summary.json nor steps/plan.json; is it the folder of a night?", dir);
+	ns_html_begin(&h, "nightshift: the night");
+	ns_html_element(&h, "h1", "The night");
+	ns_html_raw(&h, "<p class=\"verdict warn\"><strong>This night has no report yet.</strong><br>It is under way, or it broke off.</p>\n");
+	ns_night_graph(&h, dir);
+	status = ns_path(path, "%s/night.html", dir);
+	if (status == NS_OK)
+		status = ns_html_write(&h, path);
+	ns_html_release(&h);
+	return status;
+}
+
 enum ns_status ns_night_page(const char *dir)
 {
 	json_t *s = load(dir, "summary.json", ""), *e = load(dir, "prepare/test-evaluation/evaluation.json", ""), *entry;
@@ -295,7 +333,7 @@ enum ns_status ns_night_page(const char *dir)
 	size_t i;
 
 	if (!s)
-		return ns_fail(NS_IO, "%s: has no summary.json; is it the folder of a night?", dir);
+		return young_night(dir);
 	ns_html_begin(&h, "nightshift: the night");
 	ns_html_element(&h, "h1", "The night");
 	headline(&h, s);
@@ -310,6 +348,7 @@ enum ns_status ns_night_page(const char *dir)
 		confusion(&h, e, "Production on the old test images");
 	json_array_foreach(nights, i, entry) one_night(&h, dir, s, json_string_value(entry));
 	lineage(&h, dir, nights);
+	ns_night_graph(&h, dir);
 	status = ns_path(path, "%s/night.html", dir);
 	if (status == NS_OK)
 		status = ns_html_write(&h, path);

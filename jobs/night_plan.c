@@ -377,13 +377,9 @@ enum ns_status ns_night_plan(struct ns_night *n, int arrays)
 		ns_night_in(n, p.base, "prepare");
 	prepare(&p);
 	json_array_foreach((json_t *)(uintptr_t)nights, i, entry) {
-		const char *file = ns_json_text(entry, "recipe");
-		json_t *recipe = NULL;
+		const char *name = ns_json_text(entry, "name");
 
-		if (*file)
-			NS_TRY(ns_night_recipe(file, &recipe));
-		one_night(&p, ns_json_text(entry, "name"), ns_json_text(entry, "source"), recipe);
-		json_decref(recipe);
+		one_night(&p, name, ns_json_text(entry, "source"), json_object_get(n->recipes, name));
 	}
 	report(&p);
 	return p.status;

@@ -118,6 +118,23 @@ static enum ns_status drop_parts(const struct ns_night *n)
 	return NS_OK;
 }
 
+/* every other step has ended: what a killed one left under a temporary name is nobody's */
+static enum ns_status sweep(const struct ns_night *n)
+{
+	const json_t *nights = ns_conf_node(n->job->conf, "night.nights"), *entry;
+	char path[NS_PATH_MAX];
+	size_t i;
+
+	NS_TRY(ns_sweep_temporary(n->dir));
+	NS_TRY(ns_sweep_temporary(ns_night_in(n, path, "steps")));
+	if (ns_path_exists(ns_night_in(n, path, "prepare")))
+		NS_TRY(ns_sweep_temporary(path));
+	json_array_foreach((json_t *)(uintptr_t)nights, i, entry)
+		if (ns_path_exists(ns_night_in(n, path, ns_json_text(entry, "name"))))
+			NS_TRY(ns_sweep_temporary(path));
+	return NS_OK;
+}
+
 static enum ns_status write_all(struct ns_night *n, double seconds)
 {
 	const json_t *list = json_object_get(n->summary, "unfinished");
@@ -131,10 +148,12 @@ static enum ns_status write_all(struct ns_night *n, double seconds)
 	if (json_array_size(list)) {
 		const json_t *one = json_array_get(list, 0);
 
+		n->settled = 1;
 		return ns_fail(NS_IO, "%zu steps of this night were not finished (the first: %s, %s); see %s/night.html", json_array_size(list),
 			       ns_json_text(one, "step"), ns_json_text(one, "state"), n->dir);
 	}
 	NS_TRY(drop_parts(n));
+	NS_TRY(sweep(n));
 	run = run_record(n);
 	status = run ? ns_json_write(ns_night_in(n, path, "run.json"), run) : ns_fail(NS_INTERNAL, "the record of the night cannot be made");
 	json_decref(run);

@@ -6,8 +6,10 @@
 #include "jobs/night.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -79,7 +81,7 @@ static json_t *where(const struct ns_job *job)
 struct record {
 	const struct ns_step *step;
 	int task, tries;
-	double start;
+	double first, start; /* of its first attempt and of this one */
 };
 
 /* what the result's own record says of the run that made it */
@@ -101,8 +103,8 @@ static void add_facts(json_t *record, const char *result)
 static enum ns_status write_record(struct ns_night *n, const struct record *r, const char *state, const char *why, int again, const char *result)
 {
 	char path[NS_PATH_MAX];
-	json_t *json = json_pack("{s:s, s:s, s:i, s:s, s:s, s:b, s:i, s:f, s:o, s:o}", "schema", "nightshift.step/1", "step", r->step->name,
-				 "task", r->task, "state", state, "why", why, "try_again", again, "starts", r->tries, "start", r->start, "end",
+	json_t *json = json_pack("{s:s, s:s, s:i, s:s, s:o, s:b, s:i, s:f, s:f, s:o, s:o}", "schema", "nightshift.step/1", "step", r->step->name,
+				 "task", r->task, "state", state, "why", ns_json_string(why), "try_again", again, "starts", r->tries, "first_start", r->first, "start", r->start, "end",
 				 strcmp(state, "running") ? json_real(wall_clock()) : json_null(), "where", where(n->job));
 	enum ns_status status;
 	char *text;
@@ -119,13 +121,51 @@ static enum ns_status write_record(struct ns_night *n, const struct record *r, c
 	return status;
 }
 
+/* --- results --- */
+
+static void result_path(const struct ns_night *n, const struct ns_step *s, int task, char path[NS_PATH_MAX])
+{
+	char name[NS_STEP_NAME + 16];
+
+	if (task >= 0)
+		snprintf(name, sizeof name, "%s/%05d", s->name, task);
+	else
+		snprintf(name, sizeof name, "%s", s->name);
+	ns_night_in(n, path, name);
+}
+
+/* the result of a task that was merged is gone, and is not wanted again */
+static int is_kept(const struct ns_night *n, const struct ns_step *s, int task, const char *result)
+{
+	char path[NS_PATH_MAX], whole[NS_PATH_MAX];
+
+	if (ns_path(path, "%s/run.json", result) == NS_OK && ns_path_exists(path))
+		return 1;
+	if (task < 0)
+		return 0;
+	ns_night_in(n, whole, s->name);
+	whole[strlen(whole) - strlen(".parts")] = 0;
+	return ns_path(path, "%s/run.json", whole) == NS_OK && ns_path_exists(path);
+}
+
+int ns_step_is_done(const struct ns_night *n, const struct ns_step *s, int task)
+{
+	char result[NS_PATH_MAX];
+	json_t *record;
+	int done = !strcmp(ns_step_state(n->dir, s->name, task, &record), "done");
+
+	json_decref(record);
+	result_path(n, s, task, result);
+	return done && (s->run || is_kept(n, s, task, result));
+}
+
 /* --- those before it --- */
 
 /* A name that was looked for in vain may be remembered as absent by a client of NFS; reading the folder asks the server. */
-static void look_again(const struct ns_night *n)
+static void look_again(const struct ns_night *n, const char *folder)
 {
 	char path[NS_PATH_MAX];
-	DIR *d = opendir(ns_night_in(n, path, "steps"));
+	DIR *d = opendir(ns_night_in(n, path, folder));
 
 	while (d && readdir(d))
 		;
@@ -133,23 +173,35 @@ static void look_again(const struct ns_night *n)
 		closedir(d);
 }
 
+/* no retrain.json is a verdict, so it has to be surely absent: 1 there, 0 not there, -1 cannot be told */
+static int has_manifest(const struct ns_night *n, const struct ns_step *s)
+{
+	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
+	struct stat st;
+
+	snprintf(name, sizeof name, "%s/drift", s->night);
+	look_again(n, name);
+	strncat(name, "/retrain.json", sizeof name - strlen(name) - 1);
+	if (stat(ns_night_in(n, path, name), &st) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : -1;
+}
+
 static enum verdict look_at(const struct ns_night *n, const struct ns_step *before, int task, char why[512])
 {
 	json_t *record;
 	const char *state = ns_step_state(n->dir, before->name, task, &record);
 	enum verdict verdict = GO;
-	char path[NS_PATH_MAX], result[NS_PATH_MAX], name[NS_STEP_NAME + 16];
+	char name[NS_STEP_NAME + 16];
 
 	if (task >= 0)
 		snprintf(name, sizeof name, "%s, task %d", before->name, task);
 	else
 		snprintf(name, sizeof name, "%s", before->name);
 	if (!strcmp(state, "done")) {
-		/* an array's parts are gone once they are merged: who wants them is merge alone */
-		if (!before->run && task < 0 && (ns_path(result, "%s", ns_night_in(n, path, before->name)) != NS_OK ||
-						 ns_path(path, "%s/run.json", result) != NS_OK || !ns_path_exists(path))) {
+		if (!ns_step_is_done(n, before, task)) { /* not yet in sight, or somebody removed it */
 			snprintf(why, 512, "%.250s: its record says done, but its result is not there", name);
-			verdict = BLOCK;
+			verdict = BLOCK_AND_TRY_AGAIN;
 		}
 	} else if (!strcmp(state, "skipped")) {
 		verdict = GO;
@@ -194,7 +246,6 @@ static enum verdict all_before(const struct ns_night *n, const struct ns_step *s
 /* rank 0 alone */
 static enum verdict decide(const struct ns_night *n, const struct ns_step *s, int lone, char why[512])
 {
-	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
 	enum verdict v = GO;
 	double until = ns_now() + PATIENCE;
 
@@ -206,28 +257,43 @@ static enum verdict decide(const struct ns_night *n, const struct ns_step *s, in
 			if (v != BLOCK_AND_TRY_AGAIN || ns_now() > until)
 				break;
 			nanosleep(&moment, NULL);
-			look_again(n);
+			look_again(n, "steps");
+			look_again(n, s->night);
 		}
 	if (v != GO || !s->conditional)
 		return v;
-	snprintf(name, sizeof name, "%s/drift/retrain.json", s->night);
-	if (ns_path_exists(ns_night_in(n, path, name)))
+	switch (has_manifest(n, s)) {
+	case 1:
 		return GO;
-	snprintf(why, 512, "the verdict asks for no retraining");
-	return SKIP;
+	case 0:
+		snprintf(why, 512, "the verdict asks for no retraining");
+		return SKIP;
+	default:
+		snprintf(why, 512, "%s/drift cannot be read", s->night);
+		return BLOCK_AND_TRY_AGAIN;
+	}
 }
 
 /* --- doing it --- */
 
-static void result_path(const struct ns_night *n, const struct ns_step *s, int task, char path[NS_PATH_MAX])
+/* What is left to be found out is found out once a night, and decides no bits twice. Collective. */
+static enum ns_status pin_choices(struct ns_night *n, const struct ns_step *s, struct ns_conf *conf)
 {
-	char name[NS_STEP_NAME + 16];
+	const char *verb = s->verb == NS_VERB_TRAIN ? "train" : s->verb == NS_VERB_INFER ? "infer" : NULL;
+	char value[NS_SHA256_HEX], key[32];
 
-	if (task >= 0)
-		snprintf(name, sizeof name, "%s/%05d", s->name, task);
-	else
-		snprintf(name, sizeof name, "%s", s->name);
-	ns_night_in(n, path, name);
+	if (!verb)
+		return NS_OK;
+	if (!strcmp(ns_conf_text(conf, "device"), "auto")) {
+		NS_TRY(ns_night_device(n, verb, value));
+		ns_conf_put_text(conf, "device", value);
+	}
+	snprintf(key, sizeof key, "%s.precision", verb);
+	if (!strcmp(ns_conf_text(conf, key), "auto")) {
+		NS_TRY(ns_night_precision(n, verb, value));
+		ns_conf_put_text(conf, key, value);
+	}
+	return NS_OK;
 }
 
 /* The verb under its own configuration: the night's, with the step's settings on top. Collective. */
@@ -244,6 +310,7 @@ static enum ns_status call_verb(struct ns_night *n, const struct ns_step *s, int
 	ns_conf_put(&conf, "force", json_false());
 	json_object_foreach(s->settings, key, value)
 		NS_GO(ns_conf_set(&conf, key, json_string_value(value), -1));
+	NS_GO(pin_choices(n, s, &conf));
 	if (s->pinned) {
 		NS_GO(ns_night_production(n, s->night, digest));
 		ns_conf_put_text(&conf, "infer.model", digest);
@@ -262,20 +329,6 @@ out:
 	return status;
 }
 
-/* the result of a task that was merged is gone, and is not wanted again */
-static int is_kept(const struct ns_night *n, const struct ns_step *s, int task, const char *result)
-{
-	char path[NS_PATH_MAX], whole[NS_PATH_MAX];
-
-	if (ns_path(path, "%s/run.json", result) == NS_OK && ns_path_exists(path))
-		return 1;
-	if (task < 0)
-		return 0;
-	ns_night_in(n, whole, s->name);
-	whole[strlen(whole) - strlen(".parts")] = 0;
-	return ns_path(path, "%s/run.json", whole) == NS_OK && ns_path_exists(path);
-}
-
 static enum ns_status do_it(struct ns_night *n, const struct ns_step *s, int task)
 {
 	char result[NS_PATH_MAX];
@@ -287,6 +340,8 @@ static enum ns_status do_it(struct ns_night *n, const struct ns_step *s, int tas
 	if (n->job->comm->rank == 0)
 		kept = is_kept(n, s, task, result);
 	NS_TRY(ns_comm_broadcast(n->job->comm, &kept, sizeof kept, 0));
+	if (kept)
+		NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_place_sweep(result) : NS_OK));
 	if (kept)
 		ns_log_event(n->job->log, "kept", json_pack("{s:s}", "out", result));
 	else
@@ -309,6 +364,7 @@ static enum ns_status begin(struct ns_night *n, struct record *r)
 	NS_TRY(ns_mkdirs(ns_night_in(n, path, "steps")));
 	ns_step_state(n->dir, r->step->name, r->task, &old);
 	r->tries = (int)ns_json_number(old, "starts", 0) + 1;
+	r->first = ns_json_number(old, "first_start", r->start);
 	json_decref(old);
 	return write_record(n, r, "running", "", 1, NULL);
 }
@@ -344,6 +400,6 @@ enum ns_status ns_step_run(struct ns_night *n, const struct ns_step *s, int task
 	/* the others may hang in a collective or be gone: no agreement on this */
 	snprintf(said, sizeof said, "%s", ns_message());
 	if (first)
-		(void)write_record(n, &r, status == NS_STOPPED ? "stopped" : "failed", said, may_change(status), NULL);
+		(void)write_record(n, &r, status == NS_STOPPED ? "stopped" : "failed", said, may_change(status) && !n->settled, NULL);
 	return ns_fail(status, "%s", said);
 }

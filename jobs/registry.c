@@ -123,8 +123,8 @@ static enum ns_status gc(struct ns_job *job, const char *registry, const char *n
 
 	(void)name;
 	(void)digest;
-	NS_TRY(ns_registry_gc(registry, dry, &removed, &bytes));
-	printf("%s: %lld objects, %lld bytes %s\n", registry, (long long)removed, (long long)bytes,
+	NS_TRY(ns_registry_gc(registry, ns_conf_real(job->conf, "registry.gc_hours"), dry, &removed, &bytes));
+	printf("%s: %lld files, %lld bytes %s\n", registry, (long long)removed, (long long)bytes,
 	       dry ? "would be removed" : "removed");
 	return NS_OK;
 }

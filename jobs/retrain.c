@@ -174,7 +174,7 @@ static enum ns_status run_round(struct retrain *r, int round, const int32_t *lab
 	static const char *const names[2][3] = {{"round 1", "checkpoint-1", "metrics-1.jsonl"},
 						{"round 2", "checkpoint", "metrics.jsonl"}};
 	struct ns_train_options o = {.label = names[round][0], .checkpoint = names[round][1], .metrics = names[round][2],
-				     .epochs = r->epochs[round], .lr = r->lr};
+				     .checkpoint_last = round == 0, .epochs = r->epochs[round], .lr = r->lr};
 	struct ns_view view;
 	enum ns_status status;
 
@@ -212,6 +212,69 @@ static enum ns_status label_pool(struct retrain *r, const struct ns_model *m, in
 	return status;
 }
 
+/* --- the labels, kept beside the first round's checkpoint --- */
+
+static enum ns_status labels_path(const struct retrain *r, char path[NS_PATH_MAX])
+{
+	return ns_path(path, "%s/checkpoint-1/labels.json", r->job->dir);
+}
+
+/* rank 0 alone */
+static enum ns_status keep_labels(const struct retrain *r, const char *manifest, const int32_t *labels, int64_t kept)
+{
+	json_t *list = json_array(), *json;
+	char path[NS_PATH_MAX];
+	enum ns_status status;
+	int64_t i;
+
+	for (i = 0; i < r->s.rows; i++)
+		json_array_append_new(list, json_integer(labels[i]));
+	json = json_pack("{s:s, s:s, s:I, s:o}", "schema", "nightshift.labels/1", "manifest", manifest, "kept", (json_int_t)kept, "labels", list);
+	status = labels_path(r, path);
+	if (status == NS_OK)
+		status = json ? ns_json_write(path, json) : ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+	json_decref(json);
+	return status;
+}
+
+/* rank 0 alone; *kept stays -1 where there are none of this manifest */
+static enum ns_status find_labels(const struct retrain *r, const char *manifest, int32_t *labels, int64_t *kept)
+{
+	char path[NS_PATH_MAX];
+	json_t *json, *list;
+	int64_t i;
+
+	NS_TRY(labels_path(r, path));
+	if (!ns_path_exists(path))
+		return NS_OK;
+	NS_TRY(ns_json_read(path, &json, "nightshift.labels/1"));
+	list = json_object_get(json, "labels");
+	if (!strcmp(ns_json_text(json, "manifest"), manifest) && (int64_t)json_array_size(list) == r->s.rows) {
+		for (i = 0; i < r->s.rows; i++)
+			labels[i] = (int32_t)json_integer_value(json_array_get(list, (size_t)i));
+		*kept = (int64_t)ns_json_number(json, "kept", -1);
+	}
+	json_decref(json);
+	return NS_OK;
+}
+
+/*
+ * Collective. A run that is taken up again in its second round trains on the labels that it began with: another processor could
+ * flip one that is near the threshold.
+ */
+static enum ns_status label(struct retrain *r, const char *manifest, const struct ns_model *first, int32_t *labels, int64_t *kept)
+{
+	int lead = r->job->comm->rank == 0;
+
+	*kept = -1;
+	NS_TRY(ns_job_agree(r->job, lead ? find_labels(r, manifest, labels, kept) : NS_OK));
+	NS_TRY(ns_comm_broadcast(r->job->comm, kept, sizeof *kept, 0));
+	if (*kept >= 0)
+		return ns_comm_broadcast(r->job->comm, labels, sizeof *labels * (size_t)r->s.rows, 0);
+	NS_TRY(label_pool(r, first, labels, kept));
+	return ns_job_agree(r->job, lead ? keep_labels(r, manifest, labels, *kept) : NS_OK);
+}
+
 static enum ns_status execute(struct retrain *r, const char *manifest)
 {
 	int32_t *labels = malloc(sizeof *labels * (size_t)(r->s.rows + 1));
@@ -222,11 +285,11 @@ static enum ns_status execute(struct retrain *r, const char *manifest)
 
 	if (!labels)
 		return ns_fail(NS_NO_MEMORY, "no memory for labels");
+	NS_GO(ns_sha256_file(hex, manifest));
 	NS_GO(run_round(r, 0, NULL, &first));
-	NS_GO(label_pool(r, &first, labels, &kept));
+	NS_GO(label(r, hex, &first, labels, &kept));
 	ns_log_event(r->job->log, "labelled", json_pack("{s:I, s:f}", "kept", (json_int_t)kept, "confidence", r->confidence));
 	NS_GO(run_round(r, 1, labels, &second));
-	NS_GO(ns_sha256_file(hex, manifest));
 	json_object_set_new(second.facts, "parents", json_pack("[s]", r->base.digest));
 	json_object_set_new(second.facts, "training_data", json_string(ns_json_text(json_object_get(r->predicate, "data"), "sha256")));
 	json_object_set_new(second.facts, "manifest", json_string(hex));

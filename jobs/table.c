@@ -128,10 +128,13 @@ const struct ns_key ns_keys[] = {
 	{"night.show_rollback", NULL, NS_KEY_BOOL, "false", V(NIGHT), "after a promotion, roll back and forward once, to show it", 0, 0},
 	{"night.tasks", NULL, NS_KEY_INT, "4", V(NIGHT), "under Slurm: tasks of the arrays for ingest and for the night's inference", 1, 1000},
 	{"night.plan", "plan", NS_KEY_BOOL, "false", V(NIGHT), "print the steps as slurm/submit.sh submits them, do nothing", 0, 0},
+	{"night.open", NULL, NS_KEY_BOOL, "false", V(NIGHT), "with --plan: begin the night's folder, so that its recipes are kept as they are", 0, 0},
 	{"night.step", "step", NS_KEY_TEXT, "null", V(NIGHT), "do this step alone, if those before it are committed", 0, 0},
 	{"night.task", "task", NS_KEY_INT, "-1", V(NIGHT), "of a step that is an array; Slurm's own by default", -1, 1000},
 
 	{"registry.why", "why", NS_KEY_TEXT, "null", V(REGISTRY), "reason, kept in the log", 0, 0},
+	{"registry.gc_hours", NULL, NS_KEY_REAL, "168", V(REGISTRY), "gc: spare what was written within so many hours; a job may be about to name it",
+	 0, 1e6},
 	{"registry.dry", NULL, NS_KEY_BOOL, "false", V(REGISTRY), "gc: only say what would go", 0, 0},
 	{"report.night", "night", NS_KEY_TEXT, "null", V(REPORT), "folder of a night", 0, 0},
 	{"bench.against", "against", NS_KEY_TEXT, "null", V(BENCH), "bench.json of another run, to compare with", 0, 0},

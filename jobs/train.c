@@ -68,6 +68,7 @@ static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, con
 				    .virtual_ranks = (int)ns_conf_int(c, "train.virtual_ranks"),
 				    .epochs = o->epochs ? o->epochs : (int)ns_conf_int(c, "train.epochs"),
 				    .checkpoint_steps = (int)ns_conf_int(c, "train.checkpoint_steps"),
+				    .checkpoint_last = o->checkpoint_last,
 				    .rows = rows,
 				    .collective = ns_conf_text(c, "train.collective"),
 				    .adamw = !strcmp(ns_conf_text(c, "train.optimizer"), "adamw"),
@@ -88,8 +89,7 @@ static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, con
 }
 
 /* what must be the same for a checkpoint to be taken up: everything that decides bits, not how often or where */
-static void digest_of(struct ns_job *job, const struct ns_view *view, const struct ns_train_options *o,
-		      char digest[NS_SHA256_HEX])
+static void digest_of(struct ns_job *job, const struct ns_view *view, const struct ns_train_options *o, char digest[NS_SHA256_HEX])
 {
 	static const char *const free_to_differ[] = {"out",  "force", "json",	 "threads", "train.checkpoint_steps", "registry",
 						     "data", "train.val", "dry_run", "device", "train.collective", "comm.timeout"};
@@ -107,6 +107,8 @@ static void digest_of(struct ns_job *job, const struct ns_view *view, const stru
 	json_object_set_new(all, "rows", json_integer(view->rows));
 	for (s = 0; s < view->set_count; s++)
 		json_object_set_new(all, view->sets[s]->digest, json_true());
+	if (view->picks)
+		json_object_set_new(all, "picks", json_integer((json_int_t)ns_xxh3(view->picks, sizeof *view->picks * (size_t)view->rows)));
 	ns_json_digest(digest, all);
 	json_decref(all);
 }
@@ -138,6 +140,7 @@ enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct n
 	t.after_epoch = o->val ? after_epoch : NULL;
 	/* decided once, so that feeding and computing agree; a checkpoint's own choice wins inside ns_train */
 	NS_GO(ns_training_precision(job, &t, &dtype));
+	ns_conf_put_text(job->conf, "train.precision", t.spec.precision); /* a second round's too; run.json says what was used */
 	f.dtype = dtype;
 	NS_GO(ns_feed_init(&f.feed, job, view, model, ns_conf_node(job->conf, "augment"), t.spec.batch / t.spec.virtual_ranks, 1,
 			   dtype));

@@ -3,51 +3,126 @@
 #
 # The proof that a step was done is its record under NIGHT/steps, never an exit code: srun was seen to return 0 after its node
 # had died. A step that was stopped, or that failed for a reason that may pass (a lost node, a killed rank, a full disk), goes
-# back into the queue; so nothing ever exits non-zero to be tried again.
+# back into the queue; so nothing ever exits non-zero to be tried again. What is given up leaves a record that says so: those
+# after it do not wait for it.
 set -u
+pid= stopped= ended=
+trap 'stopped=1' USR2
+trap 'ended=1' TERM
 . "$1/slurm/site.conf"
+[ "$NS_SIGNAL" = USR2 ] || trap - USR2
+trap 'stopped=1; [ -z "$pid" ] || kill -s "$NS_SIGNAL" "$pid" 2>/dev/null' "$NS_SIGNAL"
 cd "$NS_DIR" || exit 74
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1} # since Slurm 22.05 srun does not take it from the job by itself
 
+ns_night=$1 ns_step=$2
 ns_record="$1/steps/${2//\//.}"
-[ -z "${SLURM_ARRAY_TASK_ID:-}" ] || ns_record+=$(printf '.%05d' "$SLURM_ARRAY_TASK_ID")
+ns_job=$SLURM_JOB_ID # of an array the task alone: the last task's own number is also the array's
+if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
+	ns_record+=$(printf '.%05d' "$SLURM_ARRAY_TASK_ID")
+	ns_job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+fi
+mkdir -p "$1/steps"
 ns_field() { sed -n "s/^ \"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$ns_record.json" 2>/dev/null; }
+ns_asked() { scontrol -o show job "$ns_job" 2>/dev/null | tr ' ' '\n' | sed -n "s/^$1=//p" | head -n 1; } # of Slurm
 ns_event() { printf '{"event":"%s","step":"%s","restarts":%d%s}\n' "$1" "$ns_step" "${SLURM_RESTART_COUNT:-0}" "${2:+,$2}"; }
-ns_step=$2
 
 # back into the queue, with what is published and the newest checkpoint in place; Slurm then ends this script
 again() {
-	trap 'exit 0' TERM
+	local tries
+	ended=
 	ns_event requeue "\"why\":\"$1\""
-	scontrol requeue "$SLURM_JOB_ID" 2>/dev/null
-	# whoever preempts us has put the job back already; either way the end comes from Slurm
-	sleep 120 &
-	wait $!
-	ns_event "not requeued" "\"why\":\"Slurm would not take the job back (is JobRequeue off?)\""
-	exit 75
+	for tries in $(seq 20); do
+		scontrol requeue "$ns_job" 2>/dev/null
+		# whoever preempts us has put the job back already; either way the end comes from Slurm. It may be away for a while.
+		sleep 30 &
+		wait $!
+		[ -z "$ended" ] || exit 0
+	done
+	give_up 75 "Slurm would not take the job back (is JobRequeue off?)"
+}
+
+# the record is final: nobody waits for this step
+give_up() { # EXIT WHY
+	local now beside="$ns_record.json.$$.tmp"
+	now=$(date +%s)
+	ns_event failed "\"exit\":$1,\"why\":\"$2\""
+	if [ -s "$ns_record.json" ]; then
+		sed 's/^ "state": .*/ "state": "failed",/; s/^ "try_again": true/ "try_again": false/; s/^ "end": null/ "end": '"$now"'/
+			s|^ "why": "",| "why": "'"$2"'",|' "$ns_record.json" >"$beside"
+	else
+		printf '{\n "schema": "nightshift.step/1",\n "step": "%s",\n "task": %d,\n "state": "failed",\n "why": "%s",\n "try_again": false,\n "starts": %d,\n "start": %d,\n "end": %d\n}' \
+			"$ns_step" "${SLURM_ARRAY_TASK_ID:--1}" "$2" $((${SLURM_RESTART_COUNT:-0} + 1)) $((now - SECONDS)) "$now" >"$beside"
+	fi && mv "$beside" "$ns_record.json"
+	[ "$1" != 0 ] || exit 70
+	exit "$1"
+}
+
+# a failure that may pass: as often as the site says, and never without an end
+once_more() { # EXIT WHY
+	local tries
+	echo "$SLURM_JOB_ID ${SLURM_RESTART_COUNT:-0} $2" 2>/dev/null >>"$ns_record.tries"
+	tries=$(wc -l 2>/dev/null <"$ns_record.tries")
+	[ "${SLURM_RESTART_COUNT:-0}" -lt $((NS_TRIES + 1000)) ] || give_up "$1" "$2; started ${SLURM_RESTART_COUNT} times"
+	# a disk so full that not even a line fits counts by Slurm's own number
+	[ "${tries:-0}" -gt 0 ] || tries=$((${SLURM_RESTART_COUNT:-0} + 1))
+	[ "$tries" -le "$NS_TRIES" ] || give_up "$1" "$2; given up after $tries times"
+	again "$2; failure $tries"
+}
+
+# hours:minutes:seconds, perhaps with days before, as seconds
+ns_seconds() {
+	local days=0 rest=$1
+	case $rest in *-*) days=${rest%%-*} rest=${rest#*-} ;; esac
+	# shellcheck disable=SC2046
+	set -- $(tr : ' ' <<<"$rest" | sed 's/\<0*\([0-9]\)/\1/g')
+	case $# in 3) echo $((days * 86400 + $1 * 3600 + $2 * 60 + $3)) ;; *) echo 0 ;; esac
+}
+
+# the time limit came, and nothing that this attempt did is kept: the next would end no otherwise
+in_vain() {
+	local limit
+	[ -z "$(find "$ns_night/$ns_step.partial" -path '*/checkpoint*' -name '*.json' -newer "$ns_record.began" 2>/dev/null | head -n 1)" ] || return 1
+	limit=$(ns_seconds "$(ns_asked TimeLimit)")
+	[ "$limit" -gt 0 ] && [ $((SECONDS + NS_WARNING + 60)) -ge "$limit" ]
+}
+
+# where Slurm measures energy (AcctGatherEnergyType) and keeps it
+keep_energy() {
+	local joules
+	joules=$(timeout 10 sacct -n -P -j "$ns_job" -o ConsumedEnergyRaw 2>/dev/null | sort -n | tail -n 1)
+	case $joules in '' | 0 | *[!0-9]*) ;; *) echo "$joules" >"$ns_record.joules" ;; esac
 }
 
 attempt() {
-	local pid code stopped= state tries
-	trap 'stopped=1; kill -s "$NS_SIGNAL" "$pid" 2>/dev/null' "$NS_SIGNAL"
-	trap 'stopped=1' TERM
+	local code state
+	touch "$ns_record.began"
 	"$@" &
 	pid=$!
+	[ -z "$stopped" ] || kill -s "$NS_SIGNAL" "$pid"
 	# bash lets a trap interrupt its waiting
 	while wait "$pid"; code=$?; [ $code -gt 128 ] && kill -0 "$pid" 2>/dev/null; do :; done
 	wait "$pid" 2>/dev/null
 	code=$?
 	state=$(ns_field state)
 	case $state in
-	done | skipped) exit 0 ;;
+	done | skipped)
+		rm -f "$ns_record.began"
+		keep_energy
+		exit 0
+		;;
 	esac
-	[ -z "$stopped" ] && [ $code != 75 ] || again "stopped"
-	if [ "$(ns_field try_again)" != false ]; then
-		echo "$SLURM_JOB_ID ${SLURM_RESTART_COUNT:-0} exit $code, record: ${state:-none}" >>"$ns_record.tries"
-		tries=$(wc -l <"$ns_record.tries")
-		[ "$tries" -gt "$NS_TRIES" ] || again "exit $code, its record says ${state:-nothing}; failure $tries"
+	if [ -n "$ended" ]; then
+		# TERM: Slurm has put the job back already, or somebody wants it gone. A time limit without a warning is neither.
+		case $(ns_asked JobState) in
+		TIMEOUT | RUNNING) stopped=1 ;;
+		*) exit 75 ;;
+		esac
 	fi
-	ns_event failed "\"exit\":$code,\"state\":\"${state:-none}\""
-	[ "$code" != 0 ] || code=70
-	exit "$code"
+	if [ -n "$stopped" ] || [ $code = 75 ]; then
+		in_vain && once_more 75 "the time limit came before anything was done that can be kept: raise --time, or night.tasks"
+		again "stopped"
+	fi
+	[ "$(ns_field try_again)" = false ] || once_more "$code" "exit $code, its record says ${state:-nothing}"
+	give_up "$code" "exit $code"
 }

@@ -52,31 +52,41 @@ sed "s/{date}/$date/g" "$config" >"$work/night.yaml"
 {
 	cat "$site"
 	printf 'NS_DIR=%q\n' "$PWD"
+	# what a night makes twice is the same twice: dates in its files are those of its submission
+	printf 'export SOURCE_DATE_EPOCH=%q\n' "${SOURCE_DATE_EPOCH:-$(date +%s)}"
 } >"$work/site.conf"
 . "$work/site.conf"
 NIGHTSHIFT=$(command -v "$NIGHTSHIFT") || die 69 "$NIGHTSHIFT: no such program; NIGHTSHIFT in $site says where it is"
 [ -n "$NS_CONTAINER" ] || NIGHTSHIFT=$(realpath "$NIGHTSHIFT")
 printf 'NIGHTSHIFT=%q\n' "$NIGHTSHIFT" >>"$work/site.conf"
 [ -z "$NS_CONTAINER" ] || printf 'NS_SRUN+=" $NS_CONTAINER"\n' >>"$work/site.conf"
-if [ -e "$out/slurm/night.yaml" ] && ! cmp -s "$out/slurm/night.yaml" "$work/night.yaml"; then
-	die 78 "$out: was begun with another configuration; name another --out"
-fi
+
+# what is wrong with the configuration is said before anything is made
 # shellcheck disable=SC2086
 $NS_CONTAINER "$NIGHTSHIFT" night --config "$work/night.yaml" --out "$out" --plan >"$work/plan.tsv"
-
 if [ -z "$dry" ]; then
-	mkdir -p "$out/slurm/log"
-	cp "$work/night.yaml" "$work/site.conf" "$work/plan.tsv" "$here/step.sh" "$out/slurm/"
-	cp "$here"/*.sbatch "$out/slurm/"
-fi
-
-if [ -z "$dry" ]; then
+	mkdir -p "$out/slurm/log" "$out/steps"
 	exec 9>"$out/slurm/submit.lock"
 	flock -n 9 || die 74 "$out: somebody else is submitting this night"
 	if [ -s "$out/slurm/jobs.tsv" ]; then
 		queued=$(squeue -h -o %A -j "$(cut -f1 "$out/slurm/jobs.tsv" | paste -sd,)" 2>/dev/null | sort -u | paste -sd' ') || true
 		[ -z "$queued" ] || die 74 "$out: this night is still in the queue; to begin again: scancel $queued"
 	fi
+fi
+if [ -e "$out/slurm/night.yaml" ]; then
+	cmp -s "$out/slurm/night.yaml" "$work/night.yaml" || die 78 "$out: was begun with another configuration; name another --out"
+	was=$(sed -n 's/^NS_DIR=//p' "$out/slurm/site.conf")
+	[ "$was" = "$(printf %q "$PWD")" ] || die 78 "$out: was begun in $was, where its relative paths begin; submit it from there"
+	sed -i "s/^export SOURCE_DATE_EPOCH=.*/$(grep '^export SOURCE_DATE_EPOCH=' "$out/slurm/site.conf")/" "$work/site.conf"
+	. "$work/site.conf"
+fi
+if [ -z "$dry" ]; then
+	# shellcheck disable=SC2086
+	$NS_CONTAINER "$NIGHTSHIFT" night --config "$work/night.yaml" --out "$out" --plan --night.open >"$work/plan.tsv"
+	rm -f "$out"/steps/*.tries # a new submission, as many tries
+	for file in "$work/night.yaml" "$work/site.conf" "$work/plan.tsv" "$here/step.sh" "$here"/*.sbatch; do
+		cp "$file" "$out/slurm/.new" && mv "$out/slurm/.new" "$out/slurm/${file##*/}"
+	done
 fi
 
 declare -A id
@@ -87,7 +97,10 @@ submit() {
 		printf '\n'
 		reply="<$step>"
 	else
-		reply=$(sbatch --parsable "$@") || die 69 "sbatch refused $step; what was submitted before it waits or runs: scancel --me or submit again"
+		if ! reply=$(sbatch --parsable "$@"); then
+			[ ${#id[@]} = 0 ] || scancel "${id[@]}" # half a graph has no report
+			die 69 "sbatch refused $step; what was submitted before it is cancelled"
+		fi
 		reply=${reply%%;*} # job;cluster
 		printf '%s\t%s\t%s\n' "$reply" "$step" "$(date +%s)" >>"$out/slurm/jobs.tsv"
 	fi
@@ -106,6 +119,9 @@ while IFS=$'\t' read -r step stage tasks state after; do
 	for name in ${after//,/ }; do
 		[ -z "${id[$name]:-}" ] || before+=:${id[$name]}
 	done
+	# the report comes last, whatever of the chain before it was done already
+	[ "$stage" != report ] || before=$(printf ':%s' "${id[@]}")
+	[ "$before" != : ] || before=
 	[ -z "$before" ] || args+=(--dependency="afterany$before")
 	[ -n "$before" ] || [ -z "$begin" ] || args+=(--begin="$begin")
 	[ -z "$dry" ] || printf '%s (%s%s) after %s\n' "$step" "$stage" "$([ "$tasks" = 0 ] || echo ", $tasks tasks")" "$after"

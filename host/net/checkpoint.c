@@ -32,31 +32,47 @@ static int list_steps(const char *dir, int64_t *steps, int room)
 	return n;
 }
 
+static int ends_in(const char *name, const char *end)
+{
+	size_t n = strlen(name), k = strlen(end);
+
+	return n > k && !strcmp(name + n - k, end);
+}
+
+/* Tensors without a record do not exist, nor does half a file of a process that was killed while it wrote. */
+static int is_left_over(const char *dir, const char *name)
+{
+	char record[NS_PATH_MAX];
+
+	if (ends_in(name, ".tmp"))
+		return 1;
+	if (!ends_in(name, ".safetensors"))
+		return 0;
+	return ns_path(record, "%s/%.*s.json", dir, (int)(strlen(name) - strlen(".safetensors")), name) == NS_OK && !ns_path_exists(record);
+}
+
 static void drop_older(const char *dir, int keep)
 {
 	int64_t steps[64];
 	int n = list_steps(dir, steps, 64), i;
 	char path[NS_PATH_MAX];
 	struct dirent *e;
-	DIR *d = opendir(dir);
+	DIR *d;
 
-	/* half a file of a process that was killed while it wrote */
+	for (i = keep; i < n; i++)
+		if (ns_path(path, "%s/%08lld.json", dir, (long long)steps[i]) == NS_OK)
+			unlink(path);
+	d = opendir(dir);
 	while (d && (e = readdir(d)))
-		if (strlen(e->d_name) > 4 && !strcmp(e->d_name + strlen(e->d_name) - 4, ".tmp") && ns_path(path, "%s/%s", dir, e->d_name) == NS_OK)
+		if (is_left_over(dir, e->d_name) && ns_path(path, "%s/%s", dir, e->d_name) == NS_OK)
 			unlink(path);
 	if (d)
 		closedir(d);
-	for (i = keep; i < n; i++) { /* the record first: what has none does not exist */
-		if (ns_path(path, "%s/%08lld.json", dir, (long long)steps[i]) == NS_OK)
-			unlink(path);
-		if (ns_path(path, "%s/%08lld.safetensors", dir, (long long)steps[i]) == NS_OK)
-			unlink(path);
-	}
 }
 
 enum ns_status ns_checkpoint_write(const char *dir, const struct ns_checkpoint *c)
 {
-	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
+	char path[NS_PATH_MAX], hex[NS_SHA256_HEX], found[NS_SHA256_HEX];
 	struct ns_tensor_out out[4];
 	enum ns_status status;
 	json_t *json;
@@ -68,8 +84,10 @@ enum ns_status ns_checkpoint_write(const char *dir, const struct ns_checkpoint *
 		if (c->arrays[i])
 			out[n++] = (struct ns_tensor_out){array_names[i], 1, {c->floats}, c->arrays[i]};
 	NS_TRY(ns_path(path, "%s/%08lld.safetensors", dir, (long long)c->step));
-	NS_TRY(ns_tensors_write(path, out, n, NULL));
-	NS_TRY(ns_sha256_file(hex, path));
+	NS_TRY(ns_tensors_write(path, out, n, NULL, hex));
+	NS_TRY(ns_sha256_file(found, path));
+	if (strcmp(hex, found))
+		return ns_fail(NS_IO, "%s: what is read back is not what was written; the checkpoint before it stays", path);
 	NS_TRY(ns_path(path, "%s/%08lld.json", dir, (long long)c->step));
 	json = json_pack("{s:s, s:I, s:s, s:s, s:s, s:f, s:f, s:O}", "schema", "nightshift.checkpoint/1", "step",
 			 (json_int_t)c->step, "sha256", hex, "precision", c->precision, "config", c->config_digest, "loss",
@@ -81,6 +99,8 @@ enum ns_status ns_checkpoint_write(const char *dir, const struct ns_checkpoint *
 	status = text ? ns_write_file(path, text, strlen(text)) : ns_fail(NS_NO_MEMORY, "%s: no memory", path);
 	free(text);
 	json_decref(json);
+	if (status == NS_OK)
+		status = ns_sync_dir(dir);
 	if (status == NS_OK)
 		drop_older(dir, 2);
 	return status;
@@ -97,6 +117,10 @@ static enum ns_status read_one(const char *dir, int64_t step, struct ns_checkpoi
 	NS_TRY(ns_path(path, "%s/%08lld.json", dir, (long long)step));
 	NS_TRY(ns_json_read(path, &json, "nightshift.checkpoint/1"));
 	NS_GO(ns_path(path, "%s/%08lld.safetensors", dir, (long long)step));
+	if (!ns_path_exists(path)) {
+		status = ns_fail(NS_DIGEST, "%s: is not there, but its record is", path);
+		goto out;
+	}
 	NS_GO(ns_sha256_file(hex, path));
 	if (strcmp(hex, ns_json_text(json, "sha256"))) {
 		status = ns_fail(NS_DIGEST, "%s: does not match the digest in its record", path);
@@ -123,18 +147,32 @@ out:
 	return status;
 }
 
+/* its record goes, so that it is refused once; the tensors stay to be looked at until the next checkpoint */
+static enum ns_status refuse(const char *dir, int64_t step)
+{
+	char path[NS_PATH_MAX];
+
+	NS_TRY(ns_path(path, "%s/%08lld.json", dir, (long long)step));
+	return unlink(path) ? ns_fail(NS_IO, "%s: cannot remove", path) : NS_OK;
+}
+
 enum ns_status ns_checkpoint_read(const char *dir, struct ns_checkpoint *c, struct ns_log *log)
 {
 	int64_t steps[64];
-	int n = list_steps(dir, steps, 64), i;
+	int n = list_steps(dir, steps, 64);
+	enum ns_status status;
 
 	c->step = -1;
-	for (i = 0; i < n; i++) {
-		enum ns_status status = read_one(dir, steps[i], c);
-
-		if (status == NS_OK || status == NS_CONFIG)
-			return status;
-		ns_log_warn(log, "checkpoint refused: %s; the one before it is tried", ns_message());
-	}
-	return NS_OK;
+	if (!n)
+		return NS_OK;
+	status = read_one(dir, steps[0], c);
+	if (status != NS_DIGEST && status != NS_BAD_DATA)
+		return status;
+	if (n < 2)
+		return ns_fail_in(status, "the checkpoint is damaged, and there is none before it (remove %s to begin anew)", dir);
+	ns_log_warn(log, "checkpoint REFUSED: %s; the one before it, of step %lld, is used", ns_message(), (long long)steps[1]);
+	status = read_one(dir, steps[1], c);
+	if (status == NS_DIGEST || status == NS_BAD_DATA)
+		return ns_fail_in(status, "two checkpoints are damaged (remove %s to begin anew)", dir);
+	return status == NS_OK ? refuse(dir, steps[0]) : status;
 }

@@ -122,7 +122,7 @@ enum ns_status ns_model_write_weights(const struct ns_model *m, const float *val
 		out[p].rank = ns_torch_shape(q, out[p].dims);
 		out[p].data = torch + q->at;
 	}
-	status = ns_tensors_write(path, out, n, NULL);
+	status = ns_tensors_write(path, out, n, NULL, NULL);
 	free(out);
 	free(torch);
 	return status;

@@ -35,7 +35,7 @@ static json_t *header_of(const struct ns_tensor_out *tensors, int n, const json_
 	return header;
 }
 
-enum ns_status ns_tensors_write(const char *path, const struct ns_tensor_out *tensors, int n, const json_t *metadata)
+enum ns_status ns_tensors_write(const char *path, const struct ns_tensor_out *tensors, int n, const json_t *metadata, char *sha256)
 {
 	size_t bytes, len, padded, at;
 	json_t *header = header_of(tensors, n, metadata, &bytes);
@@ -63,6 +63,8 @@ enum ns_status ns_tensors_write(const char *path, const struct ns_tensor_out *te
 		at += size;
 	}
 	status = ns_write_file(path, file, at);
+	if (sha256)
+		ns_sha256(sha256, file, at);
 	free(text);
 	free(file);
 	return status;

@@ -25,7 +25,8 @@ struct ns_tensors { /* a file that was read */
 	size_t data_bytes;
 };
 
-enum ns_status ns_tensors_write(const char *path, const struct ns_tensor_out *tensors, int n, const json_t *metadata);
+/* sha256: of the bytes as they were meant, or NULL */
+enum ns_status ns_tensors_write(const char *path, const struct ns_tensor_out *tensors, int n, const json_t *metadata, char *sha256);
 enum ns_status ns_tensors_read(struct ns_tensors *t, const char *path);
 void ns_tensors_release(struct ns_tensors *t);
 /* F32 data of the wanted shape; NS_BAD_DATA names what differs. dims may be NULL: any shape of `count` values. */

@@ -213,7 +213,8 @@ static enum ns_status run(struct ns_trainer *r)
 
 		NS_TRY(r->steps ? ns_device_step(r, &stop) : host_step(r, &stop));
 		whole = r->step % r->per_epoch == 0;
-		save = stop || (s->checkpoint_steps > 0 && r->step % s->checkpoint_steps == 0 && r->step < total);
+		save = stop || (s->checkpoint_steps > 0 && r->step % s->checkpoint_steps == 0 && r->step < total) ||
+		       (s->checkpoint_last && r->step == total);
 		if (r->steps && (whole || save))
 			NS_TRY(ns_device_drain(r, &stop));
 		ns_log_progress(r->job->log, s->label, r->step * s->batch, total * s->batch, "images");
@@ -222,6 +223,8 @@ static enum ns_status run(struct ns_trainer *r)
 		if (save || stop)
 			NS_TRY(ns_trainer_save(r));
 	}
+	if (begun == total) /* taken up at its very end: its file of metrics is written all the same */
+		NS_TRY(write_metrics(r));
 	r->t->steps = r->step;
 	r->t->seconds = ns_now() - start;
 	r->t->images_per_second = r->t->seconds > 0 ? (double)((r->step - begun) * s->batch) / r->t->seconds : 0;

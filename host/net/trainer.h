@@ -13,6 +13,7 @@
 
 struct ns_train_spec {
 	int batch, virtual_ranks, epochs, checkpoint_steps;
+	int checkpoint_last; /* one at the end too: there is work after this training */
 	int64_t rows; /* of an epoch; floor(rows / batch) steps use them */
 	int adamw, nesterov, decay_all;
 	double lr, momentum, beta2, weight_decay, warmup_epochs, smoothing, ema, clip;

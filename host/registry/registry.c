@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,8 +39,10 @@ enum ns_status ns_registry_put(const char *registry, const char *file, char dige
 	ns_sha256(digest, data, bytes);
 	NS_GO(ns_path(dir, "%s/objects/%.2s", registry, digest));
 	NS_GO(ns_path(path, "%s/%s", dir, digest + 2));
-	if (ns_path_exists(path))
+	if (ns_path_exists(path)) {
+		(void)utimensat(AT_FDCWD, path, NULL, 0); /* in use again: young for gc */
 		goto out;
+	}
 	NS_GO(ns_mkdirs(dir));
 	NS_GO(ns_write_file(path, data, bytes));
 	chmod(path, 0444);
@@ -73,27 +76,33 @@ enum ns_status ns_registry_object(const char *registry, const char *digest, char
 	return found ? NS_OK : ns_fail(NS_IO, "%s: has no object %s", registry, digest);
 }
 
-/* the highest number in the log of `name`, 0 where there is none */
-static int newest(const char *registry, const char *name)
+/*
+ * The highest number in the log of `name`, 0 where there is none. A folder that cannot be read is an error, and no empty log:
+ * what was production yesterday must not be taken for what is.
+ */
+static enum ns_status newest(const char *registry, const char *name, int *high)
 {
 	char dir[NS_PATH_MAX];
 	struct dirent *e;
-	int high = 0;
+	int code;
 	DIR *d;
 
-	if (ns_path(dir, "%s/log/%s", registry, name) != NS_OK)
-		return 0;
+	*high = 0;
+	NS_TRY(ns_path(dir, "%s/log/%s", registry, name));
 	d = opendir(dir);
-	while (d && (e = readdir(d))) {
+	if (!d && errno != ENOENT)
+		return ns_fail(NS_IO, "%s: cannot be read: %s", dir, strerror(errno));
+	for (errno = 0; d && (e = readdir(d)); errno = 0) {
 		char *end;
 		long n = strtol(e->d_name, &end, 10);
 
-		if (end != e->d_name && !strcmp(end, ".json") && n > high)
-			high = (int)n;
+		if (end != e->d_name && !strcmp(end, ".json") && n > *high)
+			*high = (int)n;
 	}
+	code = d ? errno : 0;
 	if (d)
 		closedir(d);
-	return high;
+	return code ? ns_fail(NS_IO, "%s: cannot be read: %s", dir, strerror(code)) : NS_OK;
 }
 
 static enum ns_status read_entry(const char *registry, const char *name, int number, json_t **entry)
@@ -110,7 +119,7 @@ enum ns_status ns_registry_ref(const char *registry, const char *name, char dige
 	json_t *entry;
 
 	NS_TRY(check_name(name));
-	n = newest(registry, name);
+	NS_TRY(newest(registry, name, &n));
 	if (!n)
 		return ns_fail(NS_IO, "%s: has no ref '%s'", registry, name);
 	NS_TRY(read_entry(registry, name, n, &entry));
@@ -158,11 +167,12 @@ enum ns_status ns_registry_move(const char *registry, const char *name, const ch
 	NS_TRY(ns_path(dir, "%s/log/%s", registry, name));
 	NS_TRY(ns_mkdirs(dir));
 	for (tries = 0; !won && tries < 1000; tries++) {
-		int n = newest(registry, name);
 		enum ns_status status;
 		json_t *entry;
 		char *text;
+		int n;
 
+		NS_TRY(newest(registry, name, &n));
 		old[0] = 0;
 		if (n)
 			NS_TRY(ns_registry_ref(registry, name, old));
@@ -190,7 +200,7 @@ enum ns_status ns_registry_log(const char *registry, const char *name, json_t **
 	int n, i;
 
 	NS_TRY(check_name(name));
-	n = newest(registry, name);
+	NS_TRY(newest(registry, name, &n));
 	if (!n)
 		return ns_fail(NS_IO, "%s: has no ref '%s'", registry, name);
 	*log = json_array();
@@ -236,6 +246,7 @@ enum ns_status ns_registry_previous(const char *registry, const char *name, char
 enum ns_status ns_registry_names(const char *registry, json_t **names)
 {
 	char path[NS_PATH_MAX];
+	enum ns_status status = NS_OK;
 	struct dirent **list;
 	int n, i;
 
@@ -243,13 +254,17 @@ enum ns_status ns_registry_names(const char *registry, json_t **names)
 	NS_TRY(ns_path(path, "%s/log", registry));
 	n = scandir(path, &list, NULL, alphasort);
 	for (i = 0; i < n; i++) {
-		if (list[i]->d_name[0] != '.')
+		int entries = 0; /* who was killed before the first link left a folder, and no ref */
+
+		if (list[i]->d_name[0] != '.' && status == NS_OK)
+			status = newest(registry, list[i]->d_name, &entries);
+		if (entries)
 			json_array_append_new(*names, json_string(list[i]->d_name));
 		free(list[i]);
 	}
 	if (n >= 0)
 		free(list);
-	return NS_OK;
+	return status;
 }
 
 typedef enum ns_status object_fn(void *context, const char *path, const char *digest);
@@ -371,15 +386,15 @@ static void mark_reachable(const char *registry, json_t *marked)
 struct sweep {
 	json_t *marked;
 	int dry;
+	time_t before;
 	int64_t *removed, *bytes;
 };
 
-static enum ns_status sweep_object(void *context, const char *path, const char *digest)
+static enum ns_status sweep_file(struct sweep *s, const char *path)
 {
-	struct sweep *s = context;
 	struct stat st;
 
-	if (json_object_get(s->marked, digest) || stat(path, &st))
+	if (stat(path, &st) || st.st_mtime > s->before)
 		return NS_OK;
 	++*s->removed;
 	*s->bytes += (int64_t)st.st_size;
@@ -388,10 +403,43 @@ static enum ns_status sweep_object(void *context, const char *path, const char *
 	return NS_OK;
 }
 
-enum ns_status ns_registry_gc(const char *registry, int dry, int64_t *removed, int64_t *bytes)
+static enum ns_status sweep_object(void *context, const char *path, const char *digest)
 {
-	struct sweep s = {json_object(), dry, removed, bytes};
+	struct sweep *s = context;
+
+	return json_object_get(s->marked, digest) ? NS_OK : sweep_file(s, path);
+}
+
+/* what a writer that was killed left under a temporary name */
+static enum ns_status sweep_temporary(struct sweep *s, const char *registry, const char *folder, const char *name)
+{
+	char dir[NS_PATH_MAX], path[NS_PATH_MAX];
+	enum ns_status status = NS_OK;
+	struct dirent *e;
+	DIR *d;
+
+	NS_TRY(ns_path(dir, "%s/%s/%s", registry, folder, name));
+	d = opendir(dir);
+	while (d && status == NS_OK && (e = readdir(d))) {
+		size_t len = strlen(e->d_name);
+
+		if (len < 4 || strcmp(e->d_name + len - 4, ".tmp"))
+			continue;
+		status = ns_path(path, "%s/%s", dir, e->d_name);
+		if (status == NS_OK)
+			status = sweep_file(s, path);
+	}
+	if (d)
+		closedir(d);
+	return status;
+}
+
+enum ns_status ns_registry_gc(const char *registry, double hours, int dry, int64_t *removed, int64_t *bytes)
+{
+	struct sweep s = {json_object(), dry, time(NULL) - (time_t)(3600 * hours), removed, bytes};
 	enum ns_status status;
+	char folder[3];
+	int f;
 	json_t *names, *name, *log;
 	size_t i;
 
@@ -404,7 +452,13 @@ enum ns_status ns_registry_gc(const char *registry, int dry, int64_t *removed, i
 		json_decref(log);
 	}
 	mark_reachable(registry, s.marked);
-	status = each_object(registry, sweep_object, &s);
+	NS_GO(each_object(registry, sweep_object, &s));
+	json_array_foreach(names, i, name) NS_GO(sweep_temporary(&s, registry, "log", json_string_value(name)));
+	NS_GO(sweep_temporary(&s, registry, "refs", ""));
+	for (f = 0; f < 256 && status == NS_OK; f++) {
+		snprintf(folder, sizeof folder, "%02x", f);
+		status = sweep_temporary(&s, registry, "objects", folder);
+	}
 out:
 	json_decref(names);
 	json_decref(s.marked);

@@ -30,7 +30,11 @@ enum ns_status ns_registry_log(const char *registry, const char *name, json_t **
 enum ns_status ns_registry_names(const char *registry, json_t **names);
 /* Digests of all objects and copies of all refs; the first lie is the error. */
 enum ns_status ns_registry_verify(const char *registry, int64_t *objects);
-/* Objects that no ref's history reaches, directly or through the JSON objects' digests. dry: only count. */
-enum ns_status ns_registry_gc(const char *registry, int dry, int64_t *removed, int64_t *bytes);
+/*
+ * Objects that no ref's history reaches, directly or through the JSON objects' digests, and what killed writers left under
+ * temporary names, if they were not touched for so many hours: a job that runs has put objects that no ref names yet. dry: only
+ * count.
+ */
+enum ns_status ns_registry_gc(const char *registry, double hours, int dry, int64_t *removed, int64_t *bytes);
 
 #endif

@@ -62,7 +62,7 @@ for signal in USR2 TERM; do
 	same one/metrics.jsonl "stop-$signal/metrics.jsonl"
 done
 
-# killed without warning, and the newest checkpoint damaged: the one before it is used, said aloud
+# killed without warning, and the newest checkpoint damaged: the one before it is used, once, said aloud; two are too many
 "$ns" train "${settings[@]}" --train.checkpoint_steps=5 --threads=1 --out damaged >/dev/null 2>&1 &
 pid=$!
 for _ in $(seq 2000); do
@@ -73,8 +73,15 @@ kill -9 $pid
 wait $pid 2>/dev/null
 newest=$(ls damaged.partial/checkpoint/*.json | tail -1)
 printf X | dd of="${newest%.json}.safetensors" bs=1 seek=2000 conv=notrunc 2>/dev/null
+cp -r damaged.partial twice.partial
+for f in twice.partial/checkpoint/*.safetensors; do printf X | dd of="$f" bs=1 seek=2000 conv=notrunc 2>/dev/null; done
+refuses 77 "two checkpoints are damaged" "$ns" train "${settings[@]}" --threads=1 --out twice
+cp -r damaged.partial only.partial
+rm -f "$(ls only.partial/checkpoint/*.json | head -1)"
+refuses 77 "none before it" "$ns" train "${settings[@]}" --threads=1 --out only
 quietly "$ns" train "${settings[@]}" --threads=1 --out damaged
-grep -q 'checkpoint refused' log || fail "a damaged checkpoint was not named"
+[ "$(grep -c 'checkpoint REFUSED' log)" = 1 ] || fail "a damaged checkpoint was not named, or not once"
+grep 'checkpoint REFUSED' log | grep -q "${newest#*checkpoint/}\|$(basename "${newest%.json}")" || fail "it was not named: $(grep REFUSED log)"
 same one/model.safetensors damaged/model.safetensors
 
 # inference does not depend on ranks or workers

@@ -31,15 +31,16 @@ for s in night/steps/*.json; do
 	[ -e "${s%.json}.tries" ] && fail "the undisturbed night had to try again: $(cat "${s%.json}.tries")"
 done
 mv night undisturbed
-echo "undisturbed: $(ls counts | wc -l) tasks made $(cat counts/* | paste -sd+ | bc) changes of files"
+echo "undisturbed: $(ls counts | wc -l) tasks made $(cat counts/* | wc -c) changes of files"
 
-# which of them are the places: each line kills one start of one task
+# which of them are the places: each line strikes one start of one task. Two in three are before or after what publishes (rename,
+# link, unlink); a rank that hangs, one that dies and a full disk are in every plan.
 "$python" - "$kills" "$seed" >crash.txt <<'P'
 import json, os, random, sys
 n, rng, tasks = int(sys.argv[1]), random.Random(int(sys.argv[2])), {}
 for name in sorted(os.listdir("counts")):
     step, task, rank = name.rsplit(" ", 2)
-    tasks.setdefault((step, int(task)), {})[int(rank)] = int(open("counts/" + name).read())
+    tasks.setdefault((step, int(task)), {})[int(rank)] = open("counts/" + name).read()
 records = {}
 for name in os.listdir("undisturbed/steps"):
     r = json.load(open("undisturbed/steps/" + name)) if name.endswith(".json") else {}
@@ -48,17 +49,25 @@ for name in os.listdir("undisturbed/steps"):
 keys = sorted(tasks)
 weights = [6 if len(tasks[k]) > 1 else 2 if k[1] >= 0 else 1 for k in keys]  # training, arrays, the rest
 starts = {}
-for i in range(n):
-    k = rng.choices(keys, weights)[0]
+
+def strike(k, what):
     ranks, start = tasks[k], starts.get(k, 0)
-    what = rng.choices(["before", "after", "kill", "full", "stop"], [30, 30, 20, 8, 6 if len(ranks) > 1 else 0])[0]
     rank = rng.choice(sorted(ranks)) if what in ("kill", "stop") else 0
     if what in ("kill", "stop"):  # while it works
         number = int(1000 * rng.uniform(0.02, max(0.05, records[k].get("seconds") or 0.05)))
     else:
-        number = rng.randrange(ranks[0]) if start == 0 else rng.randrange(min(ranks[0], 12))
+        calls = ranks[0] if start == 0 else ranks[0][:12]  # a later start may have little left to do
+        publishing = [i for i, c in enumerate(calls) if c in "rlu"] if rng.random() < 0.67 else []
+        number = rng.choice(publishing or range(len(calls)))
     starts[k] = start + 1
     print(records[k]["step"], k[1], rank, start, what, number)
+
+training = ("prepare.model", -1)
+for k, what in [(training, "stop"), (("prepare.data.parts", 0), "full"), (training, "kill")][:n]:
+    strike(k, what)
+for i in range(n - 3):
+    k = rng.choices(keys, weights)[0]
+    strike(k, rng.choices(["before", "after", "kill", "full", "stop"], [30, 30, 20, 8, 6 if len(tasks[k]) > 1 else 0])[0])
 P
 export NST_CRASH=$work/crash.txt
 quietly "$submit" --config night.yaml --out night --site site.conf
@@ -86,11 +95,18 @@ struck=$(cat night/steps/*.tries 2>/dev/null | wc -l)
 restarts=$(cat night/slurm/log/*.out | grep -c '"event":"requeue"')
 awk '{ n[$5]++ } END { for (w in n) printf "%s%s %d", sep, w, n[w], sep = ", "; print " planned" }' crash.txt
 echo "$struck failures were tried again, $restarts jobs put themselves back, $lost nodes were lost, $preemptions preemptions asked for"
-grep -h 'did not come within' night/slurm/log/*.out | cut -c1-160 | head -3
+hung=$(grep -h 'did not come within' night/slurm/log/*.out | head -1)
+echo "of a rank that hung: ${hung:-nothing}"
+grep -q 'rank [01] (n[123], process' <<<"$hung" || fail "no rank was named that hung"
 [ "$struck" -ge $((kills / 3)) ] || fail "only $struck of $kills planned failures happened"
 ok
 same_night undisturbed night
 quietly "$ns" registry verify --registry night/registry
+find night/registry -name '*.tmp' -exec touch -d '1 hour ago' {} +
+quietly "$ns" registry gc --registry night/registry --registry.gc_hours=0.5
+[ -z "$(find night/registry -name '*.tmp')" ] || fail "gc left $(find night/registry -name '*.tmp')"
 [ -z "$(ls night/prepare | grep -E 'partial$|lock$|replaced$')" ] || fail "something was left behind: $(ls night/prepare)"
 [ -z "$keep" ] || cp -r undisturbed night crash.txt "$keep"
+"$ns" report --night night || fail "its page cannot be drawn"
+[ -z "$keep" ] || cp night/night.html "$keep/killed-night.html"
 done_testing

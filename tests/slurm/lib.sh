@@ -44,10 +44,11 @@ small_night() { # night.yaml in this folder, with its images and a site.conf; wh
 	} >site.conf
 }
 
-# what a night published, by digest: all but times (run.json, records, pages with them, the registry's log)
+# what a night published, by digest: all but times (run.json, records, pages with them, the registry's log). What a killed writer
+# left in the registry under a temporary name is not published; gc takes it.
 published() {
-	(cd "$1" && find . -type f ! -name run.json ! -path './steps/*' ! -path './slurm/*' ! -name night.html ! -name summary.json ! -path './registry/log/*' |
-		sort | xargs sha256sum && grep -v '"seconds"' summary.json)
+	(cd "$1" && find . -type f ! -name run.json ! -path './steps/*' ! -path './slurm/*' ! -name night.html ! -name summary.json \
+		! -path './registry/log/*' ! -path './registry/*.tmp' | sort | xargs sha256sum && grep -v '"seconds"' summary.json)
 }
 same_night() { # A B
 	diff <(published "$1") <(published "$2") >diff.log || { cat diff.log; fail "$1 and $2 differ"; }

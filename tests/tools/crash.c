@@ -9,7 +9,8 @@
  *	full N              the N-th call finds no space left (ENOSPC), and so do the 20 after it
  *	kill MS, stop MS    SIGKILL or SIGSTOP itself so many milliseconds after its start
  *
- *	NST_COUNT=FOLDER    how many calls each step's task made, in FOLDER/STEP.TASK.RANK (for choosing N)
+ *	NST_COUNT=FOLDER    the calls that each step's task made, in "FOLDER/STEP TASK RANK", a letter each (for choosing N): c create,
+ *	                    w write, f flush, r rename, l link, u unlink
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 static atomic_long calls;
+static char letters[1 << 20];
 static long kill_before = -1, kill_after = -1, full_from = -1;
 static char count_file[512];
 
@@ -123,16 +125,18 @@ static void __attribute__((destructor)) end(void)
 	FILE *f = *count_file ? fopen(count_file, "w") : NULL;
 
 	if (f) {
-		fprintf(f, "%ld\n", atomic_load(&calls));
+		fprintf(f, "%s", letters);
 		fclose(f);
 	}
 }
 
 /* the number of this call; does not come back where this is the place */
-static long count(void)
+static long count(char letter)
 {
 	long n = atomic_fetch_add(&calls, 1);
 
+	if (n < (long)sizeof letters - 1)
+		letters[n] = letter;
 	if (n == kill_before)
 		kill(getpid(), SIGKILL);
 	return n;
@@ -153,11 +157,11 @@ static int no_space(long n)
 }
 
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
-#define PLACE(type, name, parameters, arguments)                     \
+#define PLACE(letter, type, name, parameters, arguments)             \
 	type name parameters                                         \
 	{                                                            \
 		static __typeof__(&name) next;                       \
-		long n = count();                                    \
+		long n = count(letter);                              \
 		type result;                                         \
 		if (!next)                                           \
 			next = NEXT(name);                           \
@@ -166,13 +170,13 @@ static int no_space(long n)
 		return result;                                       \
 	}
 
-PLACE(ssize_t, pwrite, (int fd, const void *data, size_t bytes, off_t offset), (fd, data, bytes, offset))
-PLACE(ssize_t, pwrite64, (int fd, const void *data, size_t bytes, off64_t offset), (fd, data, bytes, offset))
-PLACE(int, fsync, (int fd), (fd))
-PLACE(int, rename, (const char *from, const char *to), (from, to))
-PLACE(int, renameat2, (int a, const char *from, int b, const char *to, unsigned flags), (a, from, b, to, flags))
-PLACE(int, link, (const char *from, const char *to), (from, to))
-PLACE(int, unlink, (const char *path), (path))
+PLACE('w', ssize_t, pwrite, (int fd, const void *data, size_t bytes, off_t offset), (fd, data, bytes, offset))
+PLACE('w', ssize_t, pwrite64, (int fd, const void *data, size_t bytes, off64_t offset), (fd, data, bytes, offset))
+PLACE('f', int, fsync, (int fd), (fd))
+PLACE('r', int, rename, (const char *from, const char *to), (from, to))
+PLACE('r', int, renameat2, (int a, const char *from, int b, const char *to, unsigned flags), (a, from, b, to, flags))
+PLACE('l', int, link, (const char *from, const char *to), (from, to))
+PLACE('u', int, unlink, (const char *path), (path))
 
 int open(const char *path, int flags, ...)
 {
@@ -190,7 +194,7 @@ int open(const char *path, int flags, ...)
 	va_end(args);
 	if (!(flags & O_CREAT) || !strncmp(path, "/dev/", 5))
 		return next(path, flags, mode);
-	n = count();
+	n = count('c');
 	fd = no_space(n) ? -1 : next(path, flags, mode);
 	counted(n);
 	return fd;
