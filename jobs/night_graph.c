@@ -238,7 +238,7 @@ static void seconds_text(char *text, size_t size, double s)
 	if (isnan(s))
 		snprintf(text, size, "-");
 	else if (s < 100)
-		snprintf(text, size, "%.1f s", s);
+		snprintf(text, size, s < 10 ? "%.2f s" : "%.1f s", s);
 	else if (s < 7200)
 		snprintf(text, size, "%.0f min %02.0f s", floor(s / 60), fmod(floor(s), 60));
 	else
@@ -249,6 +249,7 @@ static void draw_row(struct ns_html *h, const struct graph *g, int i)
 {
 	const struct row *r = &g->row[i];
 	double y = y_of(i);
+	int extra = r->starts - (r->tasks ? r->tasks : 1);
 	char time[48];
 
 	ns_html_raw(h, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">", LEFT - 8, y + 11);
@@ -264,8 +265,8 @@ static void draw_row(struct ns_html *h, const struct graph *g, int i)
 	ns_html_raw(h, "<text class=\"dim\" x=\"%d\" y=\"%.1f\">%s", RIGHT + 8, y + 11, r->state);
 	if (!strcmp(r->state, "done"))
 		ns_html_raw(h, ", %s", time);
-	if (r->starts > (r->tasks ? r->tasks : 1))
-		ns_html_raw(h, ", %d restarts", r->starts - (r->tasks ? r->tasks : 1));
+	if (extra > 0)
+		ns_html_raw(h, ", %d restart%s", extra, extra == 1 ? "" : "s");
 	ns_html_raw(h, "</text>");
 }
 

@@ -47,8 +47,8 @@ give_up() { # EXIT WHY
 	local now beside="$ns_record.json.$$.tmp"
 	now=$(date +%s)
 	ns_event failed "\"exit\":$1,\"why\":\"$2\""
-	if [ -s "$ns_record.json" ]; then
-		sed 's/^ "state": .*/ "state": "failed",/; s/^ "try_again": true/ "try_again": false/; s/^ "end": null/ "end": '"$now"'/
+	if [ -s "$ns_record.json" ]; then # running or stopped is no end; failed and blocked stay what they are
+		sed 's/^ "state": "[rs].*/ "state": "failed",/; s/^ "try_again": true/ "try_again": false/; s/^ "end": null/ "end": '"$now"'/
 			s|^ "why": "",| "why": "'"$2"'",|' "$ns_record.json" >"$beside"
 	else
 		printf '{\n "schema": "nightshift.step/1",\n "step": "%s",\n "task": %d,\n "state": "failed",\n "why": "%s",\n "try_again": false,\n "starts": %d,\n "start": %d,\n "end": %d\n}' \

@@ -2,26 +2,30 @@
 # slurm/submit.sh - one night as a static graph of Slurm jobs: submitted whole, then this script is done. Nothing polls.
 #
 #   slurm/submit.sh --config night.yaml [--out FOLDER] [--site FILE] [--date YYYY-MM-DD] [--begin TIME] [--dry-run]
+#   slurm/submit.sh --config night.yaml --out 'FOLDER/{date}' [--site FILE] --standing HH:MM | --scrontab HH:MM
 #
 # The steps are those of `nightshift night --plan`. Dependencies (afterany) only order them: a step looks for the commit
 # records of those before it, and a step without work leaves at once with a record. What is done already is not submitted
 # again: the same command finishes a night that was cut off. {date} in the configuration and in FOLDER is the night's date.
+#
+# Every night: --scrontab prints the line for `scrontab -e`; where a site has no scrontab, --standing puts a job into the queue that
+# submits the night at that time, and itself for the next day.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-config= out= site=$here/site.conf date=$(date +%F) begin= dry=
+config= out= site=$here/site.conf date=$(date +%F) begin= dry= every= at=
 
 usage() {
-	sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+	sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
 	exit 64
 }
 while [ $# -gt 0 ]; do
 	case $1 in
-	--config=* | --out=* | --site=* | --date=* | --begin=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+	--config=* | --out=* | --site=* | --date=* | --begin=* | --standing=* | --scrontab=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
 	esac
 	case $1 in
 	--dry-run) dry=1 && shift && continue ;;
-	--help | -h) usage ;;
-	--config | --out | --site | --date | --begin) [ $# -gt 1 ] || usage ;;
+	--help | -h) (usage 2>&1) || exit 0 ;;
+	--config | --out | --site | --date | --begin | --standing | --scrontab) [ $# -gt 1 ] || usage ;;
 	*) echo "submit.sh: unknown option '$1'" >&2 && usage ;;
 	esac
 	case $1 in
@@ -30,6 +34,7 @@ while [ $# -gt 0 ]; do
 	--site) site=$2 ;;
 	--date) date=$2 ;;
 	--begin) begin=$2 ;;
+	--standing | --scrontab) every=$1 at=$2 ;;
 	esac
 	shift 2
 done
@@ -42,6 +47,40 @@ die() {
 [ -r "$site" ] || die 74 "$site: cannot be read"
 [ -n "$out" ] || out=$(sed -n 's/^out: *\([^ #]*\).*/\1/p' "$config")
 [ -n "$out" ] || die 64 "--out FOLDER is wanted, or out: in $config"
+
+# every night: nothing but the queue, or a line to paste, is touched here
+standing() {
+	local next name="nightshift-$(basename "${config%.*}")" queued
+	[[ $at =~ ^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$ ]] || die 64 "$every $at: HH:MM is wanted, from 00:00 to 23:59"
+	case $out in *'{date}'*) ;; *) die 64 "--out $out: {date} is wanted in it, as each night has a folder of its own" ;; esac
+	config=$(realpath "$config") site=$(realpath "$site") out=$(realpath -m "$out")
+	case $here$config$out$site in *[[:space:]]*) die 64 "paths without blanks are wanted: $here $config $out $site" ;; esac
+	if [ "$every" = --scrontab ]; then
+		printf '#SCRON --job-name=%s --time=00:10:00 --ntasks=1 --chdir=%s --output=%s/nightshift-standing.out --open-mode=append\n' "$name" "$PWD" "$PWD"
+		printf '%d %d * * * %s/submit.sh --config %s --out %s --site %s\n' "$((10#${at:3:2}))" "$((10#${at:0:2}))" "$here" "$config" "$out" "$site"
+		return
+	fi
+	. "$site"
+	queued=$(squeue -h -n "$name" -u "$(id -un)" -o %A | paste -sd' ')
+	[ -z "$queued" ] || die 74 "$name stands in the queue already (job $queued); scancel it first"
+	next=$date
+	[ "$(date -d "$next $at" +%s)" -gt "$(date +%s)" ] || next=$(date -d "$next + 1 day" +%F)
+	# shellcheck disable=SC2086
+	set -- --job-name="$name" --begin="${next}T$at" --dependency=singleton --chdir="$PWD" --output="$PWD/nightshift-standing.out" $NS_SBATCH \
+		"$here/standing.sbatch" "$here" "$config" "$out" "$site" "$at" "$next"
+	if [ -n "$dry" ]; then
+		printf 'sbatch'
+		printf ' %q' "$@"
+		printf '\n'
+	else
+		sbatch --parsable "$@" >/dev/null || die 69 "sbatch refused $name"
+		echo "$name stands in the queue; the first night begins on $next at $at"
+	fi
+}
+if [ -n "$every" ]; then
+	standing
+	exit
+fi
 out=$(realpath -m "${out//\{date\}/$date}")
 case $out in *[[:space:]]*) die 64 "$out: a folder without blanks is wanted" ;; esac
 

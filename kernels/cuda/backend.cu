@@ -78,6 +78,7 @@ static enum ns_status cuda_open(struct ns_device **dev, int index)
 		return ns_fail(NS_NO_MEMORY, "no memory for a device");
 	d->base.backend = &ns_backend_cuda;
 	d->index = index;
+	d->count = count;
 	status = ns_cuda_status(cudaSetDevice(index), "choosing the GPU");
 	if (status == NS_OK)
 		status = ns_cuda_status(cudaGetDeviceProperties(&d->prop, index), "asking the GPU");
@@ -254,8 +255,8 @@ static void describe(struct ns_device *dev, char *text, size_t size)
 
 	cudaDriverGetVersion(&driver);
 	cudaRuntimeGetVersion(&runtime);
-	snprintf(text, size, "%s, sm_%d%d, CUDA run time %d.%d, driver %d.%d", d->prop.name, d->prop.major, d->prop.minor, runtime / 1000,
-		 runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
+	snprintf(text, size, "%s, sm_%d%d, GPU %d of the %d in sight, CUDA run time %d.%d, driver %d.%d", d->prop.name, d->prop.major, d->prop.minor,
+		 d->index, d->count, runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
 }
 
 /* best first; there is no ref at the end: it cannot read device memory */

@@ -36,7 +36,7 @@ extern "C" {
 
 struct ns_cuda { /* a device */
 	struct ns_device base;
-	int index;
+	int index, count; /* among the GPUs in sight */
 	void *cudnn; /* its handle, made with the first plan that wants one; cudnn_conv.cu */
 	void (*cudnn_close)(void *handle);
 	struct cudaDeviceProp prop;

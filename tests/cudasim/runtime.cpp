@@ -166,18 +166,33 @@ void submit(cudaStream_t stream, std::function<void()> work)
 using namespace cudasim;
 #define HOLD std::lock_guard<std::recursive_mutex> hold(lock)
 
+/* as many as CUDA_VISIBLE_DEVICES names, as a launcher that hands out GPUs sets it */
+static int visible()
+{
+	const char *names = getenv("CUDA_VISIBLE_DEVICES");
+	int count = 1;
+
+	if (!names)
+		return 1;
+	if (!*names)
+		return 0;
+	for (; *names; names++)
+		count += *names == ',';
+	return count;
+}
+
 extern "C" {
 cudaError_t cudaGetDeviceCount(int *count)
 {
 	if (getenv("NS_CUDASIM_OLD_DRIVER"))
 		return fail(cudaErrorInsufficientDriver); /* and *count stays as it is */
-	*count = getenv("NS_CUDASIM_NO_DEVICE") ? 0 : 1;
+	*count = getenv("NS_CUDASIM_NO_DEVICE") ? 0 : visible();
 	return *count ? cudaSuccess : fail(cudaErrorNoDevice);
 }
 
 cudaError_t cudaSetDevice(int d)
 {
-	return d == 0 ? cudaSuccess : fail(cudaErrorInvalidValue);
+	return d >= 0 && d < visible() ? cudaSuccess : fail(cudaErrorInvalidValue);
 }
 
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int)

@@ -143,8 +143,20 @@ cluster_wait() { # SECONDS
 	done
 }
 
+# daemons, steps, and what runs in them
+cluster_processes() {
+	local p
+	for p in /proc/[0-9]*; do
+		case $(cat "$p/comm" 2>/dev/null) in
+		slurm* | munged | srun | sbatch | nightshift* | orted | mpirun)
+			grep -qzF "SLURM_CONF=$cluster/etc/slurm.conf" "$p/environ" 2>/dev/null && echo "${p#/proc/}"
+			;;
+		esac
+	done
+}
+
 cluster_down() {
-	local p pids tries
+	local pids tries
 	[ -n "${cluster:-}" ] || return 0
 	[ ! -s "$cluster/run/slurmctld.pid" ] || scancel -u "$(id -un)" 2>/dev/null
 	for tries in $(seq 100); do
@@ -154,9 +166,10 @@ cluster_down() {
 	pids=$(cat "$cluster"/run/*.pid 2>/dev/null)
 	kill $pids 2>/dev/null
 	for tries in $(seq 200); do
-		for p in $pids; do kill -0 "$p" 2>/dev/null && break; done || break
+		[ -n "$(cluster_processes)" ] || break
 		sleep 0.1
 	done
-	kill -9 $pids 2>/dev/null
+	pids=$(cluster_processes)
+	[ -z "$pids" ] || { echo "cluster: these did not end by themselves: $(ps -o pid=,args= -p "$(paste -sd, <<<"$pids")")" && kill -9 $pids; }
 	cluster=
 }
