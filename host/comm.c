@@ -27,6 +27,11 @@ enum ns_status ns_comm_sum_i64(struct ns_comm *comm, int64_t *data, size_t n)
 	return comm->ops->sum_i64(comm, data, n);
 }
 
+enum ns_status ns_comm_plain_sum(struct ns_comm *comm, float *data, size_t n)
+{
+	return comm->ops->plain_sum(comm, data, n);
+}
+
 void ns_comm_abort(struct ns_comm *comm, int code)
 {
 	if (comm->ops)

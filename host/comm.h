@@ -32,6 +32,7 @@ struct ns_comm_ops {
 	enum ns_status (*exchange)(struct ns_comm *comm, const float *send, const int *send_counts, float *receive,
 				   const int *receive_counts);
 	enum ns_status (*gather_slices)(struct ns_comm *comm, float *data, const int *counts, const int *at);
+	enum ns_status (*plain_sum)(struct ns_comm *comm, float *data, size_t n);
 	void (*abort)(struct ns_comm *comm, int code);
 	void (*close)(struct ns_comm *comm);
 };
@@ -46,6 +47,8 @@ int ns_comm_mpi_wants_pmix(void); /* this build's MPI can be started by srun thr
 enum ns_status ns_comm_barrier(struct ns_comm *comm);
 enum ns_status ns_comm_broadcast(struct ns_comm *comm, void *data, size_t bytes, int root);
 enum ns_status ns_comm_sum_i64(struct ns_comm *comm, int64_t *data, size_t n);
+/* The library's own sum, whose bits depend on the number of ranks: for measuring ours against, and for nothing else. */
+enum ns_status ns_comm_plain_sum(struct ns_comm *comm, float *data, size_t n);
 /* End every rank of the job with this exit code. Does not return under MPI. */
 void ns_comm_abort(struct ns_comm *comm, int code);
 

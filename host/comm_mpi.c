@@ -224,6 +224,12 @@ static enum ns_status mpi_gather(struct ns_comm *comm, float *data, const int *c
 	return finish(comm, MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_FLOAT, data, counts, at, MPI_FLOAT, MPI_COMM_WORLD, &r), &r);
 }
 
+static enum ns_status mpi_plain_sum(struct ns_comm *comm, float *data, size_t n)
+{
+	(void)comm;
+	return check(MPI_Allreduce(MPI_IN_PLACE, data, (int)n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD), "MPI_Allreduce");
+}
+
 static void mpi_abort(struct ns_comm *comm, int code)
 {
 	(void)comm;
@@ -244,7 +250,7 @@ static void mpi_close(struct ns_comm *comm)
 }
 
 static const struct ns_comm_ops mpi_ops = {mpi_barrier, mpi_broadcast, mpi_sum_i64, mpi_exchange,
-					   mpi_gather,	mpi_abort,     mpi_close};
+					   mpi_gather,	mpi_plain_sum, mpi_abort,     mpi_close};
 
 /* this rank among those of its node */
 static enum ns_status look_around(struct ns_comm *comm)

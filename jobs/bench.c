@@ -231,6 +231,7 @@ enum ns_status ns_job_bench(struct ns_job *job, int argc, char **argv)
 		NS_TRY(ns_json_read(against, &old, "nightshift.bench/1"));
 	NS_GO(ns_device_set_open(job->set, job->conf, job->pool));
 	NS_GO(ns_job_begin(job, 0));
+	NS_GO(ns_bench_comm(&b));
 	if (job->comm->rank == 0) { /* one core is measured: the other ranks keep still */
 		b.dev = job->set->devices[0];
 		b.queue = job->set->queues[0];

@@ -14,7 +14,7 @@ struct ns_measured {
 	double rate, low, high; /* median and quartiles of items a second */
 	double flops, bytes;	/* of one item */
 	double share;		/* of its limit */
-	const char *bound;	/* which limit: arithmetic, memory, pread */
+	const char *bound;	/* which limit: arithmetic, memory, pread, MPI_Allreduce */
 };
 
 struct ns_bench {
@@ -49,6 +49,8 @@ enum ns_status ns_bench_ops(struct ns_bench *b);
 enum ns_status ns_bench_augment(struct ns_bench *b);
 enum ns_status ns_bench_loader(struct ns_bench *b);
 enum ns_status ns_bench_nets(struct ns_bench *b);
+/* Collective; nothing on a lone rank. Rank 0 records. */
+enum ns_status ns_bench_comm(struct ns_bench *b);
 
 /* bench.html; `old` is another run's bench.json, or NULL */
 enum ns_status ns_bench_page(const struct ns_bench *b, const json_t *old, const char *path);

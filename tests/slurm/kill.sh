@@ -5,7 +5,7 @@
 #
 #	tests/slurm/kill.sh [--kills N] [--seed S] [--nodes-lost L] [--preemptions P] [--keep FOLDER]
 . "$(dirname "$0")/lib.sh"
-kills=24 seed=1 lost=1 preemptions=2 keep=
+kills=24 seed=3 lost=1 preemptions=2 keep=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kills) kills=$2 ;;
