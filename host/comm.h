@@ -37,7 +37,7 @@ struct ns_comm_ops {
 	void (*close)(struct ns_comm *comm);
 };
 
-/* MPI where the environment says that a launcher started us, else a lone rank. */
+/* MPI where the environment says that a launcher started us, else a lone rank. comm->timeout is set: it holds for this call too. */
 enum ns_status ns_comm_open(struct ns_comm *comm, int *argc, char ***argv);
 void ns_comm_close(struct ns_comm *comm);
 enum ns_status ns_comm_self(struct ns_comm *comm);

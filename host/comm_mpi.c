@@ -5,7 +5,9 @@
 #define _GNU_SOURCE
 #include "host/comm.h"
 
+#include <errno.h>
 #include <mpi.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +44,61 @@ static enum ns_status check(int code, const char *what)
 		return NS_OK;
 	MPI_Error_string(code, text, &len);
 	return ns_fail(NS_INTERNAL, "%s: %.*s", what, len, text);
+}
+
+/*
+ * --- beginning and ending ---
+ *
+ * MPI_Init and MPI_Finalize wait for everybody and cannot be begun and looked after like the others: a thread with a clock ends
+ * this rank where they do not return, and the launcher ends the rest.
+ */
+struct watch {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t over;
+	const char *call;
+	double timeout;
+	int running, done;
+};
+
+static void *watch_over(void *data)
+{
+	struct watch *w = data;
+	struct timespec until;
+	char host[48] = "";
+	int code = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += (time_t)w->timeout + 1;
+	pthread_mutex_lock(&w->lock);
+	while (!w->done && code != ETIMEDOUT)
+		code = pthread_cond_timedwait(&w->over, &w->lock, &until);
+	if (!w->done) {
+		gethostname(host, sizeof host - 1);
+		fprintf(stderr, "nightshift: %s: rank %s (%s, process %ld) came, but not every rank did within %g s (comm.timeout)\n", w->call,
+			getenv("OMPI_COMM_WORLD_RANK") ? getenv("OMPI_COMM_WORLD_RANK") : getenv("PMIX_RANK") ? getenv("PMIX_RANK") : "?", host,
+			(long)getpid(), w->timeout);
+		_exit(70);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+static void watch_begin(struct watch *w, const char *call, double timeout)
+{
+	*w = (struct watch){.lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER, .call = call, .timeout = timeout};
+	w->running = timeout > 0 && pthread_create(&w->thread, NULL, watch_over, w) == 0;
+}
+
+static void watch_end(struct watch *w)
+{
+	if (!w->running)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->done = 1;
+	pthread_cond_signal(&w->over);
+	pthread_mutex_unlock(&w->lock);
+	pthread_join(w->thread, NULL);
 }
 
 /* --- who is missing --- */
@@ -239,7 +296,9 @@ static void mpi_abort(struct ns_comm *comm, int code)
 static void mpi_close(struct ns_comm *comm)
 {
 	struct mpi *m = comm->data;
+	struct watch w;
 
+	watch_begin(&w, "MPI_Finalize", comm->timeout);
 	if (m && !m->broken)
 		MPI_Comm_free(&m->ask);
 	if (m)
@@ -247,6 +306,7 @@ static void mpi_close(struct ns_comm *comm)
 	free(m);
 	comm->data = NULL;
 	MPI_Finalize();
+	watch_end(&w);
 }
 
 static const struct ns_comm_ops mpi_ops = {mpi_barrier, mpi_broadcast, mpi_sum_i64, mpi_exchange,
@@ -276,15 +336,11 @@ int ns_comm_mpi_wants_pmix(void)
 #endif
 }
 
-enum ns_status ns_comm_mpi(struct ns_comm *comm, int *argc, char ***argv)
+static enum ns_status meet(struct ns_comm *comm, struct mpi *m, int *argc, char ***argv)
 {
-	struct mpi *m = calloc(1, sizeof *m);
 	struct who me = {.pid = getpid()};
 	int provided;
 
-	if (!m)
-		return ns_fail(NS_NO_MEMORY, "no memory for MPI");
-	comm->data = m;
 	NS_TRY(check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread"));
 	MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
 	comm->ops = &mpi_ops;
@@ -297,4 +353,19 @@ enum ns_status ns_comm_mpi(struct ns_comm *comm, int *argc, char ***argv)
 		return ns_fail(NS_NO_MEMORY, "no memory for %d ranks", comm->size);
 	gethostname(me.host, sizeof me.host - 1);
 	return check(MPI_Allgather(&me, sizeof me, MPI_BYTE, m->who, sizeof me, MPI_BYTE, MPI_COMM_WORLD), "MPI_Allgather");
+}
+
+enum ns_status ns_comm_mpi(struct ns_comm *comm, int *argc, char ***argv)
+{
+	struct mpi *m = calloc(1, sizeof *m);
+	enum ns_status status;
+	struct watch w;
+
+	if (!m)
+		return ns_fail(NS_NO_MEMORY, "no memory for MPI");
+	comm->data = m;
+	watch_begin(&w, "MPI_Init", comm->timeout);
+	status = meet(comm, m, argc, argv);
+	watch_end(&w);
+	return status;
 }

@@ -27,7 +27,10 @@ enum ns_status ns_comm_open(struct ns_comm *comm, int *argc, char ***argv)
 	static const char *const launched[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_FD"};
 	size_t i;
 
+	double timeout = comm->timeout;
+
 	memset(comm, 0, sizeof *comm);
+	comm->timeout = timeout;
 	for (i = 0; i < sizeof launched / sizeof *launched; i++)
 		if (getenv(launched[i])) {
 			if (ns_comm_mpi_wants_pmix() && !getenv("PMIX_RANK"))

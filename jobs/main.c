@@ -163,7 +163,6 @@ static enum ns_status run_verb(int verb, struct ns_conf *conf, struct ns_comm *c
 	enum ns_status status;
 	int workers;
 
-	comm->timeout = ns_conf_real(conf, "comm.timeout");
 	ns_log_init(&log, comm->rank, ns_conf_bool(conf, "json"));
 	NS_TRY(worker_count(conf, comm, &workers));
 	NS_TRY(ns_pool_make(&pool, workers));
@@ -223,7 +222,8 @@ int main(int argc, char **argv)
 {
 	struct ns_conf conf = {0};
 	struct ns_comm comm = {0};
-	enum ns_status status;
+	enum ns_status status, parsed = NS_OK;
+	char said[1024] = "";
 	int verb, i, count;
 
 	if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
@@ -247,10 +247,14 @@ int main(int argc, char **argv)
 	}
 	count = argc - 2;
 	status = verb < 0 ? unknown_verb(argv[1]) : ns_conf_init(&conf, ns_keys);
-	if (status == NS_OK)
+	if (status == NS_OK) { /* read before the ranks meet, as it says how long they wait; what is wrong with it the first one says */
+		parsed = parse(&conf, verb, &count, argv + 2);
+		snprintf(said, sizeof said, "%s", ns_message());
+		comm.timeout = ns_conf_real(&conf, "comm.timeout");
 		status = ns_comm_open(&comm, &argc, &argv);
-	if (status == NS_OK)
-		status = parse(&conf, verb, &count, argv + 2);
+	}
+	if (status == NS_OK && parsed != NS_OK)
+		status = ns_fail(parsed, "%s", said);
 	if (status == NS_OK)
 		status = run_verb(verb, &conf, &comm, count, argv + 2);
 	if (status != NS_OK && !((status == NS_STOPPED || status == NS_FINDING || status == NS_REFUSED) && comm.rank > 0))
