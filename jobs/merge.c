@@ -122,6 +122,8 @@ enum ns_status ns_quarantine_join(struct ns_job *job, const json_t *files)
 	status = out && !ferror(out) ? NS_OK : ns_fail(NS_IO, "%s: cannot write", path);
 	if (out && fclose(out) && status == NS_OK)
 		status = ns_fail(NS_IO, "%s: cannot write", path);
+	if (status == NS_OK)
+		status = ns_sync_file(path);
 out:
 	for (i = 0; i < l.count; i++)
 		free(l.line[i]);

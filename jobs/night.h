@@ -66,7 +66,8 @@ const char *ns_step_state(const char *dir, const char *name, int task, json_t **
 /* its record says so and its result is there */
 int ns_step_is_done(const struct ns_night *n, const struct ns_step *s, int task);
 
-/* Collective. What `auto` is for a verb in this night, as measured where it was first asked for: "cpu" or "cuda", "f32" or "bf16". */
+/* Collective. What `auto` is for a verb in this night, as found out where it was first asked for: "cpu" or "cuda" (which
+ * is then open), "f32" or "bf16". */
 enum ns_status ns_night_device(struct ns_night *n, const char *verb, char device[NS_SHA256_HEX]);
 enum ns_status ns_night_precision(struct ns_night *n, const char *verb, char precision[NS_SHA256_HEX]);
 /* Collective. What was production when this night first asked. */

@@ -39,7 +39,7 @@ static enum ns_status promote_first(const struct ns_night *n, const char *digest
 	enum ns_status status;
 
 	if (ns_registry_ref(n->registry, "production", now) == NS_OK)
-		return NS_OK;
+		return ns_registry_copy(n->registry, "production");
 	status = ns_registry_move(n->registry, "production", digest, "", "first model of this site", NULL);
 	return status == NS_REFUSED ? ns_registry_ref(n->registry, "production", now) : status;
 }
@@ -115,8 +115,11 @@ static enum ns_status show_rollback(struct ns_night *n, const char *night, const
 	return ns_job_agree(n->job, status);
 }
 
-/* rank 0 alone: whether this gate made its move already, and was killed before its record; others may have moved since */
-static int has_moved(const struct ns_night *n, const char *digest, const char *evidence)
+/*
+ * rank 0 alone: whether this gate made its move already, and was killed before its record; others may have moved since. What
+ * came before production was last what this night began with is another night's, though it be the same to the last bit.
+ */
+static int has_moved(const struct ns_night *n, const char *before, const char *digest, const char *evidence)
 {
 	json_t *log = NULL, *entry;
 	int found = 0;
@@ -124,8 +127,12 @@ static int has_moved(const struct ns_night *n, const char *digest, const char *e
 
 	if (ns_registry_log(n->registry, "production", &log) != NS_OK)
 		return 0;
-	json_array_foreach(log, i, entry)
-		found |= !strcmp(ns_json_text(entry, "new"), digest) && !strcmp(ns_json_text(entry, "evidence"), evidence);
+	json_array_foreach(log, i, entry) {
+		if (!strcmp(ns_json_text(entry, "new"), before))
+			found = 0;
+		if (!strcmp(ns_json_text(entry, "new"), digest) && !strcmp(ns_json_text(entry, "evidence"), evidence))
+			found = 1;
+	}
 	json_decref(log);
 	return found;
 }
@@ -149,9 +156,11 @@ enum ns_status ns_night_gate(struct ns_night *n, const struct ns_step *s)
 	snprintf(name, sizeof name, "%s/gate.json", s->night);
 	NS_TRY(ns_sha256_file(evidence, ns_night_in(n, path, name)));
 	if (n->job->comm->rank == 0)
-		moved = has_moved(n, after, evidence);
+		moved = has_moved(n, before, after, evidence);
 	NS_TRY(ns_comm_broadcast(n->job->comm, &moved, sizeof moved, 0));
-	if (!moved)
+	if (moved)
+		NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_registry_copy(n->registry, "production") : NS_OK));
+	else
 		NS_TRY(registry_move(n, "production", after, before, "passed the gate", evidence));
 	snprintf(name, sizeof name, "%s/rollback.json", s->night);
 	if (moved && ns_path_exists(ns_night_in(n, path, name)))

@@ -69,6 +69,7 @@ static enum ns_status device_here(struct ns_night *n, char value[NS_SHA256_HEX])
 	return NS_OK;
 }
 
+/* on the device that is open, which is the night's */
 static enum ns_status precision_here(struct ns_night *n, char value[NS_SHA256_HEX])
 {
 	enum ns_dtype dtype;
@@ -77,6 +78,19 @@ static enum ns_status precision_here(struct ns_night *n, char value[NS_SHA256_HE
 	NS_TRY(ns_choose_precision(n->job, "auto", &dtype));
 	snprintf(value, NS_SHA256_HEX, "%s", dtype == NS_BF16 ? "bf16" : "f32");
 	return NS_OK;
+}
+
+/* what was opened as `auto` says may be another device than the one that the night decided for */
+static enum ns_status hold(struct ns_night *n, const char *device)
+{
+	struct ns_device_set *set = n->job->set;
+	int gpu = set->gpu;
+
+	if (set->count && !strcmp(set->backend->name, device))
+		return NS_OK;
+	ns_device_set_close(set);
+	set->gpu = gpu;
+	return ns_device_set_open_by(set, device, n->job->pool);
 }
 
 enum ns_status ns_night_production(struct ns_night *n, const char *night, char digest[NS_SHA256_HEX])
@@ -95,7 +109,8 @@ static enum ns_status of_verb(struct ns_night *n, const char *what, const char *
 
 enum ns_status ns_night_device(struct ns_night *n, const char *verb, char device[NS_SHA256_HEX])
 {
-	return of_verb(n, "device", verb, device_here, device);
+	NS_TRY(of_verb(n, "device", verb, device_here, device));
+	return hold(n, device);
 }
 
 enum ns_status ns_night_precision(struct ns_night *n, const char *verb, char precision[NS_SHA256_HEX])

@@ -126,7 +126,9 @@ static enum ns_status open_manifest(struct retrain *r, const char *path)
 			       ns_json_text(r->manifest, "predicateType"));
 	r->predicate = json_object_get(r->manifest, "predicate");
 	NS_TRY(refuse_unknown(r->predicate, predicate, path));
-	if (ns_json_number(json_object_get(r->predicate, "budget"), "expires", 0) < (double)time(NULL))
+	/* a night executes the manifest that it has made itself, however long it lay */
+	if (!ns_conf_text(r->job->conf, "night.step") &&
+	    ns_json_number(json_object_get(r->predicate, "budget"), "expires", 0) < (double)time(NULL))
 		return ns_fail(NS_BAD_DATA, "%s: has expired", path);
 	NS_TRY(read_config(r, path));
 	base = json_object_get(r->predicate, "base");
@@ -269,10 +271,12 @@ static enum ns_status label(struct retrain *r, const char *manifest, const struc
 	*kept = -1;
 	NS_TRY(ns_job_agree(r->job, lead ? find_labels(r, manifest, labels, kept) : NS_OK));
 	NS_TRY(ns_comm_broadcast(r->job->comm, kept, sizeof *kept, 0));
-	if (*kept >= 0)
-		return ns_comm_broadcast(r->job->comm, labels, sizeof *labels * (size_t)r->s.rows, 0);
-	NS_TRY(label_pool(r, first, labels, kept));
-	return ns_job_agree(r->job, lead ? keep_labels(r, manifest, labels, *kept) : NS_OK);
+	if (*kept < 0) {
+		NS_TRY(label_pool(r, first, labels, kept));
+		NS_TRY(ns_job_agree(r->job, lead ? keep_labels(r, manifest, labels, *kept) : NS_OK));
+		NS_TRY(ns_comm_broadcast(r->job->comm, kept, sizeof *kept, 0));
+	}
+	return ns_comm_broadcast(r->job->comm, labels, sizeof *labels * (size_t)r->s.rows, 0);
 }
 
 static enum ns_status execute(struct retrain *r, const char *manifest)

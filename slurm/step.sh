@@ -10,9 +10,9 @@ pid= stopped= ended=
 trap 'stopped=1' USR2
 trap 'ended=1' TERM
 . "$1/slurm/site.conf"
+# whatever signal Slurm was asked for: the ranks know USR2
 [ "$NS_SIGNAL" = USR2 ] || trap - USR2
-trap 'stopped=1; [ -z "$pid" ] || kill -s "$NS_SIGNAL" "$pid" 2>/dev/null' "$NS_SIGNAL"
-cd "$NS_DIR" || exit 74
+trap 'stopped=1; [ -z "$pid" ] || kill -s USR2 "$pid" 2>/dev/null' "$NS_SIGNAL"
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1} # since Slurm 22.05 srun does not take it from the job by itself
 
 ns_night=$1 ns_step=$2
@@ -27,17 +27,29 @@ ns_field() { sed -n "s/^ \"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "
 ns_asked() { scontrol -o show job "$ns_job" 2>/dev/null | tr ' ' '\n' | sed -n "s/^$1=//p" | head -n 1; } # of Slurm
 ns_event() { printf '{"event":"%s","step":"%s","restarts":%d%s}\n' "$1" "$ns_step" "${SLURM_RESTART_COUNT:-0}" "${2:+,$2}"; }
 
+# After TERM: Slurm has put the job back already, or somebody wants it gone. Only a time limit without a warning, or a signal from
+# elsewhere, is neither. While this script lives, what Slurm calls COMPLETING may be any of them; the reason tells.
+is_over() {
+	[ -n "$ended" ] || return 1
+	case $(ns_asked JobState)/$(ns_asked Reason) in RUNNING/* | */TimeLimit) ended= && return 1 ;; esac
+	return 0
+}
+
 # back into the queue, with what is published and the newest checkpoint in place; Slurm then ends this script
 again() {
 	local tries
-	ended=
 	ns_event requeue "\"why\":\"$1\""
 	for tries in $(seq 20); do
-		scontrol requeue "$ns_job" 2>/dev/null
-		# whoever preempts us has put the job back already; either way the end comes from Slurm. It may be away for a while.
+		is_over && exit 75
+		if scontrol requeue "$ns_job" 2>/dev/null; then
+			sleep 30 & # the end comes from Slurm
+			wait $!
+			exit 0
+		fi
+		# who preempts us has put the job back already, and ends us; or Slurm is away for a while
+		[ -z "$ended" ] || continue
 		sleep 30 &
 		wait $!
-		[ -z "$ended" ] || exit 0
 	done
 	give_up 75 "Slurm would not take the job back (is JobRequeue off?)"
 }
@@ -84,7 +96,7 @@ in_vain() {
 	local limit
 	[ -z "$(find "$ns_night/$ns_step.partial" -path '*/checkpoint*' -name '*.json' -newer "$ns_record.began" 2>/dev/null | head -n 1)" ] || return 1
 	limit=$(ns_seconds "$(ns_asked TimeLimit)")
-	[ "$limit" -gt 0 ] && [ $((SECONDS + NS_WARNING + 60)) -ge "$limit" ]
+	[ "$limit" -gt 0 ] && [ $((SECONDS + NS_WARNING + 60)) -ge "$limit" ] && [ $((2 * SECONDS)) -ge "$limit" ]
 }
 
 # where Slurm measures energy (AcctGatherEnergyType) and keeps it
@@ -96,10 +108,11 @@ keep_energy() {
 
 attempt() {
 	local code state
+	cd "$NS_DIR" || once_more 74 "$NS_DIR is not there on $(hostname)"
 	touch "$ns_record.began"
 	"$@" &
 	pid=$!
-	[ -z "$stopped" ] || kill -s "$NS_SIGNAL" "$pid"
+	[ -z "$stopped" ] || kill -s USR2 "$pid"
 	# bash lets a trap interrupt its waiting
 	while wait "$pid"; code=$?; [ $code -gt 128 ] && kill -0 "$pid" 2>/dev/null; do :; done
 	wait "$pid" 2>/dev/null
@@ -113,11 +126,8 @@ attempt() {
 		;;
 	esac
 	if [ -n "$ended" ]; then
-		# TERM: Slurm has put the job back already, or somebody wants it gone. A time limit without a warning is neither.
-		case $(ns_asked JobState) in
-		TIMEOUT | RUNNING) stopped=1 ;;
-		*) exit 75 ;;
-		esac
+		is_over && exit 75
+		stopped=1
 	fi
 	if [ -n "$stopped" ] || [ $code = 75 ]; then
 		in_vain && once_more 75 "the time limit came before anything was done that can be kept: raise --time, or night.tasks"

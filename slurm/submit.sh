@@ -6,7 +6,8 @@
 #
 # The steps are those of `nightshift night --plan`. Dependencies (afterany) only order them: a step looks for the commit
 # records of those before it, and a step without work leaves at once with a record. What is done already is not submitted
-# again: the same command finishes a night that was cut off. {date} in the configuration and in FOLDER is the night's date.
+# again: the same command finishes a night that was cut off. {date} in the configuration and in FOLDER is the night's date, today by
+# default; `--date evening` is yesterday until noon.
 #
 # Every night: --scrontab prints the line for `scrontab -e`; where a site has no scrontab, --standing puts a job into the queue that
 # submits the night at that time, and itself for the next day.
@@ -15,7 +16,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 config= out= site=$here/site.conf date=$(date +%F) begin= dry= every= at=
 
 usage() {
-	sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+	sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
 	exit 64
 }
 while [ $# -gt 0 ]; do
@@ -55,13 +56,16 @@ standing() {
 	case $out in *'{date}'*) ;; *) die 64 "--out $out: {date} is wanted in it, as each night has a folder of its own" ;; esac
 	config=$(realpath "$config") site=$(realpath "$site") out=$(realpath -m "$out")
 	case $here$config$out$site in *[[:space:]]*) die 64 "paths without blanks are wanted: $here $config $out $site" ;; esac
+	. "$site"
 	if [ "$every" = --scrontab ]; then
-		printf '#SCRON --job-name=%s --time=00:10:00 --ntasks=1 --chdir=%s --output=%s/nightshift-standing.out --open-mode=append\n' "$name" "$PWD" "$PWD"
-		printf '%d %d * * * %s/submit.sh --config %s --out %s --site %s\n' "$((10#${at:3:2}))" "$((10#${at:0:2}))" "$here" "$config" "$out" "$site"
+		printf '#SCRON --job-name=%s --time=00:10:00 --ntasks=1 --chdir=%s --output=%s/nightshift-standing.out --open-mode=append%s\n' "$name" "$PWD" \
+			"$PWD" "${NS_SBATCH:+ $NS_SBATCH}"
+		printf '%d %d * * * %s/submit.sh --config %s --out %s --site %s%s\n' "$((10#${at:3:2}))" "$((10#${at:0:2}))" "$here" "$config" "$out" "$site" \
+			"$([ "${at:0:2}" -lt 12 ] || echo ' --date evening')"
 		return
 	fi
-	. "$site"
-	queued=$(squeue -h -n "$name" -u "$(id -un)" -o %A | paste -sd' ')
+	queued=$(squeue -h -n "$name" -u "$(id -un)" -o %A) || die 69 "squeue does not answer"
+	queued=$(paste -sd' ' <<<"$queued")
 	[ -z "$queued" ] || die 74 "$name stands in the queue already (job $queued); scancel it first"
 	next=$date
 	[ "$(date -d "$next $at" +%s)" -gt "$(date +%s)" ] || next=$(date -d "$next + 1 day" +%F)
@@ -81,6 +85,7 @@ if [ -n "$every" ]; then
 	standing
 	exit
 fi
+[ "$date" != evening ] || date=$(date -d '-12 hours' +%F) # of a night that begins a little after midnight, the day before
 out=$(realpath -m "${out//\{date\}/$date}")
 case $out in *[[:space:]]*) die 64 "$out: a folder without blanks is wanted" ;; esac
 
@@ -95,8 +100,11 @@ sed "s/{date}/$date/g" "$config" >"$work/night.yaml"
 	printf 'export SOURCE_DATE_EPOCH=%q\n' "${SOURCE_DATE_EPOCH:-$(date +%s)}"
 } >"$work/site.conf"
 . "$work/site.conf"
-NIGHTSHIFT=$(command -v "$NIGHTSHIFT") || die 69 "$NIGHTSHIFT: no such program; NIGHTSHIFT in $site says where it is"
-[ -n "$NS_CONTAINER" ] || NIGHTSHIFT=$(realpath "$NIGHTSHIFT")
+[ "$NS_SIGNAL" != TERM ] || die 78 "$site: NS_SIGNAL=TERM is Slurm's own last word; USR2 is meant"
+if [ -z "$NS_CONTAINER" ]; then # in a container the name is the container's
+	program=$(command -v "$NIGHTSHIFT") || die 69 "$NIGHTSHIFT: no such program; NIGHTSHIFT in $site says where it is"
+	NIGHTSHIFT=$(realpath "$program")
+fi
 printf 'NIGHTSHIFT=%q\n' "$NIGHTSHIFT" >>"$work/site.conf"
 [ -z "$NS_CONTAINER" ] || printf 'NS_SRUN+=" $NS_CONTAINER"\n' >>"$work/site.conf"
 
@@ -107,10 +115,13 @@ if [ -z "$dry" ]; then
 	mkdir -p "$out/slurm/log" "$out/steps"
 	exec 9>"$out/slurm/submit.lock"
 	flock -n 9 || die 74 "$out: somebody else is submitting this night"
-	if [ -s "$out/slurm/jobs.tsv" ]; then
-		queued=$(squeue -h -o %A -j "$(cut -f1 "$out/slurm/jobs.tsv" | paste -sd,)" 2>/dev/null | sort -u | paste -sd' ') || true
-		[ -z "$queued" ] || die 74 "$out: this night is still in the queue; to begin again: scancel $queued"
-	fi
+	queue=$(squeue -h -u "$(id -un)" -o '%A %k') || die 69 "squeue does not answer: whether $out is in the queue cannot be told"
+	queued=$(awk -v night="$out" '$2 == night { print $1 }' <<<"$queue" | sort -u | paste -sd' ')
+	[ -z "$queued" ] || [ ! -e "$out/slurm/submitted" ] || die 74 "$out: this night is still in the queue; to begin again: scancel $queued"
+	# whoever submitted it was killed half-way: half a graph has no report
+	# shellcheck disable=SC2086
+	[ -z "$queued" ] || scancel $queued
+	rm -f "$out/slurm/submitted"
 fi
 if [ -e "$out/slurm/night.yaml" ]; then
 	cmp -s "$out/slurm/night.yaml" "$work/night.yaml" || die 78 "$out: was begun with another configuration; name another --out"
@@ -122,11 +133,19 @@ fi
 if [ -z "$dry" ]; then
 	# shellcheck disable=SC2086
 	$NS_CONTAINER "$NIGHTSHIFT" night --config "$work/night.yaml" --out "$out" --plan --night.open >"$work/plan.tsv"
-	rm -f "$out"/steps/*.tries # a new submission, as many tries
-	for file in "$work/night.yaml" "$work/site.conf" "$work/plan.tsv" "$here/step.sh" "$here"/*.sbatch; do
+	# a new submission: as many tries, and no old record that could be taken for this one's
+	rm -f "$out"/steps/*.tries
+	while IFS=$'\t' read -r step _ _ state _; do
+		[ "$state" = done ] || rm -f "$out/steps/${step//\//.}".json "$out/steps/${step//\//.}".[0-9]*.json
+	done <"$work/plan.tsv"
+	for file in "$work/site.conf" "$work/plan.tsv" "$here/step.sh" "$here"/*.sbatch "$work/night.yaml"; do # night.yaml says that all are there
 		cp "$file" "$out/slurm/.new" && mv "$out/slurm/.new" "$out/slurm/${file##*/}"
 	done
 fi
+
+# where this runs in a job itself (a standing chain, scrontab), that job's own variables are no matter of the night's
+# shellcheck disable=SC2046
+unset $(compgen -e | grep '^SLURM_' | grep -vx SLURM_CONF) || true
 
 declare -A id
 submit() {
@@ -148,7 +167,7 @@ count=0
 while IFS=$'\t' read -r step stage tasks state after; do
 	[ "$state" != done ] || continue
 	own=NS_SBATCH_$stage
-	args=(--chdir="$PWD" --job-name="${step//\//.}" --signal="B:$NS_SIGNAL@$NS_WARNING" --requeue --open-mode=append)
+	args=(--chdir="$PWD" --comment="$out" --job-name="${step//\//.}" --signal="B:$NS_SIGNAL@$NS_WARNING" --requeue --open-mode=append)
 	if [ "$tasks" = 0 ]; then
 		args+=(--output="$out/slurm/log/%x-%j.out")
 	else
@@ -169,4 +188,5 @@ while IFS=$'\t' read -r step stage tasks state after; do
 	id[$step]=$reply
 	count=$((count + 1))
 done <"$work/plan.tsv"
+[ -n "$dry" ] || touch "$out/slurm/submitted"
 [ -n "$dry" ] || echo "submitted $count jobs; the report will be $out/night.html"

@@ -195,6 +195,12 @@ enum ns_status ns_registry_move(const char *registry, const char *name, const ch
 	return write_copy(registry, name);
 }
 
+enum ns_status ns_registry_copy(const char *registry, const char *name)
+{
+	NS_TRY(check_name(name));
+	return write_copy(registry, name);
+}
+
 enum ns_status ns_registry_log(const char *registry, const char *name, json_t **log)
 {
 	int n, i;

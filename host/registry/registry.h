@@ -23,6 +23,8 @@ enum ns_status ns_registry_ref(const char *registry, const char *name, char dige
  */
 enum ns_status ns_registry_move(const char *registry, const char *name, const char *digest, const char *expected,
 				const char *why, const char *evidence);
+/* Write refs/NAME again from the log: who was killed after a move may have left an old copy. */
+enum ns_status ns_registry_copy(const char *registry, const char *name);
 /* The digest that stood before the newest one that was not itself a way back. */
 enum ns_status ns_registry_previous(const char *registry, const char *name, char digest[NS_SHA256_HEX]);
 /* All entries of a ref's log, oldest first, as a JSON array. */

@@ -51,4 +51,18 @@ rm -rf night/run.json night/changed/drift
 "$ns" night --config night.yaml --out night >log 2>&1
 [ -s night/run.json ] || { cat log; fail "a cut off night does not go on"; }
 same before.json night/changed/drift.json
+# the device that a night has decided for holds for all its steps, whatever a node has
+sim=$build/nightshift-sim
+sed 's|night/registry|pinned/registry|; s/^infer:.*//' night.yaml >pinned.yaml
+quietly "$sim" night --config pinned.yaml --out pinned --plan --night.open --night.tasks=1
+for verb in train infer; do echo '{"schema": "nightshift.pin/1", "what": "device.'$verb'", "value": "cpu"}' >pinned/steps/device.$verb.json; done
+for step in prepare/data prepare/test prepare/model prepare/test-predictions; do
+	quietly "$sim" night --config pinned.yaml --out pinned --night.tasks=1 --step $step
+done
+[ "$(field pinned/prepare/model/run.json config.device)" = cpu ] || fail "training was not given the night's device"
+for result in model test-predictions; do
+	case $(field pinned/prepare/$result/run.json device) in *cudasim*) fail "prepare/$result ran on another device than its night's" ;; esac
+done
+case $(field pinned/steps/precision.infer.json value) in f32 | bf16) ;; *) fail "the night's precision was not kept" ;; esac
+ok
 done_testing

@@ -124,8 +124,7 @@ cluster_lose() {
 	local pid ns p
 	pid=$(cat "$cluster/run/slurmd.$1.pid")
 	if [ $cluster_mode = plain ]; then
-		pkill -9 -f "slurmstepd.*" 2>/dev/null
-		kill -9 "$pid"
+		kill -9 "$pid" $(cluster_processes | while read -r p; do tr '\0' ' ' <"/proc/$p/environ" | grep -q "SLURMD_NODENAME=$1 " && echo "$p"; done) 2>/dev/null
 		return
 	fi
 	ns=$(readlink "/proc/$pid/ns/uts")

@@ -44,7 +44,8 @@ small_night() { # night.yaml in this folder, with its images and a site.conf; wh
 	} >site.conf
 }
 
-# what a night published, by digest: all but times (run.json, records, pages with them, the registry's log). What a killed writer
+# what a night published, by digest: all but times (run.json, records, pages with them); of the registry's log what
+# was moved where. What a killed writer
 # left in the registry under a temporary name is not published; gc takes it.
 published() {
 	(cd "$1" && find . -type f ! -name run.json ! -path './steps/*' ! -path './slurm/*' ! -name night.html ! -name summary.json \

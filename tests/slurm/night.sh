@@ -51,6 +51,10 @@ sed 's/^model:/modle:/' night.yaml >odd.yaml
 refuse 78 "modle" "$submit" --config odd.yaml --out odd --site two.conf
 [ ! -e odd ] || fail "a night with a wrong configuration left a folder"
 refuse 69 "no such program" env NIGHTSHIFT=/nowhere/nightshift "$submit" --config night.yaml --out odd --site two.conf
+printf '#!/bin/sh\nPATH=%s:$PATH exec "$@"\n' "$build" >box && chmod +x box # the program is in the container alone
+site "NS_CONTAINER=$work/box" 'NIGHTSHIFT=nightshift' >box.conf
+quietly env PATH=/usr/bin:/bin "$submit" --config night.yaml --out odd --site box.conf --dry-run
+refuse 78 "USR2 is meant" "$submit" --config night.yaml --out odd --site <(site NS_SIGNAL=TERM)
 refuse 64 "unknown option" "$submit" --confg night.yaml
 
 # undisturbed
@@ -122,7 +126,7 @@ ok
 # every day
 refuse 64 "{date} is wanted" "$submit" --config night.yaml --out nights --site two.conf --standing 22:00
 "$submit" --config night.yaml --out 'nights/{date}' --site two.conf --scrontab 22:05 >scron.txt || fail scrontab
-grep -q '^#SCRON .*--chdir=' scron.txt && grep -q "^5 22 \* \* \* .*submit.sh --config $work/night.yaml --out $work/nights/{date} --site" scron.txt ||
+grep -q '^#SCRON .*--chdir=' scron.txt && grep -q "^5 22 \* \* \* .*submit.sh --config $work/night.yaml --out $work/nights/{date} --site .* --date evening" scron.txt ||
 	fail "$(cat scron.txt)"
 ok
 soon=$(date -d '+3 seconds' +%H:%M:%S)
