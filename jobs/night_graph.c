@@ -23,7 +23,7 @@ struct row {
 	char why[300], host[64];
 	int tasks, rank, starts; /* rank: of its state, see rank_of() */
 	double submitted, first, start, end; /* Unix seconds; NAN: not known */
-	double waiting, rows, memory, joules;
+	double waiting, rate, memory, joules;
 	const json_t *after;
 };
 
@@ -87,6 +87,14 @@ static double joules_of(const struct graph *g, const struct row *r, int task, co
 	return joules;
 }
 
+/* samples a second while the job ran; tasks run side by side, so theirs add up */
+static double rate_of(const json_t *record, const json_t *counts)
+{
+	double rows = ns_json_number(counts, "rows", ns_json_number(counts, "in", NAN)), seconds = ns_json_number(record, "seconds", NAN);
+
+	return ns_json_number(counts, "images_per_second", ns_json_number(counts, "rows_per_second", rows / seconds));
+}
+
 static void read_task(const struct graph *g, struct row *r, int task)
 {
 	json_t *record;
@@ -105,7 +113,7 @@ static void read_task(const struct graph *g, struct row *r, int task)
 	r->first = least(r->first, ns_json_number(record, "first_start", INFINITY));
 	r->start = least(r->start, ns_json_number(record, "start", INFINITY));
 	r->end = most(r->end, ns_json_number(record, "end", -INFINITY));
-	r->rows = plus(r->rows, ns_json_number(counts, "rows", ns_json_number(counts, "in", NAN)));
+	r->rate = plus(r->rate, rate_of(record, counts));
 	r->memory = most(r->memory, ns_json_number(record, "peak_memory_bytes", -INFINITY));
 	r->joules = plus(r->joules, joules_of(g, r, task, record));
 	json_decref(record);
@@ -121,7 +129,7 @@ static void read_row(const struct graph *g, struct row *r, const json_t *step)
 	int t;
 
 	*r = (struct row){.name = ns_json_text(step, "step"), .stage = ns_json_text(step, "stage"), .state = "", .rank = -1, .submitted = NAN, .first = NAN,
-			  .start = NAN, .end = NAN, .waiting = NAN, .rows = NAN, .memory = NAN, .joules = NAN};
+			  .start = NAN, .end = NAN, .waiting = NAN, .rate = NAN, .memory = NAN, .joules = NAN};
 	r->tasks = (int)ns_json_number(step, "tasks", 0);
 	r->after = json_object_get(step, "after");
 	for (t = r->tasks ? 0 : -1; t < (r->tasks ? r->tasks : 0); t++)
@@ -330,7 +338,7 @@ static void table(struct ns_html *h, const struct graph *g)
 		seconds_text(wait, sizeof wait, r->waiting);
 		seconds_text(ran, sizeof ran, r->end - r->start);
 		snprintf(restarts, sizeof restarts, "%d", extra > 0 ? extra : 0);
-		figure(rate, sizeof rate, "%.0f", r->rows / (r->end - r->start));
+		figure(rate, sizeof rate, "%.0f", r->rate);
 		figure(memory, sizeof memory, "%.0f MiB", r->memory / 1048576);
 		figure(joules, sizeof joules, "%.0f J", r->joules);
 		ns_html_row(h, "td", cells, 9);

@@ -149,6 +149,7 @@ enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct n
 	ns_log_event(job->log, "trained",
 		     json_pack("{s:s, s:I, s:f, s:f, s:f}", "what", o->label, "steps", (json_int_t)t.steps, "seconds", t.seconds,
 			       "images_per_second", t.images_per_second, "first_step_at", t.first_step));
+	ns_job_count(job, "images_per_second", (int64_t)t.images_per_second);
 	json_object_set_new(model->facts, "training", json_pack("{s:s, s:I, s:I}", "what", o->label, "steps", (json_int_t)t.steps,
 							      "rows", (json_int_t)view->rows));
 out:
