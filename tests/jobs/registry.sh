@@ -49,6 +49,36 @@ quietly "$ns" registry promote busy "$(cat registry/refs/busy)"
 [ "$(ls registry/log/busy | wc -l)" = 64 ] || fail "the same digest made an entry"
 ok
 quietly "$ns" registry verify
+# two whole nights at once on one registry, by mistake: each ends, nothing is lost, each move stands on the one before it
+"$images" idx train 1800 1 && "$images" idx test 300 2 || fail images
+printf 'augment:\n  - rotate: [40, 50]\n  - brightness: 0.4\n' >dark.yaml
+cat >night.yaml <<'Y'
+registry: shared
+model: {blocks: [1], width: 8}
+train: {epochs: 2, precision: f32}
+infer: {precision: f32}
+retrain: {replay: 300}
+drift: {permutations: 99}
+gate: {old_floor: -0.5, old_estimate: -0.5}
+night:
+  train: train/images-idx3-ubyte
+  test: test/images-idx3-ubyte
+  split: {train: 1000, reference: 300, changed: 400}
+  audited: 200
+  nights: [{name: changed, recipe: dark.yaml}]
+Y
+for seed in 1 2; do "$ns" night --config night.yaml --seed=$seed --threads=1 --out at-once-$seed >at-once-$seed.log 2>&1 & pids[seed]=$!; done
+for seed in 1 2; do
+	wait ${pids[seed]}
+	case $? in 0) ;; 1) grep -q 'somebody else moved it\|gate refused' at-once-$seed.log || fail "$(tail -3 at-once-$seed.log)" ;; *) fail "$(tail -3 at-once-$seed.log)" ;; esac
+done
+quietly "$ns" registry verify --registry shared
+"$python" - <<'P' || fail "the log of two nights"
+import json, os
+entries = [json.load(open("shared/log/production/" + n)) for n in sorted(os.listdir("shared/log/production"))]
+assert entries and all(e["old"] == p["new"] for p, e in zip(entries, entries[1:])) and not entries[0]["old"], entries
+P
+ok
 # gc spares what is young, which a running job may be about to name, and takes what killed writers left
 d=$(echo '{"no": 1}' | sha256sum | cut -c1-64)
 mkdir -p "registry/objects/${d:0:2}" && echo '{"no": 1}' >"registry/objects/${d:0:2}/${d:2}"
