@@ -123,7 +123,7 @@ static void headline(struct ns_html *h, const json_t *s)
 		snprintf(key, sizeof key, "%s_status", name);
 		ns_html_raw(h, "Night &ldquo;");
 		ns_html_text(h, name);
-		ns_html_raw(h, "&rdquo;: drift <strong>%s</strong>. ", ns_json_text(s, key));
+		ns_html_raw(h, "&rdquo;: drift <strong>%s</strong>. ", *ns_json_text(s, key) ? ns_json_text(s, key) : "not measured");
 		snprintf(key, sizeof key, "%s_accuracy_after", name);
 		if (!isnan(percent(s, key))) {
 			double after = percent(s, key);
@@ -340,9 +340,12 @@ enum ns_status ns_night_page(const char *dir)
 	ns_html_element(&h, "p class=\"dim\"", "Took %.0f seconds. Every figure here is also in summary.json and in the JSON of its job.",
 			ns_json_number(s, "seconds", 0));
 	ns_html_element(&h, "h2", "Production before the night");
-	ns_html_element(&h, "p", "%.2f %% of the old test images are right (%.2f to %.2f); calibration error %.3f.",
-			percent(s, "production_accuracy"), percent(s, "production_accuracy_low"), percent(s, "production_accuracy_high"),
-			ns_json_number(e, "calibration_error", NAN));
+	if (e)
+		ns_html_element(&h, "p", "%.2f %% of the old test images are right (%.2f to %.2f); calibration error %.3f.",
+				percent(s, "production_accuracy"), percent(s, "production_accuracy_low"), percent(s, "production_accuracy_high"),
+				ns_json_number(e, "calibration_error", NAN));
+	else
+		ns_html_element(&h, "p", "Its accuracy on the old test images was not measured.");
 	curves(&h, dir, "prepare/model/metrics.jsonl", "Training");
 	if (e)
 		confusion(&h, e, "Production on the old test images");

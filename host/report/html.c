@@ -244,6 +244,8 @@ void ns_svg_lines(struct ns_html *h, const char *title, const double *const *y, 
 			if (isfinite(y[l][i]))
 				ns_html_raw(h, "%.1f,%.1f ", 45 + (n > 1 ? 320.0 * i / (n - 1) : 160), 140 - 120 * (y[l][i] - low) / (high - low));
 		ns_html_raw(h, "\"/>");
+		if (n == 1 && isfinite(y[l][0])) /* a line of one point would not be seen */
+			ns_html_raw(h, "<circle r=\"3\" cx=\"205\" cy=\"%.1f\" fill=\"%s\"/>", 140 - 120 * (y[l][0] - low) / (high - low), colours[l % 4]);
 		legend(h, 45 + 110 * l, 182, colours[l % 4], names[l]);
 	}
 	number(text, sizeof text, high);
