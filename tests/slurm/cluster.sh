@@ -127,10 +127,14 @@ cluster_lose() {
 		kill -9 "$pid" $(cluster_processes | while read -r p; do tr '\0' ' ' <"/proc/$p/environ" | grep -q "SLURMD_NODENAME=$1 " && echo "$p"; done) 2>/dev/null
 		return
 	fi
+	# Slurm's own first: none may live to tell the controller that a job's shell was killed
+	local daemons="$pid" others=
 	ns=$(readlink "/proc/$pid/ns/uts")
 	for p in /proc/[0-9]*; do
-		[ "$(readlink "$p/ns/uts" 2>/dev/null)" != "$ns" ] || kill -9 "${p#/proc/}" 2>/dev/null
+		[ "$(readlink "$p/ns/uts" 2>/dev/null)" = "$ns" ] || continue
+		case $(cat "$p/comm" 2>/dev/null) in slurm*) daemons+=" ${p#/proc/}" ;; *) others+=" ${p#/proc/}" ;; esac
 	done
+	kill -9 $daemons $others 2>/dev/null
 }
 
 # until the given jobs are in no queue

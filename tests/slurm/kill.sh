@@ -18,7 +18,7 @@ while [ $# -gt 0 ]; do
 	shift 2
 done
 begin 3
-small_night 'NS_TRIES=1000' 'NS_SBATCH_train="--ntasks=2 --nodes=2"' \
+small_night "NS_TRIES=$((20 + kills))" 'NS_SBATCH_train="--ntasks=2 --nodes=2"' \
 	"NS_SRUN=\"--mpi=pmix --kill-on-bad-exit=1 --export=ALL,LD_PRELOAD=$build/crash.so\""
 
 # undisturbed, counting the calls that change files
