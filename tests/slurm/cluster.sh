@@ -132,7 +132,7 @@ cluster_lose() {
 	ns=$(readlink "/proc/$pid/ns/uts")
 	for p in /proc/[0-9]*; do
 		[ "$(readlink "$p/ns/uts" 2>/dev/null)" = "$ns" ] || continue
-		case $(cat "$p/comm" 2>/dev/null) in slurm*) daemons+=" ${p#/proc/}" ;; *) others+=" ${p#/proc/}" ;; esac
+		case $(cat "$p/comm" 2>/dev/null) in slurmd | slurmstepd) daemons+=" ${p#/proc/}" ;; *) others+=" ${p#/proc/}" ;; esac
 	done
 	kill -9 $daemons $others 2>/dev/null
 }
