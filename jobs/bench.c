@@ -1,7 +1,7 @@
 /*
- * jobs/bench.c - each part's speed on one core as a share of its limit, and the limits are measured in the same run: a memory
- * copy for what is bound by bytes, a loop of multiply-adds for what is bound by arithmetic. Shares carry over to other
- * machines; rates do not.
+ * jobs/bench.c - each part's speed on one core, or on one GPU, as a share of its limit, and the limits are measured in the same
+ * run: a memory copy for what is bound by bytes, a loop of multiply-adds (on a GPU a matrix product) for what is bound by
+ * arithmetic. Shares carry over to other machines; rates do not.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "jobs/bench.h"
@@ -158,14 +158,93 @@ static enum ns_status bf16_limit(struct ns_bench *b) /* this build's processor h
 }
 #endif
 
-enum ns_status ns_bench_limits(struct ns_bench *b)
+/* a GPU: a copy within its memory, and the largest matrix product, as a convolution of one pixel, that its library makes */
+static enum ns_status device_copy(void *context)
+{
+	struct ns_bench_op *c = context;
+	const struct ns_backend *d = c->b->dev->backend;
+	int i;
+
+	for (i = 0; i < c->b->rounds; i++)
+		NS_TRY(d->copy(c->b->queue, c->args.out[0], c->args.in[0], (size_t)256 << 20));
+	return d->wait(c->b->queue);
+}
+
+/* pixels times channels times channels; larger ones as long as one takes less than 5 ms */
+static enum ns_status matrix_product(struct ns_bench *b, enum ns_dtype dtype, double *limit)
+{
+	struct ns_op op = {.kind = NS_OP_CONV};
+	struct ns_bench_op r = {.b = b};
+	void *block = NULL, *workspace = NULL;
+	double flops, rate[4], start, seconds = 0;
+	enum ns_status status = NS_OK;
+	int c;
+
+	for (c = 64; status == NS_OK && c <= 4096 && seconds < 0.005; c *= 4) {
+		int n = c < 512 ? 1 : c / 512, rounds = b->rounds;
+		size_t each = (size_t)(n * 1024 > c ? n * 1024 : c) * (size_t)c * 4;
+
+		op.u.conv = (struct ns_conv){n, 32, 32, c, c, 1, 1, 1, 0, NS_CONV_BIAS, NS_BN_EPS, dtype};
+		flops = 2.0 * n * 1024 * c * c;
+		NS_GO(ns_plan_make(&r.plan, b->dev, &op));
+		NS_GO(ns_bench_memory(b, 4 * each, &block));
+		NS_GO(b->dev->backend->mem_make(&workspace, b->dev, r.plan->workspace_bytes + 64));
+		r.args.in[NS_CONV_X] = block;
+		r.args.in[NS_CONV_W] = (char *)block + each;
+		r.args.in[NS_CONV_B] = (char *)block + 2 * each;
+		r.args.out[NS_CONV_Y] = (char *)block + 3 * each;
+		r.args.workspace = workspace;
+		b->rounds = 2;
+		status = ns_bench_op_once(&r); /* warm */
+		start = ns_now();
+		if (status == NS_OK)
+			status = ns_bench_op_once(&r);
+		seconds = (ns_now() - start) / 2;
+		b->rounds = rounds;
+		if (status == NS_OK)
+			status = ns_bench_clock(b, ns_bench_op_once, &r, rounds * flops, rate);
+		if (status == NS_OK && rate[3] > *limit)
+			*limit = rate[3];
+	out:
+		ns_plan_free(r.plan);
+		if (block)
+			b->dev->backend->mem_free(b->dev, block);
+		if (workspace)
+			b->dev->backend->mem_free(b->dev, workspace);
+		r.plan = NULL;
+		block = workspace = NULL;
+	}
+	return status;
+}
+
+static enum ns_status device_limits(struct ns_bench *b)
+{
+	struct ns_bench_op c = {.b = b};
+	double rate[4];
+	void *block = NULL;
+	enum ns_status status;
+
+	NS_GO(ns_bench_memory(b, (size_t)512 << 20, &block));
+	c.args.in[0] = block;
+	c.args.out[0] = (char *)block + ((size_t)256 << 20);
+	NS_GO(ns_bench_clock(b, device_copy, &c, b->rounds * 2.0 * (256 << 20), rate));
+	b->copy = rate[3];
+	NS_GO(matrix_product(b, NS_F32, &b->fma));
+	status = matrix_product(b, NS_BF16, &b->fma_bf16);
+out:
+	if (block)
+		b->dev->backend->mem_free(b->dev, block);
+	return status;
+}
+
+static enum ns_status core_limits(struct ns_bench *b)
 {
 	struct copy c = {NULL, NULL, (size_t)64 << 20};
 	vector sink = {1};
 	double rate[4];
 	enum ns_status status;
 
-	/* the memory that ops get: huge pages, and every one of them written once */
+	/* the memory that ops get: huge pages, every one of them written once */
 	status = b->dev->backend->mem_make((void **)&c.from, b->dev, c.bytes);
 	if (status == NS_OK)
 		status = b->dev->backend->mem_make((void **)&c.to, b->dev, c.bytes);
@@ -180,7 +259,12 @@ enum ns_status ns_bench_limits(struct ns_bench *b)
 	NS_TRY(status);
 	NS_TRY(ns_bench_clock(b, fma_once, &sink, 2.0 * CHAINS * LANES * ROUNDS, rate));
 	b->fma = rate[3];
-	NS_TRY(bf16_limit(b));
+	return bf16_limit(b);
+}
+
+enum ns_status ns_bench_limits(struct ns_bench *b)
+{
+	NS_TRY(b->dev->backend->host_memory ? core_limits(b) : device_limits(b));
 	ns_log_event(b->job->log, "limits", json_pack("{s:f, s:f, s:f}", "copy_GB_s", b->copy / 1e9, "fma_GF_s", b->fma / 1e9, "bf16_GF_s",
 						      b->fma_bf16 / 1e9));
 	return NS_OK;
@@ -235,6 +319,7 @@ enum ns_status ns_job_bench(struct ns_job *job, int argc, char **argv)
 	if (job->comm->rank == 0) { /* one core is measured: the other ranks keep still */
 		b.dev = job->set->devices[0];
 		b.queue = job->set->queues[0];
+		b.rounds = b.dev->backend->host_memory ? 1 : 20;
 		status = measure(&b);
 		json = status == NS_OK ? to_json(&b) : NULL;
 		if (json)

@@ -23,8 +23,9 @@ struct ns_bench {
 	struct ns_queue *queue;
 	const char *only;	   /* measure what has this in its name; NULL: everything */
 	double seconds, copy;	   /* a measurement; bytes/s read and written */
-	double fma, fma_bf16;	   /* flop/s of one core */
+	double fma, fma_bf16;	   /* flop/s: of one core a loop of multiply-adds, of a GPU a matrix product */
 	int batch;
+	int rounds; /* of an op between two waits: a GPU is given work ahead */
 	struct ns_measured rows[NS_BENCH_ROWS];
 	int count;
 };
@@ -43,6 +44,16 @@ struct ns_measured *ns_bench_record(struct ns_bench *b, const char *name, const 
 
 /* multiplications by pixels inside the image along one side: padding costs nothing where it is done well */
 double ns_bench_taps(int in, int out, int kernel, int stride, int pad);
+
+/* an op as a ns_bench_fn: its plan, b->rounds times, and, on a GPU, until it is done */
+struct ns_bench_op {
+	struct ns_bench *b;
+	struct ns_plan *plan;
+	struct ns_args args;
+};
+ns_bench_fn ns_bench_op_once;
+/* memory of the device that is no zeros (on which processors of all kinds are faster): as f32 and as bf16 about 1, either sign */
+enum ns_status ns_bench_memory(struct ns_bench *b, size_t bytes, void **mem);
 
 enum ns_status ns_bench_limits(struct ns_bench *b);
 enum ns_status ns_bench_ops(struct ns_bench *b);

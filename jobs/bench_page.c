@@ -46,7 +46,7 @@ static void roofline(struct ns_html *h, const struct ns_bench *b)
 				    Y(log10(m->flops * m->rate)) + 4 + 9 * (i % 3), i + 1);
 	}
 	ns_html_raw(h, "<text class=\"dim\" x=\"320\" y=\"328\" text-anchor=\"middle\">flop a byte</text>"
-		       "<text class=\"dim\" x=\"60\" y=\"22\">flop a second; line: copy and f32 FMA peak of this run; numbers: rows of the table"
+		       "<text class=\"dim\" x=\"60\" y=\"22\">flop a second; line: copy and f32 arithmetic peak of this run; numbers: rows of the table"
 		       "</text></svg></figure>\n");
 #undef X
 #undef Y
@@ -85,8 +85,9 @@ enum ns_status ns_bench_page(const struct ns_bench *b, const json_t *old, const 
 
 	ns_html_begin(&h, "nightshift: bench");
 	ns_html_element(&h, "h1", "Bench");
-	ns_html_element(&h, "p class=\"dim\"", "%s. One core; copy %.1f GB/s (read + written), FMA peak %.0f GF/s (bf16: %.0f), all measured in this run.",
-			b->job->set->description, b->copy / 1e9, b->fma / 1e9, b->fma_bf16 / 1e9);
+	ns_html_element(&h, "p class=\"dim\"", "%s. %s; copy %.1f GB/s (read + written), %s %.0f GF/s (bf16: %.0f), all measured in this run.",
+			b->job->set->description, b->rounds > 1 ? "One GPU" : "One core", b->copy / 1e9, b->rounds > 1 ? "matrix product" : "FMA peak", b->fma / 1e9,
+			b->fma_bf16 / 1e9);
 	roofline(&h, b);
 	ns_html_raw(&h, "<div class=\"wide\"><table>");
 	ns_html_row(&h, "th", head, old ? 6 : 5);

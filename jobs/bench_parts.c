@@ -9,24 +9,44 @@
 
 /* --- ops --- */
 
-struct op_run {
-	struct ns_plan *plan;
-	struct ns_args args;
-	struct ns_queue *queue;
-};
-
-static enum ns_status op_once(void *context)
+enum ns_status ns_bench_op_once(void *context)
 {
-	struct op_run *r = context;
+	struct ns_bench_op *r = context;
+	int i;
 
-	return ns_plan_run(r->plan, &r->args, r->queue);
+	for (i = 0; i < r->b->rounds; i++)
+		NS_TRY(ns_plan_run(r->plan, &r->args, r->b->queue));
+	return r->b->rounds > 1 ? r->b->dev->backend->wait(r->b->queue) : NS_OK;
+}
+
+enum ns_status ns_bench_memory(struct ns_bench *b, size_t bytes, void **mem)
+{
+	const struct ns_backend *d = b->dev->backend;
+	size_t some = bytes < (size_t)16 << 20 ? bytes : (size_t)16 << 20, at;
+	uint8_t *block = malloc(some + 1);
+	uint32_t r = 1;
+	enum ns_status status;
+
+	NS_GO(block ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %zu bytes", some));
+	for (at = 0; at + 1 < some; at += 2) {
+		r = r * 1664525u + 1013904223u;
+		block[at] = (uint8_t)(r >> 23);
+		block[at + 1] = (uint8_t)(0x3f | r >> 31 << 7);
+	}
+	NS_GO(d->mem_make(mem, b->dev, bytes));
+	for (at = 0; at < bytes; at += some)
+		NS_GO(d->put(b->queue, (char *)*mem + at, block, bytes - at < some ? bytes - at : some));
+	status = d->wait(b->queue);
+out:
+	free(block);
+	return status;
 }
 
 /* all arguments point into one block, far enough apart for any of these ops */
 static enum ns_status one_op(struct ns_bench *b, const char *name, const struct ns_op *op, size_t each, double items, double flops,
 			       double bytes)
 {
-	struct op_run r = {.queue = b->queue};
+	struct ns_bench_op r = {.b = b};
 	double rate[4];
 	char *block = NULL;
 	void *workspace = NULL;
@@ -36,14 +56,14 @@ static enum ns_status one_op(struct ns_bench *b, const char *name, const struct 
 	if (!ns_bench_wants(b, name))
 		return NS_OK;
 	NS_TRY(ns_plan_make(&r.plan, b->dev, op));
-	NS_GO(b->dev->backend->mem_make((void **)&block, b->dev, each * (NS_OP_MAX_IN + NS_OP_MAX_OUT)));
+	NS_GO(ns_bench_memory(b, each * (NS_OP_MAX_IN + NS_OP_MAX_OUT), (void **)&block));
 	NS_GO(b->dev->backend->mem_make(&workspace, b->dev, r.plan->workspace_bytes + 64));
 	for (i = 0; i < NS_OP_MAX_IN; i++)
 		r.args.in[i] = block + each * (size_t)i;
 	for (i = 0; i < NS_OP_MAX_OUT; i++)
 		r.args.out[i] = block + each * (size_t)(NS_OP_MAX_IN + i);
 	r.args.workspace = workspace;
-	NS_GO(ns_bench_clock(b, op_once, &r, items, rate));
+	NS_GO(ns_bench_clock(b, ns_bench_op_once, &r, items * b->rounds, rate));
 	ns_bench_record(b, name, op->kind == NS_OP_SGD || op->kind == NS_OP_EMA ? "parameters" : "images", rate, flops, bytes, b->fma);
 out:
 	ns_plan_free(r.plan);
@@ -109,9 +129,10 @@ enum ns_status ns_bench_ops(struct ns_bench *b)
 /* --- augmentation --- */
 
 struct augment_run {
-	struct op_run op;
+	struct ns_bench_op op;
 	struct ns_augment_config config;
-	struct ns_augment_sample *samples;
+	struct ns_augment_sample *samples; /* of the host */
+	void *drawn;			   /* in device memory, where that is another */
 	int side, n;
 };
 
@@ -122,12 +143,14 @@ static enum ns_status augment_once(void *context)
 
 	for (i = 0; i < r->n; i++) /* drawing is part of the work */
 		ns_augment_draw(&r->samples[i], &r->config, r->side, r->side, r->side, r->side, 1, 0, (uint64_t)i, 0);
-	return op_once(&r->op);
+	if (r->drawn)
+		NS_TRY(r->op.b->dev->backend->put(r->op.b->queue, r->drawn, r->samples, (size_t)r->n * sizeof *r->samples));
+	return ns_bench_op_once(&r->op);
 }
 
 static enum ns_status augment(struct ns_bench *b, const char *name, const char *recipe, int side)
 {
-	struct augment_run r = {.side = side, .n = side > 100 ? 16 : 256, .op.queue = b->queue};
+	struct augment_run r = {.side = side, .n = (side > 100 ? 16 : 256) * (b->rounds > 1 ? 16 : 1), .op.b = b};
 	size_t values = (size_t)side * (size_t)side * 3 * (size_t)r.n;
 	struct ns_op op = {.kind = NS_OP_AUGMENT};
 	void *workspace = NULL, *x = NULL, *y = NULL;
@@ -146,10 +169,12 @@ static enum ns_status augment(struct ns_bench *b, const char *name, const char *
 		op.u.augment.scale[c] = 1 / 64.0f;
 	NS_GO(ns_plan_make(&r.op.plan, b->dev, &op));
 	NS_GO(b->dev->backend->mem_make(&workspace, b->dev, r.op.plan->workspace_bytes));
-	NS_GO(b->dev->backend->mem_make(&x, b->dev, values));
+	NS_GO(ns_bench_memory(b, values, &x));
 	NS_GO(b->dev->backend->mem_make(&y, b->dev, values * 4));
-	r.op.args = (struct ns_args){{x, r.samples}, {y}, workspace};
-	NS_GO(ns_bench_clock(b, augment_once, &r, r.n, rate));
+	if (!b->dev->backend->host_memory)
+		NS_GO(b->dev->backend->mem_make(&r.drawn, b->dev, (size_t)r.n * sizeof *r.samples));
+	r.op.args = (struct ns_args){{x, r.drawn ? r.drawn : r.samples}, {y}, workspace};
+	NS_GO(ns_bench_clock(b, augment_once, &r, (double)r.n * b->rounds, rate));
 	ns_bench_record(b, name, "images", rate, 0, 5.0 * side * side * 3, b->fma);
 out:
 	json_decref(list);
@@ -157,6 +182,8 @@ out:
 	free(r.samples);
 	if (workspace)
 		b->dev->backend->mem_free(b->dev, workspace);
+	if (r.drawn)
+		b->dev->backend->mem_free(b->dev, r.drawn);
 	if (x)
 		b->dev->backend->mem_free(b->dev, x);
 	if (y)

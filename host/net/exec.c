@@ -121,7 +121,9 @@ static enum ns_status compile_conv(struct ns_exec *e, struct ns_unit *u)
 	op.kind = NS_OP_CONV_BACKWARD;
 	NS_TRY(ns_plan_make(&u->backward, e->dev, &op));
 	NS_TRY(reorder(e, l, u->backward->dw, u->forward->w, &u->pack_forward));
-	if (u->dx >= 0) {
+	if (u->dx >= 0 && !u->forward->w.native && !u->backward->w.native && u->forward->w.dtype == u->backward->w.dtype) {
+		u->packed_backward = u->packed_forward; /* both canonical: one copy serves */
+	} else if (u->dx >= 0) {
 		u->packed_backward = e->packed_bytes;
 		e->packed_bytes += ns_exec_round64(u->backward->w.bytes);
 		NS_TRY(reorder(e, l, u->backward->dw, u->backward->w, &u->pack_backward));

@@ -159,8 +159,8 @@ static enum ns_status write_metrics(struct ns_trainer *r)
 		char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9)), *more;
 		size_t n = text ? strlen(text) : 0;
 
-		more = realloc(all, len + n + 2);
-		if (!more || !text) {
+		more = text ? realloc(all, len + n + 2) : NULL;
+		if (!more) {
 			free(text);
 			free(all);
 			return ns_job_agree(r->job, ns_fail(NS_NO_MEMORY, "no memory for metrics"));

@@ -98,7 +98,7 @@ struct mmd_space { /* carved out of the workspace */
 	v16u *sums;	  /* (P + 1): w_p' K over the columns so far, for the 16 rows */
 	v16u *table;	  /* 2 x 256 */
 	float *rows;	  /* (D, 16) */
-	uint32_t *order;
+	uint32_t *bits;	  /* of one labelling */
 	uint8_t *labels;  /* (ceil(N / 8), P + 1), bit j % 8 of byte j / 8 */
 };
 
@@ -113,8 +113,8 @@ static size_t carve(struct mmd_space *s, const struct ns_mmd *v, void *base)
 	at += 512 * sizeof(v16u);
 	s->rows = (float *)(void *)(b + at);
 	at += 16 * (size_t)v->d * sizeof(float);
-	s->order = (uint32_t *)(void *)(b + at);
-	at += (n + 15) / 16 * 64;
+	s->bits = (uint32_t *)(void *)(b + at);
+	at += (n + 31) / 32 * sizeof(uint32_t);
 	s->labels = (uint8_t *)b + at;
 	return at + (n + 15) / 16 * 2 * p;
 }
@@ -132,12 +132,9 @@ static void draw_labels(const struct ns_mmd *v, struct mmd_space *s)
 
 	memset(s->labels, 0, ((size_t)n + 15) / 16 * 2 * all);
 	for (p = 0; p < all; p++) {
-		ns_mmd_labels(s->order, (uint32_t)v->m, n, v->seed, (uint32_t)p);
-		for (i = 0; i < (uint32_t)v->m; i++) {
-			uint32_t j = s->order[i];
-
-			s->labels[j / 8 * all + p] = (uint8_t)(s->labels[j / 8 * all + p] | 1u << (j % 8));
-		}
+		ns_mmd_labels(s->bits, (uint32_t)v->m, n, v->seed, (uint32_t)p);
+		for (i = 0; i < (n + 7) / 8; i++)
+			s->labels[i * all + p] = (uint8_t)(s->bits[i / 4] >> i % 4 * 8);
 	}
 }
 

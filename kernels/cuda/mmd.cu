@@ -3,7 +3,7 @@
  *
  * A block owns ROWS rows of the pooled kernel matrix and PERMS labellings. It makes the matrix ROWS x COLUMNS at a time in
  * shared memory, as bytes, and adds for each row and labelling the values of the columns in group X: on tensor cores, or
- * four products an instruction. Labellings are drawn on the device, one thread each, and kept as a byte a row.
+ * four products an instruction. Labellings are drawn on the device, one warp each, and kept as a bit a row.
  */
 #include "kernels/cuda/cuda.h"
 
@@ -14,36 +14,44 @@ extern "C" {
 #define ROWS 32
 #define COLUMNS 32
 #define THREADS 256
-#define EACH 16 /* labellings of a warp */
+#define EACH 24 /* labellings of a warp: more, and fewer blocks make the same tile, but registers run out */
 #define PERMS (EACH * THREADS / 32)
 #define SPAN ((int64_t)1 << 23) /* columns whose bytes add up to less than 2^32 */
 #define DIMS 32	 /* columns of the data at a time */
+#ifdef NS_CUDASIM
+#define BITS_MAX 12 /* few, so that small cases go both ways */
+#else
+#define BITS_MAX (16 << 10) /* bytes of a labelling that lie in shared memory */
+#endif
+#define DRAWN 128	    /* candidates of a labelling drawn at once */
 
-/* labellings by thread; order[i * count + p] is the shuffled list, member[i * count + p] the answer */
-static __global__ void draw_members(const struct ns_mmd v, uint32_t total, int count, uint32_t *order, uint8_t *member)
+/*
+ * Labelling p by block p, as ns_mmd_labels(): who of 32 rows is in group X is word[rows / 32 * count + p]. Candidates are drawn
+ * by all lanes and inserted by the first, in shared memory, or, SPACIOUS, in the block's own words of `own`.
+ */
+template <int SPACIOUS> static __global__ void draw_members(const struct ns_mmd v, uint32_t total, int count, uint32_t *own, uint32_t *word)
 {
-	int p = (int)(blockIdx.x * 64 + threadIdx.x);
-	struct ns_philox r = {{0, 0, 0, 0}};
-	uint32_t i;
+	NS_SHARED_DYN(uint32_t, shared);
+	NS_SHARED(uint32_t, candidate, [DRAWN]);
+	uint32_t lane = threadIdx.x, p = blockIdx.x, words = (total + 31) / 32, m = (uint32_t)v.m, first, i, n;
+	uint32_t *bits = SPACIOUS ? own + (int64_t)p * words : shared;
 
-	if (p >= count)
-		return;
-	for (i = 0; i < total; i++) {
-		order[(int64_t)i * count + p] = i;
-		member[(int64_t)i * count + p] = 0;
-	}
-	for (i = 0; i < (uint32_t)v.m; i++) { /* as ns_mmd_labels() */
-		uint32_t j = i, picked, here = order[(int64_t)i * count + p];
+	for (i = lane; i < words; i += 32)
+		bits[i] = 0;
+	for (first = 0; first < m; first += DRAWN) {
+		struct ns_philox r = ns_draw(v.seed, NS_FOR_PERMUTE, p, first / 4 + lane, 0);
 
-		if (p) {
-			if (i % 4 == 0)
-				r = ns_draw(v.seed, NS_FOR_PERMUTE, (uint32_t)p, i / 4, 0);
-			j = i + (uint32_t)((uint64_t)r.v[i % 4] * (total - i) >> 32);
-		}
-		picked = order[(int64_t)j * count + p];
-		order[(int64_t)j * count + p] = here;
-		member[(int64_t)picked * count + p] = 1;
+		n = m - first < DRAWN ? m - first : DRAWN;
+		for (i = 0; i < 4; i++)
+			candidate[4 * lane + i] =
+				p ? ns_mmd_candidate(r.v[i], total - m + first + 4 * lane + i) : first + 4 * lane + i;
+		__syncwarp();
+		for (i = 0; lane == 0 && i < n; i++)
+			ns_mmd_insert(bits, candidate[i], total - m + first + i);
+		__syncwarp();
 	}
+	for (i = lane; i < words; i += 32)
+		word[(int64_t)i * count + p] = bits[i];
 }
 
 static __global__ void clear_sums(int count, long long *q, long long *s, long long *total)
@@ -80,6 +88,7 @@ static __device__ inline void make_tile(const struct ns_mmd &v, const float *ref
 			ys[k][x] = j0 + k < all && c0 + x < v.d ? row_of(v, ref, cur, j0 + k)[c0 + x] : 0.0f;
 		}
 		__syncthreads();
+#pragma unroll 8
 		for (c = 0; c < DIMS; c++)
 			for (k = 0; k < ROWS / 8; k++)
 				d2[k] = ns_mmd_distance(d2[k], xs[y + 8 * k][c], ys[x][c]);
@@ -93,20 +102,17 @@ static __device__ inline void make_tile(const struct ns_mmd &v, const float *ref
 	}
 }
 
-/* who of columns j0.. is in group X, for each of the block's labellings: a byte each, four columns a word */
-static __device__ inline void load_members(const uint8_t *member, int64_t j0, int64_t all, int p0, int count,
-					   uint32_t (&in)[COLUMNS / 4][PERMS])
+/* who of columns j0.., a multiple of 32, is in group X, for each of the block's labellings: a byte each, four columns a word */
+static __device__ inline void load_members(const uint32_t *word, int64_t j0, int p0, int count, uint32_t (&in)[COLUMNS / 4][PERMS])
 {
 	int k, b;
 
-	for (k = (int)threadIdx.x; k < COLUMNS / 4 * PERMS; k += THREADS) {
-		int p = p0 + k % PERMS;
-		int64_t j = j0 + k / PERMS * 4;
-		uint32_t w = 0;
+	for (k = (int)threadIdx.x; k < PERMS; k += THREADS) {
+		uint32_t w = p0 + k < count ? word[j0 / 32 * count + p0 + k] : 0;
 
-		for (b = 0; b < 4; b++)
-			w |= j + b < all && p < count ? (uint32_t)member[(j + b) * count + p] << 8 * b : 0;
-		in[k / PERMS][k % PERMS] = w;
+#pragma unroll
+		for (b = 0; b < COLUMNS / 4; b++) /* bit i of four to bit 8 i: copies 7 apart, of which one bit each is kept */
+			in[b][k] = (w >> 4 * b & 15) * 0x204081 & 0x01010101;
 	}
 }
 
@@ -219,7 +225,7 @@ struct by_tiles {
 };
 
 template <class SUMS>
-static __global__ void sum_tiles(const struct ns_mmd v, const float *ref, const float *cur, int64_t all, int count, const uint8_t *member,
+static __global__ void __launch_bounds__(THREADS, 2) sum_tiles(const struct ns_mmd v, const float *ref, const float *cur, int64_t all, int count, const uint32_t *word,
 				 unsigned long long *q, unsigned long long *s, unsigned long long *total)
 {
 	NS_SHARED(float, xs, [ROWS][DIMS + 1]);
@@ -237,7 +243,7 @@ static __global__ void sum_tiles(const struct ns_mmd v, const float *ref, const 
 		sums.clear();
 		for (j0 = span; j0 < all && j0 < span + SPAN; j0 += COLUMNS) {
 			make_tile(v, ref, cur, i0, j0, all, xs, ys, kernel[0]);
-			load_members(member, j0, all, p0, count, in);
+			load_members(word, j0, p0, count, in);
 			__syncthreads();
 			for (j = 0; j < COLUMNS / 4; j++) { /* a lane is a row, whoever sums the rest */
 				row_low = __dp4a(kernel[0].low[lane][j], 0x01010101u, row_low);
@@ -252,7 +258,7 @@ static __global__ void sum_tiles(const struct ns_mmd v, const float *ref, const 
 		for (k = 0; k < EACH; k++) {
 			int p = p0 + warp * EACH + k;
 
-			rows = __ballot_sync(NS_WARP, i0 + lane < v.row_end && p < count && member[(i0 + lane) * count + p]);
+			rows = __ballot_sync(NS_WARP, i0 + lane < v.row_end && p < count && word[(i0 + lane) / 32 * count + p] >> (i0 + lane) % 32 & 1);
 			sums.over_members(k, rows, row, lane, &inner, &outer);
 			if (lane == 0 && p < count) {
 				atomicAdd(&q[p], inner); /* integers: any order gives the same */
@@ -270,8 +276,8 @@ template <class SUMS> static enum ns_status mmd_run(const struct ns_plan *plan, 
 	const struct ns_mmd *v = &ns_cuda_op(plan)->u.mmd;
 	int64_t all = v->m + v->n, rows = v->row_end - v->row_begin;
 	int count = v->permutations + 1;
-	uint32_t *order = (uint32_t *)a->workspace;
-	uint8_t *member = (uint8_t *)(order + all * count);
+	size_t words = (size_t)(all + 31) / 32;
+	uint32_t *word = (uint32_t *)a->workspace, *own = word + words * (size_t)count;
 	cudaStream_t stream = ns_cuda_stream(queue);
 	const float *ref = (const float *)a->in[NS_MMD_REF], *cur = (const float *)a->in[NS_MMD_CUR];
 
@@ -279,16 +285,19 @@ template <class SUMS> static enum ns_status mmd_run(const struct ns_plan *plan, 
 		  (long long *)a->out[NS_MMD_S], (long long *)a->out[NS_MMD_TOTAL]);
 	if (rows < 1)
 		return ns_cuda_launched(plan);
-	NS_LAUNCH(draw_members, ns_cuda_blocks(count, 64), 64, 0, stream, *v, (uint32_t)all, count, order, member);
+	if (words * 4 <= BITS_MAX)
+		NS_LAUNCH(draw_members<0>, (unsigned)count, 32, words * 4, stream, *v, (uint32_t)all, count, own, word);
+	else
+		NS_LAUNCH(draw_members<1>, (unsigned)count, 32, 16, stream, *v, (uint32_t)all, count, own, word);
 	NS_LAUNCH(sum_tiles<SUMS>, dim3(ns_cuda_blocks(rows, ROWS), ns_cuda_blocks(count, PERMS)), THREADS, 0, stream, *v, ref, cur, all, count,
-		  (const uint8_t *)member, (unsigned long long *)a->out[NS_MMD_Q], (unsigned long long *)a->out[NS_MMD_S],
+		  (const uint32_t *)word, (unsigned long long *)a->out[NS_MMD_Q], (unsigned long long *)a->out[NS_MMD_S],
 		  (unsigned long long *)a->out[NS_MMD_TOTAL]);
 	return ns_cuda_launched(plan);
 }
 
 static size_t workspace_of(const struct ns_mmd *v)
 {
-	return (size_t)(v->m + v->n) * (size_t)(v->permutations + 1) * 5;
+	return (size_t)(v->m + v->n + 31) / 32 * (size_t)(v->permutations + 1) * 8;
 }
 
 NS_CUDA_IMPL(ns_cuda_mmd_tensor, "mmd/tensor", NS_OP_MMD, op->u.mmd.m + op->u.mmd.n < (1LL << 31), workspace_of(&op->u.mmd), mmd_run<by_tiles>);

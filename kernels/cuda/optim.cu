@@ -86,28 +86,45 @@ static __global__ void norm2_stretches(const float *x, int64_t n, double *partia
 	}
 }
 
-/* neighbours at doubling distance: the tree whose left half is the largest power of two below n */
-static __global__ void tree_sum(double *x, int64_t n, double *out)
-{
-	int64_t stride, i;
+/*
+ * The tree whose left half is the largest power of two below n, neighbours at doubling distance: each block makes its TREE
+ * of them one, until one is left.
+ */
+#define TREE 1024
 
-	for (stride = 1; stride < n; stride *= 2) {
-		for (i = threadIdx.x * 2 * stride; i + stride < n; i += (int64_t)THREADS * 2 * stride)
-			x[i] += x[i + stride];
+static __global__ void tree_level(const double *x, int64_t n, double *out)
+{
+	NS_SHARED(double, s, [TREE]);
+	int64_t first = (int64_t)blockIdx.x * TREE;
+	int here = n - first < TREE ? (int)(n - first) : TREE, stride, i;
+
+	for (i = (int)threadIdx.x; i < here; i += THREADS)
+		s[i] = x[first + i];
+	__syncthreads();
+	for (stride = 1; stride < here; stride *= 2) {
+		for (i = (int)threadIdx.x * 2 * stride; i + stride < here; i += THREADS * 2 * stride)
+			s[i] += s[i + stride];
 		__syncthreads();
 	}
 	if (threadIdx.x == 0)
-		*out = x[0];
+		out[blockIdx.x] = s[0];
 }
 
 static enum ns_status norm2_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	int64_t n = ns_cuda_op(plan)->u.norm2.n;
-	unsigned blocks = ns_cuda_blocks(n, NS_NORM2_BLOCK);
+	unsigned blocks = ns_cuda_blocks(n, NS_NORM2_BLOCK), left;
+	double *x;
 	cudaStream_t stream = ns_cuda_stream(queue);
 
 	NS_LAUNCH(norm2_stretches, blocks, THREADS, 0, stream, (const float *)a->in[NS_NORM2_X], n, (double *)a->workspace);
-	NS_LAUNCH(tree_sum, 1, THREADS, 0, stream, (double *)a->workspace, (int64_t)blocks, (double *)a->out[NS_NORM2_Y]);
+	x = (double *)a->workspace;
+	do { /* a level's sums lie behind what it adds up */
+		left = ns_cuda_blocks(blocks, TREE);
+		NS_LAUNCH(tree_level, left, THREADS, 0, stream, (const double *)x, (int64_t)blocks, left == 1 ? (double *)a->out[NS_NORM2_Y] : x + blocks);
+		x += blocks;
+		blocks = left;
+	} while (left > 1);
 	return ns_cuda_launched(plan);
 }
 
@@ -233,7 +250,13 @@ static enum ns_status ema_run(const struct ns_plan *plan, const struct ns_args *
 	return ns_cuda_launched(plan);
 }
 
-NS_CUDA_IMPL(ns_cuda_norm2, "norm2/cuda", NS_OP_NORM2, 1, (size_t)(op->u.norm2.n / NS_NORM2_BLOCK + 1) * sizeof(double), norm2_run);
+/* all levels: each is at most a TREEth of the one before, and one more */
+static size_t norm2_workspace(int64_t n)
+{
+	return ((size_t)(n / NS_NORM2_BLOCK + 1) / (TREE - 1) * TREE + TREE + 8) * sizeof(double);
+}
+
+NS_CUDA_IMPL(ns_cuda_norm2, "norm2/cuda", NS_OP_NORM2, 1, norm2_workspace(op->u.norm2.n), norm2_run);
 NS_CUDA_IMPL(ns_cuda_sgd, "sgd/cuda", NS_OP_SGD, 1, 0, sgd_run);
 NS_CUDA_IMPL(ns_cuda_adamw, "adamw/cuda", NS_OP_ADAMW, 1, 0, adamw_run);
 NS_CUDA_IMPL(ns_cuda_ema, "ema/cuda", NS_OP_EMA, 1, 0, ema_run);

@@ -18,89 +18,167 @@ static __device__ inline span window(const struct ns_pool &v, int p, int q)
 	return s;
 }
 
-template <class T, class O>
-static __global__ void pool(const struct ns_pool v, int P, int Q, const T *x, O *y, uint8_t *which)
+/*
+ * Both kernels: a thread takes V neighbouring channels (8, or 1) of a place; blockIdx.y walks over images, so that what is
+ * divided fits 32 bits.
+ */
+template <int V> static __device__ inline void store_places(uint8_t *p, const int (&x)[V])
 {
-	int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x, rest = at;
-	int c, p, q, n, i, j, winner;
-	float best = -INFINITY, sum = 0;
-	span s;
-
-	if (at >= (int64_t)v.n * P * Q * v.c)
-		return;
-	c = (int)(rest % v.c);
-	q = (int)((rest /= v.c) % Q);
-	p = (int)((rest /= Q) % P);
-	n = (int)(rest / P);
-	s = window(v, p, q);
-	winner = (s.y0 - (p * v.stride - v.pad)) * v.s + s.x0 - (q * v.stride - v.pad);
-	for (i = s.y0; i < s.y1; i++)
-		for (j = s.x0; j < s.x1; j++) {
-			float t = ns_load(x + (((int64_t)n * v.h + i) * v.w + j) * v.c + c);
-
-			sum += t;
-			if (t > best) {
-				best = t;
-				winner = (i - (p * v.stride - v.pad)) * v.s + j - (q * v.stride - v.pad);
-			}
-		}
-	ns_store(y + at, v.mode == NS_POOL_MAX ? best : sum / (float)((s.y1 - s.y0) * (s.x1 - s.x0)));
-	if (v.mode == NS_POOL_MAX && which)
-		which[at] = (uint8_t)winner;
+	if constexpr (V == 1)
+		*p = (uint8_t)x[0];
+	else
+		*(uint2 *)p = make_uint2((uint32_t)(x[0] | x[1] << 8 | x[2] << 16) | (uint32_t)x[3] << 24,
+					 (uint32_t)(x[4] | x[5] << 8 | x[6] << 16) | (uint32_t)x[7] << 24);
 }
 
-template <class T, class O>
+template <int V> static __device__ inline void load_places(const uint8_t *p, int (&x)[V])
+{
+	int j;
+
+	if constexpr (V == 1) {
+		x[0] = *p;
+	} else {
+		uint2 t = *(const uint2 *)p;
+
+		for (j = 0; j < 4; j++) {
+			x[j] = (int)(t.x >> 8 * j & 255);
+			x[4 + j] = (int)(t.y >> 8 * j & 255);
+		}
+	}
+}
+
+template <class T, class O, int V>
+static __global__ void pool(const struct ns_pool v, int P, int Q, const T *x, O *y, uint8_t *which)
+{
+	unsigned at = blockIdx.x * THREADS + threadIdx.x, channels = (unsigned)v.c / V;
+	int c = (int)(at % channels) * V, q = (int)(at / channels % (unsigned)Q), p = (int)(at / channels / (unsigned)Q), n, i, j, k;
+	int top = p * v.stride - v.pad, left = q * v.stride - v.pad;
+	span s = window(v, p, q);
+	float share = 1.0f;
+
+	if (p >= P)
+		return;
+	if (v.mode != NS_POOL_MAX)
+		share = (float)((s.y1 - s.y0) * (s.x1 - s.x0));
+	for (n = (int)blockIdx.y; n < v.n; n += (int)gridDim.y) {
+		const T *image = x + (int64_t)n * v.h * v.w * v.c + c;
+		int64_t out = (((int64_t)n * P + p) * Q + q) * v.c + c;
+		float best[V], t[V];
+		int winner[V];
+
+		for (k = 0; k < V; k++) {
+			best[k] = v.mode == NS_POOL_MAX ? -INFINITY : 0.0f;
+			winner[k] = (s.y0 - top) * v.s + s.x0 - left;
+		}
+		for (i = s.y0; i < s.y1; i++)
+			for (j = s.x0; j < s.x1; j++) {
+				ns_load_many<V>(image + (int64_t)(i * v.w + j) * v.c, t);
+				for (k = 0; k < V; k++)
+					if (v.mode != NS_POOL_MAX) {
+						best[k] += t[k];
+					} else if (t[k] > best[k]) {
+						best[k] = t[k];
+						winner[k] = (i - top) * v.s + j - left;
+					}
+			}
+		for (k = 0; k < V; k++)
+			t[k] = v.mode == NS_POOL_MAX ? best[k] : best[k] / share;
+		ns_store_many<V>(y + out, t);
+		if (v.mode == NS_POOL_MAX && which)
+			store_places<V>(which + out, winner);
+	}
+}
+
+template <class T, class O, int V, int MAX>
 static __global__ void pool_backward(const struct ns_pool v, int P, int Q, const O *dy, const O *dy2, const uint8_t *which, T *dx)
 {
-	int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x, rest = at, out;
-	int c, y, x, n, p, q;
-	float sum = 0;
-
-	if (at >= (int64_t)v.n * v.h * v.w * v.c)
-		return;
-	c = (int)(rest % v.c);
-	x = (int)((rest /= v.c) % v.w);
-	y = (int)((rest /= v.w) % v.h);
-	n = (int)(rest / v.h);
+	unsigned at = blockIdx.x * THREADS + threadIdx.x, channels = (unsigned)v.c / V;
+	int c = (int)(at % channels) * V, x = (int)(at / channels % (unsigned)v.w), y = (int)(at / channels / (unsigned)v.w), n, p, q, k;
 	/* the first window that ends behind this pixel, and on until one begins behind it */
-	for (p = y + v.pad < v.r ? 0 : (y + v.pad - v.r) / v.stride + 1; p < P && p * v.stride - v.pad <= y; p++)
-		for (q = x + v.pad < v.s ? 0 : (x + v.pad - v.s) / v.stride + 1; q < Q && q * v.stride - v.pad <= x; q++) {
-			span s = window(v, p, q);
-			float g;
+	int p0 = y + v.pad < v.r ? 0 : (y + v.pad - v.r) / v.stride + 1, q0 = x + v.pad < v.s ? 0 : (x + v.pad - v.s) / v.stride + 1;
 
-			out = (((int64_t)n * P + p) * Q + q) * v.c + c;
-			if (v.mode == NS_POOL_MAX && which[out] != (y - p * v.stride + v.pad) * v.s + x - q * v.stride + v.pad)
-				continue;
-			g = ns_load(dy + out) + (v.dy2 ? ns_load(dy2 + out) : 0.0f);
-			sum += v.mode == NS_POOL_MAX ? g : g / (float)((s.y1 - s.y0) * (s.x1 - s.x0));
-		}
-	ns_store(dx + at, sum);
+	if (y >= v.h)
+		return;
+	for (n = (int)blockIdx.y; n < v.n; n += (int)gridDim.y) {
+		float sum[V], g[V], more[V];
+
+		for (k = 0; k < V; k++)
+			sum[k] = 0;
+		for (p = p0; p < P && p * v.stride - v.pad <= y; p++)
+			for (q = q0; q < Q && q * v.stride - v.pad <= x; q++) {
+				int64_t out = (((int64_t)n * P + p) * Q + q) * v.c + c;
+
+				ns_load_many<V>(dy + out, g);
+				if (v.dy2) {
+					ns_load_many<V>(dy2 + out, more);
+					for (k = 0; k < V; k++)
+						g[k] += more[k];
+				}
+				if (MAX) {
+					int here = (y - p * v.stride + v.pad) * v.s + x - q * v.stride + v.pad, place[V];
+
+					load_places<V>(which + out, place);
+					for (k = 0; k < V; k++)
+						sum[k] += place[k] == here ? g[k] : 0.0f;
+				} else {
+					span s = window(v, p, q);
+					float share = (float)((s.y1 - s.y0) * (s.x1 - s.x0));
+
+					for (k = 0; k < V; k++)
+						sum[k] += g[k] / share;
+				}
+			}
+		ns_store_many<V>(dx + (((int64_t)n * v.h + y) * v.w + x) * v.c + c, sum);
+	}
+}
+
+static dim3 grid_of(const struct ns_pool *v, int height, int width, int together)
+{
+	return dim3(ns_cuda_blocks((int64_t)height * width * (v->c / together), THREADS), (unsigned)(v->n < 65535 ? v->n : 65535));
 }
 
 template <class T, class O> static enum ns_status launch_pool(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	const struct ns_pool *v = &ns_cuda_op(plan)->u.pool;
-	int P = ns_pool_p(v), Q = ns_pool_q(v);
+	const void *all[] = {a->in[NS_POOL_X], a->out[NS_POOL_Y], a->out[NS_POOL_WHICH]};
+	int P = ns_pool_p(v), Q = ns_pool_q(v), together = ns_cuda_together(v->c, all, 3);
+	const T *x = (const T *)a->in[NS_POOL_X];
+	O *y = (O *)a->out[NS_POOL_Y];
+	uint8_t *which = (uint8_t *)a->out[NS_POOL_WHICH];
 
-	NS_LAUNCH((pool<T, O>), ns_cuda_blocks((int64_t)v->n * P * Q * v->c, THREADS), THREADS, 0, ns_cuda_stream(queue), *v, P, Q,
-		  (const T *)a->in[NS_POOL_X], (O *)a->out[NS_POOL_Y], (uint8_t *)a->out[NS_POOL_WHICH]);
+	if (together == 8)
+		NS_LAUNCH((pool<T, O, 8>), grid_of(v, P, Q, 8), THREADS, 0, ns_cuda_stream(queue), *v, P, Q, x, y, which);
+	else
+		NS_LAUNCH((pool<T, O, 1>), grid_of(v, P, Q, 1), THREADS, 0, ns_cuda_stream(queue), *v, P, Q, x, y, which);
 	return ns_cuda_launched(plan);
 }
 
 template <class T, class O> static enum ns_status launch_back(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	const struct ns_pool *v = &ns_cuda_op(plan)->u.pool;
+	const void *all[] = {a->in[NS_POOLB_DY], v->dy2 ? a->in[NS_POOLB_DY2] : NULL, v->mode == NS_POOL_MAX ? a->in[NS_POOLB_WHICH] : NULL,
+			     a->out[NS_POOLB_DX]};
+	int P = ns_pool_p(v), Q = ns_pool_q(v), together = ns_cuda_together(v->c, all, 4);
+	const O *dy = (const O *)a->in[NS_POOLB_DY], *dy2 = (const O *)a->in[NS_POOLB_DY2];
+	const uint8_t *which = (const uint8_t *)a->in[NS_POOLB_WHICH];
+	T *dx = (T *)a->out[NS_POOLB_DX];
 
-	NS_LAUNCH((pool_backward<T, O>), ns_cuda_blocks((int64_t)v->n * v->h * v->w * v->c, THREADS), THREADS, 0, ns_cuda_stream(queue), *v,
-		  ns_pool_p(v), ns_pool_q(v), (const O *)a->in[NS_POOLB_DY], (const O *)a->in[NS_POOLB_DY2],
-		  (const uint8_t *)a->in[NS_POOLB_WHICH], (T *)a->out[NS_POOLB_DX]);
+	if (together == 8 && v->mode == NS_POOL_MAX)
+		NS_LAUNCH((pool_backward<T, O, 8, 1>), grid_of(v, v->h, v->w, 8), THREADS, 0, ns_cuda_stream(queue), *v, P, Q, dy, dy2, which, dx);
+	else if (together == 8)
+		NS_LAUNCH((pool_backward<T, O, 8, 0>), grid_of(v, v->h, v->w, 8), THREADS, 0, ns_cuda_stream(queue), *v, P, Q, dy, dy2, which, dx);
+	else if (v->mode == NS_POOL_MAX)
+		NS_LAUNCH((pool_backward<T, O, 1, 1>), grid_of(v, v->h, v->w, 1), THREADS, 0, ns_cuda_stream(queue), *v, P, Q, dy, dy2, which, dx);
+	else
+		NS_LAUNCH((pool_backward<T, O, 1, 0>), grid_of(v, v->h, v->w, 1), THREADS, 0, ns_cuda_stream(queue), *v, P, Q, dy, dy2, which, dx);
 	return ns_cuda_launched(plan);
 }
 
 static int types(const struct ns_op *op) /* 0: declined */
 {
 	const struct ns_pool *v = &op->u.pool;
-	int known = (v->dtype == NS_F32 || v->dtype == NS_BF16) && (v->out_dtype == NS_F32 || v->out_dtype == NS_BF16);
+	int small = (int64_t)v->h * v->w * v->c < INT32_MAX; /* an image */
+	int known = small && (v->dtype == NS_F32 || v->dtype == NS_BF16) && (v->out_dtype == NS_F32 || v->out_dtype == NS_BF16);
 
 	return known ? 1 + (v->dtype == NS_BF16) + 2 * (v->out_dtype == NS_BF16) : 0;
 }

@@ -24,24 +24,35 @@ NS_FORMULA uint32_t ns_mmd_kernel(float d2, float gamma)
 }
 
 /*
- * The rows that belong to group X under permutation p come first in order[0..m): p = 0 is the observed
- * labelling, others the first m steps of a Fisher-Yates shuffle of all `total` < 2^32 rows, keyed (seed, p).
+ * Who is in group X under permutation p: bit i of bits[i / 32]; (total + 31) / 32 words, total < 2^32. p = 0 is the observed
+ * labelling, the first m rows; others are a subset of m rows, each as likely, keyed (seed, p), by Floyd's algorithm (Bentley,
+ * Floyd 1987, "A sample of brilliance"): a bit a row is all its memory, so it stays in a cache or in shared memory.
  */
-NS_FORMULA void ns_mmd_labels(uint32_t *order, uint32_t m, uint32_t total, uint64_t seed, uint32_t p)
+NS_FORMULA uint32_t ns_mmd_candidate(uint32_t bits, uint32_t i)
+{
+	return (uint32_t)((uint64_t)bits * ((uint64_t)i + 1) >> 32); /* 0..i */
+}
+
+NS_FORMULA void ns_mmd_insert(uint32_t *bits, uint32_t candidate, uint32_t i) /* i where the candidate is in already */
+{
+	uint32_t at = bits[candidate / 32] >> candidate % 32 & 1 ? i : candidate;
+
+	bits[at / 32] |= 1u << at % 32;
+}
+
+NS_FORMULA void ns_mmd_labels(uint32_t *bits, uint32_t m, uint32_t total, uint64_t seed, uint32_t p)
 {
 	struct ns_philox r = {{0, 0, 0, 0}};
-	uint32_t i;
+	uint32_t i, words = total / 32 + (total % 32 ? 1 : 0);
 
-	for (i = 0; i < total; i++)
-		order[i] = i;
-	for (i = 0; p && i < m; i++) {
-		uint32_t j, t = order[i];
+	for (i = 0; i < words; i++)
+		bits[i] = 0;
+	for (i = 0; i < m; i++) {
+		uint32_t row = total - m + i;
 
-		if (i % 4 == 0)
+		if (p && i % 4 == 0)
 			r = ns_draw(seed, NS_FOR_PERMUTE, p, i / 4, 0);
-		j = i + (uint32_t)((uint64_t)r.v[i % 4] * (total - i) >> 32);
-		order[i] = order[j];
-		order[j] = t;
+		ns_mmd_insert(bits, p ? ns_mmd_candidate(r.v[i % 4], row) : i, row);
 	}
 }
 

@@ -20,16 +20,15 @@ static uint32_t kernel(const struct ns_mmd *v, const struct ns_args *a, int64_t 
 }
 
 /* member[p * total + i] = 1 where row i is in group X under permutation p */
-static void draw_members(const struct ns_mmd *v, uint32_t *order, uint8_t *member)
+static void draw_members(const struct ns_mmd *v, uint32_t *bits, uint8_t *member)
 {
 	uint32_t total = (uint32_t)(v->m + v->n), i;
 	int p;
 
 	for (p = 0; p <= v->permutations; p++, member += total) {
-		ns_mmd_labels(order, (uint32_t)v->m, total, v->seed, (uint32_t)p);
-		memset(member, 0, total);
-		for (i = 0; i < (uint32_t)v->m; i++)
-			member[order[i]] = 1;
+		ns_mmd_labels(bits, (uint32_t)v->m, total, v->seed, (uint32_t)p);
+		for (i = 0; i < total; i++)
+			member[i] = bits[i / 32] >> i % 32 & 1;
 	}
 }
 

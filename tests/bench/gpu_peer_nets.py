@@ -1,14 +1,18 @@
 """
 PyTorch on the same GPU, whole networks and two large ops, as gpu_nets.c and gpu_ops.c have them: one JSON line each. channels_last,
 bf16 under autocast with f32 parameters, fused SGD, torch.compile with max-autotune (CUDA graphs); "how" says what it came to.
-`gpu_peer_nets.py --cpu-check` runs every path with tiny shapes on the processor, without compiling.
+`gpu_peer_nets.py --cpu-check` runs every path with tiny shapes on the processor, without compiling. `--warm` only fills the compiler's
+cache, and --only=TEXT takes those with TEXT in their name: compiling takes minutes, and other work can go on beside it.
+NS_PEER_HOWS are torch.compile's modes, of which the first that works is taken ("max-autotune,default,eager").
 """
-import json, sys, time
+import json, os, sys, time
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-small = "--cpu-check" in sys.argv
+small, warm = "--cpu-check" in sys.argv, "--warm" in sys.argv
+only = next((a[7:] for a in sys.argv if a.startswith("--only=")), "")
+hows = os.environ.get("NS_PEER_HOWS", "max-autotune,default,eager").split(",")
 device = "cpu" if small else "cuda"
 
 def sync():
@@ -16,6 +20,9 @@ def sync():
         torch.cuda.synchronize()
 
 def best(run):
+    if warm:
+        run(), sync()
+        return 1
     for _ in range(1 if small else 10):
         run()
     sync()
@@ -30,7 +37,9 @@ def best(run):
 
 def measure(what, items, make):
     """make(how) gives something to run, compiled that way; the first that works is what counts"""
-    for how in ("eager",) if small else ("max-autotune", "default", "eager"):
+    if only not in what:
+        return
+    for how in ("eager",) if small else hows:
         try:
             t = best(make(None if how == "eager" else how))
             print(json.dumps({"what": what, "how": how, "us": t * 1e6, "items_per_second": items / t}), flush=True)
@@ -73,7 +82,7 @@ def resnet(blocks, bottleneck, imagenet, classes, width=64):
     return nn.Sequential(*stem, *body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, classes)).to(device, memory_format=torch.channels_last)
 
 def images(n, side):
-    return torch.zeros(n, 3, side, side, device=device, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+    return torch.randn(n, 3, side, side, device=device, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
 
 def train(net, n, side, classes):
     def make(how):
@@ -127,7 +136,7 @@ def augment(n, side):
             y = F.grid_sample(x.float(), F.affine_grid(map2, [n, 3, side, side], align_corners=False), align_corners=False)
             y = torch.einsum("nkc,nchw->nkhw", colour[:, :, :3], y) + colour[:, :, 3, None, None]
             return ((y.clamp(0, 255) - 120) * 0.01).to(torch.bfloat16)
-        return torch.compile(run, mode="max-autotune-no-cudagraphs" if how == "max-autotune" else how) if how else run
+        return torch.compile(run, mode="max-autotune-no-cudagraphs" if how == "max-autotune" else "default" if how == "reduce-overhead" else how) if how else run
     return make
 
 def main():
