@@ -5,17 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/shift/pvalue.h"
+
 #include "kernels/formula/random.h"
-
-void ns_wilson(int64_t k, int64_t n, double *low, double *high)
-{
-	double z = 1.959963984540054, p = n ? (double)k / (double)n : 0, m = (double)n;
-	double centre = (p + z * z / (2 * m)) / (1 + z * z / m);
-	double half = z / (1 + z * z / m) * sqrt(p * (1 - p) / m + z * z / (4 * m * m));
-
-	*low = n ? fmax(0, centre - half) : 0;
-	*high = n ? fmin(1, centre + half) : 1;
-}
 
 struct drawn {
 	uint64_t draw;

@@ -154,9 +154,6 @@ enum ns_status ns_retrain(struct ns_job *job, const char *manifest);
 /* night.html from what lies in a night's folder: summary.json and the results of its jobs. */
 enum ns_status ns_night_page(const char *dir);
 
-/* Wilson's 95 % interval of k hits in n. */
-void ns_wilson(int64_t k, int64_t n, double *low, double *high);
-
 /*
  * A night's audited (labelled) rows in two halves that never mix: gate[i] = 1 for the gate's, 0 for all others. Half of them,
  * chosen by a keyed draw on their identity, so that select, train and gate agree. NULL: no memory.

@@ -373,3 +373,13 @@ double ns_bbse(const double *c, const double *mu, int k, double *w)
 	free(a);
 	return condition;
 }
+
+void ns_wilson(int64_t k, int64_t n, double *low, double *high)
+{
+	double z = 1.959963984540054, p = n ? (double)k / (double)n : 0, m = (double)n;
+	double centre = (p + z * z / (2 * m)) / (1 + z * z / m);
+	double half = z / (1 + z * z / m) * sqrt(p * (1 - p) / m + z * z / (4 * m * m));
+
+	*low = n ? fmax(0, centre - half) : 0;
+	*high = n ? fmin(1, centre + half) : 1;
+}

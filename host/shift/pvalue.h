@@ -31,6 +31,9 @@ double ns_js(const int64_t *ref, const int64_t *cur, int k);
 void ns_holm(const double *p, double *adjusted, int n);
 void ns_benjamini_hochberg(const double *p, double *adjusted, int n);
 
+/* Wilson's 95 % interval of k hits in n. */
+void ns_wilson(int64_t k, int64_t n, double *low, double *high);
+
 /*
  * Black-box shift estimation (Lipton, Wang, Smola 2018): w = C^-1 mu, C[i * k + j] = P(predicted i, label j) on the
  * reference, mu[i] = P(predicted i) now. Returns the condition number of C (1-norm), infinite where it is singular.

@@ -1,0 +1,534 @@
+/* host/shift/twosample.c - Cramer-von Mises, Wasserstein, energy, G, the classifier test, Frechet and kernel distances. */
+#define _XOPEN_SOURCE 700 /* M_PI */
+#include "host/shift/twosample.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/shift/pvalue.h"
+#include "kernels/formula/random.h"
+
+/* --- one column --- */
+
+/* K_nu(z): integral of exp(-z cosh t) cosh(nu t) over t > 0, which the trapezoid rule does to all digits; times exp(z) */
+static double bessel_k_scaled(double nu, double z)
+{
+	double sum = 0.5, h = 1.0 / 64, t;
+
+	for (t = h; z * (cosh(t) - 1) < 745; t += h)
+		sum += exp(-z * (cosh(t) - 1)) * cosh(nu * t);
+	return sum * h;
+}
+
+/* P(limit of Cramer-von Mises <= x), Anderson and Darling 1952 */
+static double cvm_cdf(double x)
+{
+	double sum = 0, binomial = 1; /* (-1)^j C(-1/2, j) = (2j - 1)!! / (2j)!! */
+	int j;
+
+	if (x <= 0)
+		return 0;
+	for (j = 0; j < 50; j++) {
+		double a = 4 * j + 1, z = a * a / (16 * x), term = binomial * sqrt(a) * exp(-2 * z) * bessel_k_scaled(0.25, z);
+
+		sum += term;
+		if (term < 1e-17 * sum || z > 350)
+			break;
+		binomial *= (2 * j + 1.0) / (2 * j + 2.0);
+	}
+	sum /= M_PI * sqrt(x);
+	return sum < 0 ? 0 : sum > 1 ? 1 : sum;
+}
+
+static double cvm_p(double t, double m, double n)
+{
+	double all = m + n, mean = (1 + 1 / all) / 6;
+	double variance = (all + 1) * (4 * m * n * all - 3 * (m * m + n * n) - 2 * m * n) / (45 * all * all * 4 * m * n);
+
+	return variance > 0 ? 1 - cvm_cdf(1.0 / 6 + (t - mean) / sqrt(45 * variance)) : 1;
+}
+
+void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struct ns_column_shift *s)
+{
+	double u_x = 0, u_y = 0, fm = (double)m, fn = (double)n, difference = 0, last = 0;
+	int64_t i = 0, j = 0;
+
+	memset(s, 0, sizeof *s);
+	while (i < m || j < n) {
+		float v = j >= n || (i < m && x[i] <= y[j]) ? x[i] : y[j];
+		int64_t i0 = i, j0 = j;
+		double middle, width = i + j > 0 ? (double)v - last : 0;
+
+		s->wasserstein += fabs(difference) * width;
+		s->energy += 2 * difference * difference * width;
+		while (i < m && x[i] == v)
+			i++;
+		while (j < n && y[j] == v)
+			j++;
+		/* ranks within each sample and the midrank of the tie in both together */
+		middle = (double)(i0 + j0) + ((double)(i - i0 + j - j0) + 1) / 2;
+		for (; i0 < i; i0++)
+			u_x += (middle - (double)(i0 + 1)) * (middle - (double)(i0 + 1));
+		for (; j0 < j; j0++)
+			u_y += (middle - (double)(j0 + 1)) * (middle - (double)(j0 + 1));
+		difference = (double)i / fm - (double)j / fn;
+		last = (double)v;
+		if (fabs(difference) > s->ks)
+			s->ks = fabs(difference);
+	}
+	s->cvm = (fm * u_x + fn * u_y) / (fm * fn * (fm + fn)) - (4 * fm * fn - 1) / (6 * (fm + fn));
+	s->cvm_p = cvm_p(s->cvm, fm, fn);
+}
+
+#define BOOTSTRAPS 200
+
+/* Poisson of mean 1, from 16 bits */
+static int poisson(uint32_t bits)
+{
+	static const uint16_t cumulative[] = {24109, 48219, 60274, 64292, 65296, 65497, 65531, 65535};
+	int k = 0;
+
+	bits &= 0xffff;
+	while (k < 8 && bits >= cumulative[k])
+		k++;
+	return k;
+}
+
+static int by_double(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, uint64_t seed, uint32_t column, double *low,
+				       double *high)
+{
+	int64_t all = m + n, r, i = 0, j = 0;
+	struct point {
+		float v;
+		int second;
+	} *merged = malloc(sizeof *merged * (size_t)all);
+	double distance[BOOTSTRAPS];
+	uint8_t *times = malloc((size_t)all);
+	int b;
+
+	if (!merged || !times) {
+		free(merged);
+		free(times);
+		return ns_fail(NS_NO_MEMORY, "no memory for a bootstrap of %lld rows", (long long)all);
+	}
+	for (r = 0; r < all; r++)
+		merged[r] = j >= n || (i < m && x[i] <= y[j]) ? (struct point){x[i++], 0} : (struct point){y[j++], 1};
+	for (b = 0; b < BOOTSTRAPS; b++) {
+		double count[2] = {0, 0}, f = 0, g = 0, sum = 0;
+
+		for (r = 0; r < all; r += 8) { /* eight draws of 16 bits each */
+			struct ns_philox p = ns_draw(seed, NS_FOR_PERMUTE, column, (uint64_t)r, (uint32_t)b + 1);
+			int k;
+
+			for (k = 0; k < 8 && r + k < all; k++) {
+				times[r + k] = (uint8_t)poisson(p.v[k / 2] >> k % 2 * 16);
+				count[merged[r + k].second] += times[r + k];
+			}
+		}
+		for (r = 0; r < all; r++) {
+			if (r && merged[r].v > merged[r - 1].v)
+				sum += fabs(f / fmax(1, count[0]) - g / fmax(1, count[1])) * ((double)merged[r].v - (double)merged[r - 1].v);
+			f += merged[r].second ? 0 : times[r];
+			g += merged[r].second ? times[r] : 0;
+		}
+		distance[b] = sum;
+	}
+	qsort(distance, BOOTSTRAPS, sizeof *distance, by_double);
+	*low = distance[BOOTSTRAPS * 25 / 1000];
+	*high = distance[BOOTSTRAPS - 1 - BOOTSTRAPS * 25 / 1000];
+	free(merged);
+	free(times);
+	return NS_OK;
+}
+
+/* --- counts --- */
+
+double ns_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *least)
+{
+	double m = 0, n = 0, g = 0;
+	int i, used = 0;
+
+	*statistic = 0;
+	*least = INFINITY;
+	for (i = 0; i < k; i++) {
+		m += (double)ref[i];
+		n += (double)cur[i];
+		used += ref[i] + cur[i] > 0;
+	}
+	if (used < 2 || m == 0 || n == 0)
+		return 1;
+	for (i = 0; i < k; i++) {
+		double all = (double)(ref[i] + cur[i]), e = all * m / (m + n), f = all * n / (m + n);
+
+		if (all == 0)
+			continue;
+		*least = fmin(*least, fmin(e, f));
+		g += ref[i] ? (double)ref[i] * log((double)ref[i] / e) : 0;
+		g += cur[i] ? (double)cur[i] * log((double)cur[i] / f) : 0;
+	}
+	*statistic = 2 * g;
+	return ns_chi2_sf(2 * g, used - 1);
+}
+
+/* sum over classes of cur^2 / all: with both margins given, chi-square grows with it */
+static double spread(const int64_t *cur, const int64_t *all, int k)
+{
+	double sum = 0;
+	int i;
+
+	for (i = 0; i < k; i++)
+		sum += all[i] ? (double)cur[i] * (double)cur[i] / (double)all[i] : 0;
+	return sum;
+}
+
+double ns_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int draws, uint64_t seed)
+{
+	int64_t *all = calloc(2 * (size_t)k + 1, sizeof *all), *drawn = all + k, m = 0, n = 0, i, at;
+	int32_t *rows;
+	double observed;
+	int c, t, far = 0;
+
+	if (!all)
+		return NAN;
+	for (c = 0; c < k; c++) {
+		all[c] = ref[c] + cur[c];
+		m += ref[c];
+		n += cur[c];
+	}
+	rows = malloc(sizeof *rows * (size_t)(m + n + 1));
+	if (!rows) {
+		free(all);
+		return NAN;
+	}
+	for (c = 0, at = 0; c < k; c++)
+		for (i = 0; i < all[c]; i++)
+			rows[at++] = c;
+	observed = spread(cur, all, k) - 1e-9;
+	for (t = 0; t < draws; t++) { /* the first n of a shuffle that goes on from the last one */
+		memset(drawn, 0, sizeof *drawn * (size_t)k);
+		for (i = 0; i < n; i++) {
+			uint32_t bits = ns_draw(seed, NS_FOR_PERMUTE, (uint32_t)t, (uint64_t)i, 0x63686932).v[0];
+			int64_t j = i + (int64_t)((uint64_t)bits * (uint64_t)(m + n - i) >> 32);
+			int32_t row = rows[j];
+
+			rows[j] = rows[i];
+			rows[i] = row;
+			drawn[row]++;
+		}
+		far += spread(drawn, all, k) >= observed;
+	}
+	free(rows);
+	free(all);
+	return (1.0 + far) / (1.0 + draws);
+}
+
+/* --- the classifier --- */
+
+/* solves a x = b in place (a symmetric, positive definite, (d, d)); 0 where it is not */
+static int cholesky_solve(double *a, double *b, int d)
+{
+	int i, j, l;
+
+	for (j = 0; j < d; j++) {
+		for (i = j; i < d; i++) {
+			double sum = a[i * d + j];
+
+			for (l = 0; l < j; l++)
+				sum -= a[i * d + l] * a[j * d + l];
+			if (i == j && !(sum > 0))
+				return 0;
+			a[i * d + j] = i == j ? sqrt(sum) : sum / a[j * d + j];
+		}
+	}
+	for (i = 0; i < d; i++) {
+		for (l = 0; l < i; l++)
+			b[i] -= a[i * d + l] * b[l];
+		b[i] /= a[i * d + i];
+	}
+	for (i = d; i-- > 0;) {
+		for (l = i + 1; l < d; l++)
+			b[i] -= a[l * d + i] * b[l];
+		b[i] /= a[i * d + i];
+	}
+	return 1;
+}
+
+static void mean_of(const float *x, const int64_t *row, int64_t n, int d, double *mean)
+{
+	int64_t i;
+	int c;
+
+	memset(mean, 0, sizeof *mean * (size_t)d);
+	for (i = 0; i < n; i++)
+		for (c = 0; c < d; c++)
+			mean[c] += (double)x[(row ? row[i] : i) * d + c] / (double)n;
+}
+
+/* s += sum of (x - mean)(x - mean)' * scale, lower half, then mirrored */
+static void add_scatter(const float *x, const int64_t *row, int64_t n, int d, const double *mean, double scale, double *s)
+{
+	double *t = malloc(sizeof *t * (size_t)d);
+	int64_t i;
+	int a, b;
+
+	for (i = 0; t && i < n; i++) {
+		const float *r = x + (row ? row[i] : i) * d;
+
+		for (a = 0; a < d; a++)
+			t[a] = (double)r[a] - mean[a];
+		for (a = 0; a < d; a++)
+			for (b = 0; b <= a; b++)
+				s[a * d + b] += t[a] * t[b] * scale;
+	}
+	for (a = 0; a < d; a++)
+		for (b = 0; b < a; b++)
+			s[b * d + a] = s[a * d + b];
+	free(t);
+}
+
+/* P(Bin(n, 1/2) >= hits) */
+static double binomial_half_sf(int64_t hits, int64_t n)
+{
+	double sum = 0, base = lgamma((double)n + 1) - (double)n * log(2);
+	int64_t i;
+
+	for (i = hits; i <= n; i++)
+		sum += exp(base - lgamma((double)i + 1) - lgamma((double)(n - i) + 1));
+	return sum > 1 ? 1 : sum;
+}
+
+#define C2ST_ROWS 10000 /* of each sample, at most */
+
+double ns_c2st(const float *x, int64_t m, const float *y, int64_t n, int d, uint64_t seed, double *accuracy, double *low, double *high)
+{
+	int64_t each = m < n ? m : n, half, i, hits = 0, *row[2];
+	double *mean = calloc(3 * (size_t)d + (size_t)d * (size_t)d + 1, sizeof *mean), *other = mean + d, *w = other + d, *s = w + d, trace = 0, middle = 0;
+	double p = NAN;
+	int c;
+
+	*accuracy = *low = *high = NAN;
+	each = each < C2ST_ROWS ? each : C2ST_ROWS;
+	half = each / 2;
+	row[0] = malloc(2 * sizeof **row * (size_t)(each + 1));
+	row[1] = row[0] ? row[0] + each : NULL;
+	if (!mean || !row[0] || each < 8)
+		goto out;
+	for (i = 0; i < each; i++) {
+		row[0][i] = (int64_t)ns_permute((uint64_t)i, (uint64_t)m, seed, NS_FOR_PERMUTE, 1);
+		row[1][i] = (int64_t)ns_permute((uint64_t)i, (uint64_t)n, seed, NS_FOR_PERMUTE, 2);
+	}
+	mean_of(x, row[0], half, d, mean);
+	mean_of(y, row[1], half, d, other);
+	add_scatter(x, row[0], half, d, mean, 1 / (double)(2 * half), s);
+	add_scatter(y, row[1], half, d, other, 1 / (double)(2 * half), s);
+	for (c = 0; c < d; c++)
+		trace += s[c * d + c];
+	if (!(trace > 0))
+		goto out;
+	/* shrunk towards a ball, the more the fewer rows there are for each dimension */
+	for (c = 0; c < d; c++)
+		s[c * d + c] += trace / d * (1e-3 + (double)d / (double)(2 * half));
+	for (c = 0; c < d; c++)
+		w[c] = other[c] - mean[c];
+	if (!cholesky_solve(s, w, d))
+		goto out;
+	for (c = 0; c < d; c++)
+		middle += w[c] * (mean[c] + other[c]) / 2;
+	for (i = half; i < each; i++) {
+		double a = 0, b = 0;
+
+		for (c = 0; c < d; c++) {
+			a += w[c] * (double)x[row[0][i] * d + c];
+			b += w[c] * (double)y[row[1][i] * d + c];
+		}
+		hits += (a < middle) + (b > middle);
+	}
+	*accuracy = (double)hits / (double)(2 * (each - half));
+	ns_wilson(hits, 2 * (each - half), low, high);
+	p = binomial_half_sf(hits, 2 * (each - half));
+out:
+	free(row[0]);
+	free(mean);
+	return p;
+}
+
+/* --- distances of embeddings --- */
+
+/* eigenvalues of symmetric a (d, d), which is destroyed; v (d, d), its rows the vectors, or NULL. Jacobi, cyclic. */
+static void eigen(double *a, double *v, double *values, int d)
+{
+	int i, j, l, round;
+
+	for (i = 0; v && i < d * d; i++)
+		v[i] = i % (d + 1) == 0;
+	for (round = 0; round < 60; round++) {
+		double off = 0, all = 0;
+
+		for (i = 0; i < d; i++)
+			for (j = 0; j < d; j++) {
+				off += i == j ? 0 : a[i * d + j] * a[i * d + j];
+				all += a[i * d + j] * a[i * d + j];
+			}
+		if (off <= 1e-28 * all)
+			break;
+		for (i = 0; i < d; i++)
+			for (j = i + 1; j < d; j++) {
+				double apq = a[i * d + j], theta, t, c, s;
+
+				if (fabs(apq) < 1e-300)
+					continue;
+				theta = (a[j * d + j] - a[i * d + i]) / (2 * apq);
+				t = (theta >= 0 ? 1 : -1) / (fabs(theta) + sqrt(theta * theta + 1));
+				c = 1 / sqrt(t * t + 1);
+				s = t * c;
+				for (l = 0; l < d; l++) {
+					double x = a[i * d + l], y = a[j * d + l];
+
+					a[i * d + l] = c * x - s * y;
+					a[j * d + l] = s * x + c * y;
+				}
+				for (l = 0; l < d; l++) {
+					double x = a[l * d + i], y = a[l * d + j];
+
+					a[l * d + i] = c * x - s * y;
+					a[l * d + j] = s * x + c * y;
+				}
+				for (l = 0; v && l < d; l++) {
+					double x = v[i * d + l], y = v[j * d + l];
+
+					v[i * d + l] = c * x - s * y;
+					v[j * d + l] = s * x + c * y;
+				}
+			}
+	}
+	for (i = 0; i < d; i++)
+		values[i] = a[i * d + i];
+}
+
+static void product(const double *a, const double *b, double *c, int d)
+{
+	int i, j, l;
+
+	memset(c, 0, sizeof *c * (size_t)d * (size_t)d);
+	for (i = 0; i < d; i++)
+		for (l = 0; l < d; l++)
+			for (j = 0; j < d; j++)
+				c[i * d + j] += a[i * d + l] * b[l * d + j];
+}
+
+double ns_frechet(const double *mu, const double *s, const double *nu, const double *t, int d)
+{
+	size_t square = (size_t)d * (size_t)d;
+	double *a = malloc(sizeof *a * (4 * square + (size_t)d)), *v = a + square, *root = v + square, *b = root + square, *values = b + square, sum = 0;
+	int i, j, l;
+
+	if (!a)
+		return NAN;
+	memcpy(a, s, sizeof *a * square);
+	eigen(a, v, values, d);
+	for (i = 0; i < d; i++) /* S^1/2 = V' sqrt(L) V */
+		for (j = 0; j < d; j++) {
+			root[i * d + j] = 0;
+			for (l = 0; l < d; l++)
+				root[i * d + j] += v[l * d + i] * sqrt(fmax(0, values[l])) * v[l * d + j];
+		}
+	product(root, t, a, d);
+	product(a, root, b, d); /* (S T)^1/2 has the eigenvalues of (S^1/2 T S^1/2)^1/2 */
+	for (i = 0; i < d; i++)
+		for (j = 0; j < i; j++)
+			b[i * d + j] = b[j * d + i] = (b[i * d + j] + b[j * d + i]) / 2;
+	eigen(b, NULL, values, d);
+	for (i = 0; i < d; i++)
+		sum += (mu[i] - nu[i]) * (mu[i] - nu[i]) + s[i * d + i] + t[i * d + i] - 2 * sqrt(fmax(0, values[i]));
+	free(a);
+	return sum;
+}
+
+double ns_fid(const float *x, int64_t m, const float *y, int64_t n, int d)
+{
+	size_t square = (size_t)d * (size_t)d;
+	double *mu = calloc(2 * (square + (size_t)d), sizeof *mu), *nu = mu + d, *s = nu + d, *t = s + square, distance = NAN;
+
+	if (mu && m > 1 && n > 1) {
+		mean_of(x, NULL, m, d, mu);
+		mean_of(y, NULL, n, d, nu);
+		add_scatter(x, NULL, m, d, mu, 1 / (double)(m - 1), s);
+		add_scatter(y, NULL, n, d, nu, 1 / (double)(n - 1), t);
+		distance = ns_frechet(mu, s, nu, t, d);
+	}
+	free(mu);
+	return distance;
+}
+
+/* mean of (a'b / d + 1)^3 over pairs, of different rows where a is b */
+static double cubic(const float *a, int64_t m, const float *b, int64_t n, int d)
+{
+	double sum = 0;
+	int64_t i, j;
+	int c;
+
+	for (i = 0; i < m; i++)
+		for (j = 0; j < n; j++) {
+			float dot = 0;
+			double k;
+
+			if (a == b && i == j)
+				continue;
+#pragma omp simd reduction(+ : dot)
+			for (c = 0; c < d; c++)
+				dot += a[i * d + c] * b[j * d + c];
+			k = (double)dot / d + 1;
+			sum += k * k * k;
+		}
+	return sum / ((double)m * (double)(a == b ? n - 1 : n));
+}
+
+double ns_kid(const float *x, int64_t m, const float *y, int64_t n, int d)
+{
+	return m < 2 || n < 2 ? NAN : cubic(x, m, x, m, d) + cubic(y, n, y, n, d) - 2 * cubic(x, m, y, n, d);
+}
+
+/* --- labels --- */
+
+int64_t ns_confident_joint(const float *prob, const int32_t *label, int64_t rows, int k, double *threshold, int64_t *joint, uint8_t *suspect)
+{
+	int64_t r, suspects = 0;
+	int c;
+
+	memset(joint, 0, sizeof *joint * (size_t)k * (size_t)k);
+	for (c = 0; c < k; c++) {
+		double sum = 0;
+		int64_t n = 0;
+
+		for (r = 0; r < rows; r++)
+			if (label[r] == c) {
+				sum += (double)prob[r * k + c];
+				n++;
+			}
+		threshold[c] = n ? sum / (double)n : INFINITY; /* nobody is confident in a class without labels */
+	}
+	for (r = 0; r < rows; r++) {
+		int best = -1;
+
+		suspect[r] = 0;
+		if (label[r] < 0 || label[r] >= k)
+			continue;
+		for (c = 0; c < k; c++)
+			if ((double)prob[r * k + c] >= threshold[c] - 1e-6 && (best < 0 || prob[r * k + c] > prob[r * k + best]))
+				best = c;
+		if (best < 0)
+			continue;
+		joint[label[r] * k + best]++;
+		suspect[r] = best != label[r];
+		suspects += suspect[r];
+	}
+	return suspects;
+}

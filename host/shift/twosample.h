@@ -1,0 +1,61 @@
+/*
+ * host/shift/twosample.h - more ways to compare two samples: of one column, and of whole rows. Definitions: docs/drift.md.
+ */
+#ifndef NS_TWOSAMPLE_H
+#define NS_TWOSAMPLE_H
+
+#include <stdint.h>
+
+#include "kernels/status.h"
+
+/* --- one column; x (m) and y (n) are sorted, finite, and not empty --- */
+
+struct ns_column_shift {
+	double ks;	      /* sup |F - G|, at the ends of ties */
+	double cvm, cvm_p;    /* Cramer-von Mises (Anderson 1962) with midranks; p from its limit, mean and variance matched */
+	double wasserstein;   /* integral of |F - G|, in the column's unit */
+	double energy;	      /* 2 integral of (F - G)^2: squared energy distance (Szekely, Rizzo 2004) */
+};
+void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struct ns_column_shift *out);
+/*
+ * Percentile interval (95 %) of Wasserstein's distance by the Poisson bootstrap: each row counts as often as a Poisson draw
+ * of mean 1, keyed (seed, column, row), says.
+ */
+enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, uint64_t seed, uint32_t column,
+				       double *low, double *high);
+
+/* --- counts of K classes --- */
+
+/* log-likelihood ratio of the 2 x K table (Sokal, Rohlf), p by chi-square; *least: its smallest expected count */
+double ns_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *least);
+/*
+ * The chi-square statistic's p where expected counts are small: (1 + tables at least as far) / (1 + draws), tables drawn with
+ * the margins of this one, keyed by the seed.
+ */
+double ns_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int draws, uint64_t seed);
+
+/* --- rows: x (m, d), y (n, d) --- */
+
+/*
+ * Classifier two-sample test (Lopez-Paz, Oquab 2017): a linear discriminant learnt on half of the rows, as many of each
+ * sample, judged on the other half. *accuracy, with its 95 % interval (Wilson); returns P(Bin(rows judged, 1/2) >= hits).
+ * NaN where fewer than eight rows a side are there.
+ */
+double ns_c2st(const float *x, int64_t m, const float *y, int64_t n, int d, uint64_t seed, double *accuracy, double *low, double *high);
+/* Frechet distance of two normal distributions: |mu - nu|^2 + tr(S + T - 2 (S T)^1/2); S and T (d, d) */
+double ns_frechet(const double *mu, const double *s, const double *nu, const double *t, int d);
+/* the same of the samples' moments (covariances with n - 1): FID (Heusel et al. 2017) on these rows */
+double ns_fid(const float *x, int64_t m, const float *y, int64_t n, int d);
+/* unbiased MMD^2 under (x'y / d + 1)^3: KID (Binkowski et al. 2018); may be negative */
+double ns_kid(const float *x, int64_t m, const float *y, int64_t n, int d);
+
+/* --- labels --- */
+
+/*
+ * Confident learning (Northcutt et al. 2021): threshold of class k = mean P(k) over rows labelled k; a row is confident in k where
+ * P(k) >= threshold - 1e-6, the most probable of several. joint (K, K): labelled i, confident in j. suspect[r] = 1 where
+ * they differ; returns how many do. Rows without a label (-1) take no part.
+ */
+int64_t ns_confident_joint(const float *prob, const int32_t *label, int64_t rows, int k, double *threshold, int64_t *joint, uint8_t *suspect);
+
+#endif
