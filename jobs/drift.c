@@ -7,7 +7,7 @@
 
 const char *ns_shift_name(enum ns_shift_status status)
 {
-	static const char *const names[] = {"none", "statistical", "material", "harmful", "untested"};
+	static const char *const names[] = {"none", "statistical", "material", "harmful", "untested", "descriptive"};
 
 	return names[status];
 }
@@ -75,7 +75,7 @@ static enum ns_status check_shapes(const struct ns_shift *s)
 static json_t *test_json(const struct ns_shift_test *t)
 {
 	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "kind", t->kind, "column", t->column, "slice",
-			      "all", "detector", t->detector, "statistic", ns_json_real(t->statistic), "p", ns_json_real(t->p),
+			      *t->slice ? t->slice : "all", "detector", t->method->name, "statistic", ns_json_real(t->statistic), "p", ns_json_real(t->p),
 			      "p_adjusted", ns_json_real(t->p_adjusted), "effect", ns_json_real(t->effect), "effect_low",
 			      ns_json_real(t->effect_low), "effect_high", ns_json_real(t->effect_high), "status",
 			      ns_shift_name(t->status));
@@ -104,28 +104,88 @@ static json_t *top_json(const struct ns_shift *s)
 
 static json_t *performance_json(const struct ns_shift *s)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:s}", "measured", ns_json_real(s->measured), "estimated",
+	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:s}", "measured", ns_json_real(s->measured), "estimated",
 			 ns_json_real(s->cbpe), "low", ns_json_real(s->measured_low), "high", ns_json_real(s->measured_high), "audited",
-			 (json_int_t)s->audited, "baseline", ns_json_real(s->base), "estimated_baseline", ns_json_real(s->cbpe_ref), "atc",
-			 ns_json_real(s->atc), "method",
+			 (json_int_t)s->audited, "suspect_labels", (json_int_t)s->suspects, "baseline", ns_json_real(s->base), "estimated_baseline", ns_json_real(s->cbpe_ref), "atc",
+			 ns_json_real(s->atc), "reweighted", ns_json_real(s->reweighted), "method",
 			 "estimated: mean calibrated confidence (CBPE), an upper bound under covariate shift; measured: audited rows, Wilson");
+}
+
+static json_t *slices_json(const struct ns_shift *s)
+{
+	json_t *list = json_array();
+	int i;
+
+	for (i = 0; i < s->slice_count; i++) {
+		const struct ns_slice *l = &s->slices[i];
+
+		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:I, s:I, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "slice", l->name, "status",
+						      ns_shift_name(l->status), "guarded", l->guarded, "reference_rows", (json_int_t)l->ref_rows,
+						      "current_rows", (json_int_t)l->cur_rows, "moved", ns_json_real(l->moved), "column", l->column,
+						      "confidence_reference", ns_json_real(l->confidence_ref), "confidence", ns_json_real(l->confidence),
+						      "baseline", ns_json_real(l->base), "measured", ns_json_real(l->measured), "low",
+						      ns_json_real(l->low), "high", ns_json_real(l->high), "audited", (json_int_t)l->audited));
+	}
+	return list;
+}
+
+static json_t *label_shift_json(const struct ns_shift *s)
+{
+	json_t *weights = json_array(), *low = json_array(), *high = json_array();
+	int i;
+
+	for (i = 0; s->weights && i < s->cur.classes; i++) {
+		json_array_append_new(weights, ns_json_real(s->weights[i]));
+		json_array_append_new(low, ns_json_real(s->weights_low ? s->weights_low[i] : NAN));
+		json_array_append_new(high, ns_json_real(s->weights_high ? s->weights_high[i] : NAN));
+	}
+	return json_pack("{s:o, s:o, s:o, s:o}", "weights", weights, "low", low, "high", high, "condition", ns_json_real(s->condition));
+}
+
+/* over many nights: what tonight had to show, and what has been spent */
+static json_t *budget_json(const struct ns_shift *s)
+{
+	size_t i, alarms = 0;
+	json_t *line;
+
+	if (!s->past)
+		return json_null();
+	json_array_foreach(s->past, i, line)
+		alarms += json_is_true(json_object_get(line, "alarm"));
+	return json_pack("{s:s, s:I, s:I, s:o, s:o}", "rule", "e-LOND (Xu, Ramdas 2024): the expected share of false alarms among alarms is at most alpha",
+			 "windows", (json_int_t)json_array_size(s->past) + 1, "alarms_before", (json_int_t)alarms, "evidence",
+			 ns_json_real(s->evidence), "p_needed", ns_json_real(s->level));
+}
+
+static json_t *methods_json(const struct ns_shift *s)
+{
+	json_t *all = json_object();
+	int i;
+
+	for (i = 0; i < s->count; i++) {
+		const struct ns_shift_method *m = s->tests[i].method;
+
+		if (!json_object_get(all, m->name))
+			json_object_set_new(all, m->name, json_pack("{s:s, s:b, s:s, s:s, s:s, s:s}", "title", m->title, "decides", m->decides, "statistic",
+								    m->statistic, "effect", m->effect, "meaning", m->meaning, "source", m->source));
+	}
+	return all;
 }
 
 static enum ns_status to_json(struct ns_shift *s)
 {
-	json_t *tests = json_array(), *weights = json_array();
+	json_t *tests = json_array();
 	int i;
 
 	for (i = 0; i < s->count; i++)
 		json_array_append_new(tests, test_json(&s->tests[i]));
-	for (i = 0; s->weights && i < s->cur.classes; i++)
-		json_array_append_new(weights, ns_json_real(s->weights[i]));
-	s->json = json_pack("{s:s, s:s, s:{s:s, s:I}, s:{s:s, s:I}, s:f, s:s, s:I, s:i, s:o, s:o, s:{s:o, s:o}, s:o, s:O}", "schema",
-			    "nightshift.drift/1", "status", ns_shift_name(s->status), "reference", "digest", s->ref.digest, "rows",
-			    (json_int_t)s->ref.rows, "current", "digest", s->cur.digest, "rows", (json_int_t)s->cur.rows, "alpha",
-			    s->alpha, "correction", ns_conf_text(s->job->conf, "drift.correction"), "seed", (json_int_t)s->seed,
-			    "permutations", s->permutations, "tests", tests, "performance", performance_json(s), "label_shift", "weights",
-			    weights, "condition", ns_json_real(s->condition), "top", top_json(s), "quality", s->quality);
+	s->json = json_pack("{s:s, s:s, s:s, s:{s:s, s:I}, s:{s:s, s:I}, s:f, s:s, s:I, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:s}, s:o, s:O}",
+			    "schema", "nightshift.drift/1", "status", ns_shift_name(s->status), "summary", s->summary, "reference", "digest",
+			    s->ref.digest, "rows", (json_int_t)s->ref.rows, "current", "digest", s->cur.digest, "rows",
+			    (json_int_t)s->cur.rows, "alpha", s->alpha, "correction", ns_conf_text(s->job->conf, "drift.correction"), "seed",
+			    (json_int_t)s->seed, "permutations", s->permutations, "tests", tests, "methods", methods_json(s), "slices",
+			    slices_json(s), "performance", performance_json(s), "label_shift", label_shift_json(s), "alarm_budget", budget_json(s),
+			    "manifest", "emit", s->emit, "because", s->because, "top", top_json(s), "quality", s->quality);
 	return s->json ? NS_OK : ns_fail(NS_INTERNAL, "drift.json cannot be made");
 }
 
@@ -165,8 +225,16 @@ static void release(struct ns_shift *s)
 	ns_predictions_release(&s->cur);
 	free(s->tests);
 	free(s->weights);
+	free(s->weights_low);
+	free(s->weights_high);
 	free(s->ref_pca);
 	free(s->cur_pca);
+	free(s->ref_random);
+	free(s->cur_random);
+	free(s->ref_sure);
+	free(s->cur_sure);
+	free(s->slices);
+	json_decref(s->past);
 	json_decref(s->quality);
 	json_decref(s->json);
 }
@@ -187,7 +255,6 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	struct ns_shift s = {.job = job};
 	const char *ref, *cur;
 	enum ns_status status;
-	int emit;
 
 	(void)argv;
 	if (argc)
@@ -203,14 +270,17 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	look_at_quality(&s);
 	NS_GO(ns_shift_test_all(&s));
 	NS_GO(ns_shift_performance(&s));
+	NS_GO(ns_shift_history_read(&s)); /* all ranks: all of them decide */
 	ns_shift_decide(&s);
+	ns_shift_policy(&s);
+	ns_shift_summarise(&s);
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? write_results(&s) : NS_OK));
-	emit = s.status >= (strcmp(ns_conf_text(job->conf, "drift.emit"), "material") ? NS_SHIFT_HARMFUL : NS_SHIFT_MATERIAL);
-	if (emit && ns_conf_text(job->conf, "drift.current_data") && ns_conf_text(job->conf, "drift.replay_data"))
+	if (s.emit && ns_conf_text(job->conf, "drift.current_data") && ns_conf_text(job->conf, "drift.replay_data"))
 		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_manifest_emit(&s) : NS_OK));
-	else if (emit)
+	else if (s.emit)
 		ns_log_warn(job->log, "no manifest: --current-data and --replay-data say what it would select from");
-	ns_log_event(job->log, "verdict", json_pack("{s:s, s:o, s:o}", "status", ns_shift_name(s.status), "estimated",
+	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_shift_history_write(&s) : NS_OK));
+	ns_log_event(job->log, "verdict", json_pack("{s:s, s:s, s:o, s:o}", "status", ns_shift_name(s.status), "summary", s.summary, "estimated",
 						    ns_json_real(s.cbpe), "measured", ns_json_real(s.measured)));
 	ns_job_input(job, "reference", ref, s.ref.digest);
 	ns_job_input(job, "current", cur, s.cur.digest);

@@ -1,20 +1,45 @@
-/* jobs/drift.h - what the parts of the drift job share: tests, the verdict, the page, the manifest. */
+/* jobs/drift.h - what the parts of the drift job share: tests, slices, the verdict, past nights, the page, the manifest. */
 #ifndef NS_JOBS_DRIFT_H
 #define NS_JOBS_DRIFT_H
 
 #include "jobs/jobs.h"
 
-enum ns_shift_status { NS_SHIFT_NONE, NS_SHIFT_STATISTICAL, NS_SHIFT_MATERIAL, NS_SHIFT_HARMFUL, NS_SHIFT_UNTESTED };
+/* DESCRIPTIVE: measured, takes no part in the decision. UNTESTED: could not be measured, the note says why. */
+enum ns_shift_status { NS_SHIFT_NONE, NS_SHIFT_STATISTICAL, NS_SHIFT_MATERIAL, NS_SHIFT_HARMFUL, NS_SHIFT_UNTESTED, NS_SHIFT_DESCRIPTIVE };
+
+/* a detector: drift_methods.c */
+struct ns_shift_method {
+	const char *name;
+	int decides; /* its p-values are corrected together and decide */
+	const char *title, *statistic, *effect, *meaning, *source;
+};
+extern const struct ns_shift_method ns_shift_methods[];
+const struct ns_shift_method *ns_shift_method(const char *name); /* of a name that is there */
+
+#define NS_SLICE_NAME 48
+#define NS_SLICE_ROWS 30 /* on both sides, for a slice to be tested */
 
 struct ns_shift_test {
-	char column[64];
-	const char *kind, *detector; /* input, output, embedding; ks, chi2, mmd ... */
+	char column[64], slice[NS_SLICE_NAME]; /* slice: empty for all rows */
+	const char *kind;		       /* input, output, embedding */
+	const struct ns_shift_method *method;
 	double statistic, p, p_adjusted, effect, effect_low, effect_high;
 	enum ns_shift_status status;
-	const char *note;     /* why it was not tested */
-	int broken;	      /* the current window has values that are no numbers, the reference has not */
+	const char *note;	/* why it was not tested, or how to read it */
+	int broken;		/* the current window has values that are no numbers, the reference has not */
 	const float *ref, *cur; /* of KS columns, for the picture; stride in floats */
 	int ref_stride, cur_stride;
+};
+
+struct ns_slice {
+	char name[NS_SLICE_NAME];
+	int32_t *of_ref, *of_cur, value; /* rows where of[i] = value */
+	int64_t ref_rows, cur_rows, audited;
+	double confidence_ref, confidence, base, measured, low, high; /* NaN: unknown */
+	double moved; /* largest effect of its tests */
+	char column[64];
+	enum ns_shift_status status;
+	int guarded; /* drift.guarded names it: its harm is everybody's */
 };
 
 struct ns_shift {
@@ -25,31 +50,57 @@ struct ns_shift {
 	double alpha, min_effect, tolerance;
 	int permutations;
 	uint64_t seed;
+	/* of each row: confidence (largest probability) and entropy in nats; NULL without probabilities */
+	float *ref_sure, *cur_sure;
+	struct ns_slice *slices;
+	int slice_count;
 	/* performance */
 	double base, base_low, base_high;	      /* on the reference, where it has labels */
 	double measured, measured_low, measured_high; /* NaN: no labels */
-	int64_t audited;
+	int64_t audited, suspects;		      /* suspects: labels of audited rows that confident learning doubts */
 	double cbpe, cbpe_ref, atc;
-	double *weights, condition; /* label shift */
+	double *weights, *weights_low, *weights_high, condition; /* label shift */
+	double reweighted;					 /* accuracy under label shift alone */
 	struct ns_top {
 		uint64_t id;
 		int64_t row;
 		double score;
 	} top[24];
 	int top_count;
-	float *ref_pca, *cur_pca; /* projected embeddings */
-	int pca_dim;
+	float *ref_pca, *cur_pca, *ref_random, *cur_random; /* projected embeddings */
+	int pca_dim, random_dim;
 	json_t *quality;
 	enum ns_shift_status status;
+	int64_t now;	/* when this window was first judged, seconds since 1970 */
+	json_t *past;	/* lines of drift.history, this window's left out; NULL: none is kept */
+	double level;	/* what the least adjusted p must not exceed tonight; NaN: alpha itself, there is no history */
+	double evidence; /* e-value of this window */
+	int emit;
+	char because[256]; /* why a manifest is, or is not, emitted */
+	char summary[512]; /* what moved, in words */
 	json_t *json;
 };
 
 /* Predictions, any HDF5 file with some of their columns, or a data set, whose image statistics are measured. Collective. */
 enum ns_status ns_shift_open(struct ns_job *job, struct ns_predictions *p, const char *path);
 const char *ns_shift_name(enum ns_shift_status status);
+/* another row of the table, all numbers unknown; NULL: no memory */
+struct ns_shift_test *ns_shift_add(struct ns_shift *s, const char *kind, const char *method, const char *column);
+/* columns of ref and cur, (rows, d) each: all column detectors. names[c] after prefix, or its number. */
+enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const float *ref, const float *cur, int d, char *const *names,
+				const char *prefix);
+int ns_all_finite(const float *x, int64_t n);
 enum ns_status ns_shift_test_all(struct ns_shift *s);	  /* collective */
+enum ns_status ns_shift_test_rows(struct ns_shift *s);	  /* embeddings jointly; collective */
+enum ns_status ns_shift_test_slices(struct ns_shift *s);
 enum ns_status ns_shift_performance(struct ns_shift *s);
 void ns_shift_decide(struct ns_shift *s);
+void ns_shift_summarise(struct ns_shift *s);
+/* drift.history: read before the decision; this window's line written, whole or not at all, after the results */
+enum ns_status ns_shift_history_read(struct ns_shift *s);
+enum ns_status ns_shift_history_write(struct ns_shift *s);
+void ns_shift_history_level(struct ns_shift *s, double least_p);
+void ns_shift_policy(struct ns_shift *s); /* emit and because */
 enum ns_status ns_shift_page(struct ns_shift *s, const char *path);
 /* retrain.json and selection.h5; collective, rank 0 writes */
 enum ns_status ns_manifest_emit(struct ns_shift *s);

@@ -21,45 +21,10 @@ static const struct ns_shift_test *strongest(const struct ns_shift *s, const cha
 	for (i = 0; i < s->count; i++) {
 		const struct ns_shift_test *t = &s->tests[i];
 
-		if (!strcmp(t->kind, kind) && t->status != NS_SHIFT_UNTESTED && (!best || t->effect > best->effect))
+		if (!strcmp(t->kind, kind) && !*t->slice && t->status <= NS_SHIFT_HARMFUL && (!best || t->effect > best->effect))
 			best = t;
 	}
 	return best;
-}
-
-static double mean_of(const float *x, int stride, int64_t n)
-{
-	double sum = 0;
-	int64_t i;
-
-	for (i = 0; i < n; i++)
-		sum += (double)x[i * stride];
-	return sum / (double)n;
-}
-
-/* "images became darker and blurrier": image statistics that moved materially, in words */
-static void plain_words(const struct ns_shift *s, struct ns_html *h)
-{
-	static const char *const words[][3] = {{"brightness", "brighter", "darker"},	{"contrast", "richer in contrast", "flatter"},
-					       {"saturation", "more colourful", "paler"}, {"sharpness", "sharper", "blurrier"},
-					       {"noise", "noisier", "smoother"}};
-	int i, said = 0;
-	size_t w;
-
-	for (i = 0; i < s->count; i++) {
-		const struct ns_shift_test *t = &s->tests[i];
-
-		if (strcmp(t->kind, "input") || t->status != NS_SHIFT_MATERIAL)
-			continue;
-		for (w = 0; w < sizeof words / sizeof *words; w++)
-			if (!strcmp(words[w][0], t->column)) {
-				int up = mean_of(t->cur, t->cur_stride, s->cur.rows) > mean_of(t->ref, t->ref_stride, s->ref.rows);
-
-				ns_html_raw(h, "%s%s", said++ ? ", " : "Images became ", words[w][up ? 1 : 2]);
-			}
-	}
-	if (said)
-		ns_html_raw(h, ". ");
 }
 
 static void verdict(const struct ns_shift *s, struct ns_html *h)
@@ -72,13 +37,19 @@ static void verdict(const struct ns_shift *s, struct ns_html *h)
 	};
 
 	ns_html_raw(h, "<p class=\"verdict %s\"><strong>%s</strong><br>", class_of(s->status), words[s->status]);
-	plain_words(s, h);
+	if (*s->summary) {
+		ns_html_text(h, s->summary);
+		ns_html_raw(h, " ");
+	}
 	if (!isnan(s->measured))
 		ns_html_raw(h, "Accuracy, measured on %lld audited rows: %.1f&nbsp;%% (%.1f to %.1f); on the reference %.1f&nbsp;%%. ",
 			    (long long)s->audited, 100 * s->measured, 100 * s->measured_low, 100 * s->measured_high, 100 * s->base);
 	if (!isnan(s->cbpe))
-		ns_html_raw(h, "Without labels: at most about %.1f&nbsp;%% (mean confidence; %.1f&nbsp;%% on the reference).", 100 * s->cbpe,
+		ns_html_raw(h, "Without labels: at most about %.1f&nbsp;%% (mean confidence; %.1f&nbsp;%% on the reference). ", 100 * s->cbpe,
 			    100 * s->cbpe_ref);
+	ns_html_raw(h, "%s: ", s->emit ? "A retraining is asked for" : "No retraining is asked for");
+	ns_html_text(h, s->because);
+	ns_html_raw(h, ".");
 	ns_html_raw(h, "</p>\n");
 }
 
@@ -119,7 +90,7 @@ static void pictures(const struct ns_shift *s, struct ns_html *h, const char *ki
 		int best = -1;
 
 		for (i = 0; i < s->count; i++)
-			if (!shown[i] && !strcmp(s->tests[i].kind, kind) && s->tests[i].ref && s->tests[i].status != NS_SHIFT_UNTESTED &&
+			if (!shown[i] && !strcmp(s->tests[i].kind, kind) && s->tests[i].ref && s->tests[i].status <= NS_SHIFT_HARMFUL &&
 			    (best < 0 || s->tests[i].effect > s->tests[best].effect))
 				best = i;
 		if (best < 0)
@@ -131,29 +102,188 @@ static void pictures(const struct ns_shift *s, struct ns_html *h, const char *ki
 	free(shown);
 }
 
+static void number(char text[48], const char *format, double x)
+{
+	snprintf(text, 48, isnan(x) ? "-" : format, x);
+}
+
+static void p_value(char text[48], double p)
+{
+	snprintf(text, 48, isnan(p) ? "-" : p < 1e-300 ? "< 1e-300" : "%.3g", p);
+}
+
+static void percent(char text[48], double x)
+{
+	number(text, "%.1f %%", 100 * x);
+}
+
+#define ROWS 400 /* of a table: a page stays small whatever the data; drift.json has all */
+
 static void table(const struct ns_shift *s, struct ns_html *h)
 {
-	static const char *const head[] = {"column", "kind", "detector", "statistic", "p", "p adjusted", "effect", "status"};
-	int i;
+	static const char *const head[] = {"column", "slice", "kind", "detector", "statistic", "p", "p adjusted", "effect", "status"};
+	int i, shown = 0;
 
 	ns_html_raw(h, "<div class=\"wide\"><table>");
-	ns_html_row(h, "th", head, 8);
+	ns_html_row(h, "th", head, 9);
 	for (i = 0; i < s->count; i++) {
 		const struct ns_shift_test *t = &s->tests[i];
 		char v[4][48];
-		const char *cells[8] = {t->column, t->kind, t->detector, v[0], v[1], v[2], v[3], t->note ? t->note : ns_shift_name(t->status)};
+		const char *cells[9] = {t->column, *t->slice ? t->slice : "all", t->kind, t->method->name, v[0], v[1], v[2], v[3],
+					t->status == NS_SHIFT_UNTESTED && t->note ? t->note : ns_shift_name(t->status)};
 
-		snprintf(v[0], sizeof v[0], isnan(t->statistic) ? "-" : "%.4g", t->statistic);
-		snprintf(v[1], sizeof v[1], isnan(t->p) ? "-" : t->p < 1e-300 ? "< 1e-300" : "%.3g", t->p);
-		snprintf(v[2], sizeof v[2], isnan(t->p_adjusted) ? "-" : t->p_adjusted < 1e-300 ? "< 1e-300" : "%.3g",
-			 t->p_adjusted);
+		if (*t->slice && t->status == NS_SHIFT_NONE) /* of slices what moved: the rest is in drift.json */
+			continue;
+		if (shown++ == ROWS)
+			break;
+		number(v[0], "%.4g", t->statistic);
+		p_value(v[1], t->p);
+		p_value(v[2], t->p_adjusted);
 		if (isnan(t->effect_low))
-			snprintf(v[3], sizeof v[3], isnan(t->effect) ? "-" : "%.3f", t->effect);
+			number(v[3], "%.3f", t->effect);
 		else
 			snprintf(v[3], sizeof v[3], "%.3f (%.3f to %.3f)", t->effect, t->effect_low, t->effect_high);
-		ns_html_row(h, "td", cells, 8);
+		ns_html_row(h, "td", cells, 9);
 	}
 	ns_html_raw(h, "</table></div>");
+	if (i < s->count)
+		ns_html_element(h, "p class=\"dim\"", "%d more are in drift.json.", s->count - i);
+}
+
+/* how often windows without drift would have looked like this, and what the words of the table mean */
+static void methods(const struct ns_shift *s, struct ns_html *h)
+{
+	const struct ns_shift_method *m;
+	int i;
+
+	ns_html_raw(h, "<dl>");
+	for (m = ns_shift_methods; m->name; m++) {
+		for (i = 0; i < s->count && s->tests[i].method != m;)
+			i++;
+		if (i == s->count)
+			continue;
+		ns_html_element(h, "dt", "%s: %s%s", m->name, m->title, m->decides ? " (decides)" : "");
+		ns_html_element(h, "dd", "%s Statistic: %s. Effect: %s. %s.", m->meaning, m->statistic, m->effect, m->source);
+	}
+	ns_html_raw(h, "</dl>");
+}
+
+static void slices(const struct ns_shift *s, struct ns_html *h)
+{
+	static const char *const head[] = {"slice", "rows before", "rows now", "moved most", "effect", "confidence before", "now", "accuracy before",
+					   "measured", "labelled", "status"};
+	int i, shown = 0;
+
+	if (!s->slice_count)
+		return;
+	ns_html_element(h, "h2", "Slices");
+	ns_html_element(h, "p class=\"dim\"", "Groups of images, and rows by the class that is predicted for them; a slice is tested from %d rows on each side on.",
+			NS_SLICE_ROWS);
+	ns_html_raw(h, "<div class=\"wide\"><table>");
+	ns_html_row(h, "th", head, 11);
+	for (i = 0; i < s->slice_count && shown < ROWS; i++, shown++) {
+		const struct ns_slice *l = &s->slices[i];
+		char v[8][48], name[NS_SLICE_NAME + 16];
+		const char *cells[11] = {name, v[0], v[1], l->column, v[2], v[3], v[4], v[5], v[6], v[7],
+					 l->status == NS_SHIFT_UNTESTED ? "too few rows" : ns_shift_name(l->status)};
+
+		snprintf(name, sizeof name, "%s%s", l->name, l->guarded ? " (guarded)" : "");
+		number(v[0], "%.0f", (double)l->ref_rows);
+		number(v[1], "%.0f", (double)l->cur_rows);
+		number(v[2], "%.3f", l->moved);
+		percent(v[3], l->confidence_ref);
+		percent(v[4], l->confidence);
+		percent(v[5], l->base);
+		percent(v[6], l->measured);
+		number(v[7], "%.0f", (double)l->audited);
+		ns_html_row(h, "td", cells, 11);
+	}
+	ns_html_raw(h, "</table></div>");
+}
+
+#define NIGHTS 60 /* of the past, in the picture */
+
+static void nights(const struct ns_shift *s, struct ns_html *h)
+{
+	static const char *const effects[] = {"largest effect"}, *const sure[] = {"accuracy, estimated", "measured"};
+	double effect[NIGHTS + 1], estimated[NIGHTS + 1], measured[NIGHTS + 1];
+	const double *one[] = {effect}, *two[] = {estimated, measured};
+	size_t n = s->past ? json_array_size(s->past) : 0, first = n > NIGHTS ? n - NIGHTS : 0, i, alarms = 0;
+	int j;
+
+	if (!s->past)
+		return;
+	ns_html_element(h, "h2", "Past windows");
+	for (i = 0; i < n; i++)
+		alarms += json_is_true(json_object_get(json_array_get(s->past, i), "alarm"));
+	ns_html_element(h, "p", "Window %zu of this history; %zu alarms before it. To be one more, its least corrected p must not exceed %.2g: so of all "
+			"alarms at most %g are expected to be false, however the nights depend on each other (e-LOND).",
+			n + 1, alarms, s->level, s->alpha);
+	for (i = first; i < n; i++) {
+		const json_t *line = json_array_get(s->past, i);
+
+		effect[i - first] = ns_json_number(line, "effect", NAN);
+		estimated[i - first] = ns_json_number(line, "estimated", NAN);
+		measured[i - first] = ns_json_number(line, "measured", NAN);
+	}
+	effect[n - first] = NAN;
+	for (j = 0; j < s->count; j++)
+		if (s->tests[j].status <= NS_SHIFT_HARMFUL && !*s->tests[j].slice)
+			effect[n - first] = fmax(s->tests[j].effect, effect[n - first]);
+	estimated[n - first] = s->cbpe;
+	measured[n - first] = s->measured;
+	if (n - first < 1)
+		return;
+	ns_html_raw(h, "<div class=\"grid\">");
+	ns_svg_lines(h, "Largest effect", one, effects, 1, (int)(n - first + 1), "window");
+	ns_svg_lines(h, "Accuracy", two, sure, 2, (int)(n - first + 1), "window");
+	ns_html_raw(h, "</div>");
+}
+
+static void label_mix(const struct ns_shift *s, struct ns_html *h)
+{
+	static const char *const head[] = {"class", "weight", "95 %"};
+	int i;
+
+	if (!s->weights && isnan(s->condition))
+		return;
+	ns_html_element(h, "h2", "Mix of classes");
+	if (!s->weights) {
+		ns_html_element(h, "p", "Not estimated: the reference's confusion matrix has condition number %.3g.", s->condition);
+		return;
+	}
+	ns_html_element(h, "p class=\"dim\"", "How much more often than before each class occurs, if nothing but the mix has changed (black-box shift estimation, "
+			"condition number %.3g); accuracy would then be %.1f %%.", s->condition, 100 * s->reweighted);
+	ns_html_raw(h, "<div class=\"wide\"><table>");
+	ns_html_row(h, "th", head, 3);
+	for (i = 0; i < s->cur.classes && i < ROWS; i++) {
+		char name[64], w[48], wide[48];
+		const char *cells[3] = {name, w, wide};
+
+		snprintf(name, sizeof name, "%.60s", s->cur.names && i < s->cur.class_names ? s->cur.names[i] : "");
+		if (!*name)
+			snprintf(name, sizeof name, "%d", i);
+		number(w, "%.2f", s->weights[i]);
+		if (s->weights_low && !isnan(s->weights_low[i]))
+			snprintf(wide, sizeof wide, "%.2f to %.2f", s->weights_low[i], s->weights_high[i]);
+		else
+			snprintf(wide, sizeof wide, "-");
+		ns_html_row(h, "td", cells, 3);
+	}
+	ns_html_raw(h, "</table></div>");
+}
+
+static void warnings(const struct ns_shift *s, struct ns_html *h)
+{
+	size_t i;
+	json_t *one;
+
+	if (json_array_size(s->quality))
+		ns_html_element(h, "h2", "What could not be judged");
+	ns_html_raw(h, "<ul>");
+	json_array_foreach(s->quality, i, one)
+		ns_html_element(h, "li", "%s", ns_json_text(one, "detail"));
+	ns_html_raw(h, "</ul>");
 }
 
 /* thumbnails of the rows that drifted most, where the images are at hand */
@@ -209,7 +339,7 @@ static void kinds(const struct ns_shift *s, struct ns_html *h)
 		const struct ns_shift_test *t = strongest(s, names[i][0]);
 
 		if (t)
-			ns_html_element(h, "li", "%s: strongest in '%s' (%s, effect %.3f, adjusted p %s%.3g): %s", names[i][1], t->column, t->detector,
+			ns_html_element(h, "li", "%s: strongest in '%s' (%s, effect %.3f, adjusted p %s%.3g): %s", names[i][1], t->column, t->method->name,
 					t->effect, t->p_adjusted < 1e-300 ? "below " : "", fmax(t->p_adjusted, 1e-300),
 					ns_shift_name(t->status));
 		else
@@ -236,7 +366,7 @@ enum ns_status ns_shift_page(struct ns_shift *s, const char *path)
 	ns_html_element(&h, "h2", "What moved");
 	kinds(s, &h);
 	pictures(s, &h, "input", "Image statistics", 6);
-	pictures(s, &h, "output", "Outputs: probability of each class", 6);
+	pictures(s, &h, "output", "Outputs: how sure the model is", 6);
 	pictures(s, &h, "embedding", "Embeddings: principal components of the reference", 3);
 	status = thumbnails(s, &h);
 	/* verdict and pictures alone, for the page of the whole night */
@@ -244,8 +374,14 @@ enum ns_status ns_shift_page(struct ns_shift *s, const char *path)
 		status = ns_path(fragment, "%s/drift.fragment.html", s->job->dir);
 	if (status == NS_OK && !h.failed)
 		status = ns_write_file(fragment, h.text + begin, h.len - begin);
+	slices(s, &h);
+	nights(s, &h);
+	label_mix(s, &h);
+	warnings(s, &h);
 	ns_html_element(&h, "h2", "Every test");
 	table(s, &h);
+	ns_html_element(&h, "h3", "What the words mean");
+	methods(s, &h);
 	if (status == NS_OK)
 		status = ns_html_write(&h, path);
 	ns_html_release(&h);

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "host/shift/pvalue.h"
+#include "host/shift/twosample.h"
+#include "kernels/formula/random.h"
 
 #define NS_AUDIT_ENOUGH 30 /* audited rows from which on what they measure counts */
 
@@ -62,10 +64,65 @@ static double labelled_accuracy(const struct ns_predictions *p, int64_t *n, doub
 	return *n ? (double)hits / (double)*n : NAN;
 }
 
+/* Poisson of this mean by a normal far out, else by products of uniforms (Knuth); keyed */
+static double poisson(double mean, uint64_t seed, uint32_t round, uint64_t cell)
+{
+	double product = 1, limit = exp(-mean);
+	uint32_t i;
+
+	if (mean > 50) {
+		struct ns_philox r = ns_draw(seed, NS_FOR_BOOTSTRAP, round, cell, 1);
+
+		return fmax(0, floor(mean + 0.5 + sqrt(mean) * sqrt(-2 * log(ns_uniform(r.v[0]) + 0x1p-33)) * cos(6.283185307179586 * ns_uniform(r.v[1]))));
+	}
+	for (i = 0; product > limit && i < 400; i++)
+		product *= ns_uniform(ns_draw(seed, NS_FOR_BOOTSTRAP, round, cell, 2 + i).v[0]) + 0x1p-33;
+	return i ? i - 1.0 : 0;
+}
+
+#define BOOTSTRAPS 200
+
+/* 95 % percentile intervals of the weights: every cell of both tables drawn again */
+static void weight_intervals(struct ns_shift *s, const double *counts, const double *seen, int k)
+{
+	double *c = malloc(sizeof *c * (size_t)(k * k + 2 * k)), *mu = c + k * k, *w = mu + k, *all = malloc(sizeof *all * (size_t)k * BOOTSTRAPS);
+	int b, a, n = 0;
+
+	for (b = 0; c && all && b < BOOTSTRAPS; b++) {
+		double total = 0, rows = 0;
+
+		for (a = 0; a < k * k; a++)
+			total += c[a] = poisson(counts[a], s->seed, (uint32_t)b, (uint64_t)a);
+		for (a = 0; a < k; a++)
+			rows += mu[a] = poisson(seen[a], s->seed, (uint32_t)b, (uint64_t)(k * k + a));
+		for (a = 0; a < k * k; a++)
+			c[a] /= fmax(1, total);
+		for (a = 0; a < k; a++)
+			mu[a] /= fmax(1, rows);
+		if (ns_bbse(c, mu, k, w) < 1e6) {
+			for (a = 0; a < k; a++)
+				all[a * BOOTSTRAPS + n] = w[a];
+			n++;
+		}
+	}
+	s->weights_low = malloc(sizeof(double) * (size_t)k);
+	s->weights_high = malloc(sizeof(double) * (size_t)k);
+	for (a = 0; s->weights_low && s->weights_high && a < k; a++) {
+		s->weights_low[a] = s->weights_high[a] = NAN;
+		if (n < BOOTSTRAPS / 2)
+			continue;
+		qsort(all + a * BOOTSTRAPS, (size_t)n, sizeof *all, by_double);
+		s->weights_low[a] = all[a * BOOTSTRAPS + n * 25 / 1000];
+		s->weights_high[a] = all[a * BOOTSTRAPS + n - 1 - n * 25 / 1000];
+	}
+	free(c);
+	free(all);
+}
+
 static enum ns_status label_shift(struct ns_shift *s)
 {
 	int k = s->ref.classes, a;
-	double *c = calloc((size_t)(k * k + k), sizeof *c), *mu = c + k * k;
+	double *c = calloc((size_t)(2 * (k * k + k)), sizeof *c), *mu = c + k * k, *counts = mu + k, *seen = counts + k * k;
 	int64_t i, n = 0;
 
 	s->weights = calloc((size_t)k + 1, sizeof *s->weights);
@@ -75,27 +132,52 @@ static enum ns_status label_shift(struct ns_shift *s)
 	}
 	for (i = 0; i < s->ref.rows; i++)
 		if (s->ref.label[i] >= 0) {
-			c[s->ref.pred[i] * k + s->ref.label[i]]++;
+			counts[s->ref.pred[i] * k + s->ref.label[i]]++;
 			n++;
 		}
-	for (a = 0; a < k * k; a++)
-		c[a] /= (double)n;
 	for (i = 0; i < s->cur.rows; i++)
-		mu[s->cur.pred[i]] += 1 / (double)s->cur.rows;
+		seen[s->cur.pred[i]]++;
+	for (a = 0; a < k * k; a++)
+		c[a] = counts[a] / (double)n;
+	for (a = 0; a < k; a++)
+		mu[a] = seen[a] / (double)s->cur.rows;
 	s->condition = ns_bbse(c, mu, k, s->weights);
 	if (!(s->condition < 1000)) { /* weights from such a matrix mean nothing: refused, with the number that says why */
 		free(s->weights);
 		s->weights = NULL;
+	} else {
+		weight_intervals(s, counts, seen, k);
+		/* were the mix of labels all that changed, this would be the accuracy */
+		for (a = 0, s->reweighted = 0; a < k; a++)
+			s->reweighted += fmax(0, s->weights[a]) * c[a * k + a];
+		s->reweighted = fmin(1, s->reweighted);
 	}
 	free(c);
 	return NS_OK;
+}
+
+/* labels of audited rows that the probabilities doubt */
+static enum ns_status doubt_labels(struct ns_shift *s)
+{
+	int k = s->cur.classes;
+	double *threshold = malloc(sizeof *threshold * (size_t)k);
+	int64_t *joint = malloc(sizeof *joint * (size_t)k * (size_t)k);
+	uint8_t *suspect = malloc((size_t)s->cur.rows + 1);
+	enum ns_status status = threshold && joint && suspect ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for labels");
+
+	if (status == NS_OK)
+		s->suspects = ns_confident_joint(s->cur.prob, s->cur.label, s->cur.rows, k, threshold, joint, suspect);
+	free(threshold);
+	free(joint);
+	free(suspect);
+	return status;
 }
 
 enum ns_status ns_shift_performance(struct ns_shift *s)
 {
 	int64_t n = 0, i;
 
-	s->cbpe = s->cbpe_ref = s->atc = s->condition = NAN;
+	s->cbpe = s->cbpe_ref = s->atc = s->condition = s->reweighted = NAN;
 	s->base = labelled_accuracy(&s->ref, &n, &s->base_low, &s->base_high);
 	s->measured = labelled_accuracy(&s->cur, &s->audited, &s->measured_low, &s->measured_high);
 	if (s->ref.prob && s->cur.prob) {
@@ -107,6 +189,8 @@ enum ns_status ns_shift_performance(struct ns_shift *s)
 		if (n)
 			s->atc = atc(s);
 	}
+	if (s->audited && s->cur.prob)
+		NS_TRY(doubt_labels(s));
 	if (n == s->ref.rows && s->ref.pred && s->cur.pred && s->ref.classes)
 		return label_shift(s);
 	return NS_OK;
@@ -123,27 +207,31 @@ static int harmful(const struct ns_shift *s)
 	return (!isnan(s->cbpe) && s->cbpe < s->cbpe_ref - s->tolerance) || (!isnan(s->atc) && s->atc < base - s->tolerance);
 }
 
-void ns_shift_decide(struct ns_shift *s)
+/* the tests of one family corrected together, at its share of alpha; returns the least adjusted p, NaN: there is none */
+static double decide_family(struct ns_shift *s, int slices, double share)
 {
-	double *p = malloc(sizeof *p * 2 * (size_t)(s->count + 1)), *adjusted = p + s->count;
+	double *p = malloc(sizeof *p * 2 * (size_t)(s->count + 1)), *adjusted = p + s->count, least = NAN;
 	int i, n = 0, bh = !strcmp(ns_conf_text(s->job->conf, "drift.correction"), "bh");
 
+#define IS_OURS(t) ((t)->method->decides && (*(t)->slice != 0) == slices)
 	for (i = 0; p && i < s->count; i++)
-		if (!isnan(s->tests[i].p))
+		if (IS_OURS(&s->tests[i]) && !isnan(s->tests[i].p))
 			p[n++] = s->tests[i].p;
 	if (p && bh)
 		ns_benjamini_hochberg(p, adjusted, n);
 	else if (p)
 		ns_holm(p, adjusted, n);
-	s->status = NS_SHIFT_NONE;
 	for (i = n = 0; p && i < s->count; i++) {
 		struct ns_shift_test *t = &s->tests[i];
 
+		if (!IS_OURS(t))
+			continue;
 		if (isnan(t->p)) {
 			t->status = NS_SHIFT_UNTESTED;
 			continue;
 		}
-		t->p_adjusted = adjusted[n++];
+		t->p_adjusted = fmin(1, adjusted[n++] / share);
+		least = fmin(t->p_adjusted, least);
 		/* BH rejects at <= alpha, Holm below it */
 		if (bh ? t->p_adjusted > s->alpha : t->p_adjusted >= s->alpha)
 			t->status = NS_SHIFT_NONE;
@@ -152,12 +240,72 @@ void ns_shift_decide(struct ns_shift *s)
 		if (t->status > s->status)
 			s->status = t->status;
 	}
-	/* an estimate of harm counts where something has moved; harm that was measured counts by itself (concept drift) */
-	if ((s->status == NS_SHIFT_MATERIAL || (!isnan(s->measured) && s->audited >= NS_AUDIT_ENOUGH)) && harmful(s))
-		s->status = NS_SHIFT_HARMFUL;
+#undef IS_OURS
+	free(p);
+	return least;
+}
+
+/* what each slice's tests came to; harm as for the whole */
+static void decide_slices(struct ns_shift *s)
+{
+	int i, j;
+
+	for (i = 0; i < s->slice_count; i++) {
+		struct ns_slice *l = &s->slices[i];
+		double base = isnan(l->base) ? l->confidence_ref : l->base;
+
+		for (j = 0; j < s->count; j++) {
+			const struct ns_shift_test *t = &s->tests[j];
+
+			if (strcmp(t->slice, l->name) || t->status > NS_SHIFT_HARMFUL)
+				continue;
+			if (t->status > l->status && l->status < NS_SHIFT_HARMFUL)
+				l->status = t->status;
+			if (!(t->effect <= l->moved)) {
+				l->moved = t->effect;
+				snprintf(l->column, sizeof l->column, "%s", t->column);
+			}
+		}
+		if (l->status > NS_SHIFT_HARMFUL)
+			continue;
+		if (l->audited >= NS_AUDIT_ENOUGH && !isnan(l->measured)) {
+			if (l->high < base && l->measured < base - s->tolerance)
+				l->status = NS_SHIFT_HARMFUL;
+		} else if (l->status == NS_SHIFT_MATERIAL && l->confidence < l->confidence_ref - s->tolerance) {
+			l->status = NS_SHIFT_HARMFUL;
+		}
+	}
+}
+
+#define SLICES_SHARE 0.2 /* of alpha, where slices are tested */
+
+void ns_shift_decide(struct ns_shift *s)
+{
+	int i, measured = !isnan(s->measured) && s->audited >= NS_AUDIT_ENOUGH, any = 0;
+	double least;
+
+	for (i = 0; i < s->count; i++)
+		any |= *s->tests[i].slice && !isnan(s->tests[i].p);
+	s->status = NS_SHIFT_NONE;
+	least = decide_family(s, 0, any ? 1 - SLICES_SHARE : 1);
+	if (any)
+		least = fmin(decide_family(s, 1, SLICES_SHARE), least);
+	decide_slices(s);
 	/* what became no number has shifted, whatever a test can say of it */
 	for (i = 0; i < s->count; i++)
-		if (s->tests[i].broken && s->status < NS_SHIFT_MATERIAL)
-			s->status = NS_SHIFT_MATERIAL;
-	free(p);
+		if (s->tests[i].broken) {
+			least = 0;
+			if (s->status < NS_SHIFT_MATERIAL)
+				s->status = NS_SHIFT_MATERIAL;
+		}
+	/* over many nights an alarm wants more than alpha; harm that was measured is no matter of chance between windows */
+	ns_shift_history_level(s, least);
+	if (s->past && s->status == NS_SHIFT_MATERIAL && !(least <= s->level))
+		s->status = NS_SHIFT_STATISTICAL;
+	/* an estimate of harm counts where something has moved; harm that was measured counts by itself (concept drift) */
+	if ((s->status == NS_SHIFT_MATERIAL || measured) && harmful(s))
+		s->status = NS_SHIFT_HARMFUL;
+	for (i = 0; i < s->slice_count; i++)
+		if (s->slices[i].guarded && s->slices[i].status == NS_SHIFT_HARMFUL)
+			s->status = NS_SHIFT_HARMFUL;
 }

@@ -151,6 +151,9 @@ enum ns_status ns_keep_model(struct ns_job *job, struct ns_model *model);
 /* Execute retrain.json: two rounds. Collective; job->dir is open. */
 enum ns_status ns_retrain(struct ns_job *job, const char *manifest);
 
+/* seconds since 1970, or SOURCE_DATE_EPOCH (reproducible-builds.org), with which the same night gives the same bytes another day */
+int64_t ns_today(void);
+
 /* night.html from what lies in a night's folder: summary.json and the results of its jobs. */
 enum ns_status ns_night_page(const char *dir);
 

@@ -102,10 +102,10 @@ static json_t *trigger(const struct ns_shift *s, const char *report_digest)
 	int i;
 
 	for (i = 1; i < s->count; i++)
-		if (s->tests[i].status == NS_SHIFT_MATERIAL && (t->status != NS_SHIFT_MATERIAL || s->tests[i].effect > t->effect))
+		if (s->tests[i].status == NS_SHIFT_MATERIAL && !*s->tests[i].slice && (t->status != NS_SHIFT_MATERIAL || s->tests[i].effect > t->effect))
 			t = &s->tests[i];
 	return json_pack("{s:s, s:s, s:{s:s, s:s, s:o, s:o, s:o}, s:s, s:I, s:i, s:I, s:o, s:o}", "report", report_digest, "status",
-			 ns_shift_name(s->status), "strongest", "column", t->column, "detector", t->detector, "statistic",
+			 ns_shift_name(s->status), "strongest", "column", t->column, "detector", t->method->name, "statistic",
 			 ns_json_real(t->statistic), "p_adjusted", ns_json_real(t->p_adjusted), "effect", ns_json_real(t->effect), "correction",
 			 ns_conf_text(s->job->conf, "drift.correction"), "seed", (json_int_t)s->seed, "permutations", s->permutations, "audited",
 			 (json_int_t)s->audited, "measured_accuracy", ns_json_real(s->measured), "baseline_accuracy", ns_json_real(s->base));
@@ -128,8 +128,7 @@ static json_t *data_part(const struct select *q, const char *digest)
 			 "gate's half; to_label: its other rows, less any that share an identity with the gate's");
 }
 
-/* SOURCE_DATE_EPOCH (reproducible-builds.org) makes the same night give the same bytes on another day */
-static int64_t today(void)
+int64_t ns_today(void)
 {
 	const char *said = getenv("SOURCE_DATE_EPOCH");
 
@@ -158,7 +157,7 @@ static enum ns_status write_manifest(struct select *q, const char *digest)
 			 "https://in-toto.io/Statement/v1", "subject", "name", "selection.h5", "digest", "sha256", digest,
 			 "predicateType", "nightshift.retrain/1", "predicate", "trigger", trigger(q->s, report), "data", data_part(q, digest),
 			 "labels", "audited", "human", "to_label", "first round's model, kept above config.confidence", "base", "model", base,
-			 "config", config, "budget", "expires", (json_int_t)today() + 7 * 86400, "in_flight", "one", "promote", "ref",
+			 "config", config, "budget", "expires", (json_int_t)ns_today() + 7 * 86400, "in_flight", "one", "promote", "ref",
 			 "production");
 	if (!json)
 		return ns_fail(NS_INTERNAL, "retrain.json cannot be made");

@@ -203,7 +203,8 @@ static void strongest_tests(struct ns_html *h, const json_t *drift)
 		char v[2][48];
 
 		json_array_foreach(tests, i, t)
-			if (!shown[i] && strcmp(ns_json_text(t, "status"), "untested") &&
+			if (!shown[i] && strcmp(ns_json_text(t, "status"), "untested") && strcmp(ns_json_text(t, "status"), "descriptive") &&
+			    !strcmp(ns_json_text(t, "slice"), "all") &&
 			    (!best || ns_json_number(t, "effect", 0) > ns_json_number(best, "effect", 0))) {
 				best = t;
 				at = i;

@@ -108,6 +108,13 @@ const struct ns_key ns_keys[] = {
 	{"drift.tolerance", NULL, NS_KEY_REAL, "0.03", V(DRIFT) | V(NIGHT), "fall of accuracy that is harm", 0, 1},
 	{"drift.policy", "policy", NS_KEY_TEXT, "null", V(DRIFT), "YAML with keys of drift:", 0, 0},
 	{"drift.emit", NULL, NS_KEY_TEXT, "harmful", V(DRIFT) | V(NIGHT), "status that emits a manifest: harmful or material", 0, 0},
+	{"drift.projections", NULL, NS_KEY_INT, "0", V(DRIFT) | V(NIGHT), "random projections of embeddings that are tested beside their principal components", 0, 512},
+	{"drift.slices", NULL, NS_KEY_BOOL, "true", V(DRIFT) | V(NIGHT), "look at each group and each predicted class by itself", 0, 0},
+	{"drift.guarded", NULL, NS_KEY_NODE, "[]", V(DRIFT) | V(NIGHT), "slices whose harm is the window's: [group 3, class bag]", 0, 0},
+	{"drift.history", NULL, NS_KEY_TEXT, "null", V(DRIFT) | V(NIGHT), "folder of past windows, for the alarm budget, hysteresis and cool-down", 0, 0},
+	{"drift.hysteresis", NULL, NS_KEY_INT, "1", V(DRIFT) | V(NIGHT), "windows in a row that must call for a manifest", 1, 100},
+	{"drift.cooldown_days", NULL, NS_KEY_REAL, "0", V(DRIFT) | V(NIGHT), "days between two manifests", 0, 3650},
+	{"drift.budget", NULL, NS_KEY_INT, "0", V(DRIFT) | V(NIGHT), "manifests in 30 days, at most; 0: any number", 0, 1000},
 	{"drift.label", NULL, NS_KEY_TEXT, "null", V(DRIFT), "name of the window on the page", 0, 0},
 
 	{"retrain.replay", NULL, NS_KEY_INT, "12000", V(DRIFT) | V(NIGHT), "old rows shown again", 0, 1000000000},

@@ -163,7 +163,8 @@ struct ns_ks {
 };
 
 /*
- * MMD^2 of ref (M,D) and cur (N,D) under RBF kernel exp(-gamma d^2), observed and for `permutations` random
+ * MMD^2 of ref (M,D) and cur (N,D) under RBF kernel exp(-gamma d^2), or, `distance`, under 1 - gamma d (0 from 1 / gamma on), which
+ * makes it gamma times the energy distance (Sejdinovic et al. 2013); observed and for `permutations` random
  * labellings keyed (seed, p, row). The kernel matrix is quantised to NS_MMD_ONE steps, so all sums are
  * integers and equal for any tile or rank. Rows [row_begin, row_end) of the pooled matrix are summed here; the
  * caller adds the outputs of all parts: out q[p] = w_p' K w_p, s[p] = r' w_p (i64, p = 0 observed), total S.
@@ -173,6 +174,7 @@ struct ns_mmd {
 	int d, permutations;
 	uint64_t seed;
 	float gamma;
+	int distance;
 };
 #define NS_MMD_ONE 32767
 

@@ -25,27 +25,28 @@ static double ks_equal(int64_t n, int64_t h)
 
 /*
  * Share of lattice paths from (0,0) to (m,n) that leave |i/m - j/n| < d: row by row, each count divided by all paths to
- * that point, so that nothing overflows: P(i,j) = i/(i+j) P(i-1,j) + j/(i+j) P(i,j-1), with 1 outside.
+ * that point, so that nothing overflows: P(i,j) = i/(i+j) P(i-1,j) + j/(i+j) P(i,j-1), with 1 outside. Only the band
+ * inside is walked: 2 d of all cells.
  */
 static double ks_paths(double d, int64_t m, int64_t n)
 {
-	double *row = malloc(sizeof *row * (size_t)(n + 1)), p;
-	double edge = d - 1e-12;
-	int64_t i, j;
+	double *row = malloc(sizeof *row * (size_t)(n + 1)), p, edge = d - 1e-12;
+	int64_t i, j, first = 0, last = 0; /* of the band */
 
 	if (!row)
 		return NAN;
 	for (j = 0; j <= n; j++)
-		row[j] = j > 0 && (row[j - 1] >= 1 || (double)j / (double)n >= edge) ? 1 : 0;
-	for (i = 1; i <= m; i++)
-		for (j = 0; j <= n; j++) {
-			double up = row[j], left = j ? row[j - 1] : 0, total = (double)(i + j);
+		row[j] = (double)j / (double)n >= edge;
+	for (i = 1; i <= m; i++) {
+		double x = (double)i / (double)m;
 
-			if (fabs((double)i / (double)m - (double)j / (double)n) >= edge)
-				row[j] = 1;
-			else
-				row[j] = (double)i / total * up + (double)j / total * left;
-		}
+		for (; first <= n && x - (double)first / (double)n >= edge; first++)
+			row[first] = 1;
+		while (last < n && (double)(last + 1) / (double)n - x < edge)
+			last++;
+		for (j = first; j <= last; j++)
+			row[j] = ((double)i * row[j] + (j ? (double)j * row[j - 1] : 0)) / (double)(i + j);
+	}
 	p = row[n];
 	free(row);
 	return clamp01(p);

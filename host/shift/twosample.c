@@ -125,7 +125,7 @@ enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y
 		double count[2] = {0, 0}, f = 0, g = 0, sum = 0;
 
 		for (r = 0; r < all; r += 8) { /* eight draws of 16 bits each */
-			struct ns_philox p = ns_draw(seed, NS_FOR_PERMUTE, column, (uint64_t)r, (uint32_t)b + 1);
+			struct ns_philox p = ns_draw(seed, NS_FOR_BOOTSTRAP, column, (uint64_t)r, (uint32_t)b);
 			int k;
 
 			for (k = 0; k < 8 && r + k < all; k++) {
@@ -215,7 +215,7 @@ double ns_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int draws, u
 	for (t = 0; t < draws; t++) { /* the first n of a shuffle that goes on from the last one */
 		memset(drawn, 0, sizeof *drawn * (size_t)k);
 		for (i = 0; i < n; i++) {
-			uint32_t bits = ns_draw(seed, NS_FOR_PERMUTE, (uint32_t)t, (uint64_t)i, 0x63686932).v[0];
+			uint32_t bits = ns_draw(seed, NS_FOR_PERMUTE, (uint32_t)t, (uint64_t)i, 1).v[0];
 			int64_t j = i + (int64_t)((uint64_t)bits * (uint64_t)(m + n - i) >> 32);
 			int32_t row = rows[j];
 

@@ -2,41 +2,9 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vec.h"
 #include "kernels/formula/mmd.h"
+#include "kernels/formula/sort.h"
 
 /* --- Kolmogorov-Smirnov --- */
-
-/* unsigned keys in the order of the floats; -0 is 0, every NaN the same and last */
-static uint32_t key_of(float x)
-{
-	uint32_t u;
-
-	if (x != x)
-		return 0xffffffffu;
-	u = ns_bits_of_f32(x + 0.0f);
-	return u & 0x80000000u ? ~u : u | 0x80000000u;
-}
-
-/* least significant digit first, three passes of 11 bits; the result is in `a` or `b`, which is returned */
-static uint32_t *sort_keys(uint32_t *a, uint32_t *b, int64_t n)
-{
-	int pass;
-
-	for (pass = 0; pass < 3; pass++) {
-		int64_t count[2049] = {0}, i;
-		int shift = pass * 11, d;
-		uint32_t *t = a;
-
-		for (i = 0; i < n; i++)
-			count[(a[i] >> shift & 2047) + 1]++;
-		for (d = 0; d < 2048; d++)
-			count[d + 1] += count[d];
-		for (i = 0; i < n; i++)
-			b[count[a[i] >> shift & 2047]++] = a[i];
-		a = b;
-		b = t;
-	}
-	return a;
-}
 
 static double distance(const uint32_t *x, int64_t m, const uint32_t *y, int64_t n)
 {
@@ -70,11 +38,11 @@ static enum ns_status ks_run(const struct ns_plan *plan, const struct ns_args *a
 		const float *ref = (const float *)a->in[NS_KS_REF] + c, *cur = (const float *)a->in[NS_KS_CUR] + c;
 
 		for (i = 0; i < v->m; i++)
-			x[i] = key_of(ref[i * v->d]);
+			x[i] = ns_float_key(ref[i * v->d]);
 		for (i = 0; i < v->n; i++)
-			y[i] = key_of(cur[i * v->d]);
+			y[i] = ns_float_key(cur[i * v->d]);
 		((double *)a->out[NS_KS_D])[c] =
-			distance(sort_keys(x, x + v->m, v->m), v->m, sort_keys(y, y + v->n, v->n), v->n);
+			distance(ns_sort_keys(x, x + v->m, v->m), v->m, ns_sort_keys(y, y + v->n, v->n), v->n);
 	}
 	return NS_OK;
 }
@@ -153,9 +121,15 @@ static v16u kernel16(const struct ns_mmd *v, const struct ns_args *a, const stru
 		for (l = 0; l < 16; l++)
 			d2[l] = ns_mmd_distance(d2[l], s->rows[c * 16 + l], y[c]);
 	}
+	if (v->distance) {
 #pragma omp simd
-	for (l = 0; l < 16; l++)
-		out[l] = l < lanes && i0 + l != j ? ns_mmd_kernel(d2[l], v->gamma) : 0;
+		for (l = 0; l < 16; l++)
+			out[l] = l < lanes && i0 + l != j ? ns_mmd_kernel(d2[l], v->gamma, 1) : 0;
+	} else {
+#pragma omp simd
+		for (l = 0; l < 16; l++)
+			out[l] = l < lanes && i0 + l != j ? ns_mmd_kernel(d2[l], v->gamma, 0) : 0;
+	}
 	memcpy(&k, out, sizeof k);
 	return k;
 }

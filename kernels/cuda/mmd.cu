@@ -95,7 +95,7 @@ static __device__ inline void make_tile(const struct ns_mmd &v, const float *ref
 	}
 	for (k = 0; k < ROWS / 8; k++) {
 		int64_t i = i0 + y + 8 * k, j = j0 + x;
-		uint32_t t = i < v.row_end && j < all && i != j ? ns_mmd_kernel(d2[k], v.gamma) : 0;
+		uint32_t t = i < v.row_end && j < all && i != j ? ns_mmd_kernel(d2[k], v.gamma, v.distance) : 0;
 
 		((uint8_t *)kernel.low[y + 8 * k])[x] = (uint8_t)t;
 		((uint8_t *)kernel.high[y + 8 * k])[x] = (uint8_t)(t >> 8);

@@ -17,10 +17,12 @@ NS_FORMULA float ns_mmd_distance(float d2, float x, float y)
 	return fmaf(t, t, d2);
 }
 
-/* exp(-gamma d2) in NS_MMD_ONE = 32767 steps */
-NS_FORMULA uint32_t ns_mmd_kernel(float d2, float gamma)
+/* exp(-gamma d2), or 1 - gamma d as far as it is positive, in NS_MMD_ONE = 32767 steps */
+NS_FORMULA uint32_t ns_mmd_kernel(float d2, float gamma, int distance)
 {
-	return (uint32_t)(ns_exp_neg(-gamma * d2) * 32767.0f + 0.5f);
+	float near = 1.0f - gamma * sqrtf(d2), k = distance ? (near > 0.0f ? near : 0.0f) : ns_exp_neg(-gamma * d2);
+
+	return (uint32_t)(k * 32767.0f + 0.5f);
 }
 
 /*

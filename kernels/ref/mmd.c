@@ -16,7 +16,7 @@ static uint32_t kernel(const struct ns_mmd *v, const struct ns_args *a, int64_t 
 
 	for (c = 0; c < v->d; c++)
 		d2 = ns_mmd_distance(d2, x[c], y[c]);
-	return ns_mmd_kernel(d2, v->gamma);
+	return ns_mmd_kernel(d2, v->gamma, v->distance);
 }
 
 /* member[p * total + i] = 1 where row i is in group X under permutation p */

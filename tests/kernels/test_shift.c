@@ -56,8 +56,8 @@ static void check_mmd(const struct ns_mmd *v, enum nst_fill fill, struct nst_tal
 {
 	struct nst_case c = {.op = {.kind = NS_OP_MMD, .u.mmd = *v}};
 
-	snprintf(c.label, sizeof c.label, "mmd %d, %d x %d, rows %d to %d, %d permutations, gamma %g", (int)v->m,
-		 (int)v->n, v->d, (int)v->row_begin, (int)v->row_end, v->permutations, (double)v->gamma);
+	snprintf(c.label, sizeof c.label, "mmd %d, %d x %d, rows %d to %d, %d permutations, gamma %g%s", (int)v->m,
+		 (int)v->n, v->d, (int)v->row_begin, (int)v->row_end, v->permutations, (double)v->gamma, v->distance ? ", distance" : "");
 	nst_in(&c, NS_MMD_REF, NST_F32, v->m * v->d, fill, 0);
 	nst_in(&c, NS_MMD_CUR, NST_F32, v->n * v->d, fill, 0);
 	nst_out(&c, NS_MMD_Q, NST_I64, v->permutations + 1, NST_EXACT);
@@ -80,8 +80,10 @@ static void test_mmd(void **state)
 	for (i = 0; i < COUNT(z); i++)
 		for (g = 0; g < COUNT(gamma); g++) {
 			struct ns_mmd v = {z[i][0],	 z[i][1], z[i][3], z[i][4] ? z[i][4] : z[i][0] + z[i][1],
-					   z[i][2],	 z[i][5], 11,	   gamma[g]};
+					   z[i][2],	 z[i][5], 11,	   gamma[g], 0};
 
+			check_mmd(&v, g ? NST_COARSE : NST_UNIT, &tally);
+			v.distance = 1; /* under 1 - gamma d */
 			check_mmd(&v, g ? NST_COARSE : NST_UNIT, &tally);
 		}
 	nst_report(&tally, NS_OP_MMD);

@@ -1,0 +1,186 @@
+/*
+ * jobs/drift_history.c - what past windows came to, and what follows for tonight: the alarm budget of many nights, hysteresis,
+ * cool-down. drift.history is a folder, a file a window, each written whole: nights that run at once cannot harm each other.
+ *
+ * The budget: e-LOND (Xu, Ramdas 2024), which keeps the expected share of false alarms among all alarms below alpha under any
+ * dependence of the nights, and they do depend: all are compared with one reference. A window's least corrected p becomes the
+ * e-value 1 / (2 sqrt p) (Vovk, Wang 2021); it is an alarm from 1 / level on, level = alpha gamma_t (alarms so far + 1),
+ * gamma_t = t^-1.6 / 2.2858.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "jobs/drift.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SCHEMA "nightshift.history/1"
+#define DAY    86400.0
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static enum ns_status list_files(const char *folder, char ***names, size_t *count)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *e;
+	size_t room = 0, n;
+
+	*names = NULL;
+	*count = 0;
+	while (dir && (e = readdir(dir))) {
+		n = strlen(e->d_name);
+		if (n < 6 || strcmp(e->d_name + n - 5, ".json") || e->d_name[0] == '.')
+			continue;
+		if (*count == room) {
+			char **more = realloc(*names, sizeof *more * (room = 2 * room + 64));
+
+			if (!more) {
+				closedir(dir);
+				return ns_fail(NS_NO_MEMORY, "no memory for the history");
+			}
+			*names = more;
+		}
+		(*names)[*count] = strdup(e->d_name);
+		if ((*names)[*count])
+			(*count)++;
+	}
+	if (dir)
+		closedir(dir);
+	if (*count)
+		qsort(*names, *count, sizeof **names, by_name);
+	return NS_OK;
+}
+
+static int is_this(const struct ns_shift *s, const json_t *line)
+{
+	return !strcmp(ns_json_text(line, "current"), s->cur.digest) && !strcmp(ns_json_text(line, "reference"), s->ref.digest);
+}
+
+/* lines before this window's own, should it have been judged already; its time stays what it was */
+enum ns_status ns_shift_history_read(struct ns_shift *s)
+{
+	const char *folder = ns_conf_text(s->job->conf, "drift.history");
+	char **names, path[NS_PATH_MAX];
+	size_t count, i;
+	int mine = 0;
+	enum ns_status status = NS_OK;
+
+	s->level = s->evidence = NAN;
+	s->now = ns_today();
+	if (!folder)
+		return NS_OK;
+	s->past = json_array();
+	NS_TRY(list_files(folder, &names, &count));
+	for (i = 0; i < count; i++) {
+		json_t *line = NULL;
+
+		if (status == NS_OK && !mine)
+			status = ns_path(path, "%s/%s", folder, names[i]);
+		if (status == NS_OK && !mine)
+			status = ns_json_read(path, &line, SCHEMA);
+		if (line && is_this(s, line)) {
+			s->now = (int64_t)ns_json_number(line, "time", (double)s->now);
+			mine = 1;
+		} else if (line) {
+			json_array_append(s->past, line);
+		}
+		json_decref(line);
+		free(names[i]);
+	}
+	free(names);
+	return status;
+}
+
+void ns_shift_history_level(struct ns_shift *s, double least_p)
+{
+	double t, alarms = 1, level;
+	size_t i;
+	json_t *line;
+
+	if (!s->past)
+		return;
+	t = (double)json_array_size(s->past) + 1;
+	json_array_foreach(s->past, i, line)
+		alarms += json_is_true(json_object_get(line, "alarm"));
+	level = s->alpha * pow(t, -1.6) / 2.2858 * alarms;
+	s->evidence = isnan(least_p) ? 0 : 1 / (2 * sqrt(fmax(least_p, 1e-300)));
+	s->level = level * level / 4; /* the p whose e-value is 1 / level */
+}
+
+/* does the status of a line call for a manifest? */
+static int calls(const struct ns_shift *s, const char *status)
+{
+	int material = !strcmp(ns_conf_text(s->job->conf, "drift.emit"), "material");
+
+	return !strcmp(status, "harmful") || (material && !strcmp(status, "material"));
+}
+
+void ns_shift_policy(struct ns_shift *s)
+{
+	int wanted = (int)ns_conf_int(s->job->conf, "drift.hysteresis"), budget = (int)ns_conf_int(s->job->conf, "drift.budget");
+	double cooldown = ns_conf_real(s->job->conf, "drift.cooldown_days");
+	int row = 1, emitted = 0;
+	double last = -INFINITY;
+	size_t i, n = s->past ? json_array_size(s->past) : 0;
+
+	s->emit = 0;
+	if (!calls(s, ns_shift_name(s->status))) {
+		snprintf(s->because, sizeof s->because, "the status is %s, drift.emit asks for %s", ns_shift_name(s->status),
+			 ns_conf_text(s->job->conf, "drift.emit"));
+		return;
+	}
+	for (i = n; i-- > 0;) {
+		const json_t *line = json_array_get(s->past, i);
+
+		if (row == (int)(n - i) && calls(s, ns_json_text(line, "status")))
+			row++;
+		if (json_is_true(json_object_get(line, "emitted"))) {
+			double when = ns_json_number(line, "time", 0);
+
+			last = fmax(last, when);
+			emitted += when > (double)s->now - 30 * DAY;
+		}
+	}
+	if (row < wanted)
+		snprintf(s->because, sizeof s->because, "%d window%s in a row called for it, drift.hysteresis wants %d", row, row > 1 ? "s" : "", wanted);
+	else if ((double)s->now - last < cooldown * DAY)
+		snprintf(s->because, sizeof s->because, "the last manifest is %.1f days old, drift.cooldown_days is %g", ((double)s->now - last) / DAY,
+			 cooldown);
+	else if (budget && emitted >= budget)
+		snprintf(s->because, sizeof s->because, "%d manifests in the last 30 days, drift.budget is %d", emitted, budget);
+	else
+		s->emit = snprintf(s->because, sizeof s->because, "the status is %s", ns_shift_name(s->status)) > 0;
+}
+
+enum ns_status ns_shift_history_write(struct ns_shift *s)
+{
+	const char *folder = ns_conf_text(s->job->conf, "drift.history");
+	double effect = NAN;
+	char path[NS_PATH_MAX];
+	json_t *line;
+	enum ns_status status;
+	int i;
+
+	if (!folder)
+		return NS_OK;
+	for (i = 0; i < s->count; i++)
+		if (s->tests[i].status <= NS_SHIFT_HARMFUL && !*s->tests[i].slice)
+			effect = fmax(s->tests[i].effect, effect); /* the other where one is NaN */
+	line = json_pack("{s:s, s:I, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o}", "schema", SCHEMA, "time", (json_int_t)s->now, "reference",
+			 s->ref.digest, "current", s->cur.digest, "status", ns_shift_name(s->status), "evidence", ns_json_real(s->evidence),
+			 "level", ns_json_real(s->level), "alarm", s->status >= NS_SHIFT_MATERIAL && s->status <= NS_SHIFT_HARMFUL, "emitted",
+			 s->emit, "effect", ns_json_real(effect), "estimated", ns_json_real(s->cbpe), "measured", ns_json_real(s->measured));
+	if (!line)
+		return ns_fail(NS_INTERNAL, "the history's line cannot be made");
+	status = ns_mkdirs(folder);
+	if (status == NS_OK)
+		status = ns_path(path, "%s/%012lld-%.16s-%.16s.json", folder, (long long)s->now, s->cur.digest, s->ref.digest);
+	if (status == NS_OK)
+		status = ns_json_write(path, line);
+	json_decref(line);
+	return status;
+}

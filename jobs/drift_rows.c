@@ -1,0 +1,348 @@
+/* jobs/drift_rows.c - embeddings: their projections column by column, and the tests of whole rows. */
+#include "jobs/drift.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/shift/pca.h"
+#include "host/shift/twosample.h"
+#include "host/staged.h"
+#include "kernels/formula/mmd.h"
+
+#define PCA_DIM	    16
+#define MMD_ROWS    10000 /* of each window, chosen by key: the test's power is plenty, its cost is quadratic */
+#define ENERGY_ROWS 2000  /* likewise for what supports it */
+#define FRECHET_DIM 512	  /* dimensions up to which covariances are compared */
+
+/* --- MMD: row blocks over ranks and workers; sums are integers, so nothing depends on who did which --- */
+
+struct mmd {
+	struct ns_shift *s;
+	float *x, *y;
+	int64_t m, n, *rows; /* rows: original number of each current row in y */
+	int d, per, distance;
+	float gamma;
+	int64_t *sums; /* (parts, 2 (P + 1) + 1) */
+};
+
+static enum ns_status mmd_part(void *context, int task, int worker)
+{
+	struct mmd *g = context;
+	struct ns_job *job = g->s->job;
+	struct ns_device *dev = job->set->devices[worker];
+	int p = g->s->permutations;
+	int64_t total = g->m + g->n, blocks = (total + 15) / 16, at = (int64_t)job->comm->rank * g->per + task,
+		all = (int64_t)job->comm->size * g->per, *out = g->sums + (int64_t)task * (2 * (p + 1) + 1);
+	struct ns_op op = {.kind = NS_OP_MMD};
+	size_t row = sizeof *g->x * (size_t)g->d, sums = sizeof *out * (size_t)(p + 1);
+	struct ns_staged io = {{g->x, g->y}, {row * (size_t)g->m, row * (size_t)g->n}, {out, out + p + 1, out + 2 * (p + 1)}, {sums, sums, sizeof *out}};
+
+	op.u.mmd = (struct ns_mmd){.m = g->m, .n = g->n, .row_begin = blocks * at / all * 16,
+				   .row_end = at + 1 == all ? total : blocks * (at + 1) / all * 16, .d = g->d, .permutations = p,
+				   .seed = g->s->seed, .gamma = g->gamma, .distance = g->distance};
+	return ns_staged_run(dev, job->set->queues[worker], &op, &io);
+}
+
+/* up to `most` rows of x (rows, d), chosen by key */
+static float *choose_rows(const float *x, int64_t rows, int d, int64_t most, uint64_t seed, int64_t *n, int64_t *chosen)
+{
+	float *y;
+	int64_t i;
+
+	*n = rows < most ? rows : most;
+	y = malloc(sizeof *y * (size_t)(*n) * (size_t)d + 1);
+	for (i = 0; y && i < *n; i++) {
+		int64_t r = rows <= most ? i : (int64_t)ns_permute((uint64_t)i, (uint64_t)rows, seed, NS_FOR_PERMUTE, 0);
+
+		memcpy(y + i * d, x + r * d, sizeof *y * (size_t)d);
+		if (chosen)
+			chosen[i] = r;
+	}
+	return y;
+}
+
+static float distance2(const float *x, const float *y, int d)
+{
+	float sum = 0;
+	int c;
+
+#pragma omp simd reduction(+ : sum)
+	for (c = 0; c < d; c++)
+		sum += (x[c] - y[c]) * (x[c] - y[c]);
+	return sum;
+}
+
+static int by_float(const void *a, const void *b)
+{
+	float x = *(const float *)a, y = *(const float *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* lower median of squared distances over pairs of up to 2000 reference rows */
+static enum ns_status median_gamma(struct mmd *g)
+{
+	int64_t n = g->m < 2000 ? g->m : 2000, i, j, k = 0, pairs = n * (n - 1) / 2;
+	float *d2 = malloc(sizeof *d2 * (size_t)(pairs + 1)), median;
+
+	if (!d2)
+		return ns_fail(NS_NO_MEMORY, "no memory for %lld distances", (long long)pairs);
+	for (i = 0; i < n; i++)
+		for (j = i + 1; j < n; j++)
+			d2[k++] = distance2(g->x + i * g->d, g->x + j * g->d, g->d);
+	qsort(d2, (size_t)pairs, sizeof *d2, by_float);
+	median = pairs ? d2[(pairs - 1) / 2] : 1;
+	free(d2);
+	g->gamma = median > 0 ? 1 / median : 1;
+	return NS_OK;
+}
+
+/* 1 / the largest distance there can be: twice that from the reference's mean */
+static enum ns_status scale_distances(struct mmd *g)
+{
+	float *mean = calloc((size_t)g->d, sizeof *mean), most = 0;
+	int64_t i;
+	int c;
+
+	if (!mean)
+		return ns_fail(NS_NO_MEMORY, "no memory for a mean");
+	for (c = 0; c < g->d; c++) {
+		double sum = 0;
+
+		for (i = 0; i < g->m; i++)
+			sum += (double)g->x[i * g->d + c];
+		mean[c] = (float)(sum / (double)g->m);
+	}
+	for (i = 0; i < g->m; i++)
+		most = fmaxf(most, distance2(g->x + i * g->d, mean, g->d));
+	for (i = 0; i < g->n; i++)
+		most = fmaxf(most, distance2(g->y + i * g->d, mean, g->d));
+	free(mean);
+	g->gamma = most > 0 ? 1 / (2 * sqrtf(most)) : 1;
+	return NS_OK;
+}
+
+/* unbiased MMD^2 from the sums of one labelling */
+static double mmd2(double q, double s, double total, double m, double n)
+{
+	double one = 32767, xx = q / one, xy = (s - q) / one, yy = (total - 2 * s + q) / one;
+
+	return xx / (m * (m - 1)) + yy / (n * (n - 1)) - 2 * xy / (m * n);
+}
+
+/* mean kernel to the current window minus mean kernel to the reference: where the two differ most (Gretton 2012) */
+static void witness(struct ns_shift *s, const struct mmd *g)
+{
+	int64_t i, j, m = g->m < 2000 ? g->m : 2000, n = g->n < 2000 ? g->n : 2000;
+	int t;
+
+	for (i = 0; i < g->n; i++) {
+		double to_ref = 0, to_cur = 0, score;
+
+		for (j = 0; j < m; j++)
+			to_ref += (double)ns_exp_neg(-g->gamma * distance2(g->y + i * g->d, g->x + j * g->d, g->d));
+		for (j = 0; j < n; j++)
+			to_cur += (double)ns_exp_neg(-g->gamma * distance2(g->y + i * g->d, g->y + j * g->d, g->d));
+		score = to_cur / (double)n - to_ref / (double)m;
+		for (t = s->top_count < 24 ? s->top_count++ : 24; t > 0 && s->top[t - 1].score < score; t--)
+			if (t < 24)
+				s->top[t] = s->top[t - 1];
+		if (t < 24)
+			s->top[t] = (struct ns_top){s->cur.id ? s->cur.id[g->rows[i]] : 0, g->rows[i], score};
+	}
+}
+
+/* from the sums of all parts and ranks: the statistic, and the share of labellings that are at least as far */
+static enum ns_status permuted(struct mmd *g, double *observed, double *p_value)
+{
+	struct ns_shift *s = g->s;
+	int p = s->permutations, width = 2 * (p + 1) + 1, i, part, exceed = 0;
+	int64_t *sum = calloc((size_t)width, sizeof *sum);
+	double m = (double)g->m, n = (double)g->n;
+	enum ns_status status;
+
+	if (!sum)
+		return ns_fail(NS_NO_MEMORY, "no memory for %d permutations", p);
+	for (part = 0; part < g->per; part++)
+		for (i = 0; i < width; i++)
+			sum[i] += g->sums[(int64_t)part * width + i];
+	status = ns_comm_sum_i64(s->job->comm, sum, (size_t)width);
+	*observed = mmd2((double)sum[0], (double)sum[p + 1], (double)sum[width - 1], m, n);
+	for (i = 1; i <= p; i++)
+		exceed += mmd2((double)sum[i], (double)sum[p + 1 + i], (double)sum[width - 1], m, n) >= *observed;
+	free(sum);
+	*p_value = (1.0 + exceed) / (1.0 + p);
+	return status;
+}
+
+/* rows chosen, all labellings summed; `then` reads what came of it */
+static enum ns_status permute(struct ns_shift *s, int64_t most, int distance, enum ns_status (*then)(struct mmd *, struct ns_shift_test *),
+			      const char *method)
+{
+	int workers = ns_pool_workers(s->job->pool);
+	struct mmd g = {.s = s, .d = s->ref.embedding_dim, .per = workers, .distance = distance};
+	struct ns_shift_test *t = ns_shift_add(s, "embedding", method, "embedding");
+	enum ns_status status;
+
+	if (!t)
+		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+	if (s->ref.rows < 2 || s->cur.rows < 2) {
+		t->note = "needs at least two rows on each side";
+		t->status = NS_SHIFT_UNTESTED;
+		return NS_OK;
+	}
+	g.rows = malloc(sizeof *g.rows * (size_t)most);
+	g.x = choose_rows(s->ref.embedding, s->ref.rows, g.d, most, s->seed, &g.m, NULL);
+	g.y = g.rows ? choose_rows(s->cur.embedding, s->cur.rows, g.d, most, s->seed, &g.n, g.rows) : NULL;
+	g.sums = calloc((size_t)workers * (2 * ((size_t)s->permutations + 1) + 1), sizeof *g.sums);
+	NS_GO(g.x && g.y && g.sums ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %s", method));
+	NS_GO(distance ? scale_distances(&g) : median_gamma(&g));
+	NS_GO(ns_pool_run(s->job->pool, g.per, mmd_part, &g));
+	NS_GO(permuted(&g, &t->statistic, &t->p));
+	status = then(&g, t);
+out:
+	free(g.x);
+	free(g.y);
+	free(g.rows);
+	free(g.sums);
+	return status;
+}
+
+static enum ns_status mmd_seen(struct mmd *g, struct ns_shift_test *t)
+{
+	t->effect = sqrt(fmax(0, t->statistic)); /* the distance itself, between 0 and sqrt 2 */
+	/* no interval: the spread of the permutations is that of no drift, not of this one */
+	if (g->s->job->comm->rank == 0)
+		witness(g->s, g);
+	return NS_OK;
+}
+
+/* back to the embeddings' unit; its share of 2 E|x - y| is 0 for equal, 1 for constant and different windows */
+static enum ns_status energy_seen(struct mmd *g, struct ns_shift_test *t)
+{
+	double across = 0;
+	int64_t i, j;
+
+	for (i = 0; i < g->m; i++)
+		for (j = 0; j < g->n; j++)
+			across += sqrt((double)distance2(g->x + i * g->d, g->y + j * g->d, g->d));
+	across *= 2 / ((double)g->m * (double)g->n);
+	t->statistic /= (double)g->gamma;
+	t->effect = across > 0 ? fmax(0, t->statistic / across) : 0;
+	return NS_OK;
+}
+
+/* --- the classifier, and the two distances --- */
+
+static enum ns_status whole_rows(struct ns_shift *s)
+{
+	int d = s->ref.embedding_dim;
+	struct ns_shift_test *t = ns_shift_add(s, "embedding", "c2st", "embedding");
+	int64_t m, n;
+	float *x, *y;
+
+	if (!t)
+		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+	t->p = ns_c2st(s->ref.embedding, s->ref.rows, s->cur.embedding, s->cur.rows, d, s->seed, &t->effect, &t->effect_low, &t->effect_high);
+	t->statistic = t->effect;
+	if (isnan(t->p)) {
+		t->status = NS_SHIFT_UNTESTED;
+		t->note = "needs eight rows on each side that vary";
+	}
+	t = ns_shift_add(s, "embedding", "fid", "embedding");
+	if (!t)
+		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+	t->statistic = d <= FRECHET_DIM ? ns_fid(s->ref.embedding, s->ref.rows, s->cur.embedding, s->cur.rows, d) : NAN;
+	if (isnan(t->statistic)) {
+		t->status = NS_SHIFT_UNTESTED;
+		t->note = d > FRECHET_DIM ? "more than 512 dimensions" : "needs two rows on each side";
+	}
+	t = ns_shift_add(s, "embedding", "kid", "embedding");
+	x = choose_rows(s->ref.embedding, s->ref.rows, d, ENERGY_ROWS, s->seed, &m, NULL);
+	y = choose_rows(s->cur.embedding, s->cur.rows, d, ENERGY_ROWS, s->seed, &n, NULL);
+	if (t && x && y)
+		t->statistic = ns_kid(x, m, y, n, d);
+	if (t && isnan(t->statistic)) {
+		t->status = NS_SHIFT_UNTESTED;
+		t->note = "needs two rows on each side";
+	}
+	free(x);
+	free(y);
+	return t && x && y ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for rows");
+}
+
+/* --- projections --- */
+
+static enum ns_status project(struct ns_shift *s)
+{
+	int d = s->ref.embedding_dim, k = d < PCA_DIM ? d : PCA_DIM;
+	double *mean = malloc(sizeof *mean * (size_t)d), *directions = malloc(sizeof *directions * (size_t)(d * k));
+	enum ns_status status = mean && directions ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a projection");
+
+	s->pca_dim = k;
+	s->ref_pca = malloc(sizeof(float) * (size_t)(s->ref.rows * k) + 1);
+	s->cur_pca = malloc(sizeof(float) * (size_t)(s->cur.rows * k) + 1);
+	if (!s->ref_pca || !s->cur_pca)
+		status = ns_fail(NS_NO_MEMORY, "no memory for a projection");
+	if (status == NS_OK)
+		status = ns_pca_fit(s->ref.embedding, s->ref.rows, d, k, mean, directions);
+	if (status == NS_OK) {
+		ns_pca_apply(s->ref.embedding, s->ref.rows, d, k, mean, directions, s->ref_pca);
+		ns_pca_apply(s->cur.embedding, s->cur.rows, d, k, mean, directions, s->cur_pca);
+	}
+	free(mean);
+	free(directions);
+	return status;
+}
+
+/* Gaussian directions, keyed: the same for every window of as many dimensions */
+static enum ns_status project_randomly(struct ns_shift *s, int k)
+{
+	int d = s->ref.embedding_dim, t, c;
+	double *mean = calloc((size_t)d, sizeof *mean), *directions = malloc(sizeof *directions * (size_t)(d * k));
+	enum ns_status status = mean && directions ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a projection");
+
+	s->random_dim = k;
+	s->ref_random = malloc(sizeof(float) * (size_t)(s->ref.rows * k) + 1);
+	s->cur_random = malloc(sizeof(float) * (size_t)(s->cur.rows * k) + 1);
+	if (!s->ref_random || !s->cur_random)
+		status = ns_fail(NS_NO_MEMORY, "no memory for a projection");
+	for (t = 0; status == NS_OK && t < k; t++)
+		for (c = 0; c < d; c++) {
+			struct ns_philox r = ns_draw(s->seed, NS_FOR_PROJECT, (uint32_t)t, (uint64_t)c, 1);
+
+			directions[t * d + c] = sqrt(-2 * log(ns_uniform(r.v[0]) + 0x1p-33)) * cos(6.283185307179586 * ns_uniform(r.v[1])) / sqrt(d);
+		}
+	if (status == NS_OK) {
+		ns_pca_apply(s->ref.embedding, s->ref.rows, d, k, mean, directions, s->ref_random);
+		ns_pca_apply(s->cur.embedding, s->cur.rows, d, k, mean, directions, s->cur_random);
+	}
+	free(mean);
+	free(directions);
+	return status;
+}
+
+enum ns_status ns_shift_test_rows(struct ns_shift *s)
+{
+	int random = (int)ns_conf_int(s->job->conf, "drift.projections"), ref = ns_all_finite(s->ref.embedding, s->ref.rows * s->ref.embedding_dim);
+
+	if (!ref || !ns_all_finite(s->cur.embedding, s->cur.rows * s->cur.embedding_dim)) {
+		struct ns_shift_test *t = ns_shift_add(s, "embedding", "mmd", "embedding");
+
+		if (t) {
+			t->note = "has values that are no finite numbers";
+			t->broken = ref;
+		}
+		return t ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for tests");
+	}
+	NS_TRY(project(s));
+	NS_TRY(ns_shift_columns(s, "embedding", s->ref_pca, s->cur_pca, s->pca_dim, NULL, "component "));
+	if (random) {
+		NS_TRY(project_randomly(s, random));
+		NS_TRY(ns_shift_columns(s, "embedding", s->ref_random, s->cur_random, random, NULL, "projection "));
+	}
+	NS_TRY(permute(s, MMD_ROWS, 0, mmd_seen, "mmd"));
+	NS_TRY(permute(s, ENERGY_ROWS, 1, energy_seen, "energy"));
+	return whole_rows(s);
+}

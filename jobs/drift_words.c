@@ -1,0 +1,128 @@
+/* jobs/drift_words.c - what moved, in a sentence: "Images became darker and blurrier, mostly group 3; class bag suffers most." */
+#include "jobs/drift.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+static double mean_of(const float *x, int stride, int64_t n)
+{
+	double sum = 0;
+	int64_t i;
+
+	for (i = 0; i < n; i++)
+		sum += (double)x[i * stride];
+	return sum / (double)n;
+}
+
+static void say(struct ns_shift *s, const char *format, ...) NS_PRINTF(2, 3);
+
+static void say(struct ns_shift *s, const char *format, ...)
+{
+	size_t at = strlen(s->summary);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(s->summary + at, sizeof s->summary - at, format, args);
+	va_end(args);
+}
+
+/* image statistics that moved materially, strongest first */
+static int images(struct ns_shift *s)
+{
+	static const char *const words[][3] = {{"brightness", "brighter", "darker"},	    {"contrast", "richer in contrast", "flatter"},
+					       {"saturation", "more colourful", "paler"},   {"sharpness", "sharper", "blurrier"},
+					       {"noise", "noisier", "smoother"},	    {"dark", "fuller of black", "poorer in black"},
+					       {"bright", "fuller of white", "poorer in white"}};
+	const struct ns_shift_test *said[3] = {NULL};
+	int n = 0, i, k;
+	size_t w;
+
+	for (; n < 3; n++) {
+		const struct ns_shift_test *best = NULL;
+
+		for (i = 0; i < s->count; i++) {
+			const struct ns_shift_test *t = &s->tests[i];
+			int known = 0;
+
+			for (w = 0; w < sizeof words / sizeof *words; w++)
+				known |= !strcmp(words[w][0], t->column);
+			for (k = 0; k < n; k++)
+				known &= t != said[k];
+			if (known && !*t->slice && t->ref && t->status == NS_SHIFT_MATERIAL && (!best || t->effect > best->effect))
+				best = t;
+		}
+		if (!best)
+			break;
+		said[n] = best;
+	}
+	for (k = 0; k < n; k++)
+		for (w = 0; w < sizeof words / sizeof *words; w++)
+			if (!strcmp(words[w][0], said[k]->column)) {
+				int up = mean_of(said[k]->cur, said[k]->cur_stride, s->cur.rows) > mean_of(said[k]->ref, said[k]->ref_stride, s->ref.rows);
+
+				say(s, "%s%s", k == 0 ? "Images became " : k == n - 1 ? " and " : ", ", words[w][up ? 1 : 2]);
+			}
+	return n;
+}
+
+/* the group that moved most, if it stands out from the rest */
+static const struct ns_slice *mover(const struct ns_shift *s)
+{
+	const struct ns_slice *best = NULL;
+	double others = 0;
+	int i, n = 0;
+
+	for (i = 0; i < s->slice_count; i++)
+		if (!strncmp(s->slices[i].name, "group ", 6) && s->slices[i].status != NS_SHIFT_UNTESTED &&
+		    (!best || s->slices[i].moved > best->moved))
+			best = &s->slices[i];
+	for (i = 0; i < s->slice_count; i++)
+		if (!strncmp(s->slices[i].name, "group ", 6) && &s->slices[i] != best && s->slices[i].status != NS_SHIFT_UNTESTED) {
+			others += s->slices[i].moved;
+			n++;
+		}
+	return best && n && best->status >= NS_SHIFT_MATERIAL && best->moved > others / n + 0.1 ? best : NULL;
+}
+
+/* how far a slice's accuracy fell, measured where labels suffice, else by confidence */
+static double fall(const struct ns_slice *l)
+{
+	if (l->audited >= NS_SLICE_ROWS && !isnan(l->base) && !isnan(l->measured))
+		return l->base - l->measured;
+	return l->confidence_ref - l->confidence;
+}
+
+static const struct ns_slice *sufferer(const struct ns_shift *s)
+{
+	const struct ns_slice *best = NULL;
+	int i;
+
+	for (i = 0; i < s->slice_count; i++)
+		if (!strncmp(s->slices[i].name, "class ", 6) && s->slices[i].status != NS_SHIFT_UNTESTED && fall(&s->slices[i]) > s->tolerance &&
+		    (!best || fall(&s->slices[i]) > fall(best)))
+			best = &s->slices[i];
+	return best;
+}
+
+void ns_shift_summarise(struct ns_shift *s)
+{
+	const struct ns_slice *group = mover(s), *class = sufferer(s);
+	int n;
+
+	*s->summary = 0;
+	if (s->status == NS_SHIFT_NONE)
+		return;
+	n = images(s);
+	if (group)
+		say(s, n ? ", mostly %s" : "Mostly %s moved", group->name);
+	if (class)
+		say(s, "%s%s suffers most (%s %.0f to %.0f %%)", n || group ? "; " : "", class->name,
+		    class->audited >= NS_SLICE_ROWS ? "accuracy" : "confidence",
+		    100 * (class->audited >= NS_SLICE_ROWS ? class->base : class->confidence_ref),
+		    100 * (class->audited >= NS_SLICE_ROWS ? class->measured : class->confidence));
+	if (n || group || class) {
+		s->summary[0] = (char)(s->summary[0] >= 'a' && s->summary[0] <= 'z' ? s->summary[0] - 32 : s->summary[0]);
+		say(s, ".");
+	}
+}

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# Drift that a person can act on: which group moved, which class suffers, guarded slices, and what many nights add up to.
+. "$(dirname "$0")/lib.sh"
+"$python" - <<'P' || fail "h5py"
+import h5py, numpy as np
+r = np.random.default_rng(5)
+names = ["brightness", "contrast", "saturation", "sharpness", "noise", "dark", "bright"]
+def window(name, n=1200, dark=0.0, groups=(), ill=None, mix=None, labels=True, seed=0):
+    r = np.random.default_rng(seed)
+    label = r.choice(4, n, p=mix).astype("i4"); group = r.integers(0, 4, n).astype("i4")
+    right = np.where((label == ill) if ill is not None else False, 0.3, 0.9)
+    pred = np.where(r.random(n) < right, label, (label + 1) % 4).astype("i4")
+    top = np.clip(r.normal(.9, .04, n), .5, .99); top = np.where(label == ill, top - .3, top) if ill is not None else top
+    prob = np.repeat(((1 - top) / 3)[:, None], 4, 1); prob[np.arange(n), pred] = top
+    stats = r.normal(size=(n, 7)); hit = np.isin(group, groups)
+    stats[hit, 0] -= dark; stats[hit, 3] -= dark / 2
+    with h5py.File(name, "w") as f:
+        f["label"], f["pred"], f["group"], f["id"] = (label if labels else np.full(n, -1, "i4")), pred, group, np.arange(n, dtype="u8")
+        f["prob"] = prob.astype("f4"); f["stats"] = stats.astype("f4"); f["stats"].attrs["stats_names"] = names
+        f["embedding"] = (r.normal(size=(n, 12)) + .3 * dark * hit[:, None]).astype("f4")
+        f.attrs["classes"] = ["ant", "bag", "cat", "dog"]
+        f.attrs["model"] = "a" * 64
+window("ref.h5", seed=1)
+for k in range(6): window(f"calm{k}.h5", seed=10 + k)
+window("moved.h5", dark=2.0, groups=(3,), ill=1, seed=2)
+window("unseen.h5", dark=2.0, groups=(3,), labels=False, seed=3)
+window("ill.h5", ill=1, seed=4)
+window("mix.h5", mix=[.55, .15, .15, .15], labels=False, seed=6)
+window("tiny.h5", n=12, seed=7)
+P
+
+# who moved and who suffers, in words and by name
+quietly "$ns" drift --reference ref.h5 --current moved.h5 --out moved
+"$python" - <<'P' || fail "attribution"
+import json
+d = json.load(open("moved/drift.json")); s = {x["slice"]: x for x in d["slices"]}
+print(d["summary"])
+assert d["status"] == "harmful", d["status"]
+assert d["summary"].startswith("Images became darker and blurrier, mostly group 3; class cat suffers most (accuracy "), d["summary"]
+assert s["group 3"]["status"] in ("material", "harmful") and s["group 3"]["column"] == "brightness", s["group 3"]
+assert all(s[f"group {g}"]["column"] == "confidence" and s[f"group {g}"]["moved"] < .35 for g in range(3)), s
+t = [x for x in d["tests"] if x["slice"] == "group 3" and x["column"] == "brightness"]
+assert len(t) == 1 and t[0]["effect"] > .5 and t[0]["p_adjusted"] < 1e-6, t
+by = {(x["detector"], x["column"]): x for x in d["tests"] if x["slice"] == "all"}
+w = by["wasserstein", "brightness"]
+assert abs(w["effect"] - 2 / 4) < .12 and w["effect_low"] < .5 < w["effect_high"], w   # a quarter of the rows is 2 deviations darker
+assert by["energy", "embedding"]["p"] == .001 and by["c2st", "embedding"]["p"] < .01, (by["energy", "embedding"], by["c2st", "embedding"])
+assert by["wasserstein", "brightness"]["status"] == by["fid", "embedding"]["status"] == "descriptive"
+assert set(d["methods"]) == {x["detector"] for x in d["tests"]} and all(m["source"] and m["meaning"] for m in d["methods"].values())
+P
+ok
+[ "$(wc -c <moved/drift.html)" -lt 1048576 ] || fail "the page is over 1 MB"
+for said in 'mostly group 3' 'Slices' 'classifier two-sample test' 'What the words mean'; do
+	grep -q "$said" moved/drift.html || fail "the page does not say '$said'"
+done
+grep -qiE '<script|src="http|href="http|@import|url\(' moved/drift.html && fail "the page asks for something from elsewhere"
+ok
+quietly mpi 2 "$ns" drift --reference ref.h5 --current moved.h5 --out moved-2
+same moved/drift.json moved-2/drift.json
+
+# a guarded slice makes the whole window harmful; a name that nobody has is said
+quietly "$ns" drift --reference ref.h5 --current ill.h5 --out ill --drift.tolerance=0.4
+[ "$(field ill/drift.json status)" = harmful ] && fail "on the whole, accuracy did not fall by 0.4"
+quietly "$ns" drift --reference ref.h5 --current ill.h5 --out guarded --drift.tolerance=0.4 --drift.guarded='[class cat, group 9]'
+grep -q "'group 9'" log || fail "a guarded slice without rows is not said"
+refuses 78 "names are wanted" "$ns" drift --reference ref.h5 --current ill.h5 --out refused --drift.guarded='[1]'
+
+# more of one class and nothing else: the weights say how much, the interval holds the truth
+quietly "$ns" drift --reference ref.h5 --current mix.h5 --out mix
+"$python" - <<'P' || fail "label shift"
+import json
+l = json.load(open("mix/drift.json"))["label_shift"]
+for w, low, high, true in zip(l["weights"], l["low"], l["high"], (2.2, .6, .6, .6)):
+    assert low <= w <= high and low - .1 < true < high + .1, (w, low, high, true)
+P
+ok
+
+# a window too small for chi-square's table is permuted, and says so; slices of too few rows are not tested
+quietly "$ns" drift --reference ref.h5 --current tiny.h5 --out tiny
+grep -q 'expected fewer than five times' tiny/drift.json || fail "small counts are not said"
+"$python" - <<'P' || fail "a tiny window"
+import json
+d = json.load(open("tiny/drift.json"), parse_constant=lambda x: 1 / 0)
+assert all(s["status"] == "untested" for s in d["slices"]) and d["status"] != "harmful", d["status"]
+P
+ok
+quietly "$ns" drift --reference ref.h5 --current calm0.h5 --out few --drift.slices=false --drift.projections=5
+"$python" - <<'P' || fail "projections"
+import json
+d = json.load(open("few/drift.json"))
+assert d["slices"] == [] and sum(t["column"].startswith("projection ") and t["detector"] == "ks" for t in d["tests"]) == 5
+P
+ok
+
+# many nights: the level falls until there is an alarm, a window judged twice counts once, and its answer stays what it was
+for k in 0 1 2 3 4 5; do
+	quietly env SOURCE_DATE_EPOCH=$((1000000 + 86400 * k)) "$ns" drift --reference ref.h5 --current calm$k.h5 --out night$k --drift.history=past
+	[ "$(field night$k/drift.json status)" = none ] || [ "$(field night$k/drift.json status)" = statistical ] || fail "night $k: $(field night$k/drift.json status)"
+done
+quietly env SOURCE_DATE_EPOCH=2000000 "$ns" drift --reference ref.h5 --current calm2.h5 --out again --drift.history=past
+same night2/drift.json again/drift.json
+[ "$(ls past | wc -l)" = 6 ] || fail "a window that was judged twice is counted twice: $(ls past)"
+seventh() { env SOURCE_DATE_EPOCH=$((1000000 + 86400 * 6)) "$ns" drift --reference ref.h5 --drift.history=past "$@"; }
+quietly seventh --current moved.h5 --out night6
+"$python" - <<'P' || fail "the alarm budget"
+import json
+levels = [json.load(open(f"night{k}/drift.json"))["alarm_budget"]["p_needed"] for k in range(7)]
+for k, p in enumerate(levels):      # e-LOND: alpha t^-1.6 / 2.2858 while there is no alarm; the p whose e-value is its inverse
+    level = .05 * (k + 1) ** -1.6 / 2.2858
+    assert abs(p - level ** 2 / 4) < 1e-6 * p, (k, p, level)
+d = json.load(open("night6/drift.json"))
+assert d["status"] == "harmful" and d["manifest"]["emit"] and d["alarm_budget"]["alarms_before"] == 0, d["manifest"]
+P
+ok
+grep -q 'Window 7 of this history' night6/drift.html || fail "the page does not show past windows"
+eighth() { env SOURCE_DATE_EPOCH=$((1000000 + 86400 * 7)) "$ns" drift --reference ref.h5 --current ill.h5 --drift.history=past "$@"; }
+cp -r past before
+why() { field "$1/drift.json" manifest.because; }
+quietly eighth --out wait --drift.hysteresis=3
+why wait | grep -q '2 windows in a row called for it, drift.hysteresis wants 3' || fail "hysteresis: $(why wait)"
+rm -r past && cp -r before past
+quietly eighth --out cool --drift.cooldown_days=7
+why cool | grep -q 'the last manifest is 1.0 days old' || fail "cool-down: $(why cool)"
+rm -r past && cp -r before past
+quietly eighth --out spent --drift.budget=1
+why spent | grep -q '1 manifests in the last 30 days' || fail "budget: $(why spent)"
+[ "$(field spent/drift.json manifest.emit)" = False ] || fail "the budget was overdrawn"
+ok
+echo '{"schema": "other"}' >past/000000000000-x.json
+refuses 65 "past/000000000000-x.json" "$ns" drift --reference ref.h5 --current ill.h5 --out refused --drift.history=past
+done_testing
