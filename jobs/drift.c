@@ -274,6 +274,9 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	ns_shift_decide(&s);
 	ns_shift_policy(&s);
 	ns_shift_summarise(&s);
+	if (s.emit && !(ns_conf_text(job->conf, "drift.current_data") && ns_conf_text(job->conf, "drift.replay_data")))
+		snprintf(s.because, sizeof s.because, "the status is %s; but --current-data and --replay-data do not say what to select from",
+			 ns_shift_name(s.status));
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? write_results(&s) : NS_OK));
 	if (s.emit && ns_conf_text(job->conf, "drift.current_data") && ns_conf_text(job->conf, "drift.replay_data"))
 		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_manifest_emit(&s) : NS_OK));

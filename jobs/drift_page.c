@@ -119,7 +119,7 @@ static void percent(char text[48], double x)
 
 #define ROWS 400 /* of a table: a page stays small whatever the data; drift.json has all */
 
-static void table(const struct ns_shift *s, struct ns_html *h)
+static void table(const struct ns_shift *s, struct ns_html *h, int deciding)
 {
 	static const char *const head[] = {"column", "slice", "kind", "detector", "statistic", "p", "p adjusted", "effect", "status"};
 	int i, shown = 0;
@@ -132,6 +132,8 @@ static void table(const struct ns_shift *s, struct ns_html *h)
 		const char *cells[9] = {t->column, *t->slice ? t->slice : "all", t->kind, t->method->name, v[0], v[1], v[2], v[3],
 					t->status == NS_SHIFT_UNTESTED && t->note ? t->note : ns_shift_name(t->status)};
 
+		if (t->method->decides != deciding)
+			continue;
 		if (*t->slice && t->status == NS_SHIFT_NONE) /* of slices what moved: the rest is in drift.json */
 			continue;
 		if (shown++ == ROWS)
@@ -147,7 +149,7 @@ static void table(const struct ns_shift *s, struct ns_html *h)
 	}
 	ns_html_raw(h, "</table></div>");
 	if (i < s->count)
-		ns_html_element(h, "p class=\"dim\"", "%d more are in drift.json.", s->count - i);
+		ns_html_element(h, "p class=\"dim\"", "The rest is in drift.json.");
 }
 
 /* how often windows without drift would have looked like this, and what the words of the table mean */
@@ -205,7 +207,7 @@ static void slices(const struct ns_shift *s, struct ns_html *h)
 
 static void nights(const struct ns_shift *s, struct ns_html *h)
 {
-	static const char *const effects[] = {"largest effect"}, *const sure[] = {"accuracy, estimated", "measured"};
+	static const char *const effects[] = {"largest effect"}, *const sure[] = {"estimated", "measured"};
 	double effect[NIGHTS + 1], estimated[NIGHTS + 1], measured[NIGHTS + 1];
 	const double *one[] = {effect}, *two[] = {estimated, measured};
 	size_t n = s->past ? json_array_size(s->past) : 0, first = n > NIGHTS ? n - NIGHTS : 0, i, alarms = 0;
@@ -254,6 +256,10 @@ static void label_mix(const struct ns_shift *s, struct ns_html *h)
 	}
 	ns_html_element(h, "p class=\"dim\"", "How much more often than before each class occurs, if nothing but the mix has changed (black-box shift estimation, "
 			"condition number %.3g); accuracy would then be %.1f %%.", s->condition, 100 * s->reweighted);
+	for (i = 0; i < s->cur.classes && s->weights[i] >= 0;)
+		i++;
+	if (i < s->cur.classes)
+		ns_html_element(h, "p", "A weight below 0 cannot be: more than the mix of classes has changed, so none of these should be believed.");
 	ns_html_raw(h, "<div class=\"wide\"><table>");
 	ns_html_row(h, "th", head, 3);
 	for (i = 0; i < s->cur.classes && i < ROWS; i++) {
@@ -379,7 +385,10 @@ enum ns_status ns_shift_page(struct ns_shift *s, const char *path)
 	label_mix(s, &h);
 	warnings(s, &h);
 	ns_html_element(&h, "h2", "Every test");
-	table(s, &h);
+	table(s, &h, 1);
+	ns_html_raw(&h, "<details><summary>What supports or describes them, and decides nothing</summary>");
+	table(s, &h, 0);
+	ns_html_raw(&h, "</details>");
 	ns_html_element(&h, "h3", "What the words mean");
 	methods(s, &h);
 	if (status == NS_OK)

@@ -35,9 +35,11 @@ static int images(struct ns_shift *s)
 					       {"noise", "noisier", "smoother"},	    {"dark", "fuller of black", "poorer in black"},
 					       {"bright", "fuller of white", "poorer in white"}};
 	const struct ns_shift_test *said[3] = {NULL};
-	int n = 0, i, k;
+	int n = 0, i, k, brightness = 0;
 	size_t w;
 
+	for (i = 0; i < s->count; i++)
+		brightness |= !strcmp(s->tests[i].column, "brightness") && !*s->tests[i].slice && s->tests[i].status == NS_SHIFT_MATERIAL;
 	for (; n < 3; n++) {
 		const struct ns_shift_test *best = NULL;
 
@@ -49,6 +51,9 @@ static int images(struct ns_shift *s)
 				known |= !strcmp(words[w][0], t->column);
 			for (k = 0; k < n; k++)
 				known &= t != said[k];
+			/* black and white pixels only say again what brightness says */
+			if (known && brightness && (!strcmp(t->column, "dark") || !strcmp(t->column, "bright")))
+				known = 0;
 			if (known && !*t->slice && t->ref && t->status == NS_SHIFT_MATERIAL && (!best || t->effect > best->effect))
 				best = t;
 		}
