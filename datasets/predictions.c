@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "datasets/h5.h"
+#include "datasets/npy.h"
 
 /* columns of one value a row, and of several */
 static const struct column {
@@ -201,6 +202,10 @@ enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path)
 	p->temperature = 1;
 	if (ns_path_is_dir(path)) {
 		status = add_folder(p, path);
+	} else if (strlen(path) > 4 && !strcmp(path + strlen(path) - 4, ".npy")) { /* embeddings alone */
+		status = ns_npy_read(path, &p->embedding, &p->rows, &p->embedding_dim);
+		if (status == NS_OK)
+			status = ns_sha256_file(p->digest, path);
 	} else {
 		status = add_file(p, path);
 		if (status == NS_OK)

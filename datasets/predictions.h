@@ -20,7 +20,7 @@ struct ns_predictions { /* columns over all files; NULL where missing */
 	double temperature;
 };
 
-/* A folder with predictions.json, or one HDF5 file. */
+/* A folder with predictions.json, one HDF5 file, or embeddings alone in a .npy file. */
 enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path);
 void ns_predictions_release(struct ns_predictions *p);
 /* Write one file. Rows and columns as in `p`. */

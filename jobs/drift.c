@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/shift/pvalue.h"
+
 const char *ns_shift_name(enum ns_shift_status status)
 {
 	static const char *const names[] = {"none", "statistical", "material", "harmful", "untested", "descriptive"};
@@ -41,6 +43,23 @@ static void look_at_quality(struct ns_shift *s)
 		snprintf(text, sizeof text, "%lld reference and %lld current rows: only large shifts can be seen",
 			 (long long)s->ref.rows, (long long)s->cur.rows);
 		quality(s, "small window", text);
+	}
+}
+
+/* a detector whose rate on the reference itself is surely above alpha is not to be believed on this data */
+static void doubt_self(struct ns_shift *s)
+{
+	char text[192];
+	double low, high;
+	int k;
+
+	for (k = 0; k < NS_SELF_KINDS; k++) {
+		ns_wilson(s->self_alarms[k], s->self_rounds[k], &low, &high);
+		if (!s->self_rounds[k] || low <= s->alpha)
+			continue;
+		snprintf(text, sizeof text, "%s alarms on %lld of %lld halves of the reference, more than alpha = %g: are rows counted twice, or not independent?",
+			 ns_shift_self_name(k), (long long)s->self_alarms[k], (long long)s->self_rounds[k], s->alpha);
+		quality(s, "self-test", text);
 	}
 }
 
@@ -157,6 +176,24 @@ static json_t *budget_json(const struct ns_shift *s)
 			 ns_json_real(s->evidence), "p_needed", ns_json_real(s->level));
 }
 
+/* how often each detector cries out where nothing can have moved */
+static json_t *self_json(const struct ns_shift *s)
+{
+	json_t *all = json_object();
+	int k;
+
+	for (k = 0; k < NS_SELF_KINDS; k++) {
+		double low, high;
+
+		if (!s->self_rounds[k])
+			continue;
+		ns_wilson(s->self_alarms[k], s->self_rounds[k], &low, &high);
+		json_object_set_new(all, ns_shift_self_name(k), json_pack("{s:I, s:I, s:f, s:f}", "rounds", (json_int_t)s->self_rounds[k], "alarms",
+									   (json_int_t)s->self_alarms[k], "low", low, "high", high));
+	}
+	return all;
+}
+
 static json_t *methods_json(const struct ns_shift *s)
 {
 	json_t *all = json_object();
@@ -179,12 +216,12 @@ static enum ns_status to_json(struct ns_shift *s)
 
 	for (i = 0; i < s->count; i++)
 		json_array_append_new(tests, test_json(&s->tests[i]));
-	s->json = json_pack("{s:s, s:s, s:s, s:{s:s, s:I}, s:{s:s, s:I}, s:f, s:s, s:I, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:s}, s:o, s:O}",
+	s->json = json_pack("{s:s, s:s, s:s, s:{s:s, s:I}, s:{s:s, s:I}, s:f, s:s, s:I, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:s}, s:o, s:O}",
 			    "schema", "nightshift.drift/1", "status", ns_shift_name(s->status), "summary", s->summary, "reference", "digest",
 			    s->ref.digest, "rows", (json_int_t)s->ref.rows, "current", "digest", s->cur.digest, "rows",
 			    (json_int_t)s->cur.rows, "alpha", s->alpha, "correction", ns_conf_text(s->job->conf, "drift.correction"), "seed",
 			    (json_int_t)s->seed, "permutations", s->permutations, "tests", tests, "methods", methods_json(s), "slices",
-			    slices_json(s), "performance", performance_json(s), "label_shift", label_shift_json(s), "alarm_budget", budget_json(s),
+			    slices_json(s), "performance", performance_json(s), "label_shift", label_shift_json(s), "alarm_budget", budget_json(s), "self_test", self_json(s),
 			    "manifest", "emit", s->emit, "because", s->because, "top", top_json(s), "quality", s->quality);
 	return s->json ? NS_OK : ns_fail(NS_INTERNAL, "drift.json cannot be made");
 }
@@ -269,6 +306,7 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_job_begin(job, 0));
 	look_at_quality(&s);
 	NS_GO(ns_shift_test_all(&s));
+	doubt_self(&s);
 	NS_GO(ns_shift_performance(&s));
 	NS_GO(ns_shift_history_read(&s)); /* all ranks: all of them decide */
 	ns_shift_decide(&s);

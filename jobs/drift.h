@@ -16,6 +16,7 @@ struct ns_shift_method {
 extern const struct ns_shift_method ns_shift_methods[];
 const struct ns_shift_method *ns_shift_method(const char *name); /* of a name that is there */
 
+#define NS_SELF_KINDS 6 /* of the self-test: ks, cvm, chi2, mmd, c2st, and all that decide */
 #define NS_SLICE_NAME 48
 #define NS_SLICE_ROWS 30 /* on both sides, for a slice to be tested */
 
@@ -75,6 +76,8 @@ struct ns_shift {
 	json_t *past;	/* lines of drift.history, this window's left out; NULL: none is kept */
 	double level;	/* what the least adjusted p must not exceed tonight; NaN: alpha itself, there is no history */
 	double evidence; /* e-value of this window */
+	int64_t self_rounds[NS_SELF_KINDS], self_alarms[NS_SELF_KINDS]; /* the reference against itself */
+	float gamma;							  /* of MMD's kernel; 0: it was not tested */
 	int emit;
 	char because[256]; /* why a manifest is, or is not, emitted */
 	char summary[512]; /* what moved, in words */
@@ -93,6 +96,8 @@ int ns_all_finite(const float *x, int64_t n);
 enum ns_status ns_shift_test_all(struct ns_shift *s);	  /* collective */
 enum ns_status ns_shift_test_rows(struct ns_shift *s);	  /* embeddings jointly; collective */
 enum ns_status ns_shift_test_slices(struct ns_shift *s);
+enum ns_status ns_shift_self_test(struct ns_shift *s, float gamma);
+const char *ns_shift_self_name(int kind);
 enum ns_status ns_shift_performance(struct ns_shift *s);
 void ns_shift_decide(struct ns_shift *s);
 void ns_shift_summarise(struct ns_shift *s);

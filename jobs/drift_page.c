@@ -7,6 +7,7 @@
 
 #include "datasets/decode.h"
 #include "host/report/html.h"
+#include "host/shift/pvalue.h"
 
 static const char *class_of(enum ns_shift_status status)
 {
@@ -242,6 +243,28 @@ static void nights(const struct ns_shift *s, struct ns_html *h)
 	ns_html_raw(h, "</div>");
 }
 
+static void self_test(const struct ns_shift *s, struct ns_html *h)
+{
+	const char *name[NS_SELF_KINDS];
+	double rate[NS_SELF_KINDS], low[NS_SELF_KINDS], high[NS_SELF_KINDS];
+	int k, n = 0;
+
+	for (k = 0; k < NS_SELF_KINDS; k++)
+		if (s->self_rounds[k]) {
+			name[n] = ns_shift_self_name(k);
+			rate[n] = (double)s->self_alarms[k] / (double)s->self_rounds[k];
+			ns_wilson(s->self_alarms[k], s->self_rounds[k], &low[n], &high[n]);
+			n++;
+		}
+	if (!n)
+		return;
+	ns_html_element(h, "h2", "Self-test");
+	ns_html_element(h, "p class=\"dim\"", "The reference, dealt in two halves %lld times and tested against itself: the share of alarms, with its 95 %% interval. "
+			"Sound detectors stay at %.0f %% or below.",
+			(long long)s->self_rounds[NS_SELF_KINDS - 1], 100 * s->alpha);
+	ns_svg_bars(h, "False alarms", name, rate, low, high, n);
+}
+
 static void label_mix(const struct ns_shift *s, struct ns_html *h)
 {
 	static const char *const head[] = {"class", "weight", "95 %"};
@@ -382,6 +405,7 @@ enum ns_status ns_shift_page(struct ns_shift *s, const char *path)
 		status = ns_write_file(fragment, h.text + begin, h.len - begin);
 	slices(s, &h);
 	nights(s, &h);
+	self_test(s, &h);
 	label_mix(s, &h);
 	warnings(s, &h);
 	ns_html_element(&h, "h2", "Every test");

@@ -211,6 +211,7 @@ out:
 
 static enum ns_status mmd_seen(struct mmd *g, struct ns_shift_test *t)
 {
+	g->s->gamma = g->gamma;
 	t->effect = sqrt(fmax(0, t->statistic)); /* the distance itself, between 0 and sqrt 2 */
 	/* no interval: the spread of the permutations is that of no drift, not of this one */
 	if (g->s->job->comm->rank == 0)

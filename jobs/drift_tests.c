@@ -310,5 +310,6 @@ enum ns_status ns_shift_test_all(struct ns_shift *s)
 		NS_TRY(ns_shift_test_rows(s));
 	if (!s->count)
 		return ns_fail(NS_BAD_DATA, "the two windows have no column in common: nothing can be tested");
-	return ns_shift_test_slices(s);
+	NS_TRY(ns_shift_test_slices(s));
+	return ns_shift_self_test(s, s->gamma);
 }

@@ -95,8 +95,8 @@ const struct ns_key ns_keys[] = {
 	{"evaluate.against", "against", NS_KEY_TEXT, "null", V(EVALUATE), "others of the same rows, for a paired comparison", 0, 0},
 	{"evaluate.rows", NULL, NS_KEY_TEXT, "all", V(EVALUATE), "all, or gate: the gate's half of the audited rows", 0, 0},
 
-	{"drift.reference", "reference", NS_KEY_TEXT, "null", V(DRIFT), "predictions (or plain HDF5) of the reference", 0, 0},
-	{"drift.current", "current", NS_KEY_TEXT, "null", V(DRIFT), "predictions (or plain HDF5) of the window to judge", 0, 0},
+	{"drift.reference", "reference", NS_KEY_TEXT, "null", V(DRIFT), "predictions (or plain HDF5, .npy embeddings, a data set) of the reference", 0, 0},
+	{"drift.current", "current", NS_KEY_TEXT, "null", V(DRIFT), "predictions (or plain HDF5, .npy embeddings, a data set) of the window to judge", 0, 0},
 	{"drift.reference_data", "reference-data", NS_KEY_TEXT, "null", V(DRIFT), "the reference's images, for pictures", 0, 0},
 	{"drift.current_data", "current-data", NS_KEY_TEXT, "null", V(DRIFT), "the window's images, for pictures and the manifest",
 	 0, 0},
@@ -109,6 +109,7 @@ const struct ns_key ns_keys[] = {
 	{"drift.policy", "policy", NS_KEY_TEXT, "null", V(DRIFT), "YAML with keys of drift:", 0, 0},
 	{"drift.emit", NULL, NS_KEY_TEXT, "harmful", V(DRIFT) | V(NIGHT), "status that emits a manifest: harmful or material", 0, 0},
 	{"drift.projections", NULL, NS_KEY_INT, "0", V(DRIFT) | V(NIGHT), "random projections of embeddings that are tested beside their principal components", 0, 512},
+	{"drift.self_test", NULL, NS_KEY_INT, "40", V(DRIFT) | V(NIGHT), "times that the reference is dealt in two and tested against itself; 0: never", 0, 10000},
 	{"drift.slices", NULL, NS_KEY_BOOL, "true", V(DRIFT) | V(NIGHT), "look at each group and each predicted class by itself", 0, 0},
 	{"drift.guarded", NULL, NS_KEY_NODE, "[]", V(DRIFT) | V(NIGHT), "slices whose harm is the window's: [group 3, class bag]", 0, 0},
 	{"drift.history", NULL, NS_KEY_TEXT, "null", V(DRIFT) | V(NIGHT), "folder of past windows, for the alarm budget, hysteresis and cool-down", 0, 0},

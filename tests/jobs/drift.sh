@@ -48,6 +48,26 @@ quietly "$ns" drift --reference ref.h5 --current nan.h5 --out nan
 grep -q 'no finite numbers' nan/drift.json || fail "NaN is not said"
 quietly "$ns" drift --reference ref.h5 --current one.h5 --out one
 grep -q 'at least two rows' one/drift.json || fail "one row is not said"
+# the same embeddings as .npy, in both widths: the same answer
+"$python" - <<'P' || fail "npy"
+import h5py, numpy as np
+for n in "ref", "moved":
+    np.save(n + ".npy", h5py.File(n + ".h5")["embedding"][:])
+np.save("wide.npy", np.load("moved.npy").astype("f8"))
+np.save("turned.npy", np.asfortranarray(np.load("ref.npy"))); np.save("ints.npy", np.zeros((9, 3), "i4")); np.save("flat.npy", np.zeros(9, "f4"))
+open("short.npy", "wb").write(open("ref.npy", "rb").read()[:-4]); open("text.npy", "w").write("embedding, 1, 2, 3")
+P
+for cur in moved wide; do
+	quietly "$ns" drift --reference ref.npy --current $cur.npy --out npy-$cur
+	"$python" -c 'import json,sys; a,b=(json.load(open(f)) for f in sys.argv[1:]); sys.exit(a["tests"] != b["tests"])' npy-$cur/drift.json moved/drift.json ||
+		fail "$cur.npy is judged otherwise than moved.h5"
+done
+ok
+refuses 65 "Fortran" "$ns" drift --reference turned.npy --current moved.npy --out refused
+refuses 65 "descr is '<i4'" "$ns" drift --reference ref.npy --current ints.npy --out refused
+refuses 65 "shape is (9,)" "$ns" drift --reference ref.npy --current flat.npy --out refused
+refuses 65 "bytes of values" "$ns" drift --reference ref.npy --current short.npy --out refused
+refuses 65 "no file of numpy.save" "$ns" drift --reference ref.npy --current text.npy --out refused
 quietly "$ns" drift --reference stats-ref.h5 --current stats-cur.h5 --out constant
 grep -q 'is constant' constant/drift.json || fail "a constant column is not said"
 "$python" -c 'import json,sys

@@ -92,6 +92,21 @@ assert d["slices"] == [] and sum(t["column"].startswith("projection ") and t["de
 P
 ok
 
+# the reference against itself: the share of alarms; a reference in which each row stands eight times is found out
+"$python" - <<'P' || fail "the self-test"
+import json
+d = json.load(open("moved/drift.json"))["self_test"]
+assert set(d) == {"ks", "cvm", "chi2", "mmd", "c2st", "all that decide"}, d
+assert all(x["rounds"] == 40 and x["low"] <= .05 for x in d.values()), d
+import h5py, numpy as np
+with h5py.File("ref.h5") as f, h5py.File("eight.h5", "w") as g:
+    e = f["embedding"][:150]
+    g["embedding"] = np.repeat(e, 8, 0) + np.random.default_rng(1).normal(size=(1200, 12)).astype("f4") * 1e-3
+P
+ok
+quietly "$ns" drift --reference calm1.h5 --current calm2.h5 --out self --drift.self_test=0
+[ "$(field self/drift.json self_test)" = "{}" ] || fail "a self-test that nobody asked for"
+
 # many nights: the level falls until there is an alarm, a window judged twice counts once, and its answer stays what it was
 for k in 0 1 2 3 4 5; do
 	quietly env SOURCE_DATE_EPOCH=$((1000000 + 86400 * k)) "$ns" drift --reference ref.h5 --current calm$k.h5 --out night$k --drift.history=past
