@@ -230,6 +230,8 @@ static enum ns_status setup(struct ns_shift *s)
 {
 	struct ns_job *job = s->job;
 	const char *policy = ns_conf_text(job->conf, "drift.policy"), *correction, *emit;
+	const json_t *one;
+	size_t at;
 
 	if (policy) {
 		char hex[NS_SHA256_HEX];
@@ -244,6 +246,9 @@ static enum ns_status setup(struct ns_shift *s)
 		return ns_fail(NS_CONFIG, "drift.correction = '%s', wanted holm or bh", correction);
 	if (strcmp(emit, "harmful") && strcmp(emit, "material"))
 		return ns_fail(NS_CONFIG, "drift.emit = '%s', wanted harmful or material", emit);
+	json_array_foreach(ns_conf_node(job->conf, "drift.detectors"), at, one)
+		if (!json_is_string(one) || !ns_shift_method(json_string_value(one))->name)
+			return ns_fail(NS_CONFIG, "drift.detectors: '%s' is no detector", json_is_string(one) ? json_string_value(one) : "?");
 	s->alpha = ns_conf_real(job->conf, "drift.alpha");
 	s->min_effect = ns_conf_real(job->conf, "drift.min_effect");
 	s->tolerance = ns_conf_real(job->conf, "drift.tolerance");

@@ -87,6 +87,8 @@ struct ns_shift {
 /* Predictions, any HDF5 file with some of their columns, or a data set, whose image statistics are measured. Collective. */
 enum ns_status ns_shift_open(struct ns_job *job, struct ns_predictions *p, const char *path);
 const char *ns_shift_name(enum ns_shift_status status);
+/* is this detector among drift.detectors? */
+int ns_shift_wants(const struct ns_shift *s, const char *method);
 /* another row of the table, all numbers unknown; NULL: no memory */
 struct ns_shift_test *ns_shift_add(struct ns_shift *s, const char *kind, const char *method, const char *column);
 /* columns of ref and cur, (rows, d) each: all column detectors. names[c] after prefix, or its number. */

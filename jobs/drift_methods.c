@@ -32,6 +32,19 @@ const struct ns_shift_method ns_shift_methods[] = {
 	{NULL, 0, NULL, NULL, NULL, NULL, NULL},
 };
 
+int ns_shift_wants(const struct ns_shift *s, const char *method)
+{
+	const json_t *list = ns_conf_node(s->job->conf, "drift.detectors"), *one;
+	size_t i;
+
+	if (!json_is_array(list))
+		return 1;
+	json_array_foreach(list, i, one)
+		if (json_is_string(one) && !strcmp(json_string_value(one), method))
+			return 1;
+	return 0;
+}
+
 const struct ns_shift_method *ns_shift_method(const char *name)
 {
 	const struct ns_shift_method *m;

@@ -9,6 +9,7 @@
 #include "host/shift/twosample.h"
 #include "host/staged.h"
 #include "kernels/formula/mmd.h"
+#include "kernels/formula/sort.h"
 
 #define PCA_DIM	    16
 #define MMD_ROWS    10000 /* of each window, chosen by key: the test's power is plenty, its cost is quadratic */
@@ -73,27 +74,25 @@ static float distance2(const float *x, const float *y, int d)
 	return sum;
 }
 
-static int by_float(const void *a, const void *b)
-{
-	float x = *(const float *)a, y = *(const float *)b;
-
-	return (x > y) - (x < y);
-}
-
 /* lower median of squared distances over pairs of up to 2000 reference rows */
 static enum ns_status median_gamma(struct mmd *g)
 {
 	int64_t n = g->m < 2000 ? g->m : 2000, i, j, k = 0, pairs = n * (n - 1) / 2;
 	float *d2 = malloc(sizeof *d2 * (size_t)(pairs + 1)), median;
+	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(pairs + 1));
 
-	if (!d2)
+	if (!d2 || !scratch) {
+		free(d2);
+		free(scratch);
 		return ns_fail(NS_NO_MEMORY, "no memory for %lld distances", (long long)pairs);
+	}
 	for (i = 0; i < n; i++)
 		for (j = i + 1; j < n; j++)
 			d2[k++] = distance2(g->x + i * g->d, g->x + j * g->d, g->d);
-	qsort(d2, (size_t)pairs, sizeof *d2, by_float);
+	ns_sort_floats(d2, pairs, scratch);
 	median = pairs ? d2[(pairs - 1) / 2] : 1;
 	free(d2);
+	free(scratch);
 	g->gamma = median > 0 ? 1 / median : 1;
 	return NS_OK;
 }
@@ -131,26 +130,55 @@ static double mmd2(double q, double s, double total, double m, double n)
 	return xx / (m * (m - 1)) + yy / (n * (n - 1)) - 2 * xy / (m * n);
 }
 
-/* mean kernel to the current window minus mean kernel to the reference: where the two differ most (Gretton 2012) */
-static void witness(struct ns_shift *s, const struct mmd *g)
-{
-	int64_t i, j, m = g->m < 2000 ? g->m : 2000, n = g->n < 2000 ? g->n : 2000;
-	int t;
+/* --- the witness: mean kernel to the current window minus mean kernel to the reference, largest where they differ most --- */
 
-	for (i = 0; i < g->n; i++) {
-		double to_ref = 0, to_cur = 0, score;
+#define WITNESS_ROWS  2000 /* of each window that a row is compared with */
+#define WITNESS_BLOCK 64   /* rows of a task */
+
+struct witness {
+	const struct mmd *g;
+	double *score;
+};
+
+static enum ns_status witness_block(void *context, int task, int worker)
+{
+	const struct witness *w = context;
+	const struct mmd *g = w->g;
+	int64_t i, j, m = g->m < WITNESS_ROWS ? g->m : WITNESS_ROWS, n = g->n < WITNESS_ROWS ? g->n : WITNESS_ROWS;
+	int64_t end = (int64_t)(task + 1) * WITNESS_BLOCK < g->n ? (int64_t)(task + 1) * WITNESS_BLOCK : g->n;
+
+	(void)worker;
+	for (i = (int64_t)task * WITNESS_BLOCK; i < end; i++) {
+		double to_ref = 0, to_cur = 0;
 
 		for (j = 0; j < m; j++)
 			to_ref += (double)ns_exp_neg(-g->gamma * distance2(g->y + i * g->d, g->x + j * g->d, g->d));
 		for (j = 0; j < n; j++)
 			to_cur += (double)ns_exp_neg(-g->gamma * distance2(g->y + i * g->d, g->y + j * g->d, g->d));
-		score = to_cur / (double)n - to_ref / (double)m;
-		for (t = s->top_count < 24 ? s->top_count++ : 24; t > 0 && s->top[t - 1].score < score; t--)
+		w->score[i] = to_cur / (double)n - to_ref / (double)m;
+	}
+	return NS_OK;
+}
+
+static enum ns_status witness(struct ns_shift *s, const struct mmd *g)
+{
+	struct witness w = {g, malloc(sizeof *w.score * (size_t)g->n)};
+	enum ns_status status;
+	int64_t i;
+	int t;
+
+	if (!w.score)
+		return ns_fail(NS_NO_MEMORY, "no memory for %lld scores", (long long)g->n);
+	status = ns_pool_run(s->job->pool, (int)((g->n + WITNESS_BLOCK - 1) / WITNESS_BLOCK), witness_block, &w);
+	for (i = 0; status == NS_OK && i < g->n; i++) {
+		for (t = s->top_count < 24 ? s->top_count++ : 24; t > 0 && s->top[t - 1].score < w.score[i]; t--)
 			if (t < 24)
 				s->top[t] = s->top[t - 1];
 		if (t < 24)
-			s->top[t] = (struct ns_top){s->cur.id ? s->cur.id[g->rows[i]] : 0, g->rows[i], score};
+			s->top[t] = (struct ns_top){s->cur.id ? s->cur.id[g->rows[i]] : 0, g->rows[i], w.score[i]};
 	}
+	free(w.score);
+	return status;
 }
 
 /* from the sums of all parts and ranks: the statistic, and the share of labellings that are at least as far */
@@ -182,9 +210,12 @@ static enum ns_status permute(struct ns_shift *s, int64_t most, int distance, en
 {
 	int workers = ns_pool_workers(s->job->pool);
 	struct mmd g = {.s = s, .d = s->ref.embedding_dim, .per = workers, .distance = distance};
-	struct ns_shift_test *t = ns_shift_add(s, "embedding", method, "embedding");
+	struct ns_shift_test *t;
 	enum ns_status status;
 
+	if (!ns_shift_wants(s, method))
+		return NS_OK;
+	t = ns_shift_add(s, "embedding", method, "embedding");
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
 	if (s->ref.rows < 2 || s->cur.rows < 2) {
@@ -214,9 +245,7 @@ static enum ns_status mmd_seen(struct mmd *g, struct ns_shift_test *t)
 	g->s->gamma = g->gamma;
 	t->effect = sqrt(fmax(0, t->statistic)); /* the distance itself, between 0 and sqrt 2 */
 	/* no interval: the spread of the permutations is that of no drift, not of this one */
-	if (g->s->job->comm->rank == 0)
-		witness(g->s, g);
-	return NS_OK;
+	return g->s->job->comm->rank == 0 ? witness(g->s, g) : NS_OK;
 }
 
 /* back to the embeddings' unit; its share of 2 E|x - y| is 0 for equal, 1 for constant and different windows */
@@ -236,41 +265,38 @@ static enum ns_status energy_seen(struct mmd *g, struct ns_shift_test *t)
 
 /* --- the classifier, and the two distances --- */
 
-static enum ns_status whole_rows(struct ns_shift *s)
+static enum ns_status whole_rows(struct ns_shift *s, const char *method)
 {
 	int d = s->ref.embedding_dim;
-	struct ns_shift_test *t = ns_shift_add(s, "embedding", "c2st", "embedding");
+	struct ns_shift_test *t;
 	int64_t m, n;
 	float *x, *y;
 
+	if (!ns_shift_wants(s, method))
+		return NS_OK;
+	t = ns_shift_add(s, "embedding", method, "embedding");
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
-	t->p = ns_c2st(s->ref.embedding, s->ref.rows, s->cur.embedding, s->cur.rows, d, s->seed, &t->effect, &t->effect_low, &t->effect_high);
-	t->statistic = t->effect;
-	if (isnan(t->p)) {
-		t->status = NS_SHIFT_UNTESTED;
-		t->note = "needs eight rows on each side that vary";
+	if (!strcmp(method, "c2st")) {
+		t->p = ns_c2st(s->ref.embedding, s->ref.rows, s->cur.embedding, s->cur.rows, d, s->seed, &t->effect, &t->effect_low, &t->effect_high);
+		t->statistic = t->effect;
+		t->note = isnan(t->p) ? "needs eight rows on each side that vary" : NULL;
+	} else if (!strcmp(method, "fid")) {
+		t->statistic = d <= FRECHET_DIM ? ns_fid(s->ref.embedding, s->ref.rows, s->cur.embedding, s->cur.rows, d) : NAN;
+		t->note = d > FRECHET_DIM ? "more than 512 dimensions" : isnan(t->statistic) ? "needs two rows on each side" : NULL;
+	} else {
+		x = choose_rows(s->ref.embedding, s->ref.rows, d, ENERGY_ROWS, s->seed, &m, NULL);
+		y = choose_rows(s->cur.embedding, s->cur.rows, d, ENERGY_ROWS, s->seed, &n, NULL);
+		t->statistic = x && y ? ns_kid(x, m, y, n, d) : NAN;
+		t->note = isnan(t->statistic) ? "needs two rows on each side" : NULL;
+		free(x);
+		free(y);
+		if (!x || !y)
+			return ns_fail(NS_NO_MEMORY, "no memory for rows");
 	}
-	t = ns_shift_add(s, "embedding", "fid", "embedding");
-	if (!t)
-		return ns_fail(NS_NO_MEMORY, "no memory for tests");
-	t->statistic = d <= FRECHET_DIM ? ns_fid(s->ref.embedding, s->ref.rows, s->cur.embedding, s->cur.rows, d) : NAN;
-	if (isnan(t->statistic)) {
+	if (t->note)
 		t->status = NS_SHIFT_UNTESTED;
-		t->note = d > FRECHET_DIM ? "more than 512 dimensions" : "needs two rows on each side";
-	}
-	t = ns_shift_add(s, "embedding", "kid", "embedding");
-	x = choose_rows(s->ref.embedding, s->ref.rows, d, ENERGY_ROWS, s->seed, &m, NULL);
-	y = choose_rows(s->cur.embedding, s->cur.rows, d, ENERGY_ROWS, s->seed, &n, NULL);
-	if (t && x && y)
-		t->statistic = ns_kid(x, m, y, n, d);
-	if (t && isnan(t->statistic)) {
-		t->status = NS_SHIFT_UNTESTED;
-		t->note = "needs two rows on each side";
-	}
-	free(x);
-	free(y);
-	return t && x && y ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for rows");
+	return NS_OK;
 }
 
 /* --- projections --- */
@@ -337,13 +363,17 @@ enum ns_status ns_shift_test_rows(struct ns_shift *s)
 		}
 		return t ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for tests");
 	}
-	NS_TRY(project(s));
-	NS_TRY(ns_shift_columns(s, "embedding", s->ref_pca, s->cur_pca, s->pca_dim, NULL, "component "));
-	if (random) {
+	if (ns_shift_wants(s, "ks"))
+		NS_TRY(project(s));
+	if (s->ref_pca)
+		NS_TRY(ns_shift_columns(s, "embedding", s->ref_pca, s->cur_pca, s->pca_dim, NULL, "component "));
+	if (random && ns_shift_wants(s, "ks")) {
 		NS_TRY(project_randomly(s, random));
 		NS_TRY(ns_shift_columns(s, "embedding", s->ref_random, s->cur_random, random, NULL, "projection "));
 	}
 	NS_TRY(permute(s, MMD_ROWS, 0, mmd_seen, "mmd"));
 	NS_TRY(permute(s, ENERGY_ROWS, 1, energy_seen, "energy"));
-	return whole_rows(s);
+	NS_TRY(whole_rows(s, "c2st"));
+	NS_TRY(whole_rows(s, "fid"));
+	return whole_rows(s, "kid");
 }

@@ -239,7 +239,7 @@ enum ns_status ns_shift_test_slices(struct ns_shift *s)
 	struct job j = {.s = s, .stats = s->ref.stats && s->cur.stats && s->ref.stats_names ? s->ref.stat_count : 0};
 	enum ns_status status;
 
-	if (!ns_conf_bool(s->job->conf, "drift.slices"))
+	if (!ns_conf_bool(s->job->conf, "drift.slices") || !ns_shift_wants(s, "ks"))
 		return NS_OK;
 	NS_TRY(find_slices(s));
 	NS_TRY(guard(s));

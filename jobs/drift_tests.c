@@ -132,7 +132,7 @@ static enum ns_status one_column(void *context, int task, int worker)
 		if (!dev->backend->host_memory)
 			out->shift.ks = d;
 		out->ks_p = ns_ks_p(out->shift.ks, m, n);
-		if (status == NS_OK)
+		if (status == NS_OK && ns_shift_wants(k->s, "wasserstein"))
 			status = ns_wasserstein_interval(x, m, x + m, n, k->s->seed, (uint32_t)(k->first + task), &out->low, &out->high);
 	}
 	free(x);
@@ -144,8 +144,11 @@ static enum ns_status three_tests(struct ns_shift *s, const struct columns *k, i
 {
 	const struct column *o = &k->out[c];
 	double m = (double)s->ref.rows, n = (double)s->cur.rows, half = 1.3581 * sqrt((m + n) / (m * n)), unit = o->spread > 0 ? o->spread : NAN;
-	struct ns_shift_test *t = ns_shift_add(s, kind, "ks", name);
+	struct ns_shift_test *t;
 
+	if (!ns_shift_wants(s, "ks"))
+		goto cvm;
+	t = ns_shift_add(s, kind, "ks", name);
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
 	t->ref = k->ref + c;
@@ -159,11 +162,16 @@ static enum ns_status three_tests(struct ns_shift *s, const struct columns *k, i
 	t->effect_low = fmax(0, t->effect - half);
 	t->effect_high = fmin(1, t->effect + half);
 	t->p = o->ks_p;
-	t = ns_shift_add(s, kind, "cvm", name);
-	if (!t)
-		return ns_fail(NS_NO_MEMORY, "no memory for tests");
-	t->statistic = o->shift.cvm;
-	t->p = o->shift.cvm_p;
+cvm:
+	if (ns_shift_wants(s, "cvm") && !o->note) {
+		t = ns_shift_add(s, kind, "cvm", name);
+		if (!t)
+			return ns_fail(NS_NO_MEMORY, "no memory for tests");
+		t->statistic = o->shift.cvm;
+		t->p = o->shift.cvm_p;
+	}
+	if (!ns_shift_wants(s, "wasserstein") || o->note)
+		return NS_OK;
 	t = ns_shift_add(s, kind, "wasserstein", name);
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
@@ -179,10 +187,13 @@ static enum ns_status three_tests(struct ns_shift *s, const struct columns *k, i
 enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const float *ref, const float *cur, int d, char *const *names,
 				const char *prefix)
 {
-	struct columns k = {s, ref, cur, d, s->count, calloc((size_t)d + 1, sizeof(struct column))};
+	struct columns k = {s, ref, cur, d, s->count, NULL};
 	enum ns_status status;
 	int c;
 
+	if (!ns_shift_wants(s, "ks") && !ns_shift_wants(s, "cvm") && !ns_shift_wants(s, "wasserstein"))
+		return NS_OK;
+	k.out = calloc((size_t)d + 1, sizeof *k.out);
 	if (!k.out)
 		return ns_fail(NS_NO_MEMORY, "no memory for %d columns", d);
 	status = ns_pool_run(s->job->pool, d, one_column, &k);
@@ -205,8 +216,9 @@ enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const floa
 
 static enum ns_status count_tests(struct ns_shift *s, const int64_t *ref, const int64_t *cur, int k)
 {
+	struct ns_shift_test unwanted = {0};
 	double no_drift, least, v, wide = 1.96 * sqrt(1.0 / (double)(s->ref.rows + s->cur.rows)), g, g_p = ns_g_counts(ref, cur, k, &g, &least);
-	struct ns_shift_test *t = ns_shift_add(s, "output", "chi2", "predicted class");
+	struct ns_shift_test *t = ns_shift_wants(s, "chi2") ? ns_shift_add(s, "output", "chi2", "predicted class") : &unwanted;
 
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
@@ -220,19 +232,19 @@ static enum ns_status count_tests(struct ns_shift *s, const int64_t *ref, const 
 		if (isnan(t->p))
 			return ns_fail(NS_NO_MEMORY, "no memory for drawn tables");
 	}
-	t = ns_shift_add(s, "output", "g", "predicted class");
+	t = ns_shift_wants(s, "g") ? ns_shift_add(s, "output", "g", "predicted class") : &unwanted;
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
 	t->statistic = g;
 	t->p = g_p;
 	t->effect = v;
-	t = ns_shift_add(s, "output", "psi", "predicted class");
+	t = ns_shift_wants(s, "psi") ? ns_shift_add(s, "output", "psi", "predicted class") : &unwanted;
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
 	t->statistic = t->effect = ns_psi(ref, cur, k, &no_drift);
 	t->effect_high = no_drift;
 	t->note = "effect_high is its 95 % point without drift";
-	t = ns_shift_add(s, "output", "js", "predicted class");
+	t = ns_shift_wants(s, "js") ? ns_shift_add(s, "output", "js", "predicted class") : &unwanted;
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
 	t->statistic = t->effect = ns_js(ref, cur, k);
@@ -309,7 +321,7 @@ enum ns_status ns_shift_test_all(struct ns_shift *s)
 	if (s->ref.embedding && s->cur.embedding)
 		NS_TRY(ns_shift_test_rows(s));
 	if (!s->count)
-		return ns_fail(NS_BAD_DATA, "the two windows have no column in common: nothing can be tested");
+		return ns_fail(NS_BAD_DATA, "the two windows have no column in common that drift.detectors test");
 	NS_TRY(ns_shift_test_slices(s));
 	return ns_shift_self_test(s, s->gamma);
 }

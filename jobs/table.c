@@ -108,6 +108,7 @@ const struct ns_key ns_keys[] = {
 	{"drift.tolerance", NULL, NS_KEY_REAL, "0.03", V(DRIFT) | V(NIGHT), "fall of accuracy that is harm", 0, 1},
 	{"drift.policy", "policy", NS_KEY_TEXT, "null", V(DRIFT), "YAML with keys of drift:", 0, 0},
 	{"drift.emit", NULL, NS_KEY_TEXT, "harmful", V(DRIFT) | V(NIGHT), "status that emits a manifest: harmful or material", 0, 0},
+	{"drift.detectors", NULL, NS_KEY_NODE, "null", V(DRIFT) | V(NIGHT), "which of them, as [ks, chi2, mmd]; null: all", 0, 0},
 	{"drift.projections", NULL, NS_KEY_INT, "0", V(DRIFT) | V(NIGHT), "random projections of embeddings that are tested beside their principal components", 0, 512},
 	{"drift.self_test", NULL, NS_KEY_INT, "40", V(DRIFT) | V(NIGHT), "times that the reference is dealt in two and tested against itself; 0: never", 0, 10000},
 	{"drift.slices", NULL, NS_KEY_BOOL, "true", V(DRIFT) | V(NIGHT), "look at each group and each predicted class by itself", 0, 0},

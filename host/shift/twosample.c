@@ -51,8 +51,8 @@ static double cvm_p(double t, double m, double n)
 
 void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struct ns_column_shift *s)
 {
-	double u_x = 0, u_y = 0, fm = (double)m, fn = (double)n, difference = 0, last = 0;
-	int64_t i = 0, j = 0;
+	double u_x = 0, u_y = 0, fm = (double)m, fn = (double)n, difference = 0, last = 0, share = 1 / (fm * fn);
+	int64_t i = 0, j = 0, apart, most = 0; /* i / m - j / n in parts of 1 / (m n): windows have less than 2^31 rows */
 
 	memset(s, 0, sizeof *s);
 	while (i < m || j < n) {
@@ -72,10 +72,13 @@ void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struc
 			u_x += (middle - (double)(i0 + 1)) * (middle - (double)(i0 + 1));
 		for (; j0 < j; j0++)
 			u_y += (middle - (double)(j0 + 1)) * (middle - (double)(j0 + 1));
-		difference = (double)i / fm - (double)j / fn;
+		apart = i * n - j * m;
+		difference = (double)apart * share;
 		last = (double)v;
-		if (fabs(difference) > s->ks)
-			s->ks = fabs(difference);
+		if (llabs(apart) >= most) { /* divided here alone, and as everywhere, so that it is the same to the last bit */
+			most = llabs(apart);
+			s->ks = fmax(s->ks, fabs((double)i / fm - (double)j / fn));
+		}
 	}
 	s->cvm = (fm * u_x + fn * u_y) / (fm * fn * (fm + fn)) - (4 * fm * fn - 1) / (6 * (fm + fn));
 	s->cvm_p = cvm_p(s->cvm, fm, fn);

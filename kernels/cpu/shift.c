@@ -56,18 +56,23 @@ static enum ns_status make_ks(struct ns_plan **plan, struct ns_device *dev, cons
 /* --- MMD with all permutations --- */
 
 /*
- * Sixteen rows i are the lanes. For each eight columns j a table holds the sums of all 256 subsets of their kernel
- * values; a permutation's labels of these columns are one byte, so its sum is one load and one add. Kernel
- * values are below 2^15: 2^17 columns fit 32 bits.
+ * Sixteen rows i are the lanes. Columns j are taken GROUP at a time: for each six of them a table holds the sums of all 64
+ * subsets of their kernel values, and a permutation's labels of the group are one word, so its sum is five loads and
+ * adds, of 20 KiB of tables. Kernel values are below 2^15: CHUNK columns fit 32 bits.
  */
-#define CHUNK ((int64_t)1 << 16)
+#define GROUP  30
+#define BITS   6
+#define TABLES (GROUP / BITS)
+#define SUBSETS (1 << BITS)
+#define AHEAD  5 /* columns whose distances are under way at once */
+#define CHUNK  ((int64_t)GROUP * 2048)
 
 struct mmd_space { /* carved out of the workspace */
 	v16u *sums;	  /* (P + 1): w_p' K over the columns so far, for the 16 rows */
-	v16u *table;	  /* 2 x 256 */
+	v16u *table;	  /* (TABLES, SUBSETS) */
 	float *rows;	  /* (D, 16) */
 	uint32_t *bits;	  /* of one labelling */
-	uint8_t *labels;  /* (ceil(N / 8), P + 1), bit j % 8 of byte j / 8 */
+	uint32_t *labels; /* (ceil(N / GROUP), P + 1), bit j % GROUP of word j / GROUP */
 };
 
 static size_t carve(struct mmd_space *s, const struct ns_mmd *v, void *base)
@@ -78,13 +83,13 @@ static size_t carve(struct mmd_space *s, const struct ns_mmd *v, void *base)
 	s->sums = (v16u *)(void *)b;
 	at += p * sizeof(v16u);
 	s->table = (v16u *)(void *)(b + at);
-	at += 512 * sizeof(v16u);
+	at += TABLES * SUBSETS * sizeof(v16u);
 	s->rows = (float *)(void *)(b + at);
 	at += 16 * (size_t)v->d * sizeof(float);
 	s->bits = (uint32_t *)(void *)(b + at);
-	at += (n + 31) / 32 * sizeof(uint32_t);
-	s->labels = (uint8_t *)b + at;
-	return at + (n + 15) / 16 * 2 * p;
+	at += (n / 32 + 2) * sizeof(uint32_t); /* a word behind the last, for reading across */
+	s->labels = (uint32_t *)(void *)(b + at);
+	return at + (n + GROUP - 1) / GROUP * p * sizeof(uint32_t);
 }
 
 static const float *row_of(const struct ns_mmd *v, const struct ns_args *a, int64_t i)
@@ -95,51 +100,72 @@ static const float *row_of(const struct ns_mmd *v, const struct ns_args *a, int6
 
 static void draw_labels(const struct ns_mmd *v, struct mmd_space *s)
 {
-	uint32_t n = (uint32_t)(v->m + v->n), i;
+	uint32_t n = (uint32_t)(v->m + v->n), g, groups = (n + GROUP - 1) / GROUP;
 	size_t p, all = (size_t)v->permutations + 1;
 
-	memset(s->labels, 0, ((size_t)n + 15) / 16 * 2 * all);
+	s->bits[n / 32] = s->bits[n / 32 + 1] = 0;
 	for (p = 0; p < all; p++) {
 		ns_mmd_labels(s->bits, (uint32_t)v->m, n, v->seed, (uint32_t)p);
-		for (i = 0; i < (n + 7) / 8; i++)
-			s->labels[i * all + p] = (uint8_t)(s->bits[i / 4] >> i % 4 * 8);
+		for (g = 0; g < groups; g++) {
+			uint64_t at = (uint64_t)g * GROUP, pair = s->bits[at / 32] | (uint64_t)s->bits[at / 32 + 1] << 32;
+
+			s->labels[g * all + p] = (uint32_t)(pair >> at % 32) & ((1u << GROUP) - 1);
+		}
 	}
 }
 
-/* kernel of column j with the 16 rows from i0 on; 0 on the diagonal and beyond the rows */
-static v16u kernel16(const struct ns_mmd *v, const struct ns_args *a, const struct mmd_space *s, int64_t i0, int lanes,
-		     int64_t j)
+/* kernel values of 16 squared distances, as ns_mmd_kernel() */
+static v16u quantise(v16f d2, float gamma, int distance)
 {
-	const float *y = row_of(v, a, j);
-	float d2[16] = {0};
-	v16u k;
-	uint32_t out[16];
-	int c, l;
+	v16f k;
+	int l;
 
-	for (c = 0; c < v->d; c++) {
-#pragma omp simd
+	if (distance) {
 		for (l = 0; l < 16; l++)
-			d2[l] = ns_mmd_distance(d2[l], s->rows[c * 16 + l], y[c]);
-	}
-	if (v->distance) {
-#pragma omp simd
-		for (l = 0; l < 16; l++)
-			out[l] = l < lanes && i0 + l != j ? ns_mmd_kernel(d2[l], v->gamma, 1) : 0;
+			d2[l] = sqrtf(d2[l]);
+		k = v16_where_positive(1.0f - gamma * d2, 1.0f - gamma * d2);
 	} else {
-#pragma omp simd
-		for (l = 0; l < 16; l++)
-			out[l] = l < lanes && i0 + l != j ? ns_mmd_kernel(d2[l], v->gamma, 0) : 0;
+		k = v16_exp_neg(-gamma * d2);
 	}
-	memcpy(&k, out, sizeof k);
-	return k;
+	return (v16u)__builtin_convertvector(k * 32767.0f + 0.5f, v16i);
 }
 
-static void subset_sums(v16u *table, const v16u k[8])
+/* kernels of AHEAD columns from j on with the 16 rows from i0 on; 0 on the diagonal and beyond the rows */
+static void kernels(const struct ns_mmd *v, const struct ns_args *a, const struct mmd_space *s, int64_t i0, int lanes, int64_t j, v16u k[AHEAD])
+{
+	int64_t n = v->m + v->n;
+	const float *y[AHEAD];
+	v16f d2[AHEAD] = {{0}};
+	int c, t, l;
+
+	for (t = 0; t < AHEAD; t++)
+		y[t] = row_of(v, a, j + t < n ? j + t : n - 1);
+	for (c = 0; c < v->d; c++) {
+		v16f x = v16_load_f32(s->rows + c * 16, 16);
+
+#pragma GCC unroll 5
+		for (t = 0; t < AHEAD; t++) { /* ns_mmd_distance() */
+			v16f difference = x - y[t][c];
+
+			d2[t] = v16_fma(difference, difference, d2[t]);
+		}
+	}
+	for (t = 0; t < AHEAD; t++) {
+		k[t] = quantise(d2[t], v->gamma, v->distance);
+		if (j + t >= n)
+			k[t] = (v16u){0};
+		for (l = 0; (lanes < 16 || (j + t >= i0 && j + t < i0 + 16)) && l < 16; l++)
+			if (l >= lanes || i0 + l == j + t)
+				k[t][l] = 0;
+	}
+}
+
+static void subset_sums(v16u *table, const v16u k[BITS])
 {
 	int b, bit;
 
 	table[0] = (v16u){0};
-	for (bit = 0; bit < 8; bit++)
+	for (bit = 0; bit < BITS; bit++)
 		for (b = 0; b < 1 << bit; b++)
 			table[(1 << bit) + b] = table[b] + k[bit];
 }
@@ -155,7 +181,7 @@ static void flush(const struct ns_mmd *v, struct mmd_space *s, int64_t i0, int l
 		*total += row_sum[l];
 	for (p = 0; p < all; p++) {
 		for (l = 0; l < lanes; l++)
-			if (s->labels[(size_t)(i0 + l) / 8 * all + p] >> ((i0 + l) % 8) & 1) {
+			if (s->labels[(size_t)(i0 + l) / GROUP * all + p] >> (i0 + l) % GROUP & 1) {
 				q[p] += s->sums[p][l];
 				sum[p] += row_sum[l];
 			}
@@ -167,25 +193,30 @@ static void rows16(const struct ns_mmd *v, const struct ns_args *a, struct mmd_s
 {
 	size_t all = (size_t)v->permutations + 1, p;
 	int64_t n = v->m + v->n, j;
-	v16u row_sum = {0}, k[16];
+	v16u row_sum = {0}, k[GROUP];
 	int l, c, t;
 
 	for (l = 0; l < 16; l++)
 		for (c = 0; c < v->d; c++)
 			s->rows[c * 16 + l] = row_of(v, a, i0 + (l < lanes ? l : 0))[c];
 	memset(s->sums, 0, all * sizeof *s->sums);
-	for (j = 0; j < n; j += 16) {
-		const uint8_t *first = s->labels + (size_t)j / 8 * all, *second = first + all;
+	for (j = 0; j < n; j += GROUP) {
+		const uint32_t *labels = s->labels + (size_t)j / GROUP * all;
+		const v16u *table = s->table;
 
-		for (t = 0; t < 16; t++) {
-			k[t] = j + t < n ? kernel16(v, a, s, i0, lanes, j + t) : (v16u){0};
+		for (t = 0; t < GROUP; t += AHEAD)
+			kernels(v, a, s, i0, lanes, j + t, k + t);
+		for (t = 0; t < GROUP; t++)
 			row_sum += k[t];
+		for (t = 0; t < TABLES; t++)
+			subset_sums(s->table + t * SUBSETS, k + t * BITS);
+		for (p = 0; p < all; p++) {
+			uint32_t w = labels[p];
+
+			s->sums[p] += table[w & 63] + table[SUBSETS + (w >> 6 & 63)] + table[2 * SUBSETS + (w >> 12 & 63)] +
+				      table[3 * SUBSETS + (w >> 18 & 63)] + table[4 * SUBSETS + (w >> 24)];
 		}
-		subset_sums(s->table, k);
-		subset_sums(s->table + 256, k + 8);
-		for (p = 0; p < all; p++)
-			s->sums[p] += s->table[first[p]] + s->table[256 + second[p]];
-		if ((j + 16) % CHUNK == 0) {
+		if ((j + GROUP) % CHUNK == 0) {
 			flush(v, s, i0, lanes, row_sum, a->out[NS_MMD_Q], a->out[NS_MMD_S], a->out[NS_MMD_TOTAL]);
 			row_sum = (v16u){0};
 		}

@@ -7,6 +7,11 @@
 #ifndef NS_CPU_VEC_H
 #define NS_CPU_VEC_H
 
+#ifdef __FMA__
+#include <immintrin.h>
+#endif
+#include <math.h>
+
 #include "kernels/formula/inline.h"
 #include "kernels/op.h"
 
@@ -95,6 +100,60 @@ static inline v16f v16_where_positive(v16f c, v16f v)
 	bits &= mask;
 	memcpy(&v, &bits, sizeof v);
 	return v;
+}
+
+/* a * b + c, rounded once */
+static inline v16f v16_fma(v16f a, v16f b, v16f c)
+{
+#if defined(__AVX512F__)
+	return (v16f)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+	__m256 x[2], y[2], z[2];
+
+	memcpy(x, &a, sizeof x);
+	memcpy(y, &b, sizeof y);
+	memcpy(z, &c, sizeof z);
+	z[0] = _mm256_fmadd_ps(x[0], y[0], z[0]);
+	z[1] = _mm256_fmadd_ps(x[1], y[1], z[1]);
+	memcpy(&c, z, sizeof c);
+	return c;
+#else
+	int i;
+
+	for (i = 0; i < 16; i++)
+		c[i] = fmaf(a[i], b[i], c[i]);
+	return c;
+#endif
+}
+
+/* ns_exp_neg() of each lane: the same operations in the same order, the same bits */
+static inline v16f v16_exp_neg(v16f x)
+{
+	v16f low = v16_set(-87.0f), t, n, r, p;
+	v16i inside = x > low, e, bits, most;
+
+	memcpy(&bits, &x, sizeof bits);
+	memcpy(&most, &low, sizeof most);
+	bits = (bits & inside) | (most & ~inside);
+	memcpy(&t, &bits, sizeof t);
+	e = __builtin_convertvector(t * 1.44269504f - 0.5f, v16i);
+	n = __builtin_convertvector(e, v16f);
+	r = t - n * 0.693359375f;
+	r = r - n * -2.12194440e-4f;
+	p = r * 1.9841270e-4f + 1.3888889e-3f;
+	p = p * r + 8.3333333e-3f;
+	p = p * r + 4.1666667e-2f;
+	p = p * r + 1.6666667e-1f;
+	p = p * r + 0.5f;
+	p = p * r + 1.0f;
+	p = p * r + 1.0f;
+	e = (e + 127) << 23;
+	memcpy(&t, &e, sizeof t);
+	p *= t;
+	memcpy(&bits, &p, sizeof bits);
+	bits &= inside;
+	memcpy(&p, &bits, sizeof p);
+	return p;
 }
 
 static inline float v16_sum(v16f v)

@@ -58,6 +58,9 @@ static void ks_known(void **state)
 	for (i = 0; i < 300; i++)
 		y[i] = pow((i + .5) / 300, 1.2);
 	near(ks(x, 200, y, 300), .07, 1e-12);
+	/* large windows, by an expansion; the last, 66,667 against one, also by Marsaglia, Tsang and Wang's matrix */
+	near(ns_ks_p_asymptotic(.0019, 1000000, 1000000), .054034070302, 1e-9);
+	near(ns_ks_p_asymptotic(.006, 200000, 100000), .016393017298, 1e-9);
 	near(ns_ks_p(.07, 200, 300), .582115, 1e-6);
 	near(ns_ks_p(0, 5, 7), 1, 0);
 	near(ns_ks_p(1, 3, 3), 0.1, 1e-12); /* 2 of C(6,3) = 20 labellings */
