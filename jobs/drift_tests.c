@@ -62,10 +62,13 @@ struct ns_shift_test *ns_shift_add(struct ns_shift *s, const char *kind, const c
 
 /* --- columns, over workers --- */
 
+#define TILE 8 /* columns of a task, where there are enough */
+
 struct columns {
 	struct ns_shift *s;
 	const float *ref, *cur;
-	int d, first; /* number of the first column among all of this window, for its draws */
+	int d, tile;
+	int first; /* number of the first column among all of this window, for its draws */
 	struct column {
 		struct ns_column_shift shift;
 		double ks_p, spread, low, high; /* of the reference: standard deviation; interval of Wasserstein's distance */
@@ -103,38 +106,52 @@ static double deviation(const float *x, int64_t n)
 	return n > 1 ? sqrt(square / (double)(n - 1)) : 0;
 }
 
-static enum ns_status one_column(void *context, int task, int worker)
+/* a column in x: m values of the reference, then n of the window; both are sorted */
+static enum ns_status one_column(const struct columns *k, int c, int worker, float *x, uint32_t *scratch)
+{
+	struct ns_device *dev = k->s->job->set->devices[worker];
+	struct column *out = &k->out[c];
+	int64_t m = k->s->ref.rows, n = k->s->cur.rows;
+	struct ns_op op = {.kind = NS_OP_KS, .u.ks = {m, n, 1}};
+	double d;
+	struct ns_staged io = {{x, x + m}, {sizeof *x * (size_t)m, sizeof *x * (size_t)n}, {&d}, {sizeof d}};
+
+	out->note = untestable(x, m, n, &out->broken);
+	if (out->note)
+		return NS_OK;
+	/* where the host computes it sorts anyway, for the others; a GPU sorts faster than that */
+	if (!dev->backend->host_memory)
+		NS_TRY(ns_staged_run(dev, k->s->job->set->queues[worker], &op, &io));
+	out->spread = deviation(x, m);
+	ns_sort_floats(x, m, scratch);
+	ns_sort_floats(x + m, n, scratch);
+	ns_column_shift(x, m, x + m, n, &out->shift);
+	if (!dev->backend->host_memory)
+		out->shift.ks = d;
+	out->ks_p = ns_ks_p(out->shift.ks, m, n);
+	if (!ns_shift_wants(k->s, "wasserstein"))
+		return NS_OK;
+	return ns_wasserstein_interval(x, m, x + m, n, k->s->seed, (uint32_t)(k->first + c), &out->low, &out->high);
+}
+
+/* neighbours lie in the same lines of the cache: they are taken out of the rows together */
+static enum ns_status one_tile(void *context, int task, int worker)
 {
 	struct columns *k = context;
-	struct ns_device *dev = k->s->job->set->devices[worker];
-	struct column *out = &k->out[task];
-	int64_t m = k->s->ref.rows, n = k->s->cur.rows, i;
-	struct ns_op op = {.kind = NS_OP_KS, .u.ks = {m, n, 1}};
-	float *x = malloc(sizeof *x * (size_t)(m + n));
+	int64_t m = k->s->ref.rows, n = k->s->cur.rows, all = m + n, i;
+	int first = task * k->tile, count = k->d - first < k->tile ? k->d - first : k->tile, c;
+	float *x = malloc(sizeof *x * (size_t)all * (size_t)count);
 	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(m > n ? m : n));
-	enum ns_status status = x && scratch ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a column of %lld rows", (long long)(m + n));
-	double d;
+	enum ns_status status = x && scratch ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %d columns of %lld rows", count, (long long)all);
 
-	for (i = 0; status == NS_OK && i < m; i++)
-		x[i] = k->ref[i * k->d + task];
-	for (i = 0; status == NS_OK && i < n; i++)
-		x[m + i] = k->cur[i * k->d + task];
-	if (status == NS_OK && !(out->note = untestable(x, m, n, &out->broken))) {
-		struct ns_staged io = {{x, x + m}, {sizeof *x * (size_t)m, sizeof *x * (size_t)n}, {&d}, {sizeof d}};
+	for (i = 0; status == NS_OK && i < all; i++) {
+		const float *row = i < m ? k->ref + i * k->d : k->cur + (i - m) * k->d;
 
-		/* where the host computes it sorts anyway, for the others; a GPU sorts faster than that */
-		if (!dev->backend->host_memory)
-			status = ns_staged_run(dev, k->s->job->set->queues[worker], &op, &io);
-		out->spread = deviation(x, m);
-		ns_sort_floats(x, m, scratch);
-		ns_sort_floats(x + m, n, scratch);
-		ns_column_shift(x, m, x + m, n, &out->shift);
-		if (!dev->backend->host_memory)
-			out->shift.ks = d;
-		out->ks_p = ns_ks_p(out->shift.ks, m, n);
-		if (status == NS_OK && ns_shift_wants(k->s, "wasserstein"))
-			status = ns_wasserstein_interval(x, m, x + m, n, k->s->seed, (uint32_t)(k->first + task), &out->low, &out->high);
+		for (c = 0; c < count; c++)
+			x[c * all + i] = row[first + c];
 	}
+	for (c = 0; status == NS_OK && c < count; c++)
+		status = one_column(k, first + c, worker, x + c * all, scratch);
 	free(x);
 	free(scratch);
 	return status;
@@ -187,7 +204,8 @@ cvm:
 enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const float *ref, const float *cur, int d, char *const *names,
 				const char *prefix)
 {
-	struct columns k = {s, ref, cur, d, s->count, NULL};
+	int share = d / (2 * ns_pool_workers(s->job->pool));
+	struct columns k = {s, ref, cur, d, share < 1 ? 1 : share > TILE ? TILE : share, s->count, NULL};
 	enum ns_status status;
 	int c;
 
@@ -196,7 +214,7 @@ enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const floa
 	k.out = calloc((size_t)d + 1, sizeof *k.out);
 	if (!k.out)
 		return ns_fail(NS_NO_MEMORY, "no memory for %d columns", d);
-	status = ns_pool_run(s->job->pool, d, one_column, &k);
+	status = ns_pool_run(s->job->pool, (d + k.tile - 1) / k.tile, one_tile, &k);
 	for (c = 0; c < d && status == NS_OK; c++) {
 		char name[64];
 
