@@ -194,6 +194,15 @@ static json_t *self_json(const struct ns_shift *s)
 	return all;
 }
 
+static json_t *sequences_json(const struct ns_shift *s)
+{
+	if (!s->ref_block)
+		return json_null();
+	return json_pack("{s:I, s:I, s:f, s:f, s:s}", "reference_blocks", (json_int_t)s->ref_blocks, "current_blocks", (json_int_t)s->cur_blocks,
+			 "reference_effective", s->ref_effective, "current_effective", s->cur_effective, "rule",
+			 "effective: independent rows that would know a column's mean as well (design effect), of the column where they are fewest");
+}
+
 static json_t *methods_json(const struct ns_shift *s)
 {
 	json_t *all = json_object();
@@ -216,12 +225,12 @@ static enum ns_status to_json(struct ns_shift *s)
 
 	for (i = 0; i < s->count; i++)
 		json_array_append_new(tests, test_json(&s->tests[i]));
-	s->json = json_pack("{s:s, s:s, s:s, s:{s:s, s:I}, s:{s:s, s:I}, s:f, s:s, s:I, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:s}, s:o, s:O}",
+	s->json = json_pack("{s:s, s:s, s:s, s:{s:s, s:I}, s:{s:s, s:I}, s:f, s:s, s:I, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:s}, s:o, s:O}",
 			    "schema", "nightshift.drift/1", "status", ns_shift_name(s->status), "summary", s->summary, "reference", "digest",
 			    s->ref.digest, "rows", (json_int_t)s->ref.rows, "current", "digest", s->cur.digest, "rows",
 			    (json_int_t)s->cur.rows, "alpha", s->alpha, "correction", ns_conf_text(s->job->conf, "drift.correction"), "seed",
 			    (json_int_t)s->seed, "permutations", s->permutations, "tests", tests, "methods", methods_json(s), "slices",
-			    slices_json(s), "performance", performance_json(s), "label_shift", label_shift_json(s), "alarm_budget", budget_json(s), "self_test", self_json(s),
+			    slices_json(s), "performance", performance_json(s), "label_shift", label_shift_json(s), "alarm_budget", budget_json(s), "self_test", self_json(s), "sequences", sequences_json(s),
 			    "manifest", "emit", s->emit, "because", s->because, "top", top_json(s), "quality", s->quality);
 	return s->json ? NS_OK : ns_fail(NS_INTERNAL, "drift.json cannot be made");
 }
@@ -273,6 +282,8 @@ static void release(struct ns_shift *s)
 	free(s->cur_pca);
 	free(s->ref_random);
 	free(s->cur_random);
+	free(s->ref_block);
+	free(s->cur_block);
 	free(s->ref_sure);
 	free(s->cur_sure);
 	free(s->slices);
@@ -310,6 +321,7 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_device_set_open(job->set, job->conf, job->pool));
 	NS_GO(ns_job_begin(job, 0));
 	look_at_quality(&s);
+	NS_GO(ns_shift_find_blocks(&s));
 	NS_GO(ns_shift_test_all(&s));
 	doubt_self(&s);
 	NS_GO(ns_shift_performance(&s));

@@ -53,6 +53,9 @@ struct ns_shift {
 	uint64_t seed;
 	/* of each row: confidence (largest probability) and entropy in nats; NULL without probabilities */
 	float *ref_sure, *cur_sure;
+	int32_t *ref_block, *cur_block; /* of each row; NULL: rows are independent */
+	int64_t ref_blocks, cur_blocks;
+	double ref_effective, cur_effective; /* rows that count, of the column where fewest do */
 	struct ns_slice *slices;
 	int slice_count;
 	/* performance */
@@ -94,6 +97,9 @@ struct ns_shift_test *ns_shift_add(struct ns_shift *s, const char *kind, const c
 /* columns of ref and cur, (rows, d) each: all column detectors. names[c] after prefix, or its number. */
 enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const float *ref, const float *cur, int d, char *const *names,
 				const char *prefix);
+enum ns_status ns_shift_find_blocks(struct ns_shift *s);
+/* x (rows): as how many independent rows it counts; blocks NULL: all of them */
+double ns_shift_effective(const float *x, const int32_t *block, int64_t rows, int64_t blocks);
 int ns_all_finite(const float *x, int64_t n);
 enum ns_status ns_shift_test_all(struct ns_shift *s);	  /* collective */
 enum ns_status ns_shift_test_rows(struct ns_shift *s);	  /* embeddings jointly; collective */

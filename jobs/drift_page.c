@@ -390,6 +390,10 @@ enum ns_status ns_shift_page(struct ns_shift *s, const char *path)
 	ns_html_element(&h, "p class=\"dim\"", "%lld current rows against %lld of the reference; %s over all tests at %g; %d permutations; seed %llu",
 			(long long)s->cur.rows, (long long)s->ref.rows, ns_conf_text(s->job->conf, "drift.correction"), s->alpha,
 			s->permutations, (unsigned long long)s->seed);
+	if (s->ref_block)
+		ns_html_element(&h, "p class=\"dim\"", "Rows of a sequence belong together: %lld sequences before, %lld now, which count as no more than %.0f and %.0f "
+				"independent rows.",
+				(long long)s->ref_blocks, (long long)s->cur_blocks, s->ref_effective, s->cur_effective);
 	begin = h.len;
 	verdict(s, &h);
 	ns_html_element(&h, "h2", "What moved");

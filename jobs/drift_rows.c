@@ -21,7 +21,9 @@
 struct mmd {
 	struct ns_shift *s;
 	float *x, *y;
-	int64_t m, n, *rows; /* rows: original number of each current row in y */
+	int64_t m, n, *rows, *ref_rows; /* original number of each row in y and x */
+	int32_t *block; /* of each pooled row, the reference's first; NULL: rows are independent */
+	int64_t ref_blocks, blocks;
 	int d, per, distance;
 	float gamma;
 	int64_t *sums; /* (parts, 2 (P + 1) + 1) */
@@ -41,7 +43,11 @@ static enum ns_status mmd_part(void *context, int task, int worker)
 
 	op.u.mmd = (struct ns_mmd){.m = g->m, .n = g->n, .row_begin = blocks * at / all * 16,
 				   .row_end = at + 1 == all ? total : blocks * (at + 1) / all * 16, .d = g->d, .permutations = p,
-				   .seed = g->s->seed, .gamma = g->gamma, .distance = g->distance};
+				   .seed = g->s->seed, .gamma = g->gamma, .distance = g->distance, .ref_blocks = g->ref_blocks, .blocks = g->blocks};
+	if (g->block) {
+		io.in[NS_MMD_BLOCK] = g->block;
+		io.in_bytes[NS_MMD_BLOCK] = sizeof *g->block * (size_t)total;
+	}
 	return ns_staged_run(dev, job->set->queues[worker], &op, &io);
 }
 
@@ -181,27 +187,92 @@ static enum ns_status witness(struct ns_shift *s, const struct mmd *g)
 	return status;
 }
 
+/* rows in group X under each labelling: of blocks, which have rows of their own number */
+static enum ns_status group_sizes(const struct mmd *g, double *size)
+{
+	int64_t *rows = calloc((size_t)g->blocks + 1, sizeof *rows), i;
+	uint32_t *bits = malloc(sizeof *bits * (size_t)(g->blocks / 32 + 1));
+	int p;
+
+	for (i = 0; rows && g->block && i < g->m + g->n; i++)
+		rows[g->block[i]]++;
+	for (p = 0; rows && bits && p <= g->s->permutations; p++) {
+		size[p] = g->block ? 0 : (double)g->m;
+		if (!g->block)
+			continue;
+		ns_mmd_labels(bits, (uint32_t)g->ref_blocks, (uint32_t)g->blocks, g->s->seed, (uint32_t)p);
+		for (i = 0; i < g->blocks; i++)
+			size[p] += bits[i / 32] >> i % 32 & 1 ? (double)rows[i] : 0;
+	}
+	free(rows);
+	free(bits);
+	return rows && bits ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %lld blocks", (long long)g->blocks);
+}
+
 /* from the sums of all parts and ranks: the statistic, and the share of labellings that are at least as far */
 static enum ns_status permuted(struct mmd *g, double *observed, double *p_value)
 {
 	struct ns_shift *s = g->s;
 	int p = s->permutations, width = 2 * (p + 1) + 1, i, part, exceed = 0;
 	int64_t *sum = calloc((size_t)width, sizeof *sum);
-	double m = (double)g->m, n = (double)g->n;
-	enum ns_status status;
+	double *size = malloc(sizeof *size * (size_t)(p + 1)), all = (double)(g->m + g->n);
+	enum ns_status status = sum && size ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %d permutations", p);
 
-	if (!sum)
-		return ns_fail(NS_NO_MEMORY, "no memory for %d permutations", p);
+	if (status == NS_OK)
+		status = group_sizes(g, size);
+	if (status != NS_OK)
+		goto out;
 	for (part = 0; part < g->per; part++)
 		for (i = 0; i < width; i++)
 			sum[i] += g->sums[(int64_t)part * width + i];
 	status = ns_comm_sum_i64(s->job->comm, sum, (size_t)width);
-	*observed = mmd2((double)sum[0], (double)sum[p + 1], (double)sum[width - 1], m, n);
-	for (i = 1; i <= p; i++)
-		exceed += mmd2((double)sum[i], (double)sum[p + 1 + i], (double)sum[width - 1], m, n) >= *observed;
-	free(sum);
+	*observed = mmd2((double)sum[0], (double)sum[p + 1], (double)sum[width - 1], size[0], all - size[0]);
+	for (i = 1; i <= p; i++) {
+		double v = mmd2((double)sum[i], (double)sum[p + 1 + i], (double)sum[width - 1], size[i], all - size[i]);
+
+		exceed += !(v < *observed); /* no number, where a group has one row: at least as far */
+	}
 	*p_value = (1.0 + exceed) / (1.0 + p);
+out:
+	free(sum);
+	free(size);
 	return status;
+}
+
+/* the blocks of the chosen rows, numbered anew: those that have rows here, the reference's first */
+static enum ns_status number_blocks(struct mmd *g)
+{
+	const struct ns_shift *s = g->s;
+	int64_t i, most = s->ref_blocks > s->cur_blocks ? s->ref_blocks : s->cur_blocks;
+	int32_t *now;
+
+	if (!s->ref_block)
+		return NS_OK;
+	now = malloc(sizeof *now * (size_t)(most + 1));
+	g->block = malloc(sizeof *g->block * (size_t)(g->m + g->n));
+	if (!now || !g->block) {
+		free(now);
+		return ns_fail(NS_NO_MEMORY, "no memory for blocks");
+	}
+	memset(now, 0xff, sizeof *now * (size_t)(most + 1));
+	for (i = 0; i < g->m; i++) {
+		int32_t *b = &now[s->ref_block[g->ref_rows[i]]];
+
+		if (*b < 0)
+			*b = (int32_t)g->blocks++;
+		g->block[i] = *b;
+	}
+	g->ref_blocks = g->blocks;
+	memset(now, 0xff, sizeof *now * (size_t)(most + 1));
+	for (i = 0; i < g->n; i++) {
+		int32_t *b = &now[s->cur_block[g->rows[i]]];
+
+		if (*b < 0)
+			*b = (int32_t)g->blocks++;
+		g->block[g->m + i] = *b;
+	}
+	free(now);
+	return NS_OK;
 }
 
 /* rows chosen, all labellings summed; `then` reads what came of it */
@@ -223,11 +294,13 @@ static enum ns_status permute(struct ns_shift *s, int64_t most, int distance, en
 		t->status = NS_SHIFT_UNTESTED;
 		return NS_OK;
 	}
-	g.rows = malloc(sizeof *g.rows * (size_t)most);
-	g.x = choose_rows(s->ref.embedding, s->ref.rows, g.d, most, s->seed, &g.m, NULL);
+	g.rows = malloc(2 * sizeof *g.rows * (size_t)most);
+	g.ref_rows = g.rows ? g.rows + most : NULL;
+	g.x = g.rows ? choose_rows(s->ref.embedding, s->ref.rows, g.d, most, s->seed, &g.m, g.ref_rows) : NULL;
 	g.y = g.rows ? choose_rows(s->cur.embedding, s->cur.rows, g.d, most, s->seed, &g.n, g.rows) : NULL;
 	g.sums = calloc((size_t)workers * (2 * ((size_t)s->permutations + 1) + 1), sizeof *g.sums);
 	NS_GO(g.x && g.y && g.sums ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %s", method));
+	NS_GO(number_blocks(&g));
 	NS_GO(distance ? scale_distances(&g) : median_gamma(&g));
 	NS_GO(ns_pool_run(s->job->pool, g.per, mmd_part, &g));
 	NS_GO(permuted(&g, &t->statistic, &t->p));
@@ -236,6 +309,7 @@ out:
 	free(g.x);
 	free(g.y);
 	free(g.rows);
+	free(g.block);
 	free(g.sums);
 	return status;
 }

@@ -149,6 +149,17 @@ static int64_t pick(const float *x, int stride, int column, const int32_t *of, i
 	return n;
 }
 
+/* blocks of the slice's rows; NULL where rows are independent */
+static const int32_t *pick_blocks(const int32_t *from, const int32_t *of, int64_t rows, int32_t value, int32_t *out)
+{
+	int64_t i, n = 0;
+
+	for (i = 0; from && i < rows; i++)
+		if (of[i] == value)
+			out[n++] = from[i];
+	return from ? out : NULL;
+}
+
 static enum ns_status one_slice(void *context, int task, int worker)
 {
 	struct job *j = context;
@@ -156,10 +167,12 @@ static enum ns_status one_slice(void *context, int task, int worker)
 	const struct ns_slice *l = &s->slices[task];
 	float *x = malloc(sizeof *x * (size_t)(l->ref_rows + l->cur_rows + 1)), *y = x ? x + l->ref_rows : NULL;
 	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(l->ref_rows + l->cur_rows + 1));
+	int32_t *block = malloc(sizeof *block * (size_t)(l->ref_rows + l->cur_rows + 1));
+	double em, en;
 	int c;
 
 	(void)worker;
-	for (c = 0; x && scratch && l->status != NS_SHIFT_UNTESTED && c < j->columns; c++) {
+	for (c = 0; x && scratch && block && l->status != NS_SHIFT_UNTESTED && c < j->columns; c++) {
 		struct result *r = &j->out[task * j->columns + c];
 		int stat = c < j->stats, stride = stat ? s->ref.stat_count : 2, column = stat ? c : 0;
 		int64_t m = pick(stat ? s->ref.stats : s->ref_sure, stride, column, l->of_ref, s->ref.rows, l->value, x);
@@ -171,6 +184,8 @@ static enum ns_status one_slice(void *context, int task, int worker)
 			r->note = "has values that are no finite numbers";
 			continue;
 		}
+		em = ns_shift_effective(x, pick_blocks(s->ref_block, l->of_ref, s->ref.rows, l->value, block), m, s->ref_blocks);
+		en = ns_shift_effective(y, pick_blocks(s->cur_block, l->of_cur, s->cur.rows, l->value, block), n, s->cur_blocks);
 		ns_sort_floats(x, m, scratch);
 		ns_sort_floats(y, n, scratch);
 		if (x[0] == y[0] && x[m - 1] == y[n - 1] && x[0] == x[m - 1]) {
@@ -179,11 +194,12 @@ static enum ns_status one_slice(void *context, int task, int worker)
 		}
 		ns_column_shift(x, m, y, n, &shift);
 		r->d = shift.ks;
-		r->p = m * n <= EXACT ? ns_ks_p(r->d, m, n) : ns_ks_p_asymptotic(r->d, m, n);
+		r->p = em * en <= EXACT ? ns_ks_p(r->d, (int64_t)em, (int64_t)en) : ns_ks_p_asymptotic(r->d, (int64_t)em, (int64_t)en);
 	}
 	free(scratch);
+	free(block);
 	free(x);
-	return x && scratch ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a slice");
+	return x && scratch && block ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a slice");
 }
 
 static enum ns_status record(struct ns_shift *s, const struct job *j)

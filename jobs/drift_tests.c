@@ -71,7 +71,8 @@ struct columns {
 	int first; /* number of the first column among all of this window, for its draws */
 	struct column {
 		struct ns_column_shift shift;
-		double ks_p, spread, low, high; /* of the reference: standard deviation; interval of Wasserstein's distance */
+		double m, n; /* rows that count */
+		double ks_p, cvm_p, spread, low, high; /* of the reference: standard deviation; interval of Wasserstein's distance */
 		const char *note;
 		int broken;
 	} *out;
@@ -123,12 +124,18 @@ static enum ns_status one_column(const struct columns *k, int c, int worker, flo
 	if (!dev->backend->host_memory)
 		NS_TRY(ns_staged_run(dev, k->s->job->set->queues[worker], &op, &io));
 	out->spread = deviation(x, m);
+	out->m = ns_shift_effective(x, k->s->ref_block, m, k->s->ref_blocks);
+	out->n = ns_shift_effective(x + m, k->s->cur_block, n, k->s->cur_blocks);
 	ns_sort_floats(x, m, scratch);
 	ns_sort_floats(x + m, n, scratch);
 	ns_column_shift(x, m, x + m, n, &out->shift);
 	if (!dev->backend->host_memory)
 		out->shift.ks = d;
-	out->ks_p = ns_ks_p(out->shift.ks, m, n);
+	out->ks_p = ns_ks_p(out->shift.ks, (int64_t)out->m, (int64_t)out->n);
+	/* T grows with mn / (m + n) where windows differ; what of it is chance has its mean of about 1/6 whatever their size */
+	out->cvm_p = k->s->ref_block ? ns_cvm_p(out->shift.cvm * (out->m * out->n / (out->m + out->n)) / ((double)m * (double)n / (double)(m + n)),
+						out->m, out->n)
+				     : out->shift.cvm_p;
 	if (!ns_shift_wants(k->s, "wasserstein"))
 		return NS_OK;
 	return ns_wasserstein_interval(x, m, x + m, n, k->s->seed, (uint32_t)(k->first + c), &out->low, &out->high);
@@ -160,7 +167,7 @@ static enum ns_status one_tile(void *context, int task, int worker)
 static enum ns_status three_tests(struct ns_shift *s, const struct columns *k, int c, const char *kind, const char *name)
 {
 	const struct column *o = &k->out[c];
-	double m = (double)s->ref.rows, n = (double)s->cur.rows, half = 1.3581 * sqrt((m + n) / (m * n)), unit = o->spread > 0 ? o->spread : NAN;
+	double m = o->note ? 1 : o->m, n = o->note ? 1 : o->n, half = 1.3581 * sqrt((m + n) / (m * n)), unit = o->spread > 0 ? o->spread : NAN;
 	struct ns_shift_test *t;
 
 	if (!ns_shift_wants(s, "ks"))
@@ -185,7 +192,7 @@ cvm:
 		if (!t)
 			return ns_fail(NS_NO_MEMORY, "no memory for tests");
 		t->statistic = o->shift.cvm;
-		t->p = o->shift.cvm_p;
+		t->p = o->cvm_p;
 	}
 	if (!ns_shift_wants(s, "wasserstein") || o->note)
 		return NS_OK;
@@ -222,6 +229,10 @@ enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const floa
 			snprintf(name, sizeof name, "%s%.48s", prefix, names[c]);
 		else
 			snprintf(name, sizeof name, "%s%d", prefix, c);
+		if (!k.out[c].note) {
+			s->ref_effective = fmin(s->ref_effective, k.out[c].m);
+			s->cur_effective = fmin(s->cur_effective, k.out[c].n);
+		}
 		status = three_tests(s, &k, c, kind, name);
 	}
 	free(k.out);
@@ -231,6 +242,29 @@ enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const floa
 /* --- predicted classes --- */
 
 #define EXPECTED 5 /* fewer in a cell, and chi-square's p is counted over drawn tables */
+
+/* of the indicator of each class, the mean of both windows' */
+static double class_design(const struct ns_shift *s, const int64_t *ref, const int64_t *cur, int k)
+{
+	int64_t rows = s->ref.rows > s->cur.rows ? s->ref.rows : s->cur.rows, i;
+	float *is = malloc(sizeof *is * (size_t)(rows + 1));
+	double sum = 0;
+	int c, n = 0;
+
+	for (c = 0; is && c < k; c++) {
+		if (!ref[c] || !cur[c])
+			continue;
+		for (i = 0; i < s->ref.rows; i++)
+			is[i] = (float)(s->ref.pred[i] == c);
+		sum += (double)s->ref.rows / ns_shift_effective(is, s->ref_block, s->ref.rows, s->ref_blocks);
+		for (i = 0; i < s->cur.rows; i++)
+			is[i] = (float)(s->cur.pred[i] == c);
+		sum += (double)s->cur.rows / ns_shift_effective(is, s->cur_block, s->cur.rows, s->cur_blocks);
+		n += 2;
+	}
+	free(is);
+	return n ? fmax(1, sum / n) : 1;
+}
 
 static enum ns_status count_tests(struct ns_shift *s, const int64_t *ref, const int64_t *cur, int k)
 {
@@ -242,9 +276,19 @@ static enum ns_status count_tests(struct ns_shift *s, const int64_t *ref, const 
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
 	t->p = ns_chi2_counts(ref, cur, k, &t->statistic, &t->effect);
 	v = t->effect;
+	if (s->ref_block) { /* Rao and Scott 1984: both by the mean design effect of their classes */
+		double design = class_design(s, ref, cur, k);
+		int c, used = 0;
+
+		for (c = 0; c < k; c++)
+			used += ref[c] + cur[c] > 0;
+		t->p = ns_chi2_sf(t->statistic / design, used - 1);
+		g_p = ns_chi2_sf(g / design, used - 1);
+		t->note = "rows of a sequence are not independent: divided by the design effect";
+	}
 	t->effect_low = fmax(0, v - wide);
 	t->effect_high = fmin(1, v + wide);
-	if (least < EXPECTED) {
+	if (least < EXPECTED && !s->ref_block) {
 		t->p = ns_chi2_draws(ref, cur, k, s->permutations, s->seed);
 		t->note = "a class is expected fewer than five times: p by permutation";
 		if (isnan(t->p))

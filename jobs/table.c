@@ -110,6 +110,7 @@ const struct ns_key ns_keys[] = {
 	{"drift.emit", NULL, NS_KEY_TEXT, "harmful", V(DRIFT) | V(NIGHT), "status that emits a manifest: harmful or material", 0, 0},
 	{"drift.detectors", NULL, NS_KEY_NODE, "null", V(DRIFT) | V(NIGHT), "which of them, as [ks, chi2, mmd]; null: all", 0, 0},
 	{"drift.projections", NULL, NS_KEY_INT, "0", V(DRIFT) | V(NIGHT), "random projections of embeddings that are tested beside their principal components", 0, 512},
+	{"drift.sequence_seconds", NULL, NS_KEY_REAL, "0", V(DRIFT) | V(NIGHT), "rows of a group that follow within this belong together; 0: rows are independent", 0, 1e9},
 	{"drift.self_test", NULL, NS_KEY_INT, "40", V(DRIFT) | V(NIGHT), "times that the reference is dealt in two and tested against itself; 0: never", 0, 10000},
 	{"drift.slices", NULL, NS_KEY_BOOL, "true", V(DRIFT) | V(NIGHT), "look at each group and each predicted class by itself", 0, 0},
 	{"drift.guarded", NULL, NS_KEY_NODE, "[]", V(DRIFT) | V(NIGHT), "slices whose harm is the window's: [group 3, class bag]", 0, 0},

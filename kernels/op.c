@@ -159,6 +159,9 @@ enum ns_status ns_op_check(const struct ns_op *op)
 		if (op->u.mmd.row_begin < 0 || op->u.mmd.row_begin > op->u.mmd.row_end ||
 		    op->u.mmd.row_end > op->u.mmd.m + op->u.mmd.n)
 			return wrong(op, "row_end", (double)op->u.mmd.row_end, "row_begin to m + n");
+		if (op->u.mmd.blocks && (op->u.mmd.ref_blocks < 1 || op->u.mmd.ref_blocks >= op->u.mmd.blocks ||
+					 op->u.mmd.blocks > op->u.mmd.m + op->u.mmd.n))
+			return wrong(op, "ref_blocks", (double)op->u.mmd.ref_blocks, "1 to blocks - 1, and no more blocks than rows");
 		return NS_OK;
 	case NS_OP_REORDER:
 		return positive(op, (const int[]){op->u.reorder.k, op->u.reorder.r, op->u.reorder.s, op->u.reorder.c}, 4);

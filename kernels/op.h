@@ -168,6 +168,9 @@ struct ns_ks {
  * labellings keyed (seed, p, row). The kernel matrix is quantised to NS_MMD_ONE steps, so all sums are
  * integers and equal for any tile or rank. Rows [row_begin, row_end) of the pooled matrix are summed here; the
  * caller adds the outputs of all parts: out q[p] = w_p' K w_p, s[p] = r' w_p (i64, p = 0 observed), total S.
+ *
+ * With `blocks`, rows that belong together stay together: in[NS_MMD_BLOCK] (M + N, i32) is each row's block below `blocks`, the
+ * first `ref_blocks` of which are the reference's, and labellings are of blocks; how many rows are in group X then differs.
  */
 struct ns_mmd {
 	int64_t m, n, row_begin, row_end;
@@ -175,6 +178,7 @@ struct ns_mmd {
 	uint64_t seed;
 	float gamma;
 	int distance;
+	int64_t ref_blocks, blocks; /* 0: each row by itself */
 };
 #define NS_MMD_ONE 32767
 
@@ -245,7 +249,7 @@ enum { NS_EMA_X, NS_EMA_HYPER };
 enum { NS_EMA_Y };
 enum { NS_KS_REF, NS_KS_CUR };
 enum { NS_KS_D };
-enum { NS_MMD_REF, NS_MMD_CUR };
+enum { NS_MMD_REF, NS_MMD_CUR, NS_MMD_BLOCK /* (opt) */ };
 enum { NS_MMD_Q, NS_MMD_S, NS_MMD_TOTAL };
 
 #define NS_OP_MAX_IN  9

@@ -41,7 +41,7 @@ static double cvm_cdf(double x)
 	return sum < 0 ? 0 : sum > 1 ? 1 : sum;
 }
 
-static double cvm_p(double t, double m, double n)
+double ns_cvm_p(double t, double m, double n)
 {
 	double all = m + n, mean = (1 + 1 / all) / 6;
 	double variance = (all + 1) * (4 * m * n * all - 3 * (m * m + n * n) - 2 * m * n) / (45 * all * all * 4 * m * n);
@@ -81,7 +81,7 @@ void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struc
 		}
 	}
 	s->cvm = (fm * u_x + fn * u_y) / (fm * fn * (fm + fn)) - (4 * fm * fn - 1) / (6 * (fm + fn));
-	s->cvm_p = cvm_p(s->cvm, fm, fn);
+	s->cvm_p = ns_cvm_p(s->cvm, fm, fn);
 }
 
 #define BOOTSTRAPS 200

@@ -16,6 +16,7 @@ struct ns_column_shift {
 	double wasserstein;   /* integral of |F - G|, in the column's unit */
 	double energy;	      /* 2 integral of (F - G)^2: squared energy distance (Szekely, Rizzo 2004) */
 };
+double ns_cvm_p(double t, double m, double n);
 void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struct ns_column_shift *out);
 /*
  * Percentile interval (95 %) of Wasserstein's distance by the Poisson bootstrap: each row counts as often as a Poisson draw

@@ -98,18 +98,26 @@ static const float *row_of(const struct ns_mmd *v, const struct ns_args *a, int6
 			: (const float *)a->in[NS_MMD_CUR] + (i - v->m) * v->d;
 }
 
-static void draw_labels(const struct ns_mmd *v, struct mmd_space *s)
+static void draw_labels(const struct ns_mmd *v, const int32_t *block, struct mmd_space *s)
 {
-	uint32_t n = (uint32_t)(v->m + v->n), g, groups = (n + GROUP - 1) / GROUP;
+	uint32_t n = (uint32_t)(v->m + v->n), g, groups = (n + GROUP - 1) / GROUP, units = block ? (uint32_t)v->blocks : n;
 	size_t p, all = (size_t)v->permutations + 1;
 
-	s->bits[n / 32] = s->bits[n / 32 + 1] = 0;
+	s->bits[units / 32] = s->bits[units / 32 + 1] = 0;
 	for (p = 0; p < all; p++) {
-		ns_mmd_labels(s->bits, (uint32_t)v->m, n, v->seed, (uint32_t)p);
+		ns_mmd_labels(s->bits, (uint32_t)(block ? v->ref_blocks : v->m), units, v->seed, (uint32_t)p);
 		for (g = 0; g < groups; g++) {
-			uint64_t at = (uint64_t)g * GROUP, pair = s->bits[at / 32] | (uint64_t)s->bits[at / 32 + 1] << 32;
+			uint32_t at = g * GROUP, w = 0, i;
 
-			s->labels[g * all + p] = (uint32_t)(pair >> at % 32) & ((1u << GROUP) - 1);
+			if (block) {
+				for (i = 0; i < GROUP && at + i < n; i++)
+					w |= (s->bits[block[at + i] / 32] >> block[at + i] % 32 & 1) << i;
+			} else {
+				uint64_t pair = s->bits[at / 32] | (uint64_t)s->bits[at / 32 + 1] << 32;
+
+				w = (uint32_t)(pair >> at % 32) & ((1u << GROUP) - 1);
+			}
+			s->labels[g * all + p] = w;
 		}
 	}
 }
@@ -236,7 +244,7 @@ static enum ns_status mmd_run(const struct ns_plan *plan, const struct ns_args *
 	memset(a->out[NS_MMD_Q], 0, bytes);
 	memset(a->out[NS_MMD_S], 0, bytes);
 	*(int64_t *)a->out[NS_MMD_TOTAL] = 0;
-	draw_labels(v, &s);
+	draw_labels(v, v->blocks ? a->in[NS_MMD_BLOCK] : NULL, &s);
 	for (i = v->row_begin; i < v->row_end; i += 16)
 		rows16(v, a, &s, i, v->row_end - i < 16 ? (int)(v->row_end - i) : 16);
 	return NS_OK;
@@ -249,7 +257,7 @@ static enum ns_status make_mmd(struct ns_plan **plan, struct ns_device *dev, con
 	struct mmd_space s;
 
 	(void)dev;
-	if (v->m + v->n >= (int64_t)1 << 32)
+	if (v->m + v->n >= (int64_t)1 << 31)
 		return NS_DECLINED;
 	return ns_plain_plan_make(plan, op, carve(&s, v, base), mmd_run);
 }

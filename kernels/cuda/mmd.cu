@@ -29,11 +29,11 @@ extern "C" {
  * Labelling p by block p, as ns_mmd_labels(): who of 32 rows is in group X is word[rows / 32 * count + p]. Candidates are drawn
  * by all lanes and inserted by the first, in shared memory, or, SPACIOUS, in the block's own words of `own`.
  */
-template <int SPACIOUS> static __global__ void draw_members(const struct ns_mmd v, uint32_t total, int count, uint32_t *own, uint32_t *word)
+template <int SPACIOUS> static __global__ void draw_members(const struct ns_mmd v, uint32_t m, uint32_t total, int count, uint32_t *own, uint32_t *word)
 {
 	NS_SHARED_DYN(uint32_t, shared);
 	NS_SHARED(uint32_t, candidate, [DRAWN]);
-	uint32_t lane = threadIdx.x, p = blockIdx.x, words = (total + 31) / 32, m = (uint32_t)v.m, first, i, n;
+	uint32_t lane = threadIdx.x, p = blockIdx.x, words = (total + 31) / 32, first, i, n;
 	uint32_t *bits = SPACIOUS ? own + (int64_t)p * words : shared;
 
 	for (i = lane; i < words; i += 32)
@@ -52,6 +52,22 @@ template <int SPACIOUS> static __global__ void draw_members(const struct ns_mmd 
 	}
 	for (i = lane; i < words; i += 32)
 		word[(int64_t)i * count + p] = bits[i];
+}
+
+/* labellings of blocks become labellings of rows */
+static __global__ void spread_blocks(const int32_t *block, uint32_t total, int count, const uint32_t *of_blocks, uint32_t *word)
+{
+	int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+	uint32_t p = (uint32_t)(at % count), first = (uint32_t)(at / count) * 32, w = 0, i;
+
+	if (first >= total)
+		return;
+	for (i = 0; i < 32 && first + i < total; i++) {
+		uint32_t b = (uint32_t)block[first + i];
+
+		w |= (of_blocks[(int64_t)(b / 32) * count + p] >> b % 32 & 1) << i;
+	}
+	word[at] = w;
 }
 
 static __global__ void clear_sums(int count, long long *q, long long *s, long long *total)
@@ -276,8 +292,10 @@ template <class SUMS> static enum ns_status mmd_run(const struct ns_plan *plan, 
 	const struct ns_mmd *v = &ns_cuda_op(plan)->u.mmd;
 	int64_t all = v->m + v->n, rows = v->row_end - v->row_begin;
 	int count = v->permutations + 1;
-	size_t words = (size_t)(all + 31) / 32;
+	int64_t units = v->blocks ? v->blocks : all, firsts = v->blocks ? v->ref_blocks : v->m;
+	size_t words = (size_t)(all + 31) / 32, unit_words = (size_t)(units + 31) / 32;
 	uint32_t *word = (uint32_t *)a->workspace, *own = word + words * (size_t)count;
+	uint32_t *drawn = v->blocks ? own + unit_words * (size_t)count : word;
 	cudaStream_t stream = ns_cuda_stream(queue);
 	const float *ref = (const float *)a->in[NS_MMD_REF], *cur = (const float *)a->in[NS_MMD_CUR];
 
@@ -285,10 +303,13 @@ template <class SUMS> static enum ns_status mmd_run(const struct ns_plan *plan, 
 		  (long long *)a->out[NS_MMD_S], (long long *)a->out[NS_MMD_TOTAL]);
 	if (rows < 1)
 		return ns_cuda_launched(plan);
-	if (words * 4 <= BITS_MAX)
-		NS_LAUNCH(draw_members<0>, (unsigned)count, 32, words * 4, stream, *v, (uint32_t)all, count, own, word);
+	if (unit_words * 4 <= BITS_MAX)
+		NS_LAUNCH(draw_members<0>, (unsigned)count, 32, unit_words * 4, stream, *v, (uint32_t)firsts, (uint32_t)units, count, own, drawn);
 	else
-		NS_LAUNCH(draw_members<1>, (unsigned)count, 32, 16, stream, *v, (uint32_t)all, count, own, word);
+		NS_LAUNCH(draw_members<1>, (unsigned)count, 32, 16, stream, *v, (uint32_t)firsts, (uint32_t)units, count, own, drawn);
+	if (v->blocks)
+		NS_LAUNCH(spread_blocks, ns_cuda_blocks((int64_t)words * count, THREADS), THREADS, 0, stream, (const int32_t *)a->in[NS_MMD_BLOCK],
+			  (uint32_t)all, count, (const uint32_t *)drawn, word);
 	NS_LAUNCH(sum_tiles<SUMS>, dim3(ns_cuda_blocks(rows, ROWS), ns_cuda_blocks(count, PERMS)), THREADS, 0, stream, *v, ref, cur, all, count,
 		  (const uint32_t *)word, (unsigned long long *)a->out[NS_MMD_Q], (unsigned long long *)a->out[NS_MMD_S],
 		  (unsigned long long *)a->out[NS_MMD_TOTAL]);
@@ -297,7 +318,7 @@ template <class SUMS> static enum ns_status mmd_run(const struct ns_plan *plan, 
 
 static size_t workspace_of(const struct ns_mmd *v)
 {
-	return (size_t)(v->m + v->n + 31) / 32 * (size_t)(v->permutations + 1) * 8;
+	return (size_t)(v->m + v->n + 31) / 32 * (size_t)(v->permutations + 1) * 12;
 }
 
 NS_CUDA_IMPL(ns_cuda_mmd_tensor, "mmd/tensor", NS_OP_MMD, op->u.mmd.m + op->u.mmd.n < (1LL << 31), workspace_of(&op->u.mmd), mmd_run<by_tiles>);

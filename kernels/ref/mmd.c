@@ -20,15 +20,18 @@ static uint32_t kernel(const struct ns_mmd *v, const struct ns_args *a, int64_t 
 }
 
 /* member[p * total + i] = 1 where row i is in group X under permutation p */
-static void draw_members(const struct ns_mmd *v, uint32_t *bits, uint8_t *member)
+static void draw_members(const struct ns_mmd *v, const int32_t *block, uint32_t *bits, uint8_t *member)
 {
 	uint32_t total = (uint32_t)(v->m + v->n), i;
 	int p;
 
 	for (p = 0; p <= v->permutations; p++, member += total) {
-		ns_mmd_labels(bits, (uint32_t)v->m, total, v->seed, (uint32_t)p);
-		for (i = 0; i < total; i++)
-			member[i] = bits[i / 32] >> i % 32 & 1;
+		ns_mmd_labels(bits, (uint32_t)(block ? v->ref_blocks : v->m), block ? (uint32_t)v->blocks : total, v->seed, (uint32_t)p);
+		for (i = 0; i < total; i++) {
+			uint32_t b = block ? (uint32_t)block[i] : i;
+
+			member[i] = bits[b / 32] >> b % 32 & 1;
+		}
 	}
 }
 
@@ -40,7 +43,7 @@ static enum ns_status mmd_run(const struct ns_plan *plan, const struct ns_args *
 	int p;
 
 	(void)queue;
-	draw_members(v, a->workspace, member);
+	draw_members(v, v->blocks ? a->in[NS_MMD_BLOCK] : NULL, a->workspace, member);
 	*total = 0;
 	for (p = 0; p <= v->permutations; p++)
 		q[p] = s[p] = 0;

@@ -175,7 +175,7 @@ static void others(struct bench *x)
 	measure(x, "ks, 1 M + 1 M rows, 64 columns", &op, (size_t[9]){(size_t)rows * (size_t)columns * 4, (size_t)rows * (size_t)columns * 4},
 		(size_t[6]){(size_t)columns * 8}, (double)rows * 2 * columns, 8.0 * (double)rows * columns, 0, NULL);
 	op = (struct ns_op){.kind = NS_OP_MMD};
-	op.u.mmd = (struct ns_mmd){m, m, 0, 2 * m, d, perms, 1, 0.02f, 0};
+	op.u.mmd = (struct ns_mmd){m, m, 0, 2 * m, d, perms, 1, 0.02f, 0, 0, 0};
 	measure(x, "mmd, 10,000 + 10,000 rows, 999 permutations", &op, (size_t[9]){(size_t)m * (size_t)d * 4, (size_t)m * (size_t)d * 4},
 		(size_t[6]){(size_t)(perms + 1) * 8, (size_t)(perms + 1) * 8, 64}, (double)(4 * m * m), 0, 4.0 * (double)(m * m) * (perms + 3.0 * d), NULL);
 }

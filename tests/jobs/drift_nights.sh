@@ -107,6 +107,42 @@ ok
 quietly "$ns" drift --reference calm1.h5 --current calm2.h5 --out self --drift.self_test=0
 [ "$(field self/drift.json self_test)" = "{}" ] || fail "a self-test that nobody asked for"
 
+# bursts of a camera: thirty scenes of twenty frames are not six hundred images. Without sequences anything is drift; with them
+# nothing is that is none, and a shift is still seen
+"$python" - <<'P' || fail "h5py"
+import h5py, numpy as np
+def bursts(name, seed, shift=0.0):
+    r = np.random.default_rng(seed); scenes, frames = 30, 20
+    scene = np.repeat(np.arange(scenes), frames); n = scene.size
+    with h5py.File(name, "w") as f:
+        f["stats"] = (r.normal(size=(scenes, 2))[scene] + .3 * r.normal(size=(n, 2)) + shift).astype("f4"); f["stats"].attrs["stats_names"] = ["x", "y"]
+        f["embedding"] = (r.normal(size=(scenes, 6))[scene] + .3 * r.normal(size=(n, 6)) + shift).astype("f4")
+        kind = (r.random(scenes) < .5)[scene]
+        f["pred"] = np.where(r.random(n) < .9, kind, ~kind).astype("i4")
+        f["group"] = (scene % 3).astype("i4"); f["time"] = (scene * 1000 + np.tile(np.arange(frames), scenes)).astype("i8")
+        f["id"] = np.arange(n, dtype="u8")
+bursts("scenes.h5", 1); bursts("shifted.h5", 99, 2.0)
+for k in range(5): bursts(f"scenes{k}.h5", 20 + k)
+P
+alarms=0
+for k in 0 1 2 3 4; do
+	quietly "$ns" drift --reference scenes.h5 --current scenes$k.h5 --out "naive$k" --drift.self_test=0
+	[ "$(field "naive$k/drift.json" status)" = none ] || alarms=$((alarms + 1))
+	quietly "$ns" drift --reference scenes.h5 --current scenes$k.h5 --out "bursts$k" --drift.self_test=0 --drift.sequence_seconds=60
+	[ "$(field "bursts$k/drift.json" status)" = none ] || fail "scenes that differ by chance are $(field "bursts$k/drift.json" status)"
+done
+[ $alarms -ge 4 ] || fail "only $alarms of 5 windows of bursts alarm when frames are taken as independent: this test shows nothing"
+quietly "$ns" drift --reference scenes.h5 --current shifted.h5 --out shifted --drift.sequence_seconds=60
+[ "$(field shifted/drift.json status)" = material ] || fail "a shift of two deviations in bursts is $(field shifted/drift.json status)"
+"$python" - <<'P' || fail "sequences"
+import json
+s = json.load(open("shifted/drift.json"))["sequences"]
+assert s["reference_blocks"] == s["current_blocks"] == 30 and 25 < s["reference_effective"] < 60, s
+P
+quietly mpi 2 "$ns" drift --reference scenes.h5 --current shifted.h5 --out shifted-2 --drift.sequence_seconds=60
+same shifted/drift.json shifted-2/drift.json
+refuses 65 "group and time" "$ns" drift --reference ref.h5 --current calm1.h5 --out refused --drift.sequence_seconds=60
+
 # many nights: the level falls until there is an alarm, a window judged twice counts once, and its answer stays what it was
 for k in 0 1 2 3 4 5; do
 	quietly env SOURCE_DATE_EPOCH=$((1000000 + 86400 * k)) "$ns" drift --reference ref.h5 --current calm$k.h5 --out night$k --drift.history=past

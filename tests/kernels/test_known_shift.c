@@ -110,7 +110,7 @@ static void test_mmd_fixture(void **state)
 	(void)state;
 	fixture(x);
 	for (b = 0; b < COUNT(backends); b++) {
-		struct ns_mmd v = {3, 2, 0, 5, 2, 0, 1, 0.5f, 0};
+		struct ns_mmd v = {3, 2, 0, 5, 2, 0, 1, 0.5f, 0, 0, 0};
 		struct sums t = {0};
 
 		mmd(backends[b], small, v, &t);
@@ -122,7 +122,7 @@ static void test_mmd_fixture(void **state)
 		mmd(backends[b], small, v, &t);
 		assert_true(fabs(4 * unbiased(&t, 0, 3, 2) - 0.4929029) < 12e-5);
 		for (g = 0; g < COUNT(want); g++) {
-			v = (struct ns_mmd){M, N, 0, ALL, D, 0, 1, (float)want[g][0], 0};
+			v = (struct ns_mmd){M, N, 0, ALL, D, 0, 1, (float)want[g][0], 0, 0, 0};
 			memset(&t, 0, sizeof t);
 			mmd(backends[b], x, v, &t);
 			assert_true(fabs(unbiased(&t, 0, M, N) - want[g][1]) < 2e-6);
@@ -140,13 +140,13 @@ static void test_mmd_splits(void **state)
 
 	(void)state;
 	fixture(x);
-	mmd("ref", x, (struct ns_mmd){M, N, 0, ALL, D, 40, 5, 0.7f, 0}, &whole);
+	mmd("ref", x, (struct ns_mmd){M, N, 0, ALL, D, 40, 5, 0.7f, 0, 0, 0}, &whole);
 	for (b = 0; b < COUNT(backends); b++)
 		for (i = 0; i < COUNT(cuts); i++) {
 			struct sums t = {0};
 
 			for (k = 0; k < 3; k++)
-				mmd(backends[b], x, (struct ns_mmd){M, N, cuts[i][k], cuts[i][k + 1], D, 40, 5, 0.7f, 0}, &t);
+				mmd(backends[b], x, (struct ns_mmd){M, N, cuts[i][k], cuts[i][k + 1], D, 40, 5, 0.7f, 0, 0, 0}, &t);
 			assert_memory_equal(&t, &whole, sizeof t);
 		}
 }
@@ -165,7 +165,7 @@ static void test_mmd_disjoint(void **state)
 	for (b = 0; b < COUNT(backends); b++) {
 		struct sums t = {0};
 
-		mmd(backends[b], x, (struct ns_mmd){M, N, 0, ALL, D, 63, 9, 0.7f, 0}, &t);
+		mmd(backends[b], x, (struct ns_mmd){M, N, 0, ALL, D, 63, 9, 0.7f, 0, 0, 0}, &t);
 		for (p = 1; p <= 63; p++)
 			assert_true(unbiased(&t, p, M, N) < unbiased(&t, 0, M, N));
 	}

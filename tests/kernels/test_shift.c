@@ -55,15 +55,23 @@ static void test_ks(void **state)
 static void check_mmd(const struct ns_mmd *v, enum nst_fill fill, struct nst_tally *tally)
 {
 	struct nst_case c = {.op = {.kind = NS_OP_MMD, .u.mmd = *v}};
+	int32_t *block;
+	int64_t i;
 
-	snprintf(c.label, sizeof c.label, "mmd %d, %d x %d, rows %d to %d, %d permutations, gamma %g%s", (int)v->m,
-		 (int)v->n, v->d, (int)v->row_begin, (int)v->row_end, v->permutations, (double)v->gamma, v->distance ? ", distance" : "");
+	snprintf(c.label, sizeof c.label, "mmd %d, %d x %d, rows %d to %d, %d permutations, gamma %g%s%s", (int)v->m,
+		 (int)v->n, v->d, (int)v->row_begin, (int)v->row_end, v->permutations, (double)v->gamma, v->distance ? ", distance" : "", v->blocks ? ", in threes" : "");
 	nst_in(&c, NS_MMD_REF, NST_F32, v->m * v->d, fill, 0);
 	nst_in(&c, NS_MMD_CUR, NST_F32, v->n * v->d, fill, 0);
+	block = calloc((size_t)(v->m + v->n), sizeof *block);
+	for (i = 0; block && i < v->m + v->n; i++)
+		block[i] = (int32_t)(i < v->m ? i / 3 : v->ref_blocks + (i - v->m) / 3);
+	if (v->blocks)
+		nst_given(&c, NS_MMD_BLOCK, NST_I32, v->m + v->n, block);
 	nst_out(&c, NS_MMD_Q, NST_I64, v->permutations + 1, NST_EXACT);
 	nst_out(&c, NS_MMD_S, NST_I64, v->permutations + 1, NST_EXACT);
 	nst_out(&c, NS_MMD_TOTAL, NST_I64, 1, NST_EXACT);
 	nst_check(&c, tally);
+	free(block);
 }
 
 static void test_mmd(void **state)
@@ -80,10 +88,13 @@ static void test_mmd(void **state)
 	for (i = 0; i < COUNT(z); i++)
 		for (g = 0; g < COUNT(gamma); g++) {
 			struct ns_mmd v = {z[i][0],	 z[i][1], z[i][3], z[i][4] ? z[i][4] : z[i][0] + z[i][1],
-					   z[i][2],	 z[i][5], 11,	   gamma[g], 0};
+					   z[i][2],	 z[i][5], 11,	   gamma[g], 0, 0, 0};
 
 			check_mmd(&v, g ? NST_COARSE : NST_UNIT, &tally);
 			v.distance = 1; /* under 1 - gamma d */
+			check_mmd(&v, g ? NST_COARSE : NST_UNIT, &tally);
+			v.ref_blocks = (v.m + 2) / 3; /* rows in threes */
+			v.blocks = v.ref_blocks + (v.n + 2) / 3;
 			check_mmd(&v, g ? NST_COARSE : NST_UNIT, &tally);
 		}
 	nst_report(&tally, NS_OP_MMD);
