@@ -73,7 +73,7 @@ cluster_conf() { # ports are free when it is called
 cluster_node() { # start the daemon of one node
 	rm -rf "$cluster/tmp/$1"/* "$cluster/spool/$1"/*pmix* # a killed step's sockets would be in the way of its next attempt
 	if [ $cluster_mode = plain ]; then
-		slurmd -N "$1"
+		NST_NODE=$1 slurmd -N "$1" # its steps' daemons inherit the name, what runs in them does not
 	else
 		local options=()
 		[ "$(id -u)" = 0 ] || options=(--user --map-current-user --keep-caps)
@@ -98,7 +98,8 @@ cluster_up() {
 	cluster_port=$((17000 + ($$ % 100) * 25))
 	while ss -ltn 2>/dev/null | grep -q ":$cluster_port "; do cluster_port=$((cluster_port + 25)); done
 	[ "$(id -u)" = 0 ] || options=(--user --map-current-user --keep-caps)
-	unshare "${options[@]}" --uts --mount --propagation private sh -c 'hostname n0 && mount -t tmpfs none /dev/shm' 2>/dev/null && cluster_mode=ns
+	[ -z "${NST_PLAIN:-}" ] && # where namespaces are there, but plain mode is to be tried
+		unshare "${options[@]}" --uts --mount --propagation private sh -c 'hostname n0 && mount -t tmpfs none /dev/shm' 2>/dev/null && cluster_mode=ns
 	mkdir -p "$cluster"/{etc,log,run,state,munge} || return 1
 	for i in $cluster_nodes; do mkdir -p "$cluster/spool/$i" "$cluster/tmp/$i"; done
 	chmod 755 "$cluster" "$cluster"/{etc,run,munge}
@@ -123,15 +124,16 @@ cluster_up() {
 cluster_lose() {
 	local pid ns p
 	pid=$(cat "$cluster/run/slurmd.$1.pid")
-	if [ $cluster_mode = plain ]; then
-		kill -9 "$pid" $(cluster_processes | while read -r p; do tr '\0' ' ' <"/proc/$p/environ" | grep -q "SLURMD_NODENAME=$1 " && echo "$p"; done) 2>/dev/null
-		return
-	fi
 	# Slurm's own first: none may live to tell the controller that a job's shell was killed
 	local daemons="$pid" others=
 	ns=$(readlink "/proc/$pid/ns/uts")
 	for p in /proc/[0-9]*; do
-		[ "$(readlink "$p/ns/uts" 2>/dev/null)" = "$ns" ] || continue
+		if [ $cluster_mode = plain ]; then
+			grep -qzxF "SLURM_CONF=$cluster/etc/slurm.conf" "$p/environ" 2>/dev/null || continue
+			grep -qzxE "(NST_NODE|SLURMD_NODENAME)=$1" "$p/environ" 2>/dev/null || continue
+		else
+			[ "$(readlink "$p/ns/uts" 2>/dev/null)" = "$ns" ] || continue
+		fi
 		case $(cat "$p/comm" 2>/dev/null) in slurmd | slurmstepd) daemons+=" ${p#/proc/}" ;; *) others+=" ${p#/proc/}" ;; esac
 	done
 	kill -9 $daemons $others 2>/dev/null
