@@ -243,6 +243,31 @@ static void nights(const struct ns_shift *s, struct ns_html *h)
 	ns_html_raw(h, "</div>");
 }
 
+/* which classes are taken for which, before and now, where rows of both are labelled */
+static void confusions(const struct ns_shift *s, struct ns_html *h)
+{
+	const struct ns_predictions *side[2] = {&s->ref, &s->cur};
+	const char *title[2] = {"Reference", "Current"};
+	int k = s->cur.class_names, w;
+	int64_t *count, i;
+
+	if (k < 2 || k > 30 || !s->cur.names || isnan(s->base) || isnan(s->measured) || s->audited < NS_SLICE_ROWS)
+		return;
+	count = malloc(sizeof *count * (size_t)k * (size_t)k);
+	ns_html_element(h, "h2", "What is taken for what");
+	ns_html_element(h, "p class=\"dim\"", "Labelled rows: a row of the picture is a true class, a column a predicted one.");
+	ns_html_raw(h, "<div class=\"grid\">");
+	for (w = 0; count && w < 2; w++) {
+		memset(count, 0, sizeof *count * (size_t)k * (size_t)k);
+		for (i = 0; i < side[w]->rows; i++)
+			if (side[w]->label[i] >= 0 && side[w]->label[i] < k && side[w]->pred[i] < k)
+				count[side[w]->label[i] * k + side[w]->pred[i]]++;
+		ns_svg_confusion(h, title[w], count, (const char *const *)s->cur.names, k);
+	}
+	ns_html_raw(h, "</div>");
+	free(count);
+}
+
 static void self_test(const struct ns_shift *s, struct ns_html *h)
 {
 	const char *name[NS_SELF_KINDS];
@@ -408,6 +433,7 @@ enum ns_status ns_shift_page(struct ns_shift *s, const char *path)
 	if (status == NS_OK && !h.failed)
 		status = ns_write_file(fragment, h.text + begin, h.len - begin);
 	slices(s, &h);
+	confusions(s, &h);
 	nights(s, &h);
 	self_test(s, &h);
 	label_mix(s, &h);

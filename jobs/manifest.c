@@ -96,19 +96,102 @@ static enum ns_status choose(struct select *q)
 	return NS_OK;
 }
 
-static json_t *trigger(const struct ns_shift *s, const char *report_digest)
+#define DETECTORS 20 /* of the trigger, strongest first; drift.json has all */
+
+/* what cried out: column, slice, p, effect and its interval */
+static json_t *detectors(const struct ns_shift *s)
 {
-	const struct ns_shift_test *t = &s->tests[0];
+	uint8_t *said = calloc((size_t)s->count + 1, 1);
+	json_t *list = json_array();
+	int n, i;
+
+	for (n = 0; said && n < DETECTORS; n++) {
+		const struct ns_shift_test *t;
+		int best = -1;
+
+		for (i = 0; i < s->count; i++)
+			if (!said[i] && s->tests[i].status == NS_SHIFT_MATERIAL && (best < 0 || s->tests[i].effect > s->tests[best].effect))
+				best = i;
+		if (best < 0)
+			break;
+		said[best] = 1;
+		t = &s->tests[best];
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "column", t->column, "slice",
+						      *t->slice ? t->slice : "all", "detector", t->method->name, "statistic",
+						      ns_json_real(t->statistic), "p", ns_json_real(t->p), "p_adjusted", ns_json_real(t->p_adjusted),
+						      "effect", ns_json_real(t->effect), "effect_low", ns_json_real(t->effect_low), "effect_high",
+						      ns_json_real(t->effect_high)));
+	}
+	free(said);
+	return list;
+}
+
+static json_t *harmed_slices(const struct ns_shift *s)
+{
+	json_t *list = json_array();
 	int i;
 
-	for (i = 1; i < s->count; i++)
-		if (s->tests[i].status == NS_SHIFT_MATERIAL && !*s->tests[i].slice && (t->status != NS_SHIFT_MATERIAL || s->tests[i].effect > t->effect))
-			t = &s->tests[i];
-	return json_pack("{s:s, s:s, s:{s:s, s:s, s:o, s:o, s:o}, s:s, s:I, s:i, s:I, s:o, s:o}", "report", report_digest, "status",
-			 ns_shift_name(s->status), "strongest", "column", t->column, "detector", t->method->name, "statistic",
-			 ns_json_real(t->statistic), "p_adjusted", ns_json_real(t->p_adjusted), "effect", ns_json_real(t->effect), "correction",
-			 ns_conf_text(s->job->conf, "drift.correction"), "seed", (json_int_t)s->seed, "permutations", s->permutations, "audited",
-			 (json_int_t)s->audited, "measured_accuracy", ns_json_real(s->measured), "baseline_accuracy", ns_json_real(s->base));
+	for (i = 0; i < s->slice_count; i++)
+		if (s->slices[i].status == NS_SHIFT_HARMFUL)
+			json_array_append_new(list, json_string(s->slices[i].name));
+	return list;
+}
+
+static json_t *trigger(const struct ns_shift *s, const char *report_digest)
+{
+	json_t *windows = json_pack("{s:{s:s, s:I}, s:{s:s, s:I}}", "reference", "digest", s->ref.digest, "rows", (json_int_t)s->ref.rows, "current",
+				    "digest", s->cur.digest, "rows", (json_int_t)s->cur.rows);
+	json_t *harm = json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "baseline_accuracy", ns_json_real(s->base), "measured_accuracy",
+				 ns_json_real(s->measured), "measured_low", ns_json_real(s->measured_low), "measured_high",
+				 ns_json_real(s->measured_high), "estimated_accuracy", ns_json_real(s->cbpe), "audited", (json_int_t)s->audited,
+				 "suspect_labels", (json_int_t)s->suspects);
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:f, s:I, s:i}", "report", report_digest, "status", ns_shift_name(s->status),
+			 "summary", s->summary, "because", s->because, "detectors", detectors(s), "slices", harmed_slices(s), "harm", harm, "windows",
+			 windows, "correction", ns_conf_text(s->job->conf, "drift.correction"), "alpha", s->alpha, "seed", (json_int_t)s->seed,
+			 "permutations", s->permutations);
+}
+
+/* path and digest of a data set, and of each of its shards, as its dataset.json has them (a lone shard has none) */
+static json_t *dataset_part(const struct ns_dataset *d, const char *path)
+{
+	json_t *one = json_pack("{s:s, s:s, s:I}", "path", path, "digest", d->digest, "rows", (json_int_t)d->rows), *json = NULL;
+	char file[NS_PATH_MAX];
+
+	if (ns_path(file, "%s/dataset.json", path) == NS_OK && ns_path_is_file(file) && ns_json_read(file, &json, "nightshift.dataset/1") == NS_OK)
+		json_object_set(one, "shards", json_object_get(json, "shards"));
+	json_decref(json);
+	return one;
+}
+
+/* how many labelled rows of each class are selected */
+static json_t *histogram(const struct select *q)
+{
+	const struct ns_shard_head *head = ns_dataset_head(q->replay);
+	json_t *all = json_object();
+	int64_t i;
+	int k;
+
+	for (k = 0; k < head->class_count; k++) {
+		json_int_t n = 0;
+
+		for (i = 0; i < q->rows.rows; i++)
+			n += q->rows.label[i] == k;
+		json_object_set_new(all, head->classes[k], json_integer(n));
+	}
+	return all;
+}
+
+/* of the window's rows */
+static json_t *time_range(const struct ns_shift *s)
+{
+	int64_t from = INT64_MAX, to = INT64_MIN, i;
+
+	for (i = 0; s->cur.time && i < s->cur.rows; i++) {
+		from = s->cur.time[i] < from ? s->cur.time[i] : from;
+		to = s->cur.time[i] > to ? s->cur.time[i] : to;
+	}
+	return from > to ? json_null() : json_pack("{s:I, s:I}", "from", (json_int_t)from, "to", (json_int_t)to);
 }
 
 static json_t *data_part(const struct select *q, const char *digest)
@@ -120,9 +203,9 @@ static json_t *data_part(const struct select *q, const char *digest)
 		snprintf(replay, sizeof replay, "%s", q->replay->path);
 	if (!realpath(q->current->path, current))
 		snprintf(current, sizeof current, "%s", q->current->path);
-	return json_pack("{s:s, s:s, s:[{s:s, s:s}, {s:s, s:s}], s:{s:I, s:I, s:I, s:I}, s:{s:I, s:s}}", "selection", "selection.h5",
-			 "sha256", digest, "datasets", "path", replay, "digest", q->replay->digest, "path", current,
-			 "digest", q->current->digest, "rows", "replayed", (json_int_t)q->replayed, "audited", (json_int_t)q->audited,
+	return json_pack("{s:s, s:s, s:[o, o], s:o, s:o, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:s}}", "selection", "selection.h5", "sha256", digest,
+			 "datasets", dataset_part(q->replay, replay), dataset_part(q->current, current), "classes", histogram(q), "time",
+			 time_range(q->s), "rows", "replayed", (json_int_t)q->replayed, "audited", (json_int_t)q->audited,
 			 "to_label", (json_int_t)q->pool, "excluded", (json_int_t)q->excluded, "query", "seed", (json_int_t)q->s->seed, "rule",
 			 "replay: first rows of the keyed permutation of dataset 0; audited: labelled rows of dataset 1 that are not the "
 			 "gate's half; to_label: its other rows, less any that share an identity with the gate's");
@@ -139,7 +222,7 @@ static enum ns_status write_manifest(struct select *q, const char *digest)
 {
 	struct ns_job *job = q->s->job;
 	const struct ns_conf *c = job->conf;
-	char path[NS_PATH_MAX], base[NS_SHA256_HEX] = "", report[NS_SHA256_HEX];
+	char path[NS_PATH_MAX], base[NS_SHA256_HEX] = "", production[NS_SHA256_HEX], report[NS_SHA256_HEX];
 	json_t *json, *config;
 	enum ns_status status;
 
@@ -153,12 +236,16 @@ static enum ns_status write_manifest(struct select *q, const char *digest)
 	config = json_pack("{s:s, s:I, s:O, s:f, s:f}", "code", NS_CODE_VERSION, "seed", (json_int_t)q->s->seed, "epochs",
 			   ns_conf_node(c, "retrain.epochs"), "lr", ns_conf_real(c, "retrain.lr"), "confidence",
 			   ns_conf_real(c, "retrain.confidence"));
-	json = json_pack("{s:s, s:[{s:s, s:{s:s}}], s:s, s:{s:o, s:o, s:{s:s, s:s}, s:{s:s}, s:o, s:{s:I, s:s}, s:{s:s}}}", "_type",
+	if (ns_registry_ref(ns_conf_text(c, "registry"), "production", production) != NS_OK)
+		snprintf(production, sizeof production, "%s", base);
+	json = json_pack("{s:s, s:[{s:s, s:{s:s}}], s:s, s:{s:o, s:o, s:{s:s, s:s}, s:{s:s, s:s}, s:o, s:{s:I, s:s}, s:[s, s], s:{s:s, s:s}, s:{s:s}}}", "_type",
 			 "https://in-toto.io/Statement/v1", "subject", "name", "selection.h5", "digest", "sha256", digest,
 			 "predicateType", "nightshift.retrain/1", "predicate", "trigger", trigger(q->s, report), "data", data_part(q, digest),
 			 "labels", "audited", "human", "to_label", "first round's model, kept above config.confidence", "base", "model", base,
-			 "config", config, "budget", "expires", (json_int_t)ns_today() + 7 * 86400, "in_flight", "one", "promote", "ref",
-			 "production");
+			 "production", production, "config", config, "budget", "expires", (json_int_t)ns_today() + 7 * 86400, "in_flight", "one", "gates",
+			 "audited rows of the gate's half: the paired change of accuracy is above 0 with 95 % confidence",
+			 "the reference's images: its lower bound stays above gate.old_floor and its estimate above gate.old_estimate", "promote", "ref",
+			 "production", "previous", production, "rollback", "command", "nightshift registry rollback production");
 	if (!json)
 		return ns_fail(NS_INTERNAL, "retrain.json cannot be made");
 	status = ns_path(path, "%s/retrain.json", job->dir);

@@ -109,7 +109,7 @@ static enum ns_status check_selection(const struct retrain *r)
 static enum ns_status open_manifest(struct retrain *r, const char *path)
 {
 	static const char *const top[] = {"_type", "subject", "predicateType", "predicate", NULL};
-	static const char *const predicate[] = {"trigger", "data", "labels", "base", "config", "budget", "promote", NULL};
+	static const char *const predicate[] = {"trigger", "data", "labels", "base", "config", "budget", "gates", "promote", "rollback", NULL};
 	char *slash;
 	const json_t *base;
 
