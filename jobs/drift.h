@@ -100,6 +100,11 @@ enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const floa
 enum ns_status ns_shift_find_blocks(struct ns_shift *s);
 /* x (rows): as how many independent rows it counts; blocks NULL: all of them */
 double ns_shift_effective(const float *x, const int32_t *block, int64_t rows, int64_t blocks);
+/*
+ * Ranks have filled their own of n words of 8 bytes, and left the others 0: all get all. Collective; `status` is this rank's so far,
+ * and everybody's is what comes back.
+ */
+enum ns_status ns_shift_gather(struct ns_shift *s, enum ns_status status, void *words, size_t n);
 int ns_all_finite(const float *x, int64_t n);
 enum ns_status ns_shift_test_all(struct ns_shift *s);	  /* collective */
 enum ns_status ns_shift_test_rows(struct ns_shift *s);	  /* embeddings jointly; collective */

@@ -135,8 +135,8 @@ struct job {
 	int columns, stats;
 	struct result {
 		double d, p;
-		const char *note;
-	} *out; /* (slices, columns) */
+		int64_t note;
+	} *out; /* (slices, columns); of words of 8 bytes, which ranks hand on */
 };
 
 static int64_t pick(const float *x, int stride, int column, const int32_t *of, int64_t rows, int32_t value, float *out)
@@ -172,7 +172,7 @@ static enum ns_status one_slice(void *context, int task, int worker)
 	int c;
 
 	(void)worker;
-	for (c = 0; x && scratch && block && l->status != NS_SHIFT_UNTESTED && c < j->columns; c++) {
+	for (c = 0; x && scratch && block && task % s->job->comm->size == s->job->comm->rank && l->status != NS_SHIFT_UNTESTED && c < j->columns; c++) {
 		struct result *r = &j->out[task * j->columns + c];
 		int stat = c < j->stats, stride = stat ? s->ref.stat_count : 2, column = stat ? c : 0;
 		int64_t m = pick(stat ? s->ref.stats : s->ref_sure, stride, column, l->of_ref, s->ref.rows, l->value, x);
@@ -181,7 +181,7 @@ static enum ns_status one_slice(void *context, int task, int worker)
 
 		r->p = r->d = NAN;
 		if (!ns_all_finite(x, m) || !ns_all_finite(y, n)) {
-			r->note = "has values that are no finite numbers";
+			r->note = 1;
 			continue;
 		}
 		em = ns_shift_effective(x, pick_blocks(s->ref_block, l->of_ref, s->ref.rows, l->value, block), m, s->ref_blocks);
@@ -189,7 +189,7 @@ static enum ns_status one_slice(void *context, int task, int worker)
 		ns_sort_floats(x, m, scratch);
 		ns_sort_floats(y, n, scratch);
 		if (x[0] == y[0] && x[m - 1] == y[n - 1] && x[0] == x[m - 1]) {
-			r->note = "is constant";
+			r->note = 2;
 			continue;
 		}
 		ns_column_shift(x, m, y, n, &shift);
@@ -219,7 +219,7 @@ static enum ns_status record(struct ns_shift *s, const struct job *j)
 			snprintf(t->slice, sizeof t->slice, "%s", s->slices[i].name);
 			t->statistic = t->effect = r->d;
 			t->p = r->p;
-			t->note = r->note;
+			t->note = r->note == 1 ? "has values that are no finite numbers" : r->note == 2 ? "is constant" : NULL;
 			if (!isnan(r->d)) {
 				t->effect_low = fmax(0, r->d - half);
 				t->effect_high = fmin(1, r->d + half);
@@ -263,8 +263,8 @@ enum ns_status ns_shift_test_slices(struct ns_shift *s)
 	if (!j.columns || !s->slice_count)
 		return NS_OK;
 	j.out = calloc((size_t)s->slice_count * (size_t)j.columns, sizeof *j.out);
-	NS_GO(j.out ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for slices"));
-	NS_GO(ns_pool_run(s->job->pool, s->slice_count, one_slice, &j));
+	status = j.out ? ns_pool_run(s->job->pool, s->slice_count, one_slice, &j) : ns_fail(NS_NO_MEMORY, "no memory for slices");
+	NS_GO(ns_shift_gather(s, status, j.out, sizeof *j.out / 8 * (size_t)s->slice_count * (size_t)j.columns));
 	status = record(s, &j);
 out:
 	free(j.out);

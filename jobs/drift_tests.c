@@ -69,30 +69,33 @@ struct columns {
 	const float *ref, *cur;
 	int d, tile;
 	int first; /* number of the first column among all of this window, for its draws */
-	struct column {
+	struct column { /* words of 8 bytes: ranks hand them on as such */
 		struct ns_column_shift shift;
 		double m, n; /* rows that count */
 		double ks_p, cvm_p, spread, low, high; /* of the reference: standard deviation; interval of Wasserstein's distance */
-		const char *note;
-		int broken;
+		int64_t note, broken; /* note: of untestable[] */
 	} *out;
 };
 
+enum { TESTABLE, REF_NO_NUMBER, CUR_NO_NUMBER, CONSTANT };
+static const char *const untestable[] = {NULL, "has values that are no finite numbers in the reference",
+					 "has values that are no finite numbers in the current window", "is constant"};
+
 /* a constant column, or one of NaN, says nothing: it is listed as untested */
-static const char *untestable(const float *x, int64_t m, int64_t n, int *broken)
+static int64_t look_at(const float *x, int64_t m, int64_t n, int64_t *broken)
 {
 	int ref = ns_all_finite(x, m), cur = ns_all_finite(x + m, n);
 	int64_t i;
 
 	*broken = ref && !cur;
 	if (!ref)
-		return "has values that are no finite numbers in the reference";
+		return REF_NO_NUMBER;
 	if (!cur)
-		return "has values that are no finite numbers in the current window";
+		return CUR_NO_NUMBER;
 	for (i = 1; i < m + n; i++)
 		if (x[i] != x[0])
-			return NULL;
-	return "is constant";
+			return TESTABLE;
+	return CONSTANT;
 }
 
 static double deviation(const float *x, int64_t n)
@@ -117,7 +120,7 @@ static enum ns_status one_column(const struct columns *k, int c, int worker, flo
 	double d;
 	struct ns_staged io = {{x, x + m}, {sizeof *x * (size_t)m, sizeof *x * (size_t)n}, {&d}, {sizeof d}};
 
-	out->note = untestable(x, m, n, &out->broken);
+	out->note = look_at(x, m, n, &out->broken);
 	if (out->note)
 		return NS_OK;
 	/* where the host computes it sorts anyway, for the others; a GPU sorts faster than that */
@@ -145,13 +148,14 @@ static enum ns_status one_column(const struct columns *k, int c, int worker, flo
 static enum ns_status one_tile(void *context, int task, int worker)
 {
 	struct columns *k = context;
+	const struct ns_comm *comm = k->s->job->comm;
 	int64_t m = k->s->ref.rows, n = k->s->cur.rows, all = m + n, i;
-	int first = task * k->tile, count = k->d - first < k->tile ? k->d - first : k->tile, c;
-	float *x = malloc(sizeof *x * (size_t)all * (size_t)count);
+	int first = (task * comm->size + comm->rank) * k->tile, count = k->d - first < k->tile ? k->d - first : k->tile, c;
+	float *x = malloc(sizeof *x * (size_t)all * (size_t)(count > 0 ? count : 1));
 	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(m > n ? m : n));
 	enum ns_status status = x && scratch ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %d columns of %lld rows", count, (long long)all);
 
-	for (i = 0; status == NS_OK && i < all; i++) {
+	for (i = 0; status == NS_OK && count > 0 && i < all; i++) {
 		const float *row = i < m ? k->ref + i * k->d : k->cur + (i - m) * k->d;
 
 		for (c = 0; c < count; c++)
@@ -162,6 +166,12 @@ static enum ns_status one_tile(void *context, int task, int worker)
 	free(x);
 	free(scratch);
 	return status;
+}
+
+enum ns_status ns_shift_gather(struct ns_shift *s, enum ns_status status, void *words, size_t n)
+{
+	NS_TRY(ns_job_agree(s->job, status));
+	return ns_comm_sum_i64(s->job->comm, words, n); /* all but one are 0: the bits stay what they are */
 }
 
 static enum ns_status three_tests(struct ns_shift *s, const struct columns *k, int c, const char *kind, const char *name)
@@ -178,8 +188,8 @@ static enum ns_status three_tests(struct ns_shift *s, const struct columns *k, i
 	t->ref = k->ref + c;
 	t->cur = k->cur + c;
 	t->ref_stride = t->cur_stride = k->d;
-	t->note = o->note;
-	t->broken = o->broken;
+	t->note = untestable[o->note];
+	t->broken = (int)o->broken;
 	if (o->note)
 		return NS_OK;
 	t->statistic = t->effect = o->shift.ks;
@@ -211,7 +221,7 @@ cvm:
 enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const float *ref, const float *cur, int d, char *const *names,
 				const char *prefix)
 {
-	int share = d / (2 * ns_pool_workers(s->job->pool));
+	int ranks = s->job->comm->size, share = d / (2 * ranks * ns_pool_workers(s->job->pool)), tiles;
 	struct columns k = {s, ref, cur, d, share < 1 ? 1 : share > TILE ? TILE : share, s->count, NULL};
 	enum ns_status status;
 	int c;
@@ -219,9 +229,9 @@ enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const floa
 	if (!ns_shift_wants(s, "ks") && !ns_shift_wants(s, "cvm") && !ns_shift_wants(s, "wasserstein"))
 		return NS_OK;
 	k.out = calloc((size_t)d + 1, sizeof *k.out);
-	if (!k.out)
-		return ns_fail(NS_NO_MEMORY, "no memory for %d columns", d);
-	status = ns_pool_run(s->job->pool, (d + k.tile - 1) / k.tile, one_tile, &k);
+	tiles = (d + k.tile - 1) / k.tile;
+	status = k.out ? ns_pool_run(s->job->pool, (tiles + ranks - 1) / ranks, one_tile, &k) : ns_fail(NS_NO_MEMORY, "no memory for %d columns", d);
+	status = ns_shift_gather(s, status, k.out, sizeof *k.out / 8 * (size_t)d);
 	for (c = 0; c < d && status == NS_OK; c++) {
 		char name[64];
 
