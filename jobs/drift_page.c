@@ -425,7 +425,7 @@ enum ns_status ns_shift_page(struct ns_shift *s, const char *path)
 	kinds(s, &h);
 	pictures(s, &h, "input", "Image statistics", 6);
 	pictures(s, &h, "output", "Outputs: how sure the model is", 6);
-	pictures(s, &h, "embedding", "Embeddings: principal components of the reference", 3);
+	pictures(s, &h, "embedding", "Embeddings: principal components of both windows", 3);
 	status = thumbnails(s, &h);
 	/* verdict and pictures alone, for the page of the whole night */
 	if (status == NS_OK)

@@ -80,10 +80,20 @@ static float distance2(const float *x, const float *y, int d)
 	return sum;
 }
 
-/* lower median of squared distances over pairs of up to 2000 reference rows */
+#define MEDIAN_ROWS 2000
+
+static const float *pooled(const struct mmd *g, int64_t i)
+{
+	return i < g->m ? g->x + i * g->d : g->y + (i - g->m) * g->d;
+}
+
+/*
+ * Lower median of squared distances over pairs of up to 2000 rows of both windows, whichever they are of: a bandwidth that knew the
+ * reference from the window would make labellings unequal, and small windows alarm too often.
+ */
 static enum ns_status median_gamma(struct mmd *g)
 {
-	int64_t n = g->m < 2000 ? g->m : 2000, i, j, k = 0, pairs = n * (n - 1) / 2;
+	int64_t all = g->m + g->n, n = all < MEDIAN_ROWS ? all : MEDIAN_ROWS, i, j, k = 0, pairs = n * (n - 1) / 2;
 	float *d2 = malloc(sizeof *d2 * (size_t)(pairs + 1)), median;
 	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(pairs + 1));
 
@@ -94,7 +104,7 @@ static enum ns_status median_gamma(struct mmd *g)
 	}
 	for (i = 0; i < n; i++)
 		for (j = i + 1; j < n; j++)
-			d2[k++] = distance2(g->x + i * g->d, g->x + j * g->d, g->d);
+			d2[k++] = distance2(pooled(g, i * all / n), pooled(g, j * all / n), g->d);
 	ns_sort_floats(d2, pairs, scratch);
 	median = pairs ? d2[(pairs - 1) / 2] : 1;
 	free(d2);
@@ -379,21 +389,27 @@ static enum ns_status project(struct ns_shift *s)
 {
 	int d = s->ref.embedding_dim, k = d < PCA_DIM ? d : PCA_DIM;
 	double *mean = malloc(sizeof *mean * (size_t)d), *directions = malloc(sizeof *directions * (size_t)(d * k));
-	enum ns_status status = mean && directions ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a projection");
+	size_t ref = sizeof(float) * (size_t)s->ref.rows * (size_t)d, cur = sizeof(float) * (size_t)s->cur.rows * (size_t)d;
+	float *both = malloc(ref + cur + 1);
+	enum ns_status status = mean && directions && both ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a projection");
 
 	s->pca_dim = k;
 	s->ref_pca = malloc(sizeof(float) * (size_t)(s->ref.rows * k) + 1);
 	s->cur_pca = malloc(sizeof(float) * (size_t)(s->cur.rows * k) + 1);
 	if (!s->ref_pca || !s->cur_pca)
 		status = ns_fail(NS_NO_MEMORY, "no memory for a projection");
-	if (status == NS_OK)
-		status = ns_pca_fit(s->ref.embedding, s->ref.rows, d, k, mean, directions);
+	if (status == NS_OK) { /* of both: directions fitted to the reference alone would spread its own rows more than any others */
+		memcpy(both, s->ref.embedding, ref);
+		memcpy((char *)both + ref, s->cur.embedding, cur);
+		status = ns_pca_fit(both, s->ref.rows + s->cur.rows, d, k, mean, directions);
+	}
 	if (status == NS_OK) {
 		ns_pca_apply(s->ref.embedding, s->ref.rows, d, k, mean, directions, s->ref_pca);
 		ns_pca_apply(s->cur.embedding, s->cur.rows, d, k, mean, directions, s->cur_pca);
 	}
 	free(mean);
 	free(directions);
+	free(both);
 	return status;
 }
 
