@@ -63,6 +63,31 @@ static void doubt_self(struct ns_shift *s)
 	}
 }
 
+/* what cannot alarm by itself whatever happens: permutations are too few for so many tests, or for tonight's level; nothing decides */
+static void look_at_reach(struct ns_shift *s)
+{
+	char text[224];
+	double needed = s->past ? fmin(s->alpha, s->level) : s->alpha, least;
+	int i, decides = 0;
+
+	for (i = 0; i < s->count; i++)
+		decides |= s->tests[i].method->decides;
+	if (!decides)
+		quality(s, "nothing decides", "drift.detectors names none that decides (ks, chi2, mmd): the status is of labels alone");
+	for (i = 0; i < s->count; i++) {
+		const struct ns_shift_test *t = &s->tests[i];
+
+		if (strcmp(t->method->name, "mmd") || isnan(t->p))
+			continue;
+		least = fmin(1, s->family / 0.8 / (1.0 + s->permutations)); /* slices have a fifth of alpha */
+		if (least <= needed)
+			continue;
+		snprintf(text, sizeof text, "mmd cannot alarm by itself: of %d tests its least adjusted p is %.2g with drift.permutations = %d, %.2g is wanted",
+			 s->family, least, s->permutations, needed);
+		quality(s, "out of reach", text);
+	}
+}
+
 static enum ns_status check_shapes(const struct ns_shift *s)
 {
 	const struct ns_predictions *a = &s->ref, *b = &s->cur;
@@ -164,15 +189,10 @@ static json_t *label_shift_json(const struct ns_shift *s)
 /* over many nights: what tonight had to show, and what has been spent */
 static json_t *budget_json(const struct ns_shift *s)
 {
-	size_t i, alarms = 0;
-	json_t *line;
-
 	if (!s->past)
 		return json_null();
-	json_array_foreach(s->past, i, line)
-		alarms += json_is_true(json_object_get(line, "alarm"));
-	return json_pack("{s:s, s:I, s:I, s:o, s:o}", "rule", "e-LOND (Xu, Ramdas 2024): the expected share of false alarms among alarms is at most alpha",
-			 "windows", (json_int_t)json_array_size(s->past) + 1, "alarms_before", (json_int_t)alarms, "evidence",
+	return json_pack("{s:s, s:I, s:I, s:b, s:o, s:o}", "rule", "e-LOND (Xu, Ramdas 2024): the expected share of false alarms among alarms is at most alpha",
+			 "windows", (json_int_t)s->window, "alarms_before", (json_int_t)s->rejected_before, "rejected", s->rejected, "evidence",
 			 ns_json_real(s->evidence), "p_needed", ns_json_real(s->level));
 }
 
@@ -255,6 +275,9 @@ static enum ns_status setup(struct ns_shift *s)
 		return ns_fail(NS_CONFIG, "drift.correction = '%s', wanted holm or bh", correction);
 	if (strcmp(emit, "harmful") && strcmp(emit, "material"))
 		return ns_fail(NS_CONFIG, "drift.emit = '%s', wanted harmful or material", emit);
+	one = ns_conf_node(job->conf, "drift.detectors");
+	if (one && !json_is_null(one) && !json_is_array(one))
+		return ns_fail(NS_CONFIG, "drift.detectors: a list is wanted, such as [ks, chi2, mmd]");
 	json_array_foreach(ns_conf_node(job->conf, "drift.detectors"), at, one)
 		if (!json_is_string(one) || !ns_shift_method(json_string_value(one))->name)
 			return ns_fail(NS_CONFIG, "drift.detectors: '%s' is no detector", json_is_string(one) ? json_string_value(one) : "?");
@@ -327,16 +350,18 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_shift_performance(&s));
 	NS_GO(ns_shift_history_read(&s)); /* all ranks: all of them decide */
 	ns_shift_decide(&s);
+	look_at_reach(&s);
 	ns_shift_policy(&s);
 	ns_shift_summarise(&s);
-	if (s.emit && !(ns_conf_text(job->conf, "drift.current_data") && ns_conf_text(job->conf, "drift.replay_data")))
-		snprintf(s.because, sizeof s.because, "the status is %s; but --current-data and --replay-data do not say what to select from",
+	if (s.emit && !(ns_conf_text(job->conf, "drift.current_data") && ns_conf_text(job->conf, "drift.replay_data"))) {
+		s.emit = 0; /* nothing is: neither cool-down nor budget is spent */
+		snprintf(s.because, sizeof s.because, "the status is %s, but --current-data and --replay-data do not say what to select from",
 			 ns_shift_name(s.status));
+		ns_log_warn(job->log, "no manifest: %s", s.because);
+	}
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? write_results(&s) : NS_OK));
-	if (s.emit && ns_conf_text(job->conf, "drift.current_data") && ns_conf_text(job->conf, "drift.replay_data"))
+	if (s.emit)
 		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_manifest_emit(&s) : NS_OK));
-	else if (s.emit)
-		ns_log_warn(job->log, "no manifest: --current-data and --replay-data say what it would select from");
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_shift_history_write(&s) : NS_OK));
 	ns_log_event(job->log, "verdict", json_pack("{s:s, s:s, s:o, s:o}", "status", ns_shift_name(s.status), "summary", s.summary, "estimated",
 						    ns_json_real(s.cbpe), "measured", ns_json_real(s.measured)));

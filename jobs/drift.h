@@ -22,6 +22,7 @@ const struct ns_shift_method *ns_shift_method(const char *name); /* of a name th
 
 struct ns_shift_test {
 	char column[64], slice[NS_SLICE_NAME]; /* slice: empty for all rows */
+	int of;				       /* its number among slices; -1: all rows */
 	const char *kind;		       /* input, output, embedding */
 	const struct ns_shift_method *method;
 	double statistic, p, p_adjusted, effect, effect_low, effect_high;
@@ -35,8 +36,8 @@ struct ns_shift_test {
 struct ns_slice {
 	char name[NS_SLICE_NAME];
 	int32_t *of_ref, *of_cur, value; /* rows where of[i] = value */
-	int64_t ref_rows, cur_rows, audited;
-	double confidence_ref, confidence, base, measured, low, high; /* NaN: unknown */
+	int64_t ref_rows, cur_rows, base_rows, audited;
+	double confidence_ref, confidence, base, base_low, measured, low, high; /* NaN: unknown */
 	double moved; /* largest effect of its tests */
 	char column[64];
 	enum ns_shift_status status;
@@ -61,7 +62,7 @@ struct ns_shift {
 	/* performance */
 	double base, base_low, base_high;	      /* on the reference, where it has labels */
 	double measured, measured_low, measured_high; /* NaN: no labels */
-	int64_t audited, suspects;		      /* suspects: labels of audited rows that confident learning doubts */
+	int64_t base_rows, audited, suspects;		      /* suspects: labels of audited rows that confident learning doubts */
 	double cbpe, cbpe_ref, atc;
 	double *weights, *weights_low, *weights_high, condition; /* label shift */
 	double reweighted;					 /* accuracy under label shift alone */
@@ -75,6 +76,9 @@ struct ns_shift {
 	int pca_dim, random_dim;
 	json_t *quality;
 	enum ns_shift_status status;
+	int64_t window, rejected_before; /* of this history: number of this window, alarms by evidence before it */
+	int family; /* tests that were corrected together, slices' too */
+	int rejected;			 /* this window's evidence reached its level */
 	int64_t now;	/* when this window was first judged, seconds since 1970 */
 	json_t *past;	/* lines of drift.history, this window's left out; NULL: none is kept */
 	double level;	/* what the least adjusted p must not exceed tonight; NaN: alpha itself, there is no history */
@@ -90,6 +94,8 @@ struct ns_shift {
 /* Predictions, any HDF5 file with some of their columns, or a data set, whose image statistics are measured. Collective. */
 enum ns_status ns_shift_open(struct ns_job *job, struct ns_predictions *p, const char *path);
 const char *ns_shift_name(enum ns_shift_status status);
+/* a text that was cut by its bytes loses the beginning of a character at its end */
+void ns_shift_cut_utf8(char *text);
 /* is this detector among drift.detectors? */
 int ns_shift_wants(const struct ns_shift *s, const char *method);
 /* another row of the table, all numbers unknown; NULL: no memory */

@@ -60,31 +60,26 @@ static int is_this(const struct ns_shift *s, const json_t *line)
 	return !strcmp(ns_json_text(line, "current"), s->cur.digest) && !strcmp(ns_json_text(line, "reference"), s->ref.digest);
 }
 
-/* lines before this window's own, should it have been judged already; its time stays what it was */
-enum ns_status ns_shift_history_read(struct ns_shift *s)
+/* lines before this window's own, should it have been judged already: then its time and its place stay what they were */
+static enum ns_status read_lines(struct ns_shift *s, const char *folder)
 {
-	const char *folder = ns_conf_text(s->job->conf, "drift.history");
 	char **names, path[NS_PATH_MAX];
 	size_t count, i;
-	int mine = 0;
-	enum ns_status status = NS_OK;
+	enum ns_status status;
 
-	s->level = s->evidence = NAN;
-	s->now = ns_today();
-	if (!folder)
-		return NS_OK;
-	s->past = json_array();
 	NS_TRY(list_files(folder, &names, &count));
+	status = NS_OK;
 	for (i = 0; i < count; i++) {
 		json_t *line = NULL;
 
-		if (status == NS_OK && !mine)
+		if (status == NS_OK)
 			status = ns_path(path, "%s/%s", folder, names[i]);
-		if (status == NS_OK && !mine)
+		if (status == NS_OK)
 			status = ns_json_read(path, &line, SCHEMA);
 		if (line && is_this(s, line)) {
 			s->now = (int64_t)ns_json_number(line, "time", (double)s->now);
-			mine = 1;
+			s->window = (int64_t)ns_json_number(line, "window", 0);
+			s->rejected_before = (int64_t)ns_json_number(line, "rejected_before", 0);
 		} else if (line) {
 			json_array_append(s->past, line);
 		}
@@ -95,20 +90,75 @@ enum ns_status ns_shift_history_read(struct ns_shift *s)
 	return status;
 }
 
+/* what was judged later than this window, the first time, is none of its past */
+static void drop_later(struct ns_shift *s)
+{
+	size_t i;
+
+	for (i = json_array_size(s->past); i-- > 0;)
+		if (s->window && ns_json_number(json_array_get(s->past, i), "window", 0) >= (double)s->window)
+			json_array_remove(s->past, i);
+}
+
+/* rank 0 reads, and its clock counts: others may see another folder, and decide otherwise */
+enum ns_status ns_shift_history_read(struct ns_shift *s)
+{
+	const char *folder = ns_conf_text(s->job->conf, "drift.history");
+	int64_t facts[4] = {0};
+	char *text = NULL;
+	enum ns_status status = NS_OK;
+	json_t *line;
+	size_t i;
+
+	s->level = s->evidence = NAN;
+	s->now = ns_today();
+	if (!folder)
+		return ns_comm_broadcast(s->job->comm, &s->now, sizeof s->now, 0);
+	s->past = json_array();
+	if (s->job->comm->rank == 0) {
+		status = read_lines(s, folder);
+		drop_later(s);
+		if (!s->window) {
+			s->window = (int64_t)json_array_size(s->past) + 1;
+			json_array_foreach(s->past, i, line)
+				s->rejected_before += json_is_true(json_object_get(line, "rejected"));
+		}
+		text = json_dumps(s->past, JSON_COMPACT);
+		if (status == NS_OK && !text)
+			status = ns_fail(NS_NO_MEMORY, "no memory for the history");
+		facts[0] = s->now;
+		facts[1] = s->window;
+		facts[2] = s->rejected_before;
+		facts[3] = text ? (int64_t)strlen(text) : 0;
+	}
+	NS_GO(ns_job_agree(s->job, status));
+	NS_GO(ns_comm_broadcast(s->job->comm, facts, sizeof facts, 0));
+	if (s->job->comm->rank)
+		text = calloc((size_t)facts[3] + 1, 1);
+	NS_GO(ns_job_agree(s->job, text ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for the history")));
+	NS_GO(ns_comm_broadcast(s->job->comm, text, (size_t)facts[3], 0));
+	s->now = facts[0];
+	s->window = facts[1];
+	s->rejected_before = facts[2];
+	if (s->job->comm->rank) {
+		json_decref(s->past);
+		s->past = json_loads(text, 0, NULL);
+	}
+out:
+	free(text);
+	return status;
+}
+
 void ns_shift_history_level(struct ns_shift *s, double least_p)
 {
-	double t, alarms = 1, level;
-	size_t i;
-	json_t *line;
+	double level;
 
 	if (!s->past)
 		return;
-	t = (double)json_array_size(s->past) + 1;
-	json_array_foreach(s->past, i, line)
-		alarms += json_is_true(json_object_get(line, "alarm"));
-	level = s->alpha * pow(t, -1.6) / 2.2858 * alarms;
+	level = s->alpha * pow((double)s->window, -1.6) / 2.2858 * (double)(s->rejected_before + 1);
 	s->evidence = isnan(least_p) ? 0 : 1 / (2 * sqrt(fmax(least_p, 1e-300)));
 	s->level = level * level / 4; /* the p whose e-value is 1 / level */
+	s->rejected = least_p <= s->level;
 }
 
 /* does the status of a line call for a manifest? */
@@ -147,7 +197,7 @@ void ns_shift_policy(struct ns_shift *s)
 	}
 	if (row < wanted)
 		snprintf(s->because, sizeof s->because, "%d window%s in a row called for it, drift.hysteresis wants %d", row, row > 1 ? "s" : "", wanted);
-	else if ((double)s->now - last < cooldown * DAY)
+	else if (cooldown > 0 && (double)s->now - last < cooldown * DAY)
 		snprintf(s->because, sizeof s->because, "the last manifest is %.1f days old, drift.cooldown_days is %g", ((double)s->now - last) / DAY,
 			 cooldown);
 	else if (budget && emitted >= budget)
@@ -170,7 +220,8 @@ enum ns_status ns_shift_history_write(struct ns_shift *s)
 	for (i = 0; i < s->count; i++)
 		if (s->tests[i].status <= NS_SHIFT_HARMFUL && !*s->tests[i].slice)
 			effect = fmax(s->tests[i].effect, effect); /* the other where one is NaN */
-	line = json_pack("{s:s, s:I, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o}", "schema", SCHEMA, "time", (json_int_t)s->now, "reference",
+	line = json_pack("{s:s, s:I, s:I, s:I, s:b, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o}", "schema", SCHEMA, "time", (json_int_t)s->now,
+			 "window", (json_int_t)s->window, "rejected_before", (json_int_t)s->rejected_before, "rejected", s->rejected, "reference",
 			 s->ref.digest, "current", s->cur.digest, "status", ns_shift_name(s->status), "evidence", ns_json_real(s->evidence),
 			 "level", ns_json_real(s->level), "alarm", s->status >= NS_SHIFT_MATERIAL && s->status <= NS_SHIFT_HARMFUL, "emitted",
 			 s->emit, "effect", ns_json_real(effect), "estimated", ns_json_real(s->cbpe), "measured", ns_json_real(s->measured));

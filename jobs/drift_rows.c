@@ -14,7 +14,7 @@
 #define PCA_DIM	    16
 #define MMD_ROWS    10000 /* of each window, chosen by key: the test's power is plenty, its cost is quadratic */
 #define ENERGY_ROWS 2000  /* likewise for what supports it */
-#define FRECHET_DIM 512	  /* dimensions up to which covariances are compared */
+#define FRECHET_DIM 256	  /* dimensions up to which covariances are compared */
 
 /* --- MMD: row blocks over ranks and workers; sums are integers, so nothing depends on who did which --- */
 
@@ -312,6 +312,11 @@ static enum ns_status permute(struct ns_shift *s, int64_t most, int distance, en
 	NS_GO(g.x && g.y && g.sums ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %s", method));
 	NS_GO(number_blocks(&g));
 	NS_GO(distance ? scale_distances(&g) : median_gamma(&g));
+	if (!(g.gamma > 0) || !isfinite(g.gamma)) {
+		t->status = NS_SHIFT_UNTESTED;
+		t->note = "distances are too large for arithmetic in 32 bits";
+		goto out;
+	}
 	NS_GO(ns_pool_run(s->job->pool, g.per, mmd_part, &g));
 	NS_GO(permuted(&g, &t->statistic, &t->p));
 	status = then(&g, t);
@@ -361,13 +366,19 @@ static enum ns_status whole_rows(struct ns_shift *s, const char *method)
 	t = ns_shift_add(s, "embedding", method, "embedding");
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
-	if (!strcmp(method, "c2st")) {
+	if (!strcmp(method, "c2st") && s->ref_block) {
+		t->note = "rows of a sequence are not independent";
+	} else if (!strcmp(method, "c2st")) {
 		t->p = ns_c2st(s->ref.embedding, s->ref.rows, s->cur.embedding, s->cur.rows, d, s->seed, &t->effect, &t->effect_low, &t->effect_high);
 		t->statistic = t->effect;
 		t->note = isnan(t->p) ? "needs eight rows on each side that vary" : NULL;
 	} else if (!strcmp(method, "fid")) {
-		t->statistic = d <= FRECHET_DIM ? ns_fid(s->ref.embedding, s->ref.rows, s->cur.embedding, s->cur.rows, d) : NAN;
-		t->note = d > FRECHET_DIM ? "more than 512 dimensions" : isnan(t->statistic) ? "needs two rows on each side" : NULL;
+		x = choose_rows(s->ref.embedding, s->ref.rows, d, MMD_ROWS, s->seed, &m, NULL);
+		y = choose_rows(s->cur.embedding, s->cur.rows, d, MMD_ROWS, s->seed, &n, NULL);
+		t->statistic = x && y && d <= FRECHET_DIM ? ns_fid(x, m, y, n, d) : NAN;
+		free(x);
+		free(y);
+		t->note = d > FRECHET_DIM ? "more than 256 dimensions" : isnan(t->statistic) ? "needs two rows on each side" : NULL;
 	} else {
 		x = choose_rows(s->ref.embedding, s->ref.rows, d, ENERGY_ROWS, s->seed, &m, NULL);
 		y = choose_rows(s->cur.embedding, s->cur.rows, d, ENERGY_ROWS, s->seed, &n, NULL);

@@ -130,7 +130,7 @@ static enum ns_status one_deal(void *context, int task, int worker)
 			memcpy(rows + i * d, p->embedding + row[i] * d, sizeof *rows * (size_t)d);
 			memcpy(rows + (half + i) * d, p->embedding + row[half + i] * d, sizeof *rows * (size_t)d);
 		}
-		c2st = ns_c2st(rows, half, rows + half * d, half, d, seed, &accuracy, &low, &high);
+		c2st = d > 256 || s->ref_block ? NAN : ns_c2st(rows, half, rows + half * d, half, d, seed, &accuracy, &low, &high);
 		memmove(rows + n * d, rows + half * d, sizeof *rows * (size_t)(n * d));
 		NS_GO(permuted(g, worker, rows, n, seed, &mmd));
 	}

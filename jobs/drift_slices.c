@@ -50,8 +50,7 @@ static void performance_of(struct ns_slice *l, const struct ns_predictions *p, c
 static void add_slice(struct ns_shift *s, const char *kind, const char *name, int32_t *of_ref, int32_t *of_cur, int32_t value)
 {
 	struct ns_slice *l = &s->slices[s->slice_count], found = {.of_ref = of_ref, .of_cur = of_cur, .value = value};
-	double low, high;
-	int64_t n;
+	double high;
 
 	found.ref_rows = count_of(of_ref, s->ref.rows, value);
 	found.cur_rows = count_of(of_cur, s->cur.rows, value);
@@ -61,7 +60,8 @@ static void add_slice(struct ns_shift *s, const char *kind, const char *name, in
 		snprintf(found.name, sizeof found.name, "%s %.*s", kind, (int)(sizeof found.name - strlen(kind) - 2), name);
 	else
 		snprintf(found.name, sizeof found.name, "%s %d", kind, (int)value);
-	performance_of(&found, &s->ref, of_ref, s->ref_sure, &found.confidence_ref, &found.base, &n, &low, &high);
+	ns_shift_cut_utf8(found.name);
+	performance_of(&found, &s->ref, of_ref, s->ref_sure, &found.confidence_ref, &found.base, &found.base_rows, &found.base_low, &high);
 	performance_of(&found, &s->cur, of_cur, s->cur_sure, &found.confidence, &found.measured, &found.audited, &found.low, &found.high);
 	found.moved = NAN;
 	found.status = found.ref_rows < NS_SLICE_ROWS || found.cur_rows < NS_SLICE_ROWS ? NS_SHIFT_UNTESTED : NS_SHIFT_NONE;
@@ -217,6 +217,7 @@ static enum ns_status record(struct ns_shift *s, const struct job *j)
 			if (!t)
 				return ns_fail(NS_NO_MEMORY, "no memory for tests");
 			snprintf(t->slice, sizeof t->slice, "%s", s->slices[i].name);
+			t->of = i;
 			t->statistic = t->effect = r->d;
 			t->p = r->p;
 			t->note = r->note == 1 ? "has values that are no finite numbers" : r->note == 2 ? "is constant" : NULL;
@@ -234,6 +235,9 @@ static enum ns_status guard(struct ns_shift *s)
 	const json_t *list = ns_conf_node(s->job->conf, "drift.guarded"), *one;
 	size_t at;
 	int i;
+
+	if (!json_is_array(list))
+		return ns_fail(NS_CONFIG, "drift.guarded: a list of names is wanted, such as [group 3, class bag]");
 
 	json_array_foreach(list, at, one) {
 		const char *name = json_string_value(one);
@@ -255,10 +259,11 @@ enum ns_status ns_shift_test_slices(struct ns_shift *s)
 	struct job j = {.s = s, .stats = s->ref.stats && s->cur.stats && s->ref.stats_names ? s->ref.stat_count : 0};
 	enum ns_status status;
 
-	if (!ns_conf_bool(s->job->conf, "drift.slices") || !ns_shift_wants(s, "ks"))
-		return NS_OK;
-	NS_TRY(find_slices(s));
+	if (ns_conf_bool(s->job->conf, "drift.slices"))
+		NS_TRY(find_slices(s));
 	NS_TRY(guard(s));
+	if (!ns_shift_wants(s, "ks"))
+		return NS_OK;
 	j.columns = j.stats + (s->ref_sure && s->cur_sure);
 	if (!j.columns || !s->slice_count)
 		return NS_OK;

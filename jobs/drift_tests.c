@@ -11,7 +11,7 @@
 #include "kernels/formula/sort.h"
 
 /* a text that was cut by its bytes loses the beginning of a character at its end */
-static void cut_utf8(char *text)
+void ns_shift_cut_utf8(char *text)
 {
 	size_t n = strlen(text), back = 0;
 
@@ -52,11 +52,12 @@ struct ns_shift_test *ns_shift_add(struct ns_shift *s, const char *kind, const c
 	t = &s->tests[s->count++];
 	memset(t, 0, sizeof *t);
 	t->kind = kind;
+	t->of = -1;
 	t->method = ns_shift_method(method);
 	t->status = t->method->decides ? NS_SHIFT_UNTESTED : NS_SHIFT_DESCRIPTIVE; /* until it is decided */
 	t->statistic = t->p = t->p_adjusted = t->effect = t->effect_low = t->effect_high = NAN;
 	snprintf(t->column, sizeof t->column, "%.63s", column);
-	cut_utf8(t->column);
+	ns_shift_cut_utf8(t->column);
 	return t;
 }
 
@@ -180,9 +181,9 @@ static enum ns_status three_tests(struct ns_shift *s, const struct columns *k, i
 	double m = o->note ? 1 : o->m, n = o->note ? 1 : o->n, half = 1.3581 * sqrt((m + n) / (m * n)), unit = o->spread > 0 ? o->spread : NAN;
 	struct ns_shift_test *t;
 
-	if (!ns_shift_wants(s, "ks"))
+	if (!ns_shift_wants(s, "ks") && !o->note)
 		goto cvm;
-	t = ns_shift_add(s, kind, "ks", name);
+	t = ns_shift_add(s, kind, "ks", name); /* what cannot be tested is said, whoever wanted to */
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
 	t->ref = k->ref + c;
@@ -254,22 +255,26 @@ enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const floa
 #define EXPECTED 5 /* fewer in a cell, and chi-square's p is counted over drawn tables */
 
 /* of the indicator of each class, the mean of both windows' */
-static double class_design(const struct ns_shift *s, const int64_t *ref, const int64_t *cur, int k)
+static double class_design(struct ns_shift *s, const int64_t *ref, const int64_t *cur, int k)
 {
 	int64_t rows = s->ref.rows > s->cur.rows ? s->ref.rows : s->cur.rows, i;
 	float *is = malloc(sizeof *is * (size_t)(rows + 1));
-	double sum = 0;
+	double sum = 0, counts;
 	int c, n = 0;
 
 	for (c = 0; is && c < k; c++) {
-		if (!ref[c] || !cur[c])
+		if (!ref[c] && !cur[c])
 			continue;
 		for (i = 0; i < s->ref.rows; i++)
 			is[i] = (float)(s->ref.pred[i] == c);
-		sum += (double)s->ref.rows / ns_shift_effective(is, s->ref_block, s->ref.rows, s->ref_blocks);
+		counts = ns_shift_effective(is, s->ref_block, s->ref.rows, s->ref_blocks);
+		s->ref_effective = fmin(s->ref_effective, counts);
+		sum += (double)s->ref.rows / counts;
 		for (i = 0; i < s->cur.rows; i++)
 			is[i] = (float)(s->cur.pred[i] == c);
-		sum += (double)s->cur.rows / ns_shift_effective(is, s->cur_block, s->cur.rows, s->cur_blocks);
+		counts = ns_shift_effective(is, s->cur_block, s->cur.rows, s->cur_blocks);
+		s->cur_effective = fmin(s->cur_effective, counts);
+		sum += (double)s->cur.rows / counts;
 		n += 2;
 	}
 	free(is);
@@ -279,6 +284,8 @@ static double class_design(const struct ns_shift *s, const int64_t *ref, const i
 static enum ns_status count_tests(struct ns_shift *s, const int64_t *ref, const int64_t *cur, int k)
 {
 	struct ns_shift_test unwanted = {0};
+	int c, classes = 0;
+
 	double no_drift, least, v, wide = 1.96 * sqrt(1.0 / (double)(s->ref.rows + s->cur.rows)), g, g_p = ns_g_counts(ref, cur, k, &g, &least);
 	struct ns_shift_test *t = ns_shift_wants(s, "chi2") ? ns_shift_add(s, "output", "chi2", "predicted class") : &unwanted;
 
@@ -286,14 +293,18 @@ static enum ns_status count_tests(struct ns_shift *s, const int64_t *ref, const 
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
 	t->p = ns_chi2_counts(ref, cur, k, &t->statistic, &t->effect);
 	v = t->effect;
+	for (c = 0; c < k; c++)
+		classes += ref[c] + cur[c] > 0;
+	if (classes < 2) {
+		t->p = t->statistic = t->effect = NAN;
+		t->note = "is constant";
+		return NS_OK;
+	}
 	if (s->ref_block) { /* Rao and Scott 1984: both by the mean design effect of their classes */
 		double design = class_design(s, ref, cur, k);
-		int c, used = 0;
 
-		for (c = 0; c < k; c++)
-			used += ref[c] + cur[c] > 0;
-		t->p = ns_chi2_sf(t->statistic / design, used - 1);
-		g_p = ns_chi2_sf(g / design, used - 1);
+		t->p = ns_chi2_sf(t->statistic / design, classes - 1);
+		g_p = ns_chi2_sf(g / design, classes - 1);
 		t->note = "rows of a sequence are not independent: divided by the design effect";
 	}
 	t->effect_low = fmax(0, v - wide);

@@ -49,18 +49,33 @@ static double atc(const struct ns_shift *s)
 	return above / (double)s->cur.rows;
 }
 
-static double labelled_accuracy(const struct ns_predictions *p, int64_t *n, double *low, double *high)
+/* frames of a sequence are right or wrong together: the interval is that of as many independent rows as they count for */
+static void interval(const float *hit, const int32_t *block, int64_t n, int64_t blocks, int64_t hits, double *low, double *high)
 {
+	double counts = ns_shift_effective(hit, block, n, blocks);
+
+	ns_wilson((int64_t)((double)hits / (double)n * counts + 0.5), (int64_t)(counts + 0.5), low, high);
+}
+
+static double labelled_accuracy(const struct ns_predictions *p, const int32_t *block, int64_t blocks, int64_t *n, double *low, double *high)
+{
+	float *hit = malloc(sizeof *hit * (size_t)(p->rows + 1));
+	int32_t *of = malloc(sizeof *of * (size_t)(p->rows + 1));
 	int64_t i, hits = 0;
 
 	*n = 0;
-	for (i = 0; p->label && p->pred && i < p->rows; i++) {
-		*n += p->label[i] >= 0;
-		hits += p->label[i] >= 0 && p->label[i] == p->pred[i];
-	}
-	ns_wilson(hits, *n, low, high);
-	if (!*n)
-		*low = *high = NAN;
+	*low = *high = NAN;
+	for (i = 0; hit && of && p->label && p->pred && i < p->rows; i++)
+		if (p->label[i] >= 0) {
+			of[*n] = block ? block[i] : 0;
+			hit[*n] = (float)(p->label[i] == p->pred[i]);
+			hits += p->label[i] == p->pred[i];
+			++*n;
+		}
+	if (*n)
+		interval(hit, block ? of : NULL, *n, blocks, hits, low, high);
+	free(hit);
+	free(of);
 	return *n ? (double)hits / (double)*n : NAN;
 }
 
@@ -81,6 +96,7 @@ static double poisson(double mean, uint64_t seed, uint32_t round, uint64_t cell)
 }
 
 #define BOOTSTRAPS 200
+#define BBSE_CLASSES 200 /* more would take minutes, and hardly be identified */
 
 /* 95 % percentile intervals of the weights: every cell of both tables drawn again */
 static void weight_intervals(struct ns_shift *s, const double *counts, const double *seen, int k)
@@ -122,9 +138,21 @@ static void weight_intervals(struct ns_shift *s, const double *counts, const dou
 static enum ns_status label_shift(struct ns_shift *s)
 {
 	int k = s->ref.classes, a;
-	double *c = calloc((size_t)(2 * (k * k + k)), sizeof *c), *mu = c + k * k, *counts = mu + k, *seen = counts + k * k;
+	double *c, *mu, *counts, *seen;
 	int64_t i, n = 0;
 
+	if (k > BBSE_CLASSES)
+		return NS_OK;
+	for (i = 0; i < s->ref.rows; i++)
+		if (s->ref.pred[i] >= k || s->ref.label[i] >= k)
+			return NS_OK;
+	for (i = 0; i < s->cur.rows; i++)
+		if (s->cur.pred[i] >= k) /* a class that the reference does not know: its confusions say nothing of it */
+			return NS_OK;
+	c = calloc((size_t)(2 * (k * k + k)), sizeof *c);
+	mu = c + k * k;
+	counts = mu + k;
+	seen = counts + k * k;
 	s->weights = calloc((size_t)k + 1, sizeof *s->weights);
 	if (!c || !s->weights) {
 		free(c);
@@ -178,8 +206,9 @@ enum ns_status ns_shift_performance(struct ns_shift *s)
 	int64_t n = 0, i;
 
 	s->cbpe = s->cbpe_ref = s->atc = s->condition = s->reweighted = NAN;
-	s->base = labelled_accuracy(&s->ref, &n, &s->base_low, &s->base_high);
-	s->measured = labelled_accuracy(&s->cur, &s->audited, &s->measured_low, &s->measured_high);
+	s->base = labelled_accuracy(&s->ref, s->ref_block, s->ref_blocks, &n, &s->base_low, &s->base_high);
+	s->base_rows = n;
+	s->measured = labelled_accuracy(&s->cur, s->cur_block, s->cur_blocks, &s->audited, &s->measured_low, &s->measured_high);
 	if (s->ref.prob && s->cur.prob) {
 		s->cbpe = s->cbpe_ref = 0;
 		for (i = 0; i < s->ref.rows; i++)
@@ -198,17 +227,28 @@ enum ns_status ns_shift_performance(struct ns_shift *s)
 
 /* --- the verdict --- */
 
+/* by more than the tolerance, and the interval of the difference (Newcombe 1998, from both Wilson intervals) is above 0 */
+static int fell(double base, double base_low, double now, double now_high, double tolerance)
+{
+	return base - now > tolerance && base - now > sqrt((base - base_low) * (base - base_low) + (now_high - now) * (now_high - now));
+}
+
+static int is_measured(const struct ns_shift *s)
+{
+	return !isnan(s->measured) && s->audited >= NS_AUDIT_ENOUGH && !isnan(s->base) && s->base_rows >= NS_AUDIT_ENOUGH;
+}
+
 static int harmful(const struct ns_shift *s)
 {
-	double base = isnan(s->base) ? s->cbpe_ref : s->base;
+	double base = isnan(s->base) || s->base_rows < NS_AUDIT_ENOUGH ? s->cbpe_ref : s->base;
 
-	if (!isnan(s->measured) && s->audited >= NS_AUDIT_ENOUGH) /* measured beats estimated: it fell by more than chance and tolerance */
-		return s->measured_high < base && s->measured < base - s->tolerance;
+	if (is_measured(s)) /* measured beats estimated: it fell by more than chance and tolerance */
+		return fell(s->base, s->base_low, s->measured, s->measured_high, s->tolerance);
 	return (!isnan(s->cbpe) && s->cbpe < s->cbpe_ref - s->tolerance) || (!isnan(s->atc) && s->atc < base - s->tolerance);
 }
 
 /* the tests of one family corrected together, at its share of alpha; returns the least adjusted p, NaN: there is none */
-static double decide_family(struct ns_shift *s, int slices, double share)
+static double decide_family(struct ns_shift *s, int slices, double share) /* of those that are material */
 {
 	double *p = malloc(sizeof *p * 2 * (size_t)(s->count + 1)), *adjusted = p + s->count, least = NAN;
 	int i, n = 0, bh = !strcmp(ns_conf_text(s->job->conf, "drift.correction"), "bh");
@@ -231,7 +271,6 @@ static double decide_family(struct ns_shift *s, int slices, double share)
 			continue;
 		}
 		t->p_adjusted = fmin(1, adjusted[n++] / share);
-		least = fmin(t->p_adjusted, least);
 		/* BH rejects at <= alpha, Holm below it */
 		if (bh ? t->p_adjusted > s->alpha : t->p_adjusted >= s->alpha)
 			t->status = NS_SHIFT_NONE;
@@ -239,7 +278,10 @@ static double decide_family(struct ns_shift *s, int slices, double share)
 			t->status = t->effect >= s->min_effect ? NS_SHIFT_MATERIAL : NS_SHIFT_STATISTICAL;
 		if (t->status > s->status)
 			s->status = t->status;
+		if (t->status == NS_SHIFT_MATERIAL) /* what is sure but small is no evidence of what is large */
+			least = fmin(t->p_adjusted, least);
 	}
+	s->family += n;
 #undef IS_OURS
 	free(p);
 	return least;
@@ -252,12 +294,10 @@ static void decide_slices(struct ns_shift *s)
 
 	for (i = 0; i < s->slice_count; i++) {
 		struct ns_slice *l = &s->slices[i];
-		double base = isnan(l->base) ? l->confidence_ref : l->base;
-
 		for (j = 0; j < s->count; j++) {
 			const struct ns_shift_test *t = &s->tests[j];
 
-			if (strcmp(t->slice, l->name) || t->status > NS_SHIFT_HARMFUL)
+			if (t->of != i || t->status > NS_SHIFT_HARMFUL)
 				continue;
 			if (t->status > l->status && l->status < NS_SHIFT_HARMFUL)
 				l->status = t->status;
@@ -268,8 +308,8 @@ static void decide_slices(struct ns_shift *s)
 		}
 		if (l->status > NS_SHIFT_HARMFUL)
 			continue;
-		if (l->audited >= NS_AUDIT_ENOUGH && !isnan(l->measured)) {
-			if (l->high < base && l->measured < base - s->tolerance)
+		if (l->audited >= NS_AUDIT_ENOUGH && l->base_rows >= NS_AUDIT_ENOUGH) {
+			if (fell(l->base, l->base_low, l->measured, l->high, s->tolerance))
 				l->status = NS_SHIFT_HARMFUL;
 		} else if (l->status == NS_SHIFT_MATERIAL && l->confidence < l->confidence_ref - s->tolerance) {
 			l->status = NS_SHIFT_HARMFUL;
@@ -281,7 +321,7 @@ static void decide_slices(struct ns_shift *s)
 
 void ns_shift_decide(struct ns_shift *s)
 {
-	int i, measured = !isnan(s->measured) && s->audited >= NS_AUDIT_ENOUGH, any = 0;
+	int i, measured = is_measured(s), any = 0;
 	double least;
 
 	for (i = 0; i < s->count; i++)
@@ -306,6 +346,7 @@ void ns_shift_decide(struct ns_shift *s)
 	if ((s->status == NS_SHIFT_MATERIAL || measured) && harmful(s))
 		s->status = NS_SHIFT_HARMFUL;
 	for (i = 0; i < s->slice_count; i++)
-		if (s->slices[i].guarded && s->slices[i].status == NS_SHIFT_HARMFUL)
+		if (s->slices[i].guarded && s->slices[i].status == NS_SHIFT_HARMFUL &&
+		    (!s->past || s->rejected || s->slices[i].audited >= NS_AUDIT_ENOUGH))
 			s->status = NS_SHIFT_HARMFUL;
 }

@@ -16,6 +16,8 @@ static double ks_equal(int64_t n, int64_t h)
 	double base = 2 * lgamma((double)n + 1), sum = 0;
 	int64_t i;
 
+	if (h < 1) /* D is less than one row: windows that count as fewer rows than they have */
+		return 1;
 	for (i = 1; i * h <= n; i++) {
 		double t = exp(base - lgamma((double)(n - i * h) + 1) - lgamma((double)(n + i * h) + 1));
 

@@ -114,6 +114,7 @@ enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y
 		int second;
 	} *merged = malloc(sizeof *merged * (size_t)all);
 	double distance[BOOTSTRAPS];
+	struct ns_column_shift here;
 	uint8_t *times = malloc((size_t)all);
 	int b;
 
@@ -145,8 +146,10 @@ enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y
 		distance[b] = sum;
 	}
 	qsort(distance, BOOTSTRAPS, sizeof *distance, by_double);
-	*low = distance[BOOTSTRAPS * 25 / 1000];
-	*high = distance[BOOTSTRAPS - 1 - BOOTSTRAPS * 25 / 1000];
+	/* turned about the estimate ("basic"): drawn again, a distance is larger than it was, the more so the smaller it is */
+	ns_column_shift(x, m, y, n, &here);
+	*low = fmax(0, 2 * here.wasserstein - distance[BOOTSTRAPS - 1 - BOOTSTRAPS * 25 / 1000]);
+	*high = fmax(here.wasserstein, 2 * here.wasserstein - distance[BOOTSTRAPS * 25 / 1000]);
 	free(merged);
 	free(times);
 	return NS_OK;

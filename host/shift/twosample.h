@@ -19,7 +19,7 @@ struct ns_column_shift {
 double ns_cvm_p(double t, double m, double n);
 void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struct ns_column_shift *out);
 /*
- * Percentile interval (95 %) of Wasserstein's distance by the Poisson bootstrap: each row counts as often as a Poisson draw
+ * Basic interval (95 %) of Wasserstein's distance by the Poisson bootstrap: each row counts as often as a Poisson draw
  * of mean 1, keyed (seed, column, row), says.
  */
 enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, uint64_t seed, uint32_t column,
