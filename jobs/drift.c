@@ -57,7 +57,7 @@ static void doubt_self(struct ns_shift *s)
 		ns_wilson(s->self_alarms[k], s->self_rounds[k], &low, &high);
 		if (!s->self_rounds[k] || low <= s->alpha)
 			continue;
-		snprintf(text, sizeof text, "%s alarms on %lld of %lld halves of the reference, more than alpha = %g: are rows counted twice, or not independent?",
+		snprintf(text, sizeof text, "%s alarms in %lld of %lld deals of the reference, more than alpha = %g: what was taken together is alike; see drift.sequence_seconds",
 			 ns_shift_self_name(k), (long long)s->self_alarms[k], (long long)s->self_rounds[k], s->alpha);
 		quality(s, "self-test", text);
 	}

@@ -284,7 +284,7 @@ static void self_test(const struct ns_shift *s, struct ns_html *h)
 	if (!n)
 		return;
 	ns_html_element(h, "h2", "Self-test");
-	ns_html_element(h, "p class=\"dim\"", "The reference, dealt in two halves %lld times and tested against itself: the share of alarms, with its 95 %% interval. "
+	ns_html_element(h, "p class=\"dim\"", "The reference, dealt in two halves %lld times, by stretches of time where rows have times, and tested against itself: the share of alarms, with its 95 %% interval. "
 			"Sound detectors stay at %.0f %% or below.",
 			(long long)s->self_rounds[NS_SELF_KINDS - 1], 100 * s->alpha);
 	ns_svg_bars(h, "False alarms", name, rate, low, high, n);

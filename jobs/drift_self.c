@@ -1,6 +1,10 @@
 /*
  * jobs/drift_self.c - the nightly self-test: the reference against itself. It is dealt into two halves many times, and each detector that
- * has a p-value says how often it would have cried out, where nothing can have moved.
+ * has a p-value says how often it would have cried out, where nothing should have moved.
+ *
+ * What is dealt is sequences (drift.sequence_seconds), else stretches of rows that were taken one after the other: were single rows
+ * dealt, the halves of a reference of bursts would be as alike as those of any other. Where rows have no times, rows are dealt, and
+ * the test is of the arithmetic alone.
  */
 #include "jobs/drift.h"
 
@@ -19,8 +23,12 @@
 #define MMD_DRAWS   199
 #define ROWS_WANTED 100 /* fewer tell nothing */
 
+#define STRETCHES 50
+
 struct deal {
 	struct ns_shift *s;
+	int32_t *of; /* the stretch of each row; NULL: each row by itself */
+	int64_t stretches;
 	int64_t half;
 	float gamma; /* MMD's, of the whole test; 0: not tested */
 	uint8_t *alarm; /* (rounds, NS_SELF_KINDS): 0, 1, or 2 where it was not tested */
@@ -34,14 +42,17 @@ const char *ns_shift_self_name(int kind)
 }
 
 /* columns of x (rows, d) in two halves: the least p of KS and of Cramer-von Mises over columns, and how many columns there are */
-static void columns(const float *x, int d, const int64_t *row, int64_t half, float *a, uint32_t *scratch, double *ks, double *cvm, int *count)
+static void columns(const struct ns_shift *s, const float *x, int d, const int64_t *row, int64_t half, float *a, uint32_t *scratch, double *ks, double *cvm,
+		    int *count)
 {
 	float *b = a + half;
+	int32_t *block = (int32_t *)scratch; /* of either half, before they are sorted */
 	int64_t i;
 	int c;
 
 	for (c = 0; x && c < d; c++) {
 		struct ns_column_shift shift;
+		double m = (double)half, n = (double)half;
 
 		for (i = 0; i < half; i++) {
 			a[i] = x[row[i] * d + c];
@@ -49,13 +60,19 @@ static void columns(const float *x, int d, const int64_t *row, int64_t half, flo
 		}
 		if (!ns_all_finite(a, half) || !ns_all_finite(b, half))
 			continue;
+		for (i = 0; s->ref_block && i < 2 * half; i++)
+			block[i] = s->ref_block[row[i]];
+		if (s->ref_block) {
+			m = ns_shift_effective(a, block, half, s->ref_blocks);
+			n = ns_shift_effective(b, block + half, half, s->ref_blocks);
+		}
 		ns_sort_floats(a, half, scratch);
 		ns_sort_floats(b, half, scratch);
 		if (a[0] == b[0] && a[half - 1] == b[half - 1] && a[0] == a[half - 1])
 			continue;
 		ns_column_shift(a, half, b, half, &shift);
-		*ks = fmin(*ks, ns_ks_p(shift.ks, half, half));
-		*cvm = fmin(*cvm, shift.cvm_p);
+		*ks = fmin(*ks, ns_ks_p(shift.ks, (int64_t)m, (int64_t)n));
+		*cvm = fmin(*cvm, ns_cvm_p(shift.cvm * (m * n / (m + n)) / ((double)half / 2), m, n));
 		++*count;
 	}
 }
@@ -98,6 +115,72 @@ static enum ns_status permuted(const struct deal *g, int worker, const float *x,
 	return NS_OK;
 }
 
+struct taken {
+	int64_t time, row;
+};
+
+static int by_time(const void *a, const void *b)
+{
+	const struct taken *x = a, *y = b;
+
+	return x->time != y->time ? (x->time > y->time) - (x->time < y->time) : (x->row > y->row) - (x->row < y->row);
+}
+
+/* rows in order of time, in STRETCHES of as many rows; where times do not tell them apart, none */
+static enum ns_status stretches(struct deal *g)
+{
+	const struct ns_predictions *p = &g->s->ref;
+	struct taken *t;
+	int64_t i, distinct = 0;
+
+	if (g->s->ref_block) {
+		g->of = malloc(sizeof *g->of * (size_t)p->rows);
+		if (!g->of)
+			return ns_fail(NS_NO_MEMORY, "no memory for a self-test");
+		memcpy(g->of, g->s->ref_block, sizeof *g->of * (size_t)p->rows);
+		g->stretches = g->s->ref_blocks;
+		return NS_OK;
+	}
+	t = p->time ? malloc(sizeof *t * (size_t)p->rows) : NULL;
+	g->of = t ? malloc(sizeof *g->of * (size_t)p->rows) : NULL;
+	if (p->time && !g->of) {
+		free(t);
+		return ns_fail(NS_NO_MEMORY, "no memory for a self-test");
+	}
+	for (i = 0; t && i < p->rows; i++)
+		t[i] = (struct taken){p->time[i], i};
+	if (t)
+		qsort(t, (size_t)p->rows, sizeof *t, by_time);
+	for (i = 0; t && i < p->rows; i++) {
+		distinct += i == 0 || t[i].time != t[i - 1].time;
+		g->of[t[i].row] = (int32_t)(i * STRETCHES / p->rows);
+	}
+	g->stretches = STRETCHES;
+	if (distinct < STRETCHES) {
+		free(g->of);
+		g->of = NULL;
+	}
+	free(t);
+	return NS_OK;
+}
+
+/* rows of the two halves, at most `half` of each: row[0..), row[half..); fewer than half of one: that many of both, in *half */
+static void deal(const struct deal *g, uint64_t seed, int64_t *row, int64_t *half)
+{
+	int64_t rows = g->s->ref.rows, n[2] = {0, 0}, most = *half, i, less;
+
+	for (i = 0; i < rows; i++) { /* in random order, so that those who do not fit are any */
+		int64_t r = (int64_t)ns_permute((uint64_t)i, (uint64_t)rows, seed, NS_FOR_SPLIT, 2);
+		int64_t place = g->of ? (int64_t)ns_permute((uint64_t)g->of[r], (uint64_t)g->stretches, seed, NS_FOR_SPLIT, 3) * 2 / g->stretches : i % 2;
+
+		if (n[place] < most)
+			row[place * most + n[place]++] = r;
+	}
+	less = n[0] < n[1] ? n[0] : n[1];
+	memmove(row + less, row + most, sizeof *row * (size_t)less);
+	*half = less;
+}
+
 static enum ns_status one_deal(void *context, int task, int worker)
 {
 	struct deal *g = context;
@@ -115,22 +198,25 @@ static enum ns_status one_deal(void *context, int task, int worker)
 
 	if (status != NS_OK)
 		goto out;
-	for (i = 0; i < 2 * half; i++)
-		row[i] = (int64_t)ns_permute((uint64_t)i, (uint64_t)p->rows, seed, NS_FOR_SPLIT, 2);
-	columns(p->stats, p->stat_count, row, half, a, scratch, &ks, &cvm, &count);
-	columns(s->ref_sure, 2, row, half, a, scratch, &ks, &cvm, &count);
-	columns(p->prob, p->classes, row, half, a, scratch, &ks, &cvm, &count);
-	columns(s->ref_pca, s->pca_dim, row, half, a, scratch, &ks, &cvm, &count);
-	if (p->pred)
+	deal(g, seed, row, &half);
+	memset(alarm, 2, NS_SELF_KINDS);
+	if (half < 20)
+		goto out;
+	n = half < MMD_HALF ? half : MMD_HALF;
+	columns(s, p->stats, p->stat_count, row, half, a, scratch, &ks, &cvm, &count);
+	columns(s, s->ref_sure, 2, row, half, a, scratch, &ks, &cvm, &count);
+	columns(s, p->prob, p->classes, row, half, a, scratch, &ks, &cvm, &count);
+	columns(s, s->ref_pca, s->pca_dim, row, half, a, scratch, &ks, &cvm, &count);
+	if (p->pred && !s->ref_block) /* of sequences, columns alone */
 		chi = classes(p, row, half, seed);
-	if (g->gamma > 0) {
+	if (g->gamma > 0 && !s->ref_block) {
 		int d = p->embedding_dim;
 
 		for (i = 0; i < half; i++) {
 			memcpy(rows + i * d, p->embedding + row[i] * d, sizeof *rows * (size_t)d);
 			memcpy(rows + (half + i) * d, p->embedding + row[half + i] * d, sizeof *rows * (size_t)d);
 		}
-		c2st = d > 256 || s->ref_block ? NAN : ns_c2st(rows, half, rows + half * d, half, d, seed, &accuracy, &low, &high);
+		c2st = d > 256 ? NAN : ns_c2st(rows, half, rows + half * d, half, d, seed, &accuracy, &low, &high);
 		memmove(rows + n * d, rows + half * d, sizeof *rows * (size_t)(n * d));
 		NS_GO(permuted(g, worker, rows, n, seed, &mmd));
 	}
@@ -153,13 +239,14 @@ out:
 enum ns_status ns_shift_self_test(struct ns_shift *s, float gamma)
 {
 	int rounds = (int)ns_conf_int(s->job->conf, "drift.self_test"), r, k;
-	struct deal g = {s, s->ref.rows / 2 < HALF ? s->ref.rows / 2 : HALF, s->ref_pca ? gamma : 0, NULL};
+	struct deal g = {s, NULL, 0, s->ref.rows / 2 < HALF ? s->ref.rows / 2 : HALF, s->ref_pca ? gamma : 0, NULL};
 	enum ns_status status;
 
 	if (!rounds || s->ref.rows < ROWS_WANTED)
 		return NS_OK;
 	g.alarm = calloc((size_t)rounds, NS_SELF_KINDS);
 	NS_GO(g.alarm ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a self-test"));
+	NS_GO(stretches(&g));
 	NS_GO(ns_pool_run(s->job->pool, rounds, one_deal, &g));
 	for (r = 0; r < rounds; r++)
 		for (k = 0; k < NS_SELF_KINDS; k++) {
@@ -168,5 +255,6 @@ enum ns_status ns_shift_self_test(struct ns_shift *s, float gamma)
 		}
 out:
 	free(g.alarm);
+	free(g.of);
 	return status;
 }

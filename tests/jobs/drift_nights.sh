@@ -140,6 +140,11 @@ import json
 s = json.load(open("shifted/drift.json"))["sequences"]
 assert s["reference_blocks"] == s["current_blocks"] == 30 and 25 < s["reference_effective"] < 60, s
 P
+# the self-test finds it out by itself where rows have times
+quietly "$ns" drift --reference scenes.h5 --current scenes1.h5 --out found
+grep -q 'what was taken together is alike' found/drift.json || fail "a reference of bursts is not found out: $(field found/drift.json self_test)"
+quietly "$ns" drift --reference scenes.h5 --current scenes1.h5 --out told --drift.sequence_seconds=60
+grep -q 'what was taken together is alike' told/drift.json && fail "sequences that are known are found out: $(field told/drift.json self_test)"
 quietly mpi 2 "$ns" drift --reference scenes.h5 --current shifted.h5 --out shifted-2 --drift.sequence_seconds=60
 same shifted/drift.json shifted-2/drift.json
 # one sequence a side: it counts as one row, and nothing can be said of it
