@@ -211,17 +211,15 @@ static void nights(const struct ns_shift *s, struct ns_html *h)
 	static const char *const effects[] = {"largest effect"}, *const sure[] = {"estimated", "measured"};
 	double effect[NIGHTS + 1], estimated[NIGHTS + 1], measured[NIGHTS + 1];
 	const double *one[] = {effect}, *two[] = {estimated, measured};
-	size_t n = s->past ? json_array_size(s->past) : 0, first = n > NIGHTS ? n - NIGHTS : 0, i, alarms = 0;
+	size_t n = s->past ? json_array_size(s->past) : 0, first = n > NIGHTS ? n - NIGHTS : 0, i;
 	int j;
 
 	if (!s->past)
 		return;
 	ns_html_element(h, "h2", "Past windows");
-	for (i = 0; i < n; i++)
-		alarms += json_is_true(json_object_get(json_array_get(s->past, i), "alarm"));
-	ns_html_element(h, "p", "Window %zu of this history; %zu alarms before it. To be one more, its least corrected p must not exceed %.2g: so of all "
+	ns_html_element(h, "p", "Window %lld of this history; %lld alarms by evidence before it. To be one more, its least corrected p must not exceed %.2g: so of all "
 			"alarms at most %g are expected to be false, however the nights depend on each other (e-LOND).",
-			n + 1, alarms, s->level, s->alpha);
+			(long long)s->window, (long long)s->rejected_before, s->level, s->alpha);
 	for (i = first; i < n; i++) {
 		const json_t *line = json_array_get(s->past, i);
 

@@ -106,7 +106,7 @@ ok
 mkdir torn && zcat "$train" | head -c 100000 >torn/train-images-idx3-ubyte && zcat "${train/images-idx3/labels-idx1}" >torn/train-labels-idx1-ubyte
 sed 's|^  train: /.*|  train: torn/train-images-idx3-ubyte|' night.yaml >bad.yaml
 quietly "$submit" --config bad.yaml --out bad --site two.conf
-cluster_wait 120 || { squeue; fail "a night that fails stays in the queue"; }
+cluster_wait 240 || { squeue; fail "a night that fails stays in the queue"; }
 [ ! -e bad/run.json ] || fail "it was committed"
 [ "$(field bad/steps/prepare.data.parts.00000.json state)" = failed ] || fail "prepare/data did not fail"
 grep -q '"why": "prepare/data.parts, task 0: failed (.*torn/train' bad/steps/changed.drift.json ||
@@ -117,7 +117,7 @@ ok
 # nor does one whose program does not start at all: as often as the site says, then never again
 { cat two.conf && echo 'NS_TRIES=1; [ "${SLURM_JOB_NAME:-}" != prepare.data.parts ] || NS_SRUN="--mpi=nonsense"'; } >nonsense.conf
 quietly "$submit" --config night.yaml --out never --site nonsense.conf
-cluster_wait 120 || { squeue; fail "a night that never starts stays in the queue"; }
+cluster_wait 240 || { squeue; fail "a night that never starts stays in the queue"; }
 [ "$(field never/steps/prepare.model.json try_again)" = False ] && [ "$(field never/steps/prepare.data.parts.00001.json state)" = failed ] &&
 	[ "$(wc -l <never/steps/prepare.data.parts.00001.tries)" = 2 ] ||
 	fail "it was not given up: $(cat never/steps/*)"
