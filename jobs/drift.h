@@ -77,7 +77,7 @@ struct ns_shift {
 	json_t *quality;
 	enum ns_shift_status status;
 	int64_t window, rejected_before; /* of this history: number of this window, alarms by evidence before it */
-	int family; /* tests that were corrected together, slices' too */
+	int family; /* tests of all rows that were corrected together */
 	int rejected;			 /* this window's evidence reached its level */
 	int64_t now;	/* when this window was first judged, seconds since 1970 */
 	json_t *past;	/* lines of drift.history, this window's left out; NULL: none is kept */

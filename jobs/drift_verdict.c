@@ -281,7 +281,7 @@ static double decide_family(struct ns_shift *s, int slices, double share) /* of 
 		if (t->status == NS_SHIFT_MATERIAL) /* what is sure but small is no evidence of what is large */
 			least = fmin(t->p_adjusted, least);
 	}
-	s->family += n;
+	s->family = slices ? s->family : n;
 #undef IS_OURS
 	free(p);
 	return least;
