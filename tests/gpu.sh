@@ -2,10 +2,11 @@
 # Everything CUDA on a machine with a GPU, in one command: build, every case against ref, the ops' speed, PyTorch's beside it.
 #
 #	tests/gpu.sh [OUT]          results go to OUT (build-gpu/out by default): gpu.md, gpu.json, log
-#	tests/gpu.sh prepare        on a machine with Debian's packages: what such a machine may lack, unpacked into .carry/
+#	tests/gpu.sh prepare        on a machine with Debian's packages: what such a machine may lack, packed into .carry/ (57 MiB)
 #
 # Wants nvcc and CMake; cuDNN, oneDNN, compute-sanitizer and PyTorch are used where they are. Whole networks want four small
-# libraries, which `prepare` carries along. Red where no case ran on the GPU.
+# libraries, which `prepare` carries along, and with them the whole program and a night's images (tests/gpu_program.sh). Red where
+# no case ran on the GPU. NS_PEERS=0 and NS_PROGRAM=0 leave PyTorch and the program out, NS_PEER_SECONDS bounds the one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
