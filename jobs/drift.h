@@ -104,6 +104,8 @@ struct ns_shift_test *ns_shift_add(struct ns_shift *s, const char *kind, const c
 enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const float *ref, const float *cur, int d, char *const *names,
 				const char *prefix);
 enum ns_status ns_shift_find_blocks(struct ns_shift *s);
+/* p of Cramer-von Mises' T of m and n rows that count as so many independent ones */
+double ns_shift_cvm_p(double t, int64_t m, int64_t n, double counts_m, double counts_n);
 /* x (rows): as how many independent rows it counts; blocks NULL: all of them */
 double ns_shift_effective(const float *x, const int32_t *block, int64_t rows, int64_t blocks);
 /*
@@ -115,7 +117,7 @@ int ns_all_finite(const float *x, int64_t n);
 enum ns_status ns_shift_test_all(struct ns_shift *s);	  /* collective */
 enum ns_status ns_shift_test_rows(struct ns_shift *s);	  /* embeddings jointly; collective */
 enum ns_status ns_shift_test_slices(struct ns_shift *s);
-enum ns_status ns_shift_self_test(struct ns_shift *s, float gamma);
+enum ns_status ns_shift_self_test(struct ns_shift *s);
 const char *ns_shift_self_name(int kind);
 enum ns_status ns_shift_performance(struct ns_shift *s);
 void ns_shift_decide(struct ns_shift *s);
@@ -124,6 +126,7 @@ void ns_shift_summarise(struct ns_shift *s);
 enum ns_status ns_shift_history_read(struct ns_shift *s);
 enum ns_status ns_shift_history_write(struct ns_shift *s);
 void ns_shift_history_level(struct ns_shift *s, double least_p);
+double ns_shift_largest(const struct ns_shift *s); /* effect of what decides, over all rows */
 void ns_shift_policy(struct ns_shift *s); /* emit and because */
 enum ns_status ns_shift_page(struct ns_shift *s, const char *path);
 /* retrain.json and selection.h5; collective, rank 0 writes */

@@ -206,25 +206,31 @@ void ns_shift_policy(struct ns_shift *s)
 		s->emit = snprintf(s->because, sizeof s->because, "the status is %s", ns_shift_name(s->status)) > 0;
 }
 
-enum ns_status ns_shift_history_write(struct ns_shift *s)
+double ns_shift_largest(const struct ns_shift *s)
 {
-	const char *folder = ns_conf_text(s->job->conf, "drift.history");
 	double effect = NAN;
-	char path[NS_PATH_MAX];
-	json_t *line;
-	enum ns_status status;
 	int i;
 
-	if (!folder)
-		return NS_OK;
 	for (i = 0; i < s->count; i++)
 		if (s->tests[i].status <= NS_SHIFT_HARMFUL && !*s->tests[i].slice)
 			effect = fmax(s->tests[i].effect, effect); /* the other where one is NaN */
+	return effect;
+}
+
+enum ns_status ns_shift_history_write(struct ns_shift *s)
+{
+	const char *folder = ns_conf_text(s->job->conf, "drift.history");
+	char path[NS_PATH_MAX];
+	json_t *line;
+	enum ns_status status;
+
+	if (!folder)
+		return NS_OK;
 	line = json_pack("{s:s, s:I, s:I, s:I, s:b, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o}", "schema", SCHEMA, "time", (json_int_t)s->now,
 			 "window", (json_int_t)s->window, "rejected_before", (json_int_t)s->rejected_before, "rejected", s->rejected, "reference",
 			 s->ref.digest, "current", s->cur.digest, "status", ns_shift_name(s->status), "evidence", ns_json_real(s->evidence),
 			 "level", ns_json_real(s->level), "alarm", s->status >= NS_SHIFT_MATERIAL && s->status <= NS_SHIFT_HARMFUL, "emitted",
-			 s->emit, "effect", ns_json_real(effect), "estimated", ns_json_real(s->cbpe), "measured", ns_json_real(s->measured));
+			 s->emit, "effect", ns_json_real(ns_shift_largest(s)), "estimated", ns_json_real(s->cbpe), "measured", ns_json_real(s->measured));
 	if (!line)
 		return ns_fail(NS_INTERNAL, "the history's line cannot be made");
 	status = ns_mkdirs(folder);

@@ -212,7 +212,6 @@ static void nights(const struct ns_shift *s, struct ns_html *h)
 	double effect[NIGHTS + 1], estimated[NIGHTS + 1], measured[NIGHTS + 1];
 	const double *one[] = {effect}, *two[] = {estimated, measured};
 	size_t n = s->past ? json_array_size(s->past) : 0, first = n > NIGHTS ? n - NIGHTS : 0, i;
-	int j;
 
 	if (!s->past)
 		return;
@@ -227,10 +226,7 @@ static void nights(const struct ns_shift *s, struct ns_html *h)
 		estimated[i - first] = ns_json_number(line, "estimated", NAN);
 		measured[i - first] = ns_json_number(line, "measured", NAN);
 	}
-	effect[n - first] = NAN;
-	for (j = 0; j < s->count; j++)
-		if (s->tests[j].status <= NS_SHIFT_HARMFUL && !*s->tests[j].slice)
-			effect[n - first] = fmax(s->tests[j].effect, effect[n - first]);
+	effect[n - first] = ns_shift_largest(s);
 	estimated[n - first] = s->cbpe;
 	measured[n - first] = s->measured;
 	if (n - first < 1)

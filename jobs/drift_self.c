@@ -72,7 +72,7 @@ static void columns(const struct ns_shift *s, const float *x, int d, const int64
 			continue;
 		ns_column_shift(a, half, b, half, &shift);
 		*ks = fmin(*ks, ns_ks_p(shift.ks, (int64_t)m, (int64_t)n));
-		*cvm = fmin(*cvm, ns_cvm_p(shift.cvm * (m * n / (m + n)) / ((double)half / 2), m, n));
+		*cvm = fmin(*cvm, ns_shift_cvm_p(shift.cvm, half, half, m, n));
 		++*count;
 	}
 }
@@ -236,10 +236,10 @@ out:
 	return status;
 }
 
-enum ns_status ns_shift_self_test(struct ns_shift *s, float gamma)
+enum ns_status ns_shift_self_test(struct ns_shift *s)
 {
 	int rounds = (int)ns_conf_int(s->job->conf, "drift.self_test"), r, k;
-	struct deal g = {s, NULL, 0, s->ref.rows / 2 < HALF ? s->ref.rows / 2 : HALF, s->ref_pca ? gamma : 0, NULL};
+	struct deal g = {s, NULL, 0, s->ref.rows / 2 < HALF ? s->ref.rows / 2 : HALF, s->ref_pca ? s->gamma : 0, NULL};
 	enum ns_status status;
 
 	if (!rounds || s->ref.rows < ROWS_WANTED)

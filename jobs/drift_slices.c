@@ -168,11 +168,16 @@ static enum ns_status one_slice(void *context, int task, int worker)
 	float *x = malloc(sizeof *x * (size_t)(l->ref_rows + l->cur_rows + 1)), *y = x ? x + l->ref_rows : NULL;
 	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(l->ref_rows + l->cur_rows + 1));
 	int32_t *block = malloc(sizeof *block * (size_t)(l->ref_rows + l->cur_rows + 1));
+	const int32_t *ref_block = NULL, *cur_block = NULL;
+	int c, ours = task % s->job->comm->size == s->job->comm->rank && l->status != NS_SHIFT_UNTESTED && x && scratch && block;
 	double em, en;
-	int c;
 
 	(void)worker;
-	for (c = 0; x && scratch && block && task % s->job->comm->size == s->job->comm->rank && l->status != NS_SHIFT_UNTESTED && c < j->columns; c++) {
+	if (ours) {
+		ref_block = pick_blocks(s->ref_block, l->of_ref, s->ref.rows, l->value, block);
+		cur_block = pick_blocks(s->cur_block, l->of_cur, s->cur.rows, l->value, block + l->ref_rows);
+	}
+	for (c = 0; ours && c < j->columns; c++) {
 		struct result *r = &j->out[task * j->columns + c];
 		int stat = c < j->stats, stride = stat ? s->ref.stat_count : 2, column = stat ? c : 0;
 		int64_t m = pick(stat ? s->ref.stats : s->ref_sure, stride, column, l->of_ref, s->ref.rows, l->value, x);
@@ -184,8 +189,8 @@ static enum ns_status one_slice(void *context, int task, int worker)
 			r->note = 1;
 			continue;
 		}
-		em = ns_shift_effective(x, pick_blocks(s->ref_block, l->of_ref, s->ref.rows, l->value, block), m, s->ref_blocks);
-		en = ns_shift_effective(y, pick_blocks(s->cur_block, l->of_cur, s->cur.rows, l->value, block), n, s->cur_blocks);
+		em = ns_shift_effective(x, ref_block, m, s->ref_blocks);
+		en = ns_shift_effective(y, cur_block, n, s->cur_blocks);
 		ns_sort_floats(x, m, scratch);
 		ns_sort_floats(y, n, scratch);
 		if (x[0] == y[0] && x[m - 1] == y[n - 1] && x[0] == x[m - 1]) {

@@ -111,6 +111,12 @@ static double deviation(const float *x, int64_t n)
 	return n > 1 ? sqrt(square / (double)(n - 1)) : 0;
 }
 
+double ns_shift_cvm_p(double t, int64_t m, int64_t n, double counts_m, double counts_n)
+{
+	/* T grows with mn / (m + n) where windows differ; what of it is chance has its mean of about 1/6 whatever their size */
+	return ns_cvm_p(t * (counts_m * counts_n / (counts_m + counts_n)) / ((double)m * (double)n / (double)(m + n)), counts_m, counts_n);
+}
+
 /* a column in x: m values of the reference, then n of the window; both are sorted */
 static enum ns_status one_column(const struct columns *k, int c, int worker, float *x, uint32_t *scratch)
 {
@@ -127,7 +133,7 @@ static enum ns_status one_column(const struct columns *k, int c, int worker, flo
 	/* where the host computes it sorts anyway, for the others; a GPU sorts faster than that */
 	if (!dev->backend->host_memory)
 		NS_TRY(ns_staged_run(dev, k->s->job->set->queues[worker], &op, &io));
-	out->spread = deviation(x, m);
+	out->spread = ns_shift_wants(k->s, "wasserstein") ? deviation(x, m) : 0; /* in the order of rows, as sums round */
 	out->m = ns_shift_effective(x, k->s->ref_block, m, k->s->ref_blocks);
 	out->n = ns_shift_effective(x + m, k->s->cur_block, n, k->s->cur_blocks);
 	ns_sort_floats(x, m, scratch);
@@ -136,13 +142,11 @@ static enum ns_status one_column(const struct columns *k, int c, int worker, flo
 	if (!dev->backend->host_memory)
 		out->shift.ks = d;
 	out->ks_p = ns_ks_p(out->shift.ks, (int64_t)out->m, (int64_t)out->n);
-	/* T grows with mn / (m + n) where windows differ; what of it is chance has its mean of about 1/6 whatever their size */
-	out->cvm_p = k->s->ref_block ? ns_cvm_p(out->shift.cvm * (out->m * out->n / (out->m + out->n)) / ((double)m * (double)n / (double)(m + n)),
-						out->m, out->n)
-				     : out->shift.cvm_p;
+	if (ns_shift_wants(k->s, "cvm"))
+		out->cvm_p = ns_shift_cvm_p(out->shift.cvm, m, n, out->m, out->n);
 	if (!ns_shift_wants(k->s, "wasserstein"))
 		return NS_OK;
-	return ns_wasserstein_interval(x, m, x + m, n, k->s->seed, (uint32_t)(k->first + c), &out->low, &out->high);
+	return ns_wasserstein_interval(x, m, x + m, n, out->shift.wasserstein, k->s->seed, (uint32_t)(k->first + c), &out->low, &out->high);
 }
 
 /* neighbours lie in the same lines of the cache: they are taken out of the rows together */
@@ -406,5 +410,5 @@ enum ns_status ns_shift_test_all(struct ns_shift *s)
 	if (!s->count)
 		return ns_fail(NS_BAD_DATA, "the two windows have no column in common that drift.detectors test");
 	NS_TRY(ns_shift_test_slices(s));
-	return ns_shift_self_test(s, s->gamma);
+	return ns_shift_self_test(s);
 }

@@ -64,15 +64,16 @@ if [ "${NS_PEERS:-1}" = 1 ]; then
 	done
 fi
 # every case, and memory errors and races on the device itself: side by side, as no time is taken yet
-bad=0 sanitizers= judges=
+bad=0 sanitizers= judges= programs="conv dense image queue reorder shift"
 judged() { # NAME CMD...: its output and its exit code in OUT
 	local name=$1 rc=0
 	shift
 	timeout "${NS_CASES_SECONDS:-200}" "$@" >"$out/$name.log" 2>&1 || rc=$?
 	echo $rc >"$out/$name.rc"
 }
+[ ! -x "$build/test_plan" ] || programs+=" plan" # asks the CPU backend, where that was built too
 command -v compute-sanitizer >/dev/null && sanitizers="memcheck racecheck" || echo "gpu: no compute-sanitizer here"
-for t in conv dense image queue reorder shift; do
+for t in $programs; do
 	judged "test_$t" "$build/test_$t" &
 	judges+=" $!"
 done
@@ -81,7 +82,7 @@ for tool in $sanitizers; do
 	judges+=" $!"
 done
 wait $judges
-for t in conv dense image queue reorder shift; do
+for t in $programs; do
 	[ "$(cat "$out/test_$t.rc")" = 0 ] || {
 		bad=1
 		echo "gpu: RED: test_$t: exit $(cat "$out/test_$t.rc")"
@@ -113,13 +114,13 @@ if [ "${NS_PEERS:-1}" = 0 ]; then
 	echo "gpu: PyTorch is not measured (NS_PEERS=0)"
 	echo '{"device": "not measured"}' >"$out/peer.jsonl"
 else
-python3 tests/bench/gpu_peer.py >"$out/peer.jsonl" 2>"$out/peer.log" || echo '{"failed": "PyTorch was not measured"}' >>"$out/peer.jsonl"
-if timeout "${NS_PEER_SECONDS:-240}" python3 tests/bench/gpu_peer_nets.py >"$out/peer_nets.jsonl" 2>"$out/peer_nets.log"; then
-	tail -n +2 "$out/peer_nets.jsonl" >>"$out/peer.jsonl"
-else
-	tail -n +2 "$out/peer_nets.jsonl" >>"$out/peer.jsonl"
-	echo "gpu: PyTorch's networks were not all measured (NS_PEER_SECONDS=${NS_PEER_SECONDS:-240}); see $out/peer_nets.log"
-fi
+	python3 tests/bench/gpu_peer.py >"$out/peer.jsonl" 2>"$out/peer.log" || echo '{"failed": "PyTorch was not measured"}' >>"$out/peer.jsonl"
+	if timeout "${NS_PEER_SECONDS:-240}" python3 tests/bench/gpu_peer_nets.py >"$out/peer_nets.jsonl" 2>"$out/peer_nets.log"; then
+		tail -n +2 "$out/peer_nets.jsonl" >>"$out/peer.jsonl"
+	else
+		tail -n +2 "$out/peer_nets.jsonl" >>"$out/peer.jsonl"
+		echo "gpu: PyTorch's networks were not all measured (NS_PEER_SECONDS=${NS_PEER_SECONDS:-240}); see $out/peer_nets.log"
+	fi
 fi
 python3 - "$out" "$ran" "$bad" <<'P'
 import datetime, json, sys

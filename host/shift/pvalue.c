@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/formula/random.h"
+
 static double clamp01(double p)
 {
 	return p < 0 ? 0 : p > 1 ? 1 : p;
@@ -219,17 +221,27 @@ double ns_chi2_sf(double x, double df)
 	return df <= 0 ? 1 : gamma_q(df / 2, x / 2);
 }
 
-double ns_chi2_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *v)
+/* rows of both samples; returns how many classes occur */
+static int margins(const int64_t *ref, const int64_t *cur, int k, double *m, double *n)
 {
-	double m = 0, n = 0, x = 0;
 	int i, used = 0;
 
-	*statistic = *v = 0;
+	*m = *n = 0;
 	for (i = 0; i < k; i++) {
-		m += (double)ref[i];
-		n += (double)cur[i];
+		*m += (double)ref[i];
+		*n += (double)cur[i];
 		used += ref[i] + cur[i] > 0;
 	}
+	return used;
+}
+
+double ns_chi2_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *v)
+{
+	double m, n, x = 0;
+	int i, used;
+
+	*statistic = *v = 0;
+	used = margins(ref, cur, k, &m, &n);
 	if (used < 2 || m == 0 || n == 0)
 		return 1;
 	for (i = 0; i < k; i++) {
@@ -242,6 +254,81 @@ double ns_chi2_counts(const int64_t *ref, const int64_t *cur, int k, double *sta
 	*statistic = x;
 	*v = sqrt(x / (m + n));
 	return ns_chi2_sf(x, used - 1);
+}
+
+double ns_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *least)
+{
+	double m, n, g = 0;
+	int i, used;
+
+	*statistic = 0;
+	*least = INFINITY;
+	used = margins(ref, cur, k, &m, &n);
+	if (used < 2 || m == 0 || n == 0)
+		return 1;
+	for (i = 0; i < k; i++) {
+		double all = (double)(ref[i] + cur[i]), e = all * m / (m + n), f = all * n / (m + n);
+
+		if (all == 0)
+			continue;
+		*least = fmin(*least, fmin(e, f));
+		g += ref[i] ? (double)ref[i] * log((double)ref[i] / e) : 0;
+		g += cur[i] ? (double)cur[i] * log((double)cur[i] / f) : 0;
+	}
+	*statistic = 2 * g;
+	return ns_chi2_sf(2 * g, used - 1);
+}
+
+/* sum over classes of cur^2 / all: with both margins given, chi-square grows with it */
+static double spread(const int64_t *cur, const int64_t *all, int k)
+{
+	double sum = 0;
+	int i;
+
+	for (i = 0; i < k; i++)
+		sum += all[i] ? (double)cur[i] * (double)cur[i] / (double)all[i] : 0;
+	return sum;
+}
+
+double ns_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int draws, uint64_t seed)
+{
+	int64_t *all = calloc(2 * (size_t)k + 1, sizeof *all), *drawn = all + k, m = 0, n = 0, i, at;
+	int32_t *rows;
+	double observed;
+	int c, t, far = 0;
+
+	if (!all)
+		return NAN;
+	for (c = 0; c < k; c++) {
+		all[c] = ref[c] + cur[c];
+		m += ref[c];
+		n += cur[c];
+	}
+	rows = malloc(sizeof *rows * (size_t)(m + n + 1));
+	if (!rows) {
+		free(all);
+		return NAN;
+	}
+	for (c = 0, at = 0; c < k; c++)
+		for (i = 0; i < all[c]; i++)
+			rows[at++] = c;
+	observed = spread(cur, all, k) - 1e-9;
+	for (t = 0; t < draws; t++) { /* the first n of a shuffle that goes on from the last one */
+		memset(drawn, 0, sizeof *drawn * (size_t)k);
+		for (i = 0; i < n; i++) {
+			uint32_t bits = ns_draw(seed, NS_FOR_PERMUTE, (uint32_t)t, (uint64_t)i, 1).v[0];
+			int64_t j = i + (int64_t)((uint64_t)bits * (uint64_t)(m + n - i) >> 32);
+			int32_t row = rows[j];
+
+			rows[j] = rows[i];
+			rows[i] = row;
+			drawn[row]++;
+		}
+		far += spread(drawn, all, k) >= observed;
+	}
+	free(rows);
+	free(all);
+	return (1.0 + far) / (1.0 + draws);
 }
 
 double ns_psi(const int64_t *ref, const int64_t *cur, int k, double *no_drift95)

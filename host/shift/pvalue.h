@@ -22,6 +22,13 @@ double ns_chi2_sf(double x, double df);
  * a single class gives p = 1. *v is Cramer's V.
  */
 double ns_chi2_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *v);
+/* log-likelihood ratio of the 2 x K table (Sokal, Rohlf), p by chi-square; *least: its smallest expected count */
+double ns_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *least);
+/*
+ * The chi-square statistic's p where expected counts are small: (1 + tables at least as far) / (1 + draws), tables drawn with
+ * the margins of this one, keyed by the seed.
+ */
+double ns_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int draws, uint64_t seed);
 /* Population stability index with half a count added to each cell; *no_drift95 its 95 % point without drift. */
 double ns_psi(const int64_t *ref, const int64_t *cur, int k, double *no_drift95);
 /* Jensen-Shannon divergence of two count vectors, in nats */

@@ -1,4 +1,4 @@
-/* host/shift/twosample.c - Cramer-von Mises, Wasserstein, energy, G, the classifier test, Frechet and kernel distances. */
+/* host/shift/twosample.c - Cramer-von Mises, Wasserstein, energy, the classifier test, Frechet and kernel distances. */
 #define _XOPEN_SOURCE 700 /* M_PI */
 #include "host/shift/twosample.h"
 
@@ -81,7 +81,6 @@ void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struc
 		}
 	}
 	s->cvm = (fm * u_x + fn * u_y) / (fm * fn * (fm + fn)) - (4 * fm * fn - 1) / (6 * (fm + fn));
-	s->cvm_p = ns_cvm_p(s->cvm, fm, fn);
 }
 
 #define BOOTSTRAPS 200
@@ -105,8 +104,8 @@ static int by_double(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, uint64_t seed, uint32_t column, double *low,
-				       double *high)
+enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double estimate, uint64_t seed, uint32_t column,
+				       double *low, double *high)
 {
 	int64_t all = m + n, r, i = 0, j = 0;
 	struct point {
@@ -114,7 +113,6 @@ enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y
 		int second;
 	} *merged = malloc(sizeof *merged * (size_t)all);
 	double distance[BOOTSTRAPS];
-	struct ns_column_shift here;
 	uint8_t *times = malloc((size_t)all);
 	int b;
 
@@ -147,93 +145,11 @@ enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y
 	}
 	qsort(distance, BOOTSTRAPS, sizeof *distance, by_double);
 	/* turned about the estimate ("basic"): drawn again, a distance is larger than it was, the more so the smaller it is */
-	ns_column_shift(x, m, y, n, &here);
-	*low = fmax(0, 2 * here.wasserstein - distance[BOOTSTRAPS - 1 - BOOTSTRAPS * 25 / 1000]);
-	*high = fmax(here.wasserstein, 2 * here.wasserstein - distance[BOOTSTRAPS * 25 / 1000]);
+	*low = fmax(0, 2 * estimate - distance[BOOTSTRAPS - 1 - BOOTSTRAPS * 25 / 1000]);
+	*high = fmax(estimate, 2 * estimate - distance[BOOTSTRAPS * 25 / 1000]);
 	free(merged);
 	free(times);
 	return NS_OK;
-}
-
-/* --- counts --- */
-
-double ns_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *least)
-{
-	double m = 0, n = 0, g = 0;
-	int i, used = 0;
-
-	*statistic = 0;
-	*least = INFINITY;
-	for (i = 0; i < k; i++) {
-		m += (double)ref[i];
-		n += (double)cur[i];
-		used += ref[i] + cur[i] > 0;
-	}
-	if (used < 2 || m == 0 || n == 0)
-		return 1;
-	for (i = 0; i < k; i++) {
-		double all = (double)(ref[i] + cur[i]), e = all * m / (m + n), f = all * n / (m + n);
-
-		if (all == 0)
-			continue;
-		*least = fmin(*least, fmin(e, f));
-		g += ref[i] ? (double)ref[i] * log((double)ref[i] / e) : 0;
-		g += cur[i] ? (double)cur[i] * log((double)cur[i] / f) : 0;
-	}
-	*statistic = 2 * g;
-	return ns_chi2_sf(2 * g, used - 1);
-}
-
-/* sum over classes of cur^2 / all: with both margins given, chi-square grows with it */
-static double spread(const int64_t *cur, const int64_t *all, int k)
-{
-	double sum = 0;
-	int i;
-
-	for (i = 0; i < k; i++)
-		sum += all[i] ? (double)cur[i] * (double)cur[i] / (double)all[i] : 0;
-	return sum;
-}
-
-double ns_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int draws, uint64_t seed)
-{
-	int64_t *all = calloc(2 * (size_t)k + 1, sizeof *all), *drawn = all + k, m = 0, n = 0, i, at;
-	int32_t *rows;
-	double observed;
-	int c, t, far = 0;
-
-	if (!all)
-		return NAN;
-	for (c = 0; c < k; c++) {
-		all[c] = ref[c] + cur[c];
-		m += ref[c];
-		n += cur[c];
-	}
-	rows = malloc(sizeof *rows * (size_t)(m + n + 1));
-	if (!rows) {
-		free(all);
-		return NAN;
-	}
-	for (c = 0, at = 0; c < k; c++)
-		for (i = 0; i < all[c]; i++)
-			rows[at++] = c;
-	observed = spread(cur, all, k) - 1e-9;
-	for (t = 0; t < draws; t++) { /* the first n of a shuffle that goes on from the last one */
-		memset(drawn, 0, sizeof *drawn * (size_t)k);
-		for (i = 0; i < n; i++) {
-			uint32_t bits = ns_draw(seed, NS_FOR_PERMUTE, (uint32_t)t, (uint64_t)i, 1).v[0];
-			int64_t j = i + (int64_t)((uint64_t)bits * (uint64_t)(m + n - i) >> 32);
-			int32_t row = rows[j];
-
-			rows[j] = rows[i];
-			rows[i] = row;
-			drawn[row]++;
-		}
-		far += spread(drawn, all, k) >= observed;
-	}
-	free(rows);
-	free(all);
-	return (1.0 + far) / (1.0 + draws);
 }
 
 /* --- the classifier --- */

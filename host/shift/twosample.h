@@ -12,28 +12,19 @@
 
 struct ns_column_shift {
 	double ks;	      /* sup |F - G|, at the ends of ties */
-	double cvm, cvm_p;    /* Cramer-von Mises (Anderson 1962) with midranks; p from its limit, mean and variance matched */
+	double cvm;	      /* Cramer-von Mises (Anderson 1962) with midranks */
 	double wasserstein;   /* integral of |F - G|, in the column's unit */
 	double energy;	      /* 2 integral of (F - G)^2: squared energy distance (Szekely, Rizzo 2004) */
 };
-double ns_cvm_p(double t, double m, double n);
 void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struct ns_column_shift *out);
+/* of Cramer-von Mises: from its limit, mean and variance matched */
+double ns_cvm_p(double t, double m, double n);
 /*
- * Basic interval (95 %) of Wasserstein's distance by the Poisson bootstrap: each row counts as often as a Poisson draw
+ * Basic interval (95 %) of Wasserstein's distance, whose `estimate` is known, by the Poisson bootstrap: each row counts as often as a Poisson draw
  * of mean 1, keyed (seed, column, row), says.
  */
-enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, uint64_t seed, uint32_t column,
+enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double estimate, uint64_t seed, uint32_t column,
 				       double *low, double *high);
-
-/* --- counts of K classes --- */
-
-/* log-likelihood ratio of the 2 x K table (Sokal, Rohlf), p by chi-square; *least: its smallest expected count */
-double ns_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *least);
-/*
- * The chi-square statistic's p where expected counts are small: (1 + tables at least as far) / (1 + draws), tables drawn with
- * the margins of this one, keyed by the seed.
- */
-double ns_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int draws, uint64_t seed);
 
 /* --- rows: x (m, d), y (n, d) --- */
 
