@@ -1,59 +1,7 @@
-/* kernels/cpu/shift.c - two-sample statistics: KS by radix sort, MMD by subset-sum tables. */
+/* kernels/cpu/shift.c - MMD with all permutations, by subset-sum tables. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vec.h"
 #include "kernels/formula/mmd.h"
-#include "kernels/formula/sort.h"
-
-/* --- Kolmogorov-Smirnov --- */
-
-static double distance(const uint32_t *x, int64_t m, const uint32_t *y, int64_t n)
-{
-	double best = 0;
-	int64_t i = 0, j = 0;
-
-	while (i < m && j < n) {
-		uint32_t v = x[i] <= y[j] ? x[i] : y[j];
-		double d;
-
-		while (i < m && x[i] == v)
-			i++;
-		while (j < n && y[j] == v)
-			j++;
-		d = fabs((double)i / (double)m - (double)j / (double)n);
-		if (d > best)
-			best = d;
-	}
-	return best;
-}
-
-static enum ns_status ks_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
-{
-	const struct ns_ks *v = &ns_cpu_op(plan)->u.ks;
-	uint32_t *x = a->workspace, *y = x + 2 * v->m;
-	int64_t i;
-	int c;
-
-	(void)queue;
-	for (c = 0; c < v->d; c++) {
-		const float *ref = (const float *)a->in[NS_KS_REF] + c, *cur = (const float *)a->in[NS_KS_CUR] + c;
-
-		for (i = 0; i < v->m; i++)
-			x[i] = ns_float_key(ref[i * v->d]);
-		for (i = 0; i < v->n; i++)
-			y[i] = ns_float_key(cur[i * v->d]);
-		((double *)a->out[NS_KS_D])[c] =
-			distance(ns_sort_keys(x, x + v->m, v->m), v->m, ns_sort_keys(y, y + v->n, v->n), v->n);
-	}
-	return NS_OK;
-}
-
-static enum ns_status make_ks(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
-{
-	(void)dev;
-	return ns_plain_plan_make(plan, op, (size_t)(op->u.ks.m + op->u.ks.n) * 2 * sizeof(uint32_t), ks_run);
-}
-
-/* --- MMD with all permutations --- */
 
 /*
  * Sixteen rows i are the lanes. Columns j are taken GROUP at a time: for each six of them a table holds the sums of all 64
@@ -262,5 +210,4 @@ static enum ns_status make_mmd(struct ns_plan **plan, struct ns_device *dev, con
 	return ns_plain_plan_make(plan, op, carve(&s, v, base), mmd_run);
 }
 
-const struct ns_impl ns_cpu_ks = {"ks/cpu", NS_OP_KS, make_ks};
 const struct ns_impl ns_cpu_mmd = {"mmd/cpu", NS_OP_MMD, make_mmd};

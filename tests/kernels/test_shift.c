@@ -52,6 +52,59 @@ static void test_ks(void **state)
 	nst_report(&tally, NS_OP_KS);
 }
 
+/* one column of many values, of a shape that buckets of equal width find hard */
+static float awkward(int shape, int64_t i, unsigned salt)
+{
+	unsigned t = ((unsigned)i + salt * 7919u) * 2654435761u;
+	float u = (float)(t >> 8) / 16777216;
+
+	switch (shape) {
+	case 0: /* even, the window a little apart */
+		return u * (salt == 2 ? 1.002f : 1);
+	case 1: /* from 2^-60 to 2^60: most lie in the first bucket, whoever looks at them */
+		return exp2f(120 * u - 60);
+	case 2: /* far apart from everybody */
+		return i % 999 == 5 ? 3e38f * (u - 0.5f) : u;
+	case 3: /* their difference is no number */
+		return i % 999 == 5 ? (u > 0.5f ? 3e38f : -3e38f) : u;
+	case 4: /* no differences in 24 bits */
+		return 1e-44f * (float)(t >> 24);
+	case 5:
+		return 1 + (float)(t >> 30) * 1.1920929e-7f;
+	case 6: /* all but a few alike */
+		return i % 50 ? 0.25f : u;
+	default: /* nobody in common */
+		return salt == 2 ? u + 2 : u;
+	}
+}
+
+static void test_ks_awkward(void **state)
+{
+	static const int64_t rows[][2] = {{20000, 20000}, {3000, 40000}, {49, 1000}};
+	struct nst_tally tally = {0};
+	size_t r;
+	int shape;
+
+	(void)state;
+	for (r = 0; r < COUNT(rows); r++)
+		for (shape = 0; shape < 8; shape++) {
+			int64_t m = rows[r][0], n = rows[r][1], i;
+			struct nst_case c = {.op = {.kind = NS_OP_KS, .u.ks = {m, n, 1}}};
+			float *x = malloc((size_t)(m + n) * sizeof *x);
+
+			assert_non_null(x);
+			for (i = 0; i < m + n; i++)
+				x[i] = awkward(shape, i < m ? i : i - m, i < m ? 1 : 2);
+			snprintf(c.label, sizeof c.label, "ks %d, %d, shape %d", (int)m, (int)n, shape);
+			nst_given(&c, NS_KS_REF, NST_F32, m, x);
+			nst_given(&c, NS_KS_CUR, NST_F32, n, x + m);
+			nst_out(&c, NS_KS_D, NST_F64, 1, NST_EXACT);
+			nst_check(&c, &tally);
+			free(x);
+		}
+	nst_report(&tally, NS_OP_KS);
+}
+
 static void check_mmd(const struct ns_mmd *v, enum nst_fill fill, struct nst_tally *tally)
 {
 	struct nst_case c = {.op = {.kind = NS_OP_MMD, .u.mmd = *v}};
@@ -103,7 +156,7 @@ static void test_mmd(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ks),
+		cmocka_unit_test(test_ks), cmocka_unit_test(test_ks_awkward),
 		cmocka_unit_test(test_mmd),
 	};
 
