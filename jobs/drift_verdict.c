@@ -79,24 +79,16 @@ static double labelled_accuracy(const struct ns_predictions *p, const int32_t *b
 	return *n ? (double)hits / (double)*n : NAN;
 }
 
-/* Poisson of this mean by a normal far out, else by products of uniforms (Knuth); keyed */
-static double poisson(double mean, uint64_t seed, uint32_t round, uint64_t cell)
-{
-	double product = 1, limit = exp(-mean);
-	uint32_t i;
-
-	if (mean > 50) {
-		struct ns_philox r = ns_draw(seed, NS_FOR_BOOTSTRAP, round, cell, 1);
-
-		return fmax(0, floor(mean + 0.5 + sqrt(mean) * sqrt(-2 * log(ns_uniform(r.v[0]) + 0x1p-33)) * cos(6.283185307179586 * ns_uniform(r.v[1]))));
-	}
-	for (i = 0; product > limit && i < 400; i++)
-		product *= ns_uniform(ns_draw(seed, NS_FOR_BOOTSTRAP, round, cell, 2 + i).v[0]) + 0x1p-33;
-	return i ? i - 1.0 : 0;
-}
-
 #define BOOTSTRAPS 200
 #define BBSE_CLASSES 200 /* more would take minutes, and hardly be identified */
+
+/* a cell of a table, drawn again */
+static double again(const struct ns_shift *s, double count, int round, int cell)
+{
+	struct ns_philox r = ns_draw(s->seed, NS_FOR_BOOTSTRAP, (uint32_t)round, (uint64_t)cell, 1);
+
+	return count > 0 ? ns_poisson(count, r.v[0], r.v[1]) : 0;
+}
 
 /* 95 % percentile intervals of the weights: every cell of both tables drawn again */
 static void weight_intervals(struct ns_shift *s, const double *counts, const double *seen, int k)
@@ -108,9 +100,9 @@ static void weight_intervals(struct ns_shift *s, const double *counts, const dou
 		double total = 0, rows = 0;
 
 		for (a = 0; a < k * k; a++)
-			total += c[a] = poisson(counts[a], s->seed, (uint32_t)b, (uint64_t)a);
+			total += c[a] = again(s, counts[a], b, a);
 		for (a = 0; a < k; a++)
-			rows += mu[a] = poisson(seen[a], s->seed, (uint32_t)b, (uint64_t)(k * k + a));
+			rows += mu[a] = again(s, seen[a], b, k * k + a);
 		for (a = 0; a < k * k; a++)
 			c[a] /= fmax(1, total);
 		for (a = 0; a < k; a++)

@@ -83,19 +83,20 @@ void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struc
 	s->cvm = (fm * u_x + fn * u_y) / (fm * fn * (fm + fn)) - (4 * fm * fn - 1) / (6 * (fm + fn));
 }
 
-#define BOOTSTRAPS 200
-
-/* Poisson of mean 1, from 16 bits */
-static int poisson(uint32_t bits)
+double ns_poisson(double mean, uint32_t a, uint32_t b)
 {
-	static const uint16_t cumulative[] = {24109, 48219, 60274, 64292, 65296, 65497, 65531, 65535};
-	int k = 0;
+	double u = ns_uniform(a) + 0x1p-33, term = exp(-mean), sum = term, k = 0;
 
-	bits &= 0xffff;
-	while (k < 8 && bits >= cumulative[k])
-		k++;
+	if (mean > 50)
+		return fmax(0, floor(mean + 0.5 + sqrt(mean) * sqrt(-2 * log(u)) * cos(6.283185307179586 * ns_uniform(b))));
+	for (; sum < u && k < 400; sum += term)
+		term *= mean / ++k;
 	return k;
 }
+
+#define BOOTSTRAPS 200
+#define GROUPS	   512 /* of rows next to each other, where there are GROUPED or more: a group's draws sum to one of its own */
+#define GROUPED	   4096
 
 static int by_double(const void *a, const void *b)
 {
@@ -104,51 +105,69 @@ static int by_double(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* rows of both in order, a group of them after the other; the last value of each, and how many rows of either it has */
+struct groups {
+	int count;
+	double last[GROUPED], x[GROUPED], y[GROUPED];
+};
+
+static void group(struct groups *g, const float *x, int64_t m, const float *y, int64_t n)
+{
+	int64_t all = m + n, r, i = 0, j = 0;
+	int k;
+
+	g->count = all < GROUPED ? (int)all : GROUPS;
+	for (r = 0, k = 0; k < g->count; k++) {
+		int64_t i0 = i, j0 = j;
+
+		for (; r < all * (k + 1) / g->count; r++)
+			g->last[k] = (double)(j >= n || (i < m && x[i] <= y[j]) ? x[i++] : y[j++]);
+		g->x[k] = (double)(i - i0);
+		g->y[k] = (double)(j - j0);
+	}
+}
+
+/* integral of |F - G| of these counts, F and G known where groups end */
+static double between(const struct groups *g, const double *x, const double *y, double m, double n)
+{
+	double f = 0, h = 0, sum = 0;
+	int k;
+
+	for (k = 0; k + 1 < g->count; k++) {
+		f += x[k];
+		h += y[k];
+		sum += fabs(f / fmax(1, m) - h / fmax(1, n)) * (g->last[k + 1] - g->last[k]);
+	}
+	return sum;
+}
+
 enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double estimate, uint64_t seed, uint32_t column,
 				       double *low, double *high)
 {
-	int64_t all = m + n, r, i = 0, j = 0;
-	struct point {
-		float v;
-		int second;
-	} *merged = malloc(sizeof *merged * (size_t)all);
-	double distance[BOOTSTRAPS];
-	uint8_t *times = malloc((size_t)all);
-	int b;
+	struct groups *g = malloc(2 * sizeof *g), *drawn = g + 1;
+	double distance[BOOTSTRAPS], whole;
+	int b, k;
 
-	if (!merged || !times) {
-		free(merged);
-		free(times);
-		return ns_fail(NS_NO_MEMORY, "no memory for a bootstrap of %lld rows", (long long)all);
-	}
-	for (r = 0; r < all; r++)
-		merged[r] = j >= n || (i < m && x[i] <= y[j]) ? (struct point){x[i++], 0} : (struct point){y[j++], 1};
+	if (!g)
+		return ns_fail(NS_NO_MEMORY, "no memory for a bootstrap of %lld rows", (long long)(m + n));
+	group(g, x, m, y, n);
+	whole = between(g, g->x, g->y, (double)m, (double)n);
 	for (b = 0; b < BOOTSTRAPS; b++) {
-		double count[2] = {0, 0}, f = 0, g = 0, sum = 0;
+		double count[2] = {0, 0};
 
-		for (r = 0; r < all; r += 8) { /* eight draws of 16 bits each */
-			struct ns_philox p = ns_draw(seed, NS_FOR_BOOTSTRAP, column, (uint64_t)r, (uint32_t)b);
-			int k;
+		for (k = 0; k < g->count; k++) {
+			struct ns_philox p = ns_draw(seed, NS_FOR_BOOTSTRAP, column, (uint64_t)k, (uint32_t)b);
 
-			for (k = 0; k < 8 && r + k < all; k++) {
-				times[r + k] = (uint8_t)poisson(p.v[k / 2] >> k % 2 * 16);
-				count[merged[r + k].second] += times[r + k];
-			}
+			count[0] += drawn->x[k] = g->x[k] > 0 ? ns_poisson(g->x[k], p.v[0], p.v[1]) : 0;
+			count[1] += drawn->y[k] = g->y[k] > 0 ? ns_poisson(g->y[k], p.v[2], p.v[3]) : 0;
 		}
-		for (r = 0; r < all; r++) {
-			if (r && merged[r].v > merged[r - 1].v)
-				sum += fabs(f / fmax(1, count[0]) - g / fmax(1, count[1])) * ((double)merged[r].v - (double)merged[r - 1].v);
-			f += merged[r].second ? 0 : times[r];
-			g += merged[r].second ? times[r] : 0;
-		}
-		distance[b] = sum;
+		distance[b] = between(g, drawn->x, drawn->y, count[0], count[1]);
 	}
 	qsort(distance, BOOTSTRAPS, sizeof *distance, by_double);
 	/* turned about the estimate ("basic"): drawn again, a distance is larger than it was, the more so the smaller it is */
-	*low = fmax(0, 2 * estimate - distance[BOOTSTRAPS - 1 - BOOTSTRAPS * 25 / 1000]);
-	*high = fmax(estimate, 2 * estimate - distance[BOOTSTRAPS * 25 / 1000]);
-	free(merged);
-	free(times);
+	*low = fmax(0, estimate + whole - distance[BOOTSTRAPS - 1 - BOOTSTRAPS * 25 / 1000]);
+	*high = fmax(estimate, estimate + whole - distance[BOOTSTRAPS * 25 / 1000]);
+	free(g);
 	return NS_OK;
 }
 
