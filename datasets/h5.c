@@ -167,11 +167,40 @@ int ns_h5_is(hid_t file, const char *name, enum ns_h5_type type)
 	return same;
 }
 
+/* a size that the file cannot back is a lie: nobody allocates for it (deflate packs at most 1032 to 1) */
+static enum ns_status backed(hid_t set, const char *path, const char *name)
+{
+	hsize_t dims[4], total = 1, stored = H5Dget_storage_size(set);
+	int n, i;
+
+	NS_TRY(shape_of(set, path, name, &n, dims));
+	for (i = 0; i < n; i++) {
+		if (dims[i] && total > SIZE_MAX / 16 / dims[i])
+			return ns_fail(NS_BAD_DATA, "%s: %s: claims an impossible size", path, name);
+		total *= dims[i];
+	}
+	if (total && stored < total / 1100)
+		return ns_fail(NS_BAD_DATA, "%s: %s: claims %llu values, but stores %llu bytes", path, name, (unsigned long long)total,
+			       (unsigned long long)stored);
+	return NS_OK;
+}
+
+enum ns_status ns_h5_backed(hid_t file, const char *path, const char *name)
+{
+	enum ns_status status;
+	hid_t set;
+
+	NS_TRY(open_set(&set, file, path, name));
+	status = backed(set, path, name);
+	H5Dclose(set);
+	return status;
+}
+
 enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank, hsize_t rows,
 			  void **data)
 {
 	enum ns_status status = NS_OK;
-	hsize_t dims[4], stored, total = 1;
+	hsize_t dims[4], total = 1;
 	hid_t set;
 	int n, i;
 
@@ -183,20 +212,9 @@ enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum n
 				 (unsigned long long)dims[0], rank, (unsigned long long)rows);
 		goto out;
 	}
+	NS_GO(backed(set, path, name));
 	for (i = 0; i < n; i++)
-		if (dims[i] && total > SIZE_MAX / 16 / dims[i]) {
-			status = ns_fail(NS_BAD_DATA, "%s: %s: claims an impossible size", path, name);
-			goto out;
-		} else {
-			total *= dims[i];
-		}
-	stored = H5Dget_storage_size(set);
-	/* a size that the file cannot back is a lie: do not allocate for it (deflate packs at most 1032 to 1) */
-	if (total && stored < total / 1100) {
-		status = ns_fail(NS_BAD_DATA, "%s: %s: claims %llu values, but stores %llu bytes", path, name,
-				 (unsigned long long)total, (unsigned long long)stored);
-		goto out;
-	}
+		total *= dims[i];
 	*data = malloc(total ? total * bytes_of(type) : 1);
 	if (!*data)
 		status = ns_fail(NS_NO_MEMORY, "%s: %s: no memory for %llu values", path, name, (unsigned long long)total);
@@ -214,34 +232,93 @@ out:
 /* Workers read chunked files at once, and a cluster's HDF5 is often built without its own lock: the library has one state. */
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
+/* chunks that hold one row, and those of the next: whoever reads on in the order of rows unpacks each once */
+static hid_t with_room(hid_t set)
+{
+	hid_t plist = H5Dget_create_plist(set), type = H5Dget_type(set), access = H5Pcreate(H5P_DATASET_ACCESS);
+	hsize_t chunk[4] = {1, 1, 1, 1}, dims[4] = {1, 1, 1, 1};
+	size_t bytes = H5Tget_size(type);
+	int rank, i;
+
+	if (H5Pget_layout(plist) == H5D_CHUNKED && shape_of(set, "", "", &rank, dims) == NS_OK && H5Pget_chunk(plist, 4, chunk) == rank) {
+		for (i = 0; i < rank; i++)
+			bytes *= i ? (size_t)((dims[i] + chunk[i] - 1) / chunk[i] * chunk[i]) : (size_t)chunk[i];
+		H5Pset_chunk_cache(access, 10007, 2 * bytes, 1);
+	}
+	H5Tclose(type);
+	H5Pclose(plist);
+	return access;
+}
+
+enum ns_status ns_h5_set_open(hid_t *set, hid_t file, const char *path, const char *name)
+{
+	enum ns_status status;
+	hid_t access;
+
+	pthread_mutex_lock(&one_at_a_time);
+	status = open_set(set, file, path, name);
+	if (status == NS_OK) {
+		access = with_room(*set);
+		H5Dclose(*set); /* first: what is opened twice keeps the cache that it was opened with */
+		*set = H5Dopen2(file, name, access);
+		H5Pclose(access);
+		status = *set < 0 ? failed(path, name, "open") : NS_OK;
+	}
+	pthread_mutex_unlock(&one_at_a_time);
+	return status;
+}
+
+void ns_h5_set_close(hid_t set)
+{
+	pthread_mutex_lock(&one_at_a_time);
+	H5Dclose(set);
+	pthread_mutex_unlock(&one_at_a_time);
+}
+
+static enum ns_status read_rows(hid_t set, const char *path, const char *name, enum ns_h5_type type, hsize_t first, hsize_t count, void *data)
+{
+	hsize_t dims[4], start[4] = {first, 0, 0, 0};
+	enum ns_status status = NS_OK;
+	hid_t space, memory;
+	int rank;
+
+	NS_TRY(shape_of(set, path, name, &rank, dims));
+	if (first + count > dims[0])
+		return ns_fail(NS_INVALID, "%s: %s: rows beyond its end", path, name);
+	dims[0] = count;
+	space = H5Dget_space(set);
+	memory = H5Screate_simple(rank, dims, NULL);
+	H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, dims, NULL);
+	if (H5Dread(set, native(type), memory, space, H5P_DEFAULT, data) < 0)
+		status = ns_fail(NS_BAD_DATA, "%s: %s: rows %llu to %llu cannot be read; the file is damaged", path, name,
+				 (unsigned long long)first, (unsigned long long)(first + count - 1));
+	H5Sclose(memory);
+	H5Sclose(space);
+	return status;
+}
+
+enum ns_status ns_h5_set_read(hid_t set, const char *path, const char *name, enum ns_h5_type type, hsize_t first, hsize_t count, void *data)
+{
+	enum ns_status status;
+
+	pthread_mutex_lock(&one_at_a_time);
+	status = read_rows(set, path, name, type, first, count, data);
+	pthread_mutex_unlock(&one_at_a_time);
+	return status;
+}
+
 enum ns_status ns_h5_read_rows(hid_t file, const char *path, const char *name, enum ns_h5_type type, hsize_t first,
 			       hsize_t count, void *data)
 {
-	hsize_t dims[4], start[4] = {first, 0, 0, 0};
-	hid_t set, space, memory;
 	enum ns_status status;
-	int rank;
+	hid_t set;
 
 	pthread_mutex_lock(&one_at_a_time);
 	status = open_set(&set, file, path, name);
-	if (status != NS_OK)
-		goto out;
-	status = shape_of(set, path, name, &rank, dims);
-	if (status == NS_OK && first + count > dims[0])
-		status = ns_fail(NS_INVALID, "%s: %s: rows beyond its end", path, name);
 	if (status == NS_OK) {
-		dims[0] = count;
-		space = H5Dget_space(set);
-		memory = H5Screate_simple(rank, dims, NULL);
-		H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, dims, NULL);
-		if (H5Dread(set, native(type), memory, space, H5P_DEFAULT, data) < 0)
-			status = ns_fail(NS_BAD_DATA, "%s: %s: rows %llu to %llu cannot be read; the file is damaged", path, name,
-					 (unsigned long long)first, (unsigned long long)(first + count - 1));
-		H5Sclose(memory);
-		H5Sclose(space);
+		status = read_rows(set, path, name, type, first, count, data);
+		H5Dclose(set);
 	}
-	H5Dclose(set);
-out:
 	pthread_mutex_unlock(&one_at_a_time);
 	return status;
 }

@@ -22,11 +22,20 @@ enum ns_status ns_h5_shape(hid_t file, const char *path, const char *name, int *
 /* the whole data set, converted to `type`, wanted rank and first size checked; the caller frees *data */
 enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
 			  hsize_t rows, void **data);
+/* does the file hold as much as the data set claims? Asked before anything of its size is allocated. */
+enum ns_status ns_h5_backed(hid_t file, const char *path, const char *name);
 /* as stored: is it of exactly this type? */
 int ns_h5_is(hid_t file, const char *name, enum ns_h5_type type);
 /* rows [first, first + count) of a data set of rank `rank` */
 enum ns_status ns_h5_read_rows(hid_t file, const char *path, const char *name, enum ns_h5_type type, hsize_t first,
 			       hsize_t count, void *data);
+/*
+ * The same for whoever reads a data set in pieces, in the order of its rows: chunks are kept while they are being read. It holds its file
+ * open.
+ */
+enum ns_status ns_h5_set_open(hid_t *set, hid_t file, const char *path, const char *name);
+enum ns_status ns_h5_set_read(hid_t set, const char *path, const char *name, enum ns_h5_type type, hsize_t first, hsize_t count, void *data);
+void ns_h5_set_close(hid_t set);
 /* byte offset in the file where it is contiguous and unfiltered, else -1 */
 int64_t ns_h5_offset(hid_t file, const char *name);
 enum ns_status ns_h5_write(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,

@@ -1,9 +1,12 @@
 #define _POSIX_C_SOURCE 200809L
 #include "datasets/npy.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "host/file.h"
 
@@ -37,53 +40,38 @@ static enum ns_status read_header(const char *path, const char *text, int *each,
 	return NS_OK;
 }
 
-static enum ns_status convert(const char *path, const char *data, size_t bytes, int each, int64_t rows, int columns, float **x)
+enum ns_status ns_npy_shape(const char *path, int *each, int64_t *offset, int64_t *rows, int *columns)
 {
-	size_t count = (size_t)rows * (size_t)columns, i;
+	unsigned char head[12];
+	char *header = NULL;
+	size_t at, length;
+	struct stat file;
+	enum ns_status status;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if ((rows && count / (size_t)rows != (size_t)columns) || bytes / (size_t)each < count || bytes != count * (size_t)each)
-		return ns_fail(NS_BAD_DATA, "%s: holds %zu bytes of values, %lld x %d of %d bytes are wanted", path, bytes, (long long)rows, columns,
-			       each);
-	*x = malloc(sizeof **x * count + 1);
-	if (!*x)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for %zu values", path, count);
-	if (each == 4)
-		memcpy(*x, data, bytes);
-	for (i = 0; each == 8 && i < count; i++) {
-		double v;
-
-		memcpy(&v, data + 8 * i, 8);
-		(*x)[i] = (float)v;
+	if (fd < 0 || fstat(fd, &file) || file.st_size < (off_t)sizeof head || ns_read_at(fd, path, head, sizeof head, 0) != NS_OK ||
+	    memcmp(head, "\x93NUMPY", 6) || head[6] < 1 || head[6] > 3) {
+		status = ns_fail(fd < 0 ? NS_IO : NS_BAD_DATA, fd < 0 ? "%s: cannot open the file" : "%s: is no file of numpy.save()", path);
+		goto out;
 	}
-	return NS_OK;
-}
-
-enum ns_status ns_npy_read(const char *path, float **x, int64_t *rows, int *columns)
-{
-	char *file, *header = NULL;
-	size_t bytes, at, length = 0;
-	int each = 0;
-	enum ns_status status = NS_OK;
-
-	*x = NULL;
-	NS_TRY(ns_read_file(path, &file, &bytes));
-	if (bytes < 12 || memcmp(file, "\x93NUMPY", 6) || file[6] < 1 || file[6] > 3) {
-		status = ns_fail(NS_BAD_DATA, "%s: is no file of numpy.save()", path);
-	} else {
-		const unsigned char *b = (const unsigned char *)file + 8;
-
-		at = file[6] == 1 ? 10 : 12;
-		length = file[6] == 1 ? b[0] | (size_t)b[1] << 8 : b[0] | (size_t)b[1] << 8 | (size_t)b[2] << 16 | (size_t)b[3] << 24;
-		if (length > bytes - at)
-			status = ns_fail(NS_BAD_DATA, "%s: ends inside its header", path);
-		else if (!(header = strndup(file + at, length)))
-			status = ns_fail(NS_NO_MEMORY, "%s: no memory for its header", path);
-		if (status == NS_OK)
-			status = read_header(path, header, &each, rows, columns);
-		if (status == NS_OK)
-			status = convert(path, file + at + length, bytes - at - length, each, *rows, *columns, x);
+	at = head[6] == 1 ? 10 : 12;
+	length = head[8] | (size_t)head[9] << 8 | (head[6] == 1 ? 0 : (size_t)head[10] << 16 | (size_t)head[11] << 24);
+	if (length > (size_t)file.st_size - at) {
+		status = ns_fail(NS_BAD_DATA, "%s: ends inside its header", path);
+		goto out;
 	}
+	header = calloc(1, length + 1);
+	NS_GO(header ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for its header", path));
+	NS_GO(ns_read_at(fd, path, header, length, at));
+	NS_GO(read_header(path, header, each, rows, columns));
+	*offset = (int64_t)(at + length);
+	/* rows and columns are below 2^63 and 2^20: compared by division */
+	if ((file.st_size - *offset) % (*columns * *each) || (file.st_size - *offset) / (*columns * *each) != *rows)
+		status = ns_fail(NS_BAD_DATA, "%s: holds %lld bytes of values, %lld x %d of %d bytes are wanted", path,
+				 (long long)(file.st_size - *offset), (long long)*rows, *columns, *each);
+out:
 	free(header);
-	free(file);
+	if (fd >= 0)
+		close(fd);
 	return status;
 }

@@ -6,7 +6,7 @@
 
 #include "kernels/status.h"
 
-/* A matrix of little-endian float32 or float64 in C order, as floats; the caller frees *x (rows, columns). */
-enum ns_status ns_npy_read(const char *path, float **x, int64_t *rows, int *columns);
+/* A matrix of little-endian float32 or float64 in C order: bytes of a value, and where in the file its values begin; all of them are there. */
+enum ns_status ns_npy_shape(const char *path, int *each, int64_t *offset, int64_t *rows, int *columns);
 
 #endif

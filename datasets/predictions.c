@@ -6,31 +6,37 @@
 #include <unistd.h>
 
 #include "datasets/h5.h"
-#include "datasets/npy.h"
 
-/* columns of one value a row, and of several */
+/* columns of one value a row, which are kept in memory, and of several */
 static const struct column {
 	const char *name;
-	size_t field, width; /* offset in ns_predictions; of its width, or 0 */
+	size_t field; /* offset in ns_predictions */
 	enum ns_h5_type type;
 	size_t bytes;
 } columns[] = {
-#define ONE(name, type, bytes) {#name, offsetof(struct ns_predictions, name), 0, type, bytes}
-#define MANY(name, width) {#name, offsetof(struct ns_predictions, name), offsetof(struct ns_predictions, width), NS_H5_F32, 4}
-	ONE(id, NS_H5_U64, 8),	 ONE(label, NS_H5_I32, 4),   ONE(pred, NS_H5_I32, 4),
-	ONE(group, NS_H5_I32, 4), ONE(time, NS_H5_I64, 8),    MANY(prob, classes),
-	MANY(stats, stat_count),  MANY(embedding, embedding_dim),
+#define ONE(name, type, bytes) {#name, offsetof(struct ns_predictions, name), type, bytes}
+	ONE(id, NS_H5_U64, 8), ONE(label, NS_H5_I32, 4), ONE(pred, NS_H5_I32, 4), ONE(group, NS_H5_I32, 4), ONE(time, NS_H5_I64, 8),
 };
 #define COLUMNS (sizeof columns / sizeof *columns)
+
+static const struct wide {
+	const char *name;
+	size_t field;
+} matrices[] = {
+	{"prob", offsetof(struct ns_predictions, prob)},
+	{"stats", offsetof(struct ns_predictions, stats)},
+	{"embedding", offsetof(struct ns_predictions, embedding)},
+};
+#define MATRICES (sizeof matrices / sizeof *matrices)
 
 static void **field(struct ns_predictions *p, const struct column *c)
 {
 	return (void **)(void *)((char *)p + c->field);
 }
 
-static int *width(struct ns_predictions *p, const struct column *c)
+static struct ns_matrix *matrix(struct ns_predictions *p, const struct wide *w)
 {
-	return c->width ? (int *)(void *)((char *)p + c->width) : NULL;
+	return (struct ns_matrix *)(void *)((char *)p + w->field);
 }
 
 void ns_predictions_release(struct ns_predictions *p)
@@ -39,35 +45,38 @@ void ns_predictions_release(struct ns_predictions *p)
 
 	for (i = 0; i < COLUMNS; i++)
 		free(*field(p, &columns[i]));
+	for (i = 0; i < MATRICES; i++)
+		ns_matrix_release(matrix(p, &matrices[i]));
 	ns_texts_free(p->names, p->class_names);
 	ns_texts_free(p->stats_names, p->stats_named);
 	memset(p, 0, sizeof *p);
 }
 
+/* is the column here, as it was or was not in the files before? */
+static enum ns_status here(hid_t file, const char *path, const char *name, int first, int before, int *is)
+{
+	*is = ns_h5_has(file, name);
+	if (!first && *is != before)
+		return ns_fail(NS_BAD_DATA, *is ? "%s: has '%s', but the files before it do not" : "%s: has no '%s', but the files before it do", path, name);
+	return NS_OK;
+}
+
 /* one column of one file, appended */
-static enum ns_status append(struct ns_predictions *p, hid_t file, const char *path, const struct column *c, int64_t rows,
-			     int first)
+static enum ns_status append(struct ns_predictions *p, hid_t file, const char *path, const struct column *c, int64_t rows, int first)
 {
 	void **to = field(p, c), *data, *grown;
+	size_t old = (size_t)p->rows * c->bytes, more = (size_t)rows * c->bytes;
 	hsize_t dims[4];
-	int rank, *w = width(p, c), many;
-	size_t old, more;
+	int rank, is;
 
-	if (!ns_h5_has(file, c->name)) {
-		if (!first && *to)
-			return ns_fail(NS_BAD_DATA, "%s: has no '%s', but the files before it do", path, c->name);
+	NS_TRY(here(file, path, c->name, first, *to != NULL, &is));
+	if (!is)
 		return NS_OK;
-	}
 	NS_TRY(ns_h5_shape(file, path, c->name, &rank, dims));
-	many = w && rank > 1 ? (int)dims[1] : 1;
-	if (rank != (w ? 2 : 1) || (int64_t)dims[0] != rows || (w && !first && *w != many))
-		return ns_fail(NS_BAD_DATA, "%s: %s: is of %d dimensions with %llu rows of %d; %d dimensions and %lld rows are wanted",
-			       path, c->name, rank, (unsigned long long)dims[0], many, w ? 2 : 1, (long long)rows);
-	if (w)
-		*w = many;
+	if (rank != 1 || (int64_t)dims[0] != rows)
+		return ns_fail(NS_BAD_DATA, "%s: %s: is of %d dimensions with %llu rows; 1 dimension and %lld rows are wanted", path, c->name, rank,
+			       (unsigned long long)dims[0], (long long)rows);
 	NS_TRY(ns_h5_read(file, path, c->name, c->type, rank, dims[0], &data));
-	old = (size_t)p->rows * (size_t)many * c->bytes;
-	more = (size_t)rows * (size_t)many * c->bytes;
 	grown = realloc(*to, old + more + 1);
 	if (!grown) {
 		free(data);
@@ -77,6 +86,15 @@ static enum ns_status append(struct ns_predictions *p, hid_t file, const char *p
 	free(data);
 	*to = grown;
 	return NS_OK;
+}
+
+static enum ns_status append_matrix(struct ns_predictions *p, hid_t file, const char *path, const struct wide *w, int64_t rows, int first)
+{
+	struct ns_matrix *m = matrix(p, w);
+	int is;
+
+	NS_TRY(here(file, path, w->name, first, m->d > 0, &is));
+	return is ? ns_matrix_add_h5(m, file, path, w->name, rows) : NS_OK;
 }
 
 static enum ns_status count_rows(hid_t file, const char *path, int64_t *rows)
@@ -116,18 +134,20 @@ static enum ns_status add_file(struct ns_predictions *p, const char *path)
 	status = count_rows(file, path, &rows);
 	for (i = 0; i < COLUMNS && status == NS_OK; i++)
 		status = append(p, file, path, &columns[i], rows, first);
+	for (i = 0; i < MATRICES && status == NS_OK; i++)
+		status = append_matrix(p, file, path, &matrices[i], rows, first);
 	if (status == NS_OK && first) {
 		p->temperature = ns_h5_get_real(file, "/", "temperature", 1);
 		take_text(file, "model", p->model, sizeof p->model);
 		take_text(file, "dataset", p->dataset, sizeof p->dataset);
 		if (H5Aexists(file, "classes") > 0)
 			status = ns_h5_get_texts(file, path, "/", "classes", &p->names, &p->class_names);
-		if (status == NS_OK && p->prob && p->names && p->class_names != p->classes)
-			status = ns_fail(NS_BAD_DATA, "%s: prob has %d columns, but classes has %d", path, p->classes, p->class_names);
-		if (status == NS_OK && p->stats && H5Aexists_by_name(file, "stats", "stats_names", H5P_DEFAULT) > 0) {
+		if (status == NS_OK && p->prob.d && p->names && p->class_names != p->prob.d)
+			status = ns_fail(NS_BAD_DATA, "%s: prob has %d columns, but classes has %d", path, p->prob.d, p->class_names);
+		if (status == NS_OK && p->stats.d && H5Aexists_by_name(file, "stats", "stats_names", H5P_DEFAULT) > 0) {
 			status = ns_h5_get_texts(file, path, "stats", "stats_names", &p->stats_names, &p->stats_named);
-			if (status == NS_OK && p->stats_named != p->stat_count)
-				status = ns_fail(NS_BAD_DATA, "%s: stats has %d columns, but stats_names has %d", path, p->stat_count,
+			if (status == NS_OK && p->stats_named != p->stats.d)
+				status = ns_fail(NS_BAD_DATA, "%s: stats has %d columns, but stats_names has %d", path, p->stats.d,
 						 p->stats_named);
 		}
 	}
@@ -148,10 +168,10 @@ static enum ns_status check_digest(const char *path, const char *wanted)
 				   : NS_OK;
 }
 
-/* Whoever uses a class as an index, or a probability as a number, stays inside. */
+/* Whoever uses a class as an index stays inside. */
 static enum ns_status check_values(const struct ns_predictions *p, const char *path)
 {
-	int k = p->class_names ? p->class_names : p->classes ? p->classes : 1 << 20;
+	int k = p->class_names ? p->class_names : p->prob.d ? p->prob.d : 1 << 20;
 	int64_t i;
 
 	for (i = 0; i < p->rows; i++) {
@@ -160,11 +180,25 @@ static enum ns_status check_values(const struct ns_predictions *p, const char *p
 		if (p->label && (p->label[i] < -1 || p->label[i] >= k))
 			return ns_fail(NS_BAD_DATA, "%s: label[%lld] = %d, but there are %d classes", path, (long long)i, p->label[i], k);
 	}
-	for (i = 0; p->prob && i < p->rows * p->classes; i++)
-		if (!(p->prob[i] >= 0 && p->prob[i] <= 1.001f))
-			return ns_fail(NS_BAD_DATA, "%s: prob[%lld][%lld] = %g, a probability is wanted", path, (long long)(i / p->classes),
-				       (long long)(i % p->classes), (double)p->prob[i]);
 	return NS_OK;
+}
+
+enum ns_status ns_predictions_are(const struct ns_predictions *p, int64_t first, int64_t n, const float *x)
+{
+	int d = p->prob.d;
+	int64_t i;
+
+	for (i = 0; i < n * d; i++)
+		if (!(x[i] >= 0 && x[i] <= 1.001f))
+			return ns_fail(NS_BAD_DATA, "%s: prob[%lld][%lld] = %g, a probability is wanted", ns_matrix_path(&p->prob, first + i / d),
+				       (long long)(first + i / d), (long long)(i % d), (double)x[i]);
+	return NS_OK;
+}
+
+enum ns_status ns_predictions_prob(const struct ns_predictions *p, int64_t first, int64_t n, float *out)
+{
+	NS_TRY(ns_matrix_read(&p->prob, first, n, out));
+	return ns_predictions_are(p, first, n, out);
 }
 
 static enum ns_status add_folder(struct ns_predictions *p, const char *folder)
@@ -203,7 +237,8 @@ enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path)
 	if (ns_path_is_dir(path)) {
 		status = add_folder(p, path);
 	} else if (strlen(path) > 4 && !strcmp(path + strlen(path) - 4, ".npy")) { /* embeddings alone */
-		status = ns_npy_read(path, &p->embedding, &p->rows, &p->embedding_dim);
+		status = ns_matrix_add_npy(&p->embedding, path);
+		p->rows = p->embedding.rows;
 		if (status == NS_OK)
 			status = ns_sha256_file(p->digest, path);
 	} else {
@@ -231,15 +266,21 @@ static enum ns_status write_all(hid_t file, const char *path, const struct ns_pr
 	NS_TRY(ns_h5_set_texts(file, path, "/", "classes", (const char *const *)p->names, p->class_names));
 	for (i = 0; i < COLUMNS; i++) {
 		struct ns_predictions copy = *p;
-		const void *data = *field(&copy, &columns[i]);
-		const int *w = width(&copy, &columns[i]);
-		hsize_t dims[2] = {(hsize_t)p->rows, w ? (hsize_t)*w : 1};
+		hsize_t rows = (hsize_t)p->rows;
 
-		if (data)
-			NS_TRY(ns_h5_write(file, path, columns[i].name, columns[i].type, w ? 2 : 1, dims, data));
+		if (*field(&copy, &columns[i]))
+			NS_TRY(ns_h5_write(file, path, columns[i].name, columns[i].type, 1, &rows, *field(&copy, &columns[i])));
 	}
-	if (p->stats && p->stats_names)
-		return ns_h5_set_texts(file, path, "stats", "stats_names", (const char *const *)p->stats_names, p->stat_count);
+	for (i = 0; i < MATRICES; i++) {
+		struct ns_predictions copy = *p;
+		const struct ns_matrix *m = matrix(&copy, &matrices[i]);
+		hsize_t dims[2] = {(hsize_t)p->rows, (hsize_t)m->d};
+
+		if (m->d)
+			NS_TRY(ns_h5_write(file, path, matrices[i].name, NS_H5_F32, 2, dims, m->data));
+	}
+	if (p->stats.d && p->stats_names)
+		return ns_h5_set_texts(file, path, "stats", "stats_names", (const char *const *)p->stats_names, p->stats.d);
 	return NS_OK;
 }
 

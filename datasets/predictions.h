@@ -5,25 +5,30 @@
 #ifndef NS_PREDICTIONS_H
 #define NS_PREDICTIONS_H
 
+#include "datasets/matrix.h"
 #include "host/job.h"
 
 struct ns_predictions { /* columns over all files; NULL where missing */
 	int64_t rows;
-	int classes, embedding_dim, stat_count, class_names;
 	uint64_t *id;
 	int32_t *label, *pred, *group;
 	int64_t *time;
-	float *prob, *embedding, *stats; /* (N,K), (N,D), (N,S) */
+	struct ns_matrix prob, embedding, stats; /* (N, classes), (N, D), (N, S); d = 0 where missing; they stay in their files */
+	int class_names;
 	char **names, **stats_names; /* class_names and stats_named of them */
 	int stats_named;
 	char model[NS_SHA256_HEX], dataset[NS_SHA256_HEX], digest[NS_SHA256_HEX];
 	double temperature;
 };
 
+/* Are x (n, classes), read of rows from `first` on, probabilities? */
+enum ns_status ns_predictions_are(const struct ns_predictions *p, int64_t first, int64_t n, const float *x);
+/* Probabilities of rows [first, first + n), which have been seen to be such; out (n, classes). Any thread. */
+enum ns_status ns_predictions_prob(const struct ns_predictions *p, int64_t first, int64_t n, float *out);
 /* A folder with predictions.json, one HDF5 file, or embeddings alone in a .npy file. */
 enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path);
 void ns_predictions_release(struct ns_predictions *p);
-/* Write one file. Rows and columns as in `p`. */
+/* Write one file. Rows and columns as in `p`; matrices are in memory. */
 enum ns_status ns_predictions_write(const char *path, const struct ns_predictions *p);
 
 /* --- what a retrain manifest selected, nightshift.selection/1 --- */

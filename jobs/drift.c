@@ -25,11 +25,11 @@ static void look_at_quality(struct ns_shift *s)
 {
 	const struct {
 		const char *name;
-		const void *ref, *cur;
-	} columns[] = {{"stats", s->ref.stats, s->cur.stats},
-		       {"prob", s->ref.prob, s->cur.prob},
-		       {"embedding", s->ref.embedding, s->cur.embedding},
-		       {"pred", s->ref.pred, s->cur.pred}};
+		int ref, cur;
+	} columns[] = {{"stats", s->ref.stats.d, s->cur.stats.d},
+		       {"prob", s->ref.prob.d, s->cur.prob.d},
+		       {"embedding", s->ref.embedding.d, s->cur.embedding.d},
+		       {"pred", s->ref.pred != NULL, s->cur.pred != NULL}};
 	char text[128];
 	size_t i;
 
@@ -93,20 +93,19 @@ static enum ns_status check_shapes(const struct ns_shift *s)
 	const struct ns_predictions *a = &s->ref, *b = &s->cur;
 	int i;
 
-	if (a->prob && b->prob && a->classes != b->classes)
-		return ns_fail(NS_BAD_DATA, "the reference has %d classes, the current window %d", a->classes, b->classes);
-	if (a->embedding && b->embedding && a->embedding_dim != b->embedding_dim)
+	if (a->prob.d && b->prob.d && a->prob.d != b->prob.d)
+		return ns_fail(NS_BAD_DATA, "the reference has %d classes, the current window %d", a->prob.d, b->prob.d);
+	if (a->embedding.d && b->embedding.d && a->embedding.d != b->embedding.d)
 		return ns_fail(NS_BAD_DATA, "embeddings of the reference have %d dimensions, of the current window %d",
-			       a->embedding_dim, b->embedding_dim);
-	if (a->stats && b->stats && a->stat_count != b->stat_count)
-		return ns_fail(NS_BAD_DATA, "the reference has %d image statistics, the current window %d", a->stat_count,
-			       b->stat_count);
+			       a->embedding.d, b->embedding.d);
+	if (a->stats.d && b->stats.d && a->stats.d != b->stats.d)
+		return ns_fail(NS_BAD_DATA, "the reference has %d image statistics, the current window %d", a->stats.d, b->stats.d);
 	if (*a->model && *b->model && strcmp(a->model, b->model))
 		return ns_fail(NS_BAD_DATA,
 			       "the reference was predicted by model %.16s.., the current window by %.16s..: what two models say cannot be "
 			       "compared; predict both with one",
 			       a->model, b->model);
-	for (i = 0; a->stats_names && b->stats_names && i < a->stat_count; i++)
+	for (i = 0; a->stats_names && b->stats_names && i < a->stats.d; i++)
 		if (strcmp(a->stats_names[i], b->stats_names[i]))
 			return ns_fail(NS_BAD_DATA, "image statistic %d is '%s' in the reference, '%s' in the current window", i, a->stats_names[i],
 				       b->stats_names[i]);
@@ -178,7 +177,7 @@ static json_t *label_shift_json(const struct ns_shift *s)
 	json_t *weights = json_array(), *low = json_array(), *high = json_array();
 	int i;
 
-	for (i = 0; s->weights && i < s->cur.classes; i++) {
+	for (i = 0; s->weights && i < s->cur.prob.d; i++) {
 		json_array_append_new(weights, ns_json_real(s->weights[i]));
 		json_array_append_new(low, ns_json_real(s->weights_low ? s->weights_low[i] : NAN));
 		json_array_append_new(high, ns_json_real(s->weights_high ? s->weights_high[i] : NAN));
@@ -295,21 +294,23 @@ static enum ns_status setup(struct ns_shift *s)
 
 static void release(struct ns_shift *s)
 {
+	int i;
+
 	ns_predictions_release(&s->ref);
 	ns_predictions_release(&s->cur);
 	free(s->tests);
 	free(s->weights);
 	free(s->weights_low);
 	free(s->weights_high);
-	free(s->ref_pca);
-	free(s->cur_pca);
-	free(s->ref_random);
-	free(s->cur_random);
+	free(s->pca);
+	free(s->pca_mean);
 	free(s->ref_block);
 	free(s->cur_block);
 	free(s->ref_sure);
 	free(s->cur_sure);
 	free(s->slices);
+	for (i = 0; i < 4; i++)
+		free(s->slice_rows[i]);
 	json_decref(s->past);
 	json_decref(s->quality);
 	json_decref(s->json);

@@ -18,6 +18,8 @@ const struct ns_shift_method *ns_shift_method(const char *name); /* of a name th
 
 #define NS_SELF_KINDS 6 /* of the self-test: ks, cvm, chi2, mmd, c2st, and all that decide */
 #define NS_SLICE_NAME 48
+#define NS_PICTURE_BINS 30
+#define NS_PICTURE_ROWS 20000
 #define NS_SLICE_ROWS 30 /* on both sides, for a slice to be tested */
 
 struct ns_shift_test {
@@ -29,13 +31,15 @@ struct ns_shift_test {
 	enum ns_shift_status status;
 	const char *note;	/* why it was not tested, or how to read it */
 	int broken;		/* the current window has values that are no numbers, the reference has not */
-	const float *ref, *cur; /* of KS columns, for the picture; stride in floats */
-	int ref_stride, cur_stride;
+	struct ns_picture { /* of a column before and now */
+		double ref_mean, cur_mean, low, high; /* low = high: there is none */
+		int32_t ref[NS_PICTURE_BINS], cur[NS_PICTURE_BINS]; /* of up to NS_PICTURE_ROWS rows of each */
+	} picture;
 };
 
 struct ns_slice {
 	char name[NS_SLICE_NAME];
-	int32_t *of_ref, *of_cur, value; /* rows where of[i] = value */
+	const int32_t *ref, *cur; /* numbers of its rows: ref_rows and cur_rows of them */
 	int64_t ref_rows, cur_rows, base_rows, audited;
 	double confidence_ref, confidence, base, base_low, measured, low, high; /* NaN: unknown */
 	double moved; /* largest effect of its tests */
@@ -59,6 +63,7 @@ struct ns_shift {
 	double ref_effective, cur_effective; /* rows that count, of the column where fewest do */
 	struct ns_slice *slices;
 	int slice_count;
+	int32_t *slice_rows[4]; /* of groups before and now, of classes before and now */
 	/* performance */
 	double base, base_low, base_high;	      /* on the reference, where it has labels */
 	double measured, measured_low, measured_high; /* NaN: no labels */
@@ -72,8 +77,8 @@ struct ns_shift {
 		double score;
 	} top[24];
 	int top_count;
-	float *ref_pca, *cur_pca, *ref_random, *cur_random; /* projected embeddings */
-	int pca_dim, random_dim;
+	double *pca, *pca_mean; /* principal directions of the embeddings (pca_dim, D); NULL: not wanted */
+	int pca_dim;
 	json_t *quality;
 	enum ns_shift_status status;
 	int64_t window, rejected_before; /* of this history: number of this window, alarms by evidence before it */
@@ -100,8 +105,22 @@ void ns_shift_cut_utf8(char *text);
 int ns_shift_wants(const struct ns_shift *s, const char *method);
 /* another row of the table, all numbers unknown; NULL: no memory */
 struct ns_shift_test *ns_shift_add(struct ns_shift *s, const char *kind, const char *method, const char *column);
-/* columns of ref and cur, (rows, d) each: all column detectors. names[c] after prefix, or its number. */
-enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const float *ref, const float *cur, int d, char *const *names,
+/* columns of a window: those of a matrix, or, where there are directions (k, d), what its rows less `mean` are along each */
+struct ns_columns {
+	const struct ns_matrix *of;
+	const double *mean, *directions;
+	int k;
+};
+/* column `column` of both windows in x (m + n), in their order, the reference's rows first; x may be changed */
+typedef enum ns_status ns_column_fn(void *context, int column, int worker, float *x);
+/* This rank's share of the columns, read out of the rows as many at a time as drift.memory has room for, over workers. */
+enum ns_status ns_shift_each_column(struct ns_shift *s, const struct ns_columns *ref, const struct ns_columns *cur, ns_column_fn *fn, void *context);
+/* rows [first, first + n) of a matrix, x (n, d), which lies in memory only while this runs */
+typedef enum ns_status ns_rows_fn(void *context, int64_t first, int64_t n, const float *x);
+/* This rank's share of the rows, block by block, over workers. */
+enum ns_status ns_shift_each_row(struct ns_shift *s, const struct ns_matrix *of, ns_rows_fn *fn, void *context);
+/* all column detectors. Collective. names[c] after prefix, or its number. */
+enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const struct ns_columns *ref, const struct ns_columns *cur, char *const *names,
 				const char *prefix);
 enum ns_status ns_shift_find_blocks(struct ns_shift *s);
 /* p of Cramer-von Mises' T of m and n rows that count as so many independent ones */

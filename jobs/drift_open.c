@@ -110,15 +110,15 @@ static enum ns_status from_dataset(struct ns_job *job, struct ns_predictions *p,
 
 	p->rows = data->rows;
 	p->temperature = 1;
-	p->stat_count = NS_STAT_COUNT;
 	memcpy(p->digest, data->digest, sizeof p->digest);
 	memcpy(p->dataset, data->digest, sizeof p->dataset);
-	m.stats = p->stats = calloc((size_t)p->rows + 1, NS_STAT_COUNT * sizeof *p->stats);
+	p->stats = (struct ns_matrix){p->rows, NS_STAT_COUNT, calloc((size_t)p->rows + 1, NS_STAT_COUNT * sizeof(float)), NULL, 0};
+	m.stats = p->stats.data;
 	p->id = calloc((size_t)p->rows + 1, sizeof *p->id);
 	p->label = calloc((size_t)p->rows + 1, sizeof *p->label);
 	p->group = calloc((size_t)p->rows + 1, sizeof *p->group);
 	p->time = calloc((size_t)p->rows + 1, sizeof *p->time);
-	if (!p->stats || !p->id || !p->label || !p->group || !p->time)
+	if (!m.stats || !p->id || !p->label || !p->group || !p->time)
 		return ns_fail(NS_NO_MEMORY, "%s: no memory for %lld rows", data->path, (long long)p->rows);
 	for (i = 0; i < p->rows; i++) {
 		const struct ns_shard *s = ns_dataset_at(data, i, &at);

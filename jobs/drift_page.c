@@ -54,30 +54,23 @@ static void verdict(const struct ns_shift *s, struct ns_html *h)
 	ns_html_raw(h, "</p>\n");
 }
 
-#define BINS 30
-
-static void picture(const struct ns_shift *s, struct ns_html *h, const struct ns_shift_test *t)
+static void picture(struct ns_html *h, const struct ns_shift_test *t)
 {
-	double low = INFINITY, high = -INFINITY, a[BINS] = {0}, b[BINS] = {0};
+	const struct ns_picture *p = &t->picture;
+	double a[NS_PICTURE_BINS], b[NS_PICTURE_BINS], before = 0, now = 0;
 	char title[128];
-	int64_t i;
+	int i;
 
-	for (i = 0; i < s->ref.rows; i++) {
-		low = fmin(low, (double)t->ref[i * t->ref_stride]);
-		high = fmax(high, (double)t->ref[i * t->ref_stride]);
+	for (i = 0; i < NS_PICTURE_BINS; i++) {
+		before += p->ref[i];
+		now += p->cur[i];
 	}
-	for (i = 0; i < s->cur.rows; i++) {
-		low = fmin(low, (double)t->cur[i * t->cur_stride]);
-		high = fmax(high, (double)t->cur[i * t->cur_stride]);
+	for (i = 0; i < NS_PICTURE_BINS; i++) {
+		a[i] = p->ref[i] / before;
+		b[i] = p->cur[i] / now;
 	}
-	if (!(high > low))
-		return;
-	for (i = 0; i < s->ref.rows; i++)
-		a[(int)fmin(BINS - 1, BINS * ((double)t->ref[i * t->ref_stride] - low) / (high - low))] += 1 / (double)s->ref.rows;
-	for (i = 0; i < s->cur.rows; i++)
-		b[(int)fmin(BINS - 1, BINS * ((double)t->cur[i * t->cur_stride] - low) / (high - low))] += 1 / (double)s->cur.rows;
 	snprintf(title, sizeof title, "%.40s: D = %.3f, %s", t->column, t->effect, ns_shift_name(t->status));
-	ns_svg_histogram(h, title, a, b, BINS, low, high, "reference", "current");
+	ns_svg_histogram(h, title, a, b, NS_PICTURE_BINS, p->low, p->high, "reference", "current");
 }
 
 static void pictures(const struct ns_shift *s, struct ns_html *h, const char *kind, const char *title, int most)
@@ -91,13 +84,13 @@ static void pictures(const struct ns_shift *s, struct ns_html *h, const char *ki
 		int best = -1;
 
 		for (i = 0; i < s->count; i++)
-			if (!shown[i] && !strcmp(s->tests[i].kind, kind) && s->tests[i].ref && s->tests[i].status <= NS_SHIFT_HARMFUL &&
+			if (!shown[i] && !strcmp(s->tests[i].kind, kind) && s->tests[i].picture.high > s->tests[i].picture.low && s->tests[i].status <= NS_SHIFT_HARMFUL &&
 			    (best < 0 || s->tests[i].effect > s->tests[best].effect))
 				best = i;
 		if (best < 0)
 			break;
 		shown[best] = 1;
-		picture(s, h, &s->tests[best]);
+		picture(h, &s->tests[best]);
 	}
 	ns_html_raw(h, "</div>");
 	free(shown);
@@ -298,13 +291,13 @@ static void label_mix(const struct ns_shift *s, struct ns_html *h)
 	}
 	ns_html_element(h, "p class=\"dim\"", "How much more often than before each class occurs, if nothing but the mix has changed (black-box shift estimation, "
 			"condition number %.3g); accuracy would then be %.1f %%.", s->condition, 100 * s->reweighted);
-	for (i = 0; i < s->cur.classes && s->weights[i] >= 0;)
+	for (i = 0; i < s->cur.prob.d && s->weights[i] >= 0;)
 		i++;
-	if (i < s->cur.classes)
+	if (i < s->cur.prob.d)
 		ns_html_element(h, "p", "A weight below 0 cannot be: more than the mix of classes has changed, so none of these should be believed.");
 	ns_html_raw(h, "<div class=\"wide\"><table>");
 	ns_html_row(h, "th", head, 3);
-	for (i = 0; i < s->cur.classes && i < ROWS; i++) {
+	for (i = 0; i < s->cur.prob.d && i < ROWS; i++) {
 		char name[64], w[48], wide[48];
 		const char *cells[3] = {name, w, wide};
 

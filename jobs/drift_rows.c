@@ -51,22 +51,22 @@ static enum ns_status mmd_part(void *context, int task, int worker)
 	return ns_staged_run(dev, job->set->queues[worker], &op, &io);
 }
 
-/* up to `most` rows of x (rows, d), chosen by key */
-static float *choose_rows(const float *x, int64_t rows, int d, int64_t most, uint64_t seed, int64_t *n, int64_t *chosen)
+/* up to `most` rows, chosen by key: *x (n, d), which the caller frees, whatever comes back; their numbers in `chosen` (most), or NULL */
+static enum ns_status choose_rows(const struct ns_matrix *of, int64_t most, uint64_t seed, float **x, int64_t *n, int64_t *chosen)
 {
-	float *y;
-	int64_t i;
+	int64_t i, *row;
+	enum ns_status status;
 
-	*n = rows < most ? rows : most;
-	y = malloc(sizeof *y * (size_t)(*n) * (size_t)d + 1);
-	for (i = 0; y && i < *n; i++) {
-		int64_t r = rows <= most ? i : (int64_t)ns_permute((uint64_t)i, (uint64_t)rows, seed, NS_FOR_PERMUTE, 0);
-
-		memcpy(y + i * d, x + r * d, sizeof *y * (size_t)d);
-		if (chosen)
-			chosen[i] = r;
-	}
-	return y;
+	*n = of->rows < most ? of->rows : most;
+	*x = malloc(sizeof **x * (size_t)*n * (size_t)of->d + 1);
+	row = malloc(sizeof *row * (size_t)(*n + 1));
+	for (i = 0; row && i < *n; i++)
+		row[i] = of->rows <= most ? i : (int64_t)ns_permute((uint64_t)i, (uint64_t)of->rows, seed, NS_FOR_PERMUTE, 0);
+	if (row && chosen)
+		memcpy(chosen, row, sizeof *row * (size_t)*n);
+	status = *x && row ? ns_matrix_pick(of, row, *n, *x) : ns_fail(NS_NO_MEMORY, "no memory for %lld rows", (long long)*n);
+	free(row);
+	return status;
 }
 
 static float distance2(const float *x, const float *y, int d)
@@ -290,7 +290,7 @@ static enum ns_status permute(struct ns_shift *s, int64_t most, int distance, en
 			      const char *method)
 {
 	int workers = ns_pool_workers(s->job->pool);
-	struct mmd g = {.s = s, .d = s->ref.embedding_dim, .per = workers, .distance = distance};
+	struct mmd g = {.s = s, .d = s->ref.embedding.d, .per = workers, .distance = distance};
 	struct ns_shift_test *t;
 	enum ns_status status;
 
@@ -306,10 +306,10 @@ static enum ns_status permute(struct ns_shift *s, int64_t most, int distance, en
 	}
 	g.rows = malloc(2 * sizeof *g.rows * (size_t)most);
 	g.ref_rows = g.rows ? g.rows + most : NULL;
-	g.x = g.rows ? choose_rows(s->ref.embedding, s->ref.rows, g.d, most, s->seed, &g.m, g.ref_rows) : NULL;
-	g.y = g.rows ? choose_rows(s->cur.embedding, s->cur.rows, g.d, most, s->seed, &g.n, g.rows) : NULL;
 	g.sums = calloc((size_t)workers * (2 * ((size_t)s->permutations + 1) + 1), sizeof *g.sums);
-	NS_GO(g.x && g.y && g.sums ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %s", method));
+	NS_GO(g.rows && g.sums ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %s", method));
+	NS_GO(choose_rows(&s->ref.embedding, most, s->seed, &g.x, &g.m, g.ref_rows));
+	NS_GO(choose_rows(&s->cur.embedding, most, s->seed, &g.y, &g.n, g.rows));
 	NS_GO(number_blocks(&g));
 	NS_GO(distance ? scale_distances(&g) : median_gamma(&g));
 	if (!(g.gamma > 0) || !isfinite(g.gamma)) {
@@ -354,108 +354,155 @@ static enum ns_status energy_seen(struct mmd *g, struct ns_shift_test *t)
 
 /* --- the classifier, and the two distances --- */
 
-static enum ns_status whole_rows(struct ns_shift *s, const char *method)
+static enum ns_status whole_rows(struct ns_shift *s, const char *method, int64_t most)
 {
-	int d = s->ref.embedding_dim;
+	int d = s->ref.embedding.d;
 	struct ns_shift_test *t;
 	int64_t m, n;
-	float *x, *y;
+	float *x = NULL, *y = NULL;
+	enum ns_status status = NS_OK;
 
 	if (!ns_shift_wants(s, method))
 		return NS_OK;
 	t = ns_shift_add(s, "embedding", method, "embedding");
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
-	if (!strcmp(method, "c2st") && s->ref_block) {
+	if (!strcmp(method, "c2st") && s->ref_block)
 		t->note = "rows of a sequence are not independent";
-	} else if (!strcmp(method, "c2st")) {
-		t->p = ns_c2st(s->ref.embedding, s->ref.rows, s->cur.embedding, s->cur.rows, d, s->seed, &t->effect, &t->effect_low, &t->effect_high);
+	else if (!strcmp(method, "fid") && d > FRECHET_DIM)
+		t->note = "more than 256 dimensions";
+	if (t->note)
+		goto out;
+	NS_GO(choose_rows(&s->ref.embedding, most, s->seed, &x, &m, NULL));
+	NS_GO(choose_rows(&s->cur.embedding, most, s->seed, &y, &n, NULL));
+	if (!strcmp(method, "c2st")) {
+		t->p = ns_c2st(x, m, y, n, d, s->seed, &t->effect, &t->effect_low, &t->effect_high);
 		t->statistic = t->effect;
 		t->note = isnan(t->p) ? "needs eight rows on each side that vary" : NULL;
-	} else if (!strcmp(method, "fid")) {
-		x = choose_rows(s->ref.embedding, s->ref.rows, d, MMD_ROWS, s->seed, &m, NULL);
-		y = choose_rows(s->cur.embedding, s->cur.rows, d, MMD_ROWS, s->seed, &n, NULL);
-		t->statistic = x && y && d <= FRECHET_DIM ? ns_fid(x, m, y, n, d) : NAN;
-		free(x);
-		free(y);
-		t->note = d > FRECHET_DIM ? "more than 256 dimensions" : isnan(t->statistic) ? "needs two rows on each side" : NULL;
 	} else {
-		x = choose_rows(s->ref.embedding, s->ref.rows, d, ENERGY_ROWS, s->seed, &m, NULL);
-		y = choose_rows(s->cur.embedding, s->cur.rows, d, ENERGY_ROWS, s->seed, &n, NULL);
-		t->statistic = x && y ? ns_kid(x, m, y, n, d) : NAN;
+		t->statistic = !strcmp(method, "fid") ? ns_fid(x, m, y, n, d) : ns_kid(x, m, y, n, d);
 		t->note = isnan(t->statistic) ? "needs two rows on each side" : NULL;
-		free(x);
-		free(y);
-		if (!x || !y)
-			return ns_fail(NS_NO_MEMORY, "no memory for rows");
 	}
+out:
 	if (t->note)
 		t->status = NS_SHIFT_UNTESTED;
-	return NS_OK;
+	free(x);
+	free(y);
+	return status;
 }
 
 /* --- projections --- */
 
-static enum ns_status project(struct ns_shift *s)
-{
-	int d = s->ref.embedding_dim, k = d < PCA_DIM ? d : PCA_DIM;
-	double *mean = malloc(sizeof *mean * (size_t)d), *directions = malloc(sizeof *directions * (size_t)(d * k));
-	size_t ref = sizeof(float) * (size_t)s->ref.rows * (size_t)d, cur = sizeof(float) * (size_t)s->cur.rows * (size_t)d;
-	float *both = malloc(ref + cur + 1);
-	enum ns_status status = mean && directions && both ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a projection");
+#define PCA_VALUES 10000000 /* of the rows that components are fitted to */
 
-	s->pca_dim = k;
-	s->ref_pca = malloc(sizeof(float) * (size_t)(s->ref.rows * k) + 1);
-	s->cur_pca = malloc(sizeof(float) * (size_t)(s->cur.rows * k) + 1);
-	if (!s->ref_pca || !s->cur_pca)
-		status = ns_fail(NS_NO_MEMORY, "no memory for a projection");
-	if (status == NS_OK) { /* of both: directions fitted to the reference alone would spread its own rows more than any others */
-		memcpy(both, s->ref.embedding, ref);
-		memcpy((char *)both + ref, s->cur.embedding, cur);
-		status = ns_pca_fit(both, s->ref.rows + s->cur.rows, d, k, mean, directions);
+/* rows of both windows, chosen by key among all of them together */
+static enum ns_status pooled_rows(const struct ns_shift *s, float **x, int64_t *n)
+{
+	int64_t m = s->ref.rows, all = m + s->cur.rows, most = PCA_VALUES / s->ref.embedding.d, i, *row, ref = 0;
+	enum ns_status status;
+
+	most = most < 1000 ? 1000 : most;
+	*n = all < most ? all : most;
+	*x = malloc(sizeof **x * (size_t)*n * (size_t)s->ref.embedding.d);
+	row = malloc(sizeof *row * (size_t)*n);
+	for (i = 0; row && i < *n; i++) {
+		row[i] = all <= most ? i : (int64_t)ns_permute((uint64_t)i, (uint64_t)all, s->seed, NS_FOR_PERMUTE, 3);
+		if (row[i] < m) { /* the reference's come first */
+			int64_t t = row[ref];
+
+			row[ref++] = row[i];
+			if (ref - 1 < i)
+				row[i] = t;
+		}
 	}
-	if (status == NS_OK) {
-		ns_pca_apply(s->ref.embedding, s->ref.rows, d, k, mean, directions, s->ref_pca);
-		ns_pca_apply(s->cur.embedding, s->cur.rows, d, k, mean, directions, s->cur_pca);
-	}
-	free(mean);
-	free(directions);
-	free(both);
+	for (i = ref; row && i < *n; i++)
+		row[i] -= m;
+	status = *x && row ? ns_matrix_pick(&s->ref.embedding, row, ref, *x) : ns_fail(NS_NO_MEMORY, "no memory for a projection");
+	if (status == NS_OK)
+		status = ns_matrix_pick(&s->cur.embedding, row + ref, *n - ref, *x + ref * s->ref.embedding.d);
+	free(row);
+	return status;
+}
+
+/* of both: directions fitted to the reference alone would spread its own rows more than any others */
+static enum ns_status components(struct ns_shift *s)
+{
+	int d = s->ref.embedding.d;
+	int64_t n;
+	float *x = NULL;
+	enum ns_status status;
+
+	s->pca_dim = d < PCA_DIM ? d : PCA_DIM;
+	s->pca_mean = malloc(sizeof *s->pca_mean * (size_t)d);
+	s->pca = malloc(sizeof *s->pca * (size_t)d * (size_t)s->pca_dim);
+	NS_GO(s->pca_mean && s->pca ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a projection"));
+	NS_GO(pooled_rows(s, &x, &n));
+	NS_GO(ns_pca_fit(s->job->pool, x, n, d, s->pca_dim, s->pca_mean, s->pca));
+	status = ns_shift_columns(s, "embedding", &(struct ns_columns){&s->ref.embedding, s->pca_mean, s->pca, s->pca_dim},
+				  &(struct ns_columns){&s->cur.embedding, s->pca_mean, s->pca, s->pca_dim}, NULL, "component ");
+out:
+	free(x);
 	return status;
 }
 
 /* Gaussian directions, keyed: the same for every window of as many dimensions */
-static enum ns_status project_randomly(struct ns_shift *s, int k)
+static enum ns_status at_random(struct ns_shift *s, int k)
 {
-	int d = s->ref.embedding_dim, t, c;
-	double *mean = calloc((size_t)d, sizeof *mean), *directions = malloc(sizeof *directions * (size_t)(d * k));
+	int d = s->ref.embedding.d, t, c;
+	double *mean = calloc((size_t)d, sizeof *mean), *directions = malloc(sizeof *directions * (size_t)d * (size_t)k);
 	enum ns_status status = mean && directions ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a projection");
 
-	s->random_dim = k;
-	s->ref_random = malloc(sizeof(float) * (size_t)(s->ref.rows * k) + 1);
-	s->cur_random = malloc(sizeof(float) * (size_t)(s->cur.rows * k) + 1);
-	if (!s->ref_random || !s->cur_random)
-		status = ns_fail(NS_NO_MEMORY, "no memory for a projection");
 	for (t = 0; status == NS_OK && t < k; t++)
 		for (c = 0; c < d; c++) {
 			struct ns_philox r = ns_draw(s->seed, NS_FOR_PROJECT, (uint32_t)t, (uint64_t)c, 1);
 
-			directions[t * d + c] = sqrt(-2 * log(ns_uniform(r.v[0]) + 0x1p-33)) * cos(6.283185307179586 * ns_uniform(r.v[1])) / sqrt(d);
+			directions[(int64_t)t * d + c] = sqrt(-2 * log(ns_uniform(r.v[0]) + 0x1p-33)) * cos(6.283185307179586 * ns_uniform(r.v[1])) / sqrt(d);
 		}
-	if (status == NS_OK) {
-		ns_pca_apply(s->ref.embedding, s->ref.rows, d, k, mean, directions, s->ref_random);
-		ns_pca_apply(s->cur.embedding, s->cur.rows, d, k, mean, directions, s->cur_random);
-	}
+	if (status == NS_OK)
+		status = ns_shift_columns(s, "embedding", &(struct ns_columns){&s->ref.embedding, mean, directions, k},
+					  &(struct ns_columns){&s->cur.embedding, mean, directions, k}, NULL, "projection ");
 	free(mean);
 	free(directions);
+	return status;
+}
+
+/* --- all of them --- */
+
+struct finite {
+	int d;
+	uint8_t *broken; /* of each block's first row */
+};
+
+static enum ns_status finite_rows(void *context, int64_t first, int64_t n, const float *x)
+{
+	struct finite *f = context;
+
+	f->broken[first] = !ns_all_finite(x, n * f->d);
+	return NS_OK;
+}
+
+/* are all values of a window numbers? Ranks share its rows out. */
+static enum ns_status look_for_numbers(struct ns_shift *s, const struct ns_matrix *of, int *finite)
+{
+	struct finite f = {of->d, calloc((size_t)of->rows, 1)};
+	enum ns_status status = f.broken ? ns_shift_each_row(s, of, finite_rows, &f) : ns_fail(NS_NO_MEMORY, "no memory for rows");
+	int64_t broken = 0, i;
+
+	for (i = 0; f.broken && i < of->rows; i++)
+		broken += f.broken[i];
+	status = ns_shift_gather(s, status, &broken, 1);
+	*finite = !broken;
+	free(f.broken);
 	return status;
 }
 
 enum ns_status ns_shift_test_rows(struct ns_shift *s)
 {
-	int random = (int)ns_conf_int(s->job->conf, "drift.projections"), ref = ns_all_finite(s->ref.embedding, s->ref.rows * s->ref.embedding_dim);
+	int random = (int)ns_conf_int(s->job->conf, "drift.projections"), ref, cur;
 
-	if (!ref || !ns_all_finite(s->cur.embedding, s->cur.rows * s->cur.embedding_dim)) {
+	NS_TRY(look_for_numbers(s, &s->ref.embedding, &ref));
+	NS_TRY(look_for_numbers(s, &s->cur.embedding, &cur));
+	if (!ref || !cur) {
 		struct ns_shift_test *t = ns_shift_add(s, "embedding", "mmd", "embedding");
 
 		if (t) {
@@ -465,16 +512,12 @@ enum ns_status ns_shift_test_rows(struct ns_shift *s)
 		return t ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for tests");
 	}
 	if (ns_shift_wants(s, "ks"))
-		NS_TRY(project(s));
-	if (s->ref_pca)
-		NS_TRY(ns_shift_columns(s, "embedding", s->ref_pca, s->cur_pca, s->pca_dim, NULL, "component "));
-	if (random && ns_shift_wants(s, "ks")) {
-		NS_TRY(project_randomly(s, random));
-		NS_TRY(ns_shift_columns(s, "embedding", s->ref_random, s->cur_random, random, NULL, "projection "));
-	}
+		NS_TRY(components(s));
+	if (random && ns_shift_wants(s, "ks"))
+		NS_TRY(at_random(s, random));
 	NS_TRY(permute(s, MMD_ROWS, 0, mmd_seen, "mmd"));
 	NS_TRY(permute(s, ENERGY_ROWS, 1, energy_seen, "energy"));
-	NS_TRY(whole_rows(s, "c2st"));
-	NS_TRY(whole_rows(s, "fid"));
-	return whole_rows(s, "kid");
+	NS_TRY(whole_rows(s, "c2st", MMD_ROWS));
+	NS_TRY(whole_rows(s, "fid", MMD_ROWS));
+	return whole_rows(s, "kid", ENERGY_ROWS);
 }

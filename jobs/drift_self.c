@@ -12,12 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/shift/pca.h"
 #include "host/shift/pvalue.h"
 #include "host/shift/twosample.h"
 #include "host/staged.h"
 #include "kernels/formula/mmd.h"
 #include "kernels/formula/sort.h"
 
+#define DEALT	    20000 /* rows of the reference that are dealt, chosen by key: they are kept in memory */
 #define HALF	    2000 /* rows of a half, at most */
 #define MMD_HALF    250
 #define MMD_DRAWS   199
@@ -25,13 +27,17 @@
 
 #define STRETCHES 50
 
+/* rows of the reference, their columns beside each other */
 struct deal {
 	struct ns_shift *s;
+	int64_t rows, *row; /* numbers in the reference */
+	float *stats, *sure, *prob, *embedding, *pca;
+	int32_t *pred, *block; /* NULL: there are none */
 	int32_t *of; /* the stretch of each row; NULL: each row by itself */
 	int64_t stretches;
 	int64_t half;
 	float gamma; /* MMD's, of the whole test; 0: not tested */
-	uint8_t *alarm; /* (rounds, NS_SELF_KINDS): 0, 1, or 2 where it was not tested */
+	uint64_t *alarm; /* (rounds, NS_SELF_KINDS): 0, 1, or 2 where it was not tested; words that ranks hand on */
 };
 
 static const char *const names[NS_SELF_KINDS] = {"ks", "cvm", "chi2", "mmd", "c2st", "all that decide"};
@@ -42,7 +48,7 @@ const char *ns_shift_self_name(int kind)
 }
 
 /* columns of x (rows, d) in two halves: the least p of KS and of Cramer-von Mises over columns, and how many columns there are */
-static void columns(const struct ns_shift *s, const float *x, int d, const int64_t *row, int64_t half, float *a, uint32_t *scratch, double *ks, double *cvm,
+static void columns(const struct deal *g, const float *x, int d, const int64_t *row, int64_t half, float *a, uint32_t *scratch, double *ks, double *cvm,
 		    int *count)
 {
 	float *b = a + half;
@@ -60,11 +66,11 @@ static void columns(const struct ns_shift *s, const float *x, int d, const int64
 		}
 		if (!ns_all_finite(a, half) || !ns_all_finite(b, half))
 			continue;
-		for (i = 0; s->ref_block && i < 2 * half; i++)
-			block[i] = s->ref_block[row[i]];
-		if (s->ref_block) {
-			m = ns_shift_effective(a, block, half, s->ref_blocks);
-			n = ns_shift_effective(b, block + half, half, s->ref_blocks);
+		for (i = 0; g->block && i < 2 * half; i++)
+			block[i] = g->block[row[i]];
+		if (g->block) {
+			m = ns_shift_effective(a, block, half, g->s->ref_blocks);
+			n = ns_shift_effective(b, block + half, half, g->s->ref_blocks);
 		}
 		ns_sort_floats(a, half, scratch);
 		ns_sort_floats(b, half, scratch);
@@ -77,19 +83,19 @@ static void columns(const struct ns_shift *s, const float *x, int d, const int64
 	}
 }
 
-static double classes(const struct ns_predictions *p, const int64_t *row, int64_t half, uint64_t seed)
+static double classes(const int32_t *pred, const int64_t *row, int64_t half, uint64_t seed)
 {
 	int64_t *count, i;
 	double statistic, v, least, result;
 	int k = 1;
 
 	for (i = 0; i < 2 * half; i++)
-		k = p->pred[row[i]] >= k ? p->pred[row[i]] + 1 : k;
+		k = pred[row[i]] >= k ? pred[row[i]] + 1 : k;
 	count = calloc(2 * (size_t)k, sizeof *count);
 	if (!count)
 		return NAN;
 	for (i = 0; i < 2 * half; i++)
-		count[(i < half ? 0 : k) + p->pred[row[i]]]++;
+		count[(i < half ? 0 : k) + pred[row[i]]]++;
 	result = ns_chi2_counts(count, count + k, k, &statistic, &v);
 	(void)ns_g_counts(count, count + k, k, &statistic, &least);
 	if (least < 5)
@@ -101,7 +107,7 @@ static double classes(const struct ns_predictions *p, const int64_t *row, int64_
 static enum ns_status permuted(const struct deal *g, int worker, const float *x, int64_t n, uint64_t seed, double *p)
 {
 	const struct ns_shift *s = g->s;
-	int d = s->ref.embedding_dim, i, exceed = 0;
+	int d = s->ref.embedding.d, i, exceed = 0;
 	int64_t q[MMD_DRAWS + 1], r[MMD_DRAWS + 1], total;
 	size_t bytes = sizeof *x * (size_t)n * (size_t)d;
 	struct ns_op op = {.kind = NS_OP_MMD};
@@ -133,30 +139,23 @@ static enum ns_status stretches(struct deal *g)
 	struct taken *t;
 	int64_t i, distinct = 0;
 
-	if (g->s->ref_block) {
-		g->of = malloc(sizeof *g->of * (size_t)p->rows);
-		if (!g->of)
-			return ns_fail(NS_NO_MEMORY, "no memory for a self-test");
-		memcpy(g->of, g->s->ref_block, sizeof *g->of * (size_t)p->rows);
-		g->stretches = g->s->ref_blocks;
+	if (!p->time && !g->block)
 		return NS_OK;
-	}
-	t = p->time ? malloc(sizeof *t * (size_t)p->rows) : NULL;
-	g->of = t ? malloc(sizeof *g->of * (size_t)p->rows) : NULL;
-	if (p->time && !g->of) {
+	t = malloc(sizeof *t * (size_t)g->rows);
+	g->of = malloc(sizeof *g->of * (size_t)g->rows);
+	if (!t || !g->of) {
 		free(t);
 		return ns_fail(NS_NO_MEMORY, "no memory for a self-test");
 	}
-	for (i = 0; t && i < p->rows; i++)
-		t[i] = (struct taken){p->time[i], i};
-	if (t)
-		qsort(t, (size_t)p->rows, sizeof *t, by_time);
-	for (i = 0; t && i < p->rows; i++) {
+	for (i = 0; i < g->rows; i++)
+		t[i] = (struct taken){g->block ? g->block[i] : p->time[g->row[i]], i};
+	qsort(t, (size_t)g->rows, sizeof *t, by_time);
+	for (i = 0; i < g->rows; i++) {
 		distinct += i == 0 || t[i].time != t[i - 1].time;
-		g->of[t[i].row] = (int32_t)(i * STRETCHES / p->rows);
+		g->of[t[i].row] = (int32_t)(g->block ? distinct - 1 : i * STRETCHES / g->rows); /* sequences are stretches of their own */
 	}
-	g->stretches = STRETCHES;
-	if (distinct < STRETCHES) {
+	g->stretches = g->block ? distinct : STRETCHES;
+	if (!g->block && distinct < STRETCHES) {
 		free(g->of);
 		g->of = NULL;
 	}
@@ -167,7 +166,7 @@ static enum ns_status stretches(struct deal *g)
 /* rows of the two halves, at most `half` of each: row[0..), row[half..); fewer than half of one: that many of both, in *half */
 static void deal(const struct deal *g, uint64_t seed, int64_t *row, int64_t *half)
 {
-	int64_t rows = g->s->ref.rows, n[2] = {0, 0}, most = *half, i, less;
+	int64_t rows = g->rows, n[2] = {0, 0}, most = *half, i, less;
 
 	for (i = 0; i < rows; i++) { /* in random order, so that those who do not fit are any */
 		int64_t r = (int64_t)ns_permute((uint64_t)i, (uint64_t)rows, seed, NS_FOR_SPLIT, 2);
@@ -185,36 +184,33 @@ static enum ns_status one_deal(void *context, int task, int worker)
 {
 	struct deal *g = context;
 	struct ns_shift *s = g->s;
-	const struct ns_predictions *p = &s->ref;
-	int64_t half = g->half, i, n = half < MMD_HALF ? half : MMD_HALF;
-	uint8_t *alarm = g->alarm + task * NS_SELF_KINDS;
+	int64_t half = g->half, i, n;
+	int d = s->ref.embedding.d, round = task * s->job->comm->size + s->job->comm->rank, count = 0, all;
+	uint64_t *alarm = g->alarm + (int64_t)round * NS_SELF_KINDS, seed = s->seed + 7919u * (uint64_t)(round + 1);
 	int64_t *row = malloc(sizeof *row * 2 * (size_t)half);
-	float *a = malloc(sizeof *a * 2 * (size_t)half), *rows = malloc(sizeof *rows * (size_t)(2 * half * (p->embedding_dim + 1)));
+	float *a = malloc(sizeof *a * 2 * (size_t)half), *rows = malloc(sizeof *rows * (size_t)(2 * half * (d + 1)));
 	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)half);
 	double ks = 1, cvm = 1, chi = NAN, mmd = NAN, c2st = NAN, least, low, high, accuracy;
-	int count = 0, all;
-	uint64_t seed = s->seed + 7919u * (uint64_t)(task + 1);
 	enum ns_status status = row && a && rows && scratch ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a self-test");
 
-	if (status != NS_OK)
+	if (status != NS_OK || round >= ns_conf_int(s->job->conf, "drift.self_test"))
 		goto out;
 	deal(g, seed, row, &half);
-	memset(alarm, 2, NS_SELF_KINDS);
+	for (i = 0; i < NS_SELF_KINDS; i++)
+		alarm[i] = 2;
 	if (half < 20)
 		goto out;
 	n = half < MMD_HALF ? half : MMD_HALF;
-	columns(s, p->stats, p->stat_count, row, half, a, scratch, &ks, &cvm, &count);
-	columns(s, s->ref_sure, 2, row, half, a, scratch, &ks, &cvm, &count);
-	columns(s, p->prob, p->classes, row, half, a, scratch, &ks, &cvm, &count);
-	columns(s, s->ref_pca, s->pca_dim, row, half, a, scratch, &ks, &cvm, &count);
-	if (p->pred && !s->ref_block) /* of sequences, columns alone */
-		chi = classes(p, row, half, seed);
-	if (g->gamma > 0 && !s->ref_block) {
-		int d = p->embedding_dim;
-
+	columns(g, g->stats, s->ref.stats.d, row, half, a, scratch, &ks, &cvm, &count);
+	columns(g, g->sure, 2, row, half, a, scratch, &ks, &cvm, &count);
+	columns(g, g->prob, s->ref.prob.d, row, half, a, scratch, &ks, &cvm, &count);
+	columns(g, g->pca, s->pca_dim, row, half, a, scratch, &ks, &cvm, &count);
+	if (g->pred && !g->block) /* of sequences, columns alone */
+		chi = classes(g->pred, row, half, seed);
+	if (g->gamma > 0 && !g->block) {
 		for (i = 0; i < half; i++) {
-			memcpy(rows + i * d, p->embedding + row[i] * d, sizeof *rows * (size_t)d);
-			memcpy(rows + (half + i) * d, p->embedding + row[half + i] * d, sizeof *rows * (size_t)d);
+			memcpy(rows + i * d, g->embedding + row[i] * d, sizeof *rows * (size_t)d);
+			memcpy(rows + (half + i) * d, g->embedding + row[half + i] * d, sizeof *rows * (size_t)d);
 		}
 		c2st = d > 256 ? NAN : ns_c2st(rows, half, rows + half * d, half, d, seed, &accuracy, &low, &high);
 		memmove(rows + n * d, rows + half * d, sizeof *rows * (size_t)(n * d));
@@ -236,25 +232,90 @@ out:
 	return status;
 }
 
+/* a matrix's rows that are dealt; *x stays NULL where there is none */
+static enum ns_status gather(const struct deal *g, const struct ns_matrix *of, float **x)
+{
+	if (!of->d)
+		return NS_OK;
+	*x = malloc(sizeof **x * (size_t)g->rows * (size_t)of->d);
+	return *x ? ns_matrix_pick(of, g->row, g->rows, *x) : ns_fail(NS_NO_MEMORY, "no memory for a self-test");
+}
+
+static enum ns_status of_each(const struct deal *g, const int32_t *all, int32_t **x)
+{
+	int64_t i;
+
+	if (!all)
+		return NS_OK;
+	*x = malloc(sizeof **x * (size_t)g->rows);
+	for (i = 0; *x && i < g->rows; i++)
+		(*x)[i] = all[g->row[i]];
+	return *x ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a self-test");
+}
+
+static enum ns_status choose(struct deal *g)
+{
+	const struct ns_shift *s = g->s;
+	int64_t all = s->ref.rows, i;
+	struct ns_matrix sure = {.rows = all, .d = s->ref_sure ? 2 : 0, .data = s->ref_sure};
+
+	g->rows = all < DEALT ? all : DEALT;
+	g->row = malloc(sizeof *g->row * (size_t)g->rows);
+	if (!g->row)
+		return ns_fail(NS_NO_MEMORY, "no memory for a self-test");
+	for (i = 0; i < g->rows; i++)
+		g->row[i] = all <= DEALT ? i : (int64_t)ns_permute((uint64_t)i, (uint64_t)all, s->seed, NS_FOR_SPLIT, 4);
+	NS_TRY(gather(g, &s->ref.stats, &g->stats));
+	NS_TRY(gather(g, &sure, &g->sure));
+	NS_TRY(gather(g, &s->ref.prob, &g->prob));
+	if (s->pca || s->gamma > 0)
+		NS_TRY(gather(g, &s->ref.embedding, &g->embedding));
+	if (s->pca) {
+		g->pca = malloc(sizeof *g->pca * (size_t)g->rows * (size_t)s->pca_dim);
+		if (!g->pca)
+			return ns_fail(NS_NO_MEMORY, "no memory for a self-test");
+		NS_TRY(ns_pca_apply(g->embedding, g->rows, s->ref.embedding.d, s->pca_dim, s->pca_mean, s->pca, g->pca));
+	}
+	NS_TRY(of_each(g, s->ref.pred, &g->pred));
+	return of_each(g, s->ref_block, &g->block);
+}
+
+static void release(struct deal *g)
+{
+	free(g->row);
+	free(g->stats);
+	free(g->sure);
+	free(g->prob);
+	free(g->embedding);
+	free(g->pca);
+	free(g->pred);
+	free(g->block);
+	free(g->of);
+	free(g->alarm);
+}
+
 enum ns_status ns_shift_self_test(struct ns_shift *s)
 {
-	int rounds = (int)ns_conf_int(s->job->conf, "drift.self_test"), r, k;
-	struct deal g = {s, NULL, 0, s->ref.rows / 2 < HALF ? s->ref.rows / 2 : HALF, s->ref_pca ? s->gamma : 0, NULL};
+	int rounds = (int)ns_conf_int(s->job->conf, "drift.self_test"), ranks = s->job->comm->size, r, k;
+	struct deal g = {.s = s, .gamma = s->pca ? s->gamma : 0};
 	enum ns_status status;
 
 	if (!rounds || s->ref.rows < ROWS_WANTED)
 		return NS_OK;
-	g.alarm = calloc((size_t)rounds, NS_SELF_KINDS);
-	NS_GO(g.alarm ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a self-test"));
-	NS_GO(stretches(&g));
-	NS_GO(ns_pool_run(s->job->pool, rounds, one_deal, &g));
+	g.alarm = calloc((size_t)rounds, NS_SELF_KINDS * sizeof *g.alarm);
+	status = g.alarm ? choose(&g) : ns_fail(NS_NO_MEMORY, "no memory for a self-test");
+	if (status == NS_OK)
+		status = stretches(&g);
+	g.half = g.rows / 2 < HALF ? g.rows / 2 : HALF;
+	if (status == NS_OK)
+		status = ns_pool_run(s->job->pool, (rounds + ranks - 1) / ranks, one_deal, &g);
+	NS_GO(ns_shift_gather(s, status, g.alarm, (size_t)rounds * NS_SELF_KINDS));
 	for (r = 0; r < rounds; r++)
 		for (k = 0; k < NS_SELF_KINDS; k++) {
 			s->self_rounds[k] += g.alarm[r * NS_SELF_KINDS + k] < 2;
 			s->self_alarms[k] += g.alarm[r * NS_SELF_KINDS + k] == 1;
 		}
 out:
-	free(g.alarm);
-	free(g.of);
+	release(&g);
 	return status;
 }

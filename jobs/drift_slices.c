@@ -14,117 +14,139 @@
 
 #define EXACT 1000000 /* cells up to which a slice's p is exact */
 
-/* of[i] == value, counted */
-static int64_t count_of(const int32_t *of, int64_t rows, int32_t value)
+/* n rows of p, which are those of a slice */
+static void performance_of(const struct ns_predictions *p, const int32_t *row, int64_t n, const float *sure, double *confidence, double *accuracy,
+			   int64_t *labelled, double *low, double *high)
 {
-	int64_t i, n = 0;
-
-	for (i = 0; i < rows; i++)
-		n += of[i] == value;
-	return n;
-}
-
-static void performance_of(struct ns_slice *l, const struct ns_predictions *p, const int32_t *of, const float *sure, double *confidence,
-			   double *accuracy, int64_t *labelled, double *low, double *high)
-{
-	int64_t i, n = 0, hits = 0, rows = 0;
+	int64_t i, with = 0, hits = 0;
 	double sum = 0;
 
-	for (i = 0; i < p->rows; i++)
-		if (of[i] == l->value) {
-			rows++;
-			sum += sure ? (double)sure[2 * i] : NAN;
-			if (p->label && p->pred && p->label[i] >= 0) {
-				n++;
-				hits += p->label[i] == p->pred[i];
-			}
+	for (i = 0; i < n; i++) {
+		sum += sure ? (double)sure[2 * (int64_t)row[i]] : NAN;
+		if (p->label && p->pred && p->label[row[i]] >= 0) {
+			with++;
+			hits += p->label[row[i]] == p->pred[row[i]];
 		}
-	*confidence = rows ? sum / (double)rows : NAN;
-	*accuracy = n ? (double)hits / (double)n : NAN;
-	*labelled = n;
-	ns_wilson(hits, n, low, high);
-	if (!n)
+	}
+	*confidence = n ? sum / (double)n : NAN;
+	*accuracy = with ? (double)hits / (double)with : NAN;
+	*labelled = with;
+	ns_wilson(hits, with, low, high);
+	if (!with)
 		*low = *high = NAN;
 }
 
-static void add_slice(struct ns_shift *s, const char *kind, const char *name, int32_t *of_ref, int32_t *of_cur, int32_t value)
+static void add_slice(struct ns_shift *s, const char *kind, const char *name, int32_t value, struct ns_slice found)
 {
-	struct ns_slice *l = &s->slices[s->slice_count], found = {.of_ref = of_ref, .of_cur = of_cur, .value = value};
 	double high;
 
-	found.ref_rows = count_of(of_ref, s->ref.rows, value);
-	found.cur_rows = count_of(of_cur, s->cur.rows, value);
-	if (!found.ref_rows && !found.cur_rows)
-		return;
 	if (name)
 		snprintf(found.name, sizeof found.name, "%s %.*s", kind, (int)(sizeof found.name - strlen(kind) - 2), name);
 	else
 		snprintf(found.name, sizeof found.name, "%s %d", kind, (int)value);
 	ns_shift_cut_utf8(found.name);
-	performance_of(&found, &s->ref, of_ref, s->ref_sure, &found.confidence_ref, &found.base, &found.base_rows, &found.base_low, &high);
-	performance_of(&found, &s->cur, of_cur, s->cur_sure, &found.confidence, &found.measured, &found.audited, &found.low, &found.high);
+	performance_of(&s->ref, found.ref, found.ref_rows, s->ref_sure, &found.confidence_ref, &found.base, &found.base_rows, &found.base_low, &high);
+	performance_of(&s->cur, found.cur, found.cur_rows, s->cur_sure, &found.confidence, &found.measured, &found.audited, &found.low, &found.high);
 	found.moved = NAN;
 	found.status = found.ref_rows < NS_SLICE_ROWS || found.cur_rows < NS_SLICE_ROWS ? NS_SHIFT_UNTESTED : NS_SHIFT_NONE;
-	*l = found;
-	s->slice_count++;
-}
-
-static int by_int(const void *a, const void *b)
-{
-	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* the distinct values of both windows, in order, at most `most`; returns how many there are, -1: no memory */
-static int distinct(const struct ns_shift *s, const int32_t *a, const int32_t *b, int32_t *values, int most)
-{
-	int64_t all = s->ref.rows + s->cur.rows, i;
-	int32_t *sorted = malloc(sizeof *sorted * (size_t)(all + 1));
-	int n = 0;
-
-	if (!sorted)
-		return -1;
-	memcpy(sorted, a, sizeof *a * (size_t)s->ref.rows);
-	memcpy(sorted + s->ref.rows, b, sizeof *b * (size_t)s->cur.rows);
-	qsort(sorted, (size_t)all, sizeof *sorted, by_int);
-	for (i = 0; i < all; i++)
-		if (sorted[i] >= 0 && (!n || sorted[i] != sorted[i - 1])) {
-			if (n < most)
-				values[n] = sorted[i];
-			n++;
-		}
-	free(sorted);
-	return n;
+	s->slices[s->slice_count++] = found;
 }
 
 #define SLICES_MAX 256 /* of a kind */
 
+/* the place of a value among n that ascend, or -1 - where it would be */
+static int place_of(const int32_t *values, int n, int32_t value)
+{
+	int low = 0, high = n;
+
+	while (low < high) {
+		int middle = (low + high) / 2;
+
+		if (values[middle] < value)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < n && values[low] == value ? low : -1 - low;
+}
+
+/* the least SLICES_MAX values from 0 on that occur, in order; *more: others do, too */
+static void distinct(const int32_t *of, int64_t rows, int32_t values[SLICES_MAX], int *n, int *more)
+{
+	int64_t i;
+
+	for (i = 0; i < rows; i++) {
+		int at = of[i] < 0 ? 0 : -1 - place_of(values, *n, of[i]);
+
+		if (of[i] < 0 || at < 0)
+			continue;
+		*more |= *n == SLICES_MAX;
+		if (at == SLICES_MAX)
+			continue;
+		*n -= *n == SLICES_MAX; /* the largest makes room */
+		memmove(values + at + 1, values + at, sizeof *values * (size_t)(*n - at));
+		values[at] = of[i];
+		++*n;
+	}
+}
+
+/* row numbers, those of the first value first; count (n): how many each has */
+static int32_t *sort_rows(const int32_t *of, int64_t rows, const int32_t *values, int n, int64_t *count)
+{
+	int64_t at[SLICES_MAX], i;
+	int32_t *list = malloc(sizeof *list * (size_t)(rows + 1));
+	int k;
+
+	memset(count, 0, sizeof *count * (size_t)n);
+	for (i = 0; i < rows; i++) {
+		k = place_of(values, n, of[i]);
+		if (k >= 0)
+			count[k]++;
+	}
+	for (at[0] = 0, k = 1; k < n; k++)
+		at[k] = at[k - 1] + count[k - 1];
+	for (i = 0; list && i < rows; i++) {
+		k = place_of(values, n, of[i]);
+		if (k >= 0)
+			list[at[k]++] = (int32_t)i;
+	}
+	return list;
+}
+
+static enum ns_status find_kind(struct ns_shift *s, const char *kind, const int32_t *ref, const int32_t *cur, char *const *names, int named, int32_t **lists)
+{
+	int64_t count[2][SLICES_MAX], at[2] = {0, 0};
+	int32_t values[SLICES_MAX];
+	int n = 0, more = 0, i;
+
+	distinct(ref, s->ref.rows, values, &n, &more);
+	distinct(cur, s->cur.rows, values, &n, &more);
+	if (more)
+		ns_log_warn(s->job->log, "more than %d values of %s: the first %d are looked at one by one", SLICES_MAX, kind, SLICES_MAX);
+	if (n < 2)
+		return NS_OK;
+	lists[0] = sort_rows(ref, s->ref.rows, values, n, count[0]);
+	lists[1] = sort_rows(cur, s->cur.rows, values, n, count[1]);
+	if (!lists[0] || !lists[1])
+		return ns_fail(NS_NO_MEMORY, "no memory for slices");
+	for (i = 0; i < n; i++) {
+		add_slice(s, kind, values[i] < named ? names[values[i]] : NULL, values[i],
+			  (struct ns_slice){.ref = lists[0] + at[0], .cur = lists[1] + at[1], .ref_rows = count[0][i], .cur_rows = count[1][i]});
+		at[0] += count[0][i];
+		at[1] += count[1][i];
+	}
+	return NS_OK;
+}
+
 static enum ns_status find_slices(struct ns_shift *s)
 {
-	int32_t values[SLICES_MAX];
-	int i, n;
-
 	s->slices = calloc(2 * SLICES_MAX, sizeof *s->slices);
 	if (!s->slices)
 		return ns_fail(NS_NO_MEMORY, "no memory for slices");
-	if (s->ref.group && s->cur.group) {
-		n = distinct(s, s->ref.group, s->cur.group, values, SLICES_MAX);
-		if (n < 0)
-			return ns_fail(NS_NO_MEMORY, "no memory for slices");
-		if (n > SLICES_MAX)
-			ns_log_warn(s->job->log, "%d groups: the first %d are looked at one by one", n, SLICES_MAX);
-		for (i = 0; n > 1 && i < n && i < SLICES_MAX; i++)
-			add_slice(s, "group", NULL, s->ref.group, s->cur.group, values[i]);
-	}
-	if (s->ref.pred && s->cur.pred) {
-		n = distinct(s, s->ref.pred, s->cur.pred, values, SLICES_MAX);
-		if (n < 0)
-			return ns_fail(NS_NO_MEMORY, "no memory for slices");
-		for (i = 0; n > 1 && i < n && i < SLICES_MAX; i++)
-			add_slice(s, "class", s->cur.names && values[i] < s->cur.class_names ? s->cur.names[values[i]] : NULL, s->ref.pred, s->cur.pred,
-				  values[i]);
-	}
+	if (s->ref.group && s->cur.group)
+		NS_TRY(find_kind(s, "group", s->ref.group, s->cur.group, NULL, 0, s->slice_rows));
+	if (s->ref.pred && s->cur.pred)
+		NS_TRY(find_kind(s, "class", s->ref.pred, s->cur.pred, s->cur.names, s->cur.names ? s->cur.class_names : 0, s->slice_rows + 2));
 	return NS_OK;
 }
 
@@ -132,79 +154,75 @@ static enum ns_status find_slices(struct ns_shift *s)
 
 struct job {
 	struct ns_shift *s;
-	int columns, stats;
+	int columns, stats, first; /* first: of the columns that are at hand */
 	struct result {
 		double d, p;
 		int64_t note;
 	} *out; /* (slices, columns); of words of 8 bytes, which ranks hand on */
 };
 
-static int64_t pick(const float *x, int stride, int column, const int32_t *of, int64_t rows, int32_t value, float *out)
+/* a slice's values of a column, and the blocks of its rows where rows have some */
+static const int32_t *pick(const float *x, const int32_t *row, int64_t n, const int32_t *block_of, float *out, int32_t *block)
 {
-	int64_t i, n = 0;
+	int64_t i;
 
-	for (i = 0; i < rows; i++)
-		if (of[i] == value)
-			out[n++] = x[i * stride + column];
-	return n;
+	for (i = 0; i < n; i++)
+		out[i] = x[row[i]];
+	for (i = 0; block_of && i < n; i++)
+		block[i] = block_of[row[i]];
+	return block_of ? block : NULL;
 }
 
-/* blocks of the slice's rows; NULL where rows are independent */
-static const int32_t *pick_blocks(const int32_t *from, const int32_t *of, int64_t rows, int32_t value, int32_t *out)
+/* room: of twice as many words as the slice has rows */
+static void one_slice(const struct ns_shift *s, const struct ns_slice *l, const float *x, float *out, uint32_t *room, struct result *r)
 {
-	int64_t i, n = 0;
+	int64_t m = l->ref_rows, n = l->cur_rows;
+	float *y = out + m;
+	const int32_t *before = pick(x, l->ref, m, s->ref_block, out, (int32_t *)room);
+	const int32_t *now = pick(x + s->ref.rows, l->cur, n, s->cur_block, y, (int32_t *)room + m);
+	struct ns_column_shift shift;
+	double em, en;
 
-	for (i = 0; from && i < rows; i++)
-		if (of[i] == value)
-			out[n++] = from[i];
-	return from ? out : NULL;
+	r->p = r->d = NAN;
+	r->note = 1;
+	if (!ns_all_finite(out, m + n))
+		return;
+	em = ns_shift_effective(out, before, m, s->ref_blocks);
+	en = ns_shift_effective(y, now, n, s->cur_blocks);
+	ns_sort_floats(out, m, room);
+	ns_sort_floats(y, n, room);
+	r->note = 2;
+	if (out[0] == y[0] && out[m - 1] == y[n - 1] && out[0] == out[m - 1])
+		return;
+	r->note = 0;
+	ns_column_shift(out, m, y, n, &shift);
+	r->d = shift.ks;
+	r->p = em * en <= EXACT ? ns_ks_p(r->d, (int64_t)em, (int64_t)en) : ns_ks_p_asymptotic(r->d, (int64_t)em, (int64_t)en);
 }
 
-static enum ns_status one_slice(void *context, int task, int worker)
+static enum ns_status all_slices(void *context, int column, int worker, float *x)
 {
 	struct job *j = context;
 	const struct ns_shift *s = j->s;
-	const struct ns_slice *l = &s->slices[task];
-	float *x = malloc(sizeof *x * (size_t)(l->ref_rows + l->cur_rows + 1)), *y = x ? x + l->ref_rows : NULL;
-	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(l->ref_rows + l->cur_rows + 1));
-	int32_t *block = malloc(sizeof *block * (size_t)(l->ref_rows + l->cur_rows + 1));
-	const int32_t *ref_block = NULL, *cur_block = NULL;
-	int c, ours = task % s->job->comm->size == s->job->comm->rank && l->status != NS_SHIFT_UNTESTED && x && scratch && block;
-	double em, en;
+	int64_t all = s->ref.rows + s->cur.rows;
+	float *y = malloc(sizeof *y * (size_t)all);
+	uint32_t *room = malloc(sizeof *room * 2 * (size_t)all);
+	enum ns_status status = y && room ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for slices of %lld rows", (long long)all);
+	int i;
 
 	(void)worker;
-	if (ours) {
-		ref_block = pick_blocks(s->ref_block, l->of_ref, s->ref.rows, l->value, block);
-		cur_block = pick_blocks(s->cur_block, l->of_cur, s->cur.rows, l->value, block + l->ref_rows);
-	}
-	for (c = 0; ours && c < j->columns; c++) {
-		struct result *r = &j->out[task * j->columns + c];
-		int stat = c < j->stats, stride = stat ? s->ref.stat_count : 2, column = stat ? c : 0;
-		int64_t m = pick(stat ? s->ref.stats : s->ref_sure, stride, column, l->of_ref, s->ref.rows, l->value, x);
-		int64_t n = pick(stat ? s->cur.stats : s->cur_sure, stride, column, l->of_cur, s->cur.rows, l->value, y);
-		struct ns_column_shift shift;
+	for (i = 0; status == NS_OK && i < s->slice_count; i++)
+		if (s->slices[i].status != NS_SHIFT_UNTESTED)
+			one_slice(s, &s->slices[i], x, y, room, &j->out[i * j->columns + j->first + column]);
+	free(y);
+	free(room);
+	return status;
+}
 
-		r->p = r->d = NAN;
-		if (!ns_all_finite(x, m) || !ns_all_finite(y, n)) {
-			r->note = 1;
-			continue;
-		}
-		em = ns_shift_effective(x, ref_block, m, s->ref_blocks);
-		en = ns_shift_effective(y, cur_block, n, s->cur_blocks);
-		ns_sort_floats(x, m, scratch);
-		ns_sort_floats(y, n, scratch);
-		if (x[0] == y[0] && x[m - 1] == y[n - 1] && x[0] == x[m - 1]) {
-			r->note = 2;
-			continue;
-		}
-		ns_column_shift(x, m, y, n, &shift);
-		r->d = shift.ks;
-		r->p = em * en <= EXACT ? ns_ks_p(r->d, (int64_t)em, (int64_t)en) : ns_ks_p_asymptotic(r->d, (int64_t)em, (int64_t)en);
-	}
-	free(scratch);
-	free(block);
-	free(x);
-	return x && scratch && block ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a slice");
+/* confidences, which are the first of two columns */
+static enum ns_status confidence_alone(void *context, int column, int worker, float *x)
+{
+	return column ? NS_OK : all_slices(context, column, worker, x);
 }
 
 static enum ns_status record(struct ns_shift *s, const struct job *j)
@@ -259,9 +277,19 @@ static enum ns_status guard(struct ns_shift *s)
 	return NS_OK;
 }
 
+static enum ns_status test_columns(struct ns_shift *s, struct job *j)
+{
+	struct ns_matrix ref = {.rows = s->ref.rows, .d = 2, .data = s->ref_sure}, cur = {.rows = s->cur.rows, .d = 2, .data = s->cur_sure};
+
+	if (j->stats)
+		NS_TRY(ns_shift_each_column(s, &(struct ns_columns){.of = &s->ref.stats}, &(struct ns_columns){.of = &s->cur.stats}, all_slices, j));
+	j->first = j->stats;
+	return ref.data && cur.data ? ns_shift_each_column(s, &(struct ns_columns){.of = &ref}, &(struct ns_columns){.of = &cur}, confidence_alone, j) : NS_OK;
+}
+
 enum ns_status ns_shift_test_slices(struct ns_shift *s)
 {
-	struct job j = {.s = s, .stats = s->ref.stats && s->cur.stats && s->ref.stats_names ? s->ref.stat_count : 0};
+	struct job j = {.s = s, .stats = s->ref.stats.d && s->cur.stats.d && s->ref.stats_names ? s->ref.stats.d : 0};
 	enum ns_status status;
 
 	if (ns_conf_bool(s->job->conf, "drift.slices"))
@@ -273,7 +301,7 @@ enum ns_status ns_shift_test_slices(struct ns_shift *s)
 	if (!j.columns || !s->slice_count)
 		return NS_OK;
 	j.out = calloc((size_t)s->slice_count * (size_t)j.columns, sizeof *j.out);
-	status = j.out ? ns_pool_run(s->job->pool, s->slice_count, one_slice, &j) : ns_fail(NS_NO_MEMORY, "no memory for slices");
+	status = j.out ? test_columns(s, &j) : ns_fail(NS_NO_MEMORY, "no memory for slices");
 	NS_GO(ns_shift_gather(s, status, j.out, sizeof *j.out / 8 * (size_t)s->slice_count * (size_t)j.columns));
 	status = record(s, &j);
 out:

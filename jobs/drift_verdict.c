@@ -13,16 +13,6 @@
 
 /* --- performance --- */
 
-static double top_probability(const struct ns_predictions *p, int64_t i)
-{
-	double top = 0;
-	int k;
-
-	for (k = 0; k < p->classes; k++)
-		top = fmax(top, (double)p->prob[i * p->classes + k]);
-	return top;
-}
-
 static int by_double(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -39,12 +29,12 @@ static double atc(const struct ns_shift *s)
 	if (!score)
 		return NAN;
 	for (i = 0; i < n; i++)
-		score[i] = top_probability(&s->ref, i);
+		score[i] = (double)s->ref_sure[2 * i];
 	qsort(score, (size_t)n, sizeof *score, by_double);
 	at = (int64_t)((double)n * (1 - s->base) + 0.5);
 	threshold = score[at < 1 ? 0 : at > n ? n - 1 : at - 1];
 	for (i = 0; i < s->cur.rows; i++)
-		above += top_probability(&s->cur, i) > threshold;
+		above += (double)s->cur_sure[2 * i] > threshold;
 	free(score);
 	return above / (double)s->cur.rows;
 }
@@ -129,7 +119,7 @@ static void weight_intervals(struct ns_shift *s, const double *counts, const dou
 
 static enum ns_status label_shift(struct ns_shift *s)
 {
-	int k = s->ref.classes, a;
+	int k = s->ref.prob.d, a;
 	double *c, *mu, *counts, *seen;
 	int64_t i, n = 0;
 
@@ -176,20 +166,57 @@ static enum ns_status label_shift(struct ns_shift *s)
 	return NS_OK;
 }
 
-/* labels of audited rows that the probabilities doubt */
+#define LABELS 4096 /* labelled rows whose probabilities are looked at together */
+
+struct doubt {
+	const struct ns_predictions *p;
+	int64_t *row; /* the labelled rows, n of them */
+	int64_t n;
+	float *prob;
+	int32_t *label;
+	struct ns_confident c;
+};
+
+static enum ns_status look_at_labels(struct doubt *q, int judge)
+{
+	int64_t first, n, i;
+
+	for (first = 0; first < q->n; first += LABELS) {
+		n = q->n - first < LABELS ? q->n - first : LABELS;
+		NS_TRY(ns_matrix_pick(&q->p->prob, q->row + first, n, q->prob));
+		for (i = 0; i < n; i++) {
+			NS_TRY(ns_predictions_are(q->p, q->row[first + i], 1, q->prob + i * q->p->prob.d));
+			q->label[i] = q->p->label[q->row[first + i]];
+		}
+		if (judge)
+			ns_confident_judge(&q->c, q->prob, q->label, n, NULL);
+		else
+			ns_confident_learn(&q->c, q->prob, q->label, n);
+	}
+	return NS_OK;
+}
+
+/* labels of audited rows that the probabilities doubt: once through them for the thresholds, once to judge */
 static enum ns_status doubt_labels(struct ns_shift *s)
 {
-	int k = s->cur.classes;
-	double *threshold = malloc(sizeof *threshold * (size_t)k);
-	int64_t *joint = malloc(sizeof *joint * (size_t)k * (size_t)k);
-	uint8_t *suspect = malloc((size_t)s->cur.rows + 1);
-	enum ns_status status = threshold && joint && suspect ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for labels");
+	struct doubt q = {.p = &s->cur, .row = malloc(sizeof *q.row * (size_t)(s->cur.rows + 1)),
+			  .prob = malloc(sizeof *q.prob * LABELS * (size_t)s->cur.prob.d), .label = malloc(sizeof *q.label * LABELS)};
+	enum ns_status status = q.row && q.prob && q.label ? ns_confident_init(&q.c, s->cur.prob.d) : ns_fail(NS_NO_MEMORY, "no memory for labels");
+	int64_t i;
 
-	if (status == NS_OK)
-		s->suspects = ns_confident_joint(s->cur.prob, s->cur.label, s->cur.rows, k, threshold, joint, suspect);
-	free(threshold);
-	free(joint);
-	free(suspect);
+	if (status != NS_OK)
+		goto out;
+	for (i = 0; i < s->cur.rows; i++)
+		if (s->cur.label[i] >= 0 && s->cur.label[i] < s->cur.prob.d)
+			q.row[q.n++] = i;
+	NS_GO(look_at_labels(&q, 0));
+	NS_GO(look_at_labels(&q, 1));
+	s->suspects = q.c.suspects;
+out:
+	ns_confident_release(&q.c);
+	free(q.row);
+	free(q.prob);
+	free(q.label);
 	return status;
 }
 
@@ -201,18 +228,18 @@ enum ns_status ns_shift_performance(struct ns_shift *s)
 	s->base = labelled_accuracy(&s->ref, s->ref_block, s->ref_blocks, &n, &s->base_low, &s->base_high);
 	s->base_rows = n;
 	s->measured = labelled_accuracy(&s->cur, s->cur_block, s->cur_blocks, &s->audited, &s->measured_low, &s->measured_high);
-	if (s->ref.prob && s->cur.prob) {
+	if (s->ref_sure && s->cur_sure) {
 		s->cbpe = s->cbpe_ref = 0;
 		for (i = 0; i < s->ref.rows; i++)
-			s->cbpe_ref += top_probability(&s->ref, i) / (double)s->ref.rows;
+			s->cbpe_ref += (double)s->ref_sure[2 * i] / (double)s->ref.rows;
 		for (i = 0; i < s->cur.rows; i++)
-			s->cbpe += top_probability(&s->cur, i) / (double)s->cur.rows;
+			s->cbpe += (double)s->cur_sure[2 * i] / (double)s->cur.rows;
 		if (n)
 			s->atc = atc(s);
 	}
-	if (s->audited && s->cur.prob)
+	if (s->audited && s->cur.prob.d)
 		NS_TRY(doubt_labels(s));
-	if (n == s->ref.rows && s->ref.pred && s->cur.pred && s->ref.classes)
+	if (n == s->ref.rows && s->ref.pred && s->cur.pred && s->ref.prob.d)
 		return label_shift(s);
 	return NS_OK;
 }

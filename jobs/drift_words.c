@@ -5,16 +5,6 @@
 #include <stdarg.h>
 #include <string.h>
 
-static double mean_of(const float *x, int stride, int64_t n)
-{
-	double sum = 0;
-	int64_t i;
-
-	for (i = 0; i < n; i++)
-		sum += (double)x[i * stride];
-	return sum / (double)n;
-}
-
 static void say(struct ns_shift *s, const char *format, ...) NS_PRINTF(2, 3);
 
 static void say(struct ns_shift *s, const char *format, ...)
@@ -54,7 +44,7 @@ static int images(struct ns_shift *s)
 			/* black and white pixels only say again what brightness says */
 			if (known && brightness && (!strcmp(t->column, "dark") || !strcmp(t->column, "bright")))
 				known = 0;
-			if (known && !*t->slice && t->ref && t->status == NS_SHIFT_MATERIAL && (!best || t->effect > best->effect))
+			if (known && !*t->slice && t->picture.high > t->picture.low && t->status == NS_SHIFT_MATERIAL && (!best || t->effect > best->effect))
 				best = t;
 		}
 		if (!best)
@@ -64,7 +54,7 @@ static int images(struct ns_shift *s)
 	for (k = 0; k < n; k++)
 		for (w = 0; w < sizeof words / sizeof *words; w++)
 			if (!strcmp(words[w][0], said[k]->column)) {
-				int up = mean_of(said[k]->cur, said[k]->cur_stride, s->cur.rows) > mean_of(said[k]->ref, said[k]->ref_stride, s->ref.rows);
+				int up = said[k]->picture.cur_mean > said[k]->picture.ref_mean;
 
 				say(s, "%s%s", k == 0 ? "Images became " : k == n - 1 ? " and " : ", ", words[w][up ? 1 : 2]);
 			}

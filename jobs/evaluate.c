@@ -73,7 +73,7 @@ static int counts(const struct ns_predictions *p, int64_t i, const uint8_t *gate
 
 static json_t *confusion(const struct ns_predictions *p, const uint8_t *gate)
 {
-	int k = p->classes, a, b;
+	int k = p->prob.d, a, b;
 	int64_t *m = calloc((size_t)k * (size_t)k, sizeof *m), i;
 	json_t *rows = json_array();
 
@@ -91,47 +91,59 @@ static json_t *confusion(const struct ns_predictions *p, const uint8_t *gate)
 	return rows;
 }
 
+#define BLOCK 1024 /* rows whose probabilities are read together */
+
 /* mean |confidence - accuracy| over 15 equal bins (Guo et al. 2017) */
-static double calibration_error(const struct ns_predictions *p, const uint8_t *gate)
+static enum ns_status calibration_error(const struct ns_predictions *p, const uint8_t *gate, double *error)
 {
-	double conf[15] = {0}, hit[15] = {0}, n[15] = {0}, all = 0, error = 0;
-	int64_t i;
+	double conf[15] = {0}, hit[15] = {0}, all = 0;
+	float *prob = malloc(sizeof *prob * BLOCK * (size_t)p->prob.d);
+	enum ns_status status = prob ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for probabilities");
+	int64_t first, i;
 	int b;
 
-	for (i = 0; i < p->rows; i++) {
-		double c = (double)p->prob[i * p->classes + p->pred[i]];
+	for (first = 0; status == NS_OK && first < p->rows; first += BLOCK) {
+		int64_t rows = p->rows - first < BLOCK ? p->rows - first : BLOCK;
 
-		if (!counts(p, i, gate))
-			continue;
-		b = c >= 1 ? 14 : (int)(c * 15);
-		conf[b] += c;
-		hit[b] += p->pred[i] == p->label[i];
-		n[b]++;
-		all++;
+		status = ns_predictions_prob(p, first, rows, prob);
+		for (i = first; status == NS_OK && i < first + rows; i++) {
+			double c = (double)prob[(i - first) * p->prob.d + p->pred[i]];
+
+			if (!counts(p, i, gate))
+				continue;
+			b = c >= 1 ? 14 : (int)(c * 15);
+			conf[b] += c;
+			hit[b] += p->pred[i] == p->label[i];
+			all++;
+		}
 	}
-	for (b = 0; b < 15; b++)
-		error += fabs(conf[b] - hit[b]);
-	return all > 0 ? error / all : 0;
+	for (*error = 0, b = 0; b < 15; b++)
+		*error += fabs(conf[b] - hit[b]);
+	*error = all > 0 ? *error / all : 0;
+	free(prob);
+	return status;
 }
 
 static enum ns_status judge(const struct ns_predictions *p, const uint8_t *gate, json_t *json)
 {
 	int64_t i, n = 0, hits = 0;
+	double error;
 	int k;
 
-	if (!p->label || !p->pred || !p->id || !p->prob)
+	if (!p->label || !p->pred || !p->id || !p->prob.d)
 		return ns_fail(NS_BAD_DATA, "evaluate: predictions need id, label, pred and prob");
 	for (i = 0; i < p->rows; i++) {
-		if (p->label[i] >= p->classes || p->pred[i] < 0 || p->pred[i] >= p->classes)
+		if (p->label[i] >= p->prob.d || p->pred[i] < 0 || p->pred[i] >= p->prob.d)
 			return ns_fail(NS_BAD_DATA, "row %lld: label %d, prediction %d, but there are %d classes", (long long)i,
-				       p->label[i], p->pred[i], p->classes);
+				       p->label[i], p->pred[i], p->prob.d);
 		n += counts(p, i, gate);
 		hits += counts(p, i, gate) && p->label[i] == p->pred[i];
 	}
 	if (!n)
 		return ns_fail(NS_BAD_DATA, "evaluate: no row has a label");
 	json_object_update_new(json, accuracy(hits, n));
-	json_object_set_new(json, "calibration_error", json_real(calibration_error(p, gate)));
+	NS_TRY(calibration_error(p, gate, &error));
+	json_object_set_new(json, "calibration_error", json_real(error));
 	json_object_set_new(json, "confusion", confusion(p, gate));
 	json_object_set_new(json, "classes", json_array());
 	for (k = 0; k < p->class_names; k++)

@@ -15,14 +15,14 @@ static enum ns_status alloc_columns(struct ns_predictions *p, struct ns_inferenc
 	size_t rows = (size_t)n + 1;
 
 	p->rows = n;
-	p->classes = k;
-	p->embedding_dim = d;
-	p->stat_count = NS_STAT_COUNT;
-	out->prob = p->prob = malloc(rows * (size_t)k * sizeof(float));
-	out->embedding = p->embedding = malloc(rows * (size_t)d * sizeof(float));
-	out->stats = p->stats = malloc(rows * NS_STAT_COUNT * sizeof(float));
+	p->prob = (struct ns_matrix){n, k, malloc(rows * (size_t)k * sizeof(float)), NULL, 0};
+	p->embedding = (struct ns_matrix){n, d, malloc(rows * (size_t)d * sizeof(float)), NULL, 0};
+	p->stats = (struct ns_matrix){n, NS_STAT_COUNT, malloc(rows * NS_STAT_COUNT * sizeof(float)), NULL, 0};
+	out->prob = p->prob.data;
+	out->embedding = p->embedding.data;
+	out->stats = p->stats.data;
 	out->pred = p->pred = malloc(rows * sizeof(int32_t));
-	if (p->prob && p->embedding && p->stats && p->pred)
+	if (out->prob && out->embedding && out->stats && out->pred)
 		return NS_OK;
 	return ns_fail(NS_NO_MEMORY, "no memory for %lld predictions", (long long)n);
 }
@@ -48,9 +48,9 @@ static enum ns_status predict_shard(struct ns_job *job, const struct ns_model *m
 	p.group = s->rows.group;
 	status = ns_predictions_write(path, &p);
 out:
-	free(p.prob);
-	free(p.embedding);
-	free(p.stats);
+	ns_matrix_release(&p.prob);
+	ns_matrix_release(&p.embedding);
+	ns_matrix_release(&p.stats);
 	free(p.pred);
 	return status;
 }

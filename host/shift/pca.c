@@ -6,23 +6,55 @@
 
 #include "kernels/formula/random.h"
 
-static void covariance(const float *x, int64_t n, int d, const double *mean, double *c)
+#define BAND 32 /* rows of the covariance of a task */
+#define ROWS 4	/* of x that are added at once */
+
+struct moments {
+	const float *x;
+	const double *mean;
+	double *c;
+	int64_t n;
+	int d;
+};
+
+/* rows [band, band + BAND) of the sum of (x - mean)(x - mean)', up to the diagonal */
+static enum ns_status one_band(void *context, int task, int worker)
 {
-	double *row = c + (int64_t)d * d;
+	const struct moments *m = context;
+	int first = task * BAND, last = first + BAND < m->d ? first + BAND : m->d, a, b, r;
+	double *row = malloc(sizeof *row * ROWS * (size_t)last), *at[ROWS];
 	int64_t i;
-	int a, b;
 
-	memset(c, 0, sizeof *c * (size_t)d * (size_t)d);
-	for (i = 0; i < n; i++) {
-		for (a = 0; a < d; a++)
-			row[a] = (double)x[i * d + a] - mean[a];
-		for (a = 0; a < d; a++) {
-			double t = row[a], *to = c + (int64_t)a * d;
+	(void)worker;
+	if (!row)
+		return ns_fail(NS_NO_MEMORY, "no memory for a covariance of %d dimensions", m->d);
+	for (r = 0; r < ROWS; r++)
+		at[r] = row + (int64_t)r * last;
+	for (i = 0; i < m->n; i += ROWS) {
+		for (r = 0; r < ROWS; r++)
+			for (b = 0; b < last; b++)
+				at[r][b] = i + r < m->n ? (double)m->x[(i + r) * m->d + b] - m->mean[b] : 0;
+		for (a = first; a < last; a++) {
+			double *to = m->c + (int64_t)a * m->d;
 
-			for (b = 0; b < d; b++)
-				to[b] += t * row[b];
+			for (b = 0; b <= a; b++)
+				to[b] += at[0][a] * at[0][b] + at[1][a] * at[1][b] + (at[2][a] * at[2][b] + at[3][a] * at[3][b]);
 		}
 	}
+	free(row);
+	return NS_OK;
+}
+
+static enum ns_status covariance(struct ns_pool *pool, const struct moments *m)
+{
+	int a, b, d = m->d;
+
+	memset(m->c, 0, sizeof *m->c * (size_t)d * (size_t)d);
+	NS_TRY(ns_pool_run(pool, (d + BAND - 1) / BAND, one_band, (void *)(uintptr_t)m));
+	for (a = 0; a < d; a++)
+		for (b = 0; b < a; b++)
+			m->c[(int64_t)b * d + a] = m->c[(int64_t)a * d + b];
+	return NS_OK;
 }
 
 /* rows of v become orthonormal, one after the other */
@@ -49,54 +81,109 @@ static void orthonormal(double *v, int k, int d)
 	}
 }
 
-enum ns_status ns_pca_fit(const float *x, int64_t n, int d, int k, double *mean, double *v)
-{
-	double *c = malloc(sizeof *c * (size_t)(d + 1) * (size_t)d), *next = malloc(sizeof *next * (size_t)k * (size_t)d);
-	int64_t i;
-	int a, b, t, round;
+#define ROUNDS 60 /* at most */
+#define STILL  1e-9 /* share of the variance that another round no longer finds */
 
-	if (!c || !next) {
-		free(c);
-		free(next);
-		return ns_fail(NS_NO_MEMORY, "no memory for principal components of %d dimensions", d);
+struct iteration {
+	const double *c, *v;
+	double *next;
+	int d, k;
+};
+
+/* rows [band, band + BAND) of C V' */
+static enum ns_status one_product(void *context, int task, int worker)
+{
+	const struct iteration *g = context;
+	int first = task * BAND, last = first + BAND < g->d ? first + BAND : g->d, a, b, t;
+
+	(void)worker;
+	for (t = 0; t < g->k; t++)
+		for (a = first; a < last; a++) {
+			const double *row = g->c + (int64_t)a * g->d, *v = g->v + (int64_t)t * g->d;
+			double sum = 0;
+
+#pragma omp simd reduction(+ : sum)
+			for (b = 0; b < g->d; b++)
+				sum += row[b] * v[b];
+			g->next[(int64_t)t * g->d + a] = sum;
+		}
+	return NS_OK;
+}
+
+/* v (k, d) becomes the directions; its variance grows from round to round until there is no more to be found */
+static enum ns_status iterate(struct ns_pool *pool, const double *c, int d, int k, double *v, double *next)
+{
+	struct iteration g = {c, v, next, d, k};
+	double found = 0, before;
+	int64_t i;
+	int round;
+
+	for (round = 0; round < ROUNDS; round++) {
+		NS_TRY(ns_pool_run(pool, (d + BAND - 1) / BAND, one_product, &g));
+		before = found;
+		for (found = 0, i = 0; i < (int64_t)k * d; i++)
+			found += v[i] * next[i];
+		memcpy(v, next, sizeof *v * (size_t)k * (size_t)d);
+		orthonormal(v, k, d);
+		if (round && found - before <= STILL * found)
+			break;
 	}
+	return NS_OK;
+}
+
+enum ns_status ns_pca_fit(struct ns_pool *pool, const float *x, int64_t n, int d, int k, double *mean, double *v)
+{
+	double *c = malloc(sizeof *c * (size_t)d * (size_t)d), *next = malloc(sizeof *next * (size_t)k * (size_t)d);
+	struct moments m = {x, mean, c, n, d};
+	enum ns_status status = c && next ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for principal components of %d dimensions", d);
+	int64_t i;
+	int a, t;
+
+	if (status != NS_OK)
+		goto out;
 	memset(mean, 0, sizeof *mean * (size_t)d);
 	for (i = 0; i < n; i++)
 		for (a = 0; a < d; a++)
 			mean[a] += (double)x[i * d + a] / (double)n;
-	covariance(x, n, d, mean, c);
+	NS_GO(covariance(pool, &m));
 	for (t = 0; t < k; t++)
 		for (a = 0; a < d; a++)
 			v[(int64_t)t * d + a] = ns_uniform(ns_draw(1, NS_FOR_PROJECT, (uint32_t)t, (uint64_t)a, 0).v[0]) - 0.5;
 	orthonormal(v, k, d);
-	for (round = 0; round < 60; round++) {
-		for (t = 0; t < k; t++)
-			for (a = 0; a < d; a++) {
-				double sum = 0;
-
-				for (b = 0; b < d; b++)
-					sum += c[(int64_t)a * d + b] * v[(int64_t)t * d + b];
-				next[(int64_t)t * d + a] = sum;
-			}
-		memcpy(v, next, sizeof *v * (size_t)k * (size_t)d);
-		orthonormal(v, k, d);
-	}
+	status = iterate(pool, c, d, k, v, next);
+out:
 	free(c);
 	free(next);
-	return NS_OK;
+	return status;
 }
 
-void ns_pca_apply(const float *y, int64_t rows, int d, int k, const double *mean, const double *v, float *out)
+#define LANES 16 /* directions at once */
+
+enum ns_status ns_pca_apply(const float *y, int64_t rows, int d, int k, const double *mean, const double *v, float *out)
 {
+	double *turned = malloc(sizeof *turned * LANES * (size_t)d);
 	int64_t i;
-	int a, t;
+	int a, t, first;
 
-	for (i = 0; i < rows; i++)
-		for (t = 0; t < k; t++) {
-			double sum = 0;
+	if (!turned)
+		return ns_fail(NS_NO_MEMORY, "no memory for a projection from %d dimensions", d);
+	for (first = 0; first < k; first += LANES) {
+		for (a = 0; a < d; a++)
+			for (t = 0; t < LANES; t++)
+				turned[a * LANES + t] = first + t < k ? v[(int64_t)(first + t) * d + a] : 0;
+		for (i = 0; i < rows; i++) {
+			double sum[LANES] = {0};
 
-			for (a = 0; a < d; a++)
-				sum += ((double)y[i * d + a] - mean[a]) * v[(int64_t)t * d + a];
-			out[i * k + t] = (float)sum;
+			for (a = 0; a < d; a++) {
+				double x = (double)y[i * d + a] - mean[a];
+
+				for (t = 0; t < LANES; t++)
+					sum[t] += x * turned[a * LANES + t];
+			}
+			for (t = 0; t < LANES && first + t < k; t++)
+				out[i * k + first + t] = (float)sum[t];
 		}
+	}
+	free(turned);
+	return NS_OK;
 }

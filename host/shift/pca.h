@@ -4,13 +4,13 @@
 
 #include <stdint.h>
 
-#include "kernels/status.h"
+#include "host/pool.h"
 
 /*
- * First k principal directions of x (n, d), by subspace iteration on the covariance, the same bits always.
- * mean (d), directions (k, d); out (rows, k) = (y - mean) directions'.
+ * First k principal directions of x (n, d), by subspace iteration on the covariance; the same bits for any number of workers.
+ * mean (d), directions (k, d); out (rows, k) = (y - mean) directions'. n d^2 / 2 multiply-adds: fit to a sample.
  */
-enum ns_status ns_pca_fit(const float *x, int64_t n, int d, int k, double *mean, double *directions);
-void ns_pca_apply(const float *y, int64_t rows, int d, int k, const double *mean, const double *directions, float *out);
+enum ns_status ns_pca_fit(struct ns_pool *pool, const float *x, int64_t n, int d, int k, double *mean, double *directions);
+enum ns_status ns_pca_apply(const float *y, int64_t rows, int d, int k, const double *mean, const double *directions, float *out);
 
 #endif

@@ -439,37 +439,57 @@ double ns_kid(const float *x, int64_t m, const float *y, int64_t n, int d)
 
 /* --- labels --- */
 
-int64_t ns_confident_joint(const float *prob, const int32_t *label, int64_t rows, int k, double *threshold, int64_t *joint, uint8_t *suspect)
+enum ns_status ns_confident_init(struct ns_confident *c, int k)
 {
-	int64_t r, suspects = 0;
-	int c;
+	*c = (struct ns_confident){.k = k, .sum = calloc((size_t)k, sizeof *c->sum), .rows = calloc((size_t)k, sizeof *c->rows),
+				   .joint = calloc((size_t)k * (size_t)k, sizeof *c->joint)};
+	if (c->sum && c->rows && c->joint)
+		return NS_OK;
+	ns_confident_release(c);
+	return ns_fail(NS_NO_MEMORY, "no memory for the labels of %d classes", k);
+}
 
-	memset(joint, 0, sizeof *joint * (size_t)k * (size_t)k);
-	for (c = 0; c < k; c++) {
-		double sum = 0;
-		int64_t n = 0;
+void ns_confident_release(struct ns_confident *c)
+{
+	free(c->sum);
+	free(c->rows);
+	free(c->joint);
+	memset(c, 0, sizeof *c);
+}
 
-		for (r = 0; r < rows; r++)
-			if (label[r] == c) {
-				sum += (double)prob[r * k + c];
-				n++;
-			}
-		threshold[c] = n ? sum / (double)n : INFINITY; /* nobody is confident in a class without labels */
-	}
+void ns_confident_learn(struct ns_confident *c, const float *prob, const int32_t *label, int64_t rows)
+{
+	int64_t r;
+
+	for (r = 0; r < rows; r++)
+		if (label[r] >= 0 && label[r] < c->k) {
+			c->sum[label[r]] += (double)prob[r * c->k + label[r]];
+			c->rows[label[r]]++;
+		}
+}
+
+double ns_confident_threshold(const struct ns_confident *c, int k)
+{
+	return c->rows[k] ? c->sum[k] / (double)c->rows[k] : INFINITY; /* nobody is confident in a class without labels */
+}
+
+void ns_confident_judge(struct ns_confident *c, const float *prob, const int32_t *label, int64_t rows, uint8_t *suspect)
+{
+	int64_t r;
+	int k;
+
 	for (r = 0; r < rows; r++) {
+		const float *p = prob + r * c->k;
 		int best = -1;
 
-		suspect[r] = 0;
-		if (label[r] < 0 || label[r] >= k)
-			continue;
-		for (c = 0; c < k; c++)
-			if ((double)prob[r * k + c] >= threshold[c] - 1e-6 && (best < 0 || prob[r * k + c] > prob[r * k + best]))
-				best = c;
+		for (k = 0; k < c->k && label[r] >= 0 && label[r] < c->k; k++)
+			if ((double)p[k] >= ns_confident_threshold(c, k) - 1e-6 && (best < 0 || p[k] > p[best]))
+				best = k;
+		if (suspect)
+			suspect[r] = best >= 0 && best != label[r];
 		if (best < 0)
 			continue;
-		joint[label[r] * k + best]++;
-		suspect[r] = best != label[r];
-		suspects += suspect[r];
+		c->joint[label[r] * c->k + best]++;
+		c->suspects += best != label[r];
 	}
-	return suspects;
 }

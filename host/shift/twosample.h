@@ -48,10 +48,20 @@ double ns_kid(const float *x, int64_t m, const float *y, int64_t n, int d);
 /* --- labels --- */
 
 /*
- * Confident learning (Northcutt et al. 2021): threshold of class k = mean P(k) over rows labelled k; a row is confident in k where
- * P(k) >= threshold - 1e-6, the most probable of several. joint (K, K): labelled i, confident in j. suspect[r] = 1 where
- * they differ; returns how many do. Rows without a label (-1) take no part.
+ * Confident learning (Northcutt et al. 2021), in pieces of rows: first all are learnt from, then all are judged. The threshold of class k is
+ * the mean P(k) over rows labelled k; a row is confident in k where P(k) >= threshold - 1e-6, the most probable of several. joint (K, K):
+ * labelled i, confident in j; where they differ the label is suspect. Rows without a label (-1) take no part.
  */
-int64_t ns_confident_joint(const float *prob, const int32_t *label, int64_t rows, int k, double *threshold, int64_t *joint, uint8_t *suspect);
+struct ns_confident {
+	int k;
+	double *sum;
+	int64_t *rows, *joint, suspects;
+};
+enum ns_status ns_confident_init(struct ns_confident *c, int k);
+void ns_confident_release(struct ns_confident *c); /* zeroed is fine */
+void ns_confident_learn(struct ns_confident *c, const float *prob, const int32_t *label, int64_t rows);
+double ns_confident_threshold(const struct ns_confident *c, int k); /* infinite without labels */
+/* suspect (rows): 1 or 0; or NULL */
+void ns_confident_judge(struct ns_confident *c, const float *prob, const int32_t *label, int64_t rows, uint8_t *suspect);
 
 #endif

@@ -149,6 +149,7 @@ static void principal_direction(void **state)
 {
 	float x[200 * 3], out[200];
 	double mean[3], v[3];
+	struct ns_pool *pool;
 	int i;
 
 	(void)state;
@@ -159,10 +160,12 @@ static void principal_direction(void **state)
 		x[3 * i + 1] = 2 + 2 * t;
 		x[3 * i + 2] = 3 + 2 * t;
 	}
-	assert_int_equal(ns_pca_fit(x, 200, 3, 1, mean, v), NS_OK);
+	assert_int_equal(ns_pool_make(&pool, 2), NS_OK);
+	assert_int_equal(ns_pca_fit(pool, x, 200, 3, 1, mean, v), NS_OK);
+	ns_pool_free(pool);
 	near(fabs(v[0]), 1. / 3, 1e-6);
 	near(fabs(v[1]), 2. / 3, 1e-6);
-	ns_pca_apply(x, 200, 3, 1, mean, v, out);
+	assert_int_equal(ns_pca_apply(x, 200, 3, 1, mean, v, out), NS_OK);
 	near(fabs((double)out[0] - (double)out[1]), 3, 1e-4);
 }
 

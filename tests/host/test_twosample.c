@@ -148,9 +148,8 @@ static void confident_known(void **state)
 {
 	static const float first[8] = {.9f, .8f, .3f, .6f, .2f, .1f, .85f, .4f};
 	static const int32_t label[8] = {0, 0, 0, 0, 1, 1, 1, 1};
+	struct ns_confident c;
 	float prob[16];
-	double t[2];
-	int64_t joint[4];
 	uint8_t suspect[8];
 	int i;
 
@@ -159,10 +158,16 @@ static void confident_known(void **state)
 		prob[2 * i] = first[i];
 		prob[2 * i + 1] = 1 - first[i];
 	}
-	assert_int_equal(ns_confident_joint(prob, label, 8, 2, t, joint, suspect), 2);
-	near(t[0], .65, 1e-6);
-	near(t[1], .6125, 1e-6);
-	assert_true(joint[0] == 2 && joint[1] == 1 && joint[2] == 1 && joint[3] == 2);
+	assert_int_equal(ns_confident_init(&c, 2), NS_OK);
+	ns_confident_learn(&c, prob, label, 3); /* in two pieces */
+	ns_confident_learn(&c, prob + 6, label + 3, 5);
+	ns_confident_judge(&c, prob, label, 5, suspect);
+	ns_confident_judge(&c, prob + 10, label + 5, 3, suspect + 5);
+	assert_int_equal(c.suspects, 2);
+	near(ns_confident_threshold(&c, 0), .65, 1e-6);
+	near(ns_confident_threshold(&c, 1), .6125, 1e-6);
+	assert_true(c.joint[0] == 2 && c.joint[1] == 1 && c.joint[2] == 1 && c.joint[3] == 2);
+	ns_confident_release(&c);
 	for (i = 0; i < 8; i++)
 		assert_int_equal(suspect[i], i == 2 || i == 6);
 }

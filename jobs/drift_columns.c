@@ -1,0 +1,407 @@
+/*
+ * jobs/drift_columns.c - columns out of windows that need not fit into memory, and the detectors of single columns.
+ *
+ * Windows lie row by row, tests want columns. Ranks share the columns out; each reads the rows through, block by block, and keeps of each
+ * block the columns that are its turn, as many as drift.memory has room for; what remains is another passage through the rows.
+ */
+#include "jobs/drift.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/shift/pca.h"
+#include "host/shift/pvalue.h"
+#include "host/shift/twosample.h"
+#include "host/staged.h"
+#include "kernels/formula/sort.h"
+
+int ns_all_finite(const float *x, int64_t n)
+{
+	uint32_t most = 0;
+	int64_t i;
+
+#pragma omp simd reduction(max : most)
+	for (i = 0; i < n; i++) {
+		uint32_t u = ns_bits_of_f32(x[i]) & 0x7fffffffu;
+
+		most = u > most ? u : most;
+	}
+	return most < 0x7f800000u;
+}
+
+/* --- rows, block by block --- */
+
+#define BLOCK_BYTES (1 << 20) /* stays in the second cache while it is turned */
+
+static int64_t block_rows(const struct ns_matrix *of)
+{
+	int64_t rows = BLOCK_BYTES / 4 / of->d;
+
+	return rows < 16 ? 16 : rows > 16384 ? 16384 : rows;
+}
+
+static int blocks_of(const struct ns_matrix *of)
+{
+	return (int)((of->rows + block_rows(of) - 1) / block_rows(of));
+}
+
+/* block `at`: where its rows are; *room is to be freed */
+static enum ns_status block_at(const struct ns_matrix *of, int at, int64_t *first, int64_t *n, const float **x, float **room)
+{
+	int64_t rows = block_rows(of);
+
+	*first = at * rows;
+	*n = of->rows - *first < rows ? of->rows - *first : rows;
+	*room = NULL;
+	if (of->data) {
+		*x = of->data + *first * of->d;
+		return NS_OK;
+	}
+	*x = *room = malloc(sizeof **room * (size_t)*n * (size_t)of->d);
+	if (!*room)
+		return ns_fail(NS_NO_MEMORY, "no memory for %lld rows of %d values", (long long)*n, of->d);
+	return ns_matrix_read(of, *first, *n, *room);
+}
+
+struct passage {
+	const struct ns_comm *comm;
+	const struct ns_matrix *of;
+	ns_rows_fn *fn;
+	void *context;
+};
+
+static enum ns_status one_passage(void *context, int task, int worker)
+{
+	const struct passage *p = context;
+	int at = task * p->comm->size + p->comm->rank;
+	enum ns_status status;
+	int64_t first, n;
+	const float *x;
+	float *room;
+
+	(void)worker;
+	if (at >= blocks_of(p->of))
+		return NS_OK;
+	status = block_at(p->of, at, &first, &n, &x, &room);
+	if (status == NS_OK)
+		status = p->fn(p->context, first, n, x);
+	free(room);
+	return status;
+}
+
+enum ns_status ns_shift_each_row(struct ns_shift *s, const struct ns_matrix *of, ns_rows_fn *fn, void *context)
+{
+	struct passage p = {s->job->comm, of, fn, context};
+
+	return ns_pool_run(s->job->pool, (blocks_of(of) + p.comm->size - 1) / p.comm->size, one_passage, &p);
+}
+
+/* --- columns --- */
+
+struct turn {
+	const struct ns_columns *side[2]; /* the reference, the window */
+	int first, count; /* columns of this passage */
+	int64_t all;
+	float *x; /* (count, all) */
+	ns_column_fn *fn;
+	void *context;
+};
+
+/* x (n, stride), columns [0, count), into columns of `all` values at `at`; sixteen of each at a time, which are lines of the cache */
+static void turn_block(const float *x, int64_t n, int stride, int count, float *to, int64_t all)
+{
+	int64_t i, i0;
+	int c, c0;
+
+	for (i0 = 0; i0 < n; i0 += 16)
+		for (c0 = 0; c0 < count; c0 += 16)
+			for (c = c0; c < count && c < c0 + 16; c++)
+				for (i = i0; i < n && i < i0 + 16; i++)
+					to[c * all + i] = x[i * stride + c];
+}
+
+static enum ns_status one_block(void *context, int task, int worker)
+{
+	const struct turn *t = context;
+	int second = task >= blocks_of(t->side[0]->of);
+	const struct ns_columns *v = t->side[second];
+	float *room = NULL, *along = NULL, *to = t->x + (second ? t->side[0]->of->rows : 0);
+	int d = v->of->d;
+	int64_t first, n;
+	const float *x;
+	enum ns_status status;
+
+	(void)worker;
+	NS_GO(block_at(v->of, task - (second ? blocks_of(t->side[0]->of) : 0), &first, &n, &x, &room));
+	if (!v->directions) {
+		turn_block(x + t->first, n, d, t->count, to + first, t->all);
+		goto out;
+	}
+	along = malloc(sizeof *along * (size_t)n * (size_t)t->count);
+	NS_GO(along ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a projection of %lld rows", (long long)n));
+	NS_GO(ns_pca_apply(x, n, d, t->count, v->mean, v->directions + (int64_t)t->first * d, along));
+	turn_block(along, n, t->count, t->count, to + first, t->all);
+out:
+	free(along);
+	free(room);
+	return status;
+}
+
+static enum ns_status one_turn(void *context, int task, int worker)
+{
+	const struct turn *t = context;
+
+	return t->fn(t->context, t->first + task, worker, t->x + task * t->all);
+}
+
+enum ns_status ns_shift_each_column(struct ns_shift *s, const struct ns_columns *ref, const struct ns_columns *cur, ns_column_fn *fn, void *context)
+{
+	const struct ns_comm *comm = s->job->comm;
+	int64_t d = ref->directions ? ref->k : ref->of->d, all = ref->of->rows + cur->of->rows;
+	int64_t room = ns_conf_int(s->job->conf, "drift.memory") * 1048576 / (4 * all);
+	int begin = (int)(d * comm->rank / comm->size), end = (int)(d * (comm->rank + 1) / comm->size);
+	struct turn t = {{ref, cur}, begin, end - begin, all, NULL, fn, context};
+	enum ns_status status = NS_OK;
+
+	if (begin == end)
+		return NS_OK;
+	t.count = room < 1 ? 1 : t.count > room ? (int)room : t.count;
+	t.x = malloc(sizeof *t.x * (size_t)t.count * (size_t)all);
+	if (!t.x)
+		return ns_fail(NS_NO_MEMORY, "no memory for %d columns of %lld rows; drift.memory makes them fewer", t.count, (long long)all);
+	for (; status == NS_OK && t.first < end; t.first += t.count) {
+		t.count = t.count < end - t.first ? t.count : end - t.first;
+		status = ns_pool_run(s->job->pool, blocks_of(ref->of) + blocks_of(cur->of), one_block, &t);
+		if (status == NS_OK)
+			status = ns_pool_run(s->job->pool, t.count, one_turn, &t);
+	}
+	free(t.x);
+	return status;
+}
+
+/* --- detectors --- */
+
+struct columns {
+	struct ns_shift *s;
+	int first; /* number of the first column among all of this window, for its draws */
+	struct column { /* words of 8 bytes: ranks hand them on as such */
+		struct ns_column_shift shift;
+		double m, n; /* rows that count */
+		double ks_p, cvm_p, spread, low, high; /* of the reference: standard deviation; interval of Wasserstein's distance */
+		int64_t note, broken; /* note: of untestable[] */
+		struct ns_picture picture;
+	} *out;
+};
+
+enum { TESTABLE, REF_NO_NUMBER, CUR_NO_NUMBER, CONSTANT };
+static const char *const untestable[] = {NULL, "has values that are no finite numbers in the reference",
+					 "has values that are no finite numbers in the current window", "is constant"};
+
+/* a constant column, or one of NaN, says nothing: it is listed as untested */
+static int64_t look_at(const float *x, int64_t m, int64_t n, int64_t *broken)
+{
+	int ref = ns_all_finite(x, m), cur = ns_all_finite(x + m, n);
+	int64_t i;
+
+	*broken = ref && !cur;
+	if (!ref)
+		return REF_NO_NUMBER;
+	if (!cur)
+		return CUR_NO_NUMBER;
+	for (i = 1; i < m + n; i++)
+		if (x[i] != x[0])
+			return TESTABLE;
+	return CONSTANT;
+}
+
+static double deviation(const float *x, int64_t n)
+{
+	double mean = 0, square = 0;
+	int64_t i;
+
+	for (i = 0; i < n; i++)
+		mean += (double)x[i] / (double)n;
+	for (i = 0; i < n; i++)
+		square += ((double)x[i] - mean) * ((double)x[i] - mean);
+	return n > 1 ? sqrt(square / (double)(n - 1)) : 0;
+}
+
+double ns_shift_cvm_p(double t, int64_t m, int64_t n, double counts_m, double counts_n)
+{
+	/* T grows with mn / (m + n) where windows differ; what of it is chance has its mean of about 1/6 whatever their size */
+	return ns_cvm_p(t * (counts_m * counts_n / (counts_m + counts_n)) / ((double)m * (double)n / (double)(m + n)), counts_m, counts_n);
+}
+
+static void widen(struct ns_picture *p, const float *x, int64_t n, int64_t step)
+{
+	int64_t i;
+
+	for (i = 0; i < n; i += step) {
+		p->low = fmin(p->low, (double)x[i]);
+		p->high = fmax(p->high, (double)x[i]);
+	}
+}
+
+static void fill(int32_t count[NS_PICTURE_BINS], const struct ns_picture *p, const float *x, int64_t n, int64_t step)
+{
+	int64_t i;
+
+	for (i = 0; i < n; i += step)
+		count[(int)fmin(NS_PICTURE_BINS - 1, NS_PICTURE_BINS * ((double)x[i] - p->low) / (p->high - p->low))]++;
+}
+
+static double mean_of(const float *x, int64_t n)
+{
+	double sum = 0;
+	int64_t i;
+
+#pragma omp simd reduction(+ : sum)
+	for (i = 0; i < n; i++)
+		sum += (double)x[i];
+	return sum / (double)n;
+}
+
+/* of every so many rows of either, in the order of rows; means are of all */
+static void draw(struct ns_picture *p, const float *x, int64_t m, int64_t n)
+{
+	int64_t a = m / NS_PICTURE_ROWS + 1, b = n / NS_PICTURE_ROWS + 1;
+
+	p->ref_mean = mean_of(x, m);
+	p->cur_mean = mean_of(x + m, n);
+	p->low = p->high = (double)x[0];
+	widen(p, x, m, a);
+	widen(p, x + m, n, b);
+	if (!(p->high > p->low))
+		return;
+	fill(p->ref, p, x, m, a);
+	fill(p->cur, p, x + m, n, b);
+}
+
+/* by the device: a GPU's sort, a processor's counting */
+static enum ns_status ks_alone(const struct columns *k, int worker, float *x, double *d)
+{
+	int64_t m = k->s->ref.rows, n = k->s->cur.rows;
+	struct ns_op op = {.kind = NS_OP_KS, .u.ks = {m, n, 1}};
+	struct ns_staged io = {{x, x + m}, {sizeof *x * (size_t)m, sizeof *x * (size_t)n}, {d}, {sizeof *d}};
+
+	return ns_staged_run(k->s->job->set->devices[worker], k->s->job->set->queues[worker], &op, &io);
+}
+
+/* sorted, for those that want ranks; the host's own D is that of any device */
+static enum ns_status in_order(const struct columns *k, int column, float *x, struct column *out)
+{
+	int64_t m = k->s->ref.rows, n = k->s->cur.rows;
+	int wasserstein = ns_shift_wants(k->s, "wasserstein");
+	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(m > n ? m : n));
+
+	if (!scratch)
+		return ns_fail(NS_NO_MEMORY, "no memory to sort %lld rows", (long long)(m + n));
+	out->spread = wasserstein ? deviation(x, m) : 0; /* in the order of rows, as sums round */
+	ns_sort_floats(x, m, scratch);
+	ns_sort_floats(x + m, n, scratch);
+	free(scratch);
+	ns_column_shift(x, m, x + m, n, &out->shift);
+	if (ns_shift_wants(k->s, "cvm"))
+		out->cvm_p = ns_shift_cvm_p(out->shift.cvm, m, n, out->m, out->n);
+	if (!wasserstein)
+		return NS_OK;
+	return ns_wasserstein_interval(x, m, x + m, n, out->shift.wasserstein, k->s->seed, (uint32_t)(k->first + column), &out->low, &out->high);
+}
+
+static enum ns_status one_column(void *context, int column, int worker, float *x)
+{
+	const struct columns *k = context;
+	struct column *out = &k->out[column];
+	int64_t m = k->s->ref.rows, n = k->s->cur.rows;
+
+	out->note = look_at(x, m, n, &out->broken);
+	if (out->note)
+		return NS_OK;
+	draw(&out->picture, x, m, n);
+	out->m = ns_shift_effective(x, k->s->ref_block, m, k->s->ref_blocks);
+	out->n = ns_shift_effective(x + m, k->s->cur_block, n, k->s->cur_blocks);
+	if (ns_shift_wants(k->s, "cvm") || ns_shift_wants(k->s, "wasserstein"))
+		NS_TRY(in_order(k, column, x, out));
+	else
+		NS_TRY(ks_alone(k, worker, x, &out->shift.ks));
+	out->ks_p = ns_ks_p(out->shift.ks, (int64_t)out->m, (int64_t)out->n);
+	return NS_OK;
+}
+
+enum ns_status ns_shift_gather(struct ns_shift *s, enum ns_status status, void *words, size_t n)
+{
+	NS_TRY(ns_job_agree(s->job, status));
+	return ns_comm_sum_i64(s->job->comm, words, n); /* all but one are 0: the bits stay what they are */
+}
+
+static enum ns_status three_tests(struct ns_shift *s, const struct columns *k, int c, const char *kind, const char *name)
+{
+	const struct column *o = &k->out[c];
+	double m = o->note ? 1 : o->m, n = o->note ? 1 : o->n, half = 1.3581 * sqrt((m + n) / (m * n)), unit = o->spread > 0 ? o->spread : NAN;
+	struct ns_shift_test *t;
+
+	if (!ns_shift_wants(s, "ks") && !o->note)
+		goto cvm;
+	t = ns_shift_add(s, kind, "ks", name); /* what cannot be tested is said, whoever wanted to */
+	if (!t)
+		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+	t->picture = o->picture;
+	t->note = untestable[o->note];
+	t->broken = (int)o->broken;
+	if (o->note)
+		return NS_OK;
+	t->statistic = t->effect = o->shift.ks;
+	t->effect_low = fmax(0, t->effect - half);
+	t->effect_high = fmin(1, t->effect + half);
+	t->p = o->ks_p;
+cvm:
+	if (ns_shift_wants(s, "cvm") && !o->note) {
+		t = ns_shift_add(s, kind, "cvm", name);
+		if (!t)
+			return ns_fail(NS_NO_MEMORY, "no memory for tests");
+		t->statistic = o->shift.cvm;
+		t->p = o->cvm_p;
+	}
+	if (!ns_shift_wants(s, "wasserstein") || o->note)
+		return NS_OK;
+	t = ns_shift_add(s, kind, "wasserstein", name);
+	if (!t)
+		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+	t->statistic = o->shift.wasserstein;
+	t->effect = t->statistic / unit;
+	t->effect_low = o->low / unit;
+	t->effect_high = o->high / unit;
+	if (isnan(unit))
+		t->note = "the reference is constant: there is no unit for its effect";
+	return NS_OK;
+}
+
+enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const struct ns_columns *ref, const struct ns_columns *cur, char *const *names,
+				const char *prefix)
+{
+	int d = ref->directions ? ref->k : ref->of->d, c;
+	struct columns k = {s, s->count, NULL};
+	enum ns_status status;
+
+	if (!ns_shift_wants(s, "ks") && !ns_shift_wants(s, "cvm") && !ns_shift_wants(s, "wasserstein"))
+		return NS_OK;
+	k.out = calloc((size_t)d + 1, sizeof *k.out);
+	status = k.out ? ns_shift_each_column(s, ref, cur, one_column, &k) : ns_fail(NS_NO_MEMORY, "no memory for %d columns", d);
+	status = ns_shift_gather(s, status, k.out, sizeof *k.out / 8 * (size_t)d);
+	for (c = 0; c < d && status == NS_OK; c++) {
+		char name[64];
+
+		if (names)
+			snprintf(name, sizeof name, "%s%.48s", prefix, names[c]);
+		else
+			snprintf(name, sizeof name, "%s%d", prefix, c);
+		if (!k.out[c].note) {
+			s->ref_effective = fmin(s->ref_effective, k.out[c].m);
+			s->cur_effective = fmin(s->cur_effective, k.out[c].n);
+		}
+		status = three_tests(s, &k, c, kind, name);
+	}
+	free(k.out);
+	return status;
+}
