@@ -22,18 +22,19 @@ static size_t lay_out(const struct ns_plan *plan, const struct ns_staged *s, int
 	return at;
 }
 
-enum ns_status ns_staged_plan(struct ns_device *dev, struct ns_queue *queue, const struct ns_plan *plan, const struct ns_staged *s)
+enum ns_status ns_staged_keep(struct ns_device *dev, struct ns_queue *queue, const struct ns_plan *plan, const struct ns_staged *s, void **memory)
 {
 	const struct ns_backend *b = dev->backend;
 	size_t in[NS_OP_MAX_IN], out[NS_OP_MAX_OUT];
 	struct ns_args a = {{0}, {0}, NULL};
+	size_t bytes = lay_out(plan, s, b->host_memory, in, out);
 	char *block;
-	void *memory;
-	enum ns_status status;
+	enum ns_status status = NS_OK;
 	int i;
 
-	NS_TRY(b->mem_make(&memory, dev, lay_out(plan, s, b->host_memory, in, out)));
-	block = memory;
+	if (!*memory)
+		NS_TRY(b->mem_make(memory, dev, bytes));
+	block = *memory;
 	a.workspace = block;
 	for (i = 0; i < NS_OP_MAX_IN; i++) {
 		a.in[i] = !s->in_bytes[i] ? NULL : b->host_memory ? s->in[i] : block + in[i];
@@ -48,7 +49,15 @@ enum ns_status ns_staged_plan(struct ns_device *dev, struct ns_queue *queue, con
 			NS_GO(b->get(queue, s->out[i], a.out[i], s->out_bytes[i]));
 	status = b->wait(queue);
 out:
-	b->mem_free(dev, memory);
+	return status;
+}
+
+enum ns_status ns_staged_plan(struct ns_device *dev, struct ns_queue *queue, const struct ns_plan *plan, const struct ns_staged *args)
+{
+	void *memory = NULL;
+	enum ns_status status = ns_staged_keep(dev, queue, plan, args, &memory);
+
+	dev->backend->mem_free(dev, memory);
 	return status;
 }
 

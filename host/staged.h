@@ -16,7 +16,9 @@ struct ns_staged { /* bytes 0: the slot stays empty */
 
 /* Results are there when this returns. */
 enum ns_status ns_staged_run(struct ns_device *dev, struct ns_queue *queue, const struct ns_op *op, const struct ns_staged *args);
-/* the same with a plan that is already made */
+/* The same with a plan that is already made, in memory that is made at the first run (*memory NULL) and is the caller's to free; all have the same sizes. */
+enum ns_status ns_staged_keep(struct ns_device *dev, struct ns_queue *queue, const struct ns_plan *plan, const struct ns_staged *args, void **memory);
+/* with a plan alone */
 enum ns_status ns_staged_plan(struct ns_device *dev, struct ns_queue *queue, const struct ns_plan *plan, const struct ns_staged *args);
 
 #endif

@@ -4,11 +4,13 @@
  * Windows lie row by row, tests want columns. Ranks share the columns out; each reads the rows through, block by block, and keeps of each
  * block the columns that are its turn, as many as drift.memory has room for; what remains is another passage through the rows.
  */
+#define _DEFAULT_SOURCE
 #include "jobs/drift.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "host/shift/pca.h"
 #include "host/shift/pvalue.h"
@@ -46,21 +48,38 @@ static int blocks_of(const struct ns_matrix *of)
 	return (int)((of->rows + block_rows(of) - 1) / block_rows(of));
 }
 
-/* block `at`: where its rows are; *room is to be freed */
+/* of each worker, from block to block: what is asked of the system anew each time comes back as empty pages */
+static enum ns_status make_rooms(const struct ns_shift *s, float ***rooms)
+{
+	*rooms = calloc((size_t)ns_pool_workers(s->job->pool), sizeof **rooms);
+	return *rooms ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for rows");
+}
+
+static void free_rooms(const struct ns_shift *s, float **rooms)
+{
+	int i;
+
+	for (i = 0; rooms && i < ns_pool_workers(s->job->pool); i++)
+		free(rooms[i]);
+	free(rooms);
+}
+
+/* block `at`: where its rows are, in memory or read into *room, which is made at the first: both windows have rows as wide */
 static enum ns_status block_at(const struct ns_matrix *of, int at, int64_t *first, int64_t *n, const float **x, float **room)
 {
 	int64_t rows = block_rows(of);
 
 	*first = at * rows;
 	*n = of->rows - *first < rows ? of->rows - *first : rows;
-	*room = NULL;
 	if (of->data) {
 		*x = of->data + *first * of->d;
 		return NS_OK;
 	}
-	*x = *room = malloc(sizeof **room * (size_t)*n * (size_t)of->d);
 	if (!*room)
-		return ns_fail(NS_NO_MEMORY, "no memory for %lld rows of %d values", (long long)*n, of->d);
+		*room = malloc(sizeof **room * (size_t)rows * (size_t)of->d);
+	*x = *room;
+	if (!*room)
+		return ns_fail(NS_NO_MEMORY, "no memory for %lld rows of %d values", (long long)rows, of->d);
 	return ns_matrix_read(of, *first, *n, *room);
 }
 
@@ -69,41 +88,43 @@ struct passage {
 	const struct ns_matrix *of;
 	ns_rows_fn *fn;
 	void *context;
+	float **rooms;
 };
 
 static enum ns_status one_passage(void *context, int task, int worker)
 {
 	const struct passage *p = context;
 	int at = task * p->comm->size + p->comm->rank;
-	enum ns_status status;
 	int64_t first, n;
 	const float *x;
-	float *room;
 
-	(void)worker;
 	if (at >= blocks_of(p->of))
 		return NS_OK;
-	status = block_at(p->of, at, &first, &n, &x, &room);
-	if (status == NS_OK)
-		status = p->fn(p->context, first, n, x);
-	free(room);
-	return status;
+	NS_TRY(block_at(p->of, at, &first, &n, &x, &p->rooms[worker]));
+	return p->fn(p->context, first, n, x);
 }
 
 enum ns_status ns_shift_each_row(struct ns_shift *s, const struct ns_matrix *of, ns_rows_fn *fn, void *context)
 {
-	struct passage p = {s->job->comm, of, fn, context};
+	struct passage p = {s->job->comm, of, fn, context, NULL};
+	enum ns_status status = make_rooms(s, &p.rooms);
 
-	return ns_pool_run(s->job->pool, (blocks_of(of) + p.comm->size - 1) / p.comm->size, one_passage, &p);
+	if (status == NS_OK)
+		status = ns_pool_run(s->job->pool, (blocks_of(of) + p.comm->size - 1) / p.comm->size, one_passage, &p);
+	free_rooms(s, p.rooms);
+	return status;
 }
 
 /* --- columns --- */
+
+#define HUGE 2097152
 
 struct turn {
 	const struct ns_columns *side[2]; /* the reference, the window */
 	int first, count; /* columns of this passage */
 	int64_t all;
 	float *x; /* (count, all) */
+	float **rooms;
 	ns_column_fn *fn;
 	void *context;
 };
@@ -126,25 +147,24 @@ static enum ns_status one_block(void *context, int task, int worker)
 	const struct turn *t = context;
 	int second = task >= blocks_of(t->side[0]->of);
 	const struct ns_columns *v = t->side[second];
-	float *room = NULL, *along = NULL, *to = t->x + (second ? t->side[0]->of->rows : 0);
+	float *along, *to = t->x + (second ? t->side[0]->of->rows : 0);
 	int d = v->of->d;
 	int64_t first, n;
 	const float *x;
 	enum ns_status status;
 
-	(void)worker;
-	NS_GO(block_at(v->of, task - (second ? blocks_of(t->side[0]->of) : 0), &first, &n, &x, &room));
+	NS_TRY(block_at(v->of, task - (second ? blocks_of(t->side[0]->of) : 0), &first, &n, &x, &t->rooms[worker]));
 	if (!v->directions) {
 		turn_block(x + t->first, n, d, t->count, to + first, t->all);
-		goto out;
+		return NS_OK;
 	}
 	along = malloc(sizeof *along * (size_t)n * (size_t)t->count);
-	NS_GO(along ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a projection of %lld rows", (long long)n));
-	NS_GO(ns_pca_apply(x, n, d, t->count, v->mean, v->directions + (int64_t)t->first * d, along));
-	turn_block(along, n, t->count, t->count, to + first, t->all);
-out:
+	if (!along)
+		return ns_fail(NS_NO_MEMORY, "no memory for a projection of %lld rows", (long long)n);
+	status = ns_pca_apply(x, n, d, t->count, v->mean, v->directions + (int64_t)t->first * d, along);
+	if (status == NS_OK)
+		turn_block(along, n, t->count, t->count, to + first, t->all);
 	free(along);
-	free(room);
 	return status;
 }
 
@@ -155,27 +175,39 @@ static enum ns_status one_turn(void *context, int task, int worker)
 	return t->fn(t->context, t->first + task, worker, t->x + task * t->all);
 }
 
+/* gigabytes in pages of 4 KiB are half a million calls of the system's: large ones, where it has them */
+static float *large(int64_t count)
+{
+	size_t bytes = (sizeof(float) * (size_t)count + HUGE - 1) / HUGE * HUGE;
+	float *x = aligned_alloc(HUGE, bytes);
+
+	if (x)
+		(void)madvise(x, bytes, MADV_HUGEPAGE); /* a wish: without it all is as it was */
+	return x;
+}
+
 enum ns_status ns_shift_each_column(struct ns_shift *s, const struct ns_columns *ref, const struct ns_columns *cur, ns_column_fn *fn, void *context)
 {
 	const struct ns_comm *comm = s->job->comm;
 	int64_t d = ref->directions ? ref->k : ref->of->d, all = ref->of->rows + cur->of->rows;
 	int64_t room = ns_conf_int(s->job->conf, "drift.memory") * 1048576 / (4 * all);
 	int begin = (int)(d * comm->rank / comm->size), end = (int)(d * (comm->rank + 1) / comm->size);
-	struct turn t = {{ref, cur}, begin, end - begin, all, NULL, fn, context};
-	enum ns_status status = NS_OK;
+	struct turn t = {{ref, cur}, begin, end - begin, all, NULL, NULL, fn, context};
+	enum ns_status status;
 
 	if (begin == end)
 		return NS_OK;
 	t.count = room < 1 ? 1 : t.count > room ? (int)room : t.count;
-	t.x = malloc(sizeof *t.x * (size_t)t.count * (size_t)all);
-	if (!t.x)
-		return ns_fail(NS_NO_MEMORY, "no memory for %d columns of %lld rows; drift.memory makes them fewer", t.count, (long long)all);
+	t.x = large(t.count * all);
+	status = t.x ? make_rooms(s, &t.rooms)
+		     : ns_fail(NS_NO_MEMORY, "no memory for %d columns of %lld rows; drift.memory makes them fewer", t.count, (long long)all);
 	for (; status == NS_OK && t.first < end; t.first += t.count) {
 		t.count = t.count < end - t.first ? t.count : end - t.first;
 		status = ns_pool_run(s->job->pool, blocks_of(ref->of) + blocks_of(cur->of), one_block, &t);
 		if (status == NS_OK)
 			status = ns_pool_run(s->job->pool, t.count, one_turn, &t);
 	}
+	free_rooms(s, t.rooms);
 	free(t.x);
 	return status;
 }
@@ -184,6 +216,8 @@ enum ns_status ns_shift_each_column(struct ns_shift *s, const struct ns_columns 
 
 struct columns {
 	struct ns_shift *s;
+	struct ns_plan **plans; /* of KS, and their memory, one a worker */
+	void **rooms;
 	int first; /* number of the first column among all of this window, for its draws */
 	struct column { /* words of 8 bytes: ranks hand them on as such */
 		struct ns_column_shift shift;
@@ -282,10 +316,13 @@ static void draw(struct ns_picture *p, const float *x, int64_t m, int64_t n)
 static enum ns_status ks_alone(const struct columns *k, int worker, float *x, double *d)
 {
 	int64_t m = k->s->ref.rows, n = k->s->cur.rows;
+	struct ns_device_set *set = k->s->job->set;
 	struct ns_op op = {.kind = NS_OP_KS, .u.ks = {m, n, 1}};
 	struct ns_staged io = {{x, x + m}, {sizeof *x * (size_t)m, sizeof *x * (size_t)n}, {d}, {sizeof *d}};
 
-	return ns_staged_run(k->s->job->set->devices[worker], k->s->job->set->queues[worker], &op, &io);
+	if (!k->plans[worker])
+		NS_TRY(ns_plan_make(&k->plans[worker], set->devices[worker], &op));
+	return ns_staged_keep(set->devices[worker], set->queues[worker], k->plans[worker], &io, &k->rooms[worker]);
 }
 
 /* sorted, for those that want ranks; the host's own D is that of any device */
@@ -381,13 +418,22 @@ enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const stru
 				const char *prefix)
 {
 	int d = ref->directions ? ref->k : ref->of->d, c;
-	struct columns k = {s, s->count, NULL};
+	int workers = ns_pool_workers(s->job->pool), w;
+	struct columns k = {.s = s, .first = s->count};
 	enum ns_status status;
 
 	if (!ns_shift_wants(s, "ks") && !ns_shift_wants(s, "cvm") && !ns_shift_wants(s, "wasserstein"))
 		return NS_OK;
 	k.out = calloc((size_t)d + 1, sizeof *k.out);
-	status = k.out ? ns_shift_each_column(s, ref, cur, one_column, &k) : ns_fail(NS_NO_MEMORY, "no memory for %d columns", d);
+	k.plans = calloc((size_t)workers, sizeof *k.plans);
+	k.rooms = calloc((size_t)workers, sizeof *k.rooms);
+	status = k.out && k.plans && k.rooms ? ns_shift_each_column(s, ref, cur, one_column, &k) : ns_fail(NS_NO_MEMORY, "no memory for %d columns", d);
+	for (w = 0; k.plans && k.rooms && w < workers; w++) {
+		ns_plan_free(k.plans[w]);
+		s->job->set->devices[w]->backend->mem_free(s->job->set->devices[w], k.rooms[w]);
+	}
+	free(k.plans);
+	free(k.rooms);
 	status = ns_shift_gather(s, status, k.out, sizeof *k.out / 8 * (size_t)d);
 	for (c = 0; c < d && status == NS_OK; c++) {
 		char name[64];

@@ -118,7 +118,7 @@ const struct ns_key ns_keys[] = {
 	{"drift.hysteresis", NULL, NS_KEY_INT, "1", V(DRIFT) | V(NIGHT), "windows in a row that must call for a manifest", 1, 100},
 	{"drift.cooldown_days", NULL, NS_KEY_REAL, "0", V(DRIFT) | V(NIGHT), "days between two manifests", 0, 3650},
 	{"drift.budget", NULL, NS_KEY_INT, "0", V(DRIFT) | V(NIGHT), "manifests in 30 days, at most; 0: any number", 0, 1000},
-	{"drift.memory", NULL, NS_KEY_INT, "2048", V(DRIFT) | V(NIGHT), "MiB of columns that a rank keeps at a time; fewer: more passages through the rows", 1, 1048576},
+	{"drift.memory", NULL, NS_KEY_INT, "1024", V(DRIFT) | V(NIGHT), "MiB of columns that a rank keeps at a time; fewer: more passages through the rows", 1, 1048576},
 	{"drift.label", NULL, NS_KEY_TEXT, "null", V(DRIFT), "name of the window on the page", 0, 0},
 
 	{"retrain.replay", NULL, NS_KEY_INT, "12000", V(DRIFT) | V(NIGHT), "old rows shown again", 0, 1000000000},
