@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Windows that are read in pieces: the same answer from one file or several, whole or in chunks, for any memory and number of ranks.
+. "$(dirname "$0")/lib.sh"
+"$python" - <<'P' || fail "h5py"
+import h5py, json, numpy as np, os
+r = np.random.default_rng(5)
+K, D = 64, 40
+def columns(n, moved):
+    p = r.dirichlet(np.full(K, .3), n).astype("f4")
+    return {"prob": p, "pred": p.argmax(1).astype("i4"), "label": np.where(r.random(n) < .2, r.integers(0, K, n), -1).astype("i4"),
+            "group": r.integers(0, 5, n).astype("i4"), "time": np.arange(n, dtype="i8"), "id": np.arange(n, dtype="u8"),
+            "embedding": (r.normal(size=(n, D)) + moved).astype("f4"), "stats": (r.normal(size=(n, 3)) + moved).astype("f4")}
+def write(path, c, first=0, last=None, **how):
+    with h5py.File(path, "w") as f:
+        for k, v in c.items():
+            v = v[first:last]
+            wide = v.ndim == 2 and how
+            f.create_dataset(k, data=v.astype("f8") if wide else v, **({"chunks": (min(777, len(v)), 7 if v.shape[1] > 7 else 2), **how} if wide else {}))
+        f["stats"].attrs["stats_names"] = ["x", "y", "z"]
+ref, cur = columns(6000, 0), columns(5000, .1)
+write("ref.h5", ref); write("cur.h5", cur); write("packed.h5", cur, compression="gzip", shuffle=True)
+def folder(name, parts):
+    os.makedirs(name)
+    json.dump({"schema": "nightshift.predictions/1", "digest": "0" * 64, "files": [{"file": f} for f in parts]}, open(name + "/predictions.json", "w"))
+folder("split", ["a.h5", "b.h5", "c.h5"])
+write("split/a.h5", cur, 0, 1999); write("split/b.h5", cur, 1999, 2000, compression="gzip"); write("split/c.h5", cur, 2000)
+folder("lacking", ["a.h5", "b.h5"]); write("lacking/a.h5", {k: v for k, v in cur.items() if k != "prob"}, 0, 999); write("lacking/b.h5", cur, 999)
+folder("more", ["a.h5", "b.h5"]); write("more/a.h5", cur, 0, 999); write("more/b.h5", {k: v for k, v in cur.items() if k != "id"}, 999)
+bad = dict(cur); bad["prob"] = cur["prob"].copy(); bad["prob"][4321, 17] = 1.5
+folder("bad", ["a.h5", "b.h5"]); write("bad/a.h5", bad, 0, 4000); write("bad/b.h5", bad, 4000)
+for name in "large-ref", "large-cur":
+    with h5py.File(name + ".h5", "w") as f:
+        f["embedding"] = r.standard_normal((40000, 512), "f4")
+P
+ask() { # OUT CURRENT ARGUMENTS: drift.json without the window's digest
+	quietly "${@:4}" "$ns" drift --reference ref.h5 --current "$2" --out "$1" --drift.projections=5 --drift.self_test=6 --drift.memory="$3"
+	grep -v '"digest"' "$1/drift.json" >"$1.json"
+}
+ask whole cur.h5 1024
+[ "$(field whole/drift.json performance.audited)" -gt 500 ] || fail "no labels were read"
+ask least cur.h5 1
+same whole.json least.json
+ask packed packed.h5 1
+same whole.json packed.json
+ask parts split 1
+same whole.json parts.json
+ok
+for ranks in 2 3; do
+	ask "ranks$ranks" split 1 mpi "$ranks"
+	same whole.json "ranks$ranks.json"
+done
+ok
+refuses 65 "has 'prob', but the files before it do not" "$ns" drift --reference ref.h5 --current lacking --out refused
+refuses 65 "has no 'id', but the files before it do" "$ns" drift --reference ref.h5 --current more --out refused
+refuses 65 "bad/b.h5: prob\[4321\]\[17\] = 1.5" "$ns" drift --reference ref.h5 --current bad --out refused
+ok
+# two windows of 82 MB, judged in less than both of them take
+quietly "$ns" drift --reference large-ref.h5 --current large-cur.h5 --out large --drift.memory=8 --drift.detectors='[ks, mmd]' --drift.self_test=2 --drift.permutations=19
+bytes=$(field large/run.json peak_memory_bytes)
+[ "$(field large/drift.json status)" = none ] || fail "the same distribution is seen as drift"
+echo "peak memory: $bytes bytes"
+grep -q "^NS_SANITIZE:[A-Z]*=." "$build/CMakeCache.txt" || [ "$bytes" -lt 130000000 ] || fail "$bytes bytes of memory for windows of 81,920,000"
+ok
+done_testing
