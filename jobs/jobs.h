@@ -151,6 +151,23 @@ enum ns_status ns_keep_model(struct ns_job *job, struct ns_model *model);
 /* Execute retrain.json: two rounds. Collective; job->dir is open. */
 enum ns_status ns_retrain(struct ns_job *job, const char *manifest);
 
+/* --- which rows a retraining uses; select.c --- */
+
+struct ns_query { /* with the rule that select.c has */
+	uint64_t seed;
+	int64_t replay, audited_repeat; /* old rows shown again; times an epoch shows an audited row */
+};
+struct ns_selected {
+	int64_t replayed, audited, pool, excluded;
+};
+json_t *ns_query_json(const struct ns_query *q);
+enum ns_status ns_query_read(struct ns_query *q, const json_t *json, const char *path); /* path: for messages */
+/* rows of training data to replay, and of the window by its labels; the caller releases *s */
+enum ns_status ns_query_run(const struct ns_query *q, const struct ns_dataset *replay, const struct ns_dataset *current, struct ns_selection *s,
+			    struct ns_selected *count);
+/* runs it again: NS_DIGEST where another row comes out */
+enum ns_status ns_query_check(const struct ns_query *q, const struct ns_dataset *replay, const struct ns_dataset *current, const struct ns_selection *s);
+
 /* seconds since 1970, or SOURCE_DATE_EPOCH (reproducible-builds.org), with which the same night gives the same bytes another day */
 int64_t ns_today(void);
 

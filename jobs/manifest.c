@@ -11,88 +11,32 @@
 #include <time.h>
 
 #include "host/registry/registry.h"
-#include "kernels/formula/random.h"
-
-enum { REPLAY, CURRENT };
 
 struct select {
 	struct ns_shift *s;
 	struct ns_dataset *replay, *current;
+	struct ns_query query;
 	struct ns_selection rows;
-	int64_t replayed, audited, pool, excluded;
+	struct ns_selected count;
 };
 
-static int by_id(const void *a, const void *b)
+/* the window that was judged is this data set: its images and labels, in this order */
+static enum ns_status check_window(const struct select *q)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static void put(struct select *q, uint32_t set, int64_t row, uint64_t id, int32_t label, uint8_t source, uint32_t repeat)
-{
-	int64_t i = q->rows.rows++;
-
-	q->rows.set[i] = set;
-	q->rows.row[i] = (uint64_t)row;
-	q->rows.id[i] = id;
-	q->rows.label[i] = label;
-	q->rows.source[i] = source;
-	q->rows.repeat[i] = repeat;
-}
-
-/* keyed choice of old rows; audited rows of training's half; the unlabelled rest, less what the gate will judge by */
-static enum ns_status choose(struct select *q)
-{
-	const struct ns_conf *c = q->s->job->conf;
-	int64_t want = ns_conf_int(c, "retrain.replay"), n = q->current->rows, i, gates = 0;
-	uint32_t repeat = (uint32_t)ns_conf_int(c, "retrain.audited_repeat");
 	const struct ns_predictions *p = &q->s->cur;
-	uint64_t *gate_ids = malloc(sizeof *gate_ids * (size_t)(n + 1));
-	uint8_t *gate = NULL;
+	int64_t i;
 
-	want = want < q->replay->rows ? want : q->replay->rows;
-	if (!p->id || !p->label || p->rows != n) {
-		free(gate_ids);
+	if (!p->id || !p->label || p->rows != q->current->rows)
 		return ns_fail(NS_BAD_DATA, "%s: %lld rows, but the predictions have %lld with ids and labels", q->current->path,
-			       (long long)n, (long long)(p->id && p->label ? p->rows : 0));
+			       (long long)q->current->rows, (long long)(p->id && p->label ? p->rows : 0));
+	for (i = 0; i < p->rows; i++) {
+		if (p->id[i] != ns_dataset_id(q->current, i))
+			return ns_fail(NS_BAD_DATA, "%s: row %lld is %016llx, but the predictions have %016llx there: these are other images", q->current->path,
+				       (long long)i, (unsigned long long)ns_dataset_id(q->current, i), (unsigned long long)p->id[i]);
+		if (p->label[i] != ns_dataset_label(q->current, i))
+			return ns_fail(NS_BAD_DATA, "%s: row %lld is labelled %d, but %d in the predictions: predict once more, or the gate would judge by other rows",
+				       q->current->path, (long long)i, ns_dataset_label(q->current, i), p->label[i]);
 	}
-	for (i = 0; i < n; i++)
-		if (p->id[i] != ns_dataset_id(q->current, i)) {
-			free(gate_ids);
-			return ns_fail(NS_BAD_DATA, "%s: row %lld is %016llx, but the predictions have %016llx there: these are other images",
-				       q->current->path, (long long)i, (unsigned long long)ns_dataset_id(q->current, i), (unsigned long long)p->id[i]);
-		}
-	gate = ns_gate_rows(p->id, p->label, n, q->s->seed);
-	if (!gate || !gate_ids || ns_selection_alloc(&q->rows, want + n) != NS_OK) {
-		free(gate);
-		free(gate_ids);
-		return ns_fail(NS_NO_MEMORY, "no memory to select from %lld rows", (long long)n);
-	}
-	q->rows.rows = 0;
-	for (i = 0; i < n; i++)
-		if (gate[i])
-			gate_ids[gates++] = p->id[i];
-	qsort(gate_ids, (size_t)gates, sizeof *gate_ids, by_id);
-	for (i = 0; i < want; i++) {
-		int64_t row = (int64_t)ns_permute((uint64_t)i, (uint64_t)q->replay->rows, q->s->seed, NS_FOR_SPLIT, 1);
-
-		put(q, REPLAY, row, ns_dataset_id(q->replay, row), ns_dataset_label(q->replay, row), NS_LABEL_HUMAN, 1);
-		q->replayed++;
-	}
-	for (i = 0; i < n; i++) {
-		if (gate[i] || bsearch(&p->id[i], gate_ids, (size_t)gates, sizeof *gate_ids, by_id)) {
-			q->excluded++;
-		} else if (p->label[i] >= 0) {
-			put(q, CURRENT, i, p->id[i], p->label[i], NS_LABEL_HUMAN, repeat);
-			q->audited++;
-		} else {
-			put(q, CURRENT, i, p->id[i], -1, NS_LABEL_MODEL, 1);
-			q->pool++;
-		}
-	}
-	free(gate);
-	free(gate_ids);
 	return NS_OK;
 }
 
@@ -197,18 +141,17 @@ static json_t *time_range(const struct ns_shift *s)
 static json_t *data_part(const struct select *q, const char *digest)
 {
 	char replay[PATH_MAX], current[PATH_MAX];
+	const struct ns_selected *n = &q->count;
 
 	/* whole paths: the manifest is executed from wherever somebody stands */
 	if (!realpath(q->replay->path, replay))
 		snprintf(replay, sizeof replay, "%s", q->replay->path);
 	if (!realpath(q->current->path, current))
 		snprintf(current, sizeof current, "%s", q->current->path);
-	return json_pack("{s:s, s:s, s:[o, o], s:o, s:o, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:s}}", "selection", "selection.h5", "sha256", digest,
+	return json_pack("{s:s, s:s, s:[o, o], s:o, s:o, s:{s:I, s:I, s:I, s:I}, s:o}", "selection", "selection.h5", "sha256", digest,
 			 "datasets", dataset_part(q->replay, replay), dataset_part(q->current, current), "classes", histogram(q), "time",
-			 time_range(q->s), "rows", "replayed", (json_int_t)q->replayed, "audited", (json_int_t)q->audited,
-			 "to_label", (json_int_t)q->pool, "excluded", (json_int_t)q->excluded, "query", "seed", (json_int_t)q->s->seed, "rule",
-			 "replay: first rows of the keyed permutation of dataset 0; audited: labelled rows of dataset 1 that are not the "
-			 "gate's half; to_label: its other rows, less any that share an identity with the gate's");
+			 time_range(q->s), "rows", "replayed", (json_int_t)n->replayed, "audited", (json_int_t)n->audited,
+			 "to_label", (json_int_t)n->pool, "excluded", (json_int_t)n->excluded, "query", ns_query_json(&q->query));
 }
 
 int64_t ns_today(void)
@@ -258,19 +201,21 @@ static enum ns_status write_manifest(struct select *q, const char *digest)
 enum ns_status ns_manifest_emit(struct ns_shift *s)
 {
 	const char *replay = ns_conf_text(s->job->conf, "drift.replay_data"), *current = ns_conf_text(s->job->conf, "drift.current_data");
-	struct select q = {.s = s};
+	const struct ns_conf *c = s->job->conf;
+	struct select q = {.s = s, .query = {s->seed, ns_conf_int(c, "retrain.replay"), ns_conf_int(c, "retrain.audited_repeat")}};
 	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
 	enum ns_status status;
 
 	NS_GO(ns_dataset_open(&q.replay, replay));
 	NS_GO(ns_dataset_open(&q.current, current));
-	NS_GO(choose(&q));
+	NS_GO(check_window(&q));
+	NS_GO(ns_query_run(&q.query, q.replay, q.current, &q.rows, &q.count));
 	NS_GO(ns_path(path, "%s/selection.h5", s->job->dir));
 	NS_GO(ns_selection_write(path, &q.rows));
 	NS_GO(ns_sha256_file(digest, path));
 	NS_GO(write_manifest(&q, digest));
-	ns_log_event(s->job->log, "manifest", json_pack("{s:I, s:I, s:I}", "replayed", (json_int_t)q.replayed, "audited",
-							(json_int_t)q.audited, "to_label", (json_int_t)q.pool));
+	ns_log_event(s->job->log, "manifest", json_pack("{s:I, s:I, s:I}", "replayed", (json_int_t)q.count.replayed, "audited",
+							(json_int_t)q.count.audited, "to_label", (json_int_t)q.count.pool));
 out:
 	ns_selection_release(&q.rows);
 	ns_dataset_close(q.replay);

@@ -65,9 +65,13 @@ static enum ns_status read_config(struct retrain *r, const char *path)
 static enum ns_status open_data(struct retrain *r, const char *path)
 {
 	const json_t *data = json_object_get(r->predicate, "data"), *list = json_object_get(data, "datasets");
+	static const char *const known[] = {"selection", "sha256", "datasets", "classes", "time", "rows", "query", NULL};
+	static const char *const known_query[] = {"seed", "replay", "audited_repeat", "rule", NULL};
 	char file[NS_PATH_MAX], hex[NS_SHA256_HEX];
 	size_t i;
 
+	NS_TRY(refuse_unknown(data, known, path));
+	NS_TRY(refuse_unknown(json_object_get(data, "query"), known_query, path));
 	if (strcmp(ns_json_text(data, "selection"), "selection.h5") || json_array_size(list) != 2)
 		return ns_fail(NS_BAD_DATA, "%s: data: selection.h5 and two data sets are wanted", path);
 	for (i = 0; i < 2; i++) {
@@ -84,6 +88,15 @@ static enum ns_status open_data(struct retrain *r, const char *path)
 	if (strcmp(hex, ns_json_text(data, "sha256")))
 		return ns_fail(NS_DIGEST, "%s: its SHA-256 is %.12s, but %s wants %.12s", file, hex, path, ns_json_text(data, "sha256"));
 	return ns_selection_read(file, &r->s);
+}
+
+/* what was selected, selected again */
+static enum ns_status check_query(const struct retrain *r, const char *path)
+{
+	struct ns_query q;
+
+	NS_TRY(ns_query_read(&q, json_object_get(json_object_get(r->predicate, "data"), "query"), path));
+	return ns_query_check(&q, r->sets[0], r->sets[1], &r->s);
 }
 
 /* whoever wrote the selection: rows inside their data set, identities as there, labels that exist */
@@ -134,7 +147,8 @@ static enum ns_status open_manifest(struct retrain *r, const char *path)
 	base = json_object_get(r->predicate, "base");
 	NS_TRY(ns_load_model(r->job, &r->base, ns_json_text(base, "model")));
 	NS_TRY(open_data(r, path));
-	return check_selection(r);
+	NS_TRY(check_selection(r));
+	return check_query(r, path);
 }
 
 /* picks of the selection; labels[i] replaces -1, what stays -1 is left out */

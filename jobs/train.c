@@ -351,10 +351,30 @@ out:
 	return status;
 }
 
+/* is --out what came of this very manifest, whole? Rank 0 */
+static enum ns_status is_executed(const struct ns_job *job, const char *manifest, int *is)
+{
+	const char *out = ns_conf_text(job->conf, "out");
+	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
+	json_t *run, *one;
+	size_t i;
+
+	if (!out || ns_conf_bool(job->conf, "force") || ns_path(path, "%s/run.json", out) != NS_OK || !ns_path_is_file(path))
+		return NS_OK;
+	NS_TRY(ns_sha256_file(hex, manifest));
+	NS_TRY(ns_json_read(path, &run, "nightshift.run/1"));
+	json_array_foreach(json_object_get(run, "inputs"), i, one)
+		*is |= !strcmp(ns_json_text(one, "what"), "manifest") && !strcmp(ns_json_text(one, "digest"), hex);
+	*is &= !strcmp(ns_json_text(run, "verb"), job->verb);
+	json_decref(run);
+	return NS_OK;
+}
+
 enum ns_status ns_job_train(struct ns_job *job, int argc, char **argv)
 {
 	static const char *const taken_from_manifest[] = {"data", "train.val", "train.calibrate", "model.from"};
 	const char *manifest = ns_conf_text(job->conf, "train.manifest");
+	int executed = 0;
 	size_t i;
 
 	(void)argv;
@@ -366,6 +386,12 @@ enum ns_status ns_job_train(struct ns_job *job, int argc, char **argv)
 	for (i = 0; i < sizeof taken_from_manifest / sizeof *taken_from_manifest; i++)
 		if (ns_conf_given(job->conf, taken_from_manifest[i]))
 			return ns_fail(NS_USAGE, "train: the manifest says what --%s would; they do not go together", taken_from_manifest[i]);
+	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? is_executed(job, manifest, &executed) : NS_OK));
+	NS_TRY(ns_comm_broadcast(job->comm, &executed, sizeof executed, 0));
+	if (executed) { /* a plan is executed once, however often it is asked for */
+		ns_log_event(job->log, "executed", json_pack("{s:s, s:s}", "manifest", manifest, "out", ns_conf_text(job->conf, "out")));
+		return NS_OK;
+	}
 	NS_TRY(ns_job_begin(job, 1));
 	NS_TRY(ns_retrain(job, manifest));
 	return ns_job_publish(job);
