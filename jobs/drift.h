@@ -125,6 +125,8 @@ enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const stru
 enum ns_status ns_shift_find_blocks(struct ns_shift *s);
 /* p of Cramer-von Mises' T of m and n rows that count as so many independent ones */
 double ns_shift_cvm_p(double t, int64_t m, int64_t n, double counts_m, double counts_n);
+/* Wilson's of n rows, hit (n) 0 or 1, of which `hits` are: as many as they count for */
+void ns_shift_interval(const float *hit, const int32_t *block, int64_t n, int64_t blocks, int64_t hits, double *low, double *high);
 /* x (rows): as how many independent rows it counts; blocks NULL: all of them */
 double ns_shift_effective(const float *x, const int32_t *block, int64_t rows, int64_t blocks);
 /*

@@ -343,7 +343,8 @@ static enum ns_status in_order(const struct columns *k, int column, float *x, st
 		out->cvm_p = ns_shift_cvm_p(out->shift.cvm, m, n, out->m, out->n);
 	if (!wasserstein)
 		return NS_OK;
-	return ns_wasserstein_interval(x, m, x + m, n, out->shift.wasserstein, k->s->seed, (uint32_t)(k->first + column), &out->low, &out->high);
+	return ns_wasserstein_interval(x, m, x + m, n, out->m, out->n, out->shift.wasserstein, k->s->seed, (uint32_t)(k->first + column), &out->low,
+				       &out->high);
 }
 
 static enum ns_status one_column(void *context, int column, int worker, float *x)

@@ -15,28 +15,35 @@
 #define EXACT 1000000 /* cells up to which a slice's p is exact */
 
 /* n rows of p, which are those of a slice */
-static void performance_of(const struct ns_predictions *p, const int32_t *row, int64_t n, const float *sure, double *confidence, double *accuracy,
-			   int64_t *labelled, double *low, double *high)
+static enum ns_status performance_of(const struct ns_predictions *p, const int32_t *row, int64_t n, const float *sure, const int32_t *block_of,
+				     int64_t blocks, double *confidence, double *accuracy, int64_t *labelled, double *low, double *high)
 {
+	float *hit = malloc(sizeof *hit * (size_t)(n + 1));
+	int32_t *block = malloc(sizeof *block * (size_t)(n + 1));
 	int64_t i, with = 0, hits = 0;
 	double sum = 0;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; hit && block && i < n; i++) {
 		sum += sure ? (double)sure[2 * (int64_t)row[i]] : NAN;
-		if (p->label && p->pred && p->label[row[i]] >= 0) {
-			with++;
-			hits += p->label[row[i]] == p->pred[row[i]];
-		}
+		if (!p->label || !p->pred || p->label[row[i]] < 0)
+			continue;
+		hit[with] = (float)(p->label[row[i]] == p->pred[row[i]]);
+		block[with] = block_of ? block_of[row[i]] : 0;
+		hits += p->label[row[i]] == p->pred[row[i]];
+		with++;
 	}
 	*confidence = n ? sum / (double)n : NAN;
 	*accuracy = with ? (double)hits / (double)with : NAN;
 	*labelled = with;
-	ns_wilson(hits, with, low, high);
-	if (!with)
-		*low = *high = NAN;
+	*low = *high = NAN;
+	if (with)
+		ns_shift_interval(hit, block_of ? block : NULL, with, blocks, hits, low, high);
+	free(hit);
+	free(block);
+	return hit && block ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a slice of %lld rows", (long long)n);
 }
 
-static void add_slice(struct ns_shift *s, const char *kind, const char *name, int32_t value, struct ns_slice found)
+static enum ns_status add_slice(struct ns_shift *s, const char *kind, const char *name, int32_t value, struct ns_slice found)
 {
 	double high;
 
@@ -45,11 +52,14 @@ static void add_slice(struct ns_shift *s, const char *kind, const char *name, in
 	else
 		snprintf(found.name, sizeof found.name, "%s %d", kind, (int)value);
 	ns_shift_cut_utf8(found.name);
-	performance_of(&s->ref, found.ref, found.ref_rows, s->ref_sure, &found.confidence_ref, &found.base, &found.base_rows, &found.base_low, &high);
-	performance_of(&s->cur, found.cur, found.cur_rows, s->cur_sure, &found.confidence, &found.measured, &found.audited, &found.low, &found.high);
+	NS_TRY(performance_of(&s->ref, found.ref, found.ref_rows, s->ref_sure, s->ref_block, s->ref_blocks, &found.confidence_ref, &found.base,
+			      &found.base_rows, &found.base_low, &high));
+	NS_TRY(performance_of(&s->cur, found.cur, found.cur_rows, s->cur_sure, s->cur_block, s->cur_blocks, &found.confidence, &found.measured,
+			      &found.audited, &found.low, &found.high));
 	found.moved = NAN;
 	found.status = found.ref_rows < NS_SLICE_ROWS || found.cur_rows < NS_SLICE_ROWS ? NS_SHIFT_UNTESTED : NS_SHIFT_NONE;
 	s->slices[s->slice_count++] = found;
+	return NS_OK;
 }
 
 #define SLICES_MAX 256 /* of a kind */
@@ -130,8 +140,8 @@ static enum ns_status find_kind(struct ns_shift *s, const char *kind, const int3
 	if (!lists[0] || !lists[1])
 		return ns_fail(NS_NO_MEMORY, "no memory for slices");
 	for (i = 0; i < n; i++) {
-		add_slice(s, kind, values[i] < named ? names[values[i]] : NULL, values[i],
-			  (struct ns_slice){.ref = lists[0] + at[0], .cur = lists[1] + at[1], .ref_rows = count[0][i], .cur_rows = count[1][i]});
+		NS_TRY(add_slice(s, kind, values[i] < named ? names[values[i]] : NULL, values[i],
+				 (struct ns_slice){.ref = lists[0] + at[0], .cur = lists[1] + at[1], .ref_rows = count[0][i], .cur_rows = count[1][i]}));
 		at[0] += count[0][i];
 		at[1] += count[1][i];
 	}

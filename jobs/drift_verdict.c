@@ -40,7 +40,7 @@ static double atc(const struct ns_shift *s)
 }
 
 /* frames of a sequence are right or wrong together: the interval is that of as many independent rows as they count for */
-static void interval(const float *hit, const int32_t *block, int64_t n, int64_t blocks, int64_t hits, double *low, double *high)
+void ns_shift_interval(const float *hit, const int32_t *block, int64_t n, int64_t blocks, int64_t hits, double *low, double *high)
 {
 	double counts = ns_shift_effective(hit, block, n, blocks);
 
@@ -63,7 +63,7 @@ static double labelled_accuracy(const struct ns_predictions *p, const int32_t *b
 			++*n;
 		}
 	if (*n)
-		interval(hit, block ? of : NULL, *n, blocks, hits, low, high);
+		ns_shift_interval(hit, block ? of : NULL, *n, blocks, hits, low, high);
 	free(hit);
 	free(of);
 	return *n ? (double)hits / (double)*n : NAN;
@@ -72,12 +72,12 @@ static double labelled_accuracy(const struct ns_predictions *p, const int32_t *b
 #define BOOTSTRAPS 200
 #define BBSE_CLASSES 200 /* more would take minutes, and hardly be identified */
 
-/* a cell of a table, drawn again */
-static double again(const struct ns_shift *s, double count, int round, int cell)
+/* a cell of a table, drawn again; its rows count as `share` of themselves, for they are not independent */
+static double again(const struct ns_shift *s, double count, double share, int round, int cell)
 {
 	struct ns_philox r = ns_draw(s->seed, NS_FOR_BOOTSTRAP, (uint32_t)round, (uint64_t)cell, 1);
 
-	return count > 0 ? ns_poisson(count, r.v[0], r.v[1]) : 0;
+	return count > 0 ? ns_poisson(share * count, r.v[0], r.v[1]) : 0;
 }
 
 /* 95 % percentile intervals of the weights: every cell of both tables drawn again */
@@ -90,9 +90,9 @@ static void weight_intervals(struct ns_shift *s, const double *counts, const dou
 		double total = 0, rows = 0;
 
 		for (a = 0; a < k * k; a++)
-			total += c[a] = again(s, counts[a], b, a);
+			total += c[a] = again(s, counts[a], s->ref_effective / (double)s->ref.rows, b, a);
 		for (a = 0; a < k; a++)
-			rows += mu[a] = again(s, seen[a], b, k * k + a);
+			rows += mu[a] = again(s, seen[a], s->cur_effective / (double)s->cur.rows, b, k * k + a);
 		for (a = 0; a < k * k; a++)
 			c[a] /= fmax(1, total);
 		for (a = 0; a < k; a++)

@@ -141,11 +141,11 @@ static double between(const struct groups *g, const double *x, const double *y, 
 	return sum;
 }
 
-enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double estimate, uint64_t seed, uint32_t column,
-				       double *low, double *high)
+enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double counts_m, double counts_n, double estimate,
+				       uint64_t seed, uint32_t column, double *low, double *high)
 {
 	struct groups *g = malloc(2 * sizeof *g), *drawn = g + 1;
-	double distance[BOOTSTRAPS], whole;
+	double distance[BOOTSTRAPS], whole, of_m = counts_m / (double)m, of_n = counts_n / (double)n;
 	int b, k;
 
 	if (!g)
@@ -158,8 +158,8 @@ enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y
 		for (k = 0; k < g->count; k++) {
 			struct ns_philox p = ns_draw(seed, NS_FOR_BOOTSTRAP, column, (uint64_t)k, (uint32_t)b);
 
-			count[0] += drawn->x[k] = g->x[k] > 0 ? ns_poisson(g->x[k], p.v[0], p.v[1]) : 0;
-			count[1] += drawn->y[k] = g->y[k] > 0 ? ns_poisson(g->y[k], p.v[2], p.v[3]) : 0;
+			count[0] += drawn->x[k] = g->x[k] > 0 ? ns_poisson(of_m * g->x[k], p.v[0], p.v[1]) : 0;
+			count[1] += drawn->y[k] = g->y[k] > 0 ? ns_poisson(of_n * g->y[k], p.v[2], p.v[3]) : 0;
 		}
 		distance[b] = between(g, drawn->x, drawn->y, count[0], count[1]);
 	}

@@ -22,10 +22,11 @@ double ns_cvm_p(double t, double m, double n);
 /*
  * Basic interval (95 %) of Wasserstein's distance, whose `estimate` is known, by the Poisson bootstrap: each row counts as often as a Poisson draw
  * of mean 1, keyed (seed, column, row), says. From 4096 rows on, the rows of both are taken in 512 groups in their order: what a group's rows
- * draw sums to a Poisson draw of as many, and where within its group a row lies is left out of account.
+ * draw sums to a Poisson draw of as many, and where within its group a row lies is left out of account. Samples that count as fewer
+ * independent rows (counts_m, counts_n) are drawn as fewer.
  */
-enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double estimate, uint64_t seed, uint32_t column,
-				       double *low, double *high);
+enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double counts_m, double counts_n, double estimate,
+				       uint64_t seed, uint32_t column, double *low, double *high);
 
 /* Poisson of this mean from two random words: by inversion, above 50 by a normal, rounded */
 double ns_poisson(double mean, uint32_t a, uint32_t b);

@@ -209,7 +209,7 @@ static void calibration(void **state)
 				for (i = 0; i < n; i++)
 					y[i] += 1;
 				ns_column_shift(x, n, y, n, &s);
-				assert_int_equal(ns_wasserstein_interval(x, n, y, n, s.wasserstein, (uint64_t)w, 0, &low, &high), NS_OK);
+				assert_int_equal(ns_wasserstein_interval(x, n, y, n, n, n, s.wasserstein, (uint64_t)w, 0, &low, &high), NS_OK);
 				seen += ns_cvm_p(s.cvm, n, n) < 1e-4;
 				covered += low <= 1 && high >= 1;
 			}

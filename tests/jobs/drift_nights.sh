@@ -139,6 +139,11 @@ quietly "$ns" drift --reference scenes.h5 --current shifted.h5 --out shifted --d
 import json
 s = json.load(open("shifted/drift.json"))["sequences"]
 assert s["reference_blocks"] == s["current_blocks"] == 30 and 25 < s["reference_effective"] < 60, s
+# Wasserstein's interval knows it too: it reaches down to no distance at all, where frames by themselves would be sure of one
+def low(name):
+    return [t["effect_low"] for k in range(5) for t in json.load(open(f"{name}{k}/drift.json"))["tests"] if t["detector"] == "wasserstein" and t["kind"] == "input"]
+naive, bursts = low("naive"), low("bursts")
+assert sum(x > 0 for x in naive) >= 8 and sum(x > 0 for x in bursts) <= 2, (naive, bursts)
 P
 # the self-test finds it out by itself where rows have times
 quietly "$ns" drift --reference scenes.h5 --current scenes1.h5 --out found

@@ -2,6 +2,7 @@
 #include "tests/kernels/cases.h"
 
 #include "kernels/formula/mmd.h"
+#include "kernels/formula/random.h"
 
 #include <math.h>
 
@@ -130,6 +131,34 @@ static void test_mmd_fixture(void **state)
 	}
 }
 
+/* N(0, I) in 8 dimensions against the same, .5 apart on one axis, k = exp(-d^2 / 8): the mean over many draws is known */
+static void test_mmd_normal(void **state)
+{
+	enum { ROWS = 400, DRAWS = 200 };
+	struct ns_mmd v = {ROWS, ROWS, 0, 2 * ROWS, D, 0, 1, 0.125f, 0, 0, 0};
+	float *x = malloc(sizeof *x * 2 * ROWS * D);
+	double mean = 0;
+	int w, i;
+
+	(void)state;
+	assert_non_null(x);
+	for (w = 0; w < DRAWS; w++) {
+		struct sums t = {0};
+
+		for (i = 0; i < 2 * ROWS * D; i++) {
+			struct ns_philox r = ns_draw(77, NS_FOR_BOOTSTRAP, (uint32_t)w, (uint64_t)i, 0);
+
+			x[i] = (float)(sqrt(-2 * log(ns_uniform(r.v[0]) + 0x1p-33)) * cos(6.283185307179586 * ns_uniform(r.v[1])));
+			x[i] += i >= ROWS * D && i % D == 0 ? 0.5f : 0;
+		}
+		mmd("cpu", x, v, &t);
+		mean += unbiased(&t, 0, ROWS, ROWS) / DRAWS;
+	}
+	free(x);
+	if (!(fabs(mean - .008145) < .0006))
+		fail_msg("mean MMD^2 of %d draws is %.6f, .008145 +- .0006 is known", DRAWS, mean);
+}
+
 static void test_mmd_splits(void **state)
 {
 	static const int cuts[][4] = {{0, ALL, ALL, ALL}, {0, 1, 2, ALL}, {0, 16, 64, ALL}, {0, 37, 101, ALL}};
@@ -198,7 +227,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ks),	     cmocka_unit_test(test_mmd_fixture),
-		cmocka_unit_test(test_mmd_splits),   cmocka_unit_test(test_mmd_disjoint),
+		cmocka_unit_test(test_mmd_normal), cmocka_unit_test(test_mmd_splits),   cmocka_unit_test(test_mmd_disjoint),
 		cmocka_unit_test(test_mmd_labels),
 	};
 
