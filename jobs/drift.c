@@ -46,16 +46,16 @@ static void look_at_quality(struct ns_shift *s)
 	}
 }
 
-/* a detector whose rate on the reference itself is surely above alpha is not to be believed on this data */
+#define SELF_LEVEL 0.01 /* of all detectors' self-tests together: every night has one */
+
+/* a detector that alarms on the reference itself more often than chance lets alpha is not to be believed on this data */
 static void doubt_self(struct ns_shift *s)
 {
 	char text[192];
-	double low, high;
 	int k;
 
 	for (k = 0; k < NS_SELF_KINDS; k++) {
-		ns_wilson(s->self_alarms[k], s->self_rounds[k], &low, &high);
-		if (!s->self_rounds[k] || low <= s->alpha)
+		if (!s->self_rounds[k] || ns_binomial_sf(s->self_alarms[k], s->self_rounds[k], s->alpha) >= SELF_LEVEL / NS_SELF_KINDS)
 			continue;
 		snprintf(text, sizeof text, "%s alarms in %lld of %lld deals of the reference, more than alpha = %g: what was taken together is alike; see drift.sequence_seconds",
 			 ns_shift_self_name(k), (long long)s->self_alarms[k], (long long)s->self_rounds[k], s->alpha);
@@ -63,7 +63,7 @@ static void doubt_self(struct ns_shift *s)
 	}
 }
 
-/* what cannot alarm by itself whatever happens: permutations are too few for so many tests, or for tonight's level; nothing decides */
+/* what cannot alarm by itself whatever happens: permutations are too few for tonight's level; nothing decides */
 static void look_at_reach(struct ns_shift *s)
 {
 	char text[224];
@@ -79,11 +79,11 @@ static void look_at_reach(struct ns_shift *s)
 
 		if (strcmp(t->method->name, "mmd") || isnan(t->p))
 			continue;
-		least = fmin(1, s->family / 0.8 / (1.0 + s->permutations)); /* slices have a fifth of alpha */
+		least = fmin(1, 1 / ns_shift_joint_share(s) / (1.0 + s->permutations));
 		if (least <= needed)
 			continue;
-		snprintf(text, sizeof text, "mmd cannot alarm by itself: of %d tests its least adjusted p is %.2g with drift.permutations = %d, %.2g is wanted",
-			 s->family, least, s->permutations, needed);
+		snprintf(text, sizeof text, "mmd cannot alarm by itself: its least adjusted p is %.2g with drift.permutations = %d, %.2g is wanted",
+			 least, s->permutations, needed);
 		quality(s, "out of reach", text);
 	}
 }

@@ -82,7 +82,6 @@ struct ns_shift {
 	json_t *quality;
 	enum ns_shift_status status;
 	int64_t window, rejected_before; /* of this history: number of this window, alarms by evidence before it */
-	int family; /* tests of all rows that were corrected together */
 	int rejected;			 /* this window's evidence reached its level */
 	int64_t now;	/* when this window was first judged, seconds since 1970 */
 	json_t *past;	/* lines of drift.history, this window's left out; NULL: none is kept */
@@ -142,6 +141,7 @@ enum ns_status ns_shift_self_test(struct ns_shift *s);
 const char *ns_shift_self_name(int kind);
 enum ns_status ns_shift_performance(struct ns_shift *s);
 void ns_shift_decide(struct ns_shift *s);
+double ns_shift_joint_share(const struct ns_shift *s); /* of alpha, that tests of whole rows have */
 void ns_shift_summarise(struct ns_shift *s);
 /* drift.history: read before the decision; this window's line written, whole or not at all, after the results */
 enum ns_status ns_shift_history_read(struct ns_shift *s);

@@ -54,11 +54,14 @@ static void verdict(const struct ns_shift *s, struct ns_html *h)
 	ns_html_raw(h, "</p>\n");
 }
 
-static void picture(struct ns_html *h, const struct ns_shift_test *t)
+static int is_drawn(const struct ns_shift_test *t)
 {
-	const struct ns_picture *p = &t->picture;
-	double a[NS_PICTURE_BINS], b[NS_PICTURE_BINS], before = 0, now = 0;
-	char title[128];
+	return t->picture.high > t->picture.low;
+}
+
+static void shares(const struct ns_picture *p, double *a, double *b)
+{
+	double before = 0, now = 0;
 	int i;
 
 	for (i = 0; i < NS_PICTURE_BINS; i++) {
@@ -69,6 +72,15 @@ static void picture(struct ns_html *h, const struct ns_shift_test *t)
 		a[i] = p->ref[i] / before;
 		b[i] = p->cur[i] / now;
 	}
+}
+
+static void picture(struct ns_html *h, const struct ns_shift_test *t)
+{
+	const struct ns_picture *p = &t->picture;
+	double a[NS_PICTURE_BINS], b[NS_PICTURE_BINS];
+	char title[128];
+
+	shares(p, a, b);
 	snprintf(title, sizeof title, "%.40s: D = %.3f, %s", t->column, t->effect, ns_shift_name(t->status));
 	ns_svg_histogram(h, title, a, b, NS_PICTURE_BINS, p->low, p->high, "reference", "current");
 }
@@ -84,7 +96,7 @@ static void pictures(const struct ns_shift *s, struct ns_html *h, const char *ki
 		int best = -1;
 
 		for (i = 0; i < s->count; i++)
-			if (!shown[i] && !strcmp(s->tests[i].kind, kind) && s->tests[i].picture.high > s->tests[i].picture.low && s->tests[i].status <= NS_SHIFT_HARMFUL &&
+			if (!shown[i] && !strcmp(s->tests[i].kind, kind) && is_drawn(&s->tests[i]) && s->tests[i].status <= NS_SHIFT_HARMFUL &&
 			    (best < 0 || s->tests[i].effect > s->tests[best].effect))
 				best = i;
 		if (best < 0)
@@ -113,17 +125,31 @@ static void percent(char text[48], double x)
 
 #define ROWS 400 /* of a table: a page stays small whatever the data; drift.json has all */
 
+static void spark(struct ns_html *h, const struct ns_shift_test *t)
+{
+	double a[NS_PICTURE_BINS], b[NS_PICTURE_BINS];
+
+	ns_html_raw(h, "<td>");
+	if (is_drawn(t)) {
+		shares(&t->picture, a, b);
+		ns_svg_spark(h, a, b, NS_PICTURE_BINS);
+	}
+	ns_html_raw(h, "</td>");
+}
+
 static void table(const struct ns_shift *s, struct ns_html *h, int deciding)
 {
-	static const char *const head[] = {"column", "slice", "kind", "detector", "statistic", "p", "p adjusted", "effect", "status"};
+	static const char *const head[] = {"slice", "detector", "statistic", "p", "p adjusted", "effect", "status"};
 	int i, shown = 0;
 
 	ns_html_raw(h, "<div class=\"wide\"><table>");
-	ns_html_row(h, "th", head, 9);
+	ns_html_raw(h, "<tr><th>column</th>%s", deciding ? "<th>before, now</th>" : "");
+	ns_html_cells(h, "th", head, 7);
+	ns_html_raw(h, "</tr>\n");
 	for (i = 0; i < s->count; i++) {
 		const struct ns_shift_test *t = &s->tests[i];
 		char v[4][48];
-		const char *cells[9] = {t->column, *t->slice ? t->slice : "all", t->kind, t->method->name, v[0], v[1], v[2], v[3],
+		const char *cells[8] = {t->column, *t->slice ? t->slice : "all", t->method->name, v[0], v[1], v[2], v[3],
 					t->status == NS_SHIFT_UNTESTED && t->note ? t->note : ns_shift_name(t->status)};
 
 		if (t->method->decides != deciding)
@@ -139,7 +165,12 @@ static void table(const struct ns_shift *s, struct ns_html *h, int deciding)
 			number(v[3], "%.3f", t->effect);
 		else
 			snprintf(v[3], sizeof v[3], "%.3f (%.3f to %.3f)", t->effect, t->effect_low, t->effect_high);
-		ns_html_row(h, "td", cells, 9);
+		ns_html_raw(h, "<tr>");
+		ns_html_cells(h, "td", cells, 1);
+		if (deciding)
+			spark(h, t);
+		ns_html_cells(h, "td", cells + 1, 7);
+		ns_html_raw(h, "</tr>\n");
 	}
 	ns_html_raw(h, "</table></div>");
 	if (i < s->count)

@@ -190,7 +190,7 @@ static enum ns_status one_deal(void *context, int task, int worker)
 	int64_t *row = malloc(sizeof *row * 2 * (size_t)half);
 	float *a = malloc(sizeof *a * 2 * (size_t)half), *rows = malloc(sizeof *rows * (size_t)(2 * half * (d + 1)));
 	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)half);
-	double ks = 1, cvm = 1, chi = NAN, mmd = NAN, c2st = NAN, least, low, high, accuracy;
+	double ks = 1, cvm = 1, chi = NAN, mmd = NAN, c2st = NAN, joint, least, low, high, accuracy;
 	enum ns_status status = row && a && rows && scratch ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a self-test");
 
 	if (status != NS_OK || round >= ns_conf_int(s->job->conf, "drift.self_test"))
@@ -216,14 +216,15 @@ static enum ns_status one_deal(void *context, int task, int worker)
 		memmove(rows + n * d, rows + half * d, sizeof *rows * (size_t)(n * d));
 		NS_GO(permuted(g, worker, rows, n, seed, &mmd));
 	}
-	all = count + !isnan(chi) + !isnan(mmd);
-	least = fmin(fmin(ks, isnan(chi) ? 1 : chi), isnan(mmd) ? 1 : mmd); /* Holm's first step */
+	all = count + !isnan(chi); /* Holm's first step, at the shares of alpha that a window's tests have */
+	joint = isnan(mmd) ? 0 : all ? ns_shift_joint_share(s) : 1;
+	least = fmin(all ? fmin(ks, isnan(chi) ? 1 : chi) * all / (1 - joint) : 1, joint > 0 ? mmd / joint : 1);
 	alarm[0] = count ? ks * count < s->alpha : 2;
 	alarm[1] = count ? cvm * count < s->alpha : 2;
 	alarm[2] = isnan(chi) ? 2 : chi < s->alpha;
 	alarm[3] = isnan(mmd) ? 2 : mmd <= s->alpha;
 	alarm[4] = isnan(c2st) ? 2 : c2st < s->alpha;
-	alarm[5] = all ? least * all < s->alpha : 2;
+	alarm[5] = all || joint > 0 ? least < s->alpha : 2;
 out:
 	free(row);
 	free(a);

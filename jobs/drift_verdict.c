@@ -266,13 +266,52 @@ static int harmful(const struct ns_shift *s)
 	return (!isnan(s->cbpe) && s->cbpe < s->cbpe_ref - s->tolerance) || (!isnan(s->atc) && s->atc < base - s->tolerance);
 }
 
-/* the tests of one family corrected together, at its share of alpha; returns the least adjusted p, NaN: there is none */
-static double decide_family(struct ns_shift *s, int slices, double share) /* of those that are material */
+/*
+ * What answers different questions is corrected by itself, at its share of alpha: columns and counts of the whole window; its rows
+ * jointly (MMD, whose p is never below 1 / (1 + P): among a thousand columns of a thousand classes it could not be heard); slices.
+ */
+enum family { COLUMNS, JOINT, SLICES, FAMILIES };
+
+static enum family family_of(const struct ns_shift_test *t)
+{
+	return *t->slice ? SLICES : !strcmp(t->method->name, "mmd") ? JOINT : COLUMNS;
+}
+
+/* that of a family where others are tested, too, goes to the columns; where there are none, to rows, then slices */
+static void share_out(const struct ns_shift *s, double share[FAMILIES])
+{
+	static const double wanted[FAMILIES] = {0, 0.1, 0.2};
+	int tested[FAMILIES] = {0}, f, i, rest = FAMILIES;
+	double left = 1;
+
+	for (i = 0; i < s->count; i++)
+		if (s->tests[i].method->decides && !isnan(s->tests[i].p))
+			tested[family_of(&s->tests[i])] = 1;
+	for (f = FAMILIES; f-- > 0;)
+		rest = tested[f] ? f : rest;
+	for (f = 0; f < FAMILIES; f++) {
+		share[f] = tested[f] && f != rest ? wanted[f] : 0;
+		left -= share[f];
+	}
+	if (rest < FAMILIES)
+		share[rest] = left;
+}
+
+double ns_shift_joint_share(const struct ns_shift *s)
+{
+	double share[FAMILIES];
+
+	share_out(s, share);
+	return share[JOINT];
+}
+
+/* the tests of one family corrected together, at its share of alpha; returns the least adjusted p of those that are material, NaN: there is none */
+static double decide_family(struct ns_shift *s, enum family family, double share)
 {
 	double *p = malloc(sizeof *p * 2 * (size_t)(s->count + 1)), *adjusted = p + s->count, least = NAN;
 	int i, n = 0, bh = !strcmp(ns_conf_text(s->job->conf, "drift.correction"), "bh");
 
-#define IS_OURS(t) ((t)->method->decides && (*(t)->slice != 0) == slices)
+#define IS_OURS(t) ((t)->method->decides && family_of(t) == family)
 	for (i = 0; p && i < s->count; i++)
 		if (IS_OURS(&s->tests[i]) && !isnan(s->tests[i].p))
 			p[n++] = s->tests[i].p;
@@ -300,7 +339,6 @@ static double decide_family(struct ns_shift *s, int slices, double share) /* of 
 		if (t->status == NS_SHIFT_MATERIAL) /* what is sure but small is no evidence of what is large */
 			least = fmin(t->p_adjusted, least);
 	}
-	s->family = slices ? s->family : n;
 #undef IS_OURS
 	free(p);
 	return least;
@@ -336,19 +374,15 @@ static void decide_slices(struct ns_shift *s)
 	}
 }
 
-#define SLICES_SHARE 0.2 /* of alpha, where slices are tested */
-
 void ns_shift_decide(struct ns_shift *s)
 {
-	int i, measured = is_measured(s), any = 0;
-	double least;
+	int i, f, measured = is_measured(s);
+	double least = NAN, share[FAMILIES];
 
-	for (i = 0; i < s->count; i++)
-		any |= *s->tests[i].slice && !isnan(s->tests[i].p);
 	s->status = NS_SHIFT_NONE;
-	least = decide_family(s, 0, any ? 1 - SLICES_SHARE : 1);
-	if (any)
-		least = fmin(decide_family(s, 1, SLICES_SHARE), least);
+	share_out(s, share);
+	for (f = 0; f < FAMILIES; f++)
+		least = fmin(least, decide_family(s, (enum family)f, share[f]));
 	decide_slices(s);
 	/* what became no number has shifted, whatever a test can say of it */
 	for (i = 0; i < s->count; i++)

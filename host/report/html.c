@@ -131,16 +131,21 @@ void ns_html_release(struct ns_html *h)
 	memset(h, 0, sizeof *h);
 }
 
-void ns_html_row(struct ns_html *h, const char *cell, const char *const *cells, int n)
+void ns_html_cells(struct ns_html *h, const char *cell, const char *const *cells, int n)
 {
 	int i;
 
-	ns_html_raw(h, "<tr>");
 	for (i = 0; i < n; i++) {
 		ns_html_raw(h, "<%s>", cell);
 		ns_html_text(h, cells[i]);
 		ns_html_raw(h, "</%s>", cell);
 	}
+}
+
+void ns_html_row(struct ns_html *h, const char *cell, const char *const *cells, int n)
+{
+	ns_html_raw(h, "<tr>");
+	ns_html_cells(h, cell, cells, n);
 	ns_html_raw(h, "</tr>\n");
 }
 
@@ -218,6 +223,31 @@ void ns_svg_histogram(struct ns_html *h, const char *title, const double *a, con
 	legend(h, 10, 145, "var(--a)", name_a);
 	legend(h, 120, 145, "var(--b)", name_b);
 	ns_html_raw(h, "</svg></figure>\n");
+}
+
+#define SPARK 18 /* height */
+
+static void steps(struct ns_html *h, const double *x, int bins, double most, const char *colour)
+{
+	int i;
+
+	ns_html_raw(h, "<path fill=\"%s\" opacity=\".55\" d=\"M0 %d", colour, SPARK);
+	for (i = 0; i < bins; i++)
+		ns_html_raw(h, "V%.0fh2", SPARK * (1 - x[i] / most));
+	ns_html_raw(h, "V%dz\"/>", SPARK);
+}
+
+void ns_svg_spark(struct ns_html *h, const double *a, const double *b, int bins)
+{
+	double most = 1e-12;
+	int i;
+
+	for (i = 0; i < bins; i++)
+		most = fmax(most, fmax(a[i], b[i]));
+	ns_html_raw(h, "<svg aria-hidden=\"true\" width=\"%d\" height=\"%d\">", 2 * bins, SPARK);
+	steps(h, a, bins, most, "var(--a)");
+	steps(h, b, bins, most, "var(--b)");
+	ns_html_raw(h, "</svg>");
 }
 
 void ns_svg_lines(struct ns_html *h, const char *title, const double *const *y, const char *const *names, int lines, int n,

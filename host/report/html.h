@@ -26,7 +26,8 @@ void ns_html_raw(struct ns_html *h, const char *format, ...) NS_PRINTF(2, 3);
 void ns_html_text(struct ns_html *h, const char *text);
 /* <h2>, <p> ... around escaped text */
 void ns_html_element(struct ns_html *h, const char *tag, const char *format, ...) NS_PRINTF(3, 4);
-/* a row of cells, NULL at the end; "th" or "td" */
+/* n cells of a row, or a row of them; "th" or "td" */
+void ns_html_cells(struct ns_html *h, const char *cell, const char *const *cells, int n);
 void ns_html_row(struct ns_html *h, const char *cell, const char *const *cells, int n);
 /* a PNG as a data URI, `zoom` times its size in hard pixels */
 void ns_html_png(struct ns_html *h, const uint8_t *png, size_t bytes, int w, int hh, int zoom, const char *alt);
@@ -34,6 +35,8 @@ void ns_html_png(struct ns_html *h, const uint8_t *png, size_t bytes, int w, int
 /* Two distributions over the same bins, as overlaid shares. */
 void ns_svg_histogram(struct ns_html *h, const char *title, const double *a, const double *b, int bins, double low,
 		      double high, const char *name_a, const char *name_b);
+/* The same, the size of a word, for a cell of a table; nothing that a reader of text would miss. */
+void ns_svg_spark(struct ns_html *h, const double *a, const double *b, int bins);
 /* Lines over x = 1..n; a NaN is a gap. */
 void ns_svg_lines(struct ns_html *h, const char *title, const double *const *y, const char *const *names, int lines, int n,
 		  const char *x_name);

@@ -491,6 +491,16 @@ double ns_bbse(const double *c, const double *mu, int k, double *w)
 	return condition;
 }
 
+double ns_binomial_sf(int64_t k, int64_t n, double p)
+{
+	double sum = 0, base = lgamma((double)n + 1);
+	int64_t i;
+
+	for (i = k < 0 ? 0 : k; i <= n; i++)
+		sum += exp(base - lgamma((double)i + 1) - lgamma((double)(n - i) + 1) + (double)i * log(p) + (double)(n - i) * log1p(-p));
+	return sum > 1 ? 1 : sum;
+}
+
 void ns_wilson(int64_t k, int64_t n, double *low, double *high)
 {
 	double z = 1.959963984540054, p = n ? (double)k / (double)n : 0, m = (double)n;

@@ -38,6 +38,8 @@ double ns_js(const int64_t *ref, const int64_t *cur, int k);
 void ns_holm(const double *p, double *adjusted, int n);
 void ns_benjamini_hochberg(const double *p, double *adjusted, int n);
 
+/* P(Bin(n, p) >= k), 0 < p < 1 */
+double ns_binomial_sf(int64_t k, int64_t n, double p);
 /* Wilson's 95 % interval of k hits in n. */
 void ns_wilson(int64_t k, int64_t n, double *low, double *high);
 

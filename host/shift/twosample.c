@@ -235,17 +235,6 @@ static void add_scatter(const float *x, const int64_t *row, int64_t n, int d, co
 	free(t);
 }
 
-/* P(Bin(n, 1/2) >= hits) */
-static double binomial_half_sf(int64_t hits, int64_t n)
-{
-	double sum = 0, base = lgamma((double)n + 1) - (double)n * log(2);
-	int64_t i;
-
-	for (i = hits; i <= n; i++)
-		sum += exp(base - lgamma((double)i + 1) - lgamma((double)(n - i) + 1));
-	return sum > 1 ? 1 : sum;
-}
-
 #define C2ST_ROWS 10000 /* of each sample, at most */
 
 double ns_c2st(const float *x, int64_t m, const float *y, int64_t n, int d, uint64_t seed, double *accuracy, double *low, double *high)
@@ -294,7 +283,7 @@ double ns_c2st(const float *x, int64_t m, const float *y, int64_t n, int d, uint
 	}
 	*accuracy = (double)hits / (double)(2 * (each - half));
 	ns_wilson(hits, 2 * (each - half), low, high);
-	p = binomial_half_sf(hits, 2 * (each - half));
+	p = ns_binomial_sf(hits, 2 * (each - half), 0.5);
 out:
 	free(row[0]);
 	free(mean);

@@ -145,6 +145,16 @@ static void calibrated(void **state)
 	}
 }
 
+static void binomial_known(void **state)
+{
+	(void)state; /* sums of integers and rationals */
+	near(ns_binomial_sf(0, 10, .3), 1, 1e-12);
+	near(ns_binomial_sf(6, 10, .5), 386. / 1024, 1e-12);
+	near(ns_binomial_sf(10, 10, .5), 1. / 1024, 1e-15);
+	near(ns_binomial_sf(5, 40, .05), .04802826, 1e-7);
+	near(ns_binomial_sf(11, 10, .5), 0, 0);
+}
+
 static void principal_direction(void **state)
 {
 	float x[200 * 3], out[200];
@@ -172,7 +182,7 @@ static void principal_direction(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(ks_known),   cmocka_unit_test(chi2_known),	   cmocka_unit_test(bbse_known),
-					   cmocka_unit_test(corrections), cmocka_unit_test(calibrated), cmocka_unit_test(principal_direction)};
+					   cmocka_unit_test(corrections), cmocka_unit_test(calibrated), cmocka_unit_test(binomial_known), cmocka_unit_test(principal_direction)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

@@ -122,6 +122,27 @@ refuses 65 "image statistic" "$ns" drift --reference well.h5 --current names.h5 
 quietly "$ns" drift --reference e.h5 --current dead.h5 --out dead
 [ "$(field dead/drift.json status)" = material ] || fail "embeddings of NaN are $(field dead/drift.json status)"
 
+# rows that only together are unlike any before, beside three hundred columns that are as ever: heard, for they are corrected by themselves
+"$python" - <<'P' || fail "h5py"
+import h5py, numpy as np
+for name, seed in ("signs-ref", 1), ("signs-same", 2), ("signs", 3):
+    r = np.random.default_rng(seed); n = 600
+    x = np.sign(r.normal(size=(n, 3)))
+    if name == "signs": x[:, 2] = x[:, 0] * x[:, 1] # each two of them are independent, as before
+    with h5py.File(name + ".h5", "w") as f:
+        f["embedding"] = ((x + .3 * r.normal(size=(n, 3))) * [1, 1.4, 1.9]).astype("f4") # components are the axes
+        f["stats"] = r.normal(size=(n, 300)).astype("f4"); f["stats"].attrs["stats_names"] = [f"s{i}" for i in range(300)]
+P
+quietly "$ns" drift --reference signs-ref.h5 --current signs-same.h5 --out signs-same
+[ "$(field signs-same/drift.json status)" = none ] || fail "the same signs are $(field signs-same/drift.json status)"
+quietly "$ns" drift --reference signs-ref.h5 --current signs.h5 --out signs --drift.min_effect=0.03
+[ "$(field signs/drift.json status)" = material ] || fail "signs that depend on each other are $(field signs/drift.json status)"
+"$python" - <<'P' || fail "signs"
+import json
+t = [x for x in json.load(open("signs/drift.json"))["tests"] if x["p_adjusted"] is not None and x["p_adjusted"] < .05]
+assert [x["detector"] for x in t] == ["mmd"] and abs(t[0]["p_adjusted"] - .01) < 1e-9, t
+P
+
 # a policy holds keys of drift: alone, and the command line stays above it
 printf 'drift: {alpha: 0.01}\n' >policy.yaml
 quietly "$ns" drift --reference well.h5 --current well2.h5 --policy policy.yaml --out p1
