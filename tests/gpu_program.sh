@@ -60,8 +60,10 @@ done
 for side in cuda cpu; do
 	device=$([ $side = cpu ] && echo cpu || echo $device_of)
 	quietly "$ns" drift --reference p-cpu --current p-cuda --device=$device --drift.permutations=99 --out "d-$side"
+	quietly "$ns" drift --reference p-cpu --current p-cuda --device=$device --drift.permutations=99 --drift.detectors='[ks, mmd]' --out "k-$side" # the device's own KS
 done
 same d-cuda/drift.json d-cpu/drift.json
+same k-cuda/drift.json k-cpu/drift.json
 quietly timeout 90 "$ns" bench --device=$device_of --bench.seconds=0.1 --out "$out/bench"
 # without this, which also needs h5py, predictions and images are not compared
 python3 - <<'P' || red "predictions or images differ between the devices"

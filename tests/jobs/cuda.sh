@@ -81,8 +81,10 @@ P
 ok
 for device in cuda cpu; do
 	quietly "$sim" drift --reference p-cpu --current p-cuda --device=$device --drift.permutations=99 --threads=1 --out "d-$device"
+	quietly "$sim" drift --reference p-cpu --current p-cuda --device=$device --drift.permutations=99 --drift.detectors='[ks, mmd]' --threads=1 --out "k-$device" # the device's own KS
 done
 same d-cuda/drift.json d-cpu/drift.json
+same k-cuda/drift.json k-cpu/drift.json
 for device in cuda cpu; do
 	quietly "$sim" augment --data data --name x --device=$device --out "a-$device" --augment='[{zoom: [0.8, 1.2]}, {blur: [0.5, 1.5]}, {noise: 0.05}]'
 done
