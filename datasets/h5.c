@@ -46,12 +46,17 @@ static void settle(void)
 	H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 
+/* Workers read chunked files at once, and a cluster's HDF5 is often built without its own lock: the library has one state. */
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+
 enum ns_status ns_h5_open(hid_t *file, const char *path)
 {
-	settle();
 	if (!ns_path_exists(path))
 		return ns_fail(NS_IO, "%s: no such file", path);
+	pthread_mutex_lock(&one_at_a_time);
+	settle();
 	*file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+	pthread_mutex_unlock(&one_at_a_time);
 	if (*file < 0)
 		return ns_fail(NS_BAD_DATA, "%s: is not an HDF5 file, or is truncated", path);
 	return NS_OK;
@@ -229,8 +234,7 @@ out:
 	return status;
 }
 
-/* Workers read chunked files at once, and a cluster's HDF5 is often built without its own lock: the library has one state. */
-static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+#define CACHE ((size_t)256 << 20) /* at most: chunks as long as the data set are all of it */
 
 /* chunks that hold one row, and those of the next: whoever reads on in the order of rows unpacks each once */
 static hid_t with_room(hid_t set)
@@ -243,7 +247,7 @@ static hid_t with_room(hid_t set)
 	if (H5Pget_layout(plist) == H5D_CHUNKED && shape_of(set, "", "", &rank, dims) == NS_OK && H5Pget_chunk(plist, 4, chunk) == rank) {
 		for (i = 0; i < rank; i++)
 			bytes *= i ? (size_t)((dims[i] + chunk[i] - 1) / chunk[i] * chunk[i]) : (size_t)chunk[i];
-		H5Pset_chunk_cache(access, 10007, 2 * bytes, 1);
+		H5Pset_chunk_cache(access, 10007, 2 * bytes < CACHE ? 2 * bytes : CACHE, 1);
 	}
 	H5Tclose(type);
 	H5Pclose(plist);
@@ -266,6 +270,13 @@ enum ns_status ns_h5_set_open(hid_t *set, hid_t file, const char *path, const ch
 	}
 	pthread_mutex_unlock(&one_at_a_time);
 	return status;
+}
+
+void ns_h5_file_close(hid_t file)
+{
+	pthread_mutex_lock(&one_at_a_time);
+	H5Fclose(file);
+	pthread_mutex_unlock(&one_at_a_time);
 }
 
 void ns_h5_set_close(hid_t set)

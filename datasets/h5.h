@@ -30,12 +30,13 @@ int ns_h5_is(hid_t file, const char *name, enum ns_h5_type type);
 enum ns_status ns_h5_read_rows(hid_t file, const char *path, const char *name, enum ns_h5_type type, hsize_t first,
 			       hsize_t count, void *data);
 /*
- * The same for whoever reads a data set in pieces, in the order of its rows: chunks are kept while they are being read. It holds its file
- * open.
+ * The same for whoever reads a data set in pieces, in the order of its rows: chunks are kept while they are being read, up to 256 MiB.
+ * It holds its file open.
  */
 enum ns_status ns_h5_set_open(hid_t *set, hid_t file, const char *path, const char *name);
 enum ns_status ns_h5_set_read(hid_t set, const char *path, const char *name, enum ns_h5_type type, hsize_t first, hsize_t count, void *data);
 void ns_h5_set_close(hid_t set);
+void ns_h5_file_close(hid_t file); /* of one that was only read; any thread */
 /* byte offset in the file where it is contiguous and unfiltered, else -1 */
 int64_t ns_h5_offset(hid_t file, const char *name);
 enum ns_status ns_h5_write(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,

@@ -1,7 +1,9 @@
 #define _POSIX_C_SOURCE 200809L
 #include "datasets/matrix.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,13 +13,19 @@
 #include "datasets/npy.h"
 #include "host/file.h"
 
+/* A file is open only while it is read: a window may have thousands, a process a thousand descriptors. */
 struct ns_matrix_part {
 	int64_t first, rows;
 	char *path, *name;
-	int fd;		 /* read by pread where it is not -1 */
-	int64_t offset;
-	int each;	 /* bytes of a value */
-	hid_t set;	 /* else by HDF5 */
+	int64_t offset; /* of its values, read by pread; -1: by HDF5 */
+	int each;	/* bytes of a value */
+	struct stat was; /* the file when it was looked at first */
+};
+
+struct ns_matrix_open { /* the part that HDF5 is reading: chunks are kept for those who read on */
+	pthread_mutex_t lock;
+	int part; /* -1: none */
+	hid_t set;
 };
 
 void ns_matrix_release(struct ns_matrix *m)
@@ -25,13 +33,14 @@ void ns_matrix_release(struct ns_matrix *m)
 	int i;
 
 	for (i = 0; i < m->part_count; i++) {
-		if (m->parts[i].fd >= 0)
-			close(m->parts[i].fd);
-		if (m->parts[i].set >= 0)
-			ns_h5_set_close(m->parts[i].set);
 		free(m->parts[i].path);
 		free(m->parts[i].name);
 	}
+	if (m->open && m->open->part >= 0)
+		ns_h5_set_close(m->open->set);
+	if (m->open)
+		pthread_mutex_destroy(&m->open->lock);
+	free(m->open);
 	free(m->parts);
 	free(m->data);
 	memset(m, 0, sizeof *m);
@@ -56,15 +65,41 @@ static enum ns_status add_part(struct ns_matrix *m, const char *path, const char
 		return ns_fail(NS_NO_MEMORY, "%s: no memory", path);
 	m->parts = more;
 	p = &more[m->part_count++];
-	*p = (struct ns_matrix_part){.first = m->rows, .fd = -1, .set = -1, .each = 4, .path = strdup(path), .name = strdup(name)};
+	*p = (struct ns_matrix_part){.first = m->rows, .each = 4, .path = strdup(path), .name = strdup(name)};
 	*part = p;
-	return p->path && p->name ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+	if (!m->open) {
+		m->open = calloc(1, sizeof *m->open);
+		if (!m->open)
+			return ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+		pthread_mutex_init(&m->open->lock, NULL);
+		m->open->part = -1;
+	}
+	if (!p->path || !p->name)
+		return ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+	return stat(path, &p->was) ? ns_fail(NS_IO, "%s: cannot be looked at", path) : NS_OK;
 }
 
-static enum ns_status open_part(struct ns_matrix_part *p)
+/* the file as it was: what is read in several passages must be the same in each */
+static enum ns_status check_same(const struct ns_matrix_part *p, const struct stat *now)
 {
-	p->fd = open(p->path, O_RDONLY | O_CLOEXEC);
-	return p->fd < 0 ? ns_fail(NS_IO, "%s: cannot open the file", p->path) : NS_OK;
+	if (now->st_dev == p->was.st_dev && now->st_ino == p->was.st_ino && now->st_size == p->was.st_size &&
+	    now->st_mtim.tv_sec == p->was.st_mtim.tv_sec && now->st_mtim.tv_nsec == p->was.st_mtim.tv_nsec)
+		return NS_OK;
+	return ns_fail(NS_DIGEST, "%s: was changed while it was read", p->path);
+}
+
+static enum ns_status open_part(const struct ns_matrix_part *p, int *fd)
+{
+	struct stat now;
+	enum ns_status status;
+
+	*fd = open(p->path, O_RDONLY | O_CLOEXEC);
+	if (*fd < 0)
+		return ns_fail(NS_IO, "%s: cannot open the file: %s", p->path, strerror(errno));
+	status = fstat(*fd, &now) ? ns_fail(NS_IO, "%s: cannot be looked at", p->path) : check_same(p, &now);
+	if (status != NS_OK)
+		close(*fd);
+	return status;
 }
 
 enum ns_status ns_matrix_add_h5(struct ns_matrix *m, hid_t file, const char *path, const char *name, int64_t rows)
@@ -80,10 +115,6 @@ enum ns_status ns_matrix_add_h5(struct ns_matrix *m, hid_t file, const char *pat
 	NS_TRY(ns_h5_backed(file, path, name));
 	NS_TRY(add_part(m, path, name, &p));
 	p->offset = ns_h5_is(file, name, NS_H5_F32) ? ns_h5_offset(file, name) : -1;
-	if (p->offset >= 0)
-		NS_TRY(open_part(p));
-	else
-		NS_TRY(ns_h5_set_open(&p->set, file, path, name));
 	p->rows = rows;
 	m->d = (int)dims[1];
 	m->rows += rows;
@@ -97,27 +128,68 @@ enum ns_status ns_matrix_add_npy(struct ns_matrix *m, const char *path)
 	NS_TRY(add_part(m, path, "", &p));
 	NS_TRY(ns_npy_shape(path, &p->each, &p->offset, &p->rows, &m->d));
 	m->rows += p->rows;
-	return open_part(p);
+	return NS_OK;
 }
 
-/* rows of one part, from its `at`th on */
-static enum ns_status read_part(const struct ns_matrix_part *p, int d, int64_t at, int64_t n, float *out)
+static enum ns_status read_plain(const struct ns_matrix_part *p, int fd, int d, int64_t at, int64_t n, float *out)
 {
 	size_t count = (size_t)n * (size_t)d, i;
 	double *wide;
 	enum ns_status status;
 
-	if (p->fd < 0)
-		return ns_h5_set_read(p->set, p->path, p->name, NS_H5_F32, (hsize_t)at, (hsize_t)n, out);
 	if (p->each == 4)
-		return ns_read_at(p->fd, p->path, out, 4 * count, (uint64_t)(p->offset + at * d * 4));
+		return ns_read_at(fd, p->path, out, 4 * count, (uint64_t)(p->offset + at * d * 4));
 	wide = malloc(sizeof *wide * count + 1);
 	if (!wide)
 		return ns_fail(NS_NO_MEMORY, "%s: no memory for %zu values", p->path, count);
-	status = ns_read_at(p->fd, p->path, wide, 8 * count, (uint64_t)(p->offset + at * d * 8));
+	status = ns_read_at(fd, p->path, wide, 8 * count, (uint64_t)(p->offset + at * d * 8));
 	for (i = 0; status == NS_OK && i < count; i++)
 		out[i] = (float)wide[i];
 	free(wide);
+	return status;
+}
+
+static enum ns_status open_set(const struct ns_matrix *m, int part)
+{
+	const struct ns_matrix_part *p = &m->parts[part];
+	struct stat now;
+	enum ns_status status;
+	hid_t file;
+
+	if (m->open->part == part)
+		return NS_OK;
+	if (m->open->part >= 0)
+		ns_h5_set_close(m->open->set);
+	m->open->part = -1;
+	if (stat(p->path, &now))
+		return ns_fail(NS_IO, "%s: cannot be looked at", p->path);
+	NS_TRY(check_same(p, &now));
+	NS_TRY(ns_h5_open(&file, p->path));
+	status = ns_h5_set_open(&m->open->set, file, p->path, p->name);
+	ns_h5_file_close(file); /* the data set holds it */
+	if (status == NS_OK)
+		m->open->part = part;
+	return status;
+}
+
+/* rows of one part, from its `at`th on */
+static enum ns_status read_part(const struct ns_matrix *m, int part, int64_t at, int64_t n, float *out)
+{
+	const struct ns_matrix_part *p = &m->parts[part];
+	enum ns_status status;
+	int fd;
+
+	if (p->offset >= 0) {
+		NS_TRY(open_part(p, &fd));
+		status = read_plain(p, fd, m->d, at, n, out);
+		close(fd);
+		return status;
+	}
+	pthread_mutex_lock(&m->open->lock);
+	status = open_set(m, part);
+	if (status == NS_OK)
+		status = ns_h5_set_read(m->open->set, p->path, p->name, NS_H5_F32, (hsize_t)at, (hsize_t)n, out);
+	pthread_mutex_unlock(&m->open->lock);
 	return status;
 }
 
@@ -135,7 +207,7 @@ enum ns_status ns_matrix_read(const struct ns_matrix *m, int64_t first, int64_t 
 
 		if (at >= p->rows)
 			continue;
-		NS_TRY(read_part(p, m->d, at, k, out));
+		NS_TRY(read_part(m, i, at, k, out));
 		out += k * m->d;
 		first += k;
 		n -= k;
@@ -156,34 +228,62 @@ static int by_row(const void *a, const void *b)
 
 #define BLOCK (1 << 18) /* values that are read at once where single rows would each cost a chunk */
 
-/* `sorted` by row; whatever must be unpacked is so once, block by block */
-static enum ns_status pick_in_order(const struct ns_matrix *m, const struct wanted *sorted, int64_t n, float *out)
+/* of one part, its file open once */
+static enum ns_status pick_plain(const struct ns_matrix *m, int part, const struct wanted *sorted, int64_t n, float *out)
 {
+	const struct ns_matrix_part *p = &m->parts[part];
+	enum ns_status status;
+	int64_t i;
+	int fd;
+
+	NS_TRY(open_part(p, &fd));
+	for (status = NS_OK, i = 0; status == NS_OK && i < n; i++)
+		status = read_plain(p, fd, m->d, sorted[i].row - p->first, 1, out + sorted[i].at * m->d);
+	close(fd);
+	return status;
+}
+
+/* whatever must be unpacked is so once, block by block */
+static enum ns_status pick_packed(const struct ns_matrix *m, int part, const struct wanted *sorted, int64_t n, float *out)
+{
+	const struct ns_matrix_part *p = &m->parts[part];
 	int64_t rows = m->d < BLOCK ? BLOCK / m->d : 1, begin = 0, end = 0, i;
 	size_t bytes = sizeof *out * (size_t)m->d;
 	float *block = malloc(bytes * (size_t)rows);
 	enum ns_status status = block ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for rows of %d values", m->d);
-	int part = 0;
 
 	for (i = 0; status == NS_OK && i < n; i++) {
-		int64_t row = sorted[i].row;
+		int64_t row = sorted[i].row - p->first;
 
-		while (!m->data && row >= m->parts[part].first + m->parts[part].rows)
-			part++;
-		if (m->data || m->parts[part].fd >= 0) {
-			status = ns_matrix_read(m, row, 1, out + sorted[i].at * m->d);
-			continue;
-		}
 		if (row < begin || row >= end) {
 			begin = row;
-			end = begin + rows < m->rows ? begin + rows : m->rows;
-			status = ns_matrix_read(m, begin, end - begin, block);
+			end = begin + rows < p->rows ? begin + rows : p->rows;
+			status = read_part(m, part, begin, end - begin, block);
 		}
 		if (status == NS_OK)
 			memcpy(out + sorted[i].at * m->d, block + (row - begin) * m->d, bytes);
 	}
 	free(block);
 	return status;
+}
+
+/* `sorted` by row: part by part */
+static enum ns_status pick_in_order(const struct ns_matrix *m, const struct wanted *sorted, int64_t n, float *out)
+{
+	int64_t i, k;
+	int part;
+
+	for (i = 0; m->data && i < n; i++)
+		memcpy(out + sorted[i].at * m->d, m->data + sorted[i].row * m->d, sizeof *out * (size_t)m->d);
+	for (i = 0, part = 0; !m->data && i < n && part < m->part_count; part++, i = k) {
+		const struct ns_matrix_part *p = &m->parts[part];
+
+		for (k = i; k < n && sorted[k].row < p->first + p->rows;)
+			k++;
+		if (k > i)
+			NS_TRY((p->offset >= 0 ? pick_plain : pick_packed)(m, part, sorted + i, k - i, out));
+	}
+	return NS_OK;
 }
 
 enum ns_status ns_matrix_pick(const struct ns_matrix *m, const int64_t *row, int64_t n, float *out)

@@ -2,7 +2,8 @@
  * datasets/matrix.h - rows of floats that need not fit into memory: data sets of HDF5 files one behind the other, a .npy file, or memory.
  *
  * What is stored as little-endian float32 in one piece is read by pread, by any number of threads; anything else (chunks, filters, other
- * types) through HDF5, which serves one at a time. NULL-free when zeroed: a matrix that is not there has d = 0.
+ * types) through HDF5, which serves one at a time. Files are open only while they are read, and must not change meanwhile: NS_DIGEST.
+ * Zeroed is empty: a matrix that is not there has d = 0.
  */
 #ifndef NS_MATRIX_H
 #define NS_MATRIX_H
@@ -18,6 +19,7 @@ struct ns_matrix {
 	float *data; /* (rows, d), owned; NULL: in `parts` */
 	struct ns_matrix_part *parts;
 	int part_count;
+	struct ns_matrix_open *open;
 };
 
 void ns_matrix_release(struct ns_matrix *m);

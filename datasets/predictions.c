@@ -122,10 +122,9 @@ static void take_text(hid_t file, const char *name, char *out, size_t size)
 	free(text);
 }
 
-static enum ns_status add_file(struct ns_predictions *p, const char *path)
+static enum ns_status add_file(struct ns_predictions *p, const char *path, int first)
 {
 	enum ns_status status;
-	int first = p->rows == 0;
 	int64_t rows = 0;
 	hid_t file;
 	size_t i;
@@ -222,7 +221,7 @@ static enum ns_status add_folder(struct ns_predictions *p, const char *folder)
 		if (status == NS_OK)
 			status = check_digest(path, ns_json_text(json_array_get(files, i), "sha256"));
 		if (status == NS_OK)
-			status = add_file(p, path);
+			status = add_file(p, path, i == 0);
 	}
 	json_decref(json);
 	return status;
@@ -242,7 +241,7 @@ enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path)
 		if (status == NS_OK)
 			status = ns_sha256_file(p->digest, path);
 	} else {
-		status = add_file(p, path);
+		status = add_file(p, path, 1);
 		if (status == NS_OK)
 			status = ns_sha256_file(p->digest, path);
 	}

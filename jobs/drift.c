@@ -67,7 +67,7 @@ static void doubt_self(struct ns_shift *s)
 static void look_at_reach(struct ns_shift *s)
 {
 	char text[224];
-	double needed = s->past ? fmin(s->alpha, s->level) : s->alpha, least;
+	double least;
 	int i, decides = 0;
 
 	for (i = 0; i < s->count; i++)
@@ -80,10 +80,11 @@ static void look_at_reach(struct ns_shift *s)
 		if (strcmp(t->method->name, "mmd") || isnan(t->p))
 			continue;
 		least = fmin(1, 1 / ns_shift_joint_share(s) / (1.0 + s->permutations));
-		if (least <= needed)
+		/* Holm wants less than alpha, Benjamini-Hochberg and the history no more */
+		if ((least < s->alpha || (least <= s->alpha && !strcmp(ns_conf_text(s->job->conf, "drift.correction"), "bh"))) && (!s->past || least <= s->level))
 			continue;
-		snprintf(text, sizeof text, "mmd cannot alarm by itself: its least adjusted p is %.2g with drift.permutations = %d, %.2g is wanted",
-			 least, s->permutations, needed);
+		snprintf(text, sizeof text, "mmd cannot alarm by itself: its least adjusted p is %.2g with drift.permutations = %d, less than %.2g is wanted",
+			 least, s->permutations, s->past ? fmin(s->alpha, s->level) : s->alpha);
 		quality(s, "out of reach", text);
 	}
 }

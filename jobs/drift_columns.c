@@ -117,7 +117,8 @@ enum ns_status ns_shift_each_row(struct ns_shift *s, const struct ns_matrix *of,
 
 /* --- columns --- */
 
-#define HUGE 2097152
+#define HUGE	 2097152
+#define PASSAGES 8 /* through all rows; more are worth a word */
 
 struct turn {
 	const struct ns_columns *side[2]; /* the reference, the window */
@@ -190,14 +191,19 @@ enum ns_status ns_shift_each_column(struct ns_shift *s, const struct ns_columns 
 {
 	const struct ns_comm *comm = s->job->comm;
 	int64_t d = ref->directions ? ref->k : ref->of->d, all = ref->of->rows + cur->of->rows;
-	int64_t room = ns_conf_int(s->job->conf, "drift.memory") * 1048576 / (4 * all);
+	int64_t room = ns_conf_int(s->job->conf, "drift.memory") * 1048576 / (4 * all), workers = ns_pool_workers(s->job->pool);
 	int begin = (int)(d * comm->rank / comm->size), end = (int)(d * (comm->rank + 1) / comm->size);
 	struct turn t = {{ref, cur}, begin, end - begin, all, NULL, NULL, fn, context};
 	enum ns_status status;
 
 	if (begin == end)
 		return NS_OK;
+	/* whoever tests a column takes up to three times its room beside it, for its order and its slices */
+	room = room > 4 * workers ? room - 3 * workers : room / 4;
 	t.count = room < 1 ? 1 : t.count > room ? (int)room : t.count;
+	if ((end - begin) / t.count > PASSAGES)
+		ns_log_warn(s->job->log, "%d columns of %lld rows are read in %d passages; a larger drift.memory or more ranks make them fewer", end - begin,
+			    (long long)all, (end - begin + t.count - 1) / t.count);
 	t.x = large(t.count * all);
 	status = t.x ? make_rooms(s, &t.rooms)
 		     : ns_fail(NS_NO_MEMORY, "no memory for %d columns of %lld rows; drift.memory makes them fewer", t.count, (long long)all);

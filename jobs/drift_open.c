@@ -112,7 +112,7 @@ static enum ns_status from_dataset(struct ns_job *job, struct ns_predictions *p,
 	p->temperature = 1;
 	memcpy(p->digest, data->digest, sizeof p->digest);
 	memcpy(p->dataset, data->digest, sizeof p->dataset);
-	p->stats = (struct ns_matrix){p->rows, NS_STAT_COUNT, calloc((size_t)p->rows + 1, NS_STAT_COUNT * sizeof(float)), NULL, 0};
+	p->stats = (struct ns_matrix){.rows = p->rows, .d = NS_STAT_COUNT, .data = calloc((size_t)p->rows + 1, NS_STAT_COUNT * sizeof(float))};
 	m.stats = p->stats.data;
 	p->id = calloc((size_t)p->rows + 1, sizeof *p->id);
 	p->label = calloc((size_t)p->rows + 1, sizeof *p->label);

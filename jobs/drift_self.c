@@ -22,7 +22,7 @@
 #define DEALT	    20000 /* rows of the reference that are dealt, chosen by key: they are kept in memory */
 #define HALF	    2000 /* rows of a half, at most */
 #define MMD_HALF    250
-#define MMD_DRAWS   199
+#define MMD_DRAWS   499 /* p can be as small as MMD's share of an alpha of 5 % wants */
 #define ROWS_WANTED 100 /* fewer tell nothing */
 
 #define STRETCHES 50
@@ -69,8 +69,8 @@ static void columns(const struct deal *g, const float *x, int d, const int64_t *
 		for (i = 0; g->block && i < 2 * half; i++)
 			block[i] = g->block[row[i]];
 		if (g->block) {
-			m = ns_shift_effective(a, block, half, g->s->ref_blocks);
-			n = ns_shift_effective(b, block + half, half, g->s->ref_blocks);
+			m = ns_shift_effective(a, block, half, g->stretches);
+			n = ns_shift_effective(b, block + half, half, g->stretches);
 		}
 		ns_sort_floats(a, half, scratch);
 		ns_sort_floats(b, half, scratch);
@@ -154,6 +154,8 @@ static enum ns_status stretches(struct deal *g)
 		distinct += i == 0 || t[i].time != t[i - 1].time;
 		g->of[t[i].row] = (int32_t)(g->block ? distinct - 1 : i * STRETCHES / g->rows); /* sequences are stretches of their own */
 	}
+	for (i = 0; g->block && i < g->rows; i++)
+		g->block[i] = g->of[i]; /* numbered anew: of millions few have rows here */
 	g->stretches = g->block ? distinct : STRETCHES;
 	if (!g->block && distinct < STRETCHES) {
 		free(g->of);

@@ -76,7 +76,7 @@ static double class_design(struct ns_shift *s, const int64_t *ref, const int64_t
 		n += 2;
 	}
 	free(is);
-	return n ? fmax(1, sum / n) : 1;
+	return !is ? NAN : n ? fmax(1, sum / n) : 1;
 }
 
 static enum ns_status count_tests(struct ns_shift *s, const int64_t *ref, const int64_t *cur, int k)
@@ -101,6 +101,8 @@ static enum ns_status count_tests(struct ns_shift *s, const int64_t *ref, const 
 	if (s->ref_block) { /* Rao and Scott 1984: both by the mean design effect of their classes */
 		double design = class_design(s, ref, cur, k);
 
+		if (isnan(design))
+			return ns_fail(NS_NO_MEMORY, "no memory for the classes of sequences");
 		t->p = ns_chi2_sf(t->statistic / design, classes - 1);
 		g_p = ns_chi2_sf(g / design, classes - 1);
 		t->note = "rows of a sequence are not independent: divided by the design effect";

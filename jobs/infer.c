@@ -15,9 +15,9 @@ static enum ns_status alloc_columns(struct ns_predictions *p, struct ns_inferenc
 	size_t rows = (size_t)n + 1;
 
 	p->rows = n;
-	p->prob = (struct ns_matrix){n, k, malloc(rows * (size_t)k * sizeof(float)), NULL, 0};
-	p->embedding = (struct ns_matrix){n, d, malloc(rows * (size_t)d * sizeof(float)), NULL, 0};
-	p->stats = (struct ns_matrix){n, NS_STAT_COUNT, malloc(rows * NS_STAT_COUNT * sizeof(float)), NULL, 0};
+	p->prob = (struct ns_matrix){.rows = n, .d = k, .data = malloc(rows * (size_t)k * sizeof(float))};
+	p->embedding = (struct ns_matrix){.rows = n, .d = d, .data = malloc(rows * (size_t)d * sizeof(float))};
+	p->stats = (struct ns_matrix){.rows = n, .d = NS_STAT_COUNT, .data = malloc(rows * NS_STAT_COUNT * sizeof(float))};
 	out->prob = p->prob.data;
 	out->embedding = p->embedding.data;
 	out->stats = p->stats.data;

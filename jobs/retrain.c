@@ -96,6 +96,9 @@ static enum ns_status check_query(const struct retrain *r, const char *path)
 	struct ns_query q;
 
 	NS_TRY(ns_query_read(&q, json_object_get(json_object_get(r->predicate, "data"), "query"), path));
+	if (q.seed != (uint64_t)ns_conf_int(r->job->conf, "seed")) /* by which the gate's half is drawn, too */
+		return ns_fail(NS_BAD_DATA, "%s: data.query.seed = %llu, but config.seed is %lld: the gate would judge by rows that were trained on", path,
+			       (unsigned long long)q.seed, (long long)ns_conf_int(r->job->conf, "seed"));
 	return ns_query_check(&q, r->sets[0], r->sets[1], &r->s);
 }
 

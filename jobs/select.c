@@ -19,13 +19,14 @@ json_t *ns_query_json(const struct ns_query *q)
 
 enum ns_status ns_query_read(struct ns_query *q, const json_t *json, const char *path)
 {
-	double seed = ns_json_number(json, "seed", -1), replay = ns_json_number(json, "replay", -1), repeat = ns_json_number(json, "audited_repeat", -1);
+	const json_t *seed = json_object_get(json, "seed"), *replay = json_object_get(json, "replay"), *repeat = json_object_get(json, "audited_repeat");
 
-	if (seed < 0 || replay < 0 || repeat < 1 || repeat > 64)
-		return ns_fail(NS_BAD_DATA, "%s: data.query: seed and replay from 0, audited_repeat of 1 to 64 are wanted", path);
+	if (!json_is_integer(seed) || !json_is_integer(replay) || !json_is_integer(repeat) || json_integer_value(seed) < 0 ||
+	    json_integer_value(replay) < 0 || json_integer_value(repeat) < 1 || json_integer_value(repeat) > 64)
+		return ns_fail(NS_BAD_DATA, "%s: data.query: whole numbers are wanted: seed and replay from 0, audited_repeat of 1 to 64", path);
 	if (strcmp(ns_json_text(json, "rule"), rule))
 		return ns_fail(NS_BAD_DATA, "%s: data.query.rule: is none that this version knows", path);
-	*q = (struct ns_query){(uint64_t)json_integer_value(json_object_get(json, "seed")), (int64_t)replay, (int64_t)repeat};
+	*q = (struct ns_query){(uint64_t)json_integer_value(seed), json_integer_value(replay), json_integer_value(repeat)};
 	return NS_OK;
 }
 

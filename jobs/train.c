@@ -351,12 +351,28 @@ out:
 	return status;
 }
 
-/* is --out what came of this very manifest, whole? Rank 0 */
+/* is every file there that this result lists, as it was? */
+static enum ns_status is_whole(const char *out, const json_t *outputs, int *is)
+{
+	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
+	const json_t *one;
+	size_t i;
+
+	*is = json_array_size(outputs) > 0;
+	json_array_foreach(outputs, i, one) {
+		NS_TRY(ns_path(path, "%s/%s", out, ns_json_text(one, "file")));
+		*is &= ns_path_is_file(path) && ns_sha256_file(hex, path) == NS_OK && !strcmp(hex, ns_json_text(one, "sha256"));
+	}
+	return NS_OK;
+}
+
+/* is --out what came of this very manifest, whole, by this seed? Rank 0 */
 static enum ns_status is_executed(const struct ns_job *job, const char *manifest, int *is)
 {
 	const char *out = ns_conf_text(job->conf, "out");
 	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
 	json_t *run, *one;
+	enum ns_status status;
 	size_t i;
 
 	if (!out || ns_conf_bool(job->conf, "force") || ns_path(path, "%s/run.json", out) != NS_OK || !ns_path_is_file(path))
@@ -365,9 +381,11 @@ static enum ns_status is_executed(const struct ns_job *job, const char *manifest
 	NS_TRY(ns_json_read(path, &run, "nightshift.run/1"));
 	json_array_foreach(json_object_get(run, "inputs"), i, one)
 		*is |= !strcmp(ns_json_text(one, "what"), "manifest") && !strcmp(ns_json_text(one, "digest"), hex);
-	*is &= !strcmp(ns_json_text(run, "verb"), job->verb);
+	*is &= !strcmp(ns_json_text(run, "verb"), job->verb) &&
+	       ns_json_number(json_object_get(run, "config"), "seed", -1) == (double)ns_conf_int(job->conf, "seed");
+	status = *is ? is_whole(out, json_object_get(run, "outputs"), is) : NS_OK;
 	json_decref(run);
-	return NS_OK;
+	return status;
 }
 
 enum ns_status ns_job_train(struct ns_job *job, int argc, char **argv)

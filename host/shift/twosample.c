@@ -113,17 +113,21 @@ struct groups {
 
 static void group(struct groups *g, const float *x, int64_t m, const float *y, int64_t n)
 {
-	int64_t all = m + n, r, i = 0, j = 0;
-	int k;
+	int64_t all = m + n, wanted = all < GROUPED ? all : GROUPS, i = 0, j = 0;
 
-	g->count = all < GROUPED ? (int)all : GROUPS;
-	for (r = 0, k = 0; k < g->count; k++) {
+	for (g->count = 0; i + j < all; g->count++) {
 		int64_t i0 = i, j0 = j;
+		float v = 0;
 
-		for (; r < all * (k + 1) / g->count; r++)
-			g->last[k] = (double)(j >= n || (i < m && x[i] <= y[j]) ? x[i++] : y[j++]);
-		g->x[k] = (double)(i - i0);
-		g->y[k] = (double)(j - j0);
+		while (i + j < all * (g->count + 1) / wanted || i + j == i0 + j0)
+			v = j >= n || (i < m && x[i] <= y[j]) ? x[i++] : y[j++];
+		while (i < m && x[i] == v) /* F and G are known where ties end */
+			i++;
+		while (j < n && y[j] == v)
+			j++;
+		g->last[g->count] = (double)v;
+		g->x[g->count] = (double)(i - i0);
+		g->y[g->count] = (double)(j - j0);
 	}
 }
 

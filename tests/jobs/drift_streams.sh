@@ -15,7 +15,7 @@ def write(path, c, first=0, last=None, **how):
         for k, v in c.items():
             v = v[first:last]
             wide = v.ndim == 2 and how
-            f.create_dataset(k, data=v.astype("f8") if wide else v, **({"chunks": (min(777, len(v)), 7 if v.shape[1] > 7 else 2), **how} if wide else {}))
+            f.create_dataset(k, data=v.astype("f8") if wide else v, **({"chunks": (max(1, min(777, len(v))), 7 if v.shape[1] > 7 else 2), **how} if wide else {}))
         f["stats"].attrs["stats_names"] = ["x", "y", "z"]
 ref, cur = columns(6000, 0), columns(5000, .1)
 write("ref.h5", ref); write("cur.h5", cur); write("packed.h5", cur, compression="gzip", shuffle=True)
@@ -26,6 +26,8 @@ folder("split", ["a.h5", "b.h5", "c.h5"])
 write("split/a.h5", cur, 0, 1999); write("split/b.h5", cur, 1999, 2000, compression="gzip"); write("split/c.h5", cur, 2000)
 folder("lacking", ["a.h5", "b.h5"]); write("lacking/a.h5", {k: v for k, v in cur.items() if k != "prob"}, 0, 999); write("lacking/b.h5", cur, 999)
 folder("more", ["a.h5", "b.h5"]); write("more/a.h5", cur, 0, 999); write("more/b.h5", {k: v for k, v in cur.items() if k != "id"}, 999)
+folder("hollow", ["a.h5", "b.h5"]); write("hollow/a.h5", cur, 0, 0); write("hollow/b.h5", {k: v for k, v in cur.items() if k != "label"})
+folder("begun", ["a.h5", "b.h5"]); write("begun/a.h5", cur, 0, 0); write("begun/b.h5", cur)
 bad = dict(cur); bad["prob"] = cur["prob"].copy(); bad["prob"][4321, 17] = 1.5
 folder("bad", ["a.h5", "b.h5"]); write("bad/a.h5", bad, 0, 4000); write("bad/b.h5", bad, 4000)
 for name in "large-ref", "large-cur":
@@ -52,6 +54,22 @@ done
 ok
 refuses 65 "has 'prob', but the files before it do not" "$ns" drift --reference ref.h5 --current lacking --out refused
 refuses 65 "has no 'id', but the files before it do" "$ns" drift --reference ref.h5 --current more --out refused
+refuses 65 "has no 'label', but the files before it do" "$ns" drift --reference ref.h5 --current hollow --out refused
+ask after begun 1 # a shard without rows is none that is missing
+same whole.json after.json
+ulimit -n 64 # files are open only while they are read
+"$python" - <<'P' || fail "h5py"
+import h5py, json, os
+os.makedirs("many")
+with h5py.File("cur.h5") as f:
+    for i in range(50):
+        with h5py.File(f"many/{i:02}.h5", "w") as g:
+            for k in f: g[k] = f[k][i * 100:i * 100 + 100]
+            g["stats"].attrs["stats_names"] = ["x", "y", "z"]
+json.dump({"schema": "nightshift.predictions/1", "digest": "0" * 64, "files": [{"file": f"{i:02}.h5"} for i in range(50)]}, open("many/predictions.json", "w"))
+P
+ask shards many 1
+same whole.json shards.json
 refuses 65 "bad/b.h5: prob\[4321\]\[17\] = 1.5" "$ns" drift --reference ref.h5 --current bad --out refused
 ok
 # two windows of 82 MB, judged in less than both of them take

@@ -36,6 +36,8 @@ grep -q executed log || fail "nobody said that it was executed before"
 quietly run found elsewhere
 same retrained/model.json elsewhere/model.json
 ok
+chmod u+w elsewhere elsewhere/model.json && echo >>elsewhere/model.json
+refuses 74 "published result" run found elsewhere # it is there, but not as it was
 # spoil NAME CODE: a copy of the manifest m (and the selection s, whose digest m then has), spoilt
 spoil() {
 	rm -rf "$1" && cp -r found "$1" && chmod -R u+w "$1"
@@ -73,6 +75,10 @@ spoil s10 's["label"][50] = (s["label"][50] + 1) % 3'
 refuses 77 "row 50 of .* is not what data.query selects" run s10
 spoil s11 'p["data"]["query"]["replay"] = 99'
 refuses 77 "row 99 of .* is not what data.query selects" run s11
+spoil s15 'p["data"]["query"]["seed"] += 1'
+refuses 65 "data.query.seed" run s15
+spoil s16 'p["data"]["query"]["replay"] = 100.0'
+refuses 65 "whole numbers" run s16
 spoil s12 'del p["data"]["query"]'
 refuses 65 "data.query" run s12
 spoil s13 'p["data"]["query"]["rule"] = "the best ones"'
