@@ -229,6 +229,8 @@ struct columns {
 		struct ns_column_shift shift;
 		double m, n; /* rows that count */
 		double ks_p, cvm_p, spread, low, high; /* of the reference: standard deviation; interval of Wasserstein's distance */
+		double psi, js;
+		int64_t bins; /* of these two */
 		int64_t note, broken; /* note: of untestable[] */
 		struct ns_picture picture;
 	} *out;
@@ -331,6 +333,17 @@ static enum ns_status ks_alone(const struct columns *k, int worker, float *x, do
 	return ns_staged_keep(set->devices[worker], set->queues[worker], k->plans[worker], &io, &k->rooms[worker]);
 }
 
+#define QUANTILES 10
+
+static void in_bins(const float *x, int64_t m, int64_t n, struct column *out)
+{
+	int64_t ref[QUANTILES], cur[QUANTILES];
+
+	out->bins = ns_quantile_bins(x, m, x + m, n, QUANTILES, ref, cur);
+	out->psi = ns_psi(ref, cur, (int)out->bins);
+	out->js = ns_js(ref, cur, (int)out->bins);
+}
+
 /* sorted, for those that want ranks; the host's own D is that of any device */
 static enum ns_status in_order(const struct columns *k, int column, float *x, struct column *out)
 {
@@ -345,12 +358,19 @@ static enum ns_status in_order(const struct columns *k, int column, float *x, st
 	ns_sort_floats(x + m, n, scratch);
 	free(scratch);
 	ns_column_shift(x, m, x + m, n, &out->shift);
+	in_bins(x, m, n, out);
 	if (ns_shift_wants(k->s, "cvm"))
 		out->cvm_p = ns_shift_cvm_p(out->shift.cvm, m, n, out->m, out->n);
 	if (!wasserstein)
 		return NS_OK;
 	return ns_wasserstein_interval(x, m, x + m, n, out->m, out->n, out->shift.wasserstein, k->s->seed, (uint32_t)(k->first + column), &out->low,
 				       &out->high);
+}
+
+static int wants_order(const struct ns_shift *s)
+{
+	return ns_shift_wants(s, "cvm") || ns_shift_wants(s, "wasserstein") || ns_shift_wants(s, "psi") || ns_shift_wants(s, "js") ||
+	       ns_shift_wants(s, "energy");
 }
 
 static enum ns_status one_column(void *context, int column, int worker, float *x)
@@ -365,7 +385,7 @@ static enum ns_status one_column(void *context, int column, int worker, float *x
 	draw(&out->picture, x, m, n);
 	out->m = ns_shift_effective(x, k->s->ref_block, m, k->s->ref_blocks);
 	out->n = ns_shift_effective(x + m, k->s->cur_block, n, k->s->cur_blocks);
-	if (ns_shift_wants(k->s, "cvm") || ns_shift_wants(k->s, "wasserstein"))
+	if (wants_order(k->s))
 		NS_TRY(in_order(k, column, x, out));
 	else
 		NS_TRY(ks_alone(k, worker, x, &out->shift.ks));
@@ -379,15 +399,11 @@ enum ns_status ns_shift_gather(struct ns_shift *s, enum ns_status status, void *
 	return ns_comm_sum_i64(s->job->comm, words, n); /* all but one are 0: the bits stay what they are */
 }
 
-static enum ns_status three_tests(struct ns_shift *s, const struct columns *k, int c, const char *kind, const char *name)
+static enum ns_status ks_test(struct ns_shift *s, const struct column *o, const char *kind, const char *name)
 {
-	const struct column *o = &k->out[c];
-	double m = o->note ? 1 : o->m, n = o->note ? 1 : o->n, half = 1.3581 * sqrt((m + n) / (m * n)), unit = o->spread > 0 ? o->spread : NAN;
-	struct ns_shift_test *t;
+	double half = o->note ? NAN : 1.3581 * sqrt((o->m + o->n) / (o->m * o->n));
+	struct ns_shift_test *t = ns_shift_add(s, kind, "ks", name);
 
-	if (!ns_shift_wants(s, "ks") && !o->note)
-		goto cvm;
-	t = ns_shift_add(s, kind, "ks", name); /* what cannot be tested is said, whoever wanted to */
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
 	t->picture = o->picture;
@@ -399,25 +415,42 @@ static enum ns_status three_tests(struct ns_shift *s, const struct columns *k, i
 	t->effect_low = fmax(0, t->effect - half);
 	t->effect_high = fmin(1, t->effect + half);
 	t->p = o->ks_p;
-cvm:
-	if (ns_shift_wants(s, "cvm") && !o->note) {
-		t = ns_shift_add(s, kind, "cvm", name);
+	return NS_OK;
+}
+
+/* what supports or describes it: statistic, p, effect with its ends, NaN where there is none */
+static enum ns_status others(struct ns_shift *s, const struct column *o, const char *kind, const char *name)
+{
+	double unit = o->spread > 0 ? o->spread : NAN;
+	const struct {
+		const char *method;
+		double statistic, p, effect, low, high;
+		const char *note;
+	} all[] = {
+		{"cvm", o->shift.cvm, o->cvm_p, NAN, NAN, NAN, NULL},
+		{"wasserstein", o->shift.wasserstein, NAN, o->shift.wasserstein / unit, o->low / unit, o->high / unit,
+		 isnan(unit) ? "the reference is constant: there is no unit for its effect" : NULL},
+		{"energy", o->shift.energy, NAN, o->shift.energy / (2 * o->shift.across), NAN, NAN, NULL},
+		{"psi", o->psi, NAN, o->psi, NAN, o->bins < 2 ? NAN : ns_psi_no_drift((int)o->bins, o->m, o->n),
+		 o->bins < 2 ? "the reference is nearly constant: there are no bins" : NULL},
+		{"js", o->js, NAN, o->js, NAN, o->bins < 2 ? NAN : ns_js_no_drift((int)o->bins, o->m, o->n), NULL},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof all / sizeof *all; i++) {
+		struct ns_shift_test *t = ns_shift_wants(s, all[i].method) ? ns_shift_add(s, kind, all[i].method, name) : NULL;
+
+		if (!ns_shift_wants(s, all[i].method))
+			continue;
 		if (!t)
 			return ns_fail(NS_NO_MEMORY, "no memory for tests");
-		t->statistic = o->shift.cvm;
-		t->p = o->cvm_p;
+		t->statistic = all[i].statistic;
+		t->p = all[i].p;
+		t->effect = all[i].effect;
+		t->effect_low = all[i].low;
+		t->effect_high = all[i].high;
+		t->note = all[i].note;
 	}
-	if (!ns_shift_wants(s, "wasserstein") || o->note)
-		return NS_OK;
-	t = ns_shift_add(s, kind, "wasserstein", name);
-	if (!t)
-		return ns_fail(NS_NO_MEMORY, "no memory for tests");
-	t->statistic = o->shift.wasserstein;
-	t->effect = t->statistic / unit;
-	t->effect_low = o->low / unit;
-	t->effect_high = o->high / unit;
-	if (isnan(unit))
-		t->note = "the reference is constant: there is no unit for its effect";
 	return NS_OK;
 }
 
@@ -429,7 +462,7 @@ enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const stru
 	struct columns k = {.s = s, .first = s->count};
 	enum ns_status status;
 
-	if (!ns_shift_wants(s, "ks") && !ns_shift_wants(s, "cvm") && !ns_shift_wants(s, "wasserstein"))
+	if (!ns_shift_wants(s, "ks") && !wants_order(s))
 		return NS_OK;
 	k.out = calloc((size_t)d + 1, sizeof *k.out);
 	k.plans = calloc((size_t)workers, sizeof *k.plans);
@@ -453,7 +486,11 @@ enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const stru
 			s->ref_effective = fmin(s->ref_effective, k.out[c].m);
 			s->cur_effective = fmin(s->cur_effective, k.out[c].n);
 		}
-		status = three_tests(s, &k, c, kind, name);
+		/* what cannot be tested is said, whoever wanted to */
+		if (ns_shift_wants(s, "ks") || k.out[c].note)
+			status = ks_test(s, &k.out[c], kind, name);
+		if (status == NS_OK && !k.out[c].note)
+			status = others(s, &k.out[c], kind, name);
 	}
 	free(k.out);
 	return status;

@@ -161,7 +161,9 @@ static void table(const struct ns_shift *s, struct ns_html *h, int deciding)
 		number(v[0], "%.4g", t->statistic);
 		p_value(v[1], t->p);
 		p_value(v[2], t->p_adjusted);
-		if (isnan(t->effect_low))
+		if (isnan(t->effect_low) && !isnan(t->effect_high))
+			snprintf(v[3], sizeof v[3], "%.3f (no drift: %.3f)", t->effect, t->effect_high);
+		else if (isnan(t->effect_low))
 			number(v[3], "%.3f", t->effect);
 		else
 			snprintf(v[3], sizeof v[3], "%.3f (%.3f to %.3f)", t->effect, t->effect_low, t->effect_high);

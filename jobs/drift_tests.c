@@ -84,7 +84,7 @@ static enum ns_status count_tests(struct ns_shift *s, const int64_t *ref, const 
 	struct ns_shift_test unwanted = {0};
 	int c, classes = 0;
 
-	double no_drift, least, v, wide = 1.96 * sqrt(1.0 / (double)(s->ref.rows + s->cur.rows)), g, g_p = ns_g_counts(ref, cur, k, &g, &least);
+	double design = 1, least, v, wide = 1.96 * sqrt(1.0 / (double)(s->ref.rows + s->cur.rows)), g, g_p = ns_g_counts(ref, cur, k, &g, &least);
 	struct ns_shift_test *t = ns_shift_wants(s, "chi2") ? ns_shift_add(s, "output", "chi2", "predicted class") : &unwanted;
 
 	if (!t)
@@ -99,8 +99,7 @@ static enum ns_status count_tests(struct ns_shift *s, const int64_t *ref, const 
 		return NS_OK;
 	}
 	if (s->ref_block) { /* Rao and Scott 1984: both by the mean design effect of their classes */
-		double design = class_design(s, ref, cur, k);
-
+		design = class_design(s, ref, cur, k);
 		if (isnan(design))
 			return ns_fail(NS_NO_MEMORY, "no memory for the classes of sequences");
 		t->p = ns_chi2_sf(t->statistic / design, classes - 1);
@@ -124,13 +123,13 @@ static enum ns_status count_tests(struct ns_shift *s, const int64_t *ref, const 
 	t = ns_shift_wants(s, "psi") ? ns_shift_add(s, "output", "psi", "predicted class") : &unwanted;
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
-	t->statistic = t->effect = ns_psi(ref, cur, k, &no_drift);
-	t->effect_high = no_drift;
-	t->note = "effect_high is its 95 % point without drift";
+	t->statistic = t->effect = ns_psi(ref, cur, k);
+	t->effect_high = design * ns_psi_no_drift(classes, (double)s->ref.rows, (double)s->cur.rows);
 	t = ns_shift_wants(s, "js") ? ns_shift_add(s, "output", "js", "predicted class") : &unwanted;
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
 	t->statistic = t->effect = ns_js(ref, cur, k);
+	t->effect_high = design * ns_js_no_drift(classes, (double)s->ref.rows, (double)s->cur.rows);
 	return NS_OK;
 }
 

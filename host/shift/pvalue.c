@@ -331,9 +331,31 @@ double ns_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int draws, u
 	return (1.0 + far) / (1.0 + draws);
 }
 
-double ns_psi(const int64_t *ref, const int64_t *cur, int k, double *no_drift95)
+/* both are weighted sums of the same squares: to second order (1/m + 1/n) chi-square of k - 1, and an eighth of it */
+double ns_psi_no_drift(int k, double m, double n)
 {
-	double m = 0, n = 0, sum = 0, low = 0, high = 10 + 3.0 * k;
+	double low = 0, high = 10 + 3.0 * k;
+	int i;
+
+	for (i = 0; i < 100; i++) { /* the chi-square point by bisection */
+		double mid = (low + high) / 2;
+
+		if (ns_chi2_sf(mid, k - 1) > 0.05)
+			low = mid;
+		else
+			high = mid;
+	}
+	return (1 / n + 1 / m) * low;
+}
+
+double ns_js_no_drift(int k, double m, double n)
+{
+	return ns_psi_no_drift(k, m, n) / 8;
+}
+
+double ns_psi(const int64_t *ref, const int64_t *cur, int k)
+{
+	double m = 0, n = 0, sum = 0;
 	int i;
 
 	for (i = 0; i < k; i++) {
@@ -345,15 +367,6 @@ double ns_psi(const int64_t *ref, const int64_t *cur, int k, double *no_drift95)
 
 		sum += (p - q) * log(p / q);
 	}
-	for (i = 0; i < 100; i++) { /* the chi-square point by bisection */
-		double mid = (low + high) / 2;
-
-		if (ns_chi2_sf(mid, k - 1) > 0.05)
-			low = mid;
-		else
-			high = mid;
-	}
-	*no_drift95 = (1 / n + 1 / m) * low;
 	return sum;
 }
 

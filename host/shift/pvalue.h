@@ -29,8 +29,11 @@ double ns_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statis
  * the margins of this one, keyed by the seed.
  */
 double ns_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int draws, uint64_t seed);
-/* Population stability index with half a count added to each cell; *no_drift95 its 95 % point without drift. */
-double ns_psi(const int64_t *ref, const int64_t *cur, int k, double *no_drift95);
+/* Population stability index with half a count added to each cell. */
+double ns_psi(const int64_t *ref, const int64_t *cur, int k);
+/* the 95 % points without drift of k cells and m and n independent rows (Yurdakul 2018): PSI's, and Jensen-Shannon's */
+double ns_psi_no_drift(int k, double m, double n);
+double ns_js_no_drift(int k, double m, double n);
 /* Jensen-Shannon divergence of two count vectors, in nats */
 double ns_js(const int64_t *ref, const int64_t *cur, int k);
 

@@ -62,6 +62,11 @@ void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struc
 
 		s->wasserstein += fabs(difference) * width;
 		s->energy += 2 * difference * difference * width;
+		if (width > 0) {
+			double f = (double)i / fm, g = (double)j / fn;
+
+			s->across += (f * (1 - g) + g * (1 - f)) * width;
+		}
 		while (i < m && x[i] == v)
 			i++;
 		while (j < n && y[j] == v)
@@ -81,6 +86,43 @@ void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struc
 		}
 	}
 	s->cvm = (fm * u_x + fn * u_y) / (fm * fn * (fm + fn)) - (4 * fm * fn - 1) / (6 * (fm + fn));
+}
+
+/* how many of x (n), sorted, are less than v */
+static int64_t below(const float *x, int64_t n, float v)
+{
+	int64_t low = 0, high = n;
+
+	while (low < high) {
+		int64_t middle = (low + high) / 2;
+
+		if (x[middle] < v)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+int ns_quantile_bins(const float *x, int64_t m, const float *y, int64_t n, int bins, int64_t *ref, int64_t *cur)
+{
+	int64_t before = 0, now = 0;
+	int b, count = 0;
+
+	for (b = 1; b < bins; b++) {
+		float edge = x[m * b / bins];
+		int64_t i = below(x, m, edge);
+
+		if (i == before) /* the edge before, or the least of all */
+			continue;
+		ref[count] = i - before;
+		cur[count] = below(y, n, edge) - now;
+		before += ref[count];
+		now += cur[count++];
+	}
+	ref[count] = m - before;
+	cur[count] = n - now;
+	return count + 1;
 }
 
 double ns_poisson(double mean, uint32_t a, uint32_t b)

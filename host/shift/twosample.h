@@ -15,8 +15,14 @@ struct ns_column_shift {
 	double cvm;	      /* Cramer-von Mises (Anderson 1962) with midranks */
 	double wasserstein;   /* integral of |F - G|, in the column's unit */
 	double energy;	      /* 2 integral of (F - G)^2: squared energy distance (Szekely, Rizzo 2004) */
+	double across;	      /* E|x - y|, integral of F (1 - G) + G (1 - F) */
 };
 void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struct ns_column_shift *out);
+/*
+ * Rows of both in up to `bins` bins between the reference's quantiles, with open ends, into ref and cur (bins); ties make them fewer. Returns
+ * how many there are.
+ */
+int ns_quantile_bins(const float *x, int64_t m, const float *y, int64_t n, int bins, int64_t *ref, int64_t *cur);
 /* of Cramer-von Mises: from its limit, mean and variance matched */
 double ns_cvm_p(double t, double m, double n);
 /*

@@ -64,8 +64,9 @@ static void ks_known(void **state)
 	near(ns_ks_p(.07, 200, 300), .582115, 1e-6);
 	near(ns_ks_p(0, 5, 7), 1, 0);
 	near(ns_ks_p(1, 3, 3), 0.1, 1e-12); /* 2 of C(6,3) = 20 labellings */
-	/* the path count and the closed form agree where both hold */
-	near(ns_ks_p(.25, 40, 40), ns_ks_p(.25, 40, 40), 0);
+	/* scipy's ks_2samp, exact: equal sizes (the closed form), and nearly (lattice paths) */
+	near(ns_ks_p(.25, 40, 40), .164972699502, 1e-11);
+	near(ns_ks_p(.2621951219512195, 40, 41), .092620555148, 1e-11);
 }
 
 static void chi2_known(void **state)
@@ -86,7 +87,30 @@ static void chi2_known(void **state)
 	near(p, 1, 0);
 	p = ns_chi2_counts((int64_t[]){30, 0}, (int64_t[]){45, 9}, 2, &statistic, &v);
 	assert_true(p > 0 && p < 1);
-	near(ns_js((int64_t[]){1, 2, 3, 4}, (int64_t[]){5, 5, 5, 5}, 4), .0278644, 1e-2);
+}
+
+/* .1, .2, .3, .4 against even shares; and how often windows without drift are beyond the 95 % point, of a fine and a coarse table */
+static void stability_known(void **state)
+{
+	int64_t even[4] = {2500000, 2500000, 2500000, 2500000}, steps[4] = {1000000, 2000000, 3000000, 4000000};
+	int k, w, i, psi, js;
+
+	(void)state;
+	near(ns_psi(steps, even, 4), .228217, 1e-6); /* half a count does not show among ten million */
+	near(ns_js(steps, even, 4), .166930 * .166930, 1e-6);
+	near(ns_js((int64_t[]){1, 0}, (int64_t[]){0, 1}, 2), log(2), 1e-12);
+	for (k = 4; k <= 20; k += 16) {
+		for (psi = js = w = 0; w < 2000; w++) {
+			int64_t ref[20] = {0}, cur[20] = {0};
+
+			for (i = 0; i < 3000; i++)
+				(i < 2000 ? ref : cur)[ns_draw(3, NS_FOR_BOOTSTRAP, (uint32_t)k, (uint64_t)i, (uint32_t)w).v[0] % (uint32_t)k]++;
+			psi += ns_psi(ref, cur, k) > ns_psi_no_drift(k, 2000, 1000);
+			js += ns_js(ref, cur, k) > ns_js_no_drift(k, 2000, 1000);
+		}
+		near(psi / 2000., .05, .0146); /* three standard errors */
+		near(js / 2000., .05, .0146);
+	}
 }
 
 static void bbse_known(void **state)
@@ -182,7 +206,7 @@ static void principal_direction(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(ks_known),   cmocka_unit_test(chi2_known),	   cmocka_unit_test(bbse_known),
-					   cmocka_unit_test(corrections), cmocka_unit_test(calibrated), cmocka_unit_test(binomial_known), cmocka_unit_test(principal_direction)};
+					   cmocka_unit_test(corrections), cmocka_unit_test(calibrated), cmocka_unit_test(binomial_known), cmocka_unit_test(stability_known), cmocka_unit_test(principal_direction)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

@@ -57,6 +57,11 @@ static void column_known(void **state)
 	ns_column_shift(y, 300, z, 300, &s);
 	near(s.wasserstein, 16, 16e-6);
 	assert_true(s.ks == 1);
+	near(s.across, 16, .5);
+	near(s.energy / (2 * s.across), 1, .1);
+	ns_column_shift((float[]){3}, 1, (float[]){5}, 1, &s);
+	near(s.energy, 4, 1e-12); /* 2 E|x - y|, which is all of it */
+	near(s.across, 2, 1e-12);
 	ns_column_shift((float[]){1, 1, 2, 2}, 4, (float[]){1, 2, 2, 3}, 4, &s);
 	near(s.wasserstein, .5, 1e-12);
 	near(s.energy, 2 * (.25 * .25 + .25 * .25), 1e-12);
@@ -242,10 +247,35 @@ static void classifier_sees(void **state)
 	assert_true(isnan(ns_c2st(x, 7, y, N, D, 5, &accuracy, &low, &high)));
 }
 
+/* ten bins between quantiles of the reference; ties make them fewer, and nothing is counted twice or lost */
+static void quantile_bins(void **state)
+{
+	float x[100], y[50], flat[4] = {1, 1, 1, 1}, some[5] = {0, 1, 1, 1, 7};
+	int64_t ref[10], cur[10], all = 0;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 100; i++)
+		x[i] = (float)i;
+	for (i = 0; i < 50; i++)
+		y[i] = (float)(i < 10 ? -5 : i < 40 ? 95 : 1000);
+	assert_int_equal(ns_quantile_bins(x, 100, y, 50, 10, ref, cur), 10);
+	for (i = 0; i < 10; i++)
+		assert_int_equal(ref[i], 10);
+	assert_true(cur[0] == 10 && cur[9] == 40 && cur[5] == 0);
+	assert_int_equal(ns_quantile_bins(flat, 4, y, 50, 10, ref, cur), 1);
+	assert_true(ref[0] == 4 && cur[0] == 50);
+	i = ns_quantile_bins(some, 5, y, 50, 10, ref, cur);
+	assert_int_equal(i, 3); /* below 1, from 1, from 7 */
+	while (i-- > 0)
+		all += ref[i] + cur[i];
+	assert_int_equal(all, 55);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(column_known),	   cmocka_unit_test(cvm_by_ranks),    cmocka_unit_test(counts_known),
+		cmocka_unit_test(column_known), cmocka_unit_test(quantile_bins),	   cmocka_unit_test(cvm_by_ranks),    cmocka_unit_test(counts_known),
 		cmocka_unit_test(distances_known), cmocka_unit_test(confident_known), cmocka_unit_test(calibration),
 		cmocka_unit_test(classifier_sees),
 	};
