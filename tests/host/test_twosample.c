@@ -51,6 +51,12 @@ static void column_known(void **state)
 	near(s.cvm, .29506, 5e-6);
 	near(ns_cvm_p(s.cvm, 200, 300), .139754, 1e-6);
 	near(s.wasserstein, .0454634, 1e-6);
+	/* of the limit itself (mean 1/6, variance 1/45), by the series with sixty digits: where the doubles of 1 - F end, and far beyond */
+	near(ns_cvm_p(.46136, 1e9, 1e9), .0500003831, 1e-8);
+	near(ns_cvm_p(3, 1e9, 1e9) / 7.56774345931602e-8, 1, 1e-6);
+	near(ns_cvm_p(3.5, 1e9, 1e9) / 5.95671068021984e-9, 1, 1e-6);
+	near(ns_cvm_p(20, 1e9, 1e9) / 1.09720931656539e-44, 1, 1e-6);
+	assert_true(ns_cvm_p(652.7, 5000, 5000) < 1e-300 && ns_cvm_p(1e6, 5000, 5000) >= 0);
 	/* against itself and a constant more: that constant */
 	for (i = 0; i < 300; i++)
 		z[i] = y[i] + 16;
