@@ -14,7 +14,7 @@ const struct ns_shift_method ns_shift_methods[] = {
 	 "How far values would have to be carried, on average, to turn one window into the other.", "Vaserstein 1969"},
 	{"chi2", 1, "chi-square", "chi-square of the 2 x K table", "Cramer's V",
 	 "Whether classes are predicted as often as before; permuted where a class is expected fewer than five times.", "Pearson 1900"},
-	{"g", 0, "G", "2 sum O ln (O / E)", "Cramer's V", "The likelihood's version of chi-square; supports it.", "Sokal, Rohlf 1981"},
+	{"g", 0, "G", "2 sum O ln (O / E)", "Cramer's V", "The likelihood's version of chi-square; supports it.", "Sokal, Rohlf 1981; corrected as by Williams 1976"},
 	{"psi", 0, "population stability index", "PSI", "PSI; as its high end the 95 % point without drift",
 	 "What credit scoring calls stable (classes, or ten quantile bins of the reference): only to be read beside its 95 % point, which grows as windows shrink.", "Yurdakul 2018"},
 	{"js", 0, "Jensen-Shannon divergence", "nats, at most ln 2", "the divergence; as its high end the 95 % point without drift", "How surprised one window's code would be by the other.",

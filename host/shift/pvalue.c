@@ -258,7 +258,7 @@ double ns_chi2_counts(const int64_t *ref, const int64_t *cur, int k, double *sta
 
 double ns_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *least)
 {
-	double m, n, g = 0;
+	double m, n, g = 0, each = 0, rows;
 	int i, used;
 
 	*statistic = 0;
@@ -271,12 +271,15 @@ double ns_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statis
 
 		if (all == 0)
 			continue;
+		each += (m + n) / all;
 		*least = fmin(*least, fmin(e, f));
 		g += ref[i] ? (double)ref[i] * log((double)ref[i] / e) : 0;
 		g += cur[i] ? (double)cur[i] * log((double)cur[i] / f) : 0;
 	}
 	*statistic = 2 * g;
-	return ns_chi2_sf(2 * g, used - 1);
+	/* Williams 1976: divided by its mean over the limit's, which small counts make larger than 1 */
+	rows = (m + n) / m + (m + n) / n;
+	return ns_chi2_sf(2 * g / (1 + (rows - 1) * (each - 1) / (6 * (m + n) * (used - 1))), used - 1);
 }
 
 /* sum over classes of cur^2 / all: with both margins given, chi-square grows with it */

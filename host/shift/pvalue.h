@@ -22,7 +22,7 @@ double ns_chi2_sf(double x, double df);
  * a single class gives p = 1. *v is Cramer's V.
  */
 double ns_chi2_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *v);
-/* log-likelihood ratio of the 2 x K table (Sokal, Rohlf), p by chi-square; *least: its smallest expected count */
+/* log-likelihood ratio of the 2 x K table (Sokal, Rohlf), p by chi-square with Williams' correction; *least: its smallest expected count */
 double ns_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *least);
 /*
  * The chi-square statistic's p where expected counts are small: (1 + tables at least as far) / (1 + draws), tables drawn with
