@@ -161,6 +161,30 @@ int64_t ns_today(void)
 	return said && *said ? strtoll(said, NULL, 10) : (int64_t)time(NULL);
 }
 
+static json_t *gate(const char *rows, json_int_t count, const char *comparator, double threshold)
+{
+	return json_pack("{s:s, s:s, s:I, s:s, s:f, s:s}", "metric", "change of accuracy against production", "slice", rows, "rows", count, "comparator",
+			 comparator, "threshold", threshold, "test", "paired, 95 %");
+}
+
+/* what the candidate is promoted by, all of them */
+static json_t *gates(const struct select *q)
+{
+	const struct ns_conf *c = q->s->job->conf;
+	const char *ours = "the gate's half of the window's labelled rows", *old = "images from before";
+
+	return json_pack("[o, o, o]", gate(ours, (json_int_t)(q->s->audited / 2), "lower bound above", 0),
+			 gate(old, (json_int_t)q->s->ref.rows, "lower bound above", ns_conf_real(c, "gate.old_floor")),
+			 gate(old, (json_int_t)q->s->ref.rows, "estimate above", ns_conf_real(c, "gate.old_estimate")));
+}
+
+/* where labels are from, and how many of a person's are doubted */
+static json_t *labels(const struct select *q)
+{
+	return json_pack("{s:s, s:s, s:I, s:I}", "audited", "human", "to_label", "first round's model, kept above config.confidence", "audited_rows",
+			 (json_int_t)q->s->audited, "suspect_rows", (json_int_t)q->s->suspects);
+}
+
 static enum ns_status write_manifest(struct select *q, const char *digest)
 {
 	struct ns_job *job = q->s->job;
@@ -181,14 +205,12 @@ static enum ns_status write_manifest(struct select *q, const char *digest)
 			   ns_conf_real(c, "retrain.confidence"));
 	if (ns_registry_ref(ns_conf_text(c, "registry"), "production", production) != NS_OK)
 		snprintf(production, sizeof production, "%s", base);
-	json = json_pack("{s:s, s:[{s:s, s:{s:s}}], s:s, s:{s:o, s:o, s:{s:s, s:s}, s:{s:s, s:s}, s:o, s:{s:I, s:s}, s:[s, s], s:{s:s, s:s}, s:{s:s}}}", "_type",
+	json = json_pack("{s:s, s:[{s:s, s:{s:s}}], s:s, s:{s:o, s:o, s:o, s:{s:s, s:s, s:s}, s:o, s:{s:I, s:s}, s:o, s:{s:s, s:s, s:f}, s:{s:s, s:s}}}", "_type",
 			 "https://in-toto.io/Statement/v1", "subject", "name", "selection.h5", "digest", "sha256", digest,
 			 "predicateType", "nightshift.retrain/1", "predicate", "trigger", trigger(q->s, report), "data", data_part(q, digest),
-			 "labels", "audited", "human", "to_label", "first round's model, kept above config.confidence", "base", "model", base,
-			 "production", production, "config", config, "budget", "expires", (json_int_t)ns_today() + 7 * 86400, "in_flight", "one", "gates",
-			 "audited rows of the gate's half: the paired change of accuracy is above 0 with 95 % confidence",
-			 "the reference's images: its lower bound stays above gate.old_floor and its estimate above gate.old_estimate", "promote", "ref",
-			 "production", "previous", production, "rollback", "command", "nightshift registry rollback production");
+			 "labels", labels(q), "base", "model", base, "production", production, "baseline", q->s->ref.digest, "config", config, "budget", "expires", (json_int_t)ns_today() + 7 * 86400, "in_flight", "one", "gates", gates(q), "promote",
+			 "ref", "production", "previous", production, "cooldown_days", ns_conf_real(c, "drift.cooldown_days"), "rollback", "to",
+			 production, "command", "nightshift registry rollback production");
 	if (!json)
 		return ns_fail(NS_INTERNAL, "retrain.json cannot be made");
 	status = ns_path(path, "%s/retrain.json", job->dir);

@@ -126,8 +126,16 @@ static enum ns_status open_manifest(struct retrain *r, const char *path)
 {
 	static const char *const top[] = {"_type", "subject", "predicateType", "predicate", NULL};
 	static const char *const predicate[] = {"trigger", "data", "labels", "base", "config", "budget", "gates", "promote", "rollback", NULL};
+	static const struct {
+		const char *name, *known[6];
+	} parts[] = {{"labels", {"audited", "to_label", "audited_rows", "suspect_rows"}},
+		     {"base", {"model", "production", "baseline"}},
+		     {"budget", {"expires", "in_flight"}},
+		     {"promote", {"ref", "previous", "cooldown_days"}},
+		     {"rollback", {"to", "command"}}};
 	char *slash;
 	const json_t *base;
+	size_t i;
 
 	NS_TRY(ns_path(r->dir, "%s", path));
 	slash = strrchr(r->dir, '/');
@@ -147,6 +155,8 @@ static enum ns_status open_manifest(struct retrain *r, const char *path)
 	    ns_json_number(json_object_get(r->predicate, "budget"), "expires", 0) < (double)time(NULL))
 		return ns_fail(NS_BAD_DATA, "%s: has expired", path);
 	NS_TRY(read_config(r, path));
+	for (i = 0; i < sizeof parts / sizeof *parts; i++)
+		NS_TRY(refuse_unknown(json_object_get(r->predicate, parts[i].name), parts[i].known, path));
 	base = json_object_get(r->predicate, "base");
 	NS_TRY(ns_load_model(r->job, &r->base, ns_json_text(base, "model")));
 	NS_TRY(open_data(r, path));

@@ -126,8 +126,8 @@ const struct ns_key ns_keys[] = {
 	{"retrain.confidence", NULL, NS_KEY_REAL, "0.9", V(DRIFT) | V(NIGHT), "least confidence of a label by the first round", 0.5, 1},
 	{"retrain.epochs", NULL, NS_KEY_NODE, "[3, 4]", V(DRIFT) | V(NIGHT), "of the two rounds", 0, 0},
 	{"retrain.lr", NULL, NS_KEY_REAL, "0.03", V(DRIFT) | V(NIGHT), "highest learning rate of both rounds", 0, 1000},
-	{"gate.old_floor", NULL, NS_KEY_REAL, "-0.01", V(NIGHT), "lower bound that the change on old images must keep", -1, 0},
-	{"gate.old_estimate", NULL, NS_KEY_REAL, "-0.005", V(NIGHT), "estimate that the change on old images must keep", -1, 0},
+	{"gate.old_floor", NULL, NS_KEY_REAL, "-0.01", V(DRIFT) | V(NIGHT), "lower bound that the change on old images must keep", -1, 0},
+	{"gate.old_estimate", NULL, NS_KEY_REAL, "-0.005", V(DRIFT) | V(NIGHT), "estimate that the change on old images must keep", -1, 0},
 
 	{"night.train", NULL, NS_KEY_TEXT, "null", V(NIGHT), "images to begin with: an IDX file, folder, tar or list", 0, 0},
 	{"night.test", NULL, NS_KEY_TEXT, "null", V(NIGHT), "old images that nothing is trained on", 0, 0},

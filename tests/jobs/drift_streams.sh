@@ -78,5 +78,17 @@ bytes=$(field large/run.json peak_memory_bytes)
 [ "$(field large/drift.json status)" = none ] || fail "the same distribution is seen as drift"
 echo "peak memory: $bytes bytes"
 grep -q "^NS_SANITIZE:[A-Z]*=." "$build/CMakeCache.txt" || [ "$bytes" -lt 130000000 ] || fail "$bytes bytes of memory for windows of 81,920,000"
+# six hundred columns: the page stays small, and asks nobody for anything
+"$python" - <<'P' || fail "h5py"
+import h5py, numpy as np
+r = np.random.default_rng(9)
+for name, moved in ("columns-ref", 0), ("columns-cur", .5):
+    with h5py.File(name + ".h5", "w") as f:
+        f["stats"] = (r.standard_normal((3000, 600)) + moved).astype("f4"); f["stats"].attrs["stats_names"] = [f"a column with a name of its own {i}" for i in range(600)]
+        f["group"] = r.integers(0, 9, 3000).astype("i4")
+P
+quietly "$ns" drift --reference columns-ref.h5 --current columns-cur.h5 --out columns --drift.self_test=0
+[ "$(wc -c <columns/drift.html)" -lt 1048576 ] || fail "a page of $(wc -c <columns/drift.html) bytes"
+grep -Eq '(src|href)="?(http|//)|<script|@import|url\(' columns/drift.html && fail "the page asks somebody"
 ok
 done_testing

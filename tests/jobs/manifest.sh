@@ -23,6 +23,9 @@ assert m["subject"][0]["digest"]["sha256"] == d["sha256"]
 assert d["query"]["replay"] == 100 and (s["set"][:] == 0).sum() == 100 == d["rows"]["replayed"]
 assert len(s["row"]) == sum(d["rows"][k] for k in ("replayed", "audited", "to_label")), d["rows"]
 assert d["rows"]["excluded"] and d["rows"]["audited"]
+p = m["predicate"]
+assert [g["threshold"] for g in p["gates"]] == [0, -0.01, -0.005] and all(g["rows"] for g in p["gates"]), p["gates"]
+assert p["labels"]["audited_rows"] == 200 and p["base"]["baseline"] == json.load(open("pa/predictions.json"))["digest"], p
 assert {"trigger", "data", "labels", "base", "config", "budget", "gates", "promote", "rollback"} == set(m["predicate"])
 P
 ok
@@ -59,6 +62,8 @@ spoil s2 'p["config"]["momentum"] = 1'
 refuses 65 "unknown key 'momentum'" run s2
 spoil s3 'p["data"]["more"] = []'
 refuses 65 "unknown key 'more'" run s3
+spoil s17 'p["budget"]["node_hours"] = 3'
+refuses 65 "unknown key 'node_hours'" run s17
 spoil s4 'p["data"]["query"]["where"] = "label = 3"'
 refuses 65 "unknown key 'where'" run s4
 spoil s5 'p["budget"]["expires"] = 1'
