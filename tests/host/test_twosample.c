@@ -138,6 +138,45 @@ static void counts_known(void **state)
 	assert_true(ns_chi2_draws(ref, ref, 10, 99, 1) == 1);
 }
 
+/* covariances of the same 60 random axes, lengths of which a third are 0: sum of (root - root)^2 */
+static void commuting(void)
+{
+	enum { K = 60 };
+	static double axis[K][K], s[K * K], t[K * K], mu[K];
+	double wanted = 0;
+	int a, b, i, j;
+
+	for (a = 0; a < K; a++) { /* Gram and Schmidt, twice */
+		for (i = 0; i < K; i++)
+			axis[a][i] = (double)normal(11, (uint64_t)(a * K + i));
+		for (j = 0; j < 2 * a; j++) {
+			double dot = 0;
+
+			for (b = j % a, i = 0; i < K; i++)
+				dot += axis[a][i] * axis[b][i];
+			for (i = 0; i < K; i++)
+				axis[a][i] -= dot * axis[b][i];
+		}
+		for (mu[0] = 0, i = 0; i < K; i++)
+			mu[0] += axis[a][i] * axis[a][i];
+		for (i = 0; i < K; i++)
+			axis[a][i] /= sqrt(mu[0]);
+	}
+	mu[0] = 0;
+	for (a = 0; a < K; a++) {
+		double before = a % 3 ? 1 + a * a : 0, now = a % 5 ? 2 + a : 0;
+
+		wanted += (sqrt(before) - sqrt(now)) * (sqrt(before) - sqrt(now));
+		for (i = 0; i < K; i++)
+			for (j = 0; j < K; j++) {
+				s[i * K + j] += before * axis[a][i] * axis[a][j];
+				t[i * K + j] += now * axis[a][i] * axis[a][j];
+			}
+	}
+	near(ns_frechet(mu, s, mu, t, K) / wanted, 1, 1e-5); /* the root of a zero that is 1e-16 of the largest is 1e-8 of its root */
+	near(ns_frechet(mu, t, mu, s, K) / wanted, 1, 1e-5);
+}
+
 static void distances_known(void **state)
 {
 	double mu[3] = {0, 0, 0}, nu[3] = {1, 0, 0}, s[9] = {1, 0, 0, 0, 2, 0, 0, 0, 3}, t[9] = {2, 0, 0, 0, 2, 0, 0, 0, 1};
@@ -154,6 +193,7 @@ static void distances_known(void **state)
 				for (l = 0; l < 3; l++)
 					turned[i * 3 + j] += r[i * 3 + k] * s[k * 3 + l] * r[j * 3 + l];
 	near(ns_frechet(mu, turned, mu, turned, 3), 0, 1e-7);
+	commuting();
 	/* by hand: (1 + x'y / 2)^3 over the pairs of {(1,0),(0,1)} and {(1,1),(0,0)} */
 	near(ns_kid(x, 2, y, 2, 2), 1 + 1 - 2 * (1.5 * 1.5 * 1.5 * 2 + 2) / 4, 1e-6);
 }
