@@ -161,21 +161,22 @@ int64_t ns_today(void)
 	return said && *said ? strtoll(said, NULL, 10) : (int64_t)time(NULL);
 }
 
-static json_t *gate(const char *rows, json_int_t count, const char *comparator, double threshold)
+/* rows: NULL where it is the night's matter how many */
+static json_t *gate(const char *slice, json_t *rows, const char *comparator, double threshold)
 {
-	return json_pack("{s:s, s:s, s:I, s:s, s:f, s:s}", "metric", "change of accuracy against production", "slice", rows, "rows", count, "comparator",
-			 comparator, "threshold", threshold, "test", "paired, 95 %");
+	return json_pack("{s:s, s:s, s:o, s:s, s:f, s:s}", "metric", "change of accuracy against production", "slice", slice, "rows",
+			 rows ? rows : json_null(), "comparator", comparator, "threshold", threshold, "test", "paired, 95 %");
 }
 
 /* what the candidate is promoted by, all of them */
 static json_t *gates(const struct select *q)
 {
 	const struct ns_conf *c = q->s->job->conf;
-	const char *ours = "the gate's half of the window's labelled rows", *old = "images from before";
+	const char *ours = "the gate's half of the window's labelled rows", *old = "the test images";
 
-	return json_pack("[o, o, o]", gate(ours, (json_int_t)(q->s->audited / 2), "lower bound above", 0),
-			 gate(old, (json_int_t)q->s->ref.rows, "lower bound above", ns_conf_real(c, "gate.old_floor")),
-			 gate(old, (json_int_t)q->s->ref.rows, "estimate above", ns_conf_real(c, "gate.old_estimate")));
+	return json_pack("[o, o, o]", gate(ours, json_integer((json_int_t)(q->s->audited / 2)), "lower bound above", 0),
+			 gate(old, NULL, "lower bound above", ns_conf_real(c, "gate.old_floor")),
+			 gate(old, NULL, "estimate above", ns_conf_real(c, "gate.old_estimate")));
 }
 
 /* where labels are from, and how many of a person's are doubted */
