@@ -124,8 +124,9 @@ enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const stru
 enum ns_status ns_shift_find_blocks(struct ns_shift *s);
 /* p of Cramer-von Mises' T of m and n rows that count as so many independent ones */
 double ns_shift_cvm_p(double t, int64_t m, int64_t n, double counts_m, double counts_n);
-/* Wilson's of n rows, hit (n) 0 or 1, of which `hits` are: as many as they count for */
-void ns_shift_interval(const float *hit, const int32_t *block, int64_t n, int64_t blocks, int64_t hits, double *low, double *high);
+/* Of n rows with these numbers (NULL: the first n): accuracy on those that have labels and how many these are, Wilson's interval; NaN: none has. */
+enum ns_status ns_shift_accuracy(const struct ns_predictions *p, const int32_t *row, int64_t n, const int32_t *block, int64_t blocks, double *accuracy,
+				 int64_t *labelled, double *low, double *high);
 /* x (rows): as how many independent rows it counts; blocks NULL: all of them */
 double ns_shift_effective(const float *x, const int32_t *block, int64_t rows, int64_t blocks);
 /*
@@ -136,6 +137,8 @@ enum ns_status ns_shift_gather(struct ns_shift *s, enum ns_status status, void *
 int ns_all_finite(const float *x, int64_t n);
 enum ns_status ns_shift_test_all(struct ns_shift *s);	  /* collective */
 enum ns_status ns_shift_test_rows(struct ns_shift *s);	  /* embeddings jointly; collective */
+enum ns_status ns_shift_components(struct ns_shift *s);	  /* embeddings along their principal directions, which s keeps; collective */
+enum ns_status ns_shift_projections(struct ns_shift *s, int k); /* and along k random ones; collective */
 enum ns_status ns_shift_test_slices(struct ns_shift *s);
 enum ns_status ns_shift_self_test(struct ns_shift *s);
 const char *ns_shift_self_name(int kind);

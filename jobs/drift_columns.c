@@ -130,7 +130,7 @@ struct turn {
 	void *context;
 };
 
-/* x (n, stride), columns [0, count), into columns of `all` values at `at`; sixteen of each at a time, which are lines of the cache */
+/* x (n, stride), columns [0, count), into columns of `all` values from `to` on; sixteen of each at a time, which are lines of the cache */
 static void turn_block(const float *x, int64_t n, int stride, int count, float *to, int64_t all)
 {
 	int64_t i, i0;

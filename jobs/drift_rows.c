@@ -1,17 +1,16 @@
-/* jobs/drift_rows.c - embeddings: their projections column by column, and the tests of whole rows. */
+/* jobs/drift_rows.c - embeddings: the tests of whole rows; their projections are in drift_project.c. */
 #include "jobs/drift.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/shift/pca.h"
 #include "host/shift/twosample.h"
 #include "host/staged.h"
 #include "kernels/formula/mmd.h"
 #include "kernels/formula/sort.h"
 
-#define PCA_DIM	    16
 #define MMD_ROWS    10000 /* of each window, chosen by key: the test's power is plenty, its cost is quadratic */
 #define ENERGY_ROWS 2000  /* likewise for what supports it */
 #define FRECHET_DIM 2048  /* dimensions up to which covariances are compared: seconds, by the cube */
@@ -391,108 +390,32 @@ out:
 	return status;
 }
 
-/* --- projections --- */
-
-#define PCA_VALUES 10000000 /* of the rows that components are fitted to */
-
-/* rows of both windows, chosen by key among all of them together */
-static enum ns_status pooled_rows(const struct ns_shift *s, float **x, int64_t *n)
-{
-	int64_t m = s->ref.rows, all = m + s->cur.rows, most = PCA_VALUES / s->ref.embedding.d, i, *row, ref = 0;
-	enum ns_status status;
-
-	most = most < 1000 ? 1000 : most;
-	*n = all < most ? all : most;
-	*x = malloc(sizeof **x * (size_t)*n * (size_t)s->ref.embedding.d);
-	row = malloc(sizeof *row * (size_t)*n);
-	for (i = 0; row && i < *n; i++) {
-		row[i] = all <= most ? i : (int64_t)ns_permute((uint64_t)i, (uint64_t)all, s->seed, NS_FOR_PERMUTE, 3);
-		if (row[i] < m) { /* the reference's come first */
-			int64_t t = row[ref];
-
-			row[ref++] = row[i];
-			if (ref - 1 < i)
-				row[i] = t;
-		}
-	}
-	for (i = ref; row && i < *n; i++)
-		row[i] -= m;
-	status = *x && row ? ns_matrix_pick(&s->ref.embedding, row, ref, *x) : ns_fail(NS_NO_MEMORY, "no memory for a projection");
-	if (status == NS_OK)
-		status = ns_matrix_pick(&s->cur.embedding, row + ref, *n - ref, *x + ref * s->ref.embedding.d);
-	free(row);
-	return status;
-}
-
-/* of both: directions fitted to the reference alone would spread its own rows more than any others */
-static enum ns_status components(struct ns_shift *s)
-{
-	int d = s->ref.embedding.d;
-	int64_t n;
-	float *x = NULL;
-	enum ns_status status;
-
-	s->pca_dim = d < PCA_DIM ? d : PCA_DIM;
-	s->pca_mean = malloc(sizeof *s->pca_mean * (size_t)d);
-	s->pca = malloc(sizeof *s->pca * (size_t)d * (size_t)s->pca_dim);
-	NS_GO(s->pca_mean && s->pca ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a projection"));
-	NS_GO(pooled_rows(s, &x, &n));
-	NS_GO(ns_pca_fit(s->job->pool, x, n, d, s->pca_dim, s->pca_mean, s->pca));
-	status = ns_shift_columns(s, "embedding", &(struct ns_columns){&s->ref.embedding, s->pca_mean, s->pca, s->pca_dim},
-				  &(struct ns_columns){&s->cur.embedding, s->pca_mean, s->pca, s->pca_dim}, NULL, "component ");
-out:
-	free(x);
-	return status;
-}
-
-/* Gaussian directions, keyed: the same for every window of as many dimensions */
-static enum ns_status at_random(struct ns_shift *s, int k)
-{
-	int d = s->ref.embedding.d, t, c;
-	double *mean = calloc((size_t)d, sizeof *mean), *directions = malloc(sizeof *directions * (size_t)d * (size_t)k);
-	enum ns_status status = mean && directions ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a projection");
-
-	for (t = 0; status == NS_OK && t < k; t++)
-		for (c = 0; c < d; c++) {
-			struct ns_philox r = ns_draw(s->seed, NS_FOR_PROJECT, (uint32_t)t, (uint64_t)c, 1);
-
-			directions[(int64_t)t * d + c] = sqrt(-2 * log(ns_uniform(r.v[0]) + 0x1p-33)) * cos(6.283185307179586 * ns_uniform(r.v[1])) / sqrt(d);
-		}
-	if (status == NS_OK)
-		status = ns_shift_columns(s, "embedding", &(struct ns_columns){&s->ref.embedding, mean, directions, k},
-					  &(struct ns_columns){&s->cur.embedding, mean, directions, k}, NULL, "projection ");
-	free(mean);
-	free(directions);
-	return status;
-}
-
 /* --- all of them --- */
 
 struct finite {
 	int d;
-	uint8_t *broken; /* of each block's first row */
+	atomic_int broken;
 };
 
 static enum ns_status finite_rows(void *context, int64_t first, int64_t n, const float *x)
 {
 	struct finite *f = context;
 
-	f->broken[first] = !ns_all_finite(x, n * f->d);
+	(void)first;
+	if (!ns_all_finite(x, n * f->d))
+		atomic_store(&f->broken, 1);
 	return NS_OK;
 }
 
 /* are all values of a window numbers? Ranks share its rows out. */
 static enum ns_status look_for_numbers(struct ns_shift *s, const struct ns_matrix *of, int *finite)
 {
-	struct finite f = {of->d, calloc((size_t)of->rows, 1)};
-	enum ns_status status = f.broken ? ns_shift_each_row(s, of, finite_rows, &f) : ns_fail(NS_NO_MEMORY, "no memory for rows");
-	int64_t broken = 0, i;
+	struct finite f = {.d = of->d};
+	enum ns_status status = ns_shift_each_row(s, of, finite_rows, &f);
+	int64_t broken = atomic_load(&f.broken);
 
-	for (i = 0; f.broken && i < of->rows; i++)
-		broken += f.broken[i];
 	status = ns_shift_gather(s, status, &broken, 1);
 	*finite = !broken;
-	free(f.broken);
 	return status;
 }
 
@@ -512,9 +435,9 @@ enum ns_status ns_shift_test_rows(struct ns_shift *s)
 		return t ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for tests");
 	}
 	if (ns_shift_wants(s, "ks"))
-		NS_TRY(components(s));
+		NS_TRY(ns_shift_components(s));
 	if (random && ns_shift_wants(s, "ks"))
-		NS_TRY(at_random(s, random));
+		NS_TRY(ns_shift_projections(s, random));
 	NS_TRY(permute(s, MMD_ROWS, 0, mmd_seen, "mmd"));
 	NS_TRY(permute(s, ENERGY_ROWS, 1, energy_seen, "energy"));
 	NS_TRY(whole_rows(s, "c2st", MMD_ROWS));

@@ -14,33 +14,15 @@
 
 #define EXACT 1000000 /* cells up to which a slice's p is exact */
 
-/* n rows of p, which are those of a slice */
-static enum ns_status performance_of(const struct ns_predictions *p, const int32_t *row, int64_t n, const float *sure, const int32_t *block_of,
-				     int64_t blocks, double *confidence, double *accuracy, int64_t *labelled, double *low, double *high)
+/* mean of the largest probabilities */
+static double mean_sure(const float *sure, const int32_t *row, int64_t n)
 {
-	float *hit = malloc(sizeof *hit * (size_t)(n + 1));
-	int32_t *block = malloc(sizeof *block * (size_t)(n + 1));
-	int64_t i, with = 0, hits = 0;
 	double sum = 0;
+	int64_t i;
 
-	for (i = 0; hit && block && i < n; i++) {
-		sum += sure ? (double)sure[2 * (int64_t)row[i]] : NAN;
-		if (!p->label || !p->pred || p->label[row[i]] < 0)
-			continue;
-		hit[with] = (float)(p->label[row[i]] == p->pred[row[i]]);
-		block[with] = block_of ? block_of[row[i]] : 0;
-		hits += p->label[row[i]] == p->pred[row[i]];
-		with++;
-	}
-	*confidence = n ? sum / (double)n : NAN;
-	*accuracy = with ? (double)hits / (double)with : NAN;
-	*labelled = with;
-	*low = *high = NAN;
-	if (with)
-		ns_shift_interval(hit, block_of ? block : NULL, with, blocks, hits, low, high);
-	free(hit);
-	free(block);
-	return hit && block ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a slice of %lld rows", (long long)n);
+	for (i = 0; sure && i < n; i++)
+		sum += (double)sure[2 * (int64_t)row[i]];
+	return sure && n ? sum / (double)n : NAN;
 }
 
 static enum ns_status add_slice(struct ns_shift *s, const char *kind, const char *name, int32_t value, struct ns_slice found)
@@ -52,10 +34,10 @@ static enum ns_status add_slice(struct ns_shift *s, const char *kind, const char
 	else
 		snprintf(found.name, sizeof found.name, "%s %d", kind, (int)value);
 	ns_shift_cut_utf8(found.name);
-	NS_TRY(performance_of(&s->ref, found.ref, found.ref_rows, s->ref_sure, s->ref_block, s->ref_blocks, &found.confidence_ref, &found.base,
-			      &found.base_rows, &found.base_low, &high));
-	NS_TRY(performance_of(&s->cur, found.cur, found.cur_rows, s->cur_sure, s->cur_block, s->cur_blocks, &found.confidence, &found.measured,
-			      &found.audited, &found.low, &found.high));
+	found.confidence_ref = mean_sure(s->ref_sure, found.ref, found.ref_rows);
+	found.confidence = mean_sure(s->cur_sure, found.cur, found.cur_rows);
+	NS_TRY(ns_shift_accuracy(&s->ref, found.ref, found.ref_rows, s->ref_block, s->ref_blocks, &found.base, &found.base_rows, &found.base_low, &high));
+	NS_TRY(ns_shift_accuracy(&s->cur, found.cur, found.cur_rows, s->cur_block, s->cur_blocks, &found.measured, &found.audited, &found.low, &found.high));
 	found.moved = NAN;
 	found.status = found.ref_rows < NS_SLICE_ROWS || found.cur_rows < NS_SLICE_ROWS ? NS_SHIFT_UNTESTED : NS_SHIFT_NONE;
 	s->slices[s->slice_count++] = found;

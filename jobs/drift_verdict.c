@@ -39,34 +39,34 @@ static double atc(const struct ns_shift *s)
 	return above / (double)s->cur.rows;
 }
 
-/* frames of a sequence are right or wrong together: the interval is that of as many independent rows as they count for */
-void ns_shift_interval(const float *hit, const int32_t *block, int64_t n, int64_t blocks, int64_t hits, double *low, double *high)
+enum ns_status ns_shift_accuracy(const struct ns_predictions *p, const int32_t *row, int64_t n, const int32_t *block, int64_t blocks, double *accuracy,
+				 int64_t *labelled, double *low, double *high)
 {
-	double counts = ns_shift_effective(hit, block, n, blocks);
+	float *hit = malloc(sizeof *hit * (size_t)(n + 1));
+	int32_t *of = malloc(sizeof *of * (size_t)(n + 1));
+	int64_t i, with = 0, hits = 0;
+	double counts;
 
-	ns_wilson((int64_t)((double)hits / (double)n * counts + 0.5), (int64_t)(counts + 0.5), low, high);
-}
+	for (i = 0; hit && of && p->label && p->pred && i < n; i++) {
+		int64_t r = row ? row[i] : i;
 
-static double labelled_accuracy(const struct ns_predictions *p, const int32_t *block, int64_t blocks, int64_t *n, double *low, double *high)
-{
-	float *hit = malloc(sizeof *hit * (size_t)(p->rows + 1));
-	int32_t *of = malloc(sizeof *of * (size_t)(p->rows + 1));
-	int64_t i, hits = 0;
-
-	*n = 0;
+		if (p->label[r] < 0)
+			continue;
+		of[with] = block ? block[r] : 0;
+		hit[with] = (float)(p->label[r] == p->pred[r]);
+		hits += p->label[r] == p->pred[r];
+		with++;
+	}
+	*labelled = with;
+	*accuracy = with ? (double)hits / (double)with : NAN;
 	*low = *high = NAN;
-	for (i = 0; hit && of && p->label && p->pred && i < p->rows; i++)
-		if (p->label[i] >= 0) {
-			of[*n] = block ? block[i] : 0;
-			hit[*n] = (float)(p->label[i] == p->pred[i]);
-			hits += p->label[i] == p->pred[i];
-			++*n;
-		}
-	if (*n)
-		ns_shift_interval(hit, block ? of : NULL, *n, blocks, hits, low, high);
+	if (with) { /* frames of a sequence are right or wrong together: as many independent rows as they count for */
+		counts = ns_shift_effective(hit, block ? of : NULL, with, blocks);
+		ns_wilson((int64_t)((double)hits / (double)with * counts + 0.5), (int64_t)(counts + 0.5), low, high);
+	}
 	free(hit);
 	free(of);
-	return *n ? (double)hits / (double)*n : NAN;
+	return hit && of ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for the labels of %lld rows", (long long)n);
 }
 
 #define BOOTSTRAPS 200
@@ -225,9 +225,9 @@ enum ns_status ns_shift_performance(struct ns_shift *s)
 	int64_t n = 0, i;
 
 	s->cbpe = s->cbpe_ref = s->atc = s->condition = s->reweighted = NAN;
-	s->base = labelled_accuracy(&s->ref, s->ref_block, s->ref_blocks, &n, &s->base_low, &s->base_high);
+	NS_TRY(ns_shift_accuracy(&s->ref, NULL, s->ref.rows, s->ref_block, s->ref_blocks, &s->base, &n, &s->base_low, &s->base_high));
 	s->base_rows = n;
-	s->measured = labelled_accuracy(&s->cur, s->cur_block, s->cur_blocks, &s->audited, &s->measured_low, &s->measured_high);
+	NS_TRY(ns_shift_accuracy(&s->cur, NULL, s->cur.rows, s->cur_block, s->cur_blocks, &s->measured, &s->audited, &s->measured_low, &s->measured_high));
 	if (s->ref_sure && s->cur_sure) {
 		s->cbpe = s->cbpe_ref = 0;
 		for (i = 0; i < s->ref.rows; i++)
