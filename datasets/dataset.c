@@ -36,22 +36,21 @@ enum ns_status ns_classes_agree(const char *const *a, int na, const char *where_
 	return NS_OK;
 }
 
-static enum ns_status add_shard(struct ns_dataset *d, const char *path)
+/* shard number i of the list; the first that is opened says what all must be */
+static enum ns_status open_shard(struct ns_dataset *d, int i, const char *path, int below)
 {
-	struct ns_shard *s;
 	const struct ns_shard_head *h, *first;
 
-	NS_TRY(ns_shard_open(&s, path));
-	d->shards[d->count++] = s;
-	d->first[d->count] = d->first[d->count - 1] + s->rows.rows;
-	d->rows = d->first[d->count];
-	h = &s->head;
-	first = &d->shards[0]->head;
+	NS_TRY(ns_shard_open_seen(&d->shards[i], path, below));
+	if (!d->head)
+		d->head = d->shards[i];
+	h = &d->shards[i]->head;
+	first = &d->head->head;
 	NS_TRY(ns_classes_agree((const char *const *)h->classes, h->class_count, path, (const char *const *)first->classes,
-				first->class_count, d->shards[0]->path));
+				first->class_count, d->head->path));
 	if (strcmp(h->encoding, first->encoding) || h->h != first->h || h->w != first->w || h->c != first->c)
 		return ns_fail(NS_BAD_DATA, "%s: %s %dx%dx%d, but %s is %s %dx%dx%d", path, h->encoding, h->h, h->w, h->c,
-			       d->shards[0]->path, first->encoding, first->h, first->w, first->c);
+			       d->head->path, first->encoding, first->h, first->w, first->c);
 	return NS_OK;
 }
 
@@ -62,79 +61,208 @@ static enum ns_status alloc_shards(struct ns_dataset *d, size_t n)
 	return d->shards && d->first ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %zu shards", d->path, n);
 }
 
-static enum ns_status open_folder(struct ns_dataset *d)
-{
-	char path[NS_PATH_MAX];
-	json_t *json, *list, *item;
-	enum ns_status status;
-	size_t i;
+/* --- a folder --- */
 
-	NS_TRY(ns_path(path, "%s/dataset.json", d->path));
-	if (!ns_path_exists(path))
-		return ns_fail(NS_IO, "%s: is no data set (it has no dataset.json)", d->path);
-	NS_TRY(ns_json_read(path, &json, "nightshift.dataset/1"));
-	list = json_object_get(json, "shards");
+struct listed { /* dataset.json's shards, and which of them this job reads */
+	char path[NS_PATH_MAX]; /* of dataset.json */
+	const json_t *list;
+	char **file; /* whole path of each that is read, else NULL */
+	int count;
+};
+
+static void listed_release(struct listed *l)
+{
+	int i;
+
+	for (i = 0; l->file && i < l->count; i++)
+		free(l->file[i]);
+	free(l->file);
+}
+
+/* one line of the list: a file's own name, its digest, its rows; none twice, neither by name nor by content */
+static enum ns_status check_line(const struct ns_dataset *d, struct listed *l, json_t *seen, int i, int64_t *rows)
+{
+	const json_t *item = json_array_get(l->list, (size_t)i);
+	const char *file = ns_json_text(item, "file"), *sha256 = ns_json_text(item, "sha256");
+	char where[NS_PATH_MAX];
+
+	NS_TRY(ns_path(where, "%s: shards[%d]", l->path, i));
+	if (!*file || strchr(file, '/') || *file == '.')
+		return ns_fail(NS_BAD_DATA, "%s: '%s' is no file name", where, file);
+	if (!ns_is_sha256(sha256))
+		return ns_fail(NS_BAD_DATA, "%s: sha256 is '%.70s', 64 hexadecimal digits are wanted", where, sha256);
+	if (json_object_get(seen, file) || json_object_get(seen, sha256))
+		return ns_fail(NS_BAD_DATA, "%s: %s is there twice", where, file);
+	json_object_set_new(seen, file, json_true());
+	json_object_set_new(seen, sha256, json_true());
+	NS_TRY(ns_json_get_int(item, "rows", where, 1, NS_SHARD_ROWS, rows));
+	(void)d;
+	return NS_OK;
+}
+
+static enum ns_status read_list(struct ns_job *job, struct ns_dataset *d, struct listed *l, const json_t *json, int mine)
+{
+	json_t *seen = json_object();
+	char hex[NS_SHA256_HEX], file[NS_PATH_MAX];
+	enum ns_status status;
+	int64_t rows, total;
+	int i;
+
+	l->list = json_object_get(json, "shards");
+	l->count = (int)json_array_size(l->list);
+	NS_GO(l->count ? alloc_shards(d, (size_t)l->count) : ns_fail(NS_BAD_DATA, "%s: lists no shards", l->path));
+	l->file = calloc((size_t)l->count, sizeof *l->file);
+	NS_GO(l->file ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %d shards", l->path, l->count));
+	d->count = l->count;
+	for (i = 0; i < l->count; i++) {
+		NS_GO(check_line(d, l, seen, i, &rows));
+		d->first[i + 1] = d->first[i] + rows;
+		if (i && mine && job && !ns_job_part_of(job, i)) /* another task's; the first says what all are */
+			continue;
+		NS_GO(ns_path(file, "%s/%s", d->path, ns_json_text(json_array_get(l->list, (size_t)i), "file")));
+		NS_GO((l->file[i] = strdup(file)) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %d shards", l->path, l->count));
+	}
+	d->rows = d->first[d->count];
+	NS_GO(ns_json_get_int(json, "rows", l->path, 1, INT64_MAX, &total));
+	ns_json_digest(hex, l->list);
 	snprintf(d->digest, sizeof d->digest, "%s", ns_json_text(json, "digest"));
 	snprintf(d->name, sizeof d->name, "%s", ns_json_text(json, "name"));
-	status = json_array_size(list) ? alloc_shards(d, json_array_size(list))
-				       : ns_fail(NS_BAD_DATA, "%s: lists no shards", path);
-	for (i = 0; status == NS_OK && i < json_array_size(list); i++) {
-		const char *file = ns_json_text(item = json_array_get(list, i), "file");
-		char shard[NS_PATH_MAX];
-		int64_t rows = (int64_t)ns_json_number(item, "rows", -1);
+	if (strcmp(hex, d->digest))
+		status = ns_fail(NS_DIGEST, "%s: digest is '%.16s..', but its list of shards has %.16s..; it was changed", l->path, d->digest, hex);
+	else if (total != d->rows)
+		status = ns_fail(NS_BAD_DATA, "%s: rows is %lld, but its shards have %lld together", l->path, (long long)total, (long long)d->rows);
+out:
+	json_decref(seen);
+	return status;
+}
 
-		if (!*file || strchr(file, '/'))
-			status = ns_fail(NS_BAD_DATA, "%s: shard %zu: '%s' is no file name", path, i, file);
-		if (status == NS_OK)
-			status = ns_path(shard, "%s/%s", d->path, file);
-		if (status == NS_OK)
-			status = add_shard(d, shard);
-		if (status == NS_OK && rows != d->shards[i]->rows.rows)
-			status = ns_fail(NS_BAD_DATA, "%s: has %lld rows, but %s says %lld", shard,
-					 (long long)d->shards[i]->rows.rows, path, (long long)rows);
+/*
+ * Before libhdf5 sees a shard, it is the file that dataset.json's digest names; and then a child process looks at it. Ranks share out the
+ * shards, and trust each other.
+ */
+static enum ns_status vouch(struct ns_job *job, const struct listed *l)
+{
+	const char **paths = calloc((size_t)l->count, sizeof *paths);
+	enum ns_status status = paths ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %d shards", l->path, l->count);
+	int i, n = 0, turn = 0;
+
+	for (i = 0; i < l->count && status == NS_OK; i++) {
+		if (!l->file[i] || (job && turn++ % job->comm->size != job->comm->rank))
+			continue;
+		status = ns_sha256_check(l->file[i], ns_json_text(json_array_get(l->list, (size_t)i), "sha256"), l->path);
+		paths[n++] = l->file[i];
 	}
+	if (status == NS_OK)
+		status = ns_shards_look(paths, n, 1);
+	free(paths);
+	return status;
+}
+
+static enum ns_status open_listed(struct ns_dataset *d, const struct listed *l)
+{
+	int i;
+
+	for (i = 0; i < l->count; i++) {
+		if (!l->file[i])
+			continue;
+		NS_TRY(open_shard(d, i, l->file[i], 1));
+		if (d->shards[i]->rows.rows != d->first[i + 1] - d->first[i])
+			return ns_fail(NS_BAD_DATA, "%s: has %lld rows, but %s says %lld", l->file[i], (long long)d->shards[i]->rows.rows, l->path,
+				       (long long)(d->first[i + 1] - d->first[i]));
+	}
+	return NS_OK;
+}
+
+/* the classes of dataset.json are those of its shards */
+static enum ns_status check_classes(const struct ns_dataset *d, const struct listed *l, const json_t *json)
+{
+	const json_t *classes = json_object_get(json, "classes");
+	const struct ns_shard_head *h = ns_dataset_head(d);
+	int i;
+
+	for (i = 0; classes && i < h->class_count; i++)
+		if (!json_is_string(json_array_get(classes, (size_t)i)) || strcmp(json_string_value(json_array_get(classes, (size_t)i)), h->classes[i]))
+			break;
+	if (classes && (i < h->class_count || (int)json_array_size(classes) != h->class_count))
+		return ns_fail(NS_BAD_DATA, "%s: its classes are not those of %s", l->path, d->head->path);
+	return NS_OK;
+}
+
+static enum ns_status agree(struct ns_job *job, enum ns_status status)
+{
+	return job ? ns_job_agree(job, status) : status;
+}
+
+static enum ns_status open_folder(struct ns_job *job, struct ns_dataset *d, int mine)
+{
+	struct listed l = {0};
+	json_t *json = NULL;
+	enum ns_status status;
+
+	status = ns_path(l.path, "%s/dataset.json", d->path);
+	if (status == NS_OK)
+		status = ns_json_read_if_there(l.path, &json, "nightshift.dataset/1");
+	if (status == NS_OK && !json)
+		status = ns_fail(NS_IO, "%s: is no data set (it has no dataset.json)", d->path);
+	if (status == NS_OK)
+		status = read_list(job, d, &l, json, mine);
+	if (status == NS_OK)
+		status = vouch(job, &l);
+	NS_GO(agree(job, status));
+	NS_GO(open_listed(d, &l));
+	status = check_classes(d, &l, json);
+out:
+	listed_release(&l);
 	json_decref(json);
 	return status;
 }
 
-int ns_dataset_is(const char *path)
+enum ns_status ns_dataset_is(const char *path, int *is)
 {
-	static const char *const columns[] = {"stats", "prob", "embedding", "pred"};
 	char list[NS_PATH_MAX];
-	hid_t file;
-	size_t i;
-	int images;
+	int folder, predictions;
 
-	if (ns_path_is_dir(path))
-		return ns_path(list, "%s/predictions.json", path) == NS_OK && !ns_path_exists(list) &&
-		       ns_path(list, "%s/dataset.json", path) == NS_OK && ns_path_exists(list);
-	if (ns_h5_open(&file, path) != NS_OK)
-		return 0; /* whoever opens it next says why */
-	images = ns_h5_has(file, "image") || ns_h5_has(file, "image_bytes");
-	for (i = 0; i < sizeof columns / sizeof *columns; i++)
-		images &= !ns_h5_has(file, columns[i]);
-	H5Fclose(file);
-	return images;
+	NS_TRY(ns_is_dir(path, &folder));
+	if (!folder)
+		return ns_shard_is(path, is);
+	NS_TRY(ns_path(list, "%s/predictions.json", path));
+	NS_TRY(ns_exists(list, &predictions));
+	NS_TRY(ns_path(list, "%s/dataset.json", path));
+	NS_TRY(ns_exists(list, is));
+	*is &= !predictions;
+	return NS_OK;
 }
 
-enum ns_status ns_dataset_open(struct ns_dataset **data, const char *path)
+/* one file, which nobody vouches for */
+static enum ns_status open_alone(struct ns_dataset *d)
+{
+	NS_TRY(alloc_shards(d, 1));
+	NS_TRY(ns_shards_look((const char *const *)&d->path, 1, 0));
+	d->count = 1;
+	NS_TRY(open_shard(d, 0, d->path, 0));
+	d->first[1] = d->rows = d->shards[0]->rows.rows;
+	d->alone = 1;
+	return ns_sha256_file(d->digest, d->path);
+}
+
+enum ns_status ns_dataset_open(struct ns_job *job, struct ns_dataset **data, const char *path, int mine)
 {
 	struct ns_dataset *d = calloc(1, sizeof *d);
 	enum ns_status status;
+	int folder, is;
 
 	if (!d || !(d->path = strdup(path))) {
 		free(d);
 		return ns_fail(NS_NO_MEMORY, "%s: no memory", path);
 	}
-	if (ns_path_is_dir(path)) {
-		status = open_folder(d);
-	} else {
-		status = alloc_shards(d, 1);
-		if (status == NS_OK)
-			status = add_shard(d, path);
-		if (status == NS_OK)
-			status = ns_sha256_file(d->digest, path);
-	}
+	status = ns_exists(path, &is);
+	if (status == NS_OK && !is)
+		status = ns_fail(NS_IO, "%s: no such file or folder", path);
+	if (status == NS_OK)
+		status = ns_is_dir(path, &folder);
+	status = agree(job, status);
+	if (status == NS_OK)
+		status = folder ? open_folder(job, d, mine) : open_alone(d);
 	if (status != NS_OK)
 		ns_dataset_close(d);
 	else
@@ -144,18 +272,13 @@ enum ns_status ns_dataset_open(struct ns_dataset **data, const char *path)
 
 enum ns_status ns_dataset_verify(struct ns_job *job, const struct ns_dataset *d)
 {
-	enum ns_status status = NS_OK;
-	int i;
-
-	for (i = 0; i < d->count && status == NS_OK; i++)
-		if (ns_job_turn(job, i))
-			status = ns_shard_verify(d->shards[i]);
-	return ns_job_agree(job, status);
+	/* a folder's shards were hashed whole when it was opened: see vouch() */
+	return ns_job_agree(job, d->alone && job->comm->rank == 0 ? ns_shard_verify(d->shards[0]) : NS_OK);
 }
 
 const struct ns_shard_head *ns_dataset_head(const struct ns_dataset *d)
 {
-	return &d->shards[0]->head;
+	return &d->head->head;
 }
 
 const struct ns_shard *ns_dataset_at(const struct ns_dataset *d, int64_t row, int64_t *in_shard)
@@ -281,7 +404,7 @@ static json_t *describe(const struct ns_dataset *d, const char *name)
 	int k;
 
 	json_object_set_new(json, "schema", json_string("nightshift.dataset/1"));
-	json_object_set_new(json, "name", json_string(name));
+	json_object_set_new(json, "name", ns_json_string(name));
 	json_object_set_new(json, "classes", texts_json(h->classes, h->class_count));
 	json_object_set_new(json, "groups", texts_json(h->groups, h->group_count));
 	json_object_set_new(json, "encoding", json_string(h->encoding));
@@ -303,7 +426,7 @@ static enum ns_status write_index(const char *folder, const char *name, int coun
 	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
 	json_t *list = json_array(), *json = NULL;
 	enum ns_status status;
-	int i;
+	int i, is;
 
 	if (!d || !(d->path = strdup(folder)) || alloc_shards(d, (size_t)count) != NS_OK) {
 		ns_dataset_close(d);
@@ -311,12 +434,14 @@ static enum ns_status write_index(const char *folder, const char *name, int coun
 	}
 	for (i = 0; i < count; i++) {
 		NS_GO(ns_path(path, "%s/shard-%05d.h5", folder, i));
-		if (!ns_path_exists(path))
+		NS_GO(ns_exists(path, &is));
+		if (!is)
 			continue; /* nothing of this stretch was fit to keep */
-		NS_GO(add_shard(d, path));
+		NS_GO(open_shard(d, d->count, path, 1));
+		d->first[d->count + 1] = d->rows += d->shards[d->count]->rows.rows;
 		NS_GO(ns_sha256_file(hex, path));
 		json_array_append_new(list, json_pack("{s:s, s:I, s:s}", "file", strrchr(path, '/') + 1, "rows",
-						      (json_int_t)d->shards[d->count - 1]->rows.rows, "sha256", hex));
+						      (json_int_t)d->shards[d->count++]->rows.rows, "sha256", hex));
 	}
 	if (!d->count) {
 		status = ns_fail(NS_BAD_DATA, "%s: no image was fit to keep; quarantine.jsonl says why", name);

@@ -11,19 +11,24 @@
 
 struct ns_dataset {
 	char *path;
-	struct ns_shard **shards;
-	int count;
+	struct ns_shard **shards; /* NULL where another task of an array reads it */
+	const struct ns_shard *head; /* the first that is open */
+	int count, alone;	     /* alone: a single file, and no folder */
 	int64_t rows, *first; /* first[s]: global number of shard s's first row; first[count] = rows */
 	char digest[NS_SHA256_HEX];
 	char name[128];
 };
 
-/* A folder with dataset.json, or a single shard. Classes, encoding and sizes must agree between shards. */
-enum ns_status ns_dataset_open(struct ns_dataset **data, const char *path);
+/*
+ * Collective (job NULL: alone). A folder with dataset.json, or a single shard. Every digest that dataset.json gives is computed before libhdf5
+ * sees a byte: NS_DIGEST where a shard or the list is not what it was. Classes, encoding and sizes must agree between shards.
+ * mine: of an array's task, only the shards that are its own are read.
+ */
+enum ns_status ns_dataset_open(struct ns_job *job, struct ns_dataset **data, const char *path, int mine);
 /* a data set or a single shard: images, and neither predictions nor a user's columns beside them */
-int ns_dataset_is(const char *path);
+enum ns_status ns_dataset_is(const char *path, int *is);
 void ns_dataset_close(struct ns_dataset *data);
-/* Collective: every rank verifies the checksums of its share of the shards; an array's task, of those that it will read. */
+/* Collective: the checksums of a single file, which has no digest to be compared with; a folder's were when it was opened. */
 enum ns_status ns_dataset_verify(struct ns_job *job, const struct ns_dataset *data);
 const struct ns_shard_head *ns_dataset_head(const struct ns_dataset *data);
 /* which shard holds global row `row`; *in_shard is its number there */

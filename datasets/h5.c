@@ -2,8 +2,11 @@
 #include "datasets/h5.h"
 
 #include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/file.h"
 
@@ -44,32 +47,146 @@ static void settle(void)
 {
 	H5dont_atexit();
 	H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+	/* a link to another file is then of a kind that this process does not know: nothing follows it, wherever it stands in a path */
+	if (H5Lis_registered(H5L_TYPE_EXTERNAL) > 0)
+		H5Lunregister(H5L_TYPE_EXTERNAL);
 }
 
 /* Workers read chunked files at once, and a cluster's HDF5 is often built without its own lock: the library has one state. */
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
-enum ns_status ns_h5_open(hid_t *file, const char *path)
+void ns_h5_before_fork(void)
 {
-	if (!ns_path_exists(path))
-		return ns_fail(NS_IO, "%s: no such file", path);
 	pthread_mutex_lock(&one_at_a_time);
-	settle();
-	*file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-	pthread_mutex_unlock(&one_at_a_time);
-	if (*file < 0)
-		return ns_fail(NS_BAD_DATA, "%s: is not an HDF5 file, or is truncated", path);
-	return NS_OK;
 }
 
-enum ns_status ns_h5_create(hid_t *file, const char *path)
+void ns_h5_forked(void)
 {
+	pthread_mutex_unlock(&one_at_a_time);
+}
+
+void ns_h5_after_fork(void)
+{
+	static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+
+	one_at_a_time = fresh; /* it was held by the thread that this one is a copy of */
+}
+
+static enum ns_status open_as(hid_t *file, const char *path, const char *name, hid_t access)
+{
+	pthread_mutex_lock(&one_at_a_time);
+	settle();
+	*file = H5Fopen(name, H5F_ACC_RDONLY, access);
+	pthread_mutex_unlock(&one_at_a_time);
+	return *file < 0 ? ns_fail(NS_BAD_DATA, "%s: is not an HDF5 file, or is truncated", path) : NS_OK;
+}
+
+enum ns_status ns_h5_open_fd(hid_t *file, const char *path, int fd)
+{
+	char name[64];
+
+	/* the very file that was opened and looked at, whatever has come to lie under its name since */
+	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	return open_as(file, path, access(name, R_OK) ? path : name, H5P_DEFAULT);
+}
+
+enum ns_status ns_h5_open(hid_t *file, const char *path)
+{
+	enum ns_status status;
+	int fd;
+
+	*file = -1;
+	status = ns_open(&fd, path);
+	if (status != NS_OK)
+		return status;
+	status = ns_h5_open_fd(file, path, fd);
+	close(fd);
+	return status;
+}
+
+/* --- a file that lies in memory already --- */
+
+struct image {
+	void *bytes;
+	size_t size;
+};
+
+static void *image_malloc(size_t size, H5FD_file_image_op_t op, void *data)
+{
+	const struct image *i = data;
+
+	(void)op;
+	return size == i->size ? i->bytes : NULL;
+}
+
+static void *image_memcpy(void *to, const void *from, size_t size, H5FD_file_image_op_t op, void *data)
+{
+	(void)from;
+	(void)size;
+	(void)op;
+	(void)data;
+	return to; /* they are the same bytes */
+}
+
+static void *image_realloc(void *bytes, size_t size, H5FD_file_image_op_t op, void *data)
+{
+	(void)bytes;
+	(void)size;
+	(void)op;
+	(void)data;
+	return NULL; /* it is only read */
+}
+
+static herr_t image_free(void *bytes, H5FD_file_image_op_t op, void *data)
+{
+	(void)bytes;
+	(void)op;
+	(void)data;
+	return 0;
+}
+
+static void *same_data(void *data)
+{
+	return data;
+}
+
+static herr_t keep_data(void *data)
+{
+	(void)data;
+	return 0;
+}
+
+enum ns_status ns_h5_open_image(hid_t *file, const char *path, void *bytes, size_t size)
+{
+	struct image image = {bytes, size};
+	H5FD_file_image_callbacks_t calls = {image_malloc, image_memcpy, image_realloc, image_free, same_data, keep_data, &image};
+	enum ns_status status;
 	hid_t access;
 
 	settle();
 	access = H5Pcreate(H5P_FILE_ACCESS);
+	if (H5Pset_fapl_core(access, 1 << 16, 0) < 0 || H5Pset_file_image_callbacks(access, &calls) < 0 ||
+	    H5Pset_file_image(access, bytes, size) < 0)
+		status = ns_fail(NS_INTERNAL, "%s: HDF5 takes no file from memory", path);
+	else
+		status = open_as(file, path, path, access);
+	H5Pclose(access);
+	return status;
+}
+
+enum ns_status ns_h5_create(hid_t *file, const char *path)
+{
+	hid_t access, creation;
+
+	settle();
+	access = H5Pcreate(H5P_FILE_ACCESS);
+	creation = H5Pcreate(H5P_FILE_CREATE);
+	H5Pset_obj_track_times(creation, 0); /* of the root: the same data makes the same bytes */
 	H5Pset_alignment(access, 4096, 4096);
-	*file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+	/* so that a list of classes may be longer than the 64 KiB of an old object header */
+	H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST);
+	*file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
+	H5Pclose(creation);
 	H5Pclose(access);
 	return *file < 0 ? ns_fail(NS_IO, "%s: cannot create the file", path) : NS_OK;
 }
@@ -79,10 +196,26 @@ enum ns_status ns_h5_close(hid_t file, const char *path)
 	return H5Fclose(file) < 0 ? ns_fail(NS_IO, "%s: cannot write the file out (is the disk full?)", path) : ns_sync_file(path);
 }
 
+static int is_hard(hid_t file, const char *name)
+{
+	H5L_info_t link;
+
+	return H5Lexists(file, name, H5P_DEFAULT) > 0 && H5Lget_info(file, name, &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_HARD;
+}
+
 int ns_h5_has(hid_t file, const char *name)
 {
+	const char *slash = strchr(name, '/');
+	char group[64];
+
+	/* H5Lexists() follows all but the last part of a path */
+	if (slash && (slash - name >= (ptrdiff_t)sizeof group || snprintf(group, sizeof group, "%.*s", (int)(slash - name), name) < 1 ||
+		      !is_hard(file, group)))
+		return 0;
 	return H5Lexists(file, name, H5P_DEFAULT) > 0;
 }
+
+#define CHUNK_MOST ((size_t)512 << 20)
 
 static enum ns_status refuse_filters(hid_t plist, const char *path, const char *name)
 {
@@ -105,16 +238,34 @@ static enum ns_status refuse_filters(hid_t plist, const char *path, const char *
 	return NS_OK;
 }
 
+/* a chunk is unpacked whole, whatever is wanted of it */
+static enum ns_status refuse_chunks(hid_t plist, hid_t type, const char *path, const char *name)
+{
+	hsize_t chunk[H5S_MAX_RANK];
+	size_t bytes = H5Tget_size(type);
+	int rank, i;
+
+	if (H5Pget_layout(plist) != H5D_CHUNKED)
+		return NS_OK;
+	rank = H5Pget_chunk(plist, H5S_MAX_RANK, chunk);
+	for (i = 0; i < rank; i++) {
+		if (chunk[i] > CHUNK_MOST / bytes)
+			return ns_fail(NS_BAD_DATA, "%s: %s: is stored in chunks of more than %zu MiB; smaller ones are wanted", path, name,
+				       CHUNK_MOST >> 20);
+		bytes *= chunk[i];
+	}
+	return NS_OK;
+}
+
 static enum ns_status open_set(hid_t *set, hid_t file, const char *path, const char *name)
 {
 	enum ns_status status = NS_OK;
-	H5L_info_t link;
 	hid_t plist = -1, type = -1;
 	H5T_class_t class;
 
 	if (!ns_h5_has(file, name))
 		return ns_fail(NS_BAD_DATA, "%s: has no data set '%s'", path, name);
-	if (H5Lget_info(file, name, &link, H5P_DEFAULT) < 0 || link.type != H5L_TYPE_HARD)
+	if (!is_hard(file, name))
 		return ns_fail(NS_BAD_DATA, "%s: %s: is a link, which is refused", path, name);
 	*set = H5Dopen2(file, name, H5P_DEFAULT);
 	if (*set < 0)
@@ -126,10 +277,43 @@ static enum ns_status open_set(hid_t *set, hid_t file, const char *path, const c
 		status = ns_fail(NS_BAD_DATA, "%s: %s: is of a type that is refused; integers and floats are read", path, name);
 	else
 		status = refuse_filters(plist, path, name);
+	if (status == NS_OK)
+		status = refuse_chunks(plist, type, path, name);
 	H5Pclose(plist);
 	H5Tclose(type);
 	if (status != NS_OK)
 		H5Dclose(*set);
+	return status;
+}
+
+/* a value that the wanted type cannot hold ends the reading: 2^32 + 4 is no 4, and .7 is no 0; a float may lose digits */
+static H5T_conv_ret_t on_exception(H5T_conv_except_t what, hid_t from, hid_t to, void *a, void *b, void *data)
+{
+	(void)from;
+	(void)to;
+	(void)a;
+	(void)b;
+	(void)data;
+	return what == H5T_CONV_EXCEPT_PRECISION || what == H5T_CONV_EXCEPT_PINF || what == H5T_CONV_EXCEPT_NINF || what == H5T_CONV_EXCEPT_NAN
+		       ? H5T_CONV_UNHANDLED
+		       : H5T_CONV_ABORT;
+}
+
+/* H5Dread(), of whole numbers into whole numbers, and nothing narrowed */
+static enum ns_status read_strictly(hid_t set, const char *path, const char *name, enum ns_h5_type type, hid_t memory, hid_t space, void *data)
+{
+	hid_t stored = H5Dget_type(set), transfer = H5Pcreate(H5P_DATASET_XFER);
+	int integer = H5Tget_class(stored) == H5T_INTEGER;
+	enum ns_status status = NS_OK;
+
+	H5Pset_type_conv_cb(transfer, on_exception, NULL);
+	if (type != NS_H5_F32 && !integer)
+		status = ns_fail(NS_BAD_DATA, "%s: %s: holds fractions, whole numbers are wanted", path, name);
+	else if (H5Dread(set, native(type), memory, space, transfer, data) < 0)
+		status = ns_fail(NS_BAD_DATA, "%s: %s: cannot be read: it is damaged, or a number in it is beyond %zu bytes", path, name,
+				 bytes_of(type));
+	H5Pclose(transfer);
+	H5Tclose(stored);
 	return status;
 }
 
@@ -223,8 +407,8 @@ enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum n
 	*data = malloc(total ? total * bytes_of(type) : 1);
 	if (!*data)
 		status = ns_fail(NS_NO_MEMORY, "%s: %s: no memory for %llu values", path, name, (unsigned long long)total);
-	else if (H5Dread(set, native(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, *data) < 0)
-		status = ns_fail(NS_BAD_DATA, "%s: %s: cannot be read; the file is damaged", path, name);
+	else
+		status = read_strictly(set, path, name, type, H5S_ALL, H5S_ALL, *data);
 out:
 	if (status != NS_OK) {
 		free(*data);
@@ -300,9 +484,9 @@ static enum ns_status read_rows(hid_t set, const char *path, const char *name, e
 	space = H5Dget_space(set);
 	memory = H5Screate_simple(rank, dims, NULL);
 	H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, dims, NULL);
-	if (H5Dread(set, native(type), memory, space, H5P_DEFAULT, data) < 0)
-		status = ns_fail(NS_BAD_DATA, "%s: %s: rows %llu to %llu cannot be read; the file is damaged", path, name,
-				 (unsigned long long)first, (unsigned long long)(first + count - 1));
+	status = read_strictly(set, path, name, type, memory, space, data);
+	if (status != NS_OK)
+		status = ns_fail_in(status, "rows %llu to %llu", (unsigned long long)first, (unsigned long long)(first + count - 1));
 	H5Sclose(memory);
 	H5Sclose(space);
 	return status;
@@ -349,157 +533,40 @@ int64_t ns_h5_offset(hid_t file, const char *name)
 	return at == HADDR_UNDEF ? -1 : (int64_t)at;
 }
 
+/* the group of "group/name", unless it is there: without times, too */
+static enum ns_status make_group(hid_t file, const char *path, const char *name)
+{
+	const char *slash = strchr(name, '/');
+	hid_t plist, group;
+	char part[64];
+
+	snprintf(part, sizeof part, "%.*s", slash ? (int)(slash - name) : 0, name);
+	if (!slash || H5Lexists(file, part, H5P_DEFAULT) > 0)
+		return NS_OK;
+	plist = H5Pcreate(H5P_GROUP_CREATE);
+	H5Pset_obj_track_times(plist, 0);
+	group = H5Gcreate2(file, part, H5P_DEFAULT, plist, H5P_DEFAULT);
+	H5Pclose(plist);
+	if (group < 0 || H5Gclose(group) < 0)
+		return failed(path, part, "write (is the disk full?)");
+	return NS_OK;
+}
+
 enum ns_status ns_h5_write(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
 			   const hsize_t *dims, const void *data)
 {
-	hid_t space = H5Screate_simple(rank, dims, NULL), plist = H5Pcreate(H5P_DATASET_CREATE),
-	      link = H5Pcreate(H5P_LINK_CREATE), set;
-	enum ns_status status = NS_OK;
+	hid_t space = H5Screate_simple(rank, dims, NULL), plist = H5Pcreate(H5P_DATASET_CREATE), set;
+	enum ns_status status = make_group(file, path, name);
 
-	H5Pset_create_intermediate_group(link, 1);
 	H5Pset_alloc_time(plist, H5D_ALLOC_TIME_EARLY);
 	H5Pset_fill_time(plist, H5D_FILL_TIME_NEVER);
 	H5Pset_obj_track_times(plist, 0); /* the same data makes the same bytes */
-	set = H5Dcreate2(file, name, native(type), space, link, plist, H5P_DEFAULT);
+	set = H5Dcreate2(file, name, native(type), space, H5P_DEFAULT, plist, H5P_DEFAULT);
 	if (set < 0 || (dims[0] && H5Dwrite(set, native(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0))
 		status = failed(path, name, "write (is the disk full?)");
 	if (set >= 0 && H5Dclose(set) < 0 && status == NS_OK)
 		status = failed(path, name, "write");
 	H5Pclose(plist);
-	H5Pclose(link);
 	H5Sclose(space);
 	return status;
-}
-
-/* --- attributes --- */
-
-static enum ns_status set_attribute(hid_t file, const char *path, const char *object, const char *name, hid_t type,
-				    hid_t space, const void *value)
-{
-	hid_t a = H5Acreate_by_name(file, object, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-	enum ns_status status = a < 0 || H5Awrite(a, type, value) < 0 ? failed(path, name, "write") : NS_OK;
-
-	if (a >= 0)
-		H5Aclose(a);
-	H5Sclose(space);
-	return status;
-}
-
-static hid_t text_type(void)
-{
-	hid_t type = H5Tcopy(H5T_C_S1);
-
-	H5Tset_size(type, H5T_VARIABLE);
-	H5Tset_cset(type, H5T_CSET_UTF8);
-	return type;
-}
-
-enum ns_status ns_h5_set_text(hid_t file, const char *path, const char *object, const char *name, const char *text)
-{
-	hid_t type = text_type();
-	enum ns_status status = set_attribute(file, path, object, name, type, H5Screate(H5S_SCALAR), &text);
-
-	H5Tclose(type);
-	return status;
-}
-
-enum ns_status ns_h5_set_texts(hid_t file, const char *path, const char *object, const char *name,
-			       const char *const *texts, int n)
-{
-	hid_t type = text_type();
-	hsize_t dims = (hsize_t)n;
-	enum ns_status status =
-		set_attribute(file, path, object, name, type, H5Screate_simple(1, &dims, NULL), texts);
-
-	H5Tclose(type);
-	return status;
-}
-
-enum ns_status ns_h5_set_real(hid_t file, const char *path, const char *object, const char *name, double x)
-{
-	return set_attribute(file, path, object, name, H5T_NATIVE_DOUBLE, H5Screate(H5S_SCALAR), &x);
-}
-
-static int variable_text(hid_t attribute)
-{
-	hid_t type = H5Aget_type(attribute);
-	int is = H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) > 0;
-
-	H5Tclose(type);
-	return is;
-}
-
-/* one string or several; HDF5's own memory is copied and given back */
-static enum ns_status get_texts(hid_t file, const char *object, const char *name, char ***texts, int *n)
-{
-	hid_t a = H5Aopen_by_name(file, object, name, H5P_DEFAULT, H5P_DEFAULT), space, type;
-	hssize_t count;
-	char **raw;
-	int i;
-
-	*texts = NULL;
-	*n = 0;
-	if (a < 0 || !variable_text(a)) {
-		if (a >= 0)
-			H5Aclose(a);
-		return NS_BAD_DATA;
-	}
-	space = H5Aget_space(a);
-	type = text_type();
-	count = H5Sget_simple_extent_npoints(space);
-	raw = count >= 0 && count < 1 << 20 ? calloc((size_t)count + 1, sizeof *raw) : NULL;
-	*texts = raw ? calloc((size_t)count + 1, sizeof **texts) : NULL;
-	if (*texts && count && H5Aread(a, type, raw) >= 0) {
-		for (i = 0; i < count; i++)
-			(*texts)[i] = strdup(raw[i] ? raw[i] : "");
-		*n = (int)count;
-		H5Dvlen_reclaim(type, space, H5P_DEFAULT, raw);
-	}
-	free(raw);
-	H5Tclose(type);
-	H5Sclose(space);
-	H5Aclose(a);
-	return *texts ? NS_OK : NS_BAD_DATA;
-}
-
-char *ns_h5_get_text(hid_t file, const char *object, const char *name)
-{
-	char **texts, *text = NULL;
-	int n;
-
-	if (get_texts(file, object, name, &texts, &n) != NS_OK)
-		return NULL;
-	if (n == 1)
-		text = strdup(texts[0]);
-	ns_texts_free(texts, n);
-	return text;
-}
-
-enum ns_status ns_h5_get_texts(hid_t file, const char *path, const char *object, const char *name, char ***texts, int *n)
-{
-	if (get_texts(file, object, name, texts, n) != NS_OK)
-		return ns_fail(NS_BAD_DATA, "%s: has no attribute '%s' (variable-length UTF-8 strings)", path, name);
-	return NS_OK;
-}
-
-double ns_h5_get_real(hid_t file, const char *object, const char *name, double otherwise)
-{
-	hid_t a = H5Aopen_by_name(file, object, name, H5P_DEFAULT, H5P_DEFAULT);
-	double x = otherwise;
-
-	if (a < 0)
-		return otherwise;
-	if (H5Aread(a, H5T_NATIVE_DOUBLE, &x) < 0)
-		x = otherwise;
-	H5Aclose(a);
-	return x;
-}
-
-void ns_texts_free(char **texts, int n)
-{
-	int i;
-
-	for (i = 0; texts && i < n; i++)
-		free(texts[i]);
-	free(texts);
 }

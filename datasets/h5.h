@@ -11,7 +11,16 @@
 
 enum ns_h5_type { NS_H5_U8, NS_H5_I32, NS_H5_U32, NS_H5_I64, NS_H5_U64, NS_H5_F32 };
 
+/* A file that this process has looked at (datasets/look.h) or has written itself: regular, and never waited for. */
 enum ns_status ns_h5_open(hid_t *file, const char *path);
+/* the file behind a descriptor, which the caller keeps; the path is for messages */
+enum ns_status ns_h5_open_fd(hid_t *file, const char *path, int fd);
+/* a file whose bytes are in memory, and stay there while it is open */
+enum ns_status ns_h5_open_image(hid_t *file, const char *path, void *bytes, size_t size);
+/* around fork(): the child begins with a library that is at rest */
+void ns_h5_before_fork(void);
+void ns_h5_forked(void);
+void ns_h5_after_fork(void);
 /* aligned to 4096, early allocation, nothing filled: H5Dget_offset turns reading into pread */
 enum ns_status ns_h5_create(hid_t *file, const char *path);
 enum ns_status ns_h5_close(hid_t file, const char *path);
@@ -19,7 +28,10 @@ enum ns_status ns_h5_close(hid_t file, const char *path);
 int ns_h5_has(hid_t file, const char *name);
 /* rank and sizes; refuses links, external storage, foreign filters and compound types, by name */
 enum ns_status ns_h5_shape(hid_t file, const char *path, const char *name, int *rank, hsize_t dims[4]);
-/* the whole data set, converted to `type`, wanted rank and first size checked; the caller frees *data */
+/*
+ * The whole data set, converted to `type`, wanted rank and first size checked; the caller frees *data. Whole numbers are read from whole numbers
+ * alone, and one that `type` cannot hold is NS_BAD_DATA.
+ */
 enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
 			  hsize_t rows, void **data);
 /* does the file hold as much as the data set claims? Asked before anything of its size is allocated. */
@@ -41,7 +53,7 @@ void ns_h5_file_close(hid_t file); /* of one that was only read; any thread */
 int64_t ns_h5_offset(hid_t file, const char *name);
 enum ns_status ns_h5_write(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
 			   const hsize_t *dims, const void *data);
-/* attributes of `object` ("/" is the root); strings are UTF-8; missing: NULL (get) */
+/* attributes of `object` ("/" is the root); strings are UTF-8, written with a fixed length each; missing: NULL (get) */
 enum ns_status ns_h5_set_text(hid_t file, const char *path, const char *object, const char *name, const char *text);
 enum ns_status ns_h5_set_texts(hid_t file, const char *path, const char *object, const char *name,
 			       const char *const *texts, int n);
@@ -49,7 +61,8 @@ enum ns_status ns_h5_set_real(hid_t file, const char *path, const char *object, 
 char *ns_h5_get_text(hid_t file, const char *object, const char *name);
 enum ns_status ns_h5_get_texts(hid_t file, const char *path, const char *object, const char *name, char ***texts,
 			       int *n);
-double ns_h5_get_real(hid_t file, const char *object, const char *name, double otherwise);
+/* *x stays as it is where there is no such attribute; NS_BAD_DATA where it is no finite number */
+enum ns_status ns_h5_get_real(hid_t file, const char *path, const char *object, const char *name, double *x);
 void ns_texts_free(char **texts, int n);
 
 #endif

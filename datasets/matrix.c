@@ -1,8 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "datasets/matrix.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +19,8 @@ struct ns_matrix_part {
 	int each;	/* bytes of a value */
 	struct stat was; /* the file when it was looked at first */
 };
+
+#define LOOK (1 << 20) /* values that are read at a time where they are only looked at */
 
 struct ns_matrix_open { /* the part that HDF5 is reading: chunks are kept for those who read on */
 	pthread_mutex_t lock;
@@ -57,7 +57,7 @@ const char *ns_matrix_path(const struct ns_matrix *m, int64_t row)
 }
 
 /* room for another part, which is empty so far */
-static enum ns_status add_part(struct ns_matrix *m, const char *path, const char *name, struct ns_matrix_part **part)
+static enum ns_status add_part(struct ns_matrix *m, const char *path, const char *name, const struct stat *st, struct ns_matrix_part **part)
 {
 	struct ns_matrix_part *more = realloc(m->parts, sizeof *more * (size_t)(m->part_count + 1)), *p;
 
@@ -76,7 +76,8 @@ static enum ns_status add_part(struct ns_matrix *m, const char *path, const char
 	}
 	if (!p->path || !p->name)
 		return ns_fail(NS_NO_MEMORY, "%s: no memory", path);
-	return stat(path, &p->was) ? ns_fail(NS_IO, "%s: cannot be looked at", path) : NS_OK;
+	p->was = *st;
+	return NS_OK;
 }
 
 /* the file as it was: what is read in several passages must be the same in each */
@@ -93,16 +94,16 @@ static enum ns_status open_part(const struct ns_matrix_part *p, int *fd)
 	struct stat now;
 	enum ns_status status;
 
-	*fd = open(p->path, O_RDONLY | O_CLOEXEC);
-	if (*fd < 0)
-		return ns_fail(NS_IO, "%s: cannot open the file: %s", p->path, strerror(errno));
-	status = fstat(*fd, &now) ? ns_fail(NS_IO, "%s: cannot be looked at", p->path) : check_same(p, &now);
+	status = ns_open(fd, p->path);
+	if (status != NS_OK)
+		return status == NS_BAD_DATA ? NS_IO : status;
+	status = fstat(*fd, &now) ? ns_io_error(p->path, "cannot be looked at") : check_same(p, &now);
 	if (status != NS_OK)
 		close(*fd);
 	return status;
 }
 
-enum ns_status ns_matrix_add_h5(struct ns_matrix *m, hid_t file, const char *path, const char *name, int64_t rows)
+enum ns_status ns_matrix_add_h5(struct ns_matrix *m, hid_t file, const char *path, const char *name, int64_t rows, const struct stat *st)
 {
 	struct ns_matrix_part *p;
 	hsize_t dims[4];
@@ -113,7 +114,7 @@ enum ns_status ns_matrix_add_h5(struct ns_matrix *m, hid_t file, const char *pat
 		return ns_fail(NS_BAD_DATA, "%s: %s: is of %d dimensions with %llu rows of %llu; 2 dimensions and %lld rows of %d are wanted", path, name,
 			       rank, (unsigned long long)dims[0], rank > 1 ? (unsigned long long)dims[1] : 1, (long long)rows, m->d ? m->d : 1);
 	NS_TRY(ns_h5_backed(file, path, name));
-	NS_TRY(add_part(m, path, name, &p));
+	NS_TRY(add_part(m, path, name, st, &p));
 	p->offset = ns_h5_is(file, name, NS_H5_F32) ? ns_h5_offset(file, name) : -1;
 	p->rows = rows;
 	m->d = (int)dims[1];
@@ -123,10 +124,14 @@ enum ns_status ns_matrix_add_h5(struct ns_matrix *m, hid_t file, const char *pat
 
 enum ns_status ns_matrix_add_npy(struct ns_matrix *m, const char *path)
 {
-	struct ns_matrix_part *p;
+	struct ns_matrix_part *p, shape;
+	struct stat st;
 
-	NS_TRY(add_part(m, path, "", &p));
-	NS_TRY(ns_npy_shape(path, &p->each, &p->offset, &p->rows, &m->d));
+	NS_TRY(ns_npy_shape(path, &shape.each, &shape.offset, &shape.rows, &m->d, &st));
+	NS_TRY(add_part(m, path, "", &st, &p));
+	p->each = shape.each;
+	p->offset = shape.offset;
+	p->rows = shape.rows;
 	m->rows += p->rows;
 	return NS_OK;
 }
@@ -152,19 +157,19 @@ static enum ns_status read_plain(const struct ns_matrix_part *p, int fd, int d, 
 static enum ns_status open_set(const struct ns_matrix *m, int part)
 {
 	const struct ns_matrix_part *p = &m->parts[part];
-	struct stat now;
 	enum ns_status status;
 	hid_t file;
+	int fd;
 
 	if (m->open->part == part)
 		return NS_OK;
 	if (m->open->part >= 0)
 		ns_h5_set_close(m->open->set);
 	m->open->part = -1;
-	if (stat(p->path, &now))
-		return ns_fail(NS_IO, "%s: cannot be looked at", p->path);
-	NS_TRY(check_same(p, &now));
-	NS_TRY(ns_h5_open(&file, p->path));
+	NS_TRY(open_part(p, &fd));
+	status = ns_h5_open_fd(&file, p->path, fd);
+	close(fd);
+	NS_TRY(status);
 	status = ns_h5_set_open(&m->open->set, file, p->path, p->name);
 	ns_h5_file_close(file); /* the data set holds it */
 	if (status == NS_OK)
@@ -213,6 +218,30 @@ enum ns_status ns_matrix_read(const struct ns_matrix *m, int64_t first, int64_t 
 		n -= k;
 	}
 	return NS_OK;
+}
+
+enum ns_status ns_matrix_look(const struct ns_matrix *m, hid_t file)
+{
+	int64_t step = m->d && m->d < LOOK ? LOOK / m->d : 1, at, n;
+	const struct ns_matrix_part *p = m->parts;
+	enum ns_status status;
+	float *rows;
+	hid_t set;
+
+	if (!m->part_count || p->offset >= 0)
+		return NS_OK;
+	rows = malloc(sizeof *rows * (size_t)(step * m->d));
+	if (!rows)
+		return ns_fail(NS_NO_MEMORY, "%s: no memory to look at %s", p->path, p->name);
+	status = ns_h5_set_open(&set, file, p->path, p->name);
+	for (at = 0; status == NS_OK && at < p->rows; at += n) {
+		n = p->rows - at < step ? p->rows - at : step;
+		status = ns_h5_set_read(set, p->path, p->name, NS_H5_F32, (hsize_t)at, (hsize_t)n, rows);
+	}
+	if (set >= 0)
+		ns_h5_set_close(set);
+	free(rows);
+	return status;
 }
 
 struct wanted {

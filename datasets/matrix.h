@@ -10,6 +10,7 @@
 
 #include <hdf5.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "kernels/status.h"
 
@@ -23,8 +24,10 @@ struct ns_matrix {
 };
 
 void ns_matrix_release(struct ns_matrix *m);
-/* rows of a data set behind those that are there already, whose d it must have; of `rows` rows. The file may be closed afterwards. */
-enum ns_status ns_matrix_add_h5(struct ns_matrix *m, hid_t file, const char *path, const char *name, int64_t rows);
+/* rows of a data set behind those that are there already, whose d it must have; of `rows` rows. The file, which is `st`, may be closed afterwards. */
+enum ns_status ns_matrix_add_h5(struct ns_matrix *m, hid_t file, const char *path, const char *name, int64_t rows, const struct stat *st);
+/* Read all rows that libhdf5 has to unpack from `file`, its only part's, and drop them: that they can be read. */
+enum ns_status ns_matrix_look(const struct ns_matrix *m, hid_t file);
 /* a file of numpy.save(): a matrix of little-endian float32 or float64 in C order */
 enum ns_status ns_matrix_add_npy(struct ns_matrix *m, const char *path);
 /* rows [first, first + n) into out (n, d); any thread */

@@ -1,7 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "datasets/npy.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,38 +39,45 @@ static enum ns_status read_header(const char *path, const char *text, int *each,
 	return NS_OK;
 }
 
-enum ns_status ns_npy_shape(const char *path, int *each, int64_t *offset, int64_t *rows, int *columns)
+static enum ns_status read_shape(int fd, const char *path, const struct stat *st, int *each, int64_t *offset, int64_t *rows, int *columns)
 {
 	unsigned char head[12];
 	char *header = NULL;
 	size_t at, length;
-	struct stat file;
 	enum ns_status status;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0 || fstat(fd, &file) || file.st_size < (off_t)sizeof head || ns_read_at(fd, path, head, sizeof head, 0) != NS_OK ||
-	    memcmp(head, "\x93NUMPY", 6) || head[6] < 1 || head[6] > 3) {
-		status = ns_fail(fd < 0 ? NS_IO : NS_BAD_DATA, fd < 0 ? "%s: cannot open the file" : "%s: is no file of numpy.save()", path);
-		goto out;
-	}
+	if (st->st_size < (off_t)sizeof head)
+		return ns_fail(NS_BAD_DATA, "%s: is no file of numpy.save()", path);
+	NS_TRY(ns_read_at(fd, path, head, sizeof head, 0));
+	if (memcmp(head, "\x93NUMPY", 6) || head[6] < 1 || head[6] > 3)
+		return ns_fail(NS_BAD_DATA, "%s: is no file of numpy.save()", path);
 	at = head[6] == 1 ? 10 : 12;
 	length = head[8] | (size_t)head[9] << 8 | (head[6] == 1 ? 0 : (size_t)head[10] << 16 | (size_t)head[11] << 24);
-	if (length > (size_t)file.st_size - at) {
-		status = ns_fail(NS_BAD_DATA, "%s: ends inside its header", path);
-		goto out;
-	}
+	if (length > (size_t)st->st_size - at)
+		return ns_fail(NS_BAD_DATA, "%s: ends inside its header", path);
 	header = calloc(1, length + 1);
 	NS_GO(header ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for its header", path));
 	NS_GO(ns_read_at(fd, path, header, length, at));
 	NS_GO(read_header(path, header, each, rows, columns));
 	*offset = (int64_t)(at + length);
 	/* rows and columns are below 2^63 and 2^20: compared by division */
-	if ((file.st_size - *offset) % (*columns * *each) || (file.st_size - *offset) / (*columns * *each) != *rows)
+	if ((st->st_size - *offset) % (*columns * *each) || (st->st_size - *offset) / (*columns * *each) != *rows)
 		status = ns_fail(NS_BAD_DATA, "%s: holds %lld bytes of values, %lld x %d of %d bytes are wanted", path,
-				 (long long)(file.st_size - *offset), (long long)*rows, *columns, *each);
+				 (long long)(st->st_size - *offset), (long long)*rows, *columns, *each);
 out:
 	free(header);
-	if (fd >= 0)
-		close(fd);
+	return status;
+}
+
+enum ns_status ns_npy_shape(const char *path, int *each, int64_t *offset, int64_t *rows, int *columns, struct stat *st)
+{
+	enum ns_status status;
+	int fd;
+
+	status = ns_open(&fd, path);
+	if (status != NS_OK)
+		return status == NS_BAD_DATA ? NS_IO : status;
+	status = fstat(fd, st) ? ns_io_error(path, "cannot be looked at") : read_shape(fd, path, st, each, offset, rows, columns);
+	close(fd);
 	return status;
 }

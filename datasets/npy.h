@@ -3,10 +3,11 @@
 #define NS_NPY_H
 
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "kernels/status.h"
 
-/* A matrix of little-endian float32 or float64 in C order: bytes of a value, and where in the file its values begin; all of them are there. */
-enum ns_status ns_npy_shape(const char *path, int *each, int64_t *offset, int64_t *rows, int *columns);
+/* A matrix of little-endian float32 or float64 in C order: bytes of a value, and where in the file its values begin; all of them are there. st: the file's. */
+enum ns_status ns_npy_shape(const char *path, int *each, int64_t *offset, int64_t *rows, int *columns, struct stat *st);
 
 #endif

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "datasets/h5.h"
+#include "datasets/look.h"
 
 /* columns of one value a row, which are kept in memory, and of several */
 static const struct column {
@@ -88,13 +89,14 @@ static enum ns_status append(struct ns_predictions *p, hid_t file, const char *p
 	return NS_OK;
 }
 
-static enum ns_status append_matrix(struct ns_predictions *p, hid_t file, const char *path, const struct wide *w, int64_t rows, int first)
+static enum ns_status append_matrix(struct ns_predictions *p, hid_t file, const char *path, const struct stat *st, const struct wide *w, int64_t rows,
+				    int first)
 {
 	struct ns_matrix *m = matrix(p, w);
 	int is;
 
 	NS_TRY(here(file, path, w->name, first, m->d > 0, &is));
-	return is ? ns_matrix_add_h5(m, file, path, w->name, rows) : NS_OK;
+	return is ? ns_matrix_add_h5(m, file, path, w->name, rows, st) : NS_OK;
 }
 
 static enum ns_status count_rows(hid_t file, const char *path, int64_t *rows)
@@ -122,49 +124,71 @@ static void take_text(hid_t file, const char *name, char *out, size_t size)
 	free(text);
 }
 
+/* what the first file says of all */
+static enum ns_status take_head(struct ns_predictions *p, hid_t file, const char *path)
+{
+	p->temperature = 1;
+	NS_TRY(ns_h5_get_real(file, path, "/", "temperature", &p->temperature));
+	take_text(file, "model", p->model, sizeof p->model);
+	take_text(file, "weights", p->weights, sizeof p->weights);
+	take_text(file, "dataset", p->dataset, sizeof p->dataset);
+	if (H5Aexists(file, "classes") > 0)
+		NS_TRY(ns_h5_get_texts(file, path, "/", "classes", &p->names, &p->class_names));
+	if (p->prob.d && p->names && p->class_names != p->prob.d)
+		return ns_fail(NS_BAD_DATA, "%s: prob has %d columns, but classes has %d", path, p->prob.d, p->class_names);
+	if (!p->stats.d || H5Aexists_by_name(file, "stats", "stats_names", H5P_DEFAULT) <= 0)
+		return NS_OK;
+	NS_TRY(ns_h5_get_texts(file, path, "stats", "stats_names", &p->stats_names, &p->stats_named));
+	return p->stats_named == p->stats.d ? NS_OK
+					    : ns_fail(NS_BAD_DATA, "%s: stats has %d columns, but stats_names has %d", path, p->stats.d, p->stats_named);
+}
+
+static enum ns_status add_open_file(struct ns_predictions *p, hid_t file, const char *path, const struct stat *st, int first)
+{
+	int64_t rows = 0;
+	size_t i;
+
+	NS_TRY(count_rows(file, path, &rows));
+	for (i = 0; i < COLUMNS; i++)
+		NS_TRY(append(p, file, path, &columns[i], rows, first));
+	for (i = 0; i < MATRICES; i++)
+		NS_TRY(append_matrix(p, file, path, st, &matrices[i], rows, first));
+	if (first)
+		NS_TRY(take_head(p, file, path));
+	p->rows += rows;
+	return NS_OK;
+}
+
+/* a file that was looked at */
 static enum ns_status add_file(struct ns_predictions *p, const char *path, int first)
 {
 	enum ns_status status;
-	int64_t rows = 0;
+	struct stat st;
 	hid_t file;
-	size_t i;
+	int fd;
 
-	NS_TRY(ns_h5_open(&file, path));
-	status = count_rows(file, path, &rows);
-	for (i = 0; i < COLUMNS && status == NS_OK; i++)
-		status = append(p, file, path, &columns[i], rows, first);
-	for (i = 0; i < MATRICES && status == NS_OK; i++)
-		status = append_matrix(p, file, path, &matrices[i], rows, first);
-	if (status == NS_OK && first) {
-		p->temperature = ns_h5_get_real(file, "/", "temperature", 1);
-		take_text(file, "model", p->model, sizeof p->model);
-		take_text(file, "dataset", p->dataset, sizeof p->dataset);
-		if (H5Aexists(file, "classes") > 0)
-			status = ns_h5_get_texts(file, path, "/", "classes", &p->names, &p->class_names);
-		if (status == NS_OK && p->prob.d && p->names && p->class_names != p->prob.d)
-			status = ns_fail(NS_BAD_DATA, "%s: prob has %d columns, but classes has %d", path, p->prob.d, p->class_names);
-		if (status == NS_OK && p->stats.d && H5Aexists_by_name(file, "stats", "stats_names", H5P_DEFAULT) > 0) {
-			status = ns_h5_get_texts(file, path, "stats", "stats_names", &p->stats_names, &p->stats_named);
-			if (status == NS_OK && p->stats_named != p->stats.d)
-				status = ns_fail(NS_BAD_DATA, "%s: stats has %d columns, but stats_names has %d", path, p->stats.d,
-						 p->stats_named);
-		}
-	}
-	if (status == NS_OK)
-		p->rows += rows;
-	H5Fclose(file);
+	status = ns_open(&fd, path);
+	if (status != NS_OK)
+		return status == NS_BAD_DATA ? NS_IO : status;
+	status = fstat(fd, &st) ? ns_io_error(path, "cannot be looked at") : ns_h5_open_fd(&file, path, fd);
+	close(fd);
+	NS_TRY(status);
+	status = add_open_file(p, file, path, &st, first);
+	ns_h5_file_close(file);
 	return status;
 }
 
-static enum ns_status check_digest(const char *path, const char *wanted)
+/* in a child process: columns, and all rows of matrices that libhdf5 has to unpack */
+static enum ns_status look(hid_t file, const char *path, const struct stat *st)
 {
-	char hex[NS_SHA256_HEX];
+	struct ns_predictions p = {0};
+	enum ns_status status = add_open_file(&p, file, path, st, 1);
+	size_t i;
 
-	if (!*wanted)
-		return NS_OK;
-	NS_TRY(ns_sha256_file(hex, path));
-	return strcmp(hex, wanted) ? ns_fail(NS_DIGEST, "%s: has digest %.16s.., but its list says %.16s..; it was changed", path, hex, wanted)
-				   : NS_OK;
+	for (i = 0; i < MATRICES && status == NS_OK; i++)
+		status = ns_matrix_look(matrix(&p, &matrices[i]), file);
+	ns_predictions_release(&p);
+	return status;
 }
 
 /* Whoever uses a class as an index stays inside. */
@@ -200,51 +224,110 @@ enum ns_status ns_predictions_prob(const struct ns_predictions *p, int64_t first
 	return ns_predictions_are(p, first, n, out);
 }
 
-static enum ns_status add_folder(struct ns_predictions *p, const char *folder)
+/* path of file i, which is what its sha256 says; a list that somebody wrote by hand may have none, and gets it here */
+static enum ns_status file_of(const char *folder, const char *index, json_t *one, json_t *seen, char path[NS_PATH_MAX])
+{
+	const char *name = ns_json_text(one, "file");
+	char hex[NS_SHA256_HEX];
+
+	if (!*name || strchr(name, '/') || *name == '.')
+		return ns_fail(NS_BAD_DATA, "%s: '%s' is no file name", index, name);
+	NS_TRY(ns_path(path, "%s/%s", folder, name));
+	if (json_object_get(one, "sha256")) {
+		NS_TRY(ns_sha256_check(path, ns_json_text(one, "sha256"), index));
+	} else {
+		NS_TRY(ns_sha256_file(hex, path));
+		json_object_set_new(one, "sha256", json_string(hex));
+	}
+	if (json_object_get(seen, name) || json_object_get(seen, ns_json_text(one, "sha256")))
+		return ns_fail(NS_BAD_DATA, "%s: %s is there twice", index, name);
+	json_object_set_new(seen, name, json_true());
+	json_object_set_new(seen, ns_json_text(one, "sha256"), json_true());
+	return NS_OK;
+}
+
+/* rows of this file, against what the list says if it says so */
+static enum ns_status check_rows(const json_t *one, int64_t found, const char *path, const char *index)
+{
+	int64_t rows;
+
+	if (!json_object_get(one, "rows"))
+		return NS_OK;
+	NS_TRY(ns_json_get_int(one, "rows", index, 0, INT64_MAX, &rows));
+	return found == rows ? NS_OK : ns_fail(NS_BAD_DATA, "%s: has %lld rows, but %s says %lld", path, (long long)found, index, (long long)rows);
+}
+
+static enum ns_status add_listed(struct ns_predictions *p, const char *folder, const char *index, json_t *files)
 {
 	char path[NS_PATH_MAX];
+	const char *one_path = path;
+	json_t *seen = json_object(), *one;
 	enum ns_status status = NS_OK;
-	json_t *json, *files;
 	size_t i;
 
-	NS_TRY(ns_path(path, "%s/predictions.json", folder));
-	NS_TRY(ns_json_read(path, &json, "nightshift.predictions/1"));
-	snprintf(p->digest, sizeof p->digest, "%s", ns_json_text(json, "digest"));
-	files = json_object_get(json, "files");
-	for (i = 0; i < json_array_size(files) && status == NS_OK; i++) {
-		const char *name = ns_json_text(json_array_get(files, i), "file");
+	json_array_foreach(files, i, one) {
+		int64_t before = p->rows;
 
-		if (!*name || strchr(name, '/'))
-			status = ns_fail(NS_BAD_DATA, "%s: file %zu: '%s' is no file name", path, i, name);
-		else
-			status = ns_path(path, "%s/%s", folder, name);
-		if (status == NS_OK)
-			status = check_digest(path, ns_json_text(json_array_get(files, i), "sha256"));
-		if (status == NS_OK)
-			status = add_file(p, path, i == 0);
+		NS_GO(file_of(folder, index, one, seen, path));
+		NS_GO(ns_look(&one_path, 1, 1, look));
+		NS_GO(add_file(p, path, i == 0));
+		NS_GO(check_rows(one, p->rows - before, path, index));
 	}
+	ns_json_digest(p->digest, files);
+out:
+	json_decref(seen);
+	return status;
+}
+
+static enum ns_status add_folder(struct ns_predictions *p, const char *folder)
+{
+	char index[NS_PATH_MAX], hex[NS_SHA256_HEX];
+	enum ns_status status;
+	const char *said;
+	json_t *json, *files;
+
+	NS_TRY(ns_path(index, "%s/predictions.json", folder));
+	NS_TRY(ns_json_read(index, &json, "nightshift.predictions/1"));
+	files = json_object_get(json, "files");
+	said = ns_json_text(json, "digest");
+	ns_json_digest(hex, files);
+	if (*said && strcmp(hex, said))
+		status = ns_fail(NS_DIGEST, "%s: digest is '%.16s..', but its list of files has %.16s..; it was changed", index, said, hex);
+	else
+		status = add_listed(p, folder, index, files);
 	json_decref(json);
 	return status;
+}
+
+/* one HDF5 file, which nobody vouches for */
+static enum ns_status add_alone(struct ns_predictions *p, const char *path)
+{
+	NS_TRY(ns_look(&path, 1, 0, look));
+	NS_TRY(add_file(p, path, 1));
+	return ns_sha256_file(p->digest, path);
+}
+
+/* embeddings alone */
+static enum ns_status add_npy(struct ns_predictions *p, const char *path)
+{
+	NS_TRY(ns_matrix_add_npy(&p->embedding, path));
+	p->rows = p->embedding.rows;
+	return ns_sha256_file(p->digest, path);
 }
 
 enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path)
 {
 	enum ns_status status;
+	size_t n = strlen(path);
+	int folder;
 
 	memset(p, 0, sizeof *p);
 	p->temperature = 1;
-	if (ns_path_is_dir(path)) {
+	NS_TRY(ns_is_dir(path, &folder));
+	if (folder)
 		status = add_folder(p, path);
-	} else if (strlen(path) > 4 && !strcmp(path + strlen(path) - 4, ".npy")) { /* embeddings alone */
-		status = ns_matrix_add_npy(&p->embedding, path);
-		p->rows = p->embedding.rows;
-		if (status == NS_OK)
-			status = ns_sha256_file(p->digest, path);
-	} else {
-		status = add_file(p, path, 1);
-		if (status == NS_OK)
-			status = ns_sha256_file(p->digest, path);
-	}
+	else
+		status = n > 4 && !strcmp(path + n - 4, ".npy") ? add_npy(p, path) : add_alone(p, path);
 	if (status == NS_OK && p->rows == 0)
 		status = ns_fail(NS_BAD_DATA, "%s: has no rows", path);
 	if (status == NS_OK)
@@ -260,6 +343,7 @@ static enum ns_status write_all(hid_t file, const char *path, const struct ns_pr
 
 	NS_TRY(ns_h5_set_text(file, path, "/", "schema", "nightshift.predictions/1"));
 	NS_TRY(ns_h5_set_text(file, path, "/", "model", p->model));
+	NS_TRY(ns_h5_set_text(file, path, "/", "weights", p->weights));
 	NS_TRY(ns_h5_set_text(file, path, "/", "dataset", p->dataset));
 	NS_TRY(ns_h5_set_real(file, path, "/", "temperature", p->temperature));
 	NS_TRY(ns_h5_set_texts(file, path, "/", "classes", (const char *const *)p->names, p->class_names));
@@ -349,25 +433,42 @@ out:
 	return status;
 }
 
+static enum ns_status read_selection(hid_t file, const char *path, struct ns_selection *s)
+{
+	hsize_t dims[4];
+	int rank;
+
+	NS_TRY(ns_h5_shape(file, path, "row", &rank, dims));
+	NS_TRY(ns_h5_read(file, path, "set", NS_H5_U32, 1, dims[0], (void **)&s->set));
+	NS_TRY(ns_h5_read(file, path, "row", NS_H5_U64, 1, dims[0], (void **)&s->row));
+	NS_TRY(ns_h5_read(file, path, "id", NS_H5_U64, 1, dims[0], (void **)&s->id));
+	NS_TRY(ns_h5_read(file, path, "label", NS_H5_I32, 1, dims[0], (void **)&s->label));
+	NS_TRY(ns_h5_read(file, path, "source", NS_H5_U8, 1, dims[0], (void **)&s->source));
+	NS_TRY(ns_h5_read(file, path, "repeat", NS_H5_U32, 1, dims[0], (void **)&s->repeat));
+	s->rows = (int64_t)dims[0];
+	return NS_OK;
+}
+
+static enum ns_status look_at_selection(hid_t file, const char *path, const struct stat *st)
+{
+	struct ns_selection s = {0};
+	enum ns_status status = read_selection(file, path, &s);
+
+	(void)st;
+	ns_selection_release(&s);
+	return status;
+}
+
 enum ns_status ns_selection_read(const char *path, struct ns_selection *s)
 {
 	enum ns_status status;
-	hsize_t dims[4];
 	hid_t file;
-	int rank;
 
 	memset(s, 0, sizeof *s);
+	NS_TRY(ns_look(&path, 1, 0, look_at_selection));
 	NS_TRY(ns_h5_open(&file, path));
-	NS_GO(ns_h5_shape(file, path, "row", &rank, dims));
-	NS_GO(ns_h5_read(file, path, "set", NS_H5_U32, 1, dims[0], (void **)&s->set));
-	NS_GO(ns_h5_read(file, path, "row", NS_H5_U64, 1, dims[0], (void **)&s->row));
-	NS_GO(ns_h5_read(file, path, "id", NS_H5_U64, 1, dims[0], (void **)&s->id));
-	NS_GO(ns_h5_read(file, path, "label", NS_H5_I32, 1, dims[0], (void **)&s->label));
-	NS_GO(ns_h5_read(file, path, "source", NS_H5_U8, 1, dims[0], (void **)&s->source));
-	NS_GO(ns_h5_read(file, path, "repeat", NS_H5_U32, 1, dims[0], (void **)&s->repeat));
-	s->rows = (int64_t)dims[0];
-out:
-	H5Fclose(file);
+	status = read_selection(file, path, s);
+	ns_h5_file_close(file);
 	if (status != NS_OK)
 		ns_selection_release(s);
 	return status;

@@ -17,7 +17,8 @@ struct ns_predictions { /* columns over all files; NULL where missing */
 	int class_names;
 	char **names, **stats_names; /* class_names and stats_named of them */
 	int stats_named;
-	char model[NS_SHA256_HEX], dataset[NS_SHA256_HEX], digest[NS_SHA256_HEX];
+	/* weights: of the model's parameters, also where the model itself has no digest yet (a baseline is part of it) */
+	char model[NS_SHA256_HEX], weights[NS_SHA256_HEX], dataset[NS_SHA256_HEX], digest[NS_SHA256_HEX];
 	double temperature;
 };
 
@@ -25,7 +26,10 @@ struct ns_predictions { /* columns over all files; NULL where missing */
 enum ns_status ns_predictions_are(const struct ns_predictions *p, int64_t first, int64_t n, const float *x);
 /* Probabilities of rows [first, first + n), which have been seen to be such; out (n, classes). Any thread. */
 enum ns_status ns_predictions_prob(const struct ns_predictions *p, int64_t first, int64_t n, float *out);
-/* A folder with predictions.json, one HDF5 file, or embeddings alone in a .npy file. */
+/*
+ * A folder with predictions.json, one HDF5 file, or embeddings alone in a .npy file. Digests that predictions.json gives are computed first, and a
+ * child process looks at each HDF5 file before libhdf5 sees it here.
+ */
 enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path);
 void ns_predictions_release(struct ns_predictions *p);
 /* Write one file. Rows and columns as in `p`; matrices are in memory. */

@@ -1,8 +1,6 @@
 #define _GNU_SOURCE
 #include "datasets/shard.h"
 
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +9,8 @@
 #include <unistd.h>
 
 #include "datasets/h5.h"
+#include "datasets/handle.h"
+#include "datasets/look.h"
 #include "host/file.h"
 
 void ns_rows_release(struct ns_rows *r)
@@ -28,10 +28,9 @@ void ns_shard_close(struct ns_shard *s)
 {
 	if (!s)
 		return;
-	if (s->fd >= 0)
-		close(s->fd);
-	if (s->file >= 0)
-		H5Fclose((hid_t)s->file);
+	if (s->handle)
+		ns_handle_close(s->handle);
+	free(s->handle);
 	ns_texts_free(s->head.classes, s->head.class_count);
 	ns_texts_free(s->head.groups, s->head.group_count);
 	ns_rows_release(&s->rows);
@@ -64,18 +63,36 @@ static enum ns_status read_head(struct ns_shard *s, hid_t file)
 	return NS_OK;
 }
 
-/* A column that was read whole, against its checksums where the file has them. */
+/*
+ * The checksums of a column of so many bytes: NULL where the file has none at all, as a foreign one may. Where it has some, each column has:
+ * who takes one away has something to hide.
+ */
+static enum ns_status read_sums(const struct ns_shard *s, hid_t file, const char *name, size_t bytes, uint64_t **sums)
+{
+	char check[64];
+
+	*sums = NULL;
+	snprintf(check, sizeof check, "checksum/%s", name);
+	if (!ns_h5_has(file, "checksum"))
+		return NS_OK;
+	if (!ns_h5_has(file, check))
+		return ns_fail(NS_BAD_DATA, "%s: has checksums (as a group of its own, not a link), but none of '%s'", s->path, name);
+	return ns_h5_read(file, s->path, check, NS_H5_U64, 1, (bytes + NS_STRETCH - 1) / NS_STRETCH, (void **)sums);
+}
+
+/* A column that was read whole, against its checksums. */
 static enum ns_status check_column(const struct ns_shard *s, hid_t file, const char *name, const void *data, size_t bytes)
 {
 	hsize_t n = (bytes + NS_STRETCH - 1) / NS_STRETCH, i;
 	uint64_t *sums = NULL;
-	char check[64];
 	enum ns_status status;
 
-	snprintf(check, sizeof check, "checksum/%s", name);
-	if (!data || !ns_h5_has(file, "checksum") || !ns_h5_has(file, check))
+	if (!data || !ns_h5_has(file, name)) /* foreign files may lack columns */
 		return NS_OK;
-	status = ns_h5_read(file, s->path, check, NS_H5_U64, 1, n, (void **)&sums);
+	NS_TRY(read_sums(s, file, name, bytes, &sums));
+	if (!sums)
+		return NS_OK;
+	status = NS_OK;
 	for (i = 0; i < n && status == NS_OK; i++) {
 		size_t left = bytes - i * NS_STRETCH;
 
@@ -164,6 +181,15 @@ static enum ns_status read_source(struct ns_shard *s, hid_t file)
 	return check_offsets(s, "source_offset", r->source_offset, dims[0]);
 }
 
+static enum ns_status check_rows(struct ns_shard *s, hsize_t rows)
+{
+	s->rows.rows = (int64_t)rows;
+	if (rows < 1)
+		return ns_fail(NS_BAD_DATA, "%s: has no rows", s->path);
+	return rows <= NS_SHARD_ROWS ? NS_OK
+				     : ns_fail(NS_BAD_DATA, "%s: claims %llu rows; a shard has at most %d", s->path, (unsigned long long)rows, NS_SHARD_ROWS);
+}
+
 static enum ns_status read_image_shape(struct ns_shard *s, hid_t file, const char *name)
 {
 	int raw = !strcmp(s->head.encoding, "raw"), rank;
@@ -178,7 +204,7 @@ static enum ns_status read_image_shape(struct ns_shard *s, hid_t file, const cha
 		NS_TRY(ns_h5_shape(file, s->path, "image_offset", &rank, dims));
 		if (dims[0] < 1)
 			return ns_fail(NS_BAD_DATA, "%s: image_offset: is empty", s->path);
-		s->rows.rows = (int64_t)dims[0] - 1;
+		NS_TRY(check_rows(s, dims[0] - 1));
 		NS_TRY(ns_h5_read(file, s->path, "image_offset", NS_H5_U64, 1, dims[0], (void **)&s->image_offset));
 		if (s->image_at < 0)
 			return ns_fail(NS_BAD_DATA, "%s: image_bytes: is chunked; contiguous is wanted", s->path);
@@ -188,7 +214,7 @@ static enum ns_status read_image_shape(struct ns_shard *s, hid_t file, const cha
 		return ns_fail(NS_BAD_DATA, "%s: image: is of shape (%llu,%llu,%llu,%llu), (N,H,W,1 or 3) is wanted", s->path,
 			       (unsigned long long)dims[0], (unsigned long long)dims[1], (unsigned long long)dims[2],
 			       (unsigned long long)dims[3]);
-	s->rows.rows = (int64_t)dims[0];
+	NS_TRY(check_rows(s, dims[0]));
 	s->head.h = (int)dims[1];
 	s->head.w = (int)dims[2];
 	s->head.c = (int)dims[3];
@@ -198,58 +224,159 @@ static enum ns_status read_image_shape(struct ns_shard *s, hid_t file, const cha
 	return NS_OK;
 }
 
-static enum ns_status check_size(struct ns_shard *s)
+static enum ns_status check_size(const struct ns_shard *s, const struct stat *st)
 {
-	struct stat st;
-
-	s->fd = open(s->path, O_RDONLY | O_CLOEXEC);
-	if (s->fd < 0 || fstat(s->fd, &st))
-		return ns_fail(NS_IO, "%s: cannot open", s->path);
-	if (s->image_at >= 0 && s->image_at + s->image_bytes > (int64_t)st.st_size)
+	if (s->image_at >= 0 && s->image_at + s->image_bytes > (int64_t)st->st_size)
 		return ns_fail(NS_BAD_DATA, "%s: image data ends at byte %lld, the file at %lld; it is truncated", s->path,
-			       (long long)(s->image_at + s->image_bytes), (long long)st.st_size);
+			       (long long)(s->image_at + s->image_bytes), (long long)st->st_size);
 	return NS_OK;
 }
 
-static enum ns_status fill(struct ns_shard *s, hid_t file)
+static enum ns_status fill(struct ns_shard *s, hid_t file, const struct stat *st)
 {
 	const char *name;
-	char check[64];
 
 	NS_TRY(read_head(s, file));
 	name = strcmp(s->head.encoding, "raw") ? "image_bytes" : "image";
 	NS_TRY(read_image_shape(s, file, name));
-	NS_TRY(check_size(s));
+	NS_TRY(check_size(s, st));
 	NS_TRY(read_rows(s, file));
 	NS_TRY(read_source(s, file));
 	NS_TRY(check_columns(s, file));
-	snprintf(check, sizeof check, "checksum/%s", name);
-	if (ns_h5_has(file, "checksum") && ns_h5_has(file, check)) {
-		s->checksums = (s->image_bytes + (int64_t)NS_STRETCH - 1) / (int64_t)NS_STRETCH;
-		NS_TRY(ns_h5_read(file, s->path, check, NS_H5_U64, 1, (hsize_t)s->checksums, (void **)&s->checksum));
-	}
+	NS_TRY(read_sums(s, file, name, (size_t)s->image_bytes, &s->checksum));
+	s->checksums = s->checksum ? (s->image_bytes + (int64_t)NS_STRETCH - 1) / (int64_t)NS_STRETCH : 0;
 	return NS_OK;
 }
 
-enum ns_status ns_shard_open(struct ns_shard **shard, const char *path)
+static struct ns_shard *make(const char *path)
 {
 	struct ns_shard *s = calloc(1, sizeof *s);
-	enum ns_status status;
-	hid_t file = -1;
 
-	if (!s || !(s->path = strdup(path))) {
+	if (s && !(s->path = strdup(path))) {
 		free(s);
-		return ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+		s = NULL;
 	}
-	s->fd = -1;
-	s->file = -1;
-	status = ns_h5_open(&file, path);
+	if (!s)
+		ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+	return s;
+}
+
+/* chunked: images are read by rows through HDF5, and so much of it is looked at */
+static int64_t rows_at_once(const struct ns_shard *s)
+{
+	int64_t image = (int64_t)s->head.h * s->head.w * s->head.c, rows = (int64_t)NS_STRETCH / (image ? image : 1);
+
+	return rows ? rows : 1;
+}
+
+static enum ns_status read_chunks(const struct ns_shard *s, hid_t file)
+{
+	int64_t image = (int64_t)s->head.h * s->head.w * s->head.c, step = rows_at_once(s), at, n;
+	uint8_t *pixels = malloc((size_t)(step * image));
+	enum ns_status status = pixels ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for its images", s->path);
+	hid_t set = -1;
+
 	if (status == NS_OK)
-		status = fill(s, file);
+		status = ns_h5_set_open(&set, file, s->path, "image");
+	for (at = 0; status == NS_OK && at < s->rows.rows; at += n) {
+		n = s->rows.rows - at < step ? s->rows.rows - at : step;
+		status = ns_h5_set_read(set, s->path, "image", NS_H5_U8, (hsize_t)at, (hsize_t)n, pixels);
+	}
+	if (set >= 0)
+		ns_h5_set_close(set);
+	free(pixels);
+	return status;
+}
+
+/* in a child process: all that opening and reading will do */
+static enum ns_status look(hid_t file, const char *path, const struct stat *st)
+{
+	struct ns_shard *s = make(path);
+	enum ns_status status;
+
+	if (!s)
+		return NS_NO_MEMORY;
+	status = fill(s, file, st);
 	if (status == NS_OK && s->image_at < 0)
-		s->file = file; /* chunked: reading goes through HDF5 */
-	else if (file >= 0)
-		H5Fclose(file);
+		status = read_chunks(s, file);
+	ns_shard_close(s);
+	return status;
+}
+
+enum ns_status ns_shards_look(const char *const *paths, int count, int below)
+{
+	return ns_look(paths, count, below, look);
+}
+
+static int holds_images(hid_t file)
+{
+	static const char *const columns[] = {"stats", "prob", "embedding", "pred"};
+	size_t i;
+
+	for (i = 0; i < sizeof columns / sizeof *columns; i++)
+		if (ns_h5_has(file, columns[i]))
+			return 0;
+	return ns_h5_has(file, "image") || ns_h5_has(file, "image_bytes");
+}
+
+/* that libhdf5 can be asked, which is all that the job asks here */
+static enum ns_status look_for_images(hid_t file, const char *path, const struct stat *st)
+{
+	(void)path;
+	(void)st;
+	(void)holds_images(file);
+	return NS_OK;
+}
+
+enum ns_status ns_shard_is(const char *path, int *is)
+{
+	enum ns_status status;
+	hid_t file;
+
+	*is = 0;
+	if (strlen(path) > 4 && !strcmp(path + strlen(path) - 4, ".npy"))
+		return NS_OK;
+	status = ns_look(&path, 1, 0, look_for_images);
+	if (status == NS_BAD_DATA) /* whoever opens it next says why */
+		return NS_OK;
+	NS_TRY(status);
+	NS_TRY(ns_h5_open(&file, path));
+	*is = holds_images(file);
+	ns_h5_file_close(file);
+	return NS_OK;
+}
+
+static enum ns_status open_file(struct ns_shard *s, int below)
+{
+	enum ns_status status;
+	struct stat st;
+	hid_t file;
+	int fd;
+
+	status = below ? ns_open_below(&fd, s->path) : ns_open(&fd, s->path);
+	if (status != NS_OK)
+		return status == NS_BAD_DATA ? NS_IO : status; /* it is not there, or is no file: what is in it is not the matter */
+	status = fstat(fd, &st) ? ns_io_error(s->path, "cannot be looked at") : ns_h5_open_fd(&file, s->path, fd);
+	close(fd);
+	NS_TRY(status);
+	status = fill(s, file, &st);
+	ns_h5_file_close(file);
+	NS_TRY(status);
+	s->handle = malloc(sizeof *s->handle);
+	if (!s->handle)
+		return ns_fail(NS_NO_MEMORY, "%s: no memory", s->path);
+	ns_handle_init(s->handle, s->path, &st, below, s->image_at < 0);
+	return NS_OK;
+}
+
+enum ns_status ns_shard_open_seen(struct ns_shard **shard, const char *path, int below)
+{
+	struct ns_shard *s = make(path);
+	enum ns_status status;
+
+	if (!s)
+		return NS_NO_MEMORY;
+	status = open_file(s, below);
 	if (status != NS_OK)
 		ns_shard_close(s);
 	else
@@ -257,16 +384,38 @@ enum ns_status ns_shard_open(struct ns_shard **shard, const char *path)
 	return status;
 }
 
+enum ns_status ns_shard_open(struct ns_shard **shard, const char *path)
+{
+	NS_TRY(ns_shards_look(&path, 1, 0));
+	return ns_shard_open_seen(shard, path, 0);
+}
+
 enum ns_status ns_shard_read(const struct ns_shard *s, int64_t first, int64_t count, uint8_t *pixels)
 {
 	int64_t image = (int64_t)s->head.h * s->head.w * s->head.c;
+	enum ns_status status;
 
 	if (first < 0 || count < 0 || first + count > s->rows.rows || !image)
 		return ns_fail(NS_INVALID, "%s: rows %lld to %lld of %lld raw rows", s->path, (long long)first,
 			       (long long)(first + count), (long long)s->rows.rows);
+	NS_TRY(ns_handle_take(s->handle));
 	if (s->image_at < 0)
-		return ns_h5_read_rows((hid_t)s->file, s->path, "image", NS_H5_U8, (hsize_t)first, (hsize_t)count, pixels);
-	return ns_read_at(s->fd, s->path, pixels, (size_t)(count * image), (uint64_t)(s->image_at + first * image));
+		status = ns_h5_read_rows(s->handle->file, s->path, "image", NS_H5_U8, (hsize_t)first, (hsize_t)count, pixels);
+	else
+		status = ns_read_at(s->handle->fd, s->path, pixels, (size_t)(count * image), (uint64_t)(s->image_at + first * image));
+	ns_handle_give(s->handle);
+	return status;
+}
+
+/* bytes of a file that is stored in one piece */
+static enum ns_status read_bytes(const struct ns_shard *s, uint64_t at, size_t n, uint8_t *bytes)
+{
+	enum ns_status status;
+
+	NS_TRY(ns_handle_take(s->handle));
+	status = ns_read_at(s->handle->fd, s->path, bytes, n, (uint64_t)s->image_at + at);
+	ns_handle_give(s->handle);
+	return status;
 }
 
 enum ns_status ns_shard_read_encoded(const struct ns_shard *s, int64_t row, uint8_t **buffer, size_t *room, size_t *bytes)
@@ -282,30 +431,48 @@ enum ns_status ns_shard_read_encoded(const struct ns_shard *s, int64_t row, uint
 		*buffer = more;
 		*room = *bytes;
 	}
-	return ns_read_at(s->fd, s->path, *buffer, *bytes, (uint64_t)s->image_at + begin);
+	return read_bytes(s, begin, *bytes, *buffer);
+}
+
+/* image bytes [at, at + n) of whatever storage: of chunks, whole rows that hold them */
+static enum ns_status read_stretch(const struct ns_shard *s, int64_t at, size_t n, uint8_t *rows, uint8_t *bytes)
+{
+	int64_t image = (int64_t)s->head.h * s->head.w * s->head.c, first, end;
+
+	if (s->image_at >= 0)
+		return read_bytes(s, (uint64_t)at, n, bytes);
+	first = at / image;
+	end = (at + (int64_t)n + image - 1) / image;
+	NS_TRY(ns_shard_read(s, first, end - first, rows));
+	memcpy(bytes, rows + (at - first * image), n);
+	return NS_OK;
 }
 
 enum ns_status ns_shard_verify(const struct ns_shard *s)
 {
-	uint8_t *buffer;
+	size_t image = (size_t)s->head.h * (size_t)s->head.w * (size_t)s->head.c;
+	uint8_t *buffer, *rows = NULL;
 	enum ns_status status = NS_OK;
 	int64_t i;
 
-	if (!s->checksum || s->image_at < 0)
+	if (!s->checksum)
 		return NS_OK;
 	buffer = malloc(NS_STRETCH);
-	if (!buffer)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory to verify it", s->path);
+	if (s->image_at < 0)
+		rows = malloc(NS_STRETCH + 2 * image);
+	if (!buffer || (s->image_at < 0 && !rows))
+		status = ns_fail(NS_NO_MEMORY, "%s: no memory to verify it", s->path);
 	for (i = 0; i < s->checksums && status == NS_OK; i++) {
 		int64_t at = i * (int64_t)NS_STRETCH, left = s->image_bytes - at;
 		size_t n = left < (int64_t)NS_STRETCH ? (size_t)left : NS_STRETCH;
 
-		status = ns_read_at(s->fd, s->path, buffer, n, (uint64_t)(s->image_at + at));
+		status = read_stretch(s, at, n, rows, buffer);
 		if (status == NS_OK && ns_xxh3(buffer, n) != s->checksum[i])
 			status = ns_fail(NS_DIGEST, "%s: image bytes %lld to %lld do not match their checksum; the file is damaged",
 					 s->path, (long long)at, (long long)at + (long long)n);
 	}
 	free(buffer);
+	free(rows);
 	return status;
 }
 

@@ -10,6 +10,7 @@
 #include "kernels/status.h"
 
 #define NS_STRETCH ((size_t)1 << 20) /* bytes under one checksum */
+#define NS_SHARD_ROWS 16777216	      /* at most: its columns are held in memory */
 
 /* Rows on their way into a shard, or the small columns of one that was opened. */
 struct ns_rows {
@@ -36,20 +37,26 @@ struct ns_shard {
 	uint64_t *image_offset; /* (rows + 1), encoded only */
 	int64_t image_at;	  /* byte in the file; -1: chunked, read through HDF5 */
 	int64_t image_bytes;
-	int fd;
-	int64_t file; /* hid_t, open only where image_at < 0 */
+	struct ns_handle *handle; /* open while it is read */
 	uint64_t *checksum;
 	int64_t checksums;
 };
 
+/* A file alone: looked at in a child process first (datasets/look.h), then opened. */
 enum ns_status ns_shard_open(struct ns_shard **shard, const char *path);
+/* Look at several at once; below: they lie in a folder of ours, where symbolic links are refused. */
+enum ns_status ns_shards_look(const char *const *paths, int count, int below);
+/* One that was looked at, by this process or by another rank. */
+enum ns_status ns_shard_open_seen(struct ns_shard **shard, const char *path, int below);
 void ns_shard_close(struct ns_shard *shard);
+/* Does an HDF5 file hold images, and neither predictions nor a user's columns beside them? It is looked at in a child process. */
+enum ns_status ns_shard_is(const char *path, int *is);
 /* pixels of rows [first, first + count), raw shards; one read */
 enum ns_status ns_shard_read(const struct ns_shard *shard, int64_t first, int64_t count, uint8_t *pixels);
 /* one encoded file; *bytes is its size, *buffer grows to hold it and belongs to the caller */
 enum ns_status ns_shard_read_encoded(const struct ns_shard *shard, int64_t row, uint8_t **buffer, size_t *room,
 				     size_t *bytes);
-/* Read all image bytes and compare their checksums. A foreign shard without checksums passes. */
+/* Read all image bytes, however they are stored, and compare their checksums. A foreign shard without checksums passes. */
 enum ns_status ns_shard_verify(const struct ns_shard *shard);
 const char *ns_shard_source(const struct ns_shard *shard, int64_t row, size_t *len);
 

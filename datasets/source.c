@@ -33,15 +33,19 @@ enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_
 {
 	enum ns_status status;
 	size_t i;
+	int is;
 
 	memset(s, 0, sizeof *s);
-	if (!ns_path_exists(path))
+	NS_TRY(ns_exists(path, &is));
+	if (!is)
 		return ns_fail(NS_IO, "%s: no such file or folder", path);
 	s->path = strdup(path);
 	status = take_classes(s, classes);
-	for (i = 0; status == NS_OK && !s->kind && i < sizeof kinds / sizeof *kinds; i++)
-		if (kinds[i]->takes(path))
+	for (i = 0; status == NS_OK && !s->kind && i < sizeof kinds / sizeof *kinds; i++) {
+		status = kinds[i]->takes(path, &is);
+		if (status == NS_OK && is)
 			s->kind = kinds[i];
+	}
 	if (status == NS_OK && !s->kind)
 		status = ns_fail(NS_BAD_DATA, "%s: is no folder, tar, IDX file or list (.txt) that can be taken in", path);
 	if (status == NS_OK)

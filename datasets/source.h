@@ -35,7 +35,7 @@ struct ns_source {
 
 struct ns_source_kind {
 	const char *name;
-	int (*takes)(const char *path);
+	enum ns_status (*takes)(const char *path, int *takes);
 	enum ns_status (*open)(struct ns_source *source);
 	/* NS_BAD_DATA: this item is broken, its name is filled in, go on; anything else ends the job */
 	enum ns_status (*get)(struct ns_source *source, int64_t item, struct ns_item *out);

@@ -5,13 +5,12 @@
 #define _XOPEN_SOURCE 700
 #include "datasets/source.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "host/file.h"
+#include "host/folder.h"
 
 struct files {
 	char **paths;	 /* relative to base */
@@ -42,39 +41,36 @@ static enum ns_status add(struct files *f, const char *path, const char *class_n
 	return NS_OK;
 }
 
-static int not_hidden(const struct dirent *e)
+static enum ns_status scan(struct files *f, const char *folder);
+
+/* a file, or a folder of classes one level down; what is a link that leads nowhere is a file that cannot be read */
+static enum ns_status scan_one(struct files *f, const char *folder, const char *name)
 {
-	return e->d_name[0] != '.';
+	char relative[NS_PATH_MAX], full[NS_PATH_MAX];
+	int is;
+
+	NS_TRY(ns_path(relative, "%s%s%s", folder, *folder ? "/" : "", name));
+	NS_TRY(ns_path(full, "%s/%s", f->base, relative));
+	NS_TRY(ns_is_dir(full, &is));
+	if (!is)
+		return add(f, relative, folder);
+	return *folder ? NS_OK : scan(f, name);
 }
 
 /* files directly in base/folder; class folders one level down where folder is "" */
 static enum ns_status scan(struct files *f, const char *folder)
 {
 	char path[NS_PATH_MAX];
-	struct dirent **names;
-	enum ns_status status = NS_OK;
-	int n, i;
+	struct ns_names names;
+	enum ns_status status;
+	size_t i;
 
 	NS_TRY(ns_path(path, "%s/%s", f->base, folder));
-	n = scandir(path, &names, not_hidden, alphasort);
-	if (n < 0)
-		return ns_fail(NS_IO, "%s: cannot list the folder", path);
-	for (i = 0; i < n; i++) {
-		char relative[NS_PATH_MAX], full[NS_PATH_MAX];
-
-		if (status == NS_OK)
-			status = ns_path(relative, "%s%s%s", folder, *folder ? "/" : "", names[i]->d_name);
-		if (status == NS_OK)
-			status = ns_path(full, "%s/%s", f->base, relative);
-		if (status == NS_OK && ns_path_is_dir(full)) {
-			if (!*folder)
-				status = scan(f, names[i]->d_name);
-		} else if (status == NS_OK) {
-			status = add(f, relative, folder);
-		}
-		free(names[i]);
-	}
-	free(names);
+	NS_TRY(ns_list(path, &names));
+	for (status = NS_OK, i = 0; i < names.count && status == NS_OK; i++)
+		if (names.name[i][0] != '.')
+			status = scan_one(f, folder, names.name[i]);
+	ns_names_release(&names);
 	return status;
 }
 
@@ -99,9 +95,9 @@ static enum ns_status finish(struct ns_source *s, struct files *f)
 	return ns_source_found_classes(s, (const char *const *)f->classes, f->count);
 }
 
-static int folder_takes(const char *path)
+static enum ns_status folder_takes(const char *path, int *takes)
 {
-	return ns_path_is_dir(path);
+	return ns_is_dir(path, takes);
 }
 
 static enum ns_status folder_open(struct ns_source *s)
@@ -115,11 +111,13 @@ static enum ns_status folder_open(struct ns_source *s)
 	return finish(s, f);
 }
 
-static int list_takes(const char *path)
+static enum ns_status list_takes(const char *path, int *takes)
 {
 	size_t n = strlen(path);
 
-	return n > 4 && !strcmp(path + n - 4, ".txt") && !ns_path_is_dir(path);
+	NS_TRY(ns_is_dir(path, takes));
+	*takes = !*takes && n > 4 && !strcmp(path + n - 4, ".txt");
+	return NS_OK;
 }
 
 static enum ns_status list_open(struct ns_source *s)
@@ -138,6 +136,8 @@ static enum ns_status list_open(struct ns_source *s)
 	else
 		strcpy(f->base, ".");
 	NS_TRY(ns_read_file(s->path, &text, &bytes));
+	if (memchr(text, 0, bytes))
+		status = ns_fail(NS_BAD_DATA, "%s: byte %td is a zero, so it is no list (or it is damaged)", s->path, (char *)memchr(text, 0, bytes) - text);
 	for (line = text; line && *line && status == NS_OK; line = next) {
 		char *tab;
 
@@ -159,7 +159,6 @@ static enum ns_status files_get(struct ns_source *s, int64_t item, struct ns_ite
 {
 	struct files *f = s->state;
 	char path[NS_PATH_MAX];
-	struct stat st;
 	enum ns_status status;
 
 	snprintf(out->name, sizeof out->name, "%.511s", f->paths[item]);
@@ -171,15 +170,10 @@ static enum ns_status files_get(struct ns_source *s, int64_t item, struct ns_ite
 		status = ns_path(path, "%s/%s", f->base, f->paths[item]);
 	free(f->data);
 	f->data = NULL;
-	if (status == NS_OK)
-		status = ns_read_file(path, &f->data, &out->bytes);
-	if (status != NS_OK) {
-		f->data = NULL;
-		return NS_BAD_DATA; /* one unreadable file is that file's trouble */
-	}
+	if (status == NS_OK) /* one file that is not there, or is none, is that file's trouble; a disk that fails is everybody's */
+		status = ns_read_item(path, &f->data, &out->bytes, &out->time);
 	out->data = (const uint8_t *)f->data;
-	out->time = stat(path, &st) == 0 ? (int64_t)st.st_mtime : 0;
-	return NS_OK;
+	return status == NS_INVALID ? NS_BAD_DATA : status; /* a path that is too long */
 }
 
 const struct ns_source_kind ns_source_folder = {"folder", folder_takes, folder_open, files_get, files_close};

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
+#include "datasets/stream.h"
 #include "host/file.h"
 
 struct idx {
@@ -31,9 +31,11 @@ static const char *images_part(const char *path)
 	return part;
 }
 
-static int idx_takes(const char *path)
+static enum ns_status idx_takes(const char *path, int *takes)
 {
-	return images_part(path) != NULL && !ns_path_is_dir(path);
+	NS_TRY(ns_is_dir(path, takes));
+	*takes = !*takes && images_part(path);
+	return NS_OK;
 }
 
 static uint32_t be32(const uint8_t *p)
@@ -41,12 +43,14 @@ static uint32_t be32(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static enum ns_status read_header(gzFile f, const char *path, int dims, uint32_t *sizes)
+static enum ns_status read_header(struct ns_stream *f, const char *path, int dims, uint32_t *sizes)
 {
 	uint8_t head[16];
 	int i, n = 4 + 4 * dims;
+	size_t got;
 
-	if (gzread(f, head, (unsigned)n) != n)
+	NS_TRY(ns_stream_read(f, head, (size_t)n, &got));
+	if (got != (size_t)n)
 		return ns_fail(NS_BAD_DATA, "%s: ends within its header", path);
 	if (head[0] || head[1] || head[2] != 8 || head[3] != dims)
 		return ns_fail(NS_BAD_DATA, "%s: starts %02x%02x%02x%02x, wanted 0000080%d (IDX of u8, %d dimensions)", path, head[0],
@@ -56,82 +60,83 @@ static enum ns_status read_header(gzFile f, const char *path, int dims, uint32_t
 	return NS_OK;
 }
 
-/* copy n bytes of f to `to` (a file, or memory) */
-static enum ns_status unpack(gzFile f, const char *path, uint64_t n, FILE *to, uint8_t *memory)
+/* copy n bytes of f to `to` (a file without a name), or memory; nothing comes after them */
+static enum ns_status unpack(struct ns_stream *f, const char *path, uint64_t n, int to, uint8_t *memory)
 {
-	static const unsigned piece = 1 << 16;
 	uint8_t buffer[1 << 16];
 	uint64_t at = 0;
+	size_t got;
 
 	while (at < n) {
-		unsigned want = n - at < piece ? (unsigned)(n - at) : piece;
-		int got = gzread(f, buffer, want);
-
-		if (got <= 0)
+		NS_TRY(ns_stream_read(f, buffer, n - at < sizeof buffer ? (size_t)(n - at) : sizeof buffer, &got));
+		if (!got)
 			return ns_fail(NS_BAD_DATA, "%s: ends after %llu of %llu values", path, (unsigned long long)at,
 				       (unsigned long long)n);
 		if (memory)
-			memcpy(memory + at, buffer, (size_t)got);
-		else if (fwrite(buffer, 1, (size_t)got, to) != (size_t)got)
-			return ns_fail(NS_IO, "%s: no room to unpack it (TMPDIR)", path);
-		at += (uint64_t)got;
+			memcpy(memory + at, buffer, got);
+		else
+			NS_TRY(ns_write_at(to, "TMPDIR", buffer, got, at));
+		at += got;
 	}
-	if (gzread(f, buffer, 1) > 0)
-		return ns_fail(NS_BAD_DATA, "%s: goes on after the %llu values that its header says", path, (unsigned long long)n);
-	return NS_OK;
+	NS_TRY(ns_stream_read(f, buffer, 1, &got)); /* so gzip's checksum is reached, too */
+	return got ? ns_fail(NS_BAD_DATA, "%s: goes on after the %llu values that its header says", path, (unsigned long long)n) : NS_OK;
+}
+
+static enum ns_status unpack_images(struct ns_source *s, struct idx *x, struct ns_stream *f)
+{
+	uint32_t sizes[3];
+
+	NS_TRY(read_header(f, s->path, 3, sizes));
+	if (!sizes[1] || !sizes[2] || sizes[1] > 8192 || sizes[2] > 8192)
+		return ns_fail(NS_BAD_DATA, "%s: images of %u x %u", s->path, sizes[1], sizes[2]);
+	s->items = sizes[0];
+	x->h = (int)sizes[1];
+	x->w = (int)sizes[2];
+	x->c = 1;
+	x->row = malloc((size_t)x->h * (size_t)x->w);
+	x->pixels = tmpfile();
+	if (!x->pixels || !x->row)
+		return ns_io_error(s->path, "no room to unpack it (TMPDIR)");
+	return unpack(f, s->path, (uint64_t)sizes[0] * sizes[1] * sizes[2], fileno(x->pixels), NULL);
 }
 
 static enum ns_status open_images(struct ns_source *s, struct idx *x)
 {
-	gzFile f = gzopen(s->path, "rb");
+	struct ns_stream *f;
 	enum ns_status status;
-	uint32_t sizes[3];
 
-	if (!f)
-		return ns_fail(NS_IO, "%s: cannot open", s->path);
-	status = read_header(f, s->path, 3, sizes);
-	if (status == NS_OK && (!sizes[1] || !sizes[2] || sizes[1] > 8192 || sizes[2] > 8192))
-		status = ns_fail(NS_BAD_DATA, "%s: images of %u x %u", s->path, sizes[1], sizes[2]);
-	if (status == NS_OK) {
-		s->items = sizes[0];
-		x->h = (int)sizes[1];
-		x->w = (int)sizes[2];
-		x->c = 1;
-		x->row = malloc((size_t)x->h * (size_t)x->w);
-		x->pixels = tmpfile();
-		if (!x->pixels || !x->row)
-			status = ns_fail(NS_IO, "%s: no room to unpack it", s->path);
-		else
-			status = unpack(f, s->path, (uint64_t)sizes[0] * sizes[1] * sizes[2], x->pixels, NULL);
-	}
-	if (status == NS_OK && fflush(x->pixels))
-		status = ns_fail(NS_IO, "%s: no room to unpack it", s->path);
-	gzclose(f);
+	NS_TRY(ns_stream_open(&f, s->path));
+	status = unpack_images(s, x, f);
+	ns_stream_close(f);
 	return status;
+}
+
+static enum ns_status unpack_labels(const struct ns_source *s, struct idx *x, const char *path, struct ns_stream *f)
+{
+	uint32_t n;
+
+	NS_TRY(read_header(f, path, 1, &n));
+	if (n != s->items)
+		return ns_fail(NS_BAD_DATA, "%s: has %u labels, but %s has %lld images", path, n, s->path, (long long)s->items);
+	x->labels = malloc((size_t)n + 1);
+	return x->labels ? unpack(f, path, n, -1, x->labels) : ns_fail(NS_NO_MEMORY, "%s: no memory for %u labels", path, n);
 }
 
 static enum ns_status open_labels(struct ns_source *s, struct idx *x)
 {
 	char path[NS_PATH_MAX];
+	struct ns_stream *f;
 	enum ns_status status;
-	uint32_t n;
-	gzFile f;
+	int is;
 
 	NS_TRY(ns_path(path, "%.*slabels-idx1%s", (int)(images_part(s->path) - s->path), s->path,
 		       images_part(s->path) + strlen("images-idx3")));
-	if (!ns_path_exists(path))
+	NS_TRY(ns_exists(path, &is));
+	if (!is)
 		return NS_OK; /* unlabelled */
-	f = gzopen(path, "rb");
-	if (!f)
-		return ns_fail(NS_IO, "%s: cannot open", path);
-	status = read_header(f, path, 1, &n);
-	if (status == NS_OK && n != s->items)
-		status = ns_fail(NS_BAD_DATA, "%s: has %u labels, but %s has %lld images", path, n, s->path, (long long)s->items);
-	if (status == NS_OK && !(x->labels = malloc(n + 1)))
-		status = ns_fail(NS_NO_MEMORY, "%s: no memory for %u labels", path, n);
-	if (status == NS_OK)
-		status = unpack(f, path, n, NULL, x->labels);
-	gzclose(f);
+	NS_TRY(ns_stream_open(&f, path));
+	status = unpack_labels(s, x, path, f);
+	ns_stream_close(f);
 	return status;
 }
 

@@ -10,39 +10,114 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datasets/stream.h"
 #include "host/file.h"
 
 #define FILE_MAX ((int64_t)1 << 30)
 
+#define PIECE	 ((size_t)1 << 18)
+
 struct tar {
 	struct archive *archive;
+	struct ns_stream *stream;
+	uint8_t *piece;
+	enum ns_status failed; /* of the reading below libarchive, and its message */
+	char said[1024];
 	int64_t next; /* number of the item that the archive will give next */
 	uint8_t *data;
 	size_t room;
 };
 
-static int tar_takes(const char *path)
+static enum ns_status tar_takes(const char *path, int *takes)
 {
 	static const char *const ends[] = {".tar", ".tar.gz", ".tgz", ".tar.zst"};
 	size_t n = strlen(path), i;
+	int folder;
 
-	for (i = 0; i < sizeof ends / sizeof *ends; i++)
-		if (n > strlen(ends[i]) && !strcmp(path + n - strlen(ends[i]), ends[i]))
-			return !ns_path_is_dir(path);
-	return 0;
+	for (*takes = 0, i = 0; i < sizeof ends / sizeof *ends; i++)
+		*takes |= n > strlen(ends[i]) && !strcmp(path + n - strlen(ends[i]), ends[i]);
+	NS_TRY(ns_is_dir(path, &folder));
+	*takes &= !folder;
+	return NS_OK;
+}
+
+/* --- libarchive reads through our stream: what the disk did not give is known from what the archive is not --- */
+
+static la_ssize_t give(struct archive *a, void *context, const void **data)
+{
+	struct tar *t = context;
+	size_t got;
+
+	*data = t->piece;
+	t->failed = ns_stream_read(t->stream, t->piece, PIECE, &got);
+	if (t->failed == NS_OK)
+		return (la_ssize_t)got;
+	snprintf(t->said, sizeof t->said, "%s", ns_message());
+	archive_set_error(a, 5, "cannot be read");
+	return -1;
+}
+
+static la_int64_t skip(struct archive *a, void *context, la_int64_t bytes)
+{
+	struct tar *t = context;
+	int64_t skipped;
+
+	t->failed = ns_stream_skip(t->stream, bytes, &skipped);
+	if (t->failed == NS_OK)
+		return skipped;
+	snprintf(t->said, sizeof t->said, "%s", ns_message());
+	archive_set_error(a, 5, "cannot be read");
+	return -1;
+}
+
+static enum ns_status tar_error(const struct ns_source *s, const struct tar *t)
+{
+	const char *why = archive_error_string(t->archive);
+
+	if (t->failed != NS_OK)
+		return ns_fail(t->failed, "%s", t->said);
+	return ns_fail(NS_BAD_DATA, "%s: after %lld files: %s", s->path, (long long)t->next, why ? why : "the archive is damaged");
 }
 
 static enum ns_status start(struct ns_source *s, struct tar *t)
 {
 	if (t->archive)
 		archive_read_free(t->archive);
-	t->archive = archive_read_new();
+	ns_stream_close(t->stream);
+	t->stream = NULL;
 	t->next = 0;
-	archive_read_support_filter_gzip(t->archive);
-	archive_read_support_filter_zstd(t->archive);
+	t->failed = NS_OK;
+	t->archive = archive_read_new();
+	if (!t->piece)
+		t->piece = malloc(PIECE);
+	if (!t->archive || !t->piece)
+		return ns_fail(NS_NO_MEMORY, "%s: no memory to read it", s->path);
+	NS_TRY(ns_stream_open(&t->stream, s->path));
 	archive_read_support_format_tar(t->archive);
-	if (archive_read_open_filename(t->archive, s->path, 1 << 20) != ARCHIVE_OK)
-		return ns_fail(NS_BAD_DATA, "%s: %s", s->path, archive_error_string(t->archive));
+	archive_read_support_format_empty(t->archive);
+	/* `cat a.tar b.tar` is an archive of both; and reading goes on to the end of what is packed, where its checksum is */
+	archive_read_set_options(t->archive, "tar:read_concatenated_archives");
+	archive_read_set_read_callback(t->archive, give);
+	archive_read_set_skip_callback(t->archive, skip);
+	archive_read_set_callback_data(t->archive, t);
+	if (archive_read_open1(t->archive) != ARCHIVE_OK)
+		return tar_error(s, t);
+	return NS_OK;
+}
+
+/* An archive ends in zeros. One that was cut between two files looks whole but for that. */
+static enum ns_status check_end(const struct ns_source *s, const struct tar *t)
+{
+	uint8_t tail[NS_STREAM_TAIL];
+	size_t got, i;
+
+	NS_TRY(ns_stream_tail(t->stream, tail, &got));
+	for (i = 0; i < got && !tail[i]; i++)
+		;
+	if (got && (i < got || got < NS_STREAM_TAIL))
+		return ns_fail(NS_BAD_DATA, "%s: after %lld files: ends without tar's end mark (blocks of zeros), so it was cut short; if all is there, add them: "
+			       "truncate -s +1024",
+			       s->path, (long long)t->next);
 	return NS_OK;
 }
 
@@ -56,7 +131,7 @@ static int is_item(struct archive_entry *e)
 	return (base ? base[1] : name[0]) != '.';
 }
 
-/* the next file; *e NULL at the end */
+/* the next file; *e NULL at the end. A header that is damaged loses an entry, or more: nobody knows which, so it ends the job. */
 static enum ns_status advance(struct ns_source *s, struct tar *t, struct archive_entry **e)
 {
 	for (;;) {
@@ -64,11 +139,10 @@ static enum ns_status advance(struct ns_source *s, struct tar *t, struct archive
 
 		if (code == ARCHIVE_EOF) {
 			*e = NULL;
-			return NS_OK;
+			return t->failed == NS_OK ? check_end(s, t) : tar_error(s, t);
 		}
-		if (code < ARCHIVE_WARN)
-			return ns_fail(NS_BAD_DATA, "%s: after %lld files: %s", s->path, (long long)t->next,
-				       archive_error_string(t->archive));
+		if (code != ARCHIVE_OK && code != ARCHIVE_WARN) /* a warning is of a name that this locale cannot put */
+			return tar_error(s, t);
 		if (is_item(*e)) {
 			t->next++;
 			return NS_OK;
@@ -96,6 +170,8 @@ static void tar_close(struct ns_source *s)
 
 	if (t->archive)
 		archive_read_free(t->archive);
+	ns_stream_close(t->stream);
+	free(t->piece);
 	free(t->data);
 	free(t);
 }
@@ -177,7 +253,7 @@ static enum ns_status tar_get(struct ns_source *s, int64_t item, struct ns_item 
 		t->room = (size_t)bytes;
 	}
 	if (archive_read_data(t->archive, t->data, (size_t)bytes) != bytes)
-		return ns_fail(NS_BAD_DATA, "is cut short in the archive");
+		return t->failed != NS_OK ? tar_error(s, t) : ns_fail(NS_BAD_DATA, "is cut short in the archive");
 	out->data = t->data;
 	out->bytes = (size_t)bytes;
 	return NS_OK;

@@ -252,10 +252,10 @@ enum ns_status ns_conf_set(struct ns_conf *conf, const char *name, const char *t
 		return ns_fail(NS_CONFIG, "command line: --%s means nothing to this verb", name);
 	snprintf(where, sizeof where, "--%s", name);
 	if (k->type == NS_KEY_TEXT)
-		value = json_string(text);
+		value = json_string_nocheck(text); /* a path is whatever bytes it is: ns_json_clean() before it is written */
 	else
 		NS_TRY(ns_yaml_parse(&value, text, strlen(text), where));
-	status = value ? put_checked(conf, k, value, where, 0) : ns_fail(NS_CONFIG, "%s: is not UTF-8", where);
+	status = value ? put_checked(conf, k, value, where, 0) : ns_fail(NS_NO_MEMORY, "%s: no memory", where);
 	json_decref(value);
 	return status;
 }

@@ -1,12 +1,10 @@
 #define _GNU_SOURCE
 #include "host/file.h"
+#include "host/folder.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <math.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -25,93 +23,110 @@ enum ns_status ns_path(char path[NS_PATH_MAX], const char *format, ...)
 	return n >= 0 && n < NS_PATH_MAX ? NS_OK : ns_fail(NS_INVALID, "%.60s...: path is too long", path);
 }
 
-int ns_path_exists(const char *path)
+enum ns_status ns_io_error(const char *path, const char *what)
 {
-	struct stat s;
-
-	return lstat(path, &s) == 0;
+	return ns_fail(errno == ENOMEM ? NS_NO_MEMORY : NS_IO, "%s: %s: %s", path, what, strerror(errno));
 }
 
-int ns_path_is_file(const char *path)
+/* *kind: the type bits of its mode, 0 where nothing is there */
+static enum ns_status kind_of(const char *path, int (*look)(const char *, struct stat *), mode_t *kind)
 {
 	struct stat st;
 
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
-}
-
-int ns_path_is_dir(const char *path)
-{
-	struct stat s;
-
-	return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
-}
-
-static enum ns_status io_error(const char *path, const char *what)
-{
-	return ns_fail(NS_IO, "%s: %s: %s", path, what, strerror(errno));
-}
-
-enum ns_status ns_mkdirs(const char *path)
-{
-	char part[NS_PATH_MAX];
-	char *p;
-
-	NS_TRY(ns_path(part, "%s", path));
-	for (p = part + 1; *p; p++)
-		if (*p == '/') {
-			*p = 0;
-			if (mkdir(part, 0777) && errno != EEXIST)
-				return io_error(part, "cannot make the folder");
-			*p = '/';
-		}
-	if (mkdir(part, 0777) && (errno != EEXIST || !ns_path_is_dir(part)))
-		return io_error(part, "cannot make the folder");
+	*kind = 0;
+	if (look(path, &st) == 0)
+		*kind = st.st_mode & S_IFMT;
+	else if (errno != ENOENT && errno != ENOTDIR)
+		return ns_io_error(path, "cannot be looked at");
 	return NS_OK;
 }
 
-static int remove_one(const char *path, const struct stat *s, int type, struct FTW *ftw)
+enum ns_status ns_exists(const char *path, int *is)
 {
-	(void)s;
-	(void)type;
-	(void)ftw;
-	return remove(path);
+	mode_t kind;
+
+	NS_TRY(kind_of(path, lstat, &kind));
+	*is = kind != 0;
+	return NS_OK;
 }
 
-enum ns_status ns_remove_tree(const char *path)
+enum ns_status ns_is_file(const char *path, int *is)
 {
-	if (!ns_path_exists(path))
-		return NS_OK;
-	return nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS) ? io_error(path, "cannot remove") : NS_OK;
+	mode_t kind;
+
+	NS_TRY(kind_of(path, stat, &kind));
+	*is = kind == S_IFREG;
+	return NS_OK;
+}
+
+enum ns_status ns_is_dir(const char *path, int *is)
+{
+	mode_t kind;
+
+	NS_TRY(kind_of(path, stat, &kind));
+	*is = kind == S_IFDIR;
+	return NS_OK;
+}
+
+int ns_errno_is_data(int code)
+{
+	return code == ENOENT || code == ENOTDIR || code == EISDIR || code == EACCES || code == ELOOP || code == ENAMETOOLONG || code == ENXIO ||
+	       code == ENODEV;
+}
+
+static enum ns_status open_regular(int *fd, const char *path, int flags)
+{
+	struct stat st;
+
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
+	if (*fd < 0) {
+		enum ns_status status = ns_io_error(path, "cannot open");
+
+		return ns_errno_is_data(errno) ? NS_BAD_DATA : status;
+	}
+	if (fstat(*fd, &st)) {
+		enum ns_status status = ns_io_error(path, "cannot be looked at");
+
+		close(*fd);
+		return status;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		close(*fd);
+		return ns_fail(NS_BAD_DATA, "%s: is %s, and no regular file", path,
+			       S_ISDIR(st.st_mode) ? "a folder" : S_ISFIFO(st.st_mode) ? "a named pipe" : S_ISSOCK(st.st_mode) ? "a socket" : "a device");
+	}
+	return NS_OK;
+}
+
+enum ns_status ns_open(int *fd, const char *path)
+{
+	return open_regular(fd, path, 0);
+}
+
+enum ns_status ns_open_below(int *fd, const char *path)
+{
+	return open_regular(fd, path, O_NOFOLLOW);
 }
 
 enum ns_status ns_rename(const char *from, const char *to)
 {
-	return rename(from, to) ? io_error(to, "cannot rename to it") : NS_OK;
+	return rename(from, to) ? ns_io_error(to, "cannot rename to it") : NS_OK;
 }
 
-enum ns_status ns_sync_dir(const char *path)
+enum ns_status ns_remove_file(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY);
-
-	if (fd < 0)
-		return io_error(path, "cannot open the folder");
-	if (fsync(fd) && errno != EINVAL && errno != EROFS) {
-		close(fd);
-		return io_error(path, "cannot flush the folder");
-	}
-	close(fd);
-	return NS_OK;
+	return unlink(path) && errno != ENOENT ? ns_io_error(path, "cannot remove") : NS_OK;
 }
 
 enum ns_status ns_sync_file(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), bad;
+	enum ns_status status;
+	int fd;
 
-	if (fd < 0)
-		return io_error(path, "cannot open");
-	bad = fsync(fd);
+	NS_TRY(ns_open(&fd, path));
+	status = fsync(fd) ? ns_io_error(path, "cannot flush") : NS_OK;
 	close(fd);
-	return bad ? io_error(path, "cannot flush") : NS_OK;
+	return status;
 }
 
 enum ns_status ns_write_at(int fd, const char *path, const void *data, size_t bytes, uint64_t offset)
@@ -124,7 +139,7 @@ enum ns_status ns_write_at(int fd, const char *path, const void *data, size_t by
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return io_error(path, "cannot write");
+			return ns_io_error(path, "cannot write");
 		p += n;
 		offset += (uint64_t)n;
 		bytes -= (size_t)n;
@@ -142,7 +157,7 @@ enum ns_status ns_read_at(int fd, const char *path, void *data, size_t bytes, ui
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return io_error(path, "cannot read");
+			return ns_io_error(path, "cannot read");
 		if (n == 0)
 			return ns_fail(NS_BAD_DATA, "%s: ends at byte %llu, %zu more were expected", path,
 				       (unsigned long long)offset, bytes);
@@ -161,39 +176,33 @@ static enum ns_status write_beside(const char *path, const void *data, size_t by
 	int fd;
 
 	if (getrandom(&name, sizeof name, 0) != sizeof name)
-		return io_error(path, "no random name");
+		return ns_io_error(path, "no random name");
 	NS_TRY(ns_path(beside, "%s.%016llx.tmp", path, (unsigned long long)name));
 	fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
-		return io_error(path, "cannot write");
+		return ns_io_error(path, "cannot write");
 	status = ns_write_at(fd, path, data, bytes, 0);
 	if (status == NS_OK && fsync(fd))
-		status = io_error(path, "cannot flush");
+		status = ns_io_error(path, "cannot flush");
 	if (close(fd) && status == NS_OK)
-		status = io_error(path, "cannot close");
+		status = ns_io_error(path, "cannot close");
 	if (status != NS_OK)
 		unlink(beside);
 	return status;
 }
 
-enum ns_status ns_sweep_temporary(const char *folder)
+/* the name is on the disk before anybody is told of it */
+static enum ns_status sync_folder_of(const char *path)
 {
-	DIR *d = opendir(folder);
-	char path[NS_PATH_MAX];
-	struct dirent *e;
+	char folder[NS_PATH_MAX];
+	char *slash;
 
-	if (!d)
-		return io_error(folder, "cannot open the folder");
-	while ((e = readdir(d))) {
-		size_t n = strlen(e->d_name);
-
-		/* ".0123456789abcdef.tmp" */
-		if (n > 21 && !strcmp(e->d_name + n - 4, ".tmp") && e->d_name[n - 21] == '.' &&
-		    strspn(e->d_name + n - 20, "0123456789abcdef") == 16 && ns_path(path, "%s/%s", folder, e->d_name) == NS_OK)
-			unlink(path);
-	}
-	closedir(d);
-	return NS_OK;
+	NS_TRY(ns_path(folder, "%s", path));
+	slash = strrchr(folder, '/');
+	if (!slash)
+		return ns_sync_dir(".");
+	slash[slash == folder] = 0;
+	return ns_sync_dir(folder);
 }
 
 enum ns_status ns_link_file(const char *path, const void *data, size_t bytes, int *won)
@@ -204,14 +213,14 @@ enum ns_status ns_link_file(const char *path, const void *data, size_t bytes, in
 
 	NS_TRY(write_beside(path, data, bytes, beside));
 	*won = link(beside, path) == 0;
-	status = *won || errno == EEXIST ? NS_OK : io_error(path, "cannot link");
+	status = *won || errno == EEXIST ? NS_OK : ns_io_error(path, "cannot link");
 	/* NFS may lose the answer to a link that was made: the link count tells */
 	if (!*won && stat(beside, &st) == 0 && st.st_nlink == 2) {
 		*won = 1;
 		status = NS_OK;
 	}
 	unlink(beside);
-	return status;
+	return status == NS_OK ? sync_folder_of(path) : status;
 }
 
 enum ns_status ns_write_file(const char *path, const void *data, size_t bytes)
@@ -223,76 +232,55 @@ enum ns_status ns_write_file(const char *path, const void *data, size_t bytes)
 	status = ns_rename(beside, path);
 	if (status != NS_OK)
 		unlink(beside);
+	return status == NS_OK ? sync_folder_of(path) : status;
+}
+
+static enum ns_status read_whole(int fd, const char *path, char **data, size_t *bytes, int64_t *mtime)
+{
+	enum ns_status status;
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return ns_io_error(path, "cannot be looked at");
+	*bytes = (size_t)st.st_size;
+	*data = malloc(*bytes + 1);
+	if (!*data)
+		return ns_fail(NS_NO_MEMORY, "%s: no memory for its %zu bytes", path, *bytes);
+	(*data)[*bytes] = 0;
+	status = ns_read_at(fd, path, *data, *bytes, 0);
+	if (mtime)
+		*mtime = (int64_t)st.st_mtime;
+	if (status != NS_OK) {
+		free(*data);
+		*data = NULL;
+	}
+	return status;
+}
+
+enum ns_status ns_read_item(const char *path, char **data, size_t *bytes, int64_t *mtime)
+{
+	enum ns_status status;
+	int fd;
+
+	*data = NULL;
+	NS_TRY(ns_open(&fd, path));
+	status = read_whole(fd, path, data, bytes, mtime);
+	close(fd);
 	return status;
 }
 
 enum ns_status ns_read_file(const char *path, char **data, size_t *bytes)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a named pipe would wait for ever */
 	enum ns_status status;
-	struct stat s;
+	int fd;
 
-	if (fd < 0)
-		return io_error(path, "cannot open");
-	if (fstat(fd, &s) || !S_ISREG(s.st_mode)) {
-		close(fd);
-		return ns_fail(NS_IO, "%s: is not a regular file", path);
-	}
-	*bytes = (size_t)s.st_size;
-	*data = malloc(*bytes + 1);
-	if (!*data) {
-		close(fd);
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for its %zu bytes", path, *bytes);
-	}
-	(*data)[*bytes] = 0;
-	status = ns_read_at(fd, path, *data, *bytes, 0);
-	close(fd);
+	*data = NULL;
+	status = ns_open(&fd, path);
 	if (status != NS_OK)
-		free(*data);
+		return status == NS_BAD_DATA ? NS_IO : status;
+	status = read_whole(fd, path, data, bytes, NULL);
+	close(fd);
 	return status;
-}
-
-static void to_hex(char hex[NS_SHA256_HEX], const unsigned char *digest)
-{
-	int i;
-
-	for (i = 0; i < 32; i++)
-		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-}
-
-void ns_sha256(char hex[NS_SHA256_HEX], const void *data, size_t bytes)
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-
-	EVP_Digest(data, bytes, digest, NULL, EVP_sha256(), NULL);
-	to_hex(hex, digest);
-}
-
-enum ns_status ns_sha256_file(char hex[NS_SHA256_HEX], const char *path)
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
-	FILE *f = fopen(path, "rb");
-	char *buffer = malloc(1 << 20);
-	size_t n;
-
-	if (!f || !md || !buffer) {
-		if (f)
-			fclose(f);
-		EVP_MD_CTX_free(md);
-		free(buffer);
-		return io_error(path, "cannot open");
-	}
-	EVP_DigestInit_ex(md, EVP_sha256(), NULL);
-	while ((n = fread(buffer, 1, 1 << 20, f)) > 0)
-		EVP_DigestUpdate(md, buffer, n);
-	EVP_DigestFinal_ex(md, digest, NULL);
-	EVP_MD_CTX_free(md);
-	free(buffer);
-	n = (size_t)ferror(f);
-	fclose(f);
-	to_hex(hex, digest);
-	return n ? io_error(path, "cannot read") : NS_OK;
 }
 
 uint64_t ns_xxh3(const void *data, size_t bytes)
@@ -303,15 +291,39 @@ uint64_t ns_xxh3(const void *data, size_t bytes)
 json_t *ns_json_string(const char *text)
 {
 	json_t *json = json_string(text);
-	char *plain = json ? NULL : strdup(text), *p;
+	char *plain = json ? NULL : malloc(4 * strlen(text) + 1), *to = plain;
 
-	for (p = plain; p && *p; p++)
-		if ((unsigned char)*p >= 0x80)
-			*p = '?';
-	if (plain)
+	for (; plain && *text; text++)
+		if ((unsigned char)*text < 0x80)
+			*to++ = *text;
+		else
+			to += sprintf(to, "\\x%02X", (unsigned char)*text);
+	if (plain) {
+		*to = 0;
 		json = json_string(plain);
+	}
 	free(plain);
 	return json;
+}
+
+json_t *ns_json_clean(const json_t *json)
+{
+	json_t *copy, *value;
+	const char *key;
+	size_t i;
+
+	if (json_is_string(json))
+		return ns_json_string(json_string_value(json));
+	if (json_is_array(json)) {
+		copy = json_array();
+		json_array_foreach(json, i, value) json_array_append_new(copy, ns_json_clean(value));
+		return copy;
+	}
+	if (!json_is_object(json))
+		return json_deep_copy(json);
+	copy = json_object();
+	json_object_foreach((json_t *)(uintptr_t)json, key, value) json_object_set_new(copy, key, ns_json_clean(value));
+	return copy;
 }
 
 json_t *ns_json_real(double x)
@@ -334,10 +346,13 @@ enum ns_status ns_json_write(const char *path, const json_t *json)
 enum ns_status ns_json_read(const char *path, json_t **json, const char *schema)
 {
 	json_error_t error;
+	size_t bytes;
+	char *text;
 
-	if (!ns_path_exists(path))
-		return ns_fail(NS_IO, "%s: no such file", path);
-	*json = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+	*json = NULL;
+	NS_TRY(ns_read_file(path, &text, &bytes));
+	*json = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+	free(text);
 	if (!*json)
 		return ns_fail(NS_BAD_DATA, "%s: line %d: %s", path, error.line, error.text);
 	if (schema && strcmp(ns_json_text(*json, "schema"), schema)) {
@@ -351,10 +366,12 @@ enum ns_status ns_json_read(const char *path, json_t **json, const char *schema)
 
 void ns_json_digest(char hex[NS_SHA256_HEX], const json_t *json)
 {
-	char *text = json_dumps(json, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+	json_t *clean = ns_json_clean(json);
+	char *text = json_dumps(clean, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
 
 	ns_sha256(hex, text ? text : "", text ? strlen(text) : 0);
 	free(text);
+	json_decref(clean);
 }
 
 const char *ns_json_text(const json_t *json, const char *key)
@@ -369,4 +386,54 @@ double ns_json_number(const json_t *json, const char *key, double otherwise)
 	const json_t *value = json_object_get(json, key);
 
 	return json_is_number(value) ? json_number_value(value) : otherwise;
+}
+
+enum ns_status ns_json_read_if_there(const char *path, json_t **json, const char *schema)
+{
+	int is;
+
+	*json = NULL;
+	NS_TRY(ns_exists(path, &is));
+	return is ? ns_json_read(path, json, schema) : NS_OK;
+}
+
+/* what was found, for a message */
+static void found(const json_t *value, char text[64])
+{
+	char *dump = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+
+	snprintf(text, 64, "%.60s", dump ? dump : "missing");
+	free(dump);
+}
+
+enum ns_status ns_json_int(const json_t *value, const char *name, const char *where, int64_t low, int64_t high, int64_t *out)
+{
+	char text[64];
+
+	*out = json_integer_value(value);
+	if (json_is_integer(value) && *out >= low && *out <= high)
+		return NS_OK;
+	found(value, text);
+	return ns_fail(NS_BAD_DATA, "%s: %s is %s, a whole number from %lld to %lld is wanted", where, name, text, (long long)low, (long long)high);
+}
+
+enum ns_status ns_json_finite(const json_t *value, const char *name, const char *where, double *out)
+{
+	char text[64];
+
+	*out = json_number_value(value);
+	if (json_is_number(value) && isfinite(*out))
+		return NS_OK;
+	found(value, text);
+	return ns_fail(NS_BAD_DATA, "%s: %s is %s, a number is wanted", where, name, text);
+}
+
+enum ns_status ns_json_get_int(const json_t *json, const char *key, const char *where, int64_t low, int64_t high, int64_t *out)
+{
+	return ns_json_int(json_object_get(json, key), key, where, low, high, out);
+}
+
+enum ns_status ns_json_get_real(const json_t *json, const char *key, const char *where, double *out)
+{
+	return ns_json_finite(json_object_get(json, key), key, where, out);
 }

@@ -1,7 +1,8 @@
 #define _GNU_SOURCE
+#include "host/folder.h"
 #include "host/job.h"
+#include "host/ours.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,22 +99,23 @@ enum ns_status ns_job_begin(struct ns_job *job, int keep)
 {
 	const char *out = ns_conf_text(job->conf, "out");
 	enum ns_status status = NS_OK;
-	size_t n;
 
 	if (!out)
 		return ns_fail(NS_USAGE, "%s: --out PATH is wanted", job->verb);
-	NS_TRY(ns_path(job->out, "%s", out));
-	for (n = strlen(job->out); n > 1 && job->out[n - 1] == '/'; n--)
-		job->out[n - 1] = 0;
-	NS_TRY(ns_path(job->dir, "%.4000s.partial", job->out));
-	if (job->comm->rank == 0)
-		status = ns_place_open(&job->place, job->out, job->verb, ns_conf_bool(job->conf, "force"), keep);
-	return ns_job_agree(job, status);
+	if (job->comm->rank == 0) {
+		status = ns_place_open(&job->place, out, job->verb, ns_conf_bool(job->conf, "force"), keep);
+		snprintf(job->out, sizeof job->out, "%s", job->place.out);
+		snprintf(job->dir, sizeof job->dir, "%s", job->place.partial);
+	}
+	NS_TRY(ns_job_agree(job, status));
+	/* rank 0 followed the links: all go where it went */
+	NS_TRY(ns_comm_broadcast(job->comm, job->out, sizeof job->out, 0));
+	return ns_comm_broadcast(job->comm, job->dir, sizeof job->dir, 0);
 }
 
 void ns_job_input(struct ns_job *job, const char *what, const char *path, const char *digest)
 {
-	json_array_append_new(job->inputs, json_pack("{s:s, s:s, s:s}", "what", what, "path", path, "digest", digest));
+	json_array_append_new(job->inputs, json_pack("{s:s, s:o, s:s}", "what", what, "path", ns_json_string(path), "digest", digest));
 }
 
 void ns_job_count(struct ns_job *job, const char *what, int64_t n)
@@ -130,30 +132,48 @@ static json_t *slurm_facts(void)
 
 	for (i = 0; i < sizeof names / sizeof *names; i++)
 		if (getenv(names[i]))
-			json_object_set_new(facts, names[i], json_string(getenv(names[i])));
+			json_object_set_new(facts, names[i], ns_json_string(getenv(names[i])));
 	return facts;
 }
 
-/* every regular file directly in the folder, with its digest */
-static enum ns_status list_outputs(struct ns_job *job)
+static enum ns_status list_outputs(struct ns_job *job, const char *below);
+
+/* `name`: below the folder of the result */
+static enum ns_status list_output(struct ns_job *job, const char *name)
 {
-	DIR *dir = opendir(job->dir);
-	enum ns_status status = NS_OK;
-	struct dirent *e;
+	char path[NS_PATH_MAX], hex[NS_SHA256_HEX], folder[NS_PATH_MAX];
+	int is;
 
-	if (!dir)
-		return ns_fail(NS_IO, "%s: cannot list the folder", job->dir);
-	while ((e = readdir(dir))) {
-		char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
-
-		NS_GO(ns_path(path, "%s/%s", job->dir, e->d_name));
-		if (!ns_path_is_file(path) || !strcmp(e->d_name, "partial.json"))
-			continue;
-		NS_GO(ns_sha256_file(hex, path));
-		json_array_append_new(job->outputs, json_pack("{s:s, s:s}", "file", e->d_name, "sha256", hex));
+	NS_TRY(ns_path(path, "%s/%s", job->dir, name));
+	NS_TRY(ns_is_dir(path, &is));
+	if (is) {
+		NS_TRY(ns_path(folder, "%s/", name));
+		return list_outputs(job, folder);
 	}
-out:
-	closedir(dir);
+	NS_TRY(ns_sha256_file(hex, path));
+	return json_array_append_new(job->outputs, json_pack("{s:s, s:s}", "file", name, "sha256", hex))
+		       ? ns_fail(NS_INTERNAL, "%s: cannot be listed in run.json", path)
+		       : NS_OK;
+}
+
+/* every file of the result with its digest, those in subfolders too: the list is what says later that a file is ours */
+static enum ns_status list_outputs(struct ns_job *job, const char *below)
+{
+	char folder[NS_PATH_MAX], name[NS_PATH_MAX];
+	struct ns_names names;
+	enum ns_status status;
+	size_t i;
+
+	NS_TRY(ns_path(folder, "%s/%s", job->dir, below));
+	NS_TRY(ns_list(folder, &names));
+	for (status = NS_OK, i = 0; i < names.count && status == NS_OK; i++) {
+		if (!*below && (!strcmp(names.name[i], NS_MARKER) || !strcmp(names.name[i], "run.json")))
+			continue;
+		status = ns_path(name, "%s%s", below, names.name[i]);
+		if (status == NS_OK)
+			status = list_output(job, name);
+	}
+	ns_names_release(&names);
 	return status;
 }
 
@@ -192,8 +212,8 @@ out:
 
 static json_t *run_record(struct ns_job *job, const struct used *used)
 {
-	json_t *run = json_pack("{s:s, s:s, s:O, s:O, s:O, s:O}", "schema", "nightshift.run/1", "verb", job->verb, "config",
-				job->conf->values, "inputs", job->inputs, "outputs", job->outputs, "counts", job->counts);
+	json_t *run = json_pack("{s:s, s:s, s:o, s:O, s:O, s:O}", "schema", "nightshift.run/1", "verb", job->verb, "config",
+				ns_json_clean(job->conf->values), "inputs", job->inputs, "outputs", job->outputs, "counts", job->counts);
 
 	if (!run)
 		return NULL;
@@ -220,7 +240,7 @@ static enum ns_status publish(struct ns_job *job, const struct used *used)
 	json_t *run;
 	enum ns_status status;
 
-	NS_TRY(list_outputs(job));
+	NS_TRY(list_outputs(job, ""));
 	run = run_record(job, used);
 	if (!run)
 		return ns_fail(NS_INTERNAL, "%s: the record of the run cannot be made", job->out);
@@ -240,8 +260,10 @@ enum ns_status ns_job_publish(struct ns_job *job)
 	status = job->comm->rank == 0 ? publish(job, &used) : NS_OK;
 	json_decref(used.joules);
 	NS_TRY(ns_job_agree(job, status));
+	if (*job->place.warning)
+		ns_log_warn(job->log, "%s", job->place.warning);
 	ns_log_event(job->log, "published",
-		     json_pack("{s:s, s:s, s:f, s:O}", "verb", job->verb, "out", job->out, "seconds",
+		     json_pack("{s:s, s:o, s:f, s:O}", "verb", job->verb, "out", ns_json_string(ns_conf_text(job->conf, "out")), "seconds",
 			       ns_now() - job->start, "counts", job->counts));
 	return NS_OK;
 }

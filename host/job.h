@@ -35,7 +35,7 @@ struct ns_job {
 	struct ns_log *log;
 	struct ns_pool *pool;
 	struct ns_device_set *set; /* opened on first use */
-	char out[NS_PATH_MAX], dir[NS_PATH_MAX]; /* published; while working */
+	char out[NS_PATH_MAX], dir[NS_PATH_MAX]; /* published; while working; links followed */
 	struct ns_place place;			   /* rank 0's */
 	json_t *inputs, *outputs, *counts;	   /* go into run.json */
 	int part, parts; /* an array's task: this job does part `part` of `parts`; 0 of 1 for a job that does all */

@@ -1,23 +1,19 @@
 #define _GNU_SOURCE
 #include "host/place.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MARKER "partial.json"
-
-static int holds(const char *folder, const char *name)
-{
-	char path[NS_PATH_MAX];
-
-	return ns_path(path, "%s/%s", folder, name) == NS_OK && ns_path_exists(path);
-}
+#include "host/folder.h"
+#include "host/ours.h"
 
 /* "checkpoint", and "checkpoint-1" where a training has rounds */
 static int is_checkpoint(const char *name)
@@ -25,68 +21,90 @@ static int is_checkpoint(const char *name)
 	return !strncmp(name, "checkpoint", strlen("checkpoint"));
 }
 
-static int holds_checkpoint(const char *folder)
+static enum ns_status holds(const char *folder, const char *name, int *is)
 {
-	DIR *dir = opendir(folder);
-	struct dirent *e;
-	int found = 0;
-
-	while (dir && !found && (e = readdir(dir)))
-		found = is_checkpoint(e->d_name);
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
-static int is_empty(const char *folder)
-{
-	DIR *dir = opendir(folder);
-	struct dirent *e;
-	int count = 0;
-
-	while (dir && (e = readdir(dir))) /* a marker that was being written when its run was killed is nothing */
-		count += strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && strncmp(e->d_name, MARKER ".", strlen(MARKER "."));
-	if (dir)
-		closedir(dir);
-	return dir && !count;
-}
-
-/*
- * Remove a folder of ours, and what says that it is ours last of all: whoever is killed at it leaves something that the next
- * run still knows.
- */
-static enum ns_status remove_ours(const char *folder)
-{
-	static const char *const last[] = {"night.json", "run.json", MARKER};
 	char path[NS_PATH_MAX];
-	enum ns_status status = NS_OK;
-	DIR *dir = opendir(folder);
-	struct dirent *e;
+
+	NS_TRY(ns_path(path, "%s/%s", folder, name));
+	return ns_exists(path, is);
+}
+
+static enum ns_status holds_checkpoint(const char *folder, int *is)
+{
+	struct ns_names list;
 	size_t i;
 
-	while (dir && status == NS_OK && (e = readdir(dir))) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || !strcmp(e->d_name, last[0]) || !strcmp(e->d_name, last[1]) ||
-		    !strcmp(e->d_name, last[2]))
-			continue;
-		status = ns_path(path, "%s/%s", folder, e->d_name);
-		if (status == NS_OK)
-			status = ns_remove_tree(path);
-	}
-	if (dir)
-		closedir(dir);
-	for (i = 0; i < sizeof last / sizeof *last && status == NS_OK; i++)
-		if ((status = ns_path(path, "%s/%s", folder, last[i])) == NS_OK)
-			unlink(path);
-	return status == NS_OK ? ns_remove_tree(folder) : status;
+	NS_TRY(ns_list(folder, &list));
+	for (*is = 0, i = 0; i < list.count; i++)
+		*is |= is_checkpoint(list.name[i]);
+	ns_names_release(&list);
+	return NS_OK;
 }
 
-enum ns_status ns_place_clear(const char *out, const char *also)
+static enum ns_status is_empty(const char *folder, int *is)
 {
-	if (!ns_path_exists(out))
+	struct ns_names list;
+
+	NS_TRY(ns_is_dir(folder, is));
+	if (!*is)
 		return NS_OK;
-	if (!ns_path_is_dir(out) || !(holds(out, "run.json") || (also && holds(out, also)) || is_empty(out)))
-		return ns_fail(NS_IO, "%s: exists and is no result of nightshift; name another --out", out);
-	return remove_ours(out);
+	NS_TRY(ns_list(folder, &list));
+	*is = !list.count;
+	ns_names_release(&list);
+	return NS_OK;
+}
+
+/* --- names --- */
+
+/* where `out` leads to: itself, unless it is a symbolic link */
+static enum ns_status follow(char to[NS_PATH_MAX], const char *out)
+{
+	char real[PATH_MAX];
+	struct stat st;
+
+	NS_TRY(ns_path(to, "%s", out));
+	while (strlen(to) > 1 && to[strlen(to) - 1] == '/')
+		to[strlen(to) - 1] = 0;
+	if (lstat(to, &st)) /* whoever makes it says why it cannot */
+		return NS_OK;
+	if (!S_ISLNK(st.st_mode))
+		return NS_OK;
+	if (!realpath(to, real))
+		return ns_fail(NS_IO, "%s: --out is a symbolic link that leads nowhere: %s", to, strerror(errno));
+	return ns_path(to, "%s", real);
+}
+
+/* its name without what can be no folder's own: "." and ".." have no place beside them */
+static enum ns_status check_name(const char *out, const char *verb)
+{
+	const char *name = strrchr(out, '/') ? strrchr(out, '/') + 1 : out;
+
+	if (!*out)
+		return ns_fail(NS_USAGE, "%s: --out is empty", verb);
+	if (!strcmp(name, ".") || !strcmp(name, "..") || !*name)
+		return ns_fail(NS_USAGE, "%s: --out %s: a folder's own name is wanted, as work goes on beside it", verb, out);
+	return NS_OK;
+}
+
+static enum ns_status set_names(struct ns_place *p, const char *out, const char *verb)
+{
+	p->fd = -1;
+	*p->warning = 0;
+	if (!*out)
+		return ns_fail(NS_USAGE, "%s: --out is empty", verb);
+	NS_TRY(follow(p->out, out));
+	NS_TRY(check_name(p->out, verb));
+	NS_TRY(ns_path(p->partial, "%.4080s.partial", p->out));
+	NS_TRY(ns_path(p->lock, "%.4080s.lock", p->out));
+	return strlen(p->out) > 4080 ? ns_fail(NS_USAGE, "%s: --out %.60s...: its path is too long", verb, p->out) : NS_OK;
+}
+
+static enum ns_status parent_of(const char *path, char parent[NS_PATH_MAX])
+{
+	char copy[NS_PATH_MAX];
+
+	NS_TRY(ns_path(copy, "%s", path));
+	return ns_path(parent, "%s", dirname(copy));
 }
 
 /* --- the lock --- */
@@ -109,52 +127,61 @@ static enum ns_status taken(const struct ns_place *p, int fd)
 	return ns_fail(NS_IO, "%s: another run works there (%s)", p->out, *who ? who : "it has just begun");
 }
 
-enum ns_status ns_place_lock(struct ns_place *p, const char *out, const char *verb)
+/* a file of ours or nothing: what lies under this name is never followed, waited for or cut short before it is locked */
+static enum ns_status open_lock(const char *path, int *fd)
+{
+	struct stat st;
+
+	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0666);
+	if (*fd < 0)
+		return ns_io_error(path, "cannot be opened, which would lock this --out; whoever owns it may remove it");
+	if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode))
+		return NS_OK;
+	close(*fd);
+	return ns_fail(NS_IO, "%s: is no regular file, and so no lock", path);
+}
+
+static enum ns_status lock_once(struct ns_place *p, int fd, int *locked)
+{
+	int code = flock(fd, LOCK_EX | LOCK_NB) ? errno : 0;
+
+	if (code == EWOULDBLOCK)
+		return taken(p, fd);
+	if (code && !getenv("NS_UNLOCKED"))
+		return ns_fail(NS_IO,
+			       "%s: cannot be locked: %s; mount the file system with locks (Lustre: -o flock), or set NS_UNLOCKED=1 where "
+			       "never two runs write to one --out",
+			       p->lock, strerror(code));
+	*locked = code || still_there(fd, p->lock);
+	return NS_OK;
+}
+
+static enum ns_status sign(int fd, const char *path, const char *verb)
 {
 	char who[128], host[64] = "?";
-	int fd, code;
 
-	p->fd = -1;
-	if (!*out)
-		return ns_fail(NS_USAGE, "%s: --out is empty", verb);
-	NS_TRY(ns_path(p->out, "%s", out));
-	while (strlen(p->out) > 1 && p->out[strlen(p->out) - 1] == '/')
-		p->out[strlen(p->out) - 1] = 0;
-	NS_TRY(ns_path(p->partial, "%.4000s.partial", p->out));
-	NS_TRY(ns_path(p->lock, "%.4000s.lock", p->out));
-	if (strrchr(p->out, '/') > p->out) {
-		char parent[NS_PATH_MAX];
-
-		NS_TRY(ns_path(parent, "%.*s", (int)(strrchr(p->out, '/') - p->out), p->out));
-		NS_TRY(ns_mkdirs(parent));
-	}
-	for (;;) {
-		fd = open(p->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-		if (fd < 0)
-			return ns_fail(NS_IO, "%s: cannot write: %s", p->lock, strerror(errno));
-		code = flock(fd, LOCK_EX | LOCK_NB) ? errno : 0;
-		if (code == EWOULDBLOCK) {
-			enum ns_status status = taken(p, fd);
-
-			close(fd);
-			return status;
-		}
-		if (code && !getenv("NS_UNLOCKED")) {
-			close(fd);
-			return ns_fail(NS_IO,
-				       "%s: cannot be locked: %s; mount the file system with locks (Lustre: -o flock), or set NS_UNLOCKED=1 where "
-				       "never two runs write to one --out",
-				       p->lock, strerror(code));
-		}
-		if (code || still_there(fd, p->lock))
-			break;
-		close(fd);
-	}
 	gethostname(host, sizeof host - 1);
 	snprintf(who, sizeof who, "%s, process %ld on %.50s\n", verb, (long)getpid(), host);
-	if (ftruncate(fd, 0) || pwrite(fd, who, strlen(who), 0) < 0) {
-		close(fd);
-		return ns_fail(NS_IO, "%s: cannot write", p->lock);
+	return ftruncate(fd, 0) ? ns_io_error(path, "cannot write") : ns_write_at(fd, path, who, strlen(who), 0);
+}
+
+enum ns_status ns_place_lock(struct ns_place *p, const char *out, const char *verb)
+{
+	char parent[NS_PATH_MAX];
+	enum ns_status status;
+	int fd, locked = 0;
+
+	NS_TRY(set_names(p, out, verb));
+	NS_TRY(parent_of(p->out, parent));
+	NS_TRY(ns_mkdirs(parent));
+	while (!locked) {
+		NS_TRY(open_lock(p->lock, &fd));
+		status = lock_once(p, fd, &locked);
+		if (status == NS_OK && locked)
+			status = sign(fd, p->lock, verb);
+		if (status != NS_OK || !locked)
+			close(fd);
+		NS_TRY(status);
 	}
 	p->fd = fd;
 	return NS_OK;
@@ -166,25 +193,33 @@ enum ns_status ns_place_lock(struct ns_place *p, const char *out, const char *ve
 static enum ns_status recover(const struct ns_place *p)
 {
 	char old[NS_PATH_MAX];
+	int there, ours;
 
-	NS_TRY(ns_path(old, "%.4000s.replaced", p->out));
-	if (!ns_path_exists(p->out) && holds(old, "run.json"))
-		return ns_rename(old, p->out);
-	return NS_OK;
+	NS_TRY(ns_path(old, "%.4080s.replaced", p->out));
+	NS_TRY(ns_exists(p->out, &there));
+	if (there)
+		return NS_OK;
+	NS_TRY(holds(old, "run.json", &there));
+	if (!there)
+		return NS_OK;
+	NS_TRY(ns_ours_is(old, &ours));
+	return ours ? ns_rename(old, p->out) : NS_OK;
 }
 
-/* Whose OUT.partial is: by its marker, or by run.json, with which a run was killed on the last step to its publication. */
-static int left_by(const struct ns_place *p, const char *verb)
+/* Is OUT.partial of this verb? By its marker, or by run.json, with which a run was killed on the last step to its publication. */
+static enum ns_status is_left_by(const struct ns_place *p, const char *verb, int *same)
 {
 	char path[NS_PATH_MAX];
 	json_t *json = NULL;
-	int same = 0;
+	enum ns_status status;
+	int marked;
 
-	if (ns_path(path, "%s/%s", p->partial, holds(p->partial, MARKER) ? MARKER : "run.json") == NS_OK &&
-	    ns_json_read(path, &json, NULL) == NS_OK)
-		same = !strcmp(ns_json_text(json, "verb"), verb);
+	NS_TRY(holds(p->partial, NS_MARKER, &marked));
+	NS_TRY(ns_path(path, "%s/%s", p->partial, marked ? NS_MARKER : "run.json"));
+	status = ns_json_read(path, &json, NULL);
+	*same = status == NS_OK && !strcmp(ns_json_text(json, "verb"), verb);
 	json_decref(json);
-	return same;
+	return status == NS_BAD_DATA ? NS_OK : status;
 }
 
 static enum ns_status mark(const struct ns_place *p, const char *verb)
@@ -194,81 +229,146 @@ static enum ns_status mark(const struct ns_place *p, const char *verb)
 	json_t *marker;
 
 	NS_TRY(ns_mkdirs(p->partial));
-	NS_TRY(ns_path(path, "%s/" MARKER, p->partial));
+	NS_TRY(ns_path(path, "%s/" NS_MARKER, p->partial));
 	marker = json_pack("{s:s, s:s}", "schema", "nightshift.partial/1", "verb", verb);
 	status = ns_json_write(path, marker);
 	json_decref(marker);
 	return status;
 }
 
+/* of what a stopped run of this verb left, the checkpoints alone; that all of it is ours was seen before */
+static enum ns_status keep_checkpoints(const struct ns_place *p)
+{
+	char path[NS_PATH_MAX];
+	struct ns_names list;
+	enum ns_status status;
+	size_t i;
+
+	NS_TRY(ns_list(p->partial, &list));
+	for (status = NS_OK, i = 0; i < list.count && status == NS_OK; i++) {
+		if (!strcmp(list.name[i], NS_MARKER) || is_checkpoint(list.name[i]))
+			continue;
+		status = ns_path(path, "%s/%s", p->partial, list.name[i]);
+		if (status == NS_OK)
+			status = ns_remove_tree(path);
+	}
+	ns_names_release(&list);
+	return status;
+}
+
 /* in OUT.partial only what a run of the same verb left behind, and of that the checkpoints */
 static enum ns_status clean(const struct ns_place *p, const char *verb, int keep)
 {
-	char path[NS_PATH_MAX];
-	struct dirent *e;
-	DIR *dir;
-	enum ns_status status = NS_OK;
+	int there, ours, empty, same = 0;
 
-	if (!ns_path_exists(p->partial))
+	NS_TRY(ns_exists(p->partial, &there));
+	if (!there)
 		return NS_OK;
-	if (!holds(p->partial, MARKER) && !holds(p->partial, "run.json") && !is_empty(p->partial))
+	NS_TRY(ns_ours_is(p->partial, &ours));
+	if (!ours)
 		return ns_fail(NS_IO, "%s: exists and is not nightshift's; move it away or name another --out", p->partial);
-	if (!keep || !left_by(p, verb))
-		return remove_ours(p->partial);
+	NS_TRY(is_empty(p->partial, &empty));
+	if (keep && !empty)
+		NS_TRY(is_left_by(p, verb, &same));
+	if (!same)
+		return ns_ours_remove(p->partial);
+	NS_TRY(ns_ours_check(p->partial));
 	NS_TRY(mark(p, verb));
-	dir = opendir(p->partial);
-	while (dir && status == NS_OK && (e = readdir(dir)))
-		if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && strcmp(e->d_name, MARKER) && !is_checkpoint(e->d_name)) {
-			status = ns_path(path, "%s/%s", p->partial, e->d_name);
-			if (status == NS_OK)
-				status = ns_remove_tree(path);
-		}
-	if (dir)
-		closedir(dir);
-	return status;
+	return keep_checkpoints(p);
+}
+
+/* Old results that nobody could remove when they were replaced, such as a colleague's: perhaps this user can. */
+static void sweep_replaced(const struct ns_place *p)
+{
+	char parent[NS_PATH_MAX], path[NS_PATH_MAX], prefix[NS_PATH_MAX];
+	const char *name = strrchr(p->out, '/') ? strrchr(p->out, '/') + 1 : p->out;
+	struct ns_names list;
+	size_t i;
+
+	if (parent_of(p->out, parent) != NS_OK || ns_path(prefix, "%.4080s.replaced.", name) != NS_OK || ns_list(parent, &list) != NS_OK)
+		return;
+	for (i = 0; i < list.count; i++)
+		if (!strncmp(list.name[i], prefix, strlen(prefix)) && ns_path(path, "%s/%s", parent, list.name[i]) == NS_OK)
+			(void)ns_ours_remove(path);
+	ns_names_release(&list);
+}
+
+static enum ns_status look_at_out(const struct ns_place *p, int force)
+{
+	int there, empty, ours;
+
+	NS_TRY(ns_exists(p->out, &there));
+	if (!there)
+		return NS_OK;
+	NS_TRY(is_empty(p->out, &empty));
+	if (empty)
+		return NS_OK;
+	NS_TRY(holds(p->out, "run.json", &there));
+	NS_TRY(ns_ours_is(p->out, &ours));
+	if (!there || !ours)
+		return ns_fail(NS_IO, "%s: exists and is no result of nightshift; name another --out", p->out);
+	if (!force)
+		return ns_fail(NS_IO, "%s: holds a published result; name another --out, or say --force to replace it", p->out);
+	return ns_ours_check(p->out); /* before the work, not after it */
 }
 
 enum ns_status ns_place_open(struct ns_place *p, const char *out, const char *verb, int force, int keep)
 {
 	NS_TRY(ns_place_lock(p, out, verb));
 	NS_TRY(recover(p));
-	if (ns_path_exists(p->out) && !is_empty(p->out)) {
-		if (!ns_path_is_dir(p->out) || !holds(p->out, "run.json"))
-			return ns_fail(NS_IO, "%s: exists and is no result of nightshift; name another --out", p->out);
-		if (!force)
-			return ns_fail(NS_IO, "%s: holds a published result; name another --out, or say --force to replace it", p->out);
-	}
+	NS_TRY(look_at_out(p, force));
 	NS_TRY(clean(p, verb, keep));
+	sweep_replaced(p);
 	return mark(p, verb);
 }
 
 /* --- publishing --- */
 
+/* The new result is there. What is wrong with the old one, which lies at `old`, is worth a warning and no more. */
+static void put_away(struct ns_place *p, const char *old)
+{
+	char aside[NS_PATH_MAX];
+	uint64_t number;
+
+	if (ns_ours_remove(old) == NS_OK)
+		return;
+	snprintf(p->warning, sizeof p->warning, "the result is published; of the one before it: %.400s", ns_message());
+	if (getrandom(&number, sizeof number, 0) == sizeof number &&
+	    ns_path(aside, "%.4060s.replaced.%016llx", p->out, (unsigned long long)number) == NS_OK)
+		(void)!rename(old, aside);
+}
+
 /* NFS and some others cannot exchange: two renames, and the old result put back if the second fails */
-static enum ns_status replace_in_two(const struct ns_place *p)
+static enum ns_status replace_in_two(struct ns_place *p)
 {
 	char old[NS_PATH_MAX];
 	enum ns_status status;
 
-	NS_TRY(ns_path(old, "%.4000s.replaced", p->out));
-	NS_TRY(ns_place_clear(old, NULL));
+	NS_TRY(ns_path(old, "%.4080s.replaced", p->out));
+	NS_TRY(ns_ours_remove(old));
 	NS_TRY(ns_rename(p->out, old));
 	status = ns_rename(p->partial, p->out);
 	if (status != NS_OK) {
 		(void)!rename(old, p->out);
 		return status;
 	}
-	return remove_ours(old);
+	put_away(p, old);
+	return NS_OK;
 }
 
-static enum ns_status replace(const struct ns_place *p)
+static enum ns_status replace(struct ns_place *p)
 {
-	if (!ns_path_exists(p->out))
+	int there, empty;
+
+	NS_TRY(ns_exists(p->out, &there));
+	if (there)
+		NS_TRY(is_empty(p->out, &empty));
+	if (!there || empty) /* an empty folder of the user's: rename() replaces it */
 		return ns_rename(p->partial, p->out);
-	if (is_empty(p->out)) /* an empty folder of the user's: rename() replaces it */
-		return ns_rename(p->partial, p->out);
-	if (renameat2(AT_FDCWD, p->partial, AT_FDCWD, p->out, RENAME_EXCHANGE) == 0)
-		return remove_ours(p->partial);
+	if (renameat2(AT_FDCWD, p->partial, AT_FDCWD, p->out, RENAME_EXCHANGE) == 0) {
+		put_away(p, p->partial);
+		return NS_OK;
+	}
 	if (errno == EINVAL || errno == ENOSYS || errno == ENOTSUP)
 		return replace_in_two(p);
 	return ns_fail(NS_IO, "%s: cannot exchange it for %s: %s", p->partial, p->out, strerror(errno));
@@ -276,17 +376,15 @@ static enum ns_status replace(const struct ns_place *p)
 
 enum ns_status ns_place_publish(struct ns_place *p)
 {
-	char path[NS_PATH_MAX], *slash;
+	char path[NS_PATH_MAX];
 
-	NS_TRY(ns_path(path, "%s/" MARKER, p->partial));
-	unlink(path);
-	NS_TRY(ns_sync_dir(p->partial));
+	NS_TRY(ns_path(path, "%s/" NS_MARKER, p->partial));
+	NS_TRY(ns_remove_file(path));
+	NS_TRY(ns_sync_tree(p->partial));
 	NS_TRY(replace(p));
-	NS_TRY(ns_path(path, "%s", p->out));
-	slash = strrchr(path, '/');
-	if (slash && slash > path)
-		*slash = 0;
-	return ns_sync_dir(slash ? (slash == path ? "/" : path) : ".");
+	if (parent_of(p->out, path) == NS_OK && ns_sync_dir(path) != NS_OK)
+		snprintf(p->warning, sizeof p->warning, "the result is published, but a power cut may undo that: %.400s", ns_message());
+	return NS_OK;
 }
 
 /*
@@ -298,28 +396,44 @@ enum ns_status ns_place_sweep(const char *out)
 	struct ns_place p = {.fd = -1};
 	char old[NS_PATH_MAX];
 	enum ns_status status;
+	int lock, partial, replaced;
 
-	NS_TRY(ns_path(p.lock, "%.4000s.lock", out));
-	NS_TRY(ns_path(p.partial, "%.4000s.partial", out));
-	NS_TRY(ns_path(old, "%.4000s.replaced", out));
-	if (!ns_path_exists(p.lock) && !ns_path_exists(p.partial) && !ns_path_exists(old))
+	NS_TRY(set_names(&p, out, "sweep"));
+	NS_TRY(ns_path(old, "%.4080s.replaced", p.out));
+	NS_TRY(ns_exists(p.lock, &lock));
+	NS_TRY(ns_exists(p.partial, &partial));
+	NS_TRY(ns_exists(old, &replaced));
+	if (!lock && !partial && !replaced)
 		return NS_OK;
 	if (ns_place_lock(&p, out, "sweep") != NS_OK) /* somebody does */
 		return NS_OK;
-	status = holds(p.partial, MARKER) || holds(p.partial, "run.json") || is_empty(p.partial) ? remove_ours(p.partial) : NS_OK;
-	if (status == NS_OK && (holds(old, "run.json") || is_empty(old)))
-		status = remove_ours(old);
+	status = partial ? ns_ours_remove(p.partial) : NS_OK;
+	if (status == NS_OK && replaced)
+		status = ns_ours_remove(old);
 	ns_place_close(&p);
 	return status;
 }
 
+enum ns_status ns_place_clear(const char *out)
+{
+	char to[NS_PATH_MAX];
+
+	NS_TRY(follow(to, out));
+	return ns_ours_empty(to);
+}
+
 void ns_place_close(struct ns_place *p)
 {
+	char message[1024];
+	int there, checkpoint;
+
 	if (!*p->lock || p->fd < 0)
 		return;
-	if (holds(p->partial, MARKER) && !holds_checkpoint(p->partial))
-		(void)remove_ours(p->partial);
+	snprintf(message, sizeof message, "%s", ns_message()); /* of what the job failed of: tidying up has nothing to say */
+	if (ns_exists(p->partial, &there) == NS_OK && there && holds_checkpoint(p->partial, &checkpoint) == NS_OK && !checkpoint)
+		(void)ns_ours_remove(p->partial);
 	unlink(p->lock);
 	close(p->fd);
 	p->fd = -1;
+	(void)ns_fail(NS_OK, "%s", message);
 }

@@ -113,7 +113,7 @@ static enum ns_status contact_sheet(struct augment *g)
 	}
 	memset(sheet, 255, (size_t)width * (size_t)height * (size_t)g->c);
 	NS_GO(ns_path(path, "%s/shard-00000.h5", g->job->dir));
-	NS_GO(ns_shard_open(&after, path));
+	NS_GO(ns_shard_open_seen(&after, path, 1));
 	for (i = 0; i < columns * lines; i++) {
 		int64_t row = i * n / (columns * lines);
 		int x0 = gap + i % columns * (2 * w + gap), y0 = gap + i / columns * (h + gap), x;
@@ -140,7 +140,7 @@ static enum ns_status run(struct augment *g, const char *path)
 {
 	const char *name = ns_conf_text(g->job->conf, "ingest.name"), *base = strrchr(g->job->out, '/');
 	json_t *parents = json_pack("[s]", g->data->digest),
-	       *made = json_pack("{s:s, s:s, s:I, s:O?}", "by", "augment", "source", path, "seed", (json_int_t)g->seed, "recipe",
+	       *made = json_pack("{s:s, s:o, s:I, s:O?}", "by", "augment", "source", ns_json_string(path), "seed", (json_int_t)g->seed, "recipe",
 				 ns_conf_node(g->job->conf, "augment"));
 	enum ns_status status = NS_OK;
 	int i;
@@ -170,7 +170,7 @@ enum ns_status ns_job_augment(struct ns_job *job, int argc, char **argv)
 	if (argc)
 		return ns_fail(NS_USAGE, "augment: takes no operand; --data is wanted");
 	NS_TRY(ns_need(job, "data", "data", &path));
-	NS_GO(ns_dataset_open(&g.data, path));
+	NS_GO(ns_dataset_open(job, &g.data, path, 0));
 	h = ns_dataset_head(g.data);
 	if (strcmp(h->encoding, "raw")) {
 		status = ns_fail(NS_CONFIG, "%s: holds encoded images; ingest them with --size HxW to augment them", path);

@@ -8,9 +8,9 @@
  * gamma_t = t^-1.6 / 2.2858.
  */
 #define _POSIX_C_SOURCE 200809L
+#include "host/folder.h"
 #include "jobs/drift.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,41 +18,11 @@
 #define SCHEMA "nightshift.history/1"
 #define DAY    86400.0
 
-static int by_name(const void *a, const void *b)
+static int is_line(const char *name)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
+	size_t n = strlen(name);
 
-static enum ns_status list_files(const char *folder, char ***names, size_t *count)
-{
-	DIR *dir = opendir(folder);
-	struct dirent *e;
-	size_t room = 0, n;
-
-	*names = NULL;
-	*count = 0;
-	while (dir && (e = readdir(dir))) {
-		n = strlen(e->d_name);
-		if (n < 6 || strcmp(e->d_name + n - 5, ".json") || e->d_name[0] == '.')
-			continue;
-		if (*count == room) {
-			char **more = realloc(*names, sizeof *more * (room = 2 * room + 64));
-
-			if (!more) {
-				closedir(dir);
-				return ns_fail(NS_NO_MEMORY, "no memory for the history");
-			}
-			*names = more;
-		}
-		(*names)[*count] = strdup(e->d_name);
-		if ((*names)[*count])
-			(*count)++;
-	}
-	if (dir)
-		closedir(dir);
-	if (*count)
-		qsort(*names, *count, sizeof **names, by_name);
-	return NS_OK;
+	return n > 5 && !strcmp(name + n - 5, ".json") && name[0] != '.';
 }
 
 static int is_this(const struct ns_shift *s, const json_t *line)
@@ -63,17 +33,19 @@ static int is_this(const struct ns_shift *s, const json_t *line)
 /* lines before this window's own, should it have been judged already: then its time and its place stay what they were */
 static enum ns_status read_lines(struct ns_shift *s, const char *folder)
 {
-	char **names, path[NS_PATH_MAX];
-	size_t count, i;
+	char path[NS_PATH_MAX];
+	struct ns_names list;
+	size_t i;
 	enum ns_status status;
 
-	NS_TRY(list_files(folder, &names, &count));
-	status = NS_OK;
-	for (i = 0; i < count; i++) {
+	NS_TRY(ns_list_if_there(folder, &list));
+	for (status = NS_OK, i = 0; i < list.count; i++) {
 		json_t *line = NULL;
 
+		if (!is_line(list.name[i]))
+			continue;
 		if (status == NS_OK)
-			status = ns_path(path, "%s/%s", folder, names[i]);
+			status = ns_path(path, "%s/%s", folder, list.name[i]);
 		if (status == NS_OK)
 			status = ns_json_read(path, &line, SCHEMA);
 		if (line && is_this(s, line)) {
@@ -84,9 +56,8 @@ static enum ns_status read_lines(struct ns_shift *s, const char *folder)
 			json_array_append(s->past, line);
 		}
 		json_decref(line);
-		free(names[i]);
 	}
-	free(names);
+	ns_names_release(&list);
 	return status;
 }
 

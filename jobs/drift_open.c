@@ -136,12 +136,14 @@ enum ns_status ns_shift_open(struct ns_job *job, struct ns_predictions *p, const
 {
 	struct ns_dataset *data = NULL;
 	enum ns_status status;
+	int images;
 
-	if (!ns_dataset_is(path))
+	NS_TRY(ns_job_agree(job, ns_dataset_is(path, &images)));
+	if (!images)
 		return ns_predictions_open(p, path);
 	memset(p, 0, sizeof *p);
 	NS_TRY(ns_device_set_open(job->set, job->conf, job->pool));
-	NS_TRY(ns_dataset_open(&data, path));
+	NS_TRY(ns_dataset_open(job, &data, path, 0));
 	status = ns_dataset_verify(job, data);
 	if (status == NS_OK)
 		status = from_dataset(job, p, data);

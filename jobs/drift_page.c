@@ -373,7 +373,7 @@ static enum ns_status thumbnails(const struct ns_shift *s, struct ns_html *h)
 
 	if (!path || !s->top_count)
 		return NS_OK;
-	NS_TRY(ns_dataset_open(&data, path));
+	NS_TRY(ns_dataset_open(NULL, &data, path, 0));
 	head = ns_dataset_head(data);
 	hh = head->h ? head->h : 64;
 	w = head->w ? head->w : 64;

@@ -1,5 +1,6 @@
 /* jobs/infer.c - a model over a data set: one file of predictions a shard, ranks take shards in turn. */
 #define _POSIX_C_SOURCE 200809L
+#include "host/folder.h"
 #include "jobs/jobs.h"
 
 #include <stdlib.h>
@@ -31,7 +32,8 @@ static enum ns_status predict_shard(struct ns_job *job, const struct ns_model *m
 				    struct ns_dataset *data, int index, const char *path, enum ns_dtype dtype)
 {
 	struct ns_shard *s = data->shards[index];
-	struct ns_view view = {.sets = &data, .set_count = 1, .rows = data->rows};
+	/* to this shard's end: a batch is filled up with its last row, not with another's */
+	struct ns_view view = {.sets = &data, .set_count = 1, .rows = data->first[index + 1]};
 	struct ns_predictions p = {.temperature = m->temperature, .names = m->classes, .class_names = m->class_count};
 	struct ns_inference out = {0};
 	enum ns_status status;
@@ -87,7 +89,7 @@ static enum ns_status write_index(const char *dir, const struct ns_dataset *data
 		NS_GO(ns_path(path, "%s/predictions-%05d.h5", dir, i));
 		NS_GO(ns_sha256_file(hex, path));
 		json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "file", strrchr(path, '/') + 1, "rows",
-						       (json_int_t)data->shards[i]->rows.rows, "sha256", hex));
+						       (json_int_t)(data->first[i + 1] - data->first[i]), "sha256", hex));
 	}
 	status = ns_predictions_index(dir, model_digest, data->digest, files, digest);
 out:
@@ -106,7 +108,7 @@ static enum ns_status write_part(struct ns_job *job, const struct ns_dataset *da
 
 		snprintf(name, sizeof name, "predictions-%05d.h5", i);
 		if (ns_job_part_of(job, i))
-			json_array_append_new(files, json_pack("{s:s, s:I}", "file", name, "rows", (json_int_t)data->shards[i]->rows.rows));
+			json_array_append_new(files, json_pack("{s:s, s:I}", "file", name, "rows", (json_int_t)(data->first[i + 1] - data->first[i])));
 	}
 	return ns_part_write(job, json_pack("{s:s, s:s, s:i}", "model", model_digest, "dataset", data->digest, "files", data->count), files);
 }
@@ -153,7 +155,7 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 	if (argc)
 		return ns_fail(NS_USAGE, "infer: takes no operand; --model and --data are wanted");
 	NS_TRY(ns_need(job, "data", "data", &path));
-	NS_GO(ns_dataset_open(&data, path));
+	NS_GO(ns_dataset_open(job, &data, path, 1));
 	NS_GO(ns_load_model(job, &model, ns_conf_text(job->conf, "infer.model")));
 	NS_GO(ns_device_set_open(job->set, job->conf, job->pool));
 	NS_GO(ns_dataset_verify(job, data));
@@ -165,7 +167,7 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 	ns_job_input(job, "dataset", path, data->digest);
 	for (i = 0; i < data->count; i++)
 		if (ns_job_part_of(job, i))
-			rows += data->shards[i]->rows.rows;
+			rows += data->first[i + 1] - data->first[i];
 	ns_job_count(job, "rows", rows);
 	ns_job_count(job, "rows_per_second", (int64_t)((double)rows / (ns_now() - start)));
 	status = ns_job_publish(job);

@@ -4,6 +4,7 @@
  * depend on how many ranks there are. A broken image goes to quarantine.jsonl and never stops the job.
  */
 #define _XOPEN_SOURCE 700
+#include "host/folder.h"
 #include "jobs/jobs.h"
 
 #include <stdlib.h>
@@ -28,7 +29,8 @@ struct ingest {
 	const char *encoding; /* raw, jpeg or png */
 	uint64_t seed;
 	int64_t shard_rows, refused, taken;
-	FILE *quarantine;
+	char *quarantine; /* a line of JSON for each image that was refused here */
+	size_t quarantine_bytes, quarantine_room;
 };
 
 struct batch { /* a shard being filled */
@@ -79,16 +81,25 @@ static enum ns_status batch_init(struct batch *b, int64_t rows)
 	return ns_fail(NS_NO_MEMORY, "no memory for a shard of %lld rows", (long long)rows);
 }
 
-static void refuse(struct ingest *g, const struct ns_item *item, int64_t number)
+static enum ns_status refuse(struct ingest *g, const struct ns_item *item, int64_t number)
 {
-	json_t *line = json_pack("{s:s, s:I, s:s}", "path", item->name, "item", (json_int_t)number, "reason", ns_message());
+	json_t *line = json_pack("{s:o, s:I, s:o}", "path", ns_json_string(item->name), "item", (json_int_t)number, "reason", ns_json_string(ns_message()));
 	char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+	enum ns_status status = text ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a line of quarantine.jsonl");
+	size_t len = text ? strlen(text) : 0;
 
-	fprintf(g->quarantine, "%s\n", text ? text : "{\"path\": null, \"reason\": \"its name is not UTF-8\"}");
 	if (!g->refused++)
 		snprintf(g->first_reason, sizeof g->first_reason, "%.200s: %.300s", item->name, ns_message());
+	if (status == NS_OK)
+		status = grow(&g->quarantine, &g->quarantine_room, g->quarantine_bytes + len + 1);
+	if (status == NS_OK) {
+		memcpy(g->quarantine + g->quarantine_bytes, text, len);
+		g->quarantine[g->quarantine_bytes + len] = '\n';
+		g->quarantine_bytes += len + 1;
+	}
 	free(text);
 	json_decref(line);
+	return status;
 }
 
 static enum ns_status append(struct ingest *g, struct batch *b, const struct ns_item *item, const uint8_t *pixels, int h,
@@ -146,10 +157,8 @@ static enum ns_status take(struct ingest *g, struct batch *b, int64_t number, in
 					 "--encoding encoded keeps each as it is", h, w, g->h, g->w);
 		}
 	}
-	if (status == NS_BAD_DATA) {
-		refuse(g, &item, number);
-		return NS_OK;
-	}
+	if (status == NS_BAD_DATA)
+		return refuse(g, &item, number);
 	if (status == NS_OK)
 		status = append(g, b, &item, decoded ? decoded : item.data, h, w, c, keep_label);
 	free(decoded);
@@ -239,10 +248,12 @@ static enum ns_status choose_encoding(struct ingest *g)
 	for (i = 0; i < g->source.items && looked < 64; i++) {
 		struct ns_item item;
 		uint8_t *pixels = NULL;
+		enum ns_status status = ns_source_get(&g->source, i, &item);
 		int h, w, c = 0;
 
-		if (ns_source_get(&g->source, i, &item) != NS_OK)
+		if (status == NS_BAD_DATA)
 			continue;
+		NS_TRY(status);
 		h = item.h;
 		w = item.w;
 		c = item.c;
@@ -315,7 +326,7 @@ static enum ns_status plan_sets(struct ingest *g)
 	return NS_OK;
 }
 
-static enum ns_status open_quarantine(struct ingest *g)
+static enum ns_status make_folders(struct ingest *g)
 {
 	char path[NS_PATH_MAX];
 	int i;
@@ -324,9 +335,15 @@ static enum ns_status open_quarantine(struct ingest *g)
 		NS_TRY(ns_path(path, "%s/%s", g->job->dir, g->sets[i].name));
 		NS_TRY(ns_mkdirs(path));
 	}
+	return NS_OK;
+}
+
+static enum ns_status write_quarantine(const struct ingest *g)
+{
+	char path[NS_PATH_MAX];
+
 	NS_TRY(ns_path(path, "%s/quarantine.%d", g->job->dir, g->job->comm->rank));
-	g->quarantine = fopen(path, "w");
-	return g->quarantine ? NS_OK : ns_fail(NS_IO, "%s: cannot write", path);
+	return ns_write_file(path, g->quarantine ? g->quarantine : "", g->quarantine_bytes);
 }
 
 /* every rank's refusals into one file */
@@ -341,11 +358,10 @@ static enum ns_status join_quarantine(struct ingest *g)
 		char path[NS_PATH_MAX];
 
 		NS_GO(ns_path(path, "%s/quarantine.%d", g->job->dir, r));
-		json_array_append_new(files, json_string(path));
+		json_array_append_new(files, json_string_nocheck(path)); /* a path, for this process alone */
 	}
 	NS_GO(ns_quarantine_join(g->job, files));
-	json_array_foreach(files, i, file)
-		remove(json_string_value(file));
+	json_array_foreach(files, i, file) NS_GO(ns_remove_file(json_string_value(file)));
 out:
 	json_decref(files);
 	return status;
@@ -353,7 +369,7 @@ out:
 
 static json_t *how_made(const struct ingest *g, const struct set *p, const char *source)
 {
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "by", "ingest", "source", source, "seed", (json_int_t)g->seed, "first",
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I}", "by", "ingest", "source", ns_json_string(source), "seed", (json_int_t)g->seed, "first",
 			 (json_int_t)p->first, "rows", (json_int_t)p->rows, "labelled", (json_int_t)p->labelled);
 }
 
@@ -370,11 +386,13 @@ static enum ns_status publish_part(struct ingest *g, const char *source)
 						      p->shards, "made", how_made(g, p, source)));
 		for (s = 0; s < p->shards; s++, turn++) {
 			char path[NS_PATH_MAX], name[NS_PATH_MAX];
+			int is;
 
 			snprintf(name, sizeof name, "%s%sshard-%05d.h5", g->permuted ? p->name : "", g->permuted ? "/" : "", s);
 			NS_TRY(ns_path(path, "%s/%s", g->job->dir, name));
 			/* nothing of a stretch may have been fit to keep */
-			if (ns_job_part_of(g->job, turn) && ns_path_exists(path))
+			NS_TRY(ns_exists(path, &is));
+			if (ns_job_part_of(g->job, turn) && is)
 				json_array_append_new(files, json_pack("{s:s}", "file", name));
 		}
 	}
@@ -426,10 +444,10 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(choose_encoding(&g));
 	NS_GO(plan_sets(&g));
-	NS_GO(open_quarantine(&g));
+	NS_GO(make_folders(&g));
 	status = ingest_all(&g);
-	if ((ferror(g.quarantine) | fclose(g.quarantine)) && status == NS_OK)
-		status = ns_fail(NS_IO, "quarantine: cannot write");
+	if (status == NS_OK)
+		status = write_quarantine(&g);
 	NS_GO(ns_job_agree(job, status));
 	sums[0] = g.taken;
 	sums[1] = g.refused;
@@ -449,6 +467,7 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	ns_job_input(job, "source", argv[0], "");
 	status = ns_job_publish(job);
 out:
+	free(g.quarantine);
 	ns_source_close(&g.source);
 	return status;
 }

@@ -3,6 +3,7 @@
 #include "jobs/jobs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -154,6 +155,15 @@ static enum ns_status worker_count(const struct ns_conf *conf, struct ns_comm *c
 	return NS_OK;
 }
 
+static void print_conf(const struct ns_conf *conf, int rank)
+{
+	json_t *clean = ns_json_clean(conf->values);
+
+	if (rank == 0)
+		json_dumpf(clean, stdout, JSON_INDENT(1) | JSON_SORT_KEYS);
+	json_decref(clean);
+}
+
 static enum ns_status run_verb(int verb, struct ns_conf *conf, struct ns_comm *comm, int argc, char **argv)
 {
 	struct ns_device_set set = {.gpu = comm->local_rank};
@@ -167,12 +177,10 @@ static enum ns_status run_verb(int verb, struct ns_conf *conf, struct ns_comm *c
 	NS_TRY(worker_count(conf, comm, &workers));
 	NS_TRY(ns_pool_make(&pool, workers));
 	NS_GO(ns_job_init(&job, ns_verbs[verb].name, conf, comm, &log, pool, &set));
-	if (ns_conf_bool(conf, "dry_run")) {
-		if (comm->rank == 0)
-			json_dumpf(conf->values, stdout, JSON_INDENT(1) | JSON_SORT_KEYS);
-		goto out;
-	}
-	status = ns_verbs[verb].run(&job, argc, argv);
+	if (ns_conf_bool(conf, "dry_run"))
+		print_conf(conf, comm->rank);
+	else
+		status = ns_verbs[verb].run(&job, argc, argv);
 out:
 	ns_job_release(&job);
 	ns_device_set_close(&set);
@@ -218,31 +226,60 @@ enum ns_status ns_need(struct ns_job *job, const char *key, const char *flag, co
 	return *text ? NS_OK : ns_fail(NS_USAGE, "%s: --%s is wanted", job->verb, flag);
 }
 
+/* Descriptors 0, 1 and 2 that the caller has closed would be given to files, and messages be written into them. */
+static void keep_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
+/* What was to be printed is the product where nothing is published: lost, it is an error. */
+static int printed(void)
+{
+	int bad = ferror(stdout) | fflush(stdout);
+
+	if (bad)
+		fprintf(stderr, "nightshift: standard output cannot be written: %s\n", strerror(errno));
+	return bad ? 74 : 0;
+}
+
+static int prints(int verb, const struct ns_conf *conf)
+{
+	return !ns_verbs[verb].needs_out || ns_conf_bool(conf, "dry_run") || ns_conf_bool(conf, "night.plan");
+}
+
 int main(int argc, char **argv)
 {
 	struct ns_conf conf = {0};
 	struct ns_comm comm = {0};
 	enum ns_status status, parsed = NS_OK;
 	char said[1024] = "";
-	int verb, i, count;
+	int verb, i, count, code;
 
+	keep_standard_files();
+	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of writing, as a full disk is */
 	if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
 		usage(argc < 2 ? stderr : stdout);
-		return argc < 2 ? 64 : 0;
+		return argc < 2 ? 64 : printed();
 	}
 	if (!strcmp(argv[1], "--version")) {
 		printf("nightshift %s\n", NS_CODE_VERSION);
-		return 0;
+		return printed();
 	}
 	verb = find_verb(argv[1]);
 	for (i = 2; verb >= 0 && i < argc; i++) {
 		if (!strcmp(argv[i], "--man")) {
 			ns_man_page(stdout, verb);
-			return 0;
+			return printed();
 		}
 		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
 			verb_help(verb);
-			return 0;
+			return printed();
 		}
 	}
 	count = argc - 2;
@@ -259,7 +296,10 @@ int main(int argc, char **argv)
 		status = run_verb(verb, &conf, &comm, count, argv + 2);
 	if (status != NS_OK && !((status == NS_STOPPED || status == NS_FINDING || status == NS_REFUSED) && comm.rank > 0))
 		complain(&comm, status);
+	code = exit_code(status);
+	if (!code && comm.rank == 0 && prints(verb, &conf))
+		code = printed();
 	ns_comm_close(&comm);
 	ns_conf_release(&conf);
-	return exit_code(status);
+	return code;
 }

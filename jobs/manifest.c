@@ -102,7 +102,7 @@ static json_t *dataset_part(const struct ns_dataset *d, const char *path)
 	json_t *one = json_pack("{s:s, s:s, s:I}", "path", path, "digest", d->digest, "rows", (json_int_t)d->rows), *json = NULL;
 	char file[NS_PATH_MAX];
 
-	if (ns_path(file, "%s/dataset.json", path) == NS_OK && ns_path_is_file(file) && ns_json_read(file, &json, "nightshift.dataset/1") == NS_OK)
+	if (!d->alone && ns_path(file, "%s/dataset.json", path) == NS_OK && ns_json_read(file, &json, "nightshift.dataset/1") == NS_OK)
 		json_object_set(one, "shards", json_object_get(json, "shards"));
 	json_decref(json);
 	return one;
@@ -229,8 +229,8 @@ enum ns_status ns_manifest_emit(struct ns_shift *s)
 	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
 	enum ns_status status;
 
-	NS_GO(ns_dataset_open(&q.replay, replay));
-	NS_GO(ns_dataset_open(&q.current, current));
+	NS_GO(ns_dataset_open(NULL, &q.replay, replay, 0));
+	NS_GO(ns_dataset_open(NULL, &q.current, current, 0));
 	NS_GO(check_window(&q));
 	NS_GO(ns_query_run(&q.query, q.replay, q.current, &q.rows, &q.count));
 	NS_GO(ns_path(path, "%s/selection.h5", s->job->dir));

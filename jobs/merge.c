@@ -4,6 +4,7 @@
  * linked, not copied, where the file system can.
  */
 #define _POSIX_C_SOURCE 200809L
+#include "host/folder.h"
 #include "jobs/jobs.h"
 
 #include <errno.h>
@@ -104,30 +105,28 @@ static enum ns_status add_lines(struct lines *l, const char *path)
 
 enum ns_status ns_quarantine_join(struct ns_job *job, const json_t *files)
 {
-	char path[NS_PATH_MAX];
+	char path[NS_PATH_MAX], *all = NULL;
 	struct lines l = {0};
 	enum ns_status status;
 	json_t *file;
-	FILE *out;
-	size_t i;
+	size_t i, bytes = 0;
 
 	json_array_foreach((json_t *)(uintptr_t)files, i, file)
 		NS_GO(add_lines(&l, json_string_value(file)));
 	if (l.count)
 		qsort(l.line, l.count, sizeof *l.line, by_item);
 	NS_GO(ns_path(path, "%s/quarantine.jsonl", job->dir));
-	out = fopen(path, "w");
-	for (i = 0; out && i < l.count; i++)
-		fprintf(out, "%s\n", l.line[i]);
-	status = out && !ferror(out) ? NS_OK : ns_fail(NS_IO, "%s: cannot write", path);
-	if (out && fclose(out) && status == NS_OK)
-		status = ns_fail(NS_IO, "%s: cannot write", path);
-	if (status == NS_OK)
-		status = ns_sync_file(path);
+	for (i = 0; i < l.count; i++)
+		bytes += strlen(l.line[i]) + 1;
+	NS_GO((all = malloc(bytes + 1)) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %zu lines", path, l.count));
+	for (bytes = 0, i = 0; i < l.count; i++)
+		bytes += (size_t)sprintf(all + bytes, "%s\n", l.line[i]);
+	status = ns_write_file(path, all, bytes);
 out:
 	for (i = 0; i < l.count; i++)
 		free(l.line[i]);
 	free(l.line);
+	free(all);
 	return status;
 }
 
@@ -146,9 +145,11 @@ static enum ns_status read_part(struct merge *m, int i)
 {
 	char path[NS_PATH_MAX];
 	const json_t *p;
+	int is;
 
 	NS_TRY(ns_path(path, "%s/%05d/run.json", m->folder, i));
-	if (!ns_path_exists(path))
+	NS_TRY(ns_exists(path, &is));
+	if (!is)
 		return ns_fail(NS_IO, "%s: part %d of %d is not there (its task has no commit record)", m->folder, i, m->count);
 	NS_TRY(ns_path(path, "%s/%05d/part.json", m->folder, i));
 	NS_TRY(ns_json_read(path, &m->parts[i], "nightshift.part/1"));
@@ -165,17 +166,19 @@ static enum ns_status read_part(struct merge *m, int i)
 static enum ns_status open_parts(struct merge *m)
 {
 	char path[NS_PATH_MAX];
+	enum ns_status status;
 	json_t *first;
+	int64_t count;
 	int i;
 
 	NS_TRY(ns_path(path, "%s/00000/part.json", m->folder));
-	if (!ns_path_exists(path))
+	NS_TRY(ns_json_read_if_there(path, &first, "nightshift.part/1"));
+	if (!first)
 		return ns_fail(NS_IO, "%s: part 0 is not there (its task has no commit record)", m->folder);
-	NS_TRY(ns_json_read(path, &first, "nightshift.part/1"));
-	m->count = (int)ns_json_number(first, "parts", 0);
+	status = ns_json_get_int(first, "parts", path, 1, 100000, &count);
 	json_decref(first);
-	if (m->count < 1 || m->count > 100000)
-		return ns_fail(NS_BAD_DATA, "%s: says that there are %d parts", path, m->count);
+	NS_TRY(status);
+	m->count = (int)count;
 	m->parts = calloc((size_t)m->count, sizeof(json_t *));
 	if (!m->parts)
 		return ns_fail(NS_NO_MEMORY, "%s: no memory for %d parts", m->folder, m->count);
@@ -297,7 +300,7 @@ static enum ns_status join_quarantines(struct merge *m)
 		char path[NS_PATH_MAX];
 
 		NS_GO(ns_path(path, "%s/%05d/quarantine.jsonl", m->folder, i));
-		json_array_append_new(files, json_string(path));
+		json_array_append_new(files, json_string_nocheck(path));
 	}
 	status = ns_quarantine_join(m->job, files);
 out:

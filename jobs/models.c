@@ -41,10 +41,11 @@ static enum ns_status from_registry(struct ns_model *m, const char *registry, co
 
 enum ns_status ns_load_model(struct ns_job *job, struct ns_model *model, const char *name)
 {
-	enum ns_status status = ns_path_is_dir(name)
-					? from_folder(model, name)
-					: from_registry(model, ns_conf_text(job->conf, "registry"), name);
+	enum ns_status status;
+	int is;
 
+	NS_TRY(ns_is_dir(name, &is));
+	status = is ? from_folder(model, name) : from_registry(model, ns_conf_text(job->conf, "registry"), name);
 	if (status == NS_OK)
 		ns_job_input(job, "model", name, model->digest);
 	return status;

@@ -6,6 +6,7 @@
  * that was cut off goes on where it was. Its commit record is run.json, written last.
  */
 #define _POSIX_C_SOURCE 200809L
+#include "host/folder.h"
 #include "jobs/night.h"
 
 #include <stdlib.h>
@@ -70,12 +71,13 @@ static enum ns_status read_recipes(const struct ns_conf *conf, json_t **recipes)
 static enum ns_status begin_night(const struct ns_night *n, const json_t *recipes)
 {
 	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
-	enum ns_status status = NS_OK;
+	enum ns_status status;
 	json_t *old = NULL;
+	int is;
 
 	digest_of(n->job->conf, hex);
-	ns_night_in(n, path, "night.json");
-	if (!ns_path_exists(path))
+	NS_GO(ns_exists(ns_night_in(n, path, "night.json"), &is));
+	if (!is)
 		NS_GO(write_once(n, "night.json", json_pack("{s:s, s:s, s:O}", "schema", "nightshift.night/1", "config", hex, "recipes", recipes)));
 	NS_GO(ns_json_read(path, &old, "nightshift.night/1"));
 	if (strcmp(hex, ns_json_text(old, "config")))
@@ -91,16 +93,17 @@ out:
 static enum ns_status open_folder(struct ns_night *n, int lone, const json_t *recipes)
 {
 	char path[NS_PATH_MAX];
+	int is;
 
 	if (!lone && !ns_conf_bool(n->job->conf, "night.open"))
 		NS_TRY(ns_place_lock(&n->job->place, n->dir, "night"));
 	if (ns_conf_bool(n->job->conf, "force") && (lone || ns_conf_bool(n->job->conf, "night.open")))
 		return ns_fail(NS_USAGE, "night: --force and --step do not go together; remove the result that is to be made again");
 	if (ns_conf_bool(n->job->conf, "force"))
-		NS_TRY(ns_place_clear(n->dir, "night.json"));
+		NS_TRY(ns_place_clear(n->dir));
 	NS_TRY(ns_mkdirs(ns_night_in(n, path, "steps")));
-	ns_night_in(n, path, "run.json");
-	if (ns_path_exists(path) && !lone)
+	NS_TRY(ns_exists(ns_night_in(n, path, "run.json"), &is));
+	if (is && !lone)
 		return ns_fail(NS_IO, "%s: this night is done; name another --out, or say --force to run it again", n->dir);
 	return begin_night(n, recipes);
 }
@@ -110,10 +113,12 @@ static enum ns_status open_night(struct ns_night *n, int lone)
 {
 	char path[NS_PATH_MAX];
 	json_t *recipes = NULL;
-	enum ns_status status = NS_OK;
+	enum ns_status status;
+	int begun;
 
 	/* a step of a night that has begun goes by what night.json has kept */
-	if (!lone || !ns_path_exists(ns_night_in(n, path, "night.json")))
+	status = ns_exists(ns_night_in(n, path, "night.json"), &begun);
+	if (status == NS_OK && (!lone || !begun))
 		status = read_recipes(n->job->conf, &recipes);
 	if (status == NS_OK)
 		status = open_folder(n, lone, recipes);
@@ -125,8 +130,10 @@ static enum ns_status open_night(struct ns_night *n, int lone)
 static enum ns_status keep_plan(const struct ns_night *n)
 {
 	char path[NS_PATH_MAX];
+	int is;
 
-	return ns_path_exists(ns_night_in(n, path, "steps/plan.json")) ? NS_OK : write_once(n, "steps/plan.json", ns_night_plan_json(n));
+	NS_TRY(ns_exists(ns_night_in(n, path, "steps/plan.json"), &is));
+	return is ? NS_OK : write_once(n, "steps/plan.json", ns_night_plan_json(n));
 }
 
 /* Collective: what rank 0 has begun or found. */

@@ -37,8 +37,10 @@ static enum ns_status promote_first(const struct ns_night *n, const char *digest
 {
 	char now[NS_SHA256_HEX];
 	enum ns_status status;
+	int is;
 
-	if (ns_registry_ref(n->registry, "production", now) == NS_OK)
+	NS_TRY(ns_registry_has(n->registry, "production", &is));
+	if (is)
 		return ns_registry_copy(n->registry, "production");
 	status = ns_registry_move(n->registry, "production", digest, "", "first model of this site", NULL);
 	return status == NS_REFUSED ? ns_registry_ref(n->registry, "production", now) : status;
@@ -119,14 +121,13 @@ static enum ns_status show_rollback(struct ns_night *n, const char *night, const
  * rank 0 alone: whether this gate made its move already, and was killed before its record; others may have moved since. What
  * came before production was last what this night began with is another night's, though it be the same to the last bit.
  */
-static int has_moved(const struct ns_night *n, const char *before, const char *digest, const char *evidence)
+static enum ns_status has_moved(const struct ns_night *n, const char *before, const char *digest, const char *evidence, int64_t *moved)
 {
-	json_t *log = NULL, *entry;
+	json_t *log, *entry;
 	int found = 0;
 	size_t i;
 
-	if (ns_registry_log(n->registry, "production", &log) != NS_OK)
-		return 0;
+	NS_TRY(ns_registry_log(n->registry, "production", &log));
 	json_array_foreach(log, i, entry) {
 		if (!strcmp(ns_json_text(entry, "new"), before))
 			found = 0;
@@ -134,7 +135,8 @@ static int has_moved(const struct ns_night *n, const char *before, const char *d
 			found = 1;
 	}
 	json_decref(log);
-	return found;
+	*moved = found;
+	return NS_OK;
 }
 
 /*
@@ -145,7 +147,7 @@ enum ns_status ns_night_gate(struct ns_night *n, const struct ns_step *s)
 {
 	char before[NS_SHA256_HEX], after[NS_SHA256_HEX], evidence[NS_SHA256_HEX], path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
 	int64_t moved = 0;
-	int passed = 0;
+	int passed = 0, shown;
 
 	NS_TRY(ns_night_production(n, s->night, before));
 	snprintf(name, sizeof name, "%s/candidate/model.json", s->night);
@@ -155,15 +157,15 @@ enum ns_status ns_night_gate(struct ns_night *n, const struct ns_step *s)
 		return NS_OK;
 	snprintf(name, sizeof name, "%s/gate.json", s->night);
 	NS_TRY(ns_sha256_file(evidence, ns_night_in(n, path, name)));
-	if (n->job->comm->rank == 0)
-		moved = has_moved(n, before, after, evidence);
+	NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? has_moved(n, before, after, evidence, &moved) : NS_OK));
 	NS_TRY(ns_comm_broadcast(n->job->comm, &moved, sizeof moved, 0));
 	if (moved)
 		NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_registry_copy(n->registry, "production") : NS_OK));
 	else
 		NS_TRY(registry_move(n, "production", after, before, "passed the gate", evidence));
 	snprintf(name, sizeof name, "%s/rollback.json", s->night);
-	if (moved && ns_path_exists(ns_night_in(n, path, name)))
+	NS_TRY(ns_exists(ns_night_in(n, path, name), &shown));
+	if (moved && shown)
 		return NS_OK;
 	return ns_conf_bool(n->job->conf, "night.show_rollback") ? show_rollback(n, s->night, before, after) : NS_OK;
 }

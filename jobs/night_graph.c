@@ -80,7 +80,7 @@ static double joules_of(const struct graph *g, const struct row *r, int task, co
 	if (strlen(path) < 6)
 		return joules;
 	strcpy(path + strlen(path) - strlen(".json"), ".joules");
-	if (ns_path_exists(path) && ns_read_file(path, &text, &bytes) == NS_OK) {
+	if (ns_read_file(path, &text, &bytes) == NS_OK) {
 		joules = atof(text);
 		free(text);
 	}
@@ -148,7 +148,7 @@ static void read_submissions(struct graph *g)
 	double at;
 	int i;
 
-	if (ns_path(path, "%s/slurm/jobs.tsv", g->dir) != NS_OK || !ns_path_exists(path) || ns_read_file(path, &text, &bytes) != NS_OK)
+	if (ns_path(path, "%s/slurm/jobs.tsv", g->dir) != NS_OK || ns_read_file(path, &text, &bytes) != NS_OK)
 		return;
 	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
 		if (sscanf(line, "%*s %199s %lf", name, &at) == 2)
@@ -370,7 +370,7 @@ void ns_night_graph(struct ns_html *h, const char *dir)
 	const json_t *steps;
 	int i;
 
-	if (ns_path(path, "%s/steps/plan.json", dir) != NS_OK || !ns_path_exists(path) || ns_json_read(path, &g.plan, "nightshift.plan/1") != NS_OK)
+	if (ns_path(path, "%s/steps/plan.json", dir) != NS_OK || ns_json_read(path, &g.plan, "nightshift.plan/1") != NS_OK)
 		return;
 	steps = json_object_get(g.plan, "steps");
 	g.count = (int)json_array_size(steps);

@@ -11,10 +11,11 @@
 static json_t *load(const char *dir, const char *a, const char *b)
 {
 	char path[NS_PATH_MAX];
+	json_t *json;
 
-	if (ns_path(path, "%s/%s%s%s", dir, a, *b ? "/" : "", b) != NS_OK)
+	if (ns_path(path, "%s/%s%s%s", dir, a, *b ? "/" : "", b) != NS_OK || ns_json_read(path, &json, NULL) != NS_OK)
 		return NULL;
-	return json_load_file(path, 0, NULL);
+	return json;
 }
 
 static double percent(const json_t *j, const char *key)
@@ -309,9 +310,11 @@ static enum ns_status young_night(const char *dir)
 	char path[NS_PATH_MAX];
 	struct ns_html h;
 	enum ns_status status;
+	int is;
 
 	NS_TRY(ns_path(path, "%s/steps/plan.json", dir));
-	if (!ns_path_exists(path))
+	NS_TRY(ns_exists(path, &is));
+	if (!is)
 		return ns_fail(NS_IO, "%s: has neither summary.json nor steps/plan.json; is it the folder of a night?", dir);
 	ns_html_begin(&h, "nightshift: the night");
 	ns_html_element(&h, "h1", "The night");
@@ -371,6 +374,6 @@ enum ns_status ns_job_report(struct ns_job *job, int argc, char **argv)
 		return ns_fail(NS_USAGE, "report: takes no operand; --night FOLDER is wanted");
 	NS_TRY(ns_need(job, "report.night", "night", &dir));
 	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? ns_night_page(dir) : NS_OK));
-	ns_log_event(job->log, "report", json_pack("{s:s}", "night", dir));
+	ns_log_event(job->log, "report", json_pack("{s:o}", "night", ns_json_string(dir)));
 	return NS_OK;
 }

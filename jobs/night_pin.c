@@ -3,6 +3,7 @@
  * is, and device and precision of a verb where the configuration leaves them to be found out. Tasks of an array, and steps that are started
  * again, go by the file that the first has linked.
  */
+#include "host/folder.h"
 #include "jobs/night.h"
 
 #include <string.h>
@@ -38,14 +39,16 @@ static enum ns_status pinned(struct ns_night *n, const char *folder, const char 
 {
 	char dir[NS_PATH_MAX], path[NS_PATH_MAX];
 	enum ns_status status = NS_OK;
-	int first = n->job->comm->rank == 0;
+	int first = n->job->comm->rank == 0, is = 0;
 	int64_t found = 0;
 
 	NS_TRY(ns_path(path, "%s/%s.json", ns_night_in(n, dir, folder), what));
 	memset(value, 0, NS_SHA256_HEX);
 	if (first) {
 		status = ns_mkdirs(dir);
-		found = status != NS_OK || ns_path_exists(path);
+		if (status == NS_OK)
+			status = ns_exists(path, &is);
+		found = is;
 	}
 	NS_TRY(ns_job_agree(n->job, status));
 	NS_TRY(ns_comm_broadcast(n->job->comm, &found, sizeof found, 0));

@@ -1,46 +1,53 @@
 /* jobs/night_report.c - the last step: what the night brought, as summary.json and a page; and what did not come about. */
+#define _POSIX_C_SOURCE 200809L
+#include "host/folder.h"
+#include "host/ours.h"
 #include "jobs/night.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-static json_t *load(const struct ns_night *n, const char *a, const char *b)
+/* *json NULL where this night did not come to it; what cannot be read is an error, and no such night */
+static enum ns_status load(const struct ns_night *n, const char *a, const char *b, json_t **json)
 {
 	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
-	json_t *json;
 
 	snprintf(name, sizeof name, "%s/%s", a, b);
-	if (!ns_path_exists(ns_night_in(n, path, name)) || ns_json_read(path, &json, NULL) != NS_OK)
-		return NULL;
-	return json;
+	return ns_json_read_if_there(ns_night_in(n, path, name), json, NULL);
 }
 
 /* an accuracy with its interval from an evaluation, or nothing where this night did not do it */
-static void put_accuracy(struct ns_night *n, const char *key, const char *a, const char *b)
+static enum ns_status put_accuracy(struct ns_night *n, const char *key, const char *a, const char *b)
 {
-	json_t *e = load(n, a, b);
 	char name[192];
+	json_t *e;
 
+	NS_TRY(load(n, a, b, &e));
 	if (!e)
-		return;
+		return NS_OK;
 	json_object_set_new(n->summary, key, ns_json_real(ns_json_number(e, "accuracy", NAN)));
 	snprintf(name, sizeof name, "%s_low", key);
 	json_object_set_new(n->summary, name, ns_json_real(ns_json_number(e, "low", NAN)));
 	snprintf(name, sizeof name, "%s_high", key);
 	json_object_set_new(n->summary, name, ns_json_real(ns_json_number(e, "high", NAN)));
 	json_decref(e);
+	return NS_OK;
 }
 
 /* a gate that passed and whose move was made: its step is done */
-static void put_gate(struct ns_night *n, const char *night)
+static enum ns_status put_gate(struct ns_night *n, const char *night)
 {
-	json_t *gate = load(n, night, "gate.json"), *back = load(n, night, "rollback.json"), *record;
+	json_t *gate, *back = NULL, *record;
 	char step[NS_STEP_NAME];
+	enum ns_status status;
 
+	NS_TRY(load(n, night, "gate.json", &gate));
+	status = load(n, night, "rollback.json", &back);
 	snprintf(step, sizeof step, "%s/gate", night);
-	if (gate && !strcmp(ns_step_state(n->dir, step, -1, &record), "done")) {
+	if (status == NS_OK && gate && !strcmp(ns_step_state(n->dir, step, -1, &record), "done")) {
 		if (json_is_true(json_object_get(gate, "passed")))
 			json_object_set_new(n->summary, "promoted", json_true());
 		else
@@ -51,22 +58,24 @@ static void put_gate(struct ns_night *n, const char *night)
 	}
 	json_decref(gate);
 	json_decref(back);
+	return status;
 }
 
-static void put_night(struct ns_night *n, const char *night)
+static enum ns_status put_night(struct ns_night *n, const char *night)
 {
-	json_t *drift = load(n, night, "drift.json");
 	char key[160];
+	json_t *drift;
 
+	NS_TRY(load(n, night, "drift.json", &drift));
 	snprintf(key, sizeof key, "%s_status", night);
 	json_object_set_new(n->summary, key, drift ? json_string(ns_json_text(drift, "status")) : json_null());
 	json_decref(drift);
 	snprintf(key, sizeof key, "%s_accuracy_before", night);
-	put_accuracy(n, key, night, "final-before-evaluation/evaluation.json");
+	NS_TRY(put_accuracy(n, key, night, "final-before-evaluation/evaluation.json"));
 	snprintf(key, sizeof key, "%s_accuracy_after", night);
-	put_accuracy(n, key, night, "final/evaluation.json");
-	put_accuracy(n, "old_accuracy_after", night, "gate-old/evaluation.json");
-	put_gate(n, night);
+	NS_TRY(put_accuracy(n, key, night, "final/evaluation.json"));
+	NS_TRY(put_accuracy(n, "old_accuracy_after", night, "gate-old/evaluation.json"));
+	return put_gate(n, night);
 }
 
 /* steps and tasks that did not come to their end, each with its reason; `first`: when the first step began */
@@ -95,7 +104,7 @@ static json_t *unfinished(const struct ns_night *n, double *first)
 
 static json_t *run_record(struct ns_night *n)
 {
-	return json_pack("{s:s, s:s, s:O, s:i, s:i, s:s, s:f}", "schema", "nightshift.run/1", "verb", "night", "config", n->job->conf->values,
+	return json_pack("{s:s, s:s, s:o, s:i, s:i, s:s, s:f}", "schema", "nightshift.run/1", "verb", "night", "config", ns_json_clean(n->job->conf->values),
 			 "ranks", n->job->comm->size, "threads", ns_pool_workers(n->job->pool), "device", n->job->set->description,
 			 "seconds", ns_now() - n->job->start);
 }
@@ -103,8 +112,8 @@ static json_t *run_record(struct ns_night *n)
 /* what the tasks of arrays published lives on in what was made of it */
 static enum ns_status drop_parts(const struct ns_night *n)
 {
-	char path[NS_PATH_MAX], name[NS_STEP_NAME];
-	int i;
+	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16];
+	int i, t, is;
 
 	for (i = 0; i < n->count; i++) {
 		const struct ns_step *s = &n->steps[i];
@@ -112,8 +121,13 @@ static enum ns_status drop_parts(const struct ns_night *n)
 		if (!s->tasks)
 			continue;
 		snprintf(name, sizeof name, "%.*s/run.json", (int)(strlen(s->name) - strlen(".parts")), s->name);
-		if (ns_path_exists(ns_night_in(n, path, name)))
-			NS_TRY(ns_remove_tree(ns_night_in(n, path, s->name)));
+		NS_TRY(ns_exists(ns_night_in(n, path, name), &is));
+		for (t = 0; is && t < s->tasks; t++) {
+			snprintf(name, sizeof name, "%s/%05d", s->name, t);
+			NS_TRY(ns_ours_remove(ns_night_in(n, path, name)));
+		}
+		if (is) /* somebody's file among them keeps it */
+			rmdir(ns_night_in(n, path, s->name));
 	}
 	return NS_OK;
 }
@@ -124,14 +138,18 @@ static enum ns_status sweep(const struct ns_night *n)
 	const json_t *nights = ns_conf_node(n->job->conf, "night.nights"), *entry;
 	char path[NS_PATH_MAX];
 	size_t i;
+	int is;
 
 	NS_TRY(ns_sweep_temporary(n->dir));
 	NS_TRY(ns_sweep_temporary(ns_night_in(n, path, "steps")));
-	if (ns_path_exists(ns_night_in(n, path, "prepare")))
+	NS_TRY(ns_exists(ns_night_in(n, path, "prepare"), &is));
+	if (is)
 		NS_TRY(ns_sweep_temporary(path));
-	json_array_foreach((json_t *)(uintptr_t)nights, i, entry)
-		if (ns_path_exists(ns_night_in(n, path, ns_json_text(entry, "name"))))
+	json_array_foreach((json_t *)(uintptr_t)nights, i, entry) {
+		NS_TRY(ns_exists(ns_night_in(n, path, ns_json_text(entry, "name")), &is));
+		if (is)
 			NS_TRY(ns_sweep_temporary(path));
+	}
 	return NS_OK;
 }
 
@@ -171,17 +189,19 @@ enum ns_status ns_night_report(struct ns_night *n, const struct ns_step *s)
 	(void)s;
 	n->summary = json_pack("{s:s, s:b, s:b, s:o}", "schema", "nightshift.summary/1", "promoted", 0, "rolled_back_and_forward", 0, "nights",
 			       names);
-	put_accuracy(n, "production_accuracy", "prepare", "test-evaluation/evaluation.json");
-	put_accuracy(n, "old_accuracy_before", "prepare", "test-evaluation/evaluation.json");
+	status = put_accuracy(n, "production_accuracy", "prepare", "test-evaluation/evaluation.json");
+	if (status == NS_OK)
+		status = put_accuracy(n, "old_accuracy_before", "prepare", "test-evaluation/evaluation.json");
 	json_array_foreach((json_t *)(uintptr_t)nights, i, entry) {
 		json_array_append_new(names, json_string(ns_json_text(entry, "name")));
-		put_night(n, ns_json_text(entry, "name"));
+		if (status == NS_OK)
+			status = put_night(n, ns_json_text(entry, "name"));
 	}
 	list = unfinished(n, &first);
 	json_object_set_new(n->summary, "unfinished", list);
 	if (ns_conf_text(n->job->conf, "night.step"))
 		seconds = (double)time(NULL) - first;
-	if (n->job->comm->rank == 0)
+	if (status == NS_OK && n->job->comm->rank == 0)
 		status = write_all(n, seconds);
 	return ns_job_agree(n->job, status);
 }
@@ -192,12 +212,14 @@ enum ns_status ns_night_drift_copies(struct ns_night *n, const struct ns_step *s
 	enum ns_status status = NS_OK;
 	size_t i, bytes;
 	char *data;
+	int is;
 
 	for (i = 0; n->job->comm->rank == 0 && i < sizeof files / sizeof *files; i++) {
 		char name[2 * NS_STEP_NAME], from[NS_PATH_MAX], to[NS_PATH_MAX];
 
 		snprintf(name, sizeof name, "%s/%s", s->name, files[i]);
-		if (!ns_path_exists(ns_night_in(n, from, name)))
+		NS_GO(ns_exists(ns_night_in(n, from, name), &is));
+		if (!is)
 			continue;
 		snprintf(name, sizeof name, "%s/%s", s->night, files[i]);
 		NS_GO(ns_read_file(from, &data, &bytes));

@@ -3,13 +3,11 @@
  * steps after it and the report go by; that a launcher returned 0 is no proof of anything.
  */
 #define _POSIX_C_SOURCE 200809L
+#include "host/folder.h"
 #include "jobs/night.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,7 +45,7 @@ const char *ns_step_state(const char *dir, const char *name, int task, json_t **
 
 	*record = NULL;
 	ns_step_record_path(dir, name, task, path);
-	if (!ns_path_exists(path) || ns_json_read(path, record, "nightshift.step/1") != NS_OK)
+	if (ns_json_read_if_there(path, record, "nightshift.step/1") != NS_OK || !*record)
 		return "none";
 	return ns_json_text(*record, "state");
 }
@@ -92,7 +90,7 @@ static void add_facts(json_t *record, const char *result)
 	json_t *run;
 	size_t i;
 
-	if (ns_path(path, "%s/run.json", result) != NS_OK || !ns_path_exists(path) || ns_json_read(path, &run, NULL) != NS_OK)
+	if (ns_path(path, "%s/run.json", result) != NS_OK || ns_json_read(path, &run, NULL) != NS_OK)
 		return;
 	for (i = 0; i < sizeof facts / sizeof *facts; i++)
 		json_object_set(record, facts[i], json_object_get(run, facts[i]));
@@ -138,14 +136,15 @@ static void result_path(const struct ns_night *n, const struct ns_step *s, int t
 static int is_kept(const struct ns_night *n, const struct ns_step *s, int task, const char *result)
 {
 	char path[NS_PATH_MAX], whole[NS_PATH_MAX];
+	int is;
 
-	if (ns_path(path, "%s/run.json", result) == NS_OK && ns_path_exists(path))
+	if (ns_path(path, "%s/run.json", result) == NS_OK && ns_exists(path, &is) == NS_OK && is)
 		return 1;
 	if (task < 0)
 		return 0;
 	ns_night_in(n, whole, s->name);
 	whole[strlen(whole) - strlen(".parts")] = 0;
-	return ns_path(path, "%s/run.json", whole) == NS_OK && ns_path_exists(path);
+	return ns_path(path, "%s/run.json", whole) == NS_OK && ns_exists(path, &is) == NS_OK && is;
 }
 
 int ns_step_is_done(const struct ns_night *n, const struct ns_step *s, int task)
@@ -165,26 +164,22 @@ int ns_step_is_done(const struct ns_night *n, const struct ns_step *s, int task)
 static void look_again(const struct ns_night *n, const char *folder)
 {
 	char path[NS_PATH_MAX];
-	DIR *d = opendir(ns_night_in(n, path, folder));
+	struct ns_names names;
 
-	while (d && readdir(d))
-		;
-	if (d)
-		closedir(d);
+	if (ns_list(ns_night_in(n, path, folder), &names) == NS_OK)
+		ns_names_release(&names);
 }
 
 /* no retrain.json is a verdict, so it has to be surely absent: 1 there, 0 not there, -1 cannot be told */
 static int has_manifest(const struct ns_night *n, const struct ns_step *s)
 {
 	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
-	struct stat st;
+	int is;
 
 	snprintf(name, sizeof name, "%s/drift", s->night);
 	look_again(n, name);
 	strncat(name, "/retrain.json", sizeof name - strlen(name) - 1);
-	if (stat(ns_night_in(n, path, name), &st) == 0)
-		return 1;
-	return errno == ENOENT ? 0 : -1;
+	return ns_exists(ns_night_in(n, path, name), &is) == NS_OK ? is : -1;
 }
 
 static enum verdict look_at(const struct ns_night *n, const struct ns_step *before, int task, char why[512])

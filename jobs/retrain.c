@@ -77,7 +77,7 @@ static enum ns_status open_data(struct retrain *r, const char *path)
 	for (i = 0; i < 2; i++) {
 		const json_t *d = json_array_get(list, i);
 
-		NS_TRY(ns_dataset_open(&r->sets[i], ns_json_text(d, "path")));
+		NS_TRY(ns_dataset_open(r->job, &r->sets[i], ns_json_text(d, "path"), 0));
 		if (strcmp(r->sets[i]->digest, ns_json_text(d, "digest")))
 			return ns_fail(NS_DIGEST, "%s: its digest is %.12s, but %s wants %.12s", r->sets[i]->path, r->sets[i]->digest, path,
 				       ns_json_text(d, "digest"));
@@ -274,9 +274,9 @@ static enum ns_status find_labels(const struct retrain *r, const char *manifest,
 	int64_t i;
 
 	NS_TRY(labels_path(r, path));
-	if (!ns_path_exists(path))
+	NS_TRY(ns_json_read_if_there(path, &json, "nightshift.labels/1"));
+	if (!json)
 		return NS_OK;
-	NS_TRY(ns_json_read(path, &json, "nightshift.labels/1"));
 	list = json_object_get(json, "labels");
 	if (!strcmp(ns_json_text(json, "manifest"), manifest) && (int64_t)json_array_size(list) == r->s.rows) {
 		for (i = 0; i < r->s.rows; i++)

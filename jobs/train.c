@@ -302,7 +302,7 @@ static enum ns_status open_other(struct ns_job *job, const char *key, struct ns_
 
 	if (!path)
 		return NS_OK;
-	NS_TRY(ns_dataset_open(other, path));
+	NS_TRY(ns_dataset_open(job, other, path, 0));
 	a = ns_dataset_head(*other);
 	b = ns_dataset_head(data);
 	return ns_classes_agree((const char *const *)a->classes, a->class_count, path, (const char *const *)b->classes,
@@ -320,7 +320,7 @@ static enum ns_status train_fresh(struct ns_job *job)
 	const char *path;
 
 	NS_TRY(ns_need(job, "data", "data", &path));
-	NS_GO(ns_dataset_open(&data, path));
+	NS_GO(ns_dataset_open(job, &data, path, 0));
 	NS_GO(open_other(job, "train.val", &val, data));
 	NS_GO(open_other(job, "train.calibrate", &reference, data));
 	NS_GO(labelled_rows(&view, &data));
@@ -357,11 +357,15 @@ static enum ns_status is_whole(const char *out, const json_t *outputs, int *is)
 	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
 	const json_t *one;
 	size_t i;
+	int there;
 
 	*is = json_array_size(outputs) > 0;
 	json_array_foreach(outputs, i, one) {
 		NS_TRY(ns_path(path, "%s/%s", out, ns_json_text(one, "file")));
-		*is &= ns_path_is_file(path) && ns_sha256_file(hex, path) == NS_OK && !strcmp(hex, ns_json_text(one, "sha256"));
+		NS_TRY(ns_is_file(path, &there));
+		if (there)
+			NS_TRY(ns_sha256_file(hex, path));
+		*is &= there && !strcmp(hex, ns_json_text(one, "sha256"));
 	}
 	return NS_OK;
 }
@@ -375,10 +379,12 @@ static enum ns_status is_executed(const struct ns_job *job, const char *manifest
 	enum ns_status status;
 	size_t i;
 
-	if (!out || ns_conf_bool(job->conf, "force") || ns_path(path, "%s/run.json", out) != NS_OK || !ns_path_is_file(path))
+	if (!out || ns_conf_bool(job->conf, "force") || ns_path(path, "%s/run.json", out) != NS_OK)
+		return NS_OK;
+	NS_TRY(ns_json_read_if_there(path, &run, "nightshift.run/1"));
+	if (!run)
 		return NS_OK;
 	NS_TRY(ns_sha256_file(hex, manifest));
-	NS_TRY(ns_json_read(path, &run, "nightshift.run/1"));
 	json_array_foreach(json_object_get(run, "inputs"), i, one)
 		*is |= !strcmp(ns_json_text(one, "what"), "manifest") && !strcmp(ns_json_text(one, "digest"), hex);
 	*is &= !strcmp(ns_json_text(run, "verb"), job->verb) &&

@@ -1,35 +1,38 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/net/checkpoint.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "host/folder.h"
 #include "host/net/safetensors.h"
 
 static const char *const array_names[4] = {"weights", "momentum", "second_moment", "average"};
 
-/* steps that have a record, newest first; at most `room` */
-static int list_steps(const char *dir, int64_t *steps, int room)
+/* the first `room` of the steps that have a record, newest first */
+static enum ns_status list_steps(const char *dir, int64_t *steps, int room, int *count)
 {
-	DIR *d = opendir(dir);
-	struct dirent *e;
-	int n = 0, i;
+	struct ns_names list;
+	size_t k;
+	int i;
 
-	while (d && (e = readdir(d)) && n < room) {
+	*count = 0;
+	NS_TRY(ns_list_if_there(dir, &list));
+	for (k = 0; k < list.count; k++) {
 		char *end;
-		int64_t step = strtoll(e->d_name, &end, 10);
+		int64_t step = strtoll(list.name[k], &end, 10);
 
-		if (end == e->d_name || strcmp(end, ".json"))
+		if (end == list.name[k] || strcmp(end, ".json"))
 			continue;
-		for (i = n++; i > 0 && steps[i - 1] < step; i--)
-			steps[i] = steps[i - 1];
-		steps[i] = step;
+		for (i = *count < room ? (*count)++ : room; i > 0 && steps[i - 1] < step; i--)
+			if (i < room)
+				steps[i] = steps[i - 1];
+		if (i < room)
+			steps[i] = step;
 	}
-	if (d)
-		closedir(d);
-	return n;
+	ns_names_release(&list);
+	return NS_OK;
 }
 
 static int ends_in(const char *name, const char *end)
@@ -43,31 +46,35 @@ static int ends_in(const char *name, const char *end)
 static int is_left_over(const char *dir, const char *name)
 {
 	char record[NS_PATH_MAX];
+	int is;
 
-	if (ends_in(name, ".tmp"))
+	if (ns_is_temporary(name))
 		return 1;
 	if (!ends_in(name, ".safetensors"))
 		return 0;
-	return ns_path(record, "%s/%.*s.json", dir, (int)(strlen(name) - strlen(".safetensors")), name) == NS_OK && !ns_path_exists(record);
+	return ns_path(record, "%s/%.*s.json", dir, (int)(strlen(name) - strlen(".safetensors")), name) == NS_OK && ns_exists(record, &is) == NS_OK && !is;
 }
 
+/* What cannot be tidied up now is tidied up after the next one. */
 static void drop_older(const char *dir, int keep)
 {
 	int64_t steps[64];
-	int n = list_steps(dir, steps, 64), i;
 	char path[NS_PATH_MAX];
-	struct dirent *e;
-	DIR *d;
+	struct ns_names list;
+	int n, i;
+	size_t k;
 
+	if (list_steps(dir, steps, 64, &n) != NS_OK)
+		return;
 	for (i = keep; i < n; i++)
 		if (ns_path(path, "%s/%08lld.json", dir, (long long)steps[i]) == NS_OK)
 			unlink(path);
-	d = opendir(dir);
-	while (d && (e = readdir(d)))
-		if (is_left_over(dir, e->d_name) && ns_path(path, "%s/%s", dir, e->d_name) == NS_OK)
+	if (ns_list(dir, &list) != NS_OK)
+		return;
+	for (k = 0; k < list.count; k++)
+		if (is_left_over(dir, list.name[k]) && ns_path(path, "%s/%s", dir, list.name[k]) == NS_OK)
 			unlink(path);
-	if (d)
-		closedir(d);
+	ns_names_release(&list);
 }
 
 enum ns_status ns_checkpoint_write(const char *dir, const struct ns_checkpoint *c)
@@ -100,8 +107,6 @@ enum ns_status ns_checkpoint_write(const char *dir, const struct ns_checkpoint *
 	free(text);
 	json_decref(json);
 	if (status == NS_OK)
-		status = ns_sync_dir(dir);
-	if (status == NS_OK)
 		drop_older(dir, 2);
 	return status;
 }
@@ -112,12 +117,13 @@ static enum ns_status read_one(const char *dir, int64_t step, struct ns_checkpoi
 	struct ns_tensors t;
 	enum ns_status status;
 	json_t *json;
-	int i;
+	int i, is;
 
 	NS_TRY(ns_path(path, "%s/%08lld.json", dir, (long long)step));
 	NS_TRY(ns_json_read(path, &json, "nightshift.checkpoint/1"));
 	NS_GO(ns_path(path, "%s/%08lld.safetensors", dir, (long long)step));
-	if (!ns_path_exists(path)) {
+	NS_GO(ns_exists(path, &is));
+	if (!is) {
 		status = ns_fail(NS_DIGEST, "%s: is not there, but its record is", path);
 		goto out;
 	}
@@ -159,10 +165,11 @@ static enum ns_status refuse(const char *dir, int64_t step)
 enum ns_status ns_checkpoint_read(const char *dir, struct ns_checkpoint *c, struct ns_log *log)
 {
 	int64_t steps[64];
-	int n = list_steps(dir, steps, 64);
 	enum ns_status status;
+	int n;
 
 	c->step = -1;
+	NS_TRY(list_steps(dir, steps, 64, &n));
 	if (!n)
 		return NS_OK;
 	status = read_one(dir, steps[0], c);

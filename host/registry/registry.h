@@ -17,6 +17,8 @@ enum ns_status ns_registry_put(const char *registry, const char *file, char dige
 enum ns_status ns_registry_object(const char *registry, const char *digest, char path[NS_PATH_MAX]);
 /* Newest digest of a ref; NS_IO if the ref is unknown. */
 enum ns_status ns_registry_ref(const char *registry, const char *name, char digest[NS_SHA256_HEX]);
+/* Has the ref ever been moved? A registry that cannot be read is an error. */
+enum ns_status ns_registry_has(const char *registry, const char *name, int *is);
 /*
  * Move a ref. expected: the digest that it must have now ("" if it must be new, NULL: whatever). Lost races are
  * tried again against the new truth, unless `expected` says otherwise. A ref that is there already stays as it is.

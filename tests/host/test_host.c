@@ -16,6 +16,7 @@
 #include "host/conf.h"
 #include "host/energy.h"
 #include "host/file.h"
+#include "host/folder.h"
 #include "host/net/arena.h"
 #include "host/net/model.h"
 #include "host/pool.h"

@@ -28,17 +28,70 @@ mkdir empty
 refuses 65 "holds no images" "$ns" ingest empty --out refused
 refuses 74 "holds a published result" "$ns" ingest src/images-idx3-ubyte --out data
 
-# hostile and damaged shards
-damage() { rm -rf bad; cp -r data bad; "$python" -c "
+# damaged shards: whatever it is, the digest in dataset.json tells before libhdf5 sees it
+change() { rm -rf bad; cp -r data bad; "$python" -c "
 import h5py
 f = h5py.File('bad/shard-00001.h5', 'r+')
 $1"; }
+# hostile ones: the digest is right, too
+damage() { change "$1"; sign bad; }
 infer=("$ns" infer --model model --data bad --out refused)
+for what in "f['label'][7] = (f['label'][7] + 1) % 3" "f['label'][...] = 2 - f['label'][...]; del f['checksum/label']" "del f['time']" "f.attrs['schema'] = 'other/9'" \
+	"f['image'][3, 4, 5, 0] = 99 - f['image'][3, 4, 5, 0] // 2"; do
+	change "$what"
+	refuses 77 "bad/shard-00001.h5: its SHA-256 is" "${infer[@]}"
+	refuses 77 "bad/shard-00001.h5: its SHA-256 is" mpi 2 "${infer[@]}"
+	refuses 77 "bad/shard-00001.h5: its SHA-256 is" "${train[@]}" --data bad
+done
+rm -rf bad && cp -r data bad && cp data/shard-00002.h5 bad/shard-00001.h5
+refuses 77 "bad/shard-00001.h5: its SHA-256 is" "${infer[@]}"
+sign bad
+refuses 65 "shard-00002.h5 is there twice" "${infer[@]}"
+list() { rm -rf bad; cp -r data bad; "$python" -c "
+import json
+j = json.load(open('bad/dataset.json'))
+$1
+json.dump(j, open('bad/dataset.json', 'w'))"; }
+list "del j['shards'][1]"
+refuses 77 "its list of shards has" "${infer[@]}"
+list "j['shards'][1] = j['shards'][0]"
+refuses 65 "is there twice" "${infer[@]}"
+list "j['shards'].reverse()"
+refuses 77 "its list of shards has" "${infer[@]}"
+list "del j['shards'][1]['sha256']"
+refuses 65 "64 hexadecimal digits are wanted" "${infer[@]}"
+list "j['shards'][1]['rows'] = 2**32 + 100"
+refuses 65 "rows is 4294967396" "${infer[@]}"
+list "j['shards'][1]['rows'] = 100.0"
+refuses 65 "rows is 100.0" "${infer[@]}"
+list "j['rows'] = 299"
+refuses 65 "rows is 299" "${infer[@]}"
+list "j['classes'].reverse()"
+refuses 65 "its classes are not those" "${infer[@]}"
+rm -rf bad && cp -r data bad && mv bad/shard-00001.h5 bad/real.h5 && ln -s real.h5 bad/shard-00001.h5
+refuses 74 "shard-00001.h5: cannot open" "${infer[@]}" # below a folder of ours no link is followed
 damage "f['label'][7] = 12"
 refuses 65 "bad/shard-00001.h5: label\[7\] = 12, but classes has 3" "${infer[@]}"
-damage "f['image'][3, 4, 5, 0] = 99 - f['image'][3, 4, 5, 0] // 2"
-refuses 77 "do not match their checksum" "${infer[@]}"
-refuses 77 "do not match their checksum" mpi 2 "${infer[@]}"
+# a shard alone has no digest, but its checksums, however its images are stored
+for store in "f['image'][3, 4, 5, 0] ^= 1" "a = f['image'][:]; a[99, 27, 27, 0] ^= 1; del f['image']; f.create_dataset('image', data=a, chunks=(7, 28, 28, 1), compression='gzip')"; do
+	change "$store"
+	refuses 77 "do not match their checksum" "${infer[@]}" --data bad/shard-00001.h5
+done
+change "a = f['image'][:]; del f['image']; f.create_dataset('image', data=a, chunks=(7, 28, 28, 1), compression='gzip')"
+quietly "$ns" infer --model model --data bad/shard-00001.h5 --out packed
+quietly "$ns" infer --model model --data data/shard-00001.h5 --out plain
+"$python" -c 'import h5py; a, b = [h5py.File(x + "/predictions-00000.h5")["prob"][:] for x in ("packed", "plain")]; assert (a == b).all()' || fail "chunks are read otherwise"
+ok
+damage "del f['checksum/label']"
+refuses 65 "none of 'label'" "${infer[@]}"
+damage "f['away'] = f['checksum']; del f['checksum']; f['checksum'] = h5py.ExternalLink('shard-00000.h5', '/checksum')"
+refuses 65 "not a link" "${infer[@]}"
+damage "del f['checksum']; del f['label']; f['label'] = [.7] * 100"
+refuses 65 "label: holds fractions" "${infer[@]}"
+damage "del f['checksum']; del f['group']; f['group'] = [2**32] * 100"
+refuses 65 "group" "${infer[@]}"
+damage "del f['checksum']; del f['id']; f['id'] = [-1] * 100"
+refuses 65 "id" "${infer[@]}"
 damage "f.attrs['classes'] = f.attrs['classes'][:2]"
 refuses 65 "classes" "${infer[@]}"
 damage "c = list(f.attrs['classes']); f.attrs['classes'] = [c[1], c[0], c[2]]"
@@ -51,9 +104,9 @@ damage "del f['image']; f['image'] = [1.5]"
 refuses 65 "image" "${infer[@]}"
 damage "f.attrs['schema'] = 'other/9'"
 refuses 65 "schema is 'other/9'" "${infer[@]}"
-damage "pass"; truncate -s 40000 bad/shard-00001.h5
+damage "pass"; truncate -s 40000 bad/shard-00001.h5; sign bad
 refuses 65 "shard-00001.h5" "${infer[@]}"
-damage "pass"; head -c 5000 /dev/urandom >bad/shard-00001.h5
+damage "pass"; head -c 5000 /dev/urandom >bad/shard-00001.h5; sign bad
 refuses 65 "is not an HDF5 file" "${infer[@]}"
 damage "pass"; echo '{' >bad/dataset.json
 refuses 65 "dataset.json: line" "${infer[@]}"

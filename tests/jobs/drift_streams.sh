@@ -21,7 +21,7 @@ ref, cur = columns(6000, 0), columns(5000, .1)
 write("ref.h5", ref); write("cur.h5", cur); write("packed.h5", cur, compression="gzip", shuffle=True)
 def folder(name, parts):
     os.makedirs(name)
-    json.dump({"schema": "nightshift.predictions/1", "digest": "0" * 64, "files": [{"file": f} for f in parts]}, open(name + "/predictions.json", "w"))
+    json.dump({"schema": "nightshift.predictions/1", "files": [{"file": f} for f in parts]}, open(name + "/predictions.json", "w"))
 folder("split", ["a.h5", "b.h5", "c.h5"])
 write("split/a.h5", cur, 0, 1999); write("split/b.h5", cur, 1999, 2000, compression="gzip"); write("split/c.h5", cur, 2000)
 folder("lacking", ["a.h5", "b.h5"]); write("lacking/a.h5", {k: v for k, v in cur.items() if k != "prob"}, 0, 999); write("lacking/b.h5", cur, 999)
@@ -66,7 +66,7 @@ with h5py.File("cur.h5") as f:
         with h5py.File(f"many/{i:02}.h5", "w") as g:
             for k in f: g[k] = f[k][i * 100:i * 100 + 100]
             g["stats"].attrs["stats_names"] = ["x", "y", "z"]
-json.dump({"schema": "nightshift.predictions/1", "digest": "0" * 64, "files": [{"file": f"{i:02}.h5"} for i in range(50)]}, open("many/predictions.json", "w"))
+json.dump({"schema": "nightshift.predictions/1", "files": [{"file": f"{i:02}.h5"} for i in range(50)]}, open("many/predictions.json", "w"))
 P
 ask shards many 1
 same whole.json shards.json

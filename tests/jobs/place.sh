@@ -67,18 +67,30 @@ wait $holder 2>/dev/null
 quietly "$ns" "${a[@]}" --out busy # the lock does not outlive its process
 
 # SIGTERM ends what has no checkpoint at once, and nothing is published
-mkfifo waits.tar
-"$ns" ingest waits.tar --out ended >/dev/null 2>&1 &
+"$images" idx many 60000 9 || fail images
+"$ns" ingest many/images-idx3-ubyte --ingest.shard_rows=10 --out ended >/dev/null 2>&1 &
 sleep 0.3
 kill -TERM $! 2>/dev/null
 wait $!
+[ $? = 143 ] || fail "SIGTERM came too late to be a test"
 [ ! -e ended ] || fail "half a result"
+rm -rf many ended.partial ended.lock
+# what is no file is refused, and never waited for
+mkfifo waits.tar waits.txt waits.npy waits.h5 waits-images-idx3-ubyte
+for pipe in waits.tar waits.txt waits-images-idx3-ubyte; do
+	timeout 10 "$ns" ingest $pipe --out refused >/dev/null 2>err.log
+	case $? in 65 | 74) ;; *) fail "a named pipe as a source: $(cat err.log)" ;; esac
+	grep -q "named pipe" err.log || fail "$(cat err.log)"
+	ok
+done
 ok
 
 # tampered columns, lists and objects are found by their digests
 cp -r busy tampered
 "$python" -c 'import h5py; f=h5py.File("tampered/shard-00000.h5","a"); f["label"][...]=(f["label"][...]+1)%3'
-refuses 77 "label" "$ns" train --data tampered --out refused
+refuses 77 "shard-00000.h5: its SHA-256 is" "$ns" train --data tampered --out refused
+cp tampered/shard-00000.h5 alone.h5 # a shard alone has its columns' checksums
+refuses 77 "label" "$ns" train --data alone.h5 --out refused
 quietly "$ns" train --data busy --model.blocks='[1]' --model.width=4 --train.epochs=1 --out model
 quietly "$ns" infer --model model --data busy --out predictions
 cp -r predictions changed

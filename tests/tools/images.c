@@ -10,6 +10,7 @@
 
 #include "datasets/decode.h"
 #include "host/file.h"
+#include "host/folder.h"
 #include "kernels/formula/random.h"
 
 static const char *const classes[] = {"disc", "square", "stripes"};
