@@ -155,6 +155,8 @@ static enum ns_status check_night_name(const json_t *nights, const char *name, s
 	size_t k;
 
 	snprintf(key, sizeof key, "night.nights[%zu].name", i);
+	if (json_is_number(json_object_get(json_array_get(nights, i), "name")))
+		return ns_fail(NS_CONFIG, "%s is a number, wanted a name: write it in quotes", key);
 	NS_TRY(ns_check_name(key, name));
 	for (k = 0; k < sizeof taken / sizeof *taken; k++)
 		if (!strcmp(name, taken[k]))

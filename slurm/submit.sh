@@ -124,7 +124,7 @@ epoch=${SOURCE_DATE_EPOCH:-$(date +%s)}
 matches "$epoch" '^[0-9]+$' || die 64 "$(printf 'SOURCE_DATE_EPOCH=%q: seconds since 1970 are wanted' "$epoch")"
 
 # The night's own copy of all that it was told: who edits the configuration tonight changes tomorrow.
-work=$(mktemp -d)
+work=$(realpath -- "$(mktemp -d)") # also where TMPDIR has a leading -
 trap 'rm -rf "$work"' EXIT
 sed "s/{date}/$date/g" <"$config" >"$work/night.yaml" # of digits and dashes
 {
@@ -210,7 +210,7 @@ fi
 # shellcheck disable=SC2046
 unset $(compgen -e | grep '^SLURM_' | grep -vx SLURM_CONF) || true
 
-declare -A id
+declare -A id=() # empty is not unset: the first job may be refused
 submit() {
 	if [ -n "$dry" ]; then
 		printf '  sbatch'
@@ -218,12 +218,11 @@ submit() {
 		printf '\n'
 		reply="<$step>"
 	else
-		if ! reply=$(sbatch --parsable "$@"); then
+		if ! reply=$(sbatch --parsable "$@") || ! matches "$reply" '^[0-9]+(;|$)'; then
 			[ ${#id[@]} = 0 ] || scancel "${id[@]}" # half a graph has no report
-			die 69 "sbatch refused $step; what was submitted before it is cancelled"
+			die 69 "sbatch refused $step (${reply:+it said $(printf %q "$reply"), }a job's number was wanted); what was submitted before it is cancelled"
 		fi
 		reply=${reply%%;*} # job;cluster
-		matches "$reply" '^[0-9]+$' || die 69 "sbatch --parsable said $(printf %q "$reply") for $step, wanted a job's number"
 		printf '%s\t%s\t%s\n' "$reply" "$step" "$(date +%s)" >>"$out/slurm/jobs.tsv"
 	fi
 }

@@ -33,6 +33,8 @@ for name in prepare steps slurm registry report run.json night.json night.html s
 	night_yaml "$name" >odd.yaml
 	says 78 "night.nights[0].name = '$name', which a night's folder has for itself" dry --config odd.yaml --out o
 done
+night_yaml 20260504 >odd.yaml
+says 78 "night.nights[0].name is a number" dry --config odd.yaml --out o
 night_yaml 'tonight, source: a}, {name: tonight' >odd.yaml
 says 78 "night.nights[1].name = 'tonight', as night.nights[0] is called too" dry --config odd.yaml --out o
 for name in '"a b"' '"a,b"' '"../x"' .x -x; do
@@ -154,10 +156,11 @@ cat >bin/sbatch <<'P'
 printf '%s\n' "$@" >>"$SAID"
 n=$(($(cat "$SAID.n" 2>/dev/null || echo 0) + 1))
 echo $n >"$SAID.n"
+[ "$n" != "${REFUSE_AT:-}" ] || exit 1
 echo "${REPLY_AS:-$n};cluster"
 P
 printf '#!/bin/sh\nexit 0\n' >bin/squeue
-cp bin/squeue bin/scancel
+printf '#!/bin/sh\necho "$@" >>"$SAID.cancelled"\n' >bin/scancel
 printf '#!/bin/sh\necho scontrol "$@"\nexit 1\n' >bin/scontrol
 chmod +x bin/*
 export SAID=$work/said
@@ -181,7 +184,14 @@ touch like/steps/a.drift.1.images.parts.00000.json like/steps/a.drift.1.images.j
 NIGHTSHIFT=./planner says 0 "submitted" really --out like
 [ -e like/steps/a.drift.1.images.json ] || fail "a/drift took the record of a.drift.1/images with it"
 ok
-REPLY_AS='x[$(touch pwned)]' says 69 "wanted a job's number" really --out reply
+# what is refused takes with it what was submitted before it, and no more
+rm -f "$SAID.n"
+REFUSE_AT=1 says 69 "sbatch refused" really --out first
+[ ! -e "$SAID.cancelled" ] || fail "cancelled: $(cat "$SAID.cancelled")"
+rm -f "$SAID.n"
+REFUSE_AT=4 says 69 "sbatch refused" really --out fourth
+[ "$(tr ' ' '\n' <"$SAID.cancelled" | sort | paste -sd' ')" = "1 2 3" ] || fail "cancelled: $(cat "$SAID.cancelled")"
+REPLY_AS='x[$(touch pwned)]' says 69 "a job's number was wanted" really --out reply
 
 # --- what a job says when it gives up: JSON, whatever the reason ---
 mkdir -p box/slurm box/steps
