@@ -199,6 +199,7 @@ printf 'NS_SIGNAL=USR2\nNS_TRIES=1\nNS_WARNING=120\nNS_DIR=/\n' >box/slurm/site.
 cat >job.sh <<'P'
 . "$STEP_SH" "$@"
 for limit in 1-02:03:04 08:09:10 UNLIMITED 'x[$(touch pwned)]:1:1'; do ns_seconds "$limit"; done >seconds
+SECONDS=99999 # as if somebody had set the clock
 give_up 70 "$WHY"
 P
 reasons=('plain' 'a|b&c/d' 'say "no"' 'back\slash \n' $'two\nlines\tand a tab' $'bell\a' 'ä' $'\xff' '$(touch pwned)`touch pwned`' '%s%n')
@@ -217,6 +218,7 @@ except UnicodeDecodeError:
     why = "?"
 record, event = json.load(open("box/steps/a.b.json")), [json.loads(l) for l in open("event.log")]
 assert record["state"] == "failed" and record["try_again"] is False and record["end"] > 1e9 and record["why"] == why, record
+assert record["end"] - record.get("start", record["end"]) < 1000, record
 assert len(event) == 1 and event[0]["why"] == why and event[0]["exit"] == 70 and event[0]["step"] == "a/b", event
 P
 		ok
