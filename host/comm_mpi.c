@@ -1,6 +1,7 @@
 /*
  * host/comm_mpi.c - the only file that includes mpi.h. Every collective is begun and then waited for with an eye on the clock:
- * where somebody does not come, the others ask around, name who is missing and from which call, and give up together.
+ * where somebody does not come, the others ask around, name who is missing and from which call, and give up together. The clock is the
+ * monotonic one, also for MPI_Init: who sets a node's time ends no rank. (What MPI_Wtime reads is each MPI's own choice.)
  */
 #define _GNU_SOURCE
 #include "host/comm.h"
@@ -14,6 +15,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "host/log.h"
 
 #define PIECE	  ((size_t)1 << 30) /* MPI counts are int */
 #define GRACE	  3.0		     /* seconds for answers to "where are you?" */
@@ -68,7 +71,7 @@ static void *watch_over(void *data)
 	char host[48] = "";
 	int code = 0;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until); /* as the condition's: watch_begin */
 	until.tv_sec += (time_t)w->timeout + 1;
 	pthread_mutex_lock(&w->lock);
 	while (!w->done && code != ETIMEDOUT)
@@ -86,8 +89,17 @@ static void *watch_over(void *data)
 
 static void watch_begin(struct watch *w, const char *call, double timeout)
 {
-	*w = (struct watch){.lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER, .call = call, .timeout = timeout};
-	w->running = timeout > 0 && pthread_create(&w->thread, NULL, watch_over, w) == 0;
+	pthread_condattr_t attr;
+
+	*w = (struct watch){.lock = PTHREAD_MUTEX_INITIALIZER, .call = call, .timeout = timeout};
+	if (!(timeout > 0) || pthread_condattr_init(&attr))
+		return;
+	if (!pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) && !pthread_cond_init(&w->over, &attr)) {
+		w->running = pthread_create(&w->thread, NULL, watch_over, w) == 0;
+		if (!w->running)
+			pthread_cond_destroy(&w->over);
+	}
+	pthread_condattr_destroy(&attr);
 }
 
 static void watch_end(struct watch *w)
@@ -99,6 +111,7 @@ static void watch_end(struct watch *w)
 	pthread_cond_signal(&w->over);
 	pthread_mutex_unlock(&w->lock);
 	pthread_join(w->thread, NULL);
+	pthread_cond_destroy(&w->over);
 }
 
 /* --- who is missing --- */
@@ -163,7 +176,7 @@ static enum ns_status too_late(struct ns_comm *comm)
 		if (r != comm->rank && MPI_Isend(&nothing, 1, MPI_INT, r, ASK, m->ask, &sent) == MPI_SUCCESS)
 			MPI_Request_free(&sent);
 	}
-	for (until = MPI_Wtime() + GRACE; MPI_Wtime() < until; nanosleep(&moment, NULL)) {
+	for (until = ns_now() + GRACE; ns_now() < until; nanosleep(&moment, NULL)) {
 		answer_questions(m);
 		hear_answers(m, at);
 	}
@@ -203,7 +216,7 @@ static void pause_while(double waited)
 static enum ns_status finish(struct ns_comm *comm, int code, MPI_Request *request)
 {
 	struct mpi *m = comm->data;
-	double start = MPI_Wtime(), looked = start, now;
+	double start = ns_now(), looked = start, now;
 	int done = 0;
 
 	NS_TRY(check(code, m->call));
@@ -211,7 +224,7 @@ static enum ns_status finish(struct ns_comm *comm, int code, MPI_Request *reques
 		NS_TRY(check(MPI_Test(request, &done, MPI_STATUS_IGNORE), m->call));
 		if (done)
 			return NS_OK;
-		now = MPI_Wtime();
+		now = ns_now();
 		pause_while(now - start);
 		if (now - looked < PROBE)
 			continue;

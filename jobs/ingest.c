@@ -12,6 +12,7 @@
 
 #include "datasets/decode.h"
 #include "datasets/source.h"
+#include "host/name.h"
 
 struct set { /* one data set to write */
 	char name[128];
@@ -285,6 +286,21 @@ static enum ns_status choose_encoding(struct ingest *g)
 	return NS_OK;
 }
 
+/* The name of a set is a folder beside the files that ingest itself writes there. */
+static enum ns_status check_set(const char *name, const json_t *rows)
+{
+	static const char *const taken[] = {"run.json", "part.json", "partial.json", "quarantine.jsonl"};
+	size_t i;
+
+	NS_TRY(ns_check_name("ingest.split", name));
+	for (i = 0; i < sizeof taken / sizeof *taken; i++)
+		if (!strcmp(name, taken[i]) || !strncmp(name, "quarantine.", strlen("quarantine.")))
+			return ns_fail(NS_CONFIG, "ingest.split: '%s' is a file beside the sets; another name is wanted", name);
+	if (!json_is_integer(rows) || json_integer_value(rows) < 1)
+		return ns_fail(NS_CONFIG, "ingest.split: %s: a whole number of rows is wanted", name);
+	return NS_OK;
+}
+
 static enum ns_status plan_sets(struct ingest *g)
 {
 	const json_t *split = ns_conf_node(g->job->conf, "ingest.split"),
@@ -306,9 +322,9 @@ static enum ns_status plan_sets(struct ingest *g)
 	json_object_foreach((json_t *)(uintptr_t)split, name, rows) {
 		struct set *p = &g->sets[g->set_count++];
 
-		if (g->set_count == 32 || !json_is_integer(rows) || json_integer_value(rows) < 1 || strchr(name, '/') || *name == '.' ||
-		    strlen(name) > 64)
-			return ns_fail(NS_CONFIG, "ingest.split: %s: a whole number of rows under a plain name is wanted (at most 31)", name);
+		NS_TRY(check_set(name, rows));
+		if (g->set_count == 32)
+			return ns_fail(NS_CONFIG, "ingest.split: at most 31 sets are made at once, '%s' is one more", name);
 		snprintf(p->name, sizeof p->name, "%.127s", name);
 		p->first = first;
 		p->rows = json_integer_value(rows);

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/name.h"
+
 /* what may differ between the jobs of one night, as it decides no bit of any result */
 static void digest_of(const struct ns_conf *conf, char hex[NS_SHA256_HEX])
 {
@@ -148,19 +150,41 @@ static enum ns_status take_recipes(struct ns_night *n)
 	return NS_OK;
 }
 
-static enum ns_status check_night(const struct ns_conf *conf, const json_t *entry, size_t i)
+/*
+ * The name of a night is its folder, a column of the plan, and a part of the names of its jobs and records. One that is already in the
+ * night's folder for something else, or that another night has, would mix two results.
+ */
+static enum ns_status check_night_name(const json_t *nights, const char *name, size_t i)
+{
+	static const char *const taken[] = {"prepare",  "steps",	   "slurm",	   "registry",	   "report",
+					    "run.json", "night.json", "night.html", "summary.json", "partial.json"};
+	char key[64];
+	size_t k;
+
+	snprintf(key, sizeof key, "night.nights[%zu].name", i);
+	if (json_is_number(json_object_get(json_array_get(nights, i), "name")))
+		return ns_fail(NS_CONFIG, "%s is a number, wanted a name: write it in quotes", key);
+	NS_TRY(ns_check_name(key, name));
+	for (k = 0; k < sizeof taken / sizeof *taken; k++)
+		if (!strcmp(name, taken[k]))
+			return ns_fail(NS_CONFIG, "%s = '%s', which a night's folder has for itself; another name is wanted", key, name);
+	for (k = 0; k < i; k++)
+		if (!strcmp(name, ns_json_text(json_array_get(nights, k), "name")))
+			return ns_fail(NS_CONFIG, "%s = '%s', as night.nights[%zu] is called too; each night wants a name of its own", key, name, k);
+	return NS_OK;
+}
+
+static enum ns_status check_night(const struct ns_conf *conf, const json_t *nights, size_t i)
 {
 	static const char *const known[] = {"name", "source", "recipe", NULL};
+	const json_t *entry = json_array_get(nights, i);
 	const char *name = ns_json_text(entry, "name"), *key;
 	json_t *value;
 
 	json_object_foreach((json_t *)(uintptr_t)entry, key, value)
 		if (strcmp(key, known[0]) && strcmp(key, known[1]) && strcmp(key, known[2]))
 			return ns_fail(NS_CONFIG, "night.nights[%zu]: unknown key '%s'; name, source and recipe are", i, key);
-	if (!*name || strchr(name, '/') || *name == '.' || strlen(name) > 64 || !strcmp(name, "prepare") || !strcmp(name, "steps") ||
-	    !strcmp(name, "slurm") || !strcmp(name, "registry"))
-		return ns_fail(NS_CONFIG, "night.nights[%zu]: a plain name of at most 64 letters is wanted, and not prepare, steps, slurm or registry",
-			       i);
+	NS_TRY(check_night_name(nights, name, i));
 	if (!*ns_json_text(entry, "source") && (ns_conf_text(conf, "night.prepared") || !json_object_get(ns_conf_node(conf, "night.split"), name)))
 		return ns_fail(NS_CONFIG, "night.nights[%zu]: '%s' has no source: of its own, and no rows in night.split", i, name);
 	return NS_OK;
@@ -169,8 +193,9 @@ static enum ns_status check_night(const struct ns_conf *conf, const json_t *entr
 static enum ns_status check_conf(struct ns_job *job)
 {
 	static const char *const wanted[] = {"night.train", "night.test", "night.split"};
-	const json_t *nights = ns_conf_node(job->conf, "night.nights"), *entry;
-	const char *prepared = ns_conf_text(job->conf, "night.prepared");
+	const json_t *nights = ns_conf_node(job->conf, "night.nights"), *split = ns_conf_node(job->conf, "night.split");
+	const char *prepared = ns_conf_text(job->conf, "night.prepared"), *name;
+	json_t *rows;
 	size_t i;
 
 	if (!ns_conf_text(job->conf, "out"))
@@ -182,8 +207,10 @@ static enum ns_status check_conf(struct ns_job *job)
 			return ns_fail(NS_CONFIG, "night: %s and night.prepared do not go together: the preparation is done", wanted[i]);
 	if (!json_array_size(nights))
 		return ns_fail(NS_CONFIG, "night.nights: a list of {name: .., source: .., recipe: ..} is wanted");
-	json_array_foreach((json_t *)(uintptr_t)nights, i, entry)
-		NS_TRY(check_night(job->conf, entry, i));
+	json_object_foreach((json_t *)(uintptr_t)split, name, rows)
+		NS_TRY(ns_check_name("night.split", name));
+	for (i = 0; i < json_array_size(nights); i++)
+		NS_TRY(check_night(job->conf, nights, i));
 	return NS_OK;
 }
 

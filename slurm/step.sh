@@ -23,9 +23,24 @@ if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
 	ns_job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
 fi
 mkdir -p "$1/steps"
+# how long this attempt has lasted; SECONDS would follow whoever sets the clock
+ns_uptime() { local up rest && read -r up rest </proc/uptime && echo "${up%%.*}"; }
+ns_began=$(ns_uptime)
+ns_ran() { echo $(($(ns_uptime) - ns_began)); }
 ns_field() { sed -n "s/^ \"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$ns_record.json" 2>/dev/null; }
 ns_asked() { scontrol -o show job "$ns_job" 2>/dev/null | tr ' ' '\n' | sed -n "s/^$1=//p" | head -n 1; } # of Slurm
-ns_event() { printf '{"event":"%s","step":"%s","restarts":%d%s}\n' "$1" "$ns_step" "${SLURM_RESTART_COUNT:-0}" "${2:+,$2}"; }
+# A reason as the inside of a JSON string, on one line: it may quote a path, a host, or what a record says. What is not UTF-8 would be no
+# JSON either.
+ns_quoted() {
+	local text=${1//\\/\\\\}
+	text=${text//\"/\\\"}
+	text=${text//$'\n'/\\n} text=${text//$'\t'/\\t}
+	iconv -f UTF-8 -t UTF-8 <<<"$text" >/dev/null 2>&1 || text=$(LC_ALL=C && printf %s "${text//[^ -~]/?}")
+	printf %s "${text//[[:cntrl:]]/ }"
+}
+ns_event() { # EVENT WHY [EXIT]
+	printf '{"event":"%s","step":"%s","restarts":%d%s,"why":"%s"}\n' "$1" "$ns_step" "${SLURM_RESTART_COUNT:-0}" "${3:+,\"exit\":$3}" "$(ns_quoted "$2")"
+}
 
 # After TERM: Slurm has put the job back already, or somebody wants it gone. Only a time limit without a warning, or a signal from
 # elsewhere, is neither. While this script lives, what Slurm calls COMPLETING may be any of them; the reason tells.
@@ -38,7 +53,7 @@ is_over() {
 # back into the queue, with what is published and the newest checkpoint in place; Slurm then ends this script
 again() {
 	local tries
-	ns_event requeue "\"why\":\"$1\""
+	ns_event requeue "$1"
 	for tries in $(seq 20); do
 		is_over && exit 75
 		if scontrol requeue "$ns_job" 2>/dev/null; then
@@ -54,17 +69,30 @@ again() {
 	give_up 75 "Slurm would not take the job back (is JobRequeue off?)"
 }
 
+# A record with its end: running or stopped is none; failed and blocked stay what they are. No text is part of a sed script here.
+ns_ended() { # NOW WHY, quoted
+	local line
+	while IFS= read -r line || [ -n "$line" ]; do
+		case $line in
+		' "state": "'[rs]*) line=' "state": "failed",' ;;
+		' "try_again": true'*) line=${line/true/false} ;;
+		' "end": null'*) line=${line/null/$1} ;;
+		' "why": "",') line=" \"why\": \"$2\"," ;;
+		esac
+		printf '%s\n' "$line" || return
+	done
+}
+
 # the record is final: nobody waits for this step
 give_up() { # EXIT WHY
-	local now beside="$ns_record.json.$$.tmp"
-	now=$(date +%s)
-	ns_event failed "\"exit\":$1,\"why\":\"$2\""
-	if [ -s "$ns_record.json" ]; then # running or stopped is no end; failed and blocked stay what they are
-		sed 's/^ "state": "[rs].*/ "state": "failed",/; s/^ "try_again": true/ "try_again": false/; s/^ "end": null/ "end": '"$now"'/
-			s|^ "why": "",| "why": "'"$2"'",|' "$ns_record.json" >"$beside"
+	local now why beside="$ns_record.json.$$.tmp"
+	now=$(date +%s) why=$(ns_quoted "$2")
+	ns_event failed "$2" "$1"
+	if [ -s "$ns_record.json" ]; then
+		ns_ended "$now" "$why" <"$ns_record.json" >"$beside"
 	else
 		printf '{\n "schema": "nightshift.step/1",\n "step": "%s",\n "task": %d,\n "state": "failed",\n "why": "%s",\n "try_again": false,\n "starts": %d,\n "start": %d,\n "end": %d\n}' \
-			"$ns_step" "${SLURM_ARRAY_TASK_ID:--1}" "$2" $((${SLURM_RESTART_COUNT:-0} + 1)) $((now - SECONDS)) "$now" >"$beside"
+			"$ns_step" "${SLURM_ARRAY_TASK_ID:--1}" "$why" $((${SLURM_RESTART_COUNT:-0} + 1)) $((now - $(ns_ran))) "$now" >"$beside"
 	fi && mv "$beside" "$ns_record.json"
 	[ "$1" != 0 ] || exit 70
 	exit "$1"
@@ -73,7 +101,7 @@ give_up() { # EXIT WHY
 # a failure that may pass: as often as the site says, and never without an end
 once_more() { # EXIT WHY
 	local tries
-	echo "$SLURM_JOB_ID ${SLURM_RESTART_COUNT:-0} $2" 2>/dev/null >>"$ns_record.tries"
+	echo "$SLURM_JOB_ID ${SLURM_RESTART_COUNT:-0} $(ns_quoted "$2")" 2>/dev/null >>"$ns_record.tries" # a line a try
 	tries=$(wc -l 2>/dev/null <"$ns_record.tries")
 	[ "${SLURM_RESTART_COUNT:-0}" -lt $((NS_TRIES + 1000)) ] || give_up "$1" "$2; started ${SLURM_RESTART_COUNT} times"
 	# a disk so full that not even a line fits counts by Slurm's own number
@@ -82,21 +110,19 @@ once_more() { # EXIT WHY
 	again "$2; failure $tries"
 }
 
-# hours:minutes:seconds, perhaps with days before, as seconds
+# hours:minutes:seconds, perhaps with days before, as seconds; 0 for UNLIMITED and the like
 ns_seconds() {
-	local days=0 rest=$1
-	case $rest in *-*) days=${rest%%-*} rest=${rest#*-} ;; esac
-	# shellcheck disable=SC2046
-	set -- $(tr : ' ' <<<"$rest" | sed 's/\<0*\([0-9]\)/\1/g')
-	case $# in 3) echo $((days * 86400 + $1 * 3600 + $2 * 60 + $3)) ;; *) echo 0 ;; esac
+	[[ $1 =~ ^(([0-9]+)-)?([0-9]+):([0-9]+):([0-9]+)$ ]] || { echo 0 && return; }
+	echo $((10#0${BASH_REMATCH[2]} * 86400 + 10#${BASH_REMATCH[3]} * 3600 + 10#${BASH_REMATCH[4]} * 60 + 10#${BASH_REMATCH[5]}))
 }
 
 # the time limit came, and nothing that this attempt did is kept: the next would end no otherwise
 in_vain() {
-	local limit
+	local limit ran
+	ran=$(ns_ran)
 	[ -z "$(find "$ns_night/$ns_step.partial" -path '*/checkpoint*' -name '*.json' -newer "$ns_record.began" 2>/dev/null | head -n 1)" ] || return 1
 	limit=$(ns_seconds "$(ns_asked TimeLimit)")
-	[ "$limit" -gt 0 ] && [ $((SECONDS + NS_WARNING + 60)) -ge "$limit" ] && [ $((2 * SECONDS)) -ge "$limit" ]
+	[ "$limit" -gt 0 ] && [ $((ran + NS_WARNING + 60)) -ge "$limit" ] && [ $((2 * ran)) -ge "$limit" ]
 }
 
 # where Slurm measures energy (AcctGatherEnergyType) and keeps it

@@ -3,7 +3,7 @@
 # a device alone (__CUDA_ARCH__) and what calls cuDNN is not compiled here and does not count.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-build=${NS_BUILD:?the build folder}
+. "$root/tests/build.sh"
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"

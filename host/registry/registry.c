@@ -1,7 +1,6 @@
 #define _GNU_SOURCE
 #include "host/registry/registry.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,18 +10,12 @@
 #include <unistd.h>
 
 #include "host/folder.h"
+#include "host/name.h"
 #include "host/registry/registry_inner.h"
 
 static enum ns_status check_name(const char *name)
 {
-	const char *p;
-
-	for (p = name; *p; p++)
-		if (!isalnum((unsigned char)*p) && !strchr("-_.", *p))
-			break;
-	if (!*name || *p || *name == '.')
-		return ns_fail(NS_USAGE, "'%s' is no name for a ref: letters, digits, - _ . are", name);
-	return NS_OK;
+	return ns_is_name(name) ? NS_OK : ns_fail(NS_USAGE, "'%s' is no name for a ref: letters, digits, - _ . are, the first no - or .", name);
 }
 
 /* --- objects --- */

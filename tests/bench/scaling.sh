@@ -5,7 +5,7 @@
 #	NS_BUILD=build tests/bench/scaling.sh [ROUNDS]
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-build=$(realpath "${NS_BUILD:?the build folder}")
+. "$here/../build.sh"
 ns=$build/nightshift rounds=${1:-7}
 work=$(mktemp -d "${TMPDIR:-/tmp}/nightshift-scaling.XXXXXX")
 trap 'rm -rf "$work"' EXIT

@@ -17,6 +17,7 @@
 #include "host/energy.h"
 #include "host/file.h"
 #include "host/folder.h"
+#include "host/name.h"
 #include "host/net/arena.h"
 #include "host/net/model.h"
 #include "host/pool.h"
@@ -54,6 +55,27 @@ static void configuration(void **state)
 	assert_int_equal(json_array_size(ns_conf_node(&c, "list")), 1);
 	assert_int_equal(ns_yaml_parse(&tree, "a: 1\na: 2\n", 10, "here"), NS_CONFIG); /* twice */
 	ns_conf_release(&c);
+}
+
+static void names(void **state)
+{
+	static const char *const good[] = {"a", "_", "2026-05-04", "Cam_3.b", "0"}, *const bad[] = {"", "-a", ".", "..", ".a", "a b", "a,b", "a/b", "a\tb", "a\nb", "a*",
+		"\xc3\xa4", "\xe4", "a\x7f", "a\\", "a\"", "a'", "a|", "a&", "a;", "a$", "a%", "a@", "a[", "a`", "a{", "a:", "a+"};
+	char longest[NS_NAME_MAX + 2];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof good / sizeof *good; i++)
+		assert_int_equal(ns_check_name("key", good[i]), NS_OK);
+	for (i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(ns_check_name("key", bad[i]), NS_CONFIG);
+	memset(longest, 'x', sizeof longest);
+	longest[NS_NAME_MAX + 1] = 0;
+	assert_int_equal(ns_check_name("key", longest), NS_CONFIG);
+	longest[NS_NAME_MAX] = 0;
+	assert_int_equal(ns_check_name("key", longest), NS_OK);
+	assert_int_equal(ns_check_name("night.nights[3].name", "a\nb"), NS_CONFIG);
+	assert_non_null(strstr(ns_message(), "night.nights[3].name = 'a?b', wanted a name")); /* on one line */
 }
 
 static void arena_never_overlaps(void **state)
@@ -221,6 +243,7 @@ static void energy_counters_wrap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(configuration),
+					   cmocka_unit_test(names),
 					   cmocka_unit_test(arena_never_overlaps),
 					   cmocka_unit_test(pool_runs_all),
 					   cmocka_unit_test(tree_of_one_rank),

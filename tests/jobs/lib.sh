@@ -1,7 +1,7 @@
 # tests/jobs/lib.sh - what the job tests share. Each runs in a folder of its own and counts what it checked.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-build=${NS_BUILD:?the build folder}
+. "$here/../build.sh"
 ns=$build/nightshift
 images=$build/images
 python=/usr/bin/python3

@@ -114,13 +114,16 @@ grep -q '"why": "prepare/data.parts, task 0: failed (.*torn/train' bad/steps/cha
 [ -z "$(ls bad/steps/*.tries 2>/dev/null)" ] || fail "what cannot change was tried again: $(cat bad/steps/*.tries)"
 grep -q 'did not come to their end' bad/night.html && grep -q 'torn/train-images' bad/night.html || fail "the page does not say it"
 ok
-# nor does one whose program does not start at all: as often as the site says, then never again
+# nor does one whose program does not start at all: as often as the site says, then never again; in a folder whose name is Slurm's
+# pattern, a shell's command and a sed script
+never="ne%ver|&\$(id>pwned)'j"
 { cat two.conf && echo 'NS_TRIES=1; [ "${SLURM_JOB_NAME:-}" != prepare.data.parts ] || NS_SRUN="--mpi=nonsense"'; } >nonsense.conf
-quietly "$submit" --config night.yaml --out never --site nonsense.conf
+quietly "$submit" --config night.yaml --out "$never" --site nonsense.conf
+refuse 74 "still in the queue" "$submit" --config night.yaml --out "$never" --site nonsense.conf
 cluster_wait 240 || { squeue; fail "a night that never starts stays in the queue"; }
-[ "$(field never/steps/prepare.model.json try_again)" = False ] && [ "$(field never/steps/prepare.data.parts.00001.json state)" = failed ] &&
-	[ "$(wc -l <never/steps/prepare.data.parts.00001.tries)" = 2 ] ||
-	fail "it was not given up: $(cat never/steps/*)"
+[ "$(field "$never/steps/prepare.model.json" try_again)" = False ] && [ "$(field "$never/steps/prepare.data.parts.00001.json" state)" = failed ] &&
+	[ "$(wc -l <"$never/steps/prepare.data.parts.00001.tries")" = 2 ] && [ ! -e pwned ] && ls "$never"/slurm/log/prepare.data.parts-*_1.out >/dev/null ||
+	fail "it was not given up: $(cat "$never"/steps/*)"
 ok
 
 # every day
