@@ -17,7 +17,7 @@
 
 #define PIECE  ((size_t)1 << 20)
 #define SLOTS  (1 << 14) /* of the memory: 16,384 files, 2 MiB; a newer one takes an older one's place */
-#define SETTLED 2.0	 /* seconds since its last change after which a file is remembered */
+#define SETTLED 2	 /* seconds since its last change after which a file is remembered */
 
 struct known {
 	dev_t dev;
@@ -84,11 +84,9 @@ static int recall(const struct stat *st, unsigned char digest[32])
 
 static void remember(const struct stat *st, const unsigned char digest[32])
 {
-	struct timespec now;
 	struct known *k;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	if ((double)(now.tv_sec - st->st_ctim.tv_sec) + 1e-9 * (double)(now.tv_nsec - st->st_ctim.tv_nsec) < SETTLED)
+	if (time(NULL) - st->st_ctim.tv_sec < SETTLED)
 		return;
 	pthread_mutex_lock(&lock);
 	k = slot_of(st);

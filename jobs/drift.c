@@ -89,6 +89,26 @@ static void look_at_reach(struct ns_shift *s)
 	}
 }
 
+/*
+ * One model predicted both: by its digest where both have one, else by its weights and temperature (a baseline is part of its model, and
+ * cannot name it).
+ */
+static enum ns_status check_models(const struct ns_predictions *a, const struct ns_predictions *b)
+{
+	int by_model = *a->model && *b->model, by_weights = !by_model && *a->weights && *b->weights;
+	const char *x = by_model ? a->model : a->weights, *y = by_model ? b->model : b->weights;
+
+	if ((by_model || by_weights) && strcmp(x, y))
+		return ns_fail(NS_BAD_DATA,
+			       "the reference was predicted by %s %.16s.., the current window by %.16s..: what two models say cannot be "
+			       "compared; predict both with one",
+			       by_model ? "model" : "weights", x, y);
+	if (by_weights && a->temperature != b->temperature)
+		return ns_fail(NS_BAD_DATA, "the reference was predicted at temperature %g, the current window at %g: predict both with one model",
+			       a->temperature, b->temperature);
+	return NS_OK;
+}
+
 static enum ns_status check_shapes(const struct ns_shift *s)
 {
 	const struct ns_predictions *a = &s->ref, *b = &s->cur;
@@ -101,11 +121,7 @@ static enum ns_status check_shapes(const struct ns_shift *s)
 			       a->embedding.d, b->embedding.d);
 	if (a->stats.d && b->stats.d && a->stats.d != b->stats.d)
 		return ns_fail(NS_BAD_DATA, "the reference has %d image statistics, the current window %d", a->stats.d, b->stats.d);
-	if (*a->model && *b->model && strcmp(a->model, b->model))
-		return ns_fail(NS_BAD_DATA,
-			       "the reference was predicted by model %.16s.., the current window by %.16s..: what two models say cannot be "
-			       "compared; predict both with one",
-			       a->model, b->model);
+	NS_TRY(check_models(a, b));
 	for (i = 0; a->stats_names && b->stats_names && i < a->stats.d; i++)
 		if (strcmp(a->stats_names[i], b->stats_names[i]))
 			return ns_fail(NS_BAD_DATA, "image statistic %d is '%s' in the reference, '%s' in the current window", i, a->stats_names[i],

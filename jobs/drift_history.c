@@ -30,6 +30,13 @@ static int is_this(const struct ns_shift *s, const json_t *line)
 	return !strcmp(ns_json_text(line, "current"), s->cur.digest) && !strcmp(ns_json_text(line, "reference"), s->ref.digest);
 }
 
+static enum ns_status take_up(struct ns_shift *s, const json_t *line, const char *path)
+{
+	NS_TRY(ns_json_get_int(line, "time", path, 0, INT64_MAX, &s->now));
+	NS_TRY(ns_json_get_int(line, "window", path, 1, INT64_MAX, &s->window));
+	return ns_json_get_int(line, "rejected_before", path, 0, INT64_MAX, &s->rejected_before);
+}
+
 /* lines before this window's own, should it have been judged already: then its time and its place stay what they were */
 static enum ns_status read_lines(struct ns_shift *s, const char *folder)
 {
@@ -49,9 +56,7 @@ static enum ns_status read_lines(struct ns_shift *s, const char *folder)
 		if (status == NS_OK)
 			status = ns_json_read(path, &line, SCHEMA);
 		if (line && is_this(s, line)) {
-			s->now = (int64_t)ns_json_number(line, "time", (double)s->now);
-			s->window = (int64_t)ns_json_number(line, "window", 0);
-			s->rejected_before = (int64_t)ns_json_number(line, "rejected_before", 0);
+			status = take_up(s, line, path);
 		} else if (line) {
 			json_array_append(s->past, line);
 		}

@@ -42,6 +42,7 @@ static enum ns_status predict_shard(struct ns_job *job, const struct ns_model *m
 	NS_GO(ns_infer_rows(job, m, &view, data->first[index], s->rows.rows, (int)ns_conf_int(job->conf, "infer.batch"), dtype,
 			    &out, "infer"));
 	snprintf(p.model, sizeof p.model, "%s", model_digest);
+	snprintf(p.weights, sizeof p.weights, "%s", m->weights);
 	snprintf(p.dataset, sizeof p.dataset, "%s", data->digest);
 	p.stats_names = (char **)(uintptr_t)stat_names;
 	p.id = s->rows.id;

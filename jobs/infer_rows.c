@@ -5,6 +5,7 @@
  */
 #include "jobs/jobs.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -281,6 +282,33 @@ static void release(struct inference *r)
 	ns_feed_release(&r->feed);
 }
 
+/* What is no number must end here, by name: no test, no selection and no confidence could do anything with it. */
+static enum ns_status check_column(const struct inference *r, const char *what, const float *x, int each)
+{
+	int64_t i, in_shard;
+	struct ns_pick pick;
+
+	for (i = 0; x && i < r->count * each; i++) {
+		if (isfinite(x[i]))
+			continue;
+		ns_view_get(r->feed.view, r->first + i / each, &pick);
+		return ns_fail(NS_BAD_DATA, "%s: row %lld: the model gives %s[%lld] = %g, a finite number is wanted",
+			       ns_dataset_at(r->feed.view->sets[pick.set], pick.row, &in_shard)->path, (long long)in_shard, what, (long long)(i % each),
+			       (double)x[i]);
+	}
+	return NS_OK;
+}
+
+static enum ns_status check_outputs(const struct inference *r)
+{
+	int k = r->model->net.arch.classes;
+
+	NS_TRY(check_column(r, "logits", r->out->logits, k));
+	NS_TRY(check_column(r, "prob", r->out->prob, k));
+	NS_TRY(check_column(r, "embedding", r->out->embedding, r->model->net.embedding_dim));
+	return check_column(r, "stats", r->out->stats, NS_STAT_COUNT);
+}
+
 enum ns_status ns_infer_rows(struct ns_job *job, const struct ns_model *model, const struct ns_view *view, int64_t first,
 			     int64_t count, int batch, enum ns_dtype dtype, struct ns_inference *out, const char *label)
 {
@@ -296,6 +324,8 @@ enum ns_status ns_infer_rows(struct ns_job *job, const struct ns_model *model, c
 		status = ns_pool_run(job->pool, (int)((count + batch - 1) / batch), one_batch, &r);
 	else
 		status = over_device(&r);
+	if (status == NS_OK)
+		status = check_outputs(&r);
 out:
 	release(&r);
 	return status;

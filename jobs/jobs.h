@@ -146,7 +146,9 @@ struct ns_train_options {
 };
 enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view,
 		      const struct ns_train_options *options);
-/* model.json, model.safetensors in job->dir and both as objects. Collective. */
+/* model.safetensors in job->dir, and its digest in the model: before model.json, which holds that of what the model predicts. Collective. */
+enum ns_status ns_keep_weights(struct ns_job *job, struct ns_model *model);
+/* model.json, model.safetensors (unless it is there) in job->dir and both as objects. Collective. */
 enum ns_status ns_keep_model(struct ns_job *job, struct ns_model *model);
 /* Execute retrain.json: two rounds. Collective; job->dir is open. */
 enum ns_status ns_retrain(struct ns_job *job, const char *manifest);

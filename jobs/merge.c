@@ -5,6 +5,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include "host/folder.h"
+#include "host/name.h"
 #include "jobs/jobs.h"
 
 #include <errno.h>
@@ -145,6 +146,7 @@ static enum ns_status read_part(struct merge *m, int i)
 {
 	char path[NS_PATH_MAX];
 	const json_t *p;
+	int64_t part, parts;
 	int is;
 
 	NS_TRY(ns_path(path, "%s/%05d/run.json", m->folder, i));
@@ -154,9 +156,10 @@ static enum ns_status read_part(struct merge *m, int i)
 	NS_TRY(ns_path(path, "%s/%05d/part.json", m->folder, i));
 	NS_TRY(ns_json_read(path, &m->parts[i], "nightshift.part/1"));
 	p = m->parts[i];
-	if ((int)ns_json_number(p, "part", -1) != i || (int)ns_json_number(p, "parts", -1) != m->count)
-		return ns_fail(NS_BAD_DATA, "%s: is part %g of %g, wanted %d of %d", path, ns_json_number(p, "part", -1),
-			       ns_json_number(p, "parts", -1), i, m->count);
+	NS_TRY(ns_json_get_int(p, "part", path, 0, INT64_MAX, &part));
+	NS_TRY(ns_json_get_int(p, "parts", path, 1, INT64_MAX, &parts));
+	if (part != i || parts != m->count)
+		return ns_fail(NS_BAD_DATA, "%s: is part %lld of %lld, wanted %d of %d", path, (long long)part, (long long)parts, i, m->count);
 	if (strcmp(ns_json_text(p, "of"), ns_json_text(m->parts[0], "of")) ||
 	    !json_equal(json_object_get(p, "index"), json_object_get(m->parts[0], "index")))
 		return ns_fail(NS_BAD_DATA, "%s: is a part of other work than part 0 (another configuration, model or data)", path);
@@ -318,8 +321,11 @@ static enum ns_status publish_data(struct merge *m)
 	NS_GO(ns_job_agree(m->job, m->job->comm->rank == 0 ? join_quarantines(m) : NS_OK));
 	json_array_foreach(sets, i, set) {
 		const char *folder = json_string_value(json_object_get(set, "folder"));
+		int64_t shards;
 
-		NS_GO(ns_dataset_publish(m->job, folder, ns_json_text(set, "name"), (int)ns_json_number(set, "shards", 0), parents,
+		NS_GO(folder && !ns_is_name(folder) ? ns_fail(NS_BAD_DATA, "%s: '%s' is no name of a data set", m->folder, folder) : NS_OK);
+		NS_GO(ns_json_get_int(set, "shards", m->folder, 1, 100000, &shards));
+		NS_GO(ns_dataset_publish(m->job, folder, ns_json_text(set, "name"), (int)shards, parents,
 					 json_object_get(set, "made")));
 	}
 	if (100 * json_integer_value(json_object_get(m->job->counts, "refused")) > json_integer_value(json_object_get(m->job->counts, "in")))
@@ -335,10 +341,11 @@ static enum ns_status publish_predictions(struct merge *m)
 {
 	const json_t *index = json_object_get(m->parts[0], "index");
 	char digest[NS_SHA256_HEX];
+	int64_t files;
 
-	if ((int)ns_json_number(index, "files", -1) != (int)json_array_size(m->files))
-		return ns_fail(NS_BAD_DATA, "%s: %zu files in all parts, wanted %g", m->folder, json_array_size(m->files),
-			       ns_json_number(index, "files", -1));
+	NS_TRY(ns_json_get_int(index, "files", m->folder, 0, INT64_MAX, &files));
+	if (files != (int64_t)json_array_size(m->files))
+		return ns_fail(NS_BAD_DATA, "%s: %zu files in all parts, wanted %lld", m->folder, json_array_size(m->files), (long long)files);
 	if (m->job->comm->rank != 0)
 		return NS_OK;
 	return ns_predictions_index(m->job->dir, ns_json_text(index, "model"), ns_json_text(index, "dataset"), m->files, digest);

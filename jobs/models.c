@@ -61,18 +61,31 @@ enum ns_status ns_register_model(const char *registry, const char *folder, char 
 	return ns_registry_put(registry, path, digest);
 }
 
+static enum ns_status write_weights(const struct ns_job *job, struct ns_model *m)
+{
+	char path[NS_PATH_MAX];
+
+	NS_TRY(ns_path(path, "%s/model.safetensors", job->dir));
+	NS_TRY(ns_model_write_weights(m, m->values, path));
+	return ns_sha256_file(m->weights, path);
+}
+
+enum ns_status ns_keep_weights(struct ns_job *job, struct ns_model *m)
+{
+	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? write_weights(job, m) : NS_OK));
+	return ns_comm_broadcast(job->comm, m->weights, sizeof m->weights, 0);
+}
+
 enum ns_status ns_keep_model(struct ns_job *job, struct ns_model *m)
 {
-	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
+	char path[NS_PATH_MAX];
 	enum ns_status status = NS_OK;
 	json_t *json;
 
 	if (job->comm->rank == 0) {
-		NS_GO(ns_path(path, "%s/model.safetensors", job->dir));
-		NS_GO(ns_model_write_weights(m, m->values, path));
-		NS_GO(ns_sha256_file(hex, path));
+		NS_GO(*m->weights ? NS_OK : write_weights(job, m));
 		NS_GO(ns_path(path, "%s/model.json", job->dir));
-		json = ns_model_to_json(m, hex);
+		json = ns_model_to_json(m, m->weights);
 		status = json ? ns_json_write(path, json) : ns_fail(NS_INTERNAL, "the model cannot be put as JSON");
 		json_decref(json);
 		if (status == NS_OK)

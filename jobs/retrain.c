@@ -42,24 +42,25 @@ static enum ns_status read_config(struct retrain *r, const char *path)
 {
 	const json_t *c = json_object_get(r->predicate, "config"), *epochs = json_object_get(c, "epochs");
 	static const char *const known[] = {"code", "seed", "epochs", "lr", "confidence", NULL};
+	int64_t seed;
 	int i;
 
 	NS_TRY(refuse_unknown(c, known, path));
-	r->confidence = ns_json_number(c, "confidence", -1);
-	r->lr = ns_json_number(c, "lr", -1);
+	NS_TRY(ns_json_get_real(c, "confidence", path, &r->confidence));
+	NS_TRY(ns_json_get_real(c, "lr", path, &r->lr));
 	for (i = 0; i < 2; i++) {
-		json_int_t n = json_integer_value(json_array_get(epochs, (size_t)i));
+		int64_t n;
 
-		if (n < 1 || n > 100000)
-			return ns_fail(NS_BAD_DATA, "%s: config.epochs[%d] = %lld, 1 to 100000 are wanted", path, i, (long long)n);
+		NS_TRY(ns_json_int(json_array_get(epochs, (size_t)i), "config.epochs", path, 1, 100000, &n));
 		r->epochs[i] = (int)n;
 	}
 	if (!(r->confidence > 0 && r->confidence <= 1) || !(r->lr > 0) || r->epochs[0] < 1 || r->epochs[1] < 1)
 		return ns_fail(NS_BAD_DATA, "%s: config: confidence in 0..1, lr and two epochs above 0 are wanted", path);
-	if ((json_int_t)ns_json_number(c, "seed", -1) != (json_int_t)ns_conf_int(r->job->conf, "seed"))
-		return ns_fail(NS_CONFIG, "%s: was made with seed %g, the configuration says %lld", path, ns_json_number(c, "seed", -1),
-			       (long long)ns_conf_int(r->job->conf, "seed"));
-	return NS_OK;
+	NS_TRY(ns_json_get_int(c, "seed", path, 0, INT64_MAX, &seed));
+	return seed == ns_conf_int(r->job->conf, "seed")
+		       ? NS_OK
+		       : ns_fail(NS_CONFIG, "%s: was made with seed %lld, the configuration says %lld", path, (long long)seed,
+				 (long long)ns_conf_int(r->job->conf, "seed"));
 }
 
 static enum ns_status open_data(struct retrain *r, const char *path)
@@ -270,8 +271,9 @@ static enum ns_status keep_labels(const struct retrain *r, const char *manifest,
 static enum ns_status find_labels(const struct retrain *r, const char *manifest, int32_t *labels, int64_t *kept)
 {
 	char path[NS_PATH_MAX];
+	enum ns_status status = NS_OK;
 	json_t *json, *list;
-	int64_t i;
+	int64_t i, label;
 
 	NS_TRY(labels_path(r, path));
 	NS_TRY(ns_json_read_if_there(path, &json, "nightshift.labels/1"));
@@ -279,12 +281,15 @@ static enum ns_status find_labels(const struct retrain *r, const char *manifest,
 		return NS_OK;
 	list = json_object_get(json, "labels");
 	if (!strcmp(ns_json_text(json, "manifest"), manifest) && (int64_t)json_array_size(list) == r->s.rows) {
-		for (i = 0; i < r->s.rows; i++)
-			labels[i] = (int32_t)json_integer_value(json_array_get(list, (size_t)i));
-		*kept = (int64_t)ns_json_number(json, "kept", -1);
+		for (i = 0; i < r->s.rows && status == NS_OK; i++) {
+			status = ns_json_int(json_array_get(list, (size_t)i), "labels", path, -1, r->base.class_count - 1, &label);
+			labels[i] = (int32_t)label;
+		}
+		if (status == NS_OK)
+			status = ns_json_get_int(json, "kept", path, 0, r->s.rows, kept);
 	}
 	json_decref(json);
-	return NS_OK;
+	return status;
 }
 
 /*

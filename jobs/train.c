@@ -142,6 +142,7 @@ enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct n
 	NS_GO(ns_training_precision(job, &t, &dtype));
 	ns_conf_put_text(job->conf, "train.precision", t.spec.precision); /* a second round's too; run.json says what was used */
 	f.dtype = dtype;
+	*model->weights = 0; /* whatever file its values came from, they are others now */
 	NS_GO(ns_feed_init(&f.feed, job, view, model, ns_conf_node(job->conf, "augment"), t.spec.batch / t.spec.virtual_ranks, 1,
 			   dtype));
 	t.source = (struct ns_source){&f.feed, f.feed.bytes, ns_feed_stage, ns_feed_images};
@@ -331,11 +332,11 @@ static enum ns_status train_fresh(struct ns_job *job)
 	NS_GO(ns_fit(job, &model, &view, &o));
 	if (reference) {
 		enum ns_dtype dtype = strcmp(model.precision, "bf16") ? NS_F32 : NS_BF16;
-		char weights[NS_SHA256_HEX];
 
 		NS_GO(ns_calibrate(job, &model, reference, dtype));
-		ns_sha256(weights, model.values, sizeof *model.values * (size_t)model.net.floats);
-		NS_GO(ns_predict(job, &model, weights, reference, "baseline", dtype, baseline));
+		NS_GO(ns_keep_weights(job, &model));
+		/* model.json will hold the baseline's digest, so the baseline cannot hold model.json's: it names the weights */
+		NS_GO(ns_predict(job, &model, "", reference, "baseline", dtype, baseline));
 		json_object_set_new(model.facts, "baseline", json_string(baseline));
 	}
 	NS_GO(ns_keep_model(job, &model));
@@ -388,7 +389,7 @@ static enum ns_status is_executed(const struct ns_job *job, const char *manifest
 	json_array_foreach(json_object_get(run, "inputs"), i, one)
 		*is |= !strcmp(ns_json_text(one, "what"), "manifest") && !strcmp(ns_json_text(one, "digest"), hex);
 	*is &= !strcmp(ns_json_text(run, "verb"), job->verb) &&
-	       ns_json_number(json_object_get(run, "config"), "seed", -1) == (double)ns_conf_int(job->conf, "seed");
+	       json_integer_value(json_object_get(json_object_get(run, "config"), "seed")) == ns_conf_int(job->conf, "seed");
 	status = *is ? is_whole(out, json_object_get(run, "outputs"), is) : NS_OK;
 	json_decref(run);
 	return status;

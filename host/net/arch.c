@@ -6,15 +6,22 @@
 
 #include "host/file.h"
 
-static int int_of(const json_t *json, const char *key)
+/* a whole number within bounds, or NS_CONFIG */
+static enum ns_status take(const json_t *value, const char *name, const char *where, int low, int high, int *out)
 {
-	return (int)json_integer_value(json_object_get(json, key));
+	int64_t x;
+
+	if (ns_json_int(value, name, where, low, high, &x) != NS_OK)
+		return NS_CONFIG;
+	*out = (int)x;
+	return NS_OK;
 }
 
 enum ns_status ns_arch_from_json(struct ns_arch *a, const json_t *json, const char *where)
 {
 	const json_t *blocks = json_object_get(json, "blocks"), *input = json_object_get(json, "input");
 	const char *block = ns_json_text(json, "block"), *stem = ns_json_text(json, "stem");
+	char name[32];
 	size_t i;
 
 	memset(a, 0, sizeof *a);
@@ -30,23 +37,18 @@ enum ns_status ns_arch_from_json(struct ns_arch *a, const json_t *json, const ch
 	if (a->stages < 1 || a->stages > 8)
 		return ns_fail(NS_CONFIG, "%s: blocks has %d entries, 1 to 8 are wanted", where, a->stages);
 	for (i = 0; i < json_array_size(blocks); i++) {
-		a->blocks[i] = (int)json_integer_value(json_array_get(blocks, i));
-		if (a->blocks[i] < 1 || a->blocks[i] > 100)
-			return ns_fail(NS_CONFIG, "%s: blocks[%zu] = %d, 1 to 100 is wanted", where, i, a->blocks[i]);
+		snprintf(name, sizeof name, "blocks[%zu]", i);
+		NS_TRY(take(json_array_get(blocks, i), name, where, 1, 100, &a->blocks[i]));
 	}
-	a->width = int_of(json, "width");
-	a->h = (int)json_integer_value(json_array_get(input, 0));
-	a->w = (int)json_integer_value(json_array_get(input, 1));
-	a->c = (int)json_integer_value(json_array_get(input, 2));
-	a->classes = int_of(json, "classes");
-	if (a->width < 1 || a->width > 4096)
-		return ns_fail(NS_CONFIG, "%s: width = %d, 1 to 4096 is wanted", where, a->width);
-	if (a->h < 4 || a->w < 4 || a->h > 4096 || a->w > 4096 || (a->c != 1 && a->c != 3))
-		return ns_fail(NS_CONFIG, "%s: input is %dx%dx%d, 4 to 4096 pixels a side with 1 or 3 channels are wanted", where,
-			       a->h, a->w, a->c);
-	if (a->classes < 2 || a->classes > 4096)
-		return ns_fail(NS_CONFIG, "%s: classes = %d, at least 2 are wanted", where, a->classes);
-	return NS_OK;
+	if (json_array_size(input) != 3)
+		return ns_fail(NS_CONFIG, "%s: input has %zu entries, [H, W, C] are wanted", where, json_array_size(input));
+	NS_TRY(take(json_array_get(input, 0), "input[0]", where, 4, 4096, &a->h));
+	NS_TRY(take(json_array_get(input, 1), "input[1]", where, 4, 4096, &a->w));
+	NS_TRY(take(json_array_get(input, 2), "input[2]", where, 1, 3, &a->c));
+	if (a->c == 2)
+		return ns_fail(NS_CONFIG, "%s: input is %dx%dx%d, 1 or 3 channels are wanted", where, a->h, a->w, a->c);
+	NS_TRY(take(json_object_get(json, "width"), "width", where, 1, 4096, &a->width));
+	return take(json_object_get(json, "classes"), "classes", where, 2, 4096, &a->classes);
 }
 
 json_t *ns_arch_to_json(const struct ns_arch *a)

@@ -128,6 +128,19 @@ enum ns_status ns_model_write_weights(const struct ns_model *m, const float *val
 	return status;
 }
 
+/* a network with one value that is no number computes nothing, and with a negative variance neither */
+static enum ns_status check_values(const struct ns_param *p, const float *x, const char *path)
+{
+	int variance = strstr(p->name, "running_var") != NULL;
+	int64_t i;
+
+	for (i = 0; i < p->count; i++)
+		if (!isfinite(x[i]) || (variance && x[i] < 0))
+			return ns_fail(NS_BAD_DATA, "%s: %s[%lld] is %g, a %s is wanted", path, p->name, (long long)i, (double)x[i],
+				       variance ? "variance" : "finite number");
+	return NS_OK;
+}
+
 enum ns_status ns_model_read_weights(struct ns_model *m, const char *path, int partial)
 {
 	float *torch = malloc(sizeof *torch * (size_t)m->net.floats);
@@ -155,6 +168,8 @@ enum ns_status ns_model_read_weights(struct ns_model *m, const char *path, int p
 			status = ns_tensors_get(&t, q->name, rank, dims, torch);
 		}
 		if (status == NS_OK)
+			status = check_values(q, torch, path);
+		if (status == NS_OK)
 			ns_from_torch(q, torch, m->values + q->at);
 	}
 	ns_tensors_release(&t);
@@ -180,6 +195,26 @@ json_t *ns_model_to_json(const struct ns_model *m, const char *weights_digest)
 	return json;
 }
 
+/* one number a channel; a deviation is more than 0 */
+static enum ns_status channel_values(const json_t *pre, const char *key, int channels, const char *path, float *out)
+{
+	const json_t *list = json_object_get(pre, key);
+	int deviation = !strcmp(key, "std"), i;
+	char name[32];
+	double x;
+
+	if ((int)json_array_size(list) != channels)
+		return ns_fail(NS_BAD_DATA, "%s: preprocess.%s has %zu numbers, the input has %d channels", path, key, json_array_size(list), channels);
+	for (i = 0; i < channels; i++) {
+		snprintf(name, sizeof name, "preprocess.%s[%d]", key, i);
+		NS_TRY(ns_json_finite(json_array_get(list, (size_t)i), name, path, &x));
+		out[i] = (float)x;
+		if (!isfinite(out[i]) || (deviation && !(out[i] > 0)))
+			return ns_fail(NS_BAD_DATA, "%s: %s = %g, a finite number%s is wanted", path, name, x, deviation ? " above 0" : "");
+	}
+	return NS_OK;
+}
+
 static enum ns_status from_json(struct ns_model *m, const json_t *json, const char *path)
 {
 	const json_t *classes = json_object_get(json, "classes"), *pre = json_object_get(json, "preprocess");
@@ -187,22 +222,21 @@ static enum ns_status from_json(struct ns_model *m, const json_t *json, const ch
 	struct ns_arch arch;
 	size_t i, n = json_array_size(classes);
 
-	NS_TRY(ns_arch_from_json(&arch, json_object_get(json, "architecture"), path));
+	if (ns_arch_from_json(&arch, json_object_get(json, "architecture"), path) != NS_OK)
+		return NS_BAD_DATA;
 	if ((int)n != arch.classes || n > sizeof names / sizeof *names)
 		return ns_fail(NS_BAD_DATA, "%s: architecture has %d classes, but %zu are named (at most 4096)", path, arch.classes, n);
 	for (i = 0; i < n; i++)
 		if (!(names[i] = json_string_value(json_array_get(classes, i))))
 			return ns_fail(NS_BAD_DATA, "%s: class %zu is no text", path, i);
 	NS_TRY(ns_model_make(m, &arch, names, (int)n));
-	for (i = 0; i < (size_t)arch.c; i++) {
-		m->mean[i] = (float)json_number_value(json_array_get(json_object_get(pre, "mean"), i));
-		m->std[i] = (float)json_number_value(json_array_get(json_object_get(pre, "std"), i));
-		if (!(m->std[i] > 0))
-			return ns_fail(NS_BAD_DATA, "%s: preprocess.std[%zu] = %g, more than 0 is wanted", path, i, (double)m->std[i]);
-	}
-	m->temperature = ns_json_number(json, "temperature", 1);
-	if (!(m->temperature > 0))
+	NS_TRY(channel_values(pre, "mean", arch.c, path, m->mean));
+	NS_TRY(channel_values(pre, "std", arch.c, path, m->std));
+	NS_TRY(ns_json_get_real(json, "temperature", path, &m->temperature));
+	if (!((float)m->temperature > 0) || !isfinite((float)m->temperature))
 		return ns_fail(NS_BAD_DATA, "%s: temperature = %g, more than 0 is wanted", path, m->temperature);
+	if (strcmp(ns_json_text(json, "precision"), "f32") && strcmp(ns_json_text(json, "precision"), "bf16"))
+		return ns_fail(NS_BAD_DATA, "%s: precision is '%.20s', f32 or bf16 is wanted", path, ns_json_text(json, "precision"));
 	snprintf(m->precision, sizeof m->precision, "%s", ns_json_text(json, "precision"));
 	json_object_update(m->facts, (json_t *)(uintptr_t)json);
 	return NS_OK;
@@ -224,6 +258,7 @@ enum ns_status ns_model_read(struct ns_model *m, const char *json_path, const ch
 		goto out;
 	}
 	NS_GO(ns_model_read_weights(m, weights, 0));
+	memcpy(m->weights, hex, sizeof m->weights);
 	status = ns_sha256_file(m->digest, json_path);
 out:
 	json_decref(json);

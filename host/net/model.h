@@ -17,7 +17,8 @@ struct ns_model {
 	float mean[4], std[4];
 	double temperature;
 	char precision[8];
-	char digest[NS_SHA256_HEX]; /* of model.json, where it was read from */
+	char digest[NS_SHA256_HEX];  /* of model.json, where it was read from */
+	char weights[NS_SHA256_HEX]; /* of model.safetensors, once the values are in one */
 	json_t *facts;		    /* what else stands in model.json: parents, metrics, training data ... */
 };
 
