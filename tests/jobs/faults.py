@@ -222,9 +222,10 @@ def of_next_run(bench, job, want, run):
     return None
 
 
-def judge(bench, job, want, fault):
+def judge(bench, job, want, fault, codes):
     """None, or why it may not be so"""
     run, struck = bench.strike(job, fault)
+    codes[run.code] += 1
     if not struck:
         return "did not strike: the calls of an undisturbed run do not come again"
     why = of_any_run(run, fault) or (of_result(bench, job, want, run) if job.out else of_registry(bench, job, want, run, fault))
@@ -268,14 +269,14 @@ def campaign(bench, job, args, seconds):
     draw = random.Random(f"{args.seed} {job.name}")
     want = Undisturbed(bench, job)
     faults = faults_of(want.calls, args.kinds, args, draw)
-    tried, wrong = collections.Counter(), collections.defaultdict(dict)
+    tried, codes, wrong = collections.Counter(), collections.Counter(), collections.defaultdict(dict)
     until = time.monotonic() + seconds
     for fault in faults:
         if not args.every and not args.places and time.monotonic() > until:
             break
         kind = f"{fault.call.kind}{', lasting' if fault.lasting else ''}"
         tried[kind] += 1
-        why = judge(bench, job, want, fault)
+        why = judge(bench, job, want, fault, codes)
         if why:
             where = f"{fault.call.name} #{fault.call.number} {fault.error} ({fault.call.caller}) {os.path.relpath(fault.call.path, bench.world)}"
             wrong[kind].setdefault(re.sub(r"[0-9a-f]{16,}|\d{3,}", "N", re.sub(r"\[.*", "", why)), []).append(f"{why} at {where}")
@@ -284,7 +285,8 @@ def campaign(bench, job, args, seconds):
         print(f"{'FAIL' if n else 'PASS'} {job.name}: {kind}: {tried[kind]} faults" + (f", {n} wrong" if n else ""))
         for places in wrong[kind].values():
             print(f"     {len(places)} x {places[0]}")
-    print(f"     {job.name}: {sum(tried.values())} of {len(faults)} faults", flush=True)
+    ends = ", ".join(f"{code}: {codes[code]}" for code in sorted(codes))
+    print(f"     {job.name}: {sum(tried.values())} of {len(faults)} faults; exit codes {ends}", flush=True)
     return len(tried), sum(1 for kind in tried if wrong[kind])
 
 

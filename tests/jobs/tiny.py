@@ -22,6 +22,7 @@ import zlib
 
 IMAGES = 12
 LEFT_BEHIND = (".partial", ".lock", ".replaced")
+WRITTEN = ("o", "r", "history", "night") # all that any job writes to, but for what it leaves beside
 EPOCH = "1700000000"
 NET = ["--model.blocks=[1]", "--model.width=4", "--train.epochs=1", "--train.batch=4", "--train.virtual_ranks=2", "--train.precision=f32"]
 NIGHT = """registry: night/registry
@@ -204,7 +205,7 @@ class Job:
         self.registry = registry
 
     def reset(self, world):
-        for place in ("o", "r", "history", "night"): # all that any job writes to
+        for place in WRITTEN:
             for end in ("", *LEFT_BEHIND):
                 path = world / (place + end)
                 if path.is_dir():
