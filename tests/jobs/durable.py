@@ -258,7 +258,7 @@ def try_disks(bench, job, want, n, draw, known):
         disk.apply(line)
     for kind in DISKS:
         picture = disk.picture(kind, draw)
-        key = likeness(picture), done
+        key = likeness(picture), done, run.code
         if key not in known:
             bench.world = bench.work / "disk"
             build(picture, bench.world)

@@ -223,14 +223,18 @@ def of_next_run(bench, job, want, run):
 
 
 def judge(bench, job, want, fault, codes):
-    """None, or why it may not be so"""
+    """None, or why it may not be so, and where it was"""
     run, struck = bench.strike(job, fault)
     codes[run.code] += 1
     if not struck:
-        return "did not strike: the calls of an undisturbed run do not come again"
+        return f"{fault.call.kind} #{fault.call.number} {fault.error} did not strike: the calls of an undisturbed run do not come again"
     why = of_any_run(run, fault) or (of_result(bench, job, want, run) if job.out else of_registry(bench, job, want, run, fault))
     why = why or of_next_run(bench, job, want, run)
-    return f"{why} [{run.said()}]" if why and run.said() and run.said() not in why else why
+    if not why:
+        return None
+    kind, number, name, caller, path = struck
+    said = f" [{run.said()}]" if run.said() and run.said() not in why else ""
+    return f"{why}{said} at {name}, {kind} #{number}, {fault.error} ({caller}) {os.path.relpath(path, bench.world)}"
 
 
 # --- which ---
@@ -278,8 +282,7 @@ def campaign(bench, job, args, seconds):
         tried[kind] += 1
         why = judge(bench, job, want, fault, codes)
         if why:
-            where = f"{fault.call.name} #{fault.call.number} {fault.error} ({fault.call.caller}) {os.path.relpath(fault.call.path, bench.world)}"
-            wrong[kind].setdefault(re.sub(r"[0-9a-f]{16,}|\d{3,}", "N", re.sub(r"\[.*", "", why)), []).append(f"{why} at {where}")
+            wrong[kind].setdefault(re.sub(r"[0-9a-f]{16,}|\d{3,}", "N", re.sub(r" \[.*| at .*", "", why)), []).append(why)
     for kind in sorted(tried):
         n = sum(len(w) for w in wrong[kind].values())
         print(f"{'FAIL' if n else 'PASS'} {job.name}: {kind}: {tried[kind]} faults" + (f", {n} wrong" if n else ""))

@@ -1,19 +1,18 @@
 /*
- * tests/tools/fault.c - preloaded into nightshift: a call that touches a file under a folder fails, as on a disk or a server that is
- * out of order. tests/jobs/faults.py plans, this strikes.
+ * tests/tools/fault.c - preloaded into nightshift: a call that touches a file under a folder fails, as on a disk or a server that
+ *is out of order. tests/jobs/faults.py plans, this strikes.
  *
  *	NST_FAULT_UNDER=FOLDER     calls about other files are let through and not counted
- *	NST_FAULT="KIND K ERROR"   the K-th call of the kind, from 0, fails with ERROR (EIO, ENOSPC ...) and is not made; SHORT instead
- *	                           reads or writes half of its bytes, at least one
- *	NST_FAULT_LASTING=1        so do all after it
- *	NST_FAULT_COUNT=FILE       a line a call: KIND, number, call, its caller's object, path, with tabs between
- *	NST_FAULT_STRUCK=FILE      such a line for each call that failed
+ *	NST_FAULT="KIND K ERROR"   the K-th call of the kind, from 0, fails with ERROR (EIO, ENOSPC ...) and is not made; SHORT
+ *instead reads or writes half of its bytes, at least one NST_FAULT_LASTING=1        so do all after it NST_FAULT_COUNT=FILE a
+ *line a call: KIND, number, call, its caller's object, path, with tabs between NST_FAULT_STRUCK=FILE      such a line for each
+ *call that failed
  *
  * Kinds are the table below. A call that wants room on the disk counts as `space` as well, so that ENOSPC can last over kinds.
  * A failing close() closes, as Linux does. libc reads and writes streams (FILE) by calls of its own, which no preloaded library
- * sees: a call on a stream is counted where it would read or write, and a failing one leaves the stream as libc does. What fprintf
- * or fputc write while the buffer overflows is beyond reach; that they do is seen at the flush or the close. So are the inner
- * steps of nftw, scandir and realpath: they fail as a whole.
+ * sees: a call on a stream is counted where it would read or write, and a failing one leaves the stream as libc does. What
+ *fprintf or fputc write while the buffer overflows is beyond reach; that they do is seen at the flush or the close. So are the
+ *inner steps of nftw, scandir and realpath: they fail as a whole.
  */
 #define _GNU_SOURCE
 #include "preload.h"
@@ -26,19 +25,40 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
-enum kind { OPEN, READ, WRITE, FSYNC, TRUNCATE, RENAME, LINK, UNLINK, MKDIR, RMDIR, OPENDIR, READDIR, FLOCK, STAT, CLOSE, CHMOD, UTIME, SPACE, KINDS };
+enum kind {
+	OPEN,
+	READ,
+	WRITE,
+	FSYNC,
+	TRUNCATE,
+	RENAME,
+	LINK,
+	UNLINK,
+	MKDIR,
+	RMDIR,
+	OPENDIR,
+	READDIR,
+	FLOCK,
+	STAT,
+	CLOSE,
+	CHMOD,
+	UTIME,
+	SPACE,
+	KINDS
+};
 
 static const char *const kinds[KINDS] = {
-	[OPEN] = "open",       [READ] = "read",	      [WRITE] = "write",     [FSYNC] = "fsync", [TRUNCATE] = "truncate", [RENAME] = "rename",
-	[LINK] = "link",       [UNLINK] = "unlink",   [MKDIR] = "mkdir",     [RMDIR] = "rmdir", [OPENDIR] = "opendir",	 [READDIR] = "readdir",
-	[FLOCK] = "flock",     [STAT] = "stat",	      [CLOSE] = "close",     [CHMOD] = "chmod", [UTIME] = "utime",	 [SPACE] = "space",
+	[OPEN] = "open",       [READ] = "read",	      [WRITE] = "write",   [FSYNC] = "fsync", [TRUNCATE] = "truncate",
+	[RENAME] = "rename",   [LINK] = "link",	      [UNLINK] = "unlink", [MKDIR] = "mkdir", [RMDIR] = "rmdir",
+	[OPENDIR] = "opendir", [READDIR] = "readdir", [FLOCK] = "flock",   [STAT] = "stat",   [CLOSE] = "close",
+	[CHMOD] = "chmod",     [UTIME] = "utime",     [SPACE] = "space",
 };
 
 static const struct {
 	const char *name;
 	int code;
-} errors[] = {{"EIO", EIO},	  {"ESTALE", ESTALE}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM}, {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT},
-	      {"EINTR", EINTR}, {"EINVAL", EINVAL}, {"ENOLCK", ENOLCK}, {"SHORT", -1}};
+} errors[] = {{"EIO", EIO},	  {"ESTALE", ESTALE}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM}, {"ENOSPC", ENOSPC},
+	      {"EDQUOT", EDQUOT}, {"EINTR", EINTR},   {"EINVAL", EINVAL}, {"ENOLCK", ENOLCK}, {"SHORT", -1}};
 
 static atomic_long counts[KINDS];
 static const char *under, *count_file, *struck_file;
@@ -126,25 +146,26 @@ static int strike_file(enum kind kind, int room, const char *name, const void *c
 #define CALLER __builtin_return_address(0)
 
 /* A call that fails by `failed` and errno, and is then not made. struck: what says whether it is its turn. */
-#define FAULT(type, failed, name, parameters, arguments, struck) \
-	type name parameters                                     \
-	{                                                        \
-		static __typeof__(&name) next;                   \
-		int error = struck;                              \
-		if (!next)                                       \
-			next = NEXT(name);                       \
-		if (!error)                                      \
-			return next arguments;                   \
-		errno = error;                                   \
-		return failed;                                   \
+#define FAULT(type, failed, name, parameters, arguments, struck)                                                                 \
+	type name parameters                                                                                                     \
+	{                                                                                                                        \
+		static __typeof__(&name) next;                                                                                   \
+		int error = struck;                                                                                              \
+		if (!next)                                                                                                       \
+			next = NEXT(name);                                                                                       \
+		if (error <= 0)                                                                                                  \
+			return next arguments;                                                                                   \
+		errno = error;                                                                                                   \
+		return failed;                                                                                                   \
 	}
 #define AT(kind, room, name, dir, path) strike_at(kind, room, #name, CALLER, dir, path)
 #define FD(kind, room, name, fd)	strike_fd(kind, room, #name, CALLER, fd)
-#define PATH_FAULT(kind, room, name, parameters, arguments, path) \
+#define PATH_FAULT(kind, room, name, parameters, arguments, path)                                                                \
 	FAULT(int, -1, name, parameters, arguments, AT(kind, room, name, AT_FDCWD, path))
-#define AT_FAULT(kind, room, name, parameters, arguments, dir, path) \
+#define AT_FAULT(kind, room, name, parameters, arguments, dir, path)                                                             \
 	FAULT(int, -1, name, parameters, arguments, AT(kind, room, name, dir, path))
-#define FD_FAULT(kind, room, name, parameters, arguments, fd) FAULT(int, -1, name, parameters, arguments, FD(kind, room, name, fd))
+#define FD_FAULT(kind, room, name, parameters, arguments, fd)                                                                    \
+	FAULT(int, -1, name, parameters, arguments, FD(kind, room, name, fd))
 
 FD_FAULT(FSYNC, 0, fsync, (int fd), (fd), fd)
 FD_FAULT(FSYNC, 0, fdatasync, (int fd), (fd), fd)
@@ -167,7 +188,8 @@ FD_FAULT(FLOCK, 0, flock, (int fd, int how), (fd, how), fd)
 PATH_FAULT(CHMOD, 0, chmod, (const char *path, mode_t mode), (path, mode), path)
 FD_FAULT(CHMOD, 0, fchmod, (int fd, mode_t mode), (fd, mode), fd)
 AT_FAULT(CHMOD, 0, fchmodat, (int dir, const char *path, mode_t mode, int flags), (dir, path, mode, flags), dir, path)
-AT_FAULT(UTIME, 0, utimensat, (int dir, const char *path, const struct timespec t[2], int flags), (dir, path, t, flags), dir, path)
+AT_FAULT(UTIME, 0, utimensat, (int dir, const char *path, const struct timespec t[2], int flags), (dir, path, t, flags), dir,
+	 path)
 FD_FAULT(UTIME, 0, futimens, (int fd, const struct timespec t[2]), (fd, t), fd)
 
 PATH_FAULT(STAT, 0, stat, (const char *path, struct stat *st), (path, st), path)
@@ -178,7 +200,8 @@ PATH_FAULT(STAT, 0, stat64, (const char *path, struct stat64 *st), (path, st), p
 PATH_FAULT(STAT, 0, lstat64, (const char *path, struct stat64 *st), (path, st), path)
 FD_FAULT(STAT, 0, fstat64, (int fd, struct stat64 *st), (fd, st), fd)
 AT_FAULT(STAT, 0, fstatat64, (int dir, const char *path, struct stat64 *st, int flags), (dir, path, st, flags), dir, path)
-AT_FAULT(STAT, 0, statx, (int dir, const char *path, int flags, unsigned mask, struct statx *st), (dir, path, flags, mask, st), dir, path)
+AT_FAULT(STAT, 0, statx, (int dir, const char *path, int flags, unsigned mask, struct statx *st), (dir, path, flags, mask, st),
+	 dir, path)
 PATH_FAULT(STAT, 0, access, (const char *path, int mode), (path, mode), path)
 AT_FAULT(STAT, 0, faccessat, (int dir, const char *path, int mode, int flags), (dir, path, mode, flags), dir, path)
 FAULT(char *, NULL, realpath, (const char *path, char *to), (path, to), AT(STAT, 0, realpath, AT_FDCWD, path))
@@ -193,7 +216,8 @@ typedef int select_fn(const struct dirent *);
 typedef int order_fn(const struct dirent **, const struct dirent **);
 FAULT(DIR *, NULL, opendir, (const char *path), (path), AT(OPENDIR, 0, opendir, AT_FDCWD, path))
 FAULT(DIR *, NULL, fdopendir, (int fd), (fd), FD(OPENDIR, 0, fdopendir, fd))
-PATH_FAULT(OPENDIR, 0, scandir, (const char *path, struct dirent ***list, select_fn *select, order_fn *order), (path, list, select, order), path)
+PATH_FAULT(OPENDIR, 0, scandir, (const char *path, struct dirent ***list, select_fn *select, order_fn *order),
+	   (path, list, select, order), path)
 PATH_FAULT(OPENDIR, 0, nftw, (const char *path, __nftw_func_t fn, int fds, int flags), (path, fn, fds, flags), path)
 FAULT(struct dirent *, NULL, readdir, (DIR * dir), (dir), FD(READDIR, 0, readdir, dirfd(dir)))
 FAULT(struct dirent64 *, NULL, readdir64, (DIR * dir), (dir), FD(READDIR, 0, readdir64, dirfd(dir)))
@@ -205,18 +229,18 @@ static size_t fewer(size_t bytes, int error)
 	return error < 0 && bytes > 1 ? bytes / 2 : bytes;
 }
 
-#define TRANSFER(kind, room, name, parameters, arguments, fd) \
-	ssize_t name parameters                               \
-	{                                                     \
-		static __typeof__(&name) next;                \
-		int error = FD(kind, room, name, fd);         \
-		if (!next)                                    \
-			next = NEXT(name);                    \
-		bytes = fewer(bytes, error);                  \
-		if (error <= 0)                               \
-			return next arguments;                \
-		errno = error;                                \
-		return -1;                                    \
+#define TRANSFER(kind, room, name, parameters, arguments, fd)                                                                    \
+	ssize_t name parameters                                                                                                  \
+	{                                                                                                                        \
+		static __typeof__(&name) next;                                                                                   \
+		int error = FD(kind, room, name, fd);                                                                            \
+		if (!next)                                                                                                       \
+			next = NEXT(name);                                                                                       \
+		bytes = fewer(bytes, error);                                                                                     \
+		if (error <= 0)                                                                                                  \
+			return next arguments;                                                                                   \
+		errno = error;                                                                                                   \
+		return -1;                                                                                                       \
 	}
 
 TRANSFER(READ, 0, read, (int fd, void *data, size_t bytes), (fd, data, bytes), fd)
@@ -242,24 +266,24 @@ int close(int fd)
 	return -1;
 }
 
-#define OPENS(name, parameters, arguments, dir)                                              \
-	int name parameters                                                                  \
-	{                                                                                    \
-		static int (*next) parameters;                                               \
-		mode_t mode = 0;                                                             \
-		va_list args;                                                                \
-		int error;                                                                   \
-		va_start(args, flags);                                                       \
-		if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE)                   \
-			mode = va_arg(args, mode_t);                                         \
-		va_end(args);                                                                \
-		error = AT(OPEN, (flags & O_CREAT) != 0, name, dir, path);                   \
-		if (!next)                                                                   \
-			next = NEXT(name);                                                   \
-		if (!error)                                                                  \
-			return next arguments;                                               \
-		errno = error;                                                               \
-		return -1;                                                                   \
+#define OPENS(name, parameters, arguments, dir)                                                                                  \
+	int name parameters                                                                                                      \
+	{                                                                                                                        \
+		static int(*next) parameters;                                                                                    \
+		mode_t mode = 0;                                                                                                 \
+		va_list args;                                                                                                    \
+		int error;                                                                                                       \
+		va_start(args, flags);                                                                                           \
+		if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE)                                                       \
+			mode = va_arg(args, mode_t);                                                                             \
+		va_end(args);                                                                                                    \
+		error = AT(OPEN, (flags & O_CREAT) != 0, name, dir, path);                                                       \
+		if (!next)                                                                                                       \
+			next = NEXT(name);                                                                                       \
+		if (!error)                                                                                                      \
+			return next arguments;                                                                                   \
+		errno = error;                                                                                                   \
+		return -1;                                                                                                       \
 	}
 
 OPENS(open, (const char *path, int flags, ...), (path, flags, mode), AT_FDCWD)
@@ -272,8 +296,10 @@ AT_FAULT(OPEN, 0, __openat_2, (int dir, const char *path, int flags), (dir, path
 
 /* --- streams --- */
 
-FAULT(FILE *, NULL, fopen, (const char *path, const char *mode), (path, mode), AT(OPEN, strpbrk(mode, "wa") != NULL, fopen, AT_FDCWD, path))
-FAULT(FILE *, NULL, fopen64, (const char *path, const char *mode), (path, mode), AT(OPEN, strpbrk(mode, "wa") != NULL, fopen64, AT_FDCWD, path))
+FAULT(FILE *, NULL, fopen, (const char *path, const char *mode), (path, mode),
+      AT(OPEN, strpbrk(mode, "wa") != NULL, fopen, AT_FDCWD, path))
+FAULT(FILE *, NULL, fopen64, (const char *path, const char *mode), (path, mode),
+      AT(OPEN, strpbrk(mode, "wa") != NULL, fopen64, AT_FDCWD, path))
 
 /* A call for that many bytes reads: the buffer has fewer. */
 static int reads(FILE *f, size_t bytes)
@@ -293,24 +319,25 @@ static void set_error(FILE *f, int error)
 	errno = error;
 }
 
-#define STREAM(type, failed, kind, room, name, parameters, arguments, f, when)                    \
-	type name parameters                                                                      \
-	{                                                                                         \
-		static __typeof__(&name) next;                                                    \
-		int error = when ? strike_file(kind, room, #name, CALLER, f) : 0;                 \
-		if (!next)                                                                        \
-			next = NEXT(name);                                                        \
-		if (error <= 0) /* libc itself goes on after a short read or write */             \
-			return next arguments;                                                    \
-		set_error(f, error);                                                              \
-		return failed;                                                                    \
+#define STREAM(type, failed, kind, room, name, parameters, arguments, f, when)                                                   \
+	type name parameters                                                                                                     \
+	{                                                                                                                        \
+		static __typeof__(&name) next;                                                                                   \
+		int error = when ? strike_file(kind, room, #name, CALLER, f) : 0;                                                \
+		if (!next)                                                                                                       \
+			next = NEXT(name);                                                                                       \
+		if (error <= 0) /* libc itself goes on after a short read or write */                                            \
+			return next arguments;                                                                                   \
+		set_error(f, error);                                                                                             \
+		return failed;                                                                                                   \
 	}
 
-STREAM(size_t, 0, READ, 0, fread, (void *data, size_t size, size_t n, FILE *f), (data, size, n, f), f, reads(f, size * n))
+STREAM(size_t, 0, READ, 0, fread, (void *data, size_t size, size_t n, FILE *f), (data, size, n, f), f, reads(f, size *n))
 STREAM(char *, NULL, READ, 0, fgets, (char *line, int size, FILE *f), (line, size, f), f, reads(f, 1))
 STREAM(int, EOF, READ, 0, fgetc, (FILE * f), (f), f, reads(f, 1))
 STREAM(int, EOF, READ, 0, getc, (FILE * f), (f), f, reads(f, 1))
-STREAM(size_t, 0, WRITE, 1, fwrite, (const void *data, size_t size, size_t n, FILE *f), (data, size, n, f), f, overflows(f, size *n))
+STREAM(size_t, 0, WRITE, 1, fwrite, (const void *data, size_t size, size_t n, FILE *f), (data, size, n, f), f,
+       overflows(f, size *n))
 STREAM(int, EOF, WRITE, 1, fflush, (FILE * f), (f), f, (f && __fpending(f)))
 
 int fclose(FILE *f)

@@ -32,7 +32,8 @@ static inline const char *nst_path_of(int fd, char path[PATH_MAX])
 	return path;
 }
 
-/* `name` as seen from folder `dir` (AT_FDCWD: the working directory), without "." and "..": in text alone, links are not followed. */
+/* `name` as seen from folder `dir` (AT_FDCWD: the working directory), without "." and "..": in text alone, links are not
+ * followed. */
 static inline const char *nst_path_at(int dir, const char *name, char path[PATH_MAX])
 {
 	char whole[2 * PATH_MAX], base[PATH_MAX] = "", *part, *rest;
