@@ -172,7 +172,9 @@ class Bench(faults.Bench):
                 shutil.copytree(self.live / place, self.pristine / place)
         self.log.unlink(missing_ok=True)
         disk = Disk(self.live, self.pristine)
-        run = tiny.run(self.binary, job.args, self.live, self.tool, NST_CUT_UNDER=str(self.live), NST_CUT_LOG=str(self.log),
+        without = {} if job.links else {"NST_FAULT_UNDER": str(self.live), "NST_FAULT": "link 0 EXDEV", "NST_FAULT_LASTING": "1"}
+        tools = f"{self.tool}:{self.tool.with_name('fault.so')}" if without else self.tool
+        run = tiny.run(self.binary, job.args, self.live, tools, **without, NST_CUT_UNDER=str(self.live), NST_CUT_LOG=str(self.log),
                        NST_CUT_SNAPSHOTS=str(self.snapshots), **({} if n is None else {"NST_CUT": str(n)}))
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return run, lines, disk
@@ -182,25 +184,20 @@ class Whole:
     """what a job comes to when the power does not fail, and the places where it may"""
     def __init__(self, bench, job, every):
         job.reset(bench.live)
-        self.old, self.old_head = bench.content(job), tiny.head(bench.live / (job.registry or ""), self.ref(job))
+        self.old = bench.content(job)
         run, lines, _ = bench.cut(job, None)
         if run.code:
             raise SystemExit(f"{job.name}: fails undisturbed: {run.text}")
         self.new = bench.content(job)
         self.also = {place: bench.tree(place) for place in job.also}
-        self.code, self.said = 0, None
         registry = bench.live / (job.registry or "")
         self.objects = tiny.objects(registry)
-        self.head = tiny.head(registry, self.ref(job))
+        self.head = tiny.head(registry, faults.ref_of(job))
         self.places, last = [], None
         for number, what, inode, *_ in (line.split("\t") for line in lines): # of many writes to one file the first
             if every or (what, inode) != last:
                 self.places.append(int(number))
             last = (what, inode) if what == "write" else None
-
-    @staticmethod
-    def ref(job):
-        return "canary" if job.name == "promote" else "production"
 
 
 def judge(bench, job, want, run, done):
@@ -223,7 +220,7 @@ def judge(bench, job, want, run, done):
             return f"{len(lost)} objects that a ref reaches are gone, {len(tiny.damaged(registry))} are damaged"
         if job.out and now == "new" and want.objects - tiny.objects(registry):
             return f"the result is there, but {len(want.objects - tiny.objects(registry))} of its objects are not"
-        if run.code == 0 and tiny.head(registry, want.ref(job)) != want.head:
+        if run.code == 0 and tiny.head(registry, faults.ref_of(job)) != want.head:
             return "the ref is where it was"
     return None
 

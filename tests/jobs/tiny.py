@@ -106,6 +106,8 @@ def make(binary, world):
     world.mkdir()
     photos(world / "photos", 1)
     photos(world / "tonight", 2)
+    photos(world / "broken", 1)
+    (world / "broken/cat/broken.png").write_text("no image\n") # one line of quarantine, whatever fails
     idx(world / "idx", 3)
     names = sorted(str(p.relative_to(world)) for p in (world / "photos").rglob("*.png"))
     (world / "list.txt").write_text("".join(f"{n}\t{n.split('/')[1]}\n" for n in names))
@@ -127,7 +129,7 @@ def make(binary, world):
     for out, data in (("ref", "data"), ("pred", "night-data")):
         must("infer", "--data", data, "--out", out, "--registry", "reg", "--threads=1", "--infer.precision=f32")
     for i in (0, 1):
-        must("ingest", "photos", "--out", f"parts/0000{i}", "--part", f"{i}/2", "--name", "photos", "--ingest.shard_rows=4")
+        must("ingest", "broken", "--out", f"parts/0000{i}", "--part", f"{i}/2", "--name", "photos", "--ingest.shard_rows=4")
     (world / "night.yaml").write_text(NIGHT)
     for step in ("prepare/data", "prepare/test"):
         must("night", "--config", "night.yaml", "--out", "night", "--step", step)
@@ -199,10 +201,10 @@ def head(registry, name="production"):
 
 class Job:
     """name; arguments; out: the result's folder; given: what is put there first; also: folders that belong to the result; step: a
-    night's record of it; registry: the one that it writes to, which must always be sound"""
-    def __init__(self, name, args, out=None, given=None, also=(), step=None, registry=None):
+    night's record of it; registry: the one that it writes to, which must always be sound; links: its file system has hard links"""
+    def __init__(self, name, args, out=None, given=None, also=(), step=None, registry=None, links=True):
         self.name, self.args, self.out, self.given, self.also, self.step = name, args, out, given or {}, also, step
-        self.registry = registry
+        self.registry, self.links = registry, links
 
     def reset(self, world):
         for place in WRITTEN:
@@ -225,6 +227,7 @@ def jobs(world):
     step = ["night", "--config", "night.yaml", "--out", "night", "--step"]
     return [
         Job("ingest", [*ingest, "photos", rows, "--out", "o"], "o"),
+        Job("ingest-broken", [*ingest, "broken", rows, "--out", "o"], "o"),
         Job("ingest-list", [*ingest, "list.txt", rows, "--out", "o"], "o"),
         Job("ingest-tar", [*ingest, "photos.tar", rows, "--out", "o"], "o"),
         Job("ingest-idx", [*ingest, "idx/images-idx3-ubyte.gz", "--ingest.classes=[cat, dog]", rows, "--out", "o"], "o"),
@@ -236,6 +239,7 @@ def jobs(world):
         Job("drift", ["drift", "--reference", "ref", "--current", "pred", "--threads=1", "--drift.permutations=19", "--drift.self_test=0",
                       "--drift.history=history", "--out", "o"], "o", also=("history",)),
         Job("merge", ["merge", "parts", "--out", "o"], "o"),
+        Job("merge-copied", ["merge", "parts", "--out", "o"], "o", links=False),
         Job("promote", ["registry", "promote", "canary", model[1], *rr], given={"r": "reg"}, registry="r"),
         Job("promote-again", ["registry", "promote", "production", model[1], *rr], given={"r": "reg"}, registry="r"),
         Job("rollback", ["registry", "rollback", "production", *rr], given={"r": "reg"}, registry="r"),

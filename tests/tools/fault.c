@@ -57,8 +57,9 @@ static const char *const kinds[KINDS] = {
 static const struct {
 	const char *name;
 	int code;
-} errors[] = {{"EIO", EIO},	  {"ESTALE", ESTALE}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM}, {"ENOSPC", ENOSPC},
-	      {"EDQUOT", EDQUOT}, {"EINTR", EINTR},   {"EINVAL", EINVAL}, {"ENOLCK", ENOLCK}, {"SHORT", -1}};
+} errors[] = {{"EIO", EIO},	  {"ESTALE", ESTALE}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM},
+	      {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EINTR", EINTR},	  {"EINVAL", EINVAL},
+	      {"ENOLCK", ENOLCK}, {"EXDEV", EXDEV},   {"SHORT", -1}};
 
 static atomic_long counts[KINDS];
 static const char *under, *count_file, *struck_file;
