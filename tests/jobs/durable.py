@@ -160,6 +160,12 @@ class Bench(faults.Bench):
         self.tool, self.live, self.pristine, self.snapshots, self.log = build / "unflushed.so", self.world, work / "pristine", work / "snapshots", work / "log"
         shutil.copytree(self.live, self.pristine)
 
+    def without(self, job):
+        """the tool and its settings for a file system that does not have a call; None, {} where it has all"""
+        if not job.without:
+            return None, {}
+        return self.tool.with_name("fault.so"), {"NST_FAULT_UNDER": str(self.work), "NST_FAULT_WITHOUT": job.without}
+
     def cut(self, job, n):
         """the run, the lines of its log; n None: to its end"""
         self.world = self.live
@@ -172,8 +178,8 @@ class Bench(faults.Bench):
                 shutil.copytree(self.live / place, self.pristine / place)
         self.log.unlink(missing_ok=True)
         disk = Disk(self.live, self.pristine)
-        without = {} if job.links else {"NST_FAULT_UNDER": str(self.live), "NST_FAULT": "link 0 EXDEV", "NST_FAULT_LASTING": "1"}
-        tools = f"{self.tool}:{self.tool.with_name('fault.so')}" if without else self.tool
+        fault, without = self.without(job)
+        tools = f"{self.tool}:{fault}" if fault else self.tool
         run = tiny.run(self.binary, job.args, self.live, tools, **without, NST_CUT_UNDER=str(self.live), NST_CUT_LOG=str(self.log),
                        NST_CUT_SNAPSHOTS=str(self.snapshots), **({} if n is None else {"NST_CUT": str(n)}))
         lines = self.log.read_text().splitlines() if self.log.exists() else []
@@ -205,7 +211,7 @@ def judge(bench, job, want, run, done):
     if job.out:
         now = faults.result_now(bench, job, want)
         fine = ("new",) if done else ("new", "old" if want.old else "absent")
-        if now not in fine:
+        if now not in fine and not (now == "absent" and job.without and not done): # between two renames there is none
             return f"the result is {now}"
         step = bench.world / job.step if job.step else None
         if run.code == 0 and step and not (step.exists() and '"done"' in step.read_text()):
@@ -231,7 +237,8 @@ def again(bench, job, want):
         args = ["registry", "promote", "production", want.head, "--registry", "r"]
     if job.out and not job.step and (bench.world / job.out).exists() and "--force" not in args:
         args = [*args, "--force"]
-    run = tiny.run(bench.binary, args, bench.world)
+    fault, without = bench.without(job)
+    run = tiny.run(bench.binary, args, bench.world, fault, **without)
     if run.hung or run.code:
         return f"the same again: {'hangs' if run.hung else f'exit {run.code}'}: {run.said()}"
     why = faults.of_leftovers(bench, job)

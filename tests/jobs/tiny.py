@@ -203,10 +203,11 @@ def head(registry, name="production"):
 
 class Job:
     """name; arguments; out: the result's folder; given: what is put there first; also: folders that belong to the result; step: a
-    night's record of it; registry: the one that it writes to, which must always be sound; links: its file system has hard links"""
-    def __init__(self, name, args, out=None, given=None, also=(), step=None, registry=None, links=True):
+    night's record of it; registry: the one that it writes to, which must always be sound; without: a call that its file system does not
+    have, and its error"""
+    def __init__(self, name, args, out=None, given=None, also=(), step=None, registry=None, without=None):
         self.name, self.args, self.out, self.given, self.also, self.step = name, args, out, given or {}, also, step
-        self.registry, self.links = registry, links
+        self.registry, self.without = registry, without
 
     def reset(self, world):
         for place in WRITTEN:
@@ -236,13 +237,14 @@ def jobs(world):
         Job("ingest-idx", [*ingest, "idx/images-idx3-ubyte.gz", "--ingest.classes=[cat, dog]", rows, "--out", "o"], "o"),
         Job("ingest-split", [*ingest, "photos", rows, "--ingest.split={a: 8, b: 4}", "--out", "o"], "o"),
         Job("ingest-force", [*ingest, "photos", rows, "--force", "--out", "o"], "o", {"o": "night-data"}),
+        Job("ingest-force-nfs", [*ingest, "photos", rows, "--force", "--out", "o"], "o", {"o": "night-data"}, without="renameat2 EINVAL"),
         Job("train", ["train", "--data", "data", "--calibrate", "night-data", "--threads=1", "--train.checkpoint_steps=2", *NET, *rr, "--out", "o"], "o",
             also=("r",), registry="r"),
         Job("infer", ["infer", "--data", "night-data", "--registry", "reg", "--threads=1", "--infer.precision=f32", "--out", "o"], "o"),
         Job("drift", [*drift, "--out", "o"], "o", {"history": "past"}, also=("history",)), # a window that was not read counts as none
         Job("drift-first", [*drift, "--out", "o"], "o", also=("history",)),
         Job("merge", ["merge", "parts", "--out", "o"], "o"),
-        Job("merge-copied", ["merge", "parts", "--out", "o"], "o", links=False),
+        Job("merge-copied", ["merge", "parts", "--out", "o"], "o", without="link EXDEV"),
         Job("promote", ["registry", "promote", "canary", model[1], *rr], given={"r": "reg"}, registry="r"),
         Job("promote-again", ["registry", "promote", "production", model[1], *rr], given={"r": "reg"}, registry="r"),
         Job("rollback", ["registry", "rollback", "production", *rr], given={"r": "reg"}, registry="r"),

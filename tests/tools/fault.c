@@ -1,18 +1,20 @@
 /*
- * tests/tools/fault.c - preloaded into nightshift: a call that touches a file under a folder fails, as on a disk or a server that
- *is out of order. tests/jobs/faults.py plans, this strikes.
+ * tests/tools/fault.c - preloaded into nightshift: a call that touches a file under a folder fails, as on a disk or a server that is
+ * out of order. tests/jobs/faults.py plans, this strikes.
  *
  *	NST_FAULT_UNDER=FOLDER     calls about other files are let through and not counted
- *	NST_FAULT="KIND K ERROR"   the K-th call of the kind, from 0, fails with ERROR (EIO, ENOSPC ...) and is not made; SHORT
- *instead reads or writes half of its bytes, at least one NST_FAULT_LASTING=1        so do all after it NST_FAULT_COUNT=FILE a
- *line a call: KIND, number, call, its caller's object, path, with tabs between NST_FAULT_STRUCK=FILE      such a line for each
- *call that failed
+ *	NST_FAULT="KIND K ERROR"   the K-th call of the kind, from 0, fails with ERROR (EIO, ENOSPC ...) and is not made; SHORT instead
+ *	                           reads or writes half of its bytes, at least one
+ *	NST_FAULT_LASTING=1        so do all after it
+ *	NST_FAULT_WITHOUT=...      "CALL ERROR": every such call fails, as on a file system that does not have it ("renameat2 EINVAL")
+ *	NST_FAULT_COUNT=FILE       a line a call: KIND, number, call, its caller's object, path, with tabs between
+ *	NST_FAULT_STRUCK=FILE      such a line for the first call that failed
  *
  * Kinds are the table below. A call that wants room on the disk counts as `space` as well, so that ENOSPC can last over kinds.
  * A failing close() closes, as Linux does. libc reads and writes streams (FILE) by calls of its own, which no preloaded library
- * sees: a call on a stream is counted where it would read or write, and a failing one leaves the stream as libc does. What
- *fprintf or fputc write while the buffer overflows is beyond reach; that they do is seen at the flush or the close. So are the
- *inner steps of nftw, scandir and realpath: they fail as a whole.
+ * sees: a call on a stream is counted where it would read or write, and a failing one leaves the stream as libc does. What fprintf
+ * or fputc write while the buffer overflows is beyond reach; that they do is seen at the flush or the close. So are the inner
+ * steps of nftw, scandir and realpath: they fail as a whole.
  */
 #define _GNU_SOURCE
 #include "preload.h"
@@ -61,10 +63,28 @@ static const struct {
 	      {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EINTR", EINTR},	  {"EINVAL", EINVAL},
 	      {"ENOLCK", ENOLCK}, {"EXDEV", EXDEV},   {"SHORT", -1}};
 
-static atomic_long counts[KINDS];
+static atomic_long counts[KINDS], struck;
 static const char *under, *count_file, *struck_file;
+static char missing[32];
+static int missing_code;
 static long at = -1;
 static int kind_to_fail = KINDS, code, lasting;
+
+static int error_of(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof errors / sizeof *errors; i++)
+		if (!strcmp(errors[i].name, name))
+			return errors[i].code;
+	return 0;
+}
+
+static void refuse(const char *name)
+{
+	fprintf(stderr, "%s='%s': no such kind or error\n", name, getenv(name));
+	_exit(99);
+}
 
 static void __attribute__((constructor)) begin(void)
 {
@@ -76,18 +96,18 @@ static void __attribute__((constructor)) begin(void)
 	count_file = getenv("NST_FAULT_COUNT");
 	struck_file = getenv("NST_FAULT_STRUCK");
 	lasting = getenv("NST_FAULT_LASTING") != NULL;
-	if (getenv("NST_FAULT") && sscanf(getenv("NST_FAULT"), "%31s %ld %31s", kind, &at, error) == 3) {
+	if (getenv("NST_FAULT")) {
+		if (sscanf(getenv("NST_FAULT"), "%31s %ld %31s", kind, &at, error) != 3 || !(code = error_of(error)))
+			refuse("NST_FAULT");
 		for (i = 0; i < KINDS; i++)
 			if (!strcmp(kinds[i], kind))
 				kind_to_fail = (int)i;
-		for (i = 0; i < sizeof errors / sizeof *errors; i++)
-			if (!strcmp(errors[i].name, error))
-				code = errors[i].code;
+		if (kind_to_fail == KINDS)
+			refuse("NST_FAULT");
 	}
-	if (getenv("NST_FAULT") && (kind_to_fail == KINDS || !code)) {
-		fprintf(stderr, "NST_FAULT='%s': no such kind or error\n", getenv("NST_FAULT"));
-		_exit(99);
-	}
+	if (getenv("NST_FAULT_WITHOUT") &&
+	    (sscanf(getenv("NST_FAULT_WITHOUT"), "%31s %31s", missing, error) != 2 || (missing_code = error_of(error)) <= 0))
+		refuse("NST_FAULT_WITHOUT");
 	under = getenv("NST_FAULT_UNDER"); /* last: from here on calls count */
 }
 
@@ -104,7 +124,7 @@ static int one(enum kind kind, const char *name, const void *caller, const char 
 	if (strrchr(info.dli_fname, '/'))
 		info.dli_fname = strrchr(info.dli_fname, '/') + 1;
 	nst_line(count_file, "%s\t%ld\t%s\t%s\t%s\n", kinds[kind], n, name, info.dli_fname, path);
-	if (strikes)
+	if (strikes && !atomic_fetch_add(&struck, 1)) /* who tries again for ever would fill the disk */
 		nst_line(struck_file, "%s\t%ld\t%s\t%s\t%s\n", kinds[kind], n, name, info.dli_fname, path);
 	return strikes ? code : 0;
 }
@@ -119,7 +139,7 @@ static int strike(enum kind kind, int room, const char *name, const void *caller
 	error = one(kind, name, caller, path);
 	no_room = room ? one(SPACE, name, caller, path) : 0;
 	errno = before;
-	return error ? error : no_room;
+	return error ? error : no_room ? no_room : strcmp(name, missing) ? 0 : missing_code;
 }
 
 static int strike_at(enum kind kind, int room, const char *name, const void *caller, int dir, const char *path)

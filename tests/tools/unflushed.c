@@ -9,9 +9,9 @@
  *	NST_CUT=N                 the power is cut before the N-th change, from 0: the process is gone at once
  *
  * Operations: file and trunc (made, cut short), write, mkdir, link, unlink, rmdir, rename, exchange, sync and syncdir (flushed).
- * A number is a call that was tried; one that failed changed nothing and has no line. A stream (FILE) counts as written when it
- *is opened to write, and again when it is flushed or closed with something in its buffer. Anything that flushes or changes in
- *another way (syncfs, sync_file_range, copy_file_range, mmap) is not known here; the driver fails where it sees "unknown".
+ * A number is a call that was tried; one that failed changed nothing and has no line. A stream (FILE) counts as written when it is
+ * opened to write, and again when it is flushed or closed with something in its buffer. Anything that flushes or changes in another
+ * way (syncfs, sync_file_range, copy_file_range, mmap) is not known here; the driver fails where it sees "unknown".
  */
 #define _GNU_SOURCE
 #include "preload.h"
