@@ -19,9 +19,30 @@ const char *ns_image_kind(const uint8_t *d, size_t bytes)
 	return NULL;
 }
 
+/* scans of a JPEG file: its SOS markers. In between, 0xff is followed by 0 or by a restart marker. */
+static int64_t count_scans(const uint8_t *data, size_t bytes)
+{
+	const uint8_t *at = data, *end = data + bytes;
+	int64_t scans = 0;
+
+	while (at < end && (at = memchr(at, 0xff, (size_t)(end - at))) && at + 1 < end) {
+		scans += at[1] == 0xda;
+		at += at[1] == 0xff ? 1 : 2;
+	}
+	return scans;
+}
+
+/*
+ * Each scan of a progressive file is a pass over all its pixels, and costs a few bytes: thousands of them are no image. An encoder writes about
+ * ten.
+ */
+#define SCANS_MOST 100
+#define WORK_MOST  1500000000 /* pixels times scans */
+
 static enum ns_status decode_jpeg(const uint8_t *data, size_t bytes, int *h, int *w, int *c, uint8_t **pixels)
 {
 	tjhandle tj = tjInitDecompress();
+	int64_t scans = count_scans(data, bytes);
 	int sampling, space;
 	enum ns_status status = NS_OK;
 
@@ -32,6 +53,9 @@ static enum ns_status decode_jpeg(const uint8_t *data, size_t bytes, int *h, int
 		status = ns_fail(NS_BAD_DATA, "JPEG: %s", tjGetErrorStr2(tj));
 	} else if (*h < 1 || *w < 1 || *h > SIDE_MAX || *w > SIDE_MAX) {
 		status = ns_fail(NS_BAD_DATA, "JPEG: %d x %d pixels; sides of 1 to %d are taken", *w, *h, SIDE_MAX);
+	} else if (scans > SCANS_MOST || scans * *h * *w > WORK_MOST) {
+		status = ns_fail(NS_BAD_DATA, "JPEG: %lld scans of %d x %d pixels; at most %d scans, and %d pixels in all scans together, are taken",
+				 (long long)scans, *w, *h, SCANS_MOST, WORK_MOST);
 	} else {
 		if (*c == 0)
 			*c = space == TJCS_GRAY ? 1 : 3;

@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include "host/again.h"
 #include "host/file.h"
 #include "host/folder.h"
 
@@ -78,7 +79,7 @@ static enum ns_status open_regular(int *fd, const char *path, int flags)
 {
 	struct stat st;
 
-	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
+	NS_AGAIN(*fd, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags));
 	if (*fd < 0) {
 		enum ns_status status = ns_io_error(path, "cannot open");
 
@@ -121,10 +122,11 @@ enum ns_status ns_remove_file(const char *path)
 enum ns_status ns_sync_file(const char *path)
 {
 	enum ns_status status;
-	int fd;
+	int fd, code;
 
 	NS_TRY(ns_open(&fd, path));
-	status = fsync(fd) ? ns_io_error(path, "cannot flush") : NS_OK;
+	NS_AGAIN(code, fsync(fd));
+	status = code ? ns_io_error(path, "cannot flush") : NS_OK;
 	close(fd);
 	return status;
 }
@@ -173,16 +175,18 @@ static enum ns_status write_beside(const char *path, const void *data, size_t by
 {
 	uint64_t name;
 	enum ns_status status;
-	int fd;
+	int fd, code = 0;
 
 	if (getrandom(&name, sizeof name, 0) != sizeof name)
 		return ns_io_error(path, "no random name");
 	NS_TRY(ns_path(beside, "%s.%016llx.tmp", path, (unsigned long long)name));
-	fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	NS_AGAIN(fd, open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
 	if (fd < 0)
 		return ns_io_error(path, "cannot write");
 	status = ns_write_at(fd, path, data, bytes, 0);
-	if (status == NS_OK && fsync(fd))
+	if (status == NS_OK)
+		NS_AGAIN(code, fsync(fd));
+	if (status == NS_OK && code)
 		status = ns_io_error(path, "cannot flush");
 	if (close(fd) && status == NS_OK)
 		status = ns_io_error(path, "cannot close");

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/again.h"
 #include "host/file.h"
 
 /* --- listing --- */
@@ -68,9 +69,12 @@ static enum ns_status list(DIR *dir, const char *folder, struct ns_names *names)
 
 static enum ns_status list_folder(const char *folder, struct ns_names *names, int if_there)
 {
-	DIR *dir = opendir(folder);
+	DIR *dir;
 	enum ns_status status;
 
+	do
+		dir = opendir(folder);
+	while (!dir && errno == EINTR);
 	memset(names, 0, sizeof *names);
 	if (!dir && if_there && errno == ENOENT)
 		return NS_OK;
@@ -141,12 +145,14 @@ enum ns_status ns_mkdirs(const char *path)
 
 enum ns_status ns_sync_dir(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), code;
+	int fd, bad, code;
 
+	NS_AGAIN(fd, open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	/* a folder that may be written to but not listed (0333) cannot be opened, nor flushed */
 	if (fd < 0)
 		return errno == EACCES ? NS_OK : ns_io_error(path, "cannot open the folder");
-	code = fsync(fd) ? errno : 0; /* some file systems flush no folder, and say so */
+	NS_AGAIN(bad, fsync(fd));
+	code = bad ? errno : 0; /* some file systems flush no folder, and say so */
 	close(fd);
 	errno = code;
 	return code && code != EINVAL && code != EROFS && code != ENOTSUP ? ns_io_error(path, "cannot flush the folder") : NS_OK;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/again.h"
 #include "host/folder.h"
 #include "host/ours.h"
 
@@ -110,11 +111,17 @@ static enum ns_status parent_of(const char *path, char parent[NS_PATH_MAX])
 /* --- the lock --- */
 
 /* the file may have been unlinked by its last owner between open and lock: then it is nobody's */
-static int still_there(int fd, const char *path)
+static enum ns_status still_there(int fd, const char *path, int *is)
 {
 	struct stat mine, named;
 
-	return fstat(fd, &mine) == 0 && stat(path, &named) == 0 && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
+	if (fstat(fd, &mine))
+		return ns_io_error(path, "cannot be looked at");
+	*is = lstat(path, &named) == 0;
+	if (!*is && errno != ENOENT) /* a disk that cannot tell would have us look for ever */
+		return ns_io_error(path, "cannot be looked at");
+	*is = *is && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
+	return NS_OK;
 }
 
 static enum ns_status taken(const struct ns_place *p, int fd)
@@ -132,7 +139,7 @@ static enum ns_status open_lock(const char *path, int *fd)
 {
 	struct stat st;
 
-	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0666);
+	NS_AGAIN(*fd, open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0666));
 	if (*fd < 0)
 		return ns_io_error(path, "cannot be opened, which would lock this --out; whoever owns it may remove it");
 	if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode))
@@ -143,8 +150,10 @@ static enum ns_status open_lock(const char *path, int *fd)
 
 static enum ns_status lock_once(struct ns_place *p, int fd, int *locked)
 {
-	int code = flock(fd, LOCK_EX | LOCK_NB) ? errno : 0;
+	int bad, code;
 
+	NS_AGAIN(bad, flock(fd, LOCK_EX | LOCK_NB));
+	code = bad ? errno : 0;
 	if (code == EWOULDBLOCK)
 		return taken(p, fd);
 	if (code && !getenv("NS_UNLOCKED"))
@@ -152,17 +161,19 @@ static enum ns_status lock_once(struct ns_place *p, int fd, int *locked)
 			       "%s: cannot be locked: %s; mount the file system with locks (Lustre: -o flock), or set NS_UNLOCKED=1 where "
 			       "never two runs write to one --out",
 			       p->lock, strerror(code));
-	*locked = code || still_there(fd, p->lock);
-	return NS_OK;
+	*locked = 1;
+	return code ? NS_OK : still_there(fd, p->lock, locked);
 }
 
 static enum ns_status sign(int fd, const char *path, const char *verb)
 {
 	char who[128], host[64] = "?";
+	int bad;
 
 	gethostname(host, sizeof host - 1);
 	snprintf(who, sizeof who, "%s, process %ld on %.50s\n", verb, (long)getpid(), host);
-	return ftruncate(fd, 0) ? ns_io_error(path, "cannot write") : ns_write_at(fd, path, who, strlen(who), 0);
+	NS_AGAIN(bad, ftruncate(fd, 0));
+	return bad ? ns_io_error(path, "cannot write") : ns_write_at(fd, path, who, strlen(who), 0);
 }
 
 enum ns_status ns_place_lock(struct ns_place *p, const char *out, const char *verb)
@@ -216,8 +227,8 @@ static enum ns_status is_left_by(const struct ns_place *p, const char *verb, int
 
 	NS_TRY(holds(p->partial, NS_MARKER, &marked));
 	NS_TRY(ns_path(path, "%s/%s", p->partial, marked ? NS_MARKER : "run.json"));
-	status = ns_json_read(path, &json, NULL);
-	*same = status == NS_OK && !strcmp(ns_json_text(json, "verb"), verb);
+	status = ns_json_read_if_there(path, &json, NULL); /* neither is: it was killed before its marker was whole */
+	*same = status == NS_OK && json && !strcmp(ns_json_text(json, "verb"), verb);
 	json_decref(json);
 	return status == NS_BAD_DATA ? NS_OK : status;
 }

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <yaml.h>
 
+#define DEPTH_MOST 32
+#define TEXT_MOST  ((size_t)16 << 20)
+
 static json_t *scalar(const yaml_node_t *node)
 {
 	const char *s = (const char *)node->data.scalar.value;
@@ -79,8 +82,8 @@ static json_t *convert(struct walk *w, int index, int depth)
 {
 	const yaml_node_t *node = yaml_document_get_node(w->doc, index);
 
-	if (!node || depth > 32) {
-		ns_fail(NS_CONFIG, "nested deeper than 32");
+	if (!node || depth > DEPTH_MOST) {
+		ns_fail(NS_CONFIG, "nested deeper than %d", DEPTH_MOST);
 		return NULL;
 	}
 	if (w->left-- <= 0) {
@@ -99,6 +102,33 @@ static json_t *convert(struct walk *w, int index, int depth)
 	}
 }
 
+/*
+ * What is nested deeper than anybody writes is refused by its events, which come one by one: libyaml's loader takes time by the square of
+ * the depth before it says a word.
+ */
+static enum ns_status check_depth(const char *text, size_t bytes, const char *where)
+{
+	yaml_parser_t parser;
+	yaml_event_t event;
+	int depth = 0, deepest = 0, ended = 0;
+
+	if (bytes > TEXT_MOST)
+		return ns_fail(NS_CONFIG, "%s: is %zu bytes long, at most %zu are read", where, bytes, TEXT_MOST);
+	if (!yaml_parser_initialize(&parser))
+		return ns_fail(NS_NO_MEMORY, "%s: no memory to read it", where);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, bytes);
+	while (!ended && depth <= DEPTH_MOST && yaml_parser_parse(&parser, &event)) {
+		depth += event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT;
+		depth -= event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
+		deepest = depth > deepest ? depth : deepest;
+		ended = event.type == YAML_STREAM_END_EVENT;
+		yaml_event_delete(&event);
+	}
+	yaml_parser_delete(&parser);
+	/* what is no YAML the loader tells, with its line */
+	return deepest > DEPTH_MOST ? ns_fail(NS_CONFIG, "%s: nested deeper than %d", where, DEPTH_MOST) : NS_OK;
+}
+
 enum ns_status ns_yaml_parse(json_t **json, const char *text, size_t bytes, const char *where)
 {
 	enum ns_status status = NS_OK;
@@ -106,6 +136,7 @@ enum ns_status ns_yaml_parse(json_t **json, const char *text, size_t bytes, cons
 	struct walk walk = {&doc, 100000};
 	yaml_parser_t parser;
 
+	NS_TRY(check_depth(text, bytes, where));
 	if (!yaml_parser_initialize(&parser))
 		return ns_fail(NS_NO_MEMORY, "%s: no memory to read it", where);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, bytes);

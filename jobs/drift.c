@@ -103,7 +103,8 @@ static enum ns_status check_models(const struct ns_predictions *a, const struct 
 			       "the reference was predicted by %s %.16s.., the current window by %.16s..: what two models say cannot be "
 			       "compared; predict both with one",
 			       by_model ? "model" : "weights", x, y);
-	if (by_weights && a->temperature != b->temperature)
+	/* model.json has nine digits of it */
+	if (by_weights && !(fabs(a->temperature - b->temperature) <= 1e-6 * fabs(b->temperature)))
 		return ns_fail(NS_BAD_DATA, "the reference was predicted at temperature %g, the current window at %g: predict both with one model",
 			       a->temperature, b->temperature);
 	return NS_OK;
