@@ -112,7 +112,7 @@ static enum ns_status look_for(const char *registry, const char *digest, const c
 	enum ns_status status;
 	json_t *json;
 
-	*what = "object";
+	*what = "that object";
 	NS_TRY(ns_registry_find(registry, digest, path, there));
 	if (!*there)
 		return NS_OK;
@@ -120,7 +120,7 @@ static enum ns_status look_for(const char *registry, const char *digest, const c
 	if (status == NS_BAD_DATA) /* no model: a ref may name anything */
 		return NS_OK;
 	NS_TRY(status);
-	*what = "weights";
+	*what = "the object of its weights";
 	status = ns_is_sha256(ns_json_text(json, "weights")) ? ns_registry_find(registry, ns_json_text(json, "weights"), path, there)
 							     : ns_fail(NS_BAD_DATA, "%s: names no weights by their digest", path);
 	json_decref(json);
@@ -133,7 +133,7 @@ static enum ns_status check_named(const char *registry, const char *name, const 
 	int there;
 
 	NS_TRY(look_for(registry, digest, &what, &there));
-	return there ? NS_OK : ns_fail(NS_IO, "%s: the log of ref '%s' names %.12s, but its %s is not there", registry, name, digest, what);
+	return there ? NS_OK : ns_fail(NS_IO, "%s: the log of ref '%s' names %.12s, but %s is not there", registry, name, digest, what);
 }
 
 /* Of one ref, the entries since the last look. all: what any of them names must be there, not only what the newest does. */
