@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Every parser against bytes that nobody wrote: clang's libFuzzer with ASan and UBSan, a few seconds a target from the committed
+# corpus. Skipped aloud (77) without clang.
+#
+#	tests/fuzz/fuzz.sh [--seconds N] [--direct] [--keep] [NAME ...]
+#
+# NAME: fuzz_NAME.c; all where none is given. --keep: go on from what earlier runs found interesting (build-fuzz/work). HDF5 files
+# are first looked at in a child process, whose crashes are refusals; --direct takes it away, to reach our own code faster, and then a
+# crash that is libhdf5's own is counted and no failure.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+seconds=3 direct='' keep=''
+while [ $# -gt 0 ]; do
+	case $1 in
+	--seconds) seconds=$2; shift ;;
+	--direct) direct=1 ;;
+	--keep) keep=1 ;;
+	-*) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
+	*) break ;;
+	esac
+	shift
+done
+build=$root/build-fuzz
+cc=$(compgen -c clang | grep -xE 'clang(-[0-9]+)?' | sort -V | tail -1 || true)
+dir=$(mktemp -d -p /dev/shm nightshift-fuzz.XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return !d && n; }' >"$dir/try.c"
+if [ -z "$cc" ] || ! "$cc" -fsanitize=fuzzer,address,undefined "$dir/try.c" -o "$dir/try" 2>/dev/null || ! "$dir/try" -runs=1 2>/dev/null; then
+	echo "SKIPPED: no clang with libFuzzer (clang, libclang-rt-dev)"
+	exit 77
+fi
+if ! { cmake -S "$root/tests/fuzz" -B "$build" -G Ninja -DCMAKE_C_COMPILER="$cc" && cmake --build "$build"; } >"$build.log" 2>&1; then
+	tail -40 "$build.log"
+	exit 1
+fi
+rm -f "$build.log"
+[ $# -gt 0 ] || set -- $(cd "$root/tests/fuzz" && ls fuzz_*.c | sed 's/^fuzz_//; s/\.c$//')
+
+# what libhdf5 1.10 does not free when it refuses a file is not ours
+printf 'leak:libhdf5\n' >"$dir/lsan"
+export ASAN_OPTIONS=allocator_may_return_null=1 LSAN_OPTIONS=suppressions=$dir/lsan:print_suppressions=0 UBSAN_OPTIONS=print_stacktrace=1
+export NS_FUZZ_CORPUS=$root/tests/fuzz/corpus NS_FUZZ_DIR=$dir
+[ -n "$direct" ] && export NS_LOOK=0 || export NS_LOOK=1
+
+# Is it in libhdf5, with memory that libhdf5 has allocated? What is written over a buffer of ours is ours.
+is_hdf5s_own() { # LOG
+	local top
+	grep -q 'ERROR: AddressSanitizer' "$1" && ! grep -q 'AddressSanitizer: stack-buffer' "$1" || return 1
+	top=$(grep -m1 -oE '^ +#[0-9]+ 0x[0-9a-f]+ .*' <(grep -A12 'ERROR: AddressSanitizer' "$1" | grep -vE ' in (__interceptor_|__asan_|__sanitizer)|(mem|str)[a-z]+-[a-z-]+\.S'))
+	[[ $top == *libhdf5* ]] || return 1
+	top=$(grep -A4 'allocated by thread' "$1" | grep -E '^ +#[0-9]+' | grep -vE ' in (__interceptor_)?(malloc|calloc|realloc|strdup) ' | head -1)
+	[ -z "$top" ] || [[ $top == *libhdf5* ]]
+}
+
+found=0 runs=0
+fuzz() { # NAME
+	local name=$1 most=4096 work=$dir/work/$1 until=$((SECONDS + seconds)) left code tries=0 theirs=0
+	case $name in h5_*) most=24576 ;; tar) most=8192 ;; esac
+	[ -z "$keep" ] || work=$build/work/$name
+	mkdir -p "$work" "$build/found/$name"
+	while left=$((until - SECONDS)) && { [ $left -gt 0 ] || [ $tries = 0 ]; }; do
+		tries=$((tries + 1)) code=0
+		"$build/fuzz_$name" -max_total_time=$((left > 1 ? left : 1)) -max_len=$most -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=2048 -seed=$tries \
+			-print_final_stats=1 -artifact_prefix="$dir/" "$work" "$NS_FUZZ_CORPUS/$name" >"$dir/log" 2>&1 || code=$?
+		runs=$((runs + $(sed -n 's/^stat::number_of_executed_units: *//p' "$dir/log" | tail -1 | grep . || echo 0)))
+		[ $code != 0 ] || continue
+		if [[ $name == h5_* ]] && is_hdf5s_own "$dir/log"; then
+			theirs=$((theirs + 1))
+			continue
+		fi
+		grep -vE '^(INFO|#[0-9]+|stat::)' "$dir/log" | head -60
+		echo "FAILED: $name (exit $code)"
+		for artifact in "$dir"/{crash,leak,oom,timeout,slow-unit}-*; do
+			[ -s "$artifact" ] || continue
+			mv "$artifact" "$build/found/$name/"
+			echo "again: NS_LOOK=$NS_LOOK NS_FUZZ_CORPUS=$NS_FUZZ_CORPUS $build/fuzz_$name $build/found/$name/${artifact##*/}"
+			echo "keep:  cp $build/found/$name/${artifact##*/} $NS_FUZZ_CORPUS/$name/found-WHAT"
+		done
+		found=$((found + 1))
+		break
+	done
+	rm -f "$dir"/{crash,leak,oom,timeout,slow-unit}-*
+	echo "$name: $(sed -nE 's/^#[0-9]+\s+DONE +(.*) lim.*/\1/p' "$dir/log" | tail -1)$([ $theirs = 0 ] || echo "; libhdf5 itself crashed $theirs times")"
+}
+for name; do fuzz "$name"; done
+echo "fuzz: $# targets, $runs runs, $found findings"
+[ $found = 0 ]
