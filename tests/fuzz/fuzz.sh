@@ -52,6 +52,14 @@ is_hdf5s_own() { # LOG
 	[ -z "$top" ] || [[ $top == *libhdf5* ]]
 }
 
+# 10 seconds of a machine that does other things too may be one of the processor; 4 of the processor are a finding
+is_waiting() { # NAME ARTIFACT
+	local TIMEFORMAT=%U spent
+	[[ $2 == */timeout-* ]] || return 1
+	spent=$({ time "$build/fuzz_$1" -timeout=60 "$2" >/dev/null 2>&1; } 2>&1)
+	[ "${spent%.*}" -lt 4 ]
+}
+
 found=0 runs=0
 fuzz() { # NAME
 	local name=$1 most=4096 work=$dir/work/$1 until=$((SECONDS + seconds)) left code tries=0 theirs=0
@@ -66,6 +74,10 @@ fuzz() { # NAME
 		[ $code != 0 ] || continue
 		if [[ $name == h5_* ]] && is_hdf5s_own "$dir/log"; then
 			theirs=$((theirs + 1))
+			continue
+		fi
+		if is_waiting "$name" "$(ls "$dir"/timeout-* 2>/dev/null | head -1)"; then
+			rm -f "$dir"/timeout-*
 			continue
 		fi
 		grep -vE '^(INFO|#[0-9]+|stat::)' "$dir/log" | head -60
