@@ -42,14 +42,12 @@ export ASAN_OPTIONS=allocator_may_return_null=1 LSAN_OPTIONS=suppressions=$dir/l
 export NS_FUZZ_CORPUS=$root/tests/fuzz/corpus NS_FUZZ_DIR=$dir
 [ -n "$direct" ] && export NS_LOOK=0 || export NS_LOOK=1
 
-# Is it in libhdf5, with memory that libhdf5 has allocated? What is written over a buffer of ours is ours.
+# Is it in libhdf5, and with memory that libhdf5 has allocated? What it writes over a buffer of ours is ours.
 is_hdf5s_own() { # LOG
-	local top
-	grep -q 'ERROR: AddressSanitizer' "$1" && ! grep -q 'AddressSanitizer: stack-buffer' "$1" || return 1
-	top=$(grep -m1 -oE '^ +#[0-9]+ 0x[0-9a-f]+ .*' <(grep -A12 'ERROR: AddressSanitizer' "$1" | grep -vE ' in (__interceptor_|__asan_|__sanitizer)|(mem|str)[a-z]+-[a-z-]+\.S'))
-	[[ $top == *libhdf5* ]] || return 1
-	top=$(grep -A4 'allocated by thread' "$1" | grep -E '^ +#[0-9]+' | grep -vE ' in (__interceptor_)?(malloc|calloc|realloc|strdup) ' | head -1)
-	[ -z "$top" ] || [[ $top == *libhdf5* ]]
+	local frames='^ +#[0-9]+ 0x[0-9a-f]+ ' helpers='fuzzer::|__sanitizer|__asan|__interceptor_|/libc\.so| in (malloc|calloc|realloc|strdup|mem[a-z]+) |(mem|str)[a-z]+-[a-z-]+\.S'
+	! grep -q 'AddressSanitizer: stack-buffer' "$1" || return 1
+	[[ $(grep -A20 -E 'ERROR: (AddressSanitizer|libFuzzer)' "$1" | grep -E "$frames" | grep -vE "$helpers" | head -1) == *libhdf5* ]] || return 1
+	[[ $(grep -A6 'allocated by thread' "$1" | grep -E "$frames" | grep -vE "$helpers" | head -1) =~ ^$|libhdf5 ]]
 }
 
 # 10 seconds of a machine that does other things too may be one of the processor; 4 of the processor are a finding
@@ -62,18 +60,23 @@ is_waiting() { # NAME ARTIFACT
 
 found=0 runs=0
 fuzz() { # NAME
-	local name=$1 most=4096 work=$dir/work/$1 until=$((SECONDS + seconds)) left code tries=0 theirs=0
+	local name=$1 most=4096 work=$dir/work/$1 seeds=$dir/seeds/$1 until=$((SECONDS + seconds)) left code tries=0 theirs=0 whole=1
 	case $name in h5_*) most=24576 ;; tar) most=8192 ;; esac
 	[ -z "$keep" ] || work=$build/work/$name
-	mkdir -p "$work" "$build/found/$name"
-	while left=$((until - SECONDS)) && { [ $left -gt 0 ] || [ $tries = 0 ]; }; do
+	mkdir -p "$work" "$seeds" "$build/found/$name"
+	cp "$NS_FUZZ_CORPUS/$name"/* "$seeds"
+	[ -z "$direct" ] || rm -f "$seeds"/found-libhdf5-*
+	# first each seed as it is, then what becomes of the first `most` bytes of some
+	while left=$((until - SECONDS)) && { [ $left -gt 0 ] || [ $tries -lt 2 ]; }; do
 		tries=$((tries + 1)) code=0
-		"$build/fuzz_$name" -max_total_time=$((left > 1 ? left : 1)) -max_len=$most -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=2048 -seed=$tries \
-			-print_final_stats=1 -artifact_prefix="$dir/" "$work" "$NS_FUZZ_CORPUS/$name" >"$dir/log" 2>&1 || code=$?
+		if [ -n "$whole" ]; then set -- "$seeds"/*; else set -- -max_total_time=$((left > 1 ? left : 1)) -max_len=$most -seed=$tries "$work" "$seeds"; fi
+		whole=
+		"$build/fuzz_$name" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$dir/" "$@" >"$dir/log" 2>&1 || code=$?
 		runs=$((runs + $(sed -n 's/^stat::number_of_executed_units: *//p' "$dir/log" | tail -1 | grep . || echo 0)))
 		[ $code != 0 ] || continue
 		if [[ $name == h5_* ]] && is_hdf5s_own "$dir/log"; then
 			theirs=$((theirs + 1))
+			rm -f "$dir"/{crash,leak,oom,timeout,slow-unit}-*
 			continue
 		fi
 		if is_waiting "$name" "$(ls "$dir"/timeout-* 2>/dev/null | head -1)"; then
@@ -92,7 +95,7 @@ fuzz() { # NAME
 		break
 	done
 	rm -f "$dir"/{crash,leak,oom,timeout,slow-unit}-*
-	echo "$name: $(sed -nE 's/^#[0-9]+\s+DONE +(.*) lim.*/\1/p' "$dir/log" | tail -1)$([ $theirs = 0 ] || echo "; libhdf5 itself crashed $theirs times")"
+	echo "$name: $(sed -nE 's/^#[0-9]+\s+DONE +(.*) lim.*/\1/p' "$dir/log" | tail -1)$([ $theirs = 0 ] || echo "; libhdf5 itself failed $theirs times")"
 }
 for name; do fuzz "$name"; done
 echo "fuzz: $# targets, $runs runs, $found findings"

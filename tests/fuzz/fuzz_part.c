@@ -1,5 +1,8 @@
-/* part.json, run.json and quarantine.jsonl of an array's two tasks, merged. */
+/* part.json, run.json and quarantine.jsonl of an array's two tasks, merged; and nothing is written beside the result. */
 #include "tests/fuzz/fuzz.h"
+
+#include <stdio.h>
+#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -15,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (i = 0; i < n; i++)
 		fuzz_file(names[i], part[i].data, part[i].size);
 	fuzz_copy("parts/00000/data/shard-00000.h5", "h5_shard/raw");
+	fuzz_copy("outside/shard-00000.h5", "h5_shard/raw");
 	fuzz_copy("parts/00000/predictions-00000.h5", "h5_predictions/small");
 	if (ns_conf_copy(&conf, base->conf) == NS_OK) {
 		ns_conf_put_text(&conf, "out", fuzz_path("out"));
@@ -24,5 +28,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ns_job_release(&job);
 	}
 	ns_conf_release(&conf);
+	if (ns_path_exists(fuzz_path("outside/dataset.json"))) {
+		fprintf(stderr, "fuzz: merge wrote into a folder that is not its own\n");
+		abort();
+	}
 	return 0;
 }
