@@ -85,6 +85,9 @@ fuzz() { # NAME
 		fi
 		grep -vE '^(INFO|#[0-9]+|stat::)' "$dir/log" | head -60
 		echo "FAILED: $name (exit $code)"
+		if [ "$tries" = 1 ]; then
+			echo "again: NS_LOOK=$NS_LOOK NS_FUZZ_CORPUS=$NS_FUZZ_CORPUS $build/fuzz_$name $NS_FUZZ_CORPUS/$name/$(sed -n 's|^Running: .*/||p' "$dir/log" | tail -1)"
+		fi
 		for artifact in "$dir"/{crash,leak,oom,timeout,slow-unit}-*; do
 			[ -s "$artifact" ] || continue
 			mv "$artifact" "$build/found/$name/"

@@ -1,6 +1,6 @@
 /*
- * JPEG and PNG. Each is decoded twice, with memory that holds other bytes the second time: pixels that differ were never
- * written. (ASan does not see that, and MSan would want libjpeg and libpng built with it.)
+ * JPEG and PNG. Each is decoded twice, with memory that holds other bytes the second time: pixels that differ
+ * were never written. (ASan does not see that, and MSan would want libjpeg and libpng built with it.)
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -10,7 +10,8 @@
 
 #include "datasets/decode.h"
 
-int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t), void (*on_free)(const volatile void *));
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
+					      void (*on_free)(const volatile void *));
 
 static int fill;
 
@@ -39,8 +40,13 @@ static void decode(const uint8_t *data, size_t size, int channels)
 			pixels[i] = NULL;
 	}
 	if (status[0] != status[1] ||
-	    (status[0] == NS_OK && (h[0] != h[1] || w[0] != w[1] || c[0] != c[1] || memcmp(pixels[0], pixels[1], (size_t)h[0] * (size_t)w[0] * (size_t)c[0])))) {
-		fprintf(stderr, "fuzz: ns_decode(c = %d): the same bytes gave other pixels: it reads memory that nothing has written\n", channels);
+	    (status[0] == NS_OK &&
+	     (h[0] != h[1] || w[0] != w[1] || c[0] != c[1] ||
+	      memcmp(pixels[0], pixels[1], (size_t)h[0] * (size_t)w[0] * (size_t)c[0])))) {
+		fprintf(stderr,
+			"fuzz: ns_decode(c = %d): the same bytes gave other pixels: it reads memory that "
+			"nothing has written\n",
+			channels);
 		abort();
 	}
 	if (pixels[0] && (int64_t)h[0] * w[0] < 1 << 16)

@@ -1,4 +1,5 @@
-/* An IDX pair, packed or not: images, then labels, in one input. Data goes through TMPDIR, which fuzz.sh makes small. */
+/* An IDX pair, packed or not: images, then labels, in one input. Data goes through TMPDIR, which fuzz.sh
+ * makes small. */
 #include "tests/fuzz/fuzz.h"
 
 #include "datasets/source.h"

@@ -1,4 +1,5 @@
-/* A list of files with classes. Paths that lead elsewhere are read, as a list may: the fuzzer is not run by root with secrets. */
+/* A list of files with classes. Paths that lead elsewhere are read, as a list may: the fuzzer is not run by
+ * root with secrets. */
 #include "tests/fuzz/fuzz.h"
 
 #include "datasets/source.h"

@@ -1,7 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 /*
- * retrain.json and selection.h5, with a model and data sets that are there. A manifest that is in order would be executed: the
- * data's digest is one that no file has, so that all is read but nothing trained.
+ * retrain.json and selection.h5, with a model and data sets that are there. A manifest that is in order would
+ * be executed: the data's digest is one that no file has, so that all is read but nothing trained.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -23,13 +23,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_copy("old/dataset.json", "dataset/small");
 	fuzz_copy("m/selection.h5", "h5_selection/small");
 	path = fuzz_file("m/retrain.json", data, size);
-	if (!getcwd(home, sizeof home) || chdir(fuzz_path(""))) /* manifests name their data from where the job runs */
+	if (!getcwd(home, sizeof home) ||
+	    chdir(fuzz_path(""))) /* manifests name their data from where the job runs */
 		return 0;
 	(void)ns_retrain(job, path);
 	if (chdir(home))
 		return 0;
 	if (ns_json_read(path, &json, NULL) == NS_OK)
-		(void)ns_query_read(&q, json_object_get(json_object_get(json_object_get(json, "predicate"), "data"), "query"), path);
+		(void)ns_query_read(
+			&q,
+			json_object_get(json_object_get(json_object_get(json, "predicate"), "data"), "query"),
+			path);
 	json_decref(json);
 	return 0;
 }

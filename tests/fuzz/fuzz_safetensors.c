@@ -1,11 +1,13 @@
-/* Tensors by themselves, and as the weights of a small network, whole and with another classifier; a checkpoint's arrays. */
+/* Tensors by themselves, and as the weights of a small network, whole and with another classifier; a
+ * checkpoint's arrays. */
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
 
 static void as_weights(const char *path, int classes)
 {
-	struct ns_arch arch = {.stages = 1, .blocks = {1}, .width = 2, .h = 8, .w = 8, .c = 1, .classes = classes};
+	struct ns_arch arch = {
+		.stages = 1, .blocks = {1}, .width = 2, .h = 8, .w = 8, .c = 1, .classes = classes};
 	const char *const names[] = {"a", "b", "c"};
 	struct ns_model m;
 

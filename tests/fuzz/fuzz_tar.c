@@ -1,4 +1,5 @@
-/* A tar of class folders, plain, gzip or zstd (libarchive looks at the bytes, not at the name); forwards, and once back. */
+/* A tar of class folders, plain, gzip or zstd (libarchive looks at the bytes, not at the name); forwards, and
+ * once back. */
 #include "tests/fuzz/fuzz.h"
 
 #include "datasets/source.h"
