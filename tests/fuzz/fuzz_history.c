@@ -1,0 +1,28 @@
+/* Past windows of drift.history, and what follows from them for tonight. */
+#include "tests/fuzz/fuzz.h"
+
+#include <string.h>
+
+#include "jobs/drift.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char *const names[] = {"h/1.json", "h/2.json", "h/3.json"};
+	struct ns_shift s = {.job = fuzz_job(), .alpha = 0.05, .status = NS_SHIFT_HARMFUL};
+	struct fuzz_part part[3];
+	int n = fuzz_split(data, size, part, 3), i;
+
+	fuzz_folder();
+	for (i = 0; i < n; i++)
+		fuzz_file(names[i], part[i].data, part[i].size);
+	ns_conf_put_text(s.job->conf, "drift.history", fuzz_path("h"));
+	memcpy(s.cur.digest, "cc", 3);
+	memcpy(s.ref.digest, "dd", 3);
+	if (ns_shift_history_read(&s) == NS_OK) {
+		ns_shift_history_level(&s, 1e-5);
+		ns_shift_policy(&s);
+		(void)ns_shift_history_write(&s);
+	}
+	json_decref(s.past);
+	return 0;
+}
