@@ -74,6 +74,7 @@ static enum ns_status decode_jpeg(const uint8_t *data, size_t bytes, int *h, int
 static enum ns_status decode_png(const uint8_t *data, size_t bytes, int *h, int *w, int *c, uint8_t **pixels)
 {
 	png_image image = {.version = PNG_IMAGE_VERSION};
+	png_color black = {0, 0, 0}; /* behind what is transparent: without one libpng blends with what the memory held */
 	enum ns_status status = NS_OK;
 
 	*pixels = NULL;
@@ -88,7 +89,7 @@ static enum ns_status decode_png(const uint8_t *data, size_t bytes, int *h, int 
 		status = ns_fail(NS_BAD_DATA, "PNG: %u x %u pixels; sides of 1 to %d are taken", image.width, image.height, SIDE_MAX);
 	else if (!(*pixels = malloc(PNG_IMAGE_SIZE(image))))
 		status = ns_fail(NS_NO_MEMORY, "no memory for %d x %d pixels", *w, *h);
-	else if (!png_image_finish_read(&image, NULL, *pixels, 0, NULL) || image.warning_or_error)
+	else if (!png_image_finish_read(&image, &black, *pixels, 0, NULL) || image.warning_or_error)
 		status = ns_fail(NS_BAD_DATA, "PNG: %s", image.message);
 	png_image_free(&image);
 	if (status != NS_OK)

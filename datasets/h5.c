@@ -215,7 +215,7 @@ int ns_h5_has(hid_t file, const char *name)
 	return H5Lexists(file, name, H5P_DEFAULT) > 0;
 }
 
-#define CHUNK_MOST ((size_t)512 << 20)
+#define CACHE ((size_t)256 << 20) /* of chunks; a larger one would be unpacked anew at every read of a part of it */
 
 static enum ns_status refuse_filters(hid_t plist, const char *path, const char *name)
 {
@@ -249,9 +249,9 @@ static enum ns_status refuse_chunks(hid_t plist, hid_t type, const char *path, c
 		return NS_OK;
 	rank = H5Pget_chunk(plist, H5S_MAX_RANK, chunk);
 	for (i = 0; i < rank; i++) {
-		if (chunk[i] > CHUNK_MOST / bytes)
+		if (chunk[i] > CACHE / bytes)
 			return ns_fail(NS_BAD_DATA, "%s: %s: is stored in chunks of more than %zu MiB; smaller ones are wanted", path, name,
-				       CHUNK_MOST >> 20);
+				       CACHE >> 20);
 		bytes *= chunk[i];
 	}
 	return NS_OK;
@@ -273,8 +273,9 @@ static enum ns_status open_set(hid_t *set, hid_t file, const char *path, const c
 	plist = H5Dget_create_plist(*set);
 	type = H5Dget_type(*set);
 	class = H5Tget_class(type);
-	if (class != H5T_INTEGER && class != H5T_FLOAT)
-		status = ns_fail(NS_BAD_DATA, "%s: %s: is of a type that is refused; integers and floats are read", path, name);
+	/* HDF5 converts in a buffer of a value's size, which a file may claim to be gigabytes */
+	if ((class != H5T_INTEGER && class != H5T_FLOAT) || H5Tget_size(type) > 8)
+		status = ns_fail(NS_BAD_DATA, "%s: %s: is of a type that is refused; integers and floats of at most 8 bytes are read", path, name);
 	else
 		status = refuse_filters(plist, path, name);
 	if (status == NS_OK)
@@ -417,8 +418,6 @@ out:
 	H5Dclose(set);
 	return status;
 }
-
-#define CACHE ((size_t)256 << 20) /* at most: chunks as long as the data set are all of it */
 
 /* chunks that hold one row, and those of the next: whoever reads on in the order of rows unpacks each once */
 static hid_t with_room(hid_t set)

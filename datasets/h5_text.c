@@ -188,7 +188,7 @@ enum ns_status ns_h5_get_real(hid_t file, const char *path, const char *object, 
 	space = H5Aget_space(a);
 	stored = H5Aget_type(a);
 	class = H5Tget_class(stored);
-	if ((class != H5T_FLOAT && class != H5T_INTEGER) || H5Sget_simple_extent_npoints(space) != 1 || H5Aread(a, H5T_NATIVE_DOUBLE, x) < 0 ||
+	if ((class != H5T_FLOAT && class != H5T_INTEGER) || H5Tget_size(stored) > 8 || H5Sget_simple_extent_npoints(space) != 1 || H5Aread(a, H5T_NATIVE_DOUBLE, x) < 0 ||
 	    !isfinite(*x))
 		status = ns_fail(NS_BAD_DATA, "%s: attribute '%s' is no number, one finite number is wanted", path, name);
 	H5Tclose(stored);

@@ -25,7 +25,7 @@
 
 #define BATCH	64			 /* files that one child looks at */
 #define MEMORY	((rlim_t)1 << 30)	 /* beyond twice the files' own bytes */
-#define SECONDS 6			 /* of the processor, beyond a second for each 20 MB */
+#define SECONDS 3			 /* of the processor, beyond a second for each 20 MB */
 #define PATIENCE 120			 /* seconds by the clock, beyond one for each MB: a slow disk is no reason */
 #define SEEN	4096			 /* files that are remembered */
 
@@ -154,7 +154,7 @@ static void set_limits(rlim_t bytes)
 
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_FSIZE, 0);
-	limit(RLIMIT_CPU, (SANITIZED ? 5 : 1) * SECONDS + bytes / 20000000);
+	limit(RLIMIT_CPU, (SANITIZED ? 2 : 1) * SECONDS + bytes / 20000000);
 	if (here && !SANITIZED) /* a sanitizer's shadow is terabytes */
 		limit(RLIMIT_AS, here + MEMORY + 2 * bytes);
 }

@@ -7,6 +7,7 @@
 #include <yaml.h>
 
 #define DEPTH_MOST 32
+#define ANCHORS_MOST 1000
 #define TEXT_MOST  ((size_t)16 << 20)
 
 static json_t *scalar(const yaml_node_t *node)
@@ -102,22 +103,29 @@ static json_t *convert(struct walk *w, int index, int depth)
 	}
 }
 
+static int has_anchor(const yaml_event_t *e)
+{
+	return (e->type == YAML_SCALAR_EVENT && e->data.scalar.anchor) || (e->type == YAML_SEQUENCE_START_EVENT && e->data.sequence_start.anchor) ||
+	       (e->type == YAML_MAPPING_START_EVENT && e->data.mapping_start.anchor);
+}
+
 /*
- * What is nested deeper than anybody writes is refused by its events, which come one by one: libyaml's loader takes time by the square of
- * the depth before it says a word.
+ * What is nested deeper than anybody writes is refused by its events, which come one by one: libyaml looks through all open brackets at each
+ * token and through all anchors at each anchor, so that a megabyte of them takes it minutes.
  */
 static enum ns_status check_depth(const char *text, size_t bytes, const char *where)
 {
 	yaml_parser_t parser;
 	yaml_event_t event;
-	int depth = 0, deepest = 0, ended = 0;
+	int depth = 0, deepest = 0, anchors = 0, ended = 0;
 
 	if (bytes > TEXT_MOST)
 		return ns_fail(NS_CONFIG, "%s: is %zu bytes long, at most %zu are read", where, bytes, TEXT_MOST);
 	if (!yaml_parser_initialize(&parser))
 		return ns_fail(NS_NO_MEMORY, "%s: no memory to read it", where);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, bytes);
-	while (!ended && depth <= DEPTH_MOST && yaml_parser_parse(&parser, &event)) {
+	while (!ended && depth <= DEPTH_MOST && anchors <= ANCHORS_MOST && yaml_parser_parse(&parser, &event)) {
+		anchors += has_anchor(&event);
 		depth += event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT;
 		depth -= event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
 		deepest = depth > deepest ? depth : deepest;
@@ -126,6 +134,8 @@ static enum ns_status check_depth(const char *text, size_t bytes, const char *wh
 	}
 	yaml_parser_delete(&parser);
 	/* what is no YAML the loader tells, with its line */
+	if (anchors > ANCHORS_MOST)
+		return ns_fail(NS_CONFIG, "%s: has more than %d anchors", where, ANCHORS_MOST);
 	return deepest > DEPTH_MOST ? ns_fail(NS_CONFIG, "%s: nested deeper than %d", where, DEPTH_MOST) : NS_OK;
 }
 

@@ -130,7 +130,7 @@ static void read_row(const struct graph *g, struct row *r, const json_t *step)
 
 	*r = (struct row){.name = ns_json_text(step, "step"), .stage = ns_json_text(step, "stage"), .state = "", .rank = -1, .submitted = NAN, .first = NAN,
 			  .start = NAN, .end = NAN, .waiting = NAN, .rate = NAN, .memory = NAN, .joules = NAN};
-	r->tasks = (int)ns_json_number(step, "tasks", 0);
+	r->tasks = (int)fmin(fmax(ns_json_number(step, "tasks", 0), 0), 100000); /* as many as --part takes */
 	r->after = json_object_get(step, "after");
 	for (t = r->tasks ? 0 : -1; t < (r->tasks ? r->tasks : 0); t++)
 		read_task(g, r, t);
@@ -162,7 +162,7 @@ static struct row *find(const struct graph *g, const char *name)
 {
 	int i;
 
-	for (i = 0; i < g->count; i++)
+	for (i = 0; name && i < g->count; i++)
 		if (!strcmp(g->row[i].name, name))
 			return &g->row[i];
 	return NULL;
@@ -192,7 +192,7 @@ static void reckon(struct graph *g)
 		g->to = isnan(r->end) ? g->to : most(g->to, r->end);
 		g->to = isnan(r->start) ? g->to : most(g->to, r->start);
 	}
-	if (!(g->to > g->from))
+	if (!(g->to > g->from) || !isfinite(g->to - g->from))
 		g->to = g->from + 1;
 }
 
@@ -287,6 +287,8 @@ static void draw_axis(struct ns_html *h, const struct graph *g)
 
 	for (i = 0; i < sizeof steps / sizeof *steps && (g->to - g->from) / step > 7; i++)
 		step = steps[i];
+	if ((g->to - g->from) / step > 7) /* no night, but a record may claim it */
+		step = (g->to - g->from) / 7;
 	for (t = 0; t <= g->to - g->from; t += step) {
 		double x = x_of(g, g->from + t);
 

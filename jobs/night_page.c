@@ -121,6 +121,9 @@ static void headline(struct ns_html *h, const json_t *s)
 		const char *name = json_string_value(entry);
 		char key[160];
 
+		if (!name)
+			continue;
+
 		snprintf(key, sizeof key, "%s_status", name);
 		ns_html_raw(h, "Night &ldquo;");
 		ns_html_text(h, name);
@@ -353,7 +356,9 @@ enum ns_status ns_night_page(const char *dir)
 	curves(&h, dir, "prepare/model/metrics.jsonl", "Training");
 	if (e)
 		confusion(&h, e, "Production on the old test images");
-	json_array_foreach(nights, i, entry) one_night(&h, dir, s, json_string_value(entry));
+	json_array_foreach(nights, i, entry)
+		if (json_is_string(entry))
+			one_night(&h, dir, s, json_string_value(entry));
 	lineage(&h, dir, nights);
 	ns_night_graph(&h, dir);
 	status = ns_path(path, "%s/night.html", dir);

@@ -324,6 +324,7 @@ enum ns_status ns_registry_copy(const char *registry, const char *name)
 
 enum ns_status ns_registry_log(const char *registry, const char *name, json_t **log)
 {
+	enum ns_status status;
 	int n, i;
 
 	NS_TRY(check_name(name));
@@ -331,13 +332,18 @@ enum ns_status ns_registry_log(const char *registry, const char *name, json_t **
 	if (!n)
 		return ns_fail(NS_IO, "%s: has no ref '%s'", registry, name);
 	*log = json_array();
-	for (i = 1; i <= n; i++) {
+	for (status = NS_OK, i = 1; i <= n && status == NS_OK; i++) {
 		json_t *entry;
 
-		NS_TRY(read_entry(registry, name, i, &entry));
-		json_array_append_new(*log, entry);
+		status = read_entry(registry, name, i, &entry);
+		if (status == NS_OK)
+			json_array_append_new(*log, entry);
 	}
-	return NS_OK;
+	if (status != NS_OK) {
+		json_decref(*log);
+		*log = NULL;
+	}
+	return status;
 }
 
 /*

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "tests/fuzz/fuzz.h"
 
+#include "host/folder.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,7 +123,7 @@ struct ns_job *fuzz_job(void)
 
 enum ns_status fuzz_dataset_open(struct ns_dataset **data, const char *path)
 {
-	return ns_dataset_open(data, path);
+	return ns_dataset_open(NULL, data, path, 0);
 }
 
 void fuzz_shard_read(const struct ns_shard *s)

@@ -19,10 +19,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct ns_predictions p;
 	const char *path;
+	int is;
 
 	fuzz_folder();
 	path = fuzz_file("x.h5", data, size);
-	(void)ns_dataset_is(path);
+	(void)ns_dataset_is(path, &is);
 	if (ns_predictions_open(&p, path) != NS_OK)
 		return 0;
 	rows_of(&p.prob);

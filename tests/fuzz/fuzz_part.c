@@ -2,6 +2,7 @@
  * result. */
 #include "tests/fuzz/fuzz.h"
 
+#include <unistd.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ns_job_release(&job);
 	}
 	ns_conf_release(&conf);
-	if (ns_path_exists(fuzz_path("outside/dataset.json"))) {
+	if (access(fuzz_path("outside/dataset.json"), F_OK) == 0) {
 		fprintf(stderr, "fuzz: merge wrote into a folder that is not its own\n");
 		abort();
 	}
