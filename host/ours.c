@@ -158,7 +158,7 @@ static enum ns_status take_file(const char *name, const char *path, const struct
 	int ours = is_record(name) || ns_is_temporary(name) || is_listed(r, name) || (r->by_name && has_our_name(r, name));
 
 	if (!S_ISLNK(st->st_mode) && !(S_ISREG(st->st_mode) && ours))
-		return ns_fail(NS_IO, "%s: is not nightshift's, which removes nothing that it has not made; move it away, or name another --out", path);
+		return ns_fail(NS_IO, "%s: is none of the files that a result here consists of, so nothing is removed; move it away, or name another --out", path);
 	return r->remove ? ns_remove_file(path) : NS_OK;
 }
 

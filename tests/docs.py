@@ -20,7 +20,7 @@ EXCEPT = {  # command: (in its place, reason); in its place None: not run. The w
     "srun --mpi=list": (None, "wants a cluster"),
     "srun started N tasks that do not know of each other": (None, "is a message; tests/slurm/launch.sh wants it word for word"),
     "scancel -n nightshift-night": (None, "wants a cluster; tests/slurm/launch.sh and night.sh have the chain"),
-    "mpirun -n N": ("mpirun -n 2 nightshift infer --data tonight --out predictions-of-two", "N is any number"),
+    "mpirun -n N": ("mpirun -n 2 nightshift infer --data images --out predictions-of-two", "N is any number"),
     "nightshift VERB --help": ("for v in $verbs; do nightshift $v --help | grep -q \"usage: nightshift $v\" || exit 1; done", "VERB is each of them"),
     "cmake -S . -B build -DNS_TESTS=OFF -DNS_ARCH=x86-64-v4 && cmake --build build && cmake --install build --prefix /apps/nightshift/0.1.0":
         (None, "tests/slurm/install.sh does it under a prefix of its own"),
@@ -34,8 +34,7 @@ EXCEPT = {  # command: (in its place, reason); in its place None: not run. The w
 
 MAKE = {  # a name that commands read, and how the reader comes by it
     "photos/": "images jpeg photos 240 1",
-    "tonight": "images jpeg photos-of-tonight 150 2 && nightshift ingest photos-of-tonight --size 64x64 --out tonight",
-    "held-out": "images jpeg photos-apart 90 3 && nightshift ingest photos-apart --size 64x64 --out held-out",
+    "tonight/": "images jpeg tonight 150 2",
     "night.yaml": "sed 's/^out:.*//' datasets/demo/night.yaml >night.yaml",
     "site.conf": "cp slurm/site.conf site.conf",
     "nights/DATE": "nightshift night --config night.yaml --out nights/DATE --plan --night.open",
@@ -131,7 +130,7 @@ for where, command in commands:
     seen.add(command)
 for i, (where, text) in enumerate(yaml):
     pathlib.Path(f"block-{i}.yaml").write_text(text)
-    run(where, f"nightshift augment --data tonight --config block-{i}.yaml --out block-{i}")
+    run(where, f"nightshift augment --data images --config block-{i}.yaml --out block-{i}")
 
 # --- names of options and keys ---
 keys = set(json.loads(shell("nightshift ingest --dry-run").stdout))
