@@ -14,13 +14,24 @@ static enum ns_status read_json(const struct ns_night *n, const char *night, con
 	return ns_json_read(ns_night_in(n, path, file), json, NULL);
 }
 
+/* rank 0 alone */
+static enum ns_status move(const struct ns_night *n, const char *ref, const char *digest, const char *expected, const char *why, const char *evidence)
+{
+	char warning[512];
+
+	NS_TRY(ns_registry_move(n->registry, ref, digest, expected, why, evidence, warning));
+	if (*warning)
+		ns_log_warn(n->job->log, "%s", warning);
+	return NS_OK;
+}
+
 static enum ns_status registry_move(struct ns_night *n, const char *ref, const char *digest, const char *expected, const char *why,
 				    const char *evidence)
 {
 	enum ns_status status = NS_OK;
 
 	if (n->job->comm->rank == 0)
-		status = ns_registry_move(n->registry, ref, digest, expected, why, evidence);
+		status = move(n, ref, digest, expected, why, evidence);
 	return ns_job_agree(n->job, status);
 }
 
@@ -42,7 +53,7 @@ static enum ns_status promote_first(const struct ns_night *n, const char *digest
 	NS_TRY(ns_registry_has(n->registry, "production", &is));
 	if (is)
 		return ns_registry_copy(n->registry, "production");
-	status = ns_registry_move(n->registry, "production", digest, "", "first model of this site", NULL);
+	status = move(n, "production", digest, "", "first model of this site", NULL);
 	return status == NS_REFUSED ? ns_registry_ref(n->registry, "production", now) : status;
 }
 

@@ -59,9 +59,15 @@ static enum ns_status show(struct ns_job *job, const char *registry, const char 
 	return NS_OK;
 }
 
+static void warn(struct ns_job *job, const char *warning)
+{
+	if (*warning)
+		ns_log_warn(job->log, "%s", warning);
+}
+
 static enum ns_status promote(struct ns_job *job, const char *registry, const char *name, const char *digest)
 {
-	char path[NS_PATH_MAX], full[NS_SHA256_HEX];
+	char path[NS_PATH_MAX], full[NS_SHA256_HEX], warning[512];
 	const char *why = ns_conf_text(job->conf, "registry.why");
 	json_t *facts;
 	size_t n;
@@ -75,18 +81,21 @@ static enum ns_status promote(struct ns_job *job, const char *registry, const ch
 	json_decref(facts);
 	n = strlen(path); /* .../ab/cdef */
 	snprintf(full, sizeof full, "%.2s%.62s", path + n - 65, path + n - 62);
-	return ns_registry_move(registry, name, full, NULL, why ? why : "promoted by hand", NULL);
+	NS_TRY(ns_registry_move(registry, name, full, NULL, why ? why : "promoted by hand", NULL, warning));
+	warn(job, warning);
+	return NS_OK;
 }
 
 static enum ns_status rollback(struct ns_job *job, const char *registry, const char *name, const char *digest)
 {
-	char now[NS_SHA256_HEX], before[NS_SHA256_HEX];
+	char now[NS_SHA256_HEX], before[NS_SHA256_HEX], warning[512];
 	const char *why = ns_conf_text(job->conf, "registry.why");
 
 	(void)digest;
 	NS_TRY(ns_registry_ref(registry, name, now));
 	NS_TRY(ns_registry_previous(registry, name, before));
-	NS_TRY(ns_registry_move(registry, name, before, now, why ? why : "rolled back", NULL));
+	NS_TRY(ns_registry_move(registry, name, before, now, why ? why : "rolled back", NULL, warning));
+	warn(job, warning);
 	printf("%s: %.12s -> %.12s\n", name, now, before);
 	return NS_OK;
 }

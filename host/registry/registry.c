@@ -204,13 +204,19 @@ enum ns_status ns_registry_ref(const char *registry, const char *name, char dige
 	return NS_OK;
 }
 
-/* put `text` at number `n`, if that number is free: *won says */
-static enum ns_status try_link(const char *dir, int n, const char *text, int *won)
+/* put `text` at number `n`, if that number is free: *won says. Won, but not surely on the disk: that is a warning */
+static enum ns_status try_link(const char *dir, int n, const char *text, int *won, char warning[512])
 {
 	char path[NS_PATH_MAX];
+	enum ns_status status;
 
+	*won = 0;
 	NS_TRY(ns_path(path, "%s/%06d.json", dir, n));
-	return ns_link_file(path, text, strlen(text), won);
+	status = ns_link_file(path, text, strlen(text), won);
+	if (status == NS_OK || !*won)
+		return status;
+	snprintf(warning, 512, "the ref has moved, but a power cut may undo that: %.400s", ns_message());
+	return NS_OK;
 }
 
 /* Whoever writes last has looked at the log after it: a copy that is older than the log never stays. */
@@ -269,51 +275,63 @@ static enum ns_status refresh_all(const char *registry, const char *digest)
 }
 
 /* After the link it is looked at once more: a ref must never name what is gone. */
-static enum ns_status look_again(const char *registry, const char *name, const char *digest)
+static enum ns_status look_again(const char *registry, const char *name, const char *digest, char warning[512])
 {
 	char path[NS_PATH_MAX];
+	int found;
 
-	if (ns_registry_object(registry, digest, path) == NS_OK)
+	if (find(registry, digest, path, &found, 0) == NS_OK && !found)
+		return ns_fail(NS_IO, "%s: ref '%s' has moved, but its object %.12s was removed meanwhile; put the model into the registry again", registry,
+			       name, digest);
+	if (write_copy(registry, name) != NS_OK)
+		snprintf(warning, 512, "ref '%.64s' has moved, but its copy under refs/ may be old until it is moved again: %.300s", name, ns_message());
+	return NS_OK;
+}
+
+/* one try to put an entry behind the newest: *won says whether it is there, *same whether the ref was there already */
+static enum ns_status try_move(const char *registry, const char *name, const char *digest, const char *expected, const char *why,
+			       const char *evidence, int *won, int *same, char warning[512])
+{
+	char dir[NS_PATH_MAX], old[NS_SHA256_HEX] = "", *text;
+	enum ns_status status;
+	int n;
+
+	NS_TRY(ns_path(dir, "%s/log/%s", registry, name));
+	NS_TRY(ns_mkdirs(dir));
+	NS_TRY(newest(registry, name, &n));
+	if (n)
+		NS_TRY(ns_registry_ref(registry, name, old));
+	*same = !strcmp(old, digest);
+	if (*same)
 		return NS_OK;
-	return ns_fail_in(NS_IO, "ref '%s' was moved, but its object was removed meanwhile: put the model into the registry again", name);
+	if (expected && strcmp(old, expected))
+		return ns_fail(NS_REFUSED, "%s: ref '%s' is %.12s, but %.12s was expected; somebody else moved it", registry,
+			       name, *old ? old : "new", *expected ? expected : "new");
+	text = entry_text(name, old, digest, why, evidence);
+	status = text ? try_link(dir, n + 1, text, won, warning) : ns_fail(NS_NO_MEMORY, "no memory");
+	free(text);
+	return status;
 }
 
 enum ns_status ns_registry_move(const char *registry, const char *name, const char *digest, const char *expected,
-				const char *why, const char *evidence)
+				const char *why, const char *evidence, char warning[512])
 {
-	char dir[NS_PATH_MAX], path[NS_PATH_MAX], old[NS_SHA256_HEX];
-	int won = 0, tries;
+	char path[NS_PATH_MAX];
+	int won = 0, same = 0, tries;
 
+	*warning = 0;
 	NS_TRY(check_name(name));
 	if (!ns_is_sha256(digest))
 		return ns_fail(NS_USAGE, "'%.80s' is no digest of 64 hexadecimal digits", digest);
 	NS_TRY(ns_registry_object(registry, digest, path));
 	NS_TRY(refresh_all(registry, digest));
-	NS_TRY(ns_path(dir, "%s/log/%s", registry, name));
-	NS_TRY(ns_mkdirs(dir));
-	for (tries = 0; !won && tries < 1000; tries++) {
-		enum ns_status status;
-		char *text;
-		int n;
-
-		NS_TRY(newest(registry, name, &n));
-		old[0] = 0;
-		if (n)
-			NS_TRY(ns_registry_ref(registry, name, old));
-		if (!strcmp(old, digest))
-			break; /* it is there: whoever was killed after the link has only the copy left to write */
-		if (expected && strcmp(old, expected))
-			return ns_fail(NS_REFUSED, "%s: ref '%s' is %.12s, but %.12s was expected; somebody else moved it", registry,
-				       name, *old ? old : "new", *expected ? expected : "new");
-		text = entry_text(name, old, digest, why, evidence);
-		status = text ? try_link(dir, n + 1, text, &won) : ns_fail(NS_NO_MEMORY, "no memory");
-		free(text);
-		NS_TRY(status);
-	}
-	if (!won && tries == 1000)
+	for (tries = 0; !won && !same && tries < 1000; tries++)
+		NS_TRY(try_move(registry, name, digest, expected, why, evidence, &won, &same, warning));
+	if (same) /* whoever was killed after the link has only the copy left to write */
+		return write_copy(registry, name);
+	if (!won)
 		return ns_fail(NS_IO, "%s: ref '%s' is moved by too many at once", registry, name);
-	NS_TRY(look_again(registry, name, digest));
-	return write_copy(registry, name);
+	return look_again(registry, name, digest, warning);
 }
 
 enum ns_status ns_registry_copy(const char *registry, const char *name)

@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		json_decref(json);
 	if (ns_registry_ref(r, "production", digest) == NS_OK &&
 	    ns_registry_object(r, digest, (char[NS_PATH_MAX]){0}) == NS_OK)
-		(void)ns_registry_move(r, "production", digest, NULL, "why", NULL);
+		(void)ns_registry_move(r, "production", digest, NULL, "why", NULL, (char[512]){0});
 	(void)ns_registry_previous(r, "production", digest);
 	(void)ns_registry_verify(r, &a);
 	(void)ns_registry_gc(r, 0, 1, &a, &b);

@@ -140,7 +140,7 @@ def may_stop(fault):
     return fault.call.kind in ("open", "flock") and fault.call.caller != "nightshift"
 
 
-def of_any_run(run, fault):
+def of_any_run(run, fault, want):
     if run.hung:
         return "hangs"
     if run.code < 0:
@@ -151,7 +151,7 @@ def of_any_run(run, fault):
         return f"exit {run.code} without a message"
     if run.said().endswith(": Success"):
         return f"exit {run.code} with a message that says Success"
-    if run.code and not may_stop(fault):
+    if run.code and run.code != want.code and not may_stop(fault):
         return f"exit {run.code}: {fault.error} is no error"
     return None
 
@@ -247,7 +247,7 @@ def judge(bench, job, want, fault, codes):
     codes[run.code] += 1
     if not struck:
         return f"{fault.call.kind} #{fault.call.number} {fault.error} did not strike: the calls of an undisturbed run do not come again"
-    why = of_any_run(run, fault) or (of_result(bench, job, want, run) if job.out else of_registry(bench, job, want, run, fault))
+    why = of_any_run(run, fault, want) or (of_result(bench, job, want, run) if job.out else of_registry(bench, job, want, run, fault))
     why = why or of_next_run(bench, job, want, run)
     if not why:
         return None
