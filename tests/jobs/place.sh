@@ -66,6 +66,88 @@ kill $holder
 wait $holder 2>/dev/null
 quietly "$ns" "${a[@]}" --out busy # the lock does not outlive its process
 
+# OUT may be a symbolic link: what it leads to is replaced, and it stays one
+mkdir there && ln -s there link
+quietly "$ns" "${a[@]}" --out link
+[ -L link ] && [ -e there/run.json ] && [ ! -e link.partial ] && [ ! -e there.partial ] && [ ! -e there.lock ] || fail "a link to an empty folder: $(ls -l)"
+quietly "$ns" "${b[@]}" --out link/ --force
+[ -L link ] && [ "$(field there/dataset.json rows)" = 300 ] || fail "a link to a result"
+mpi 2 "$ns" "${a[@]}" --out link --force >log 2>&1 || fail "$(cat log)"
+[ -L link ] && [ "$(field there/dataset.json rows)" = 400 ] || fail "a link to a result, two ranks"
+ln -s nowhere dangling
+refuses 74 "leads nowhere" "$ns" "${a[@]}" --out dangling
+for out in . .. /; do refuses 64 "own name" "$ns" "${a[@]}" --out $out; done
+ok
+
+# what is ours is said by a record of the right schema and the files that it lists
+quietly "$ns" "${a[@]}" --ingest.split='{x: 200, y: 100}' --out owned
+[ "$(field owned/run.json outputs | grep -o "'[^']*h5'" | tr -d "'" | paste -sd' ')" = "x/shard-00000.h5 y/shard-00000.h5" ] || fail "outputs: $(field owned/run.json outputs)"
+for thesis in owned/thesis.txt owned/x/thesis.txt owned/z/thesis.txt owned/x/shard-00001.h5; do
+	mkdir -p "$(dirname $thesis)" && echo thesis >$thesis
+	refuses 74 "$thesis: is none of the files" "$ns" "${b[@]}" --out owned --force
+	[ "$(cat $thesis)" = thesis ] && [ -e owned/x/shard-00000.h5 ] && [ ! -e owned.partial ] || fail "something of it is gone"
+	rm $thesis
+done
+rmdir owned/z
+mkdir elsewhere && echo thesis >elsewhere/thesis && ln -s ../elsewhere owned/link
+quietly "$ns" "${b[@]}" --out owned --force # a link holds nothing; what it leads to stays
+[ "$(cat elsewhere/thesis)" = thesis ] && [ ! -e owned/x ] || fail "a link inside a result"
+for record in '{}' '{"tool": "mlflow"}' '{"schema": "nightshift.run/2", "outputs": []}' 'no json'; do
+	for name in other other.partial; do
+		mkdir $name && echo thesis >$name/thesis && echo "$record" >$name/run.json
+		refuses 74 "" "$ns" "${a[@]}" --out other --force
+		[ "$(cat $name/thesis)" = thesis ] || fail "$name: another tool's folder was taken"
+		rm -r $name
+	done
+done
+# a result of before: subfolders that its record does not list, by the names in them
+quietly "$ns" "${a[@]}" --ingest.split='{x: 200, y: 100}' --out before
+"$python" -c 'import json; j = json.load(open("before/run.json")); j["outputs"] = [o for o in j["outputs"] if "/" not in o["file"]]; json.dump(j, open("before/run.json", "w"))'
+echo thesis >before/x/thesis && refuses 74 "before/x/thesis: is none" "$ns" "${b[@]}" --out before --force && rm before/x/thesis
+quietly "$ns" "${b[@]}" --out before --force
+# what each verb leaves when it is killed, another run of it removes; and no night removes a registry
+"$images" idx e 1200 3
+quietly "$ns" ingest e/images-idx3-ubyte --out e-data
+quietly "$ns" train --data e-data --calibrate e-data --model.blocks='[1]' --model.width=4 --train.epochs=1 --out e-model
+quietly "$ns" infer --data e-data --model e-model --out e-pred
+quietly "$ns" evaluate --predictions e-pred --out e-eval
+printf 'augment:\n  - flip: 1\n' >flip.yaml
+quietly "$ns" augment --data e-data --config flip.yaml --out e-aug
+quietly "$ns" drift --reference e-pred --current e-pred --out e-drift
+for verb in "ingest e/images-idx3-ubyte" "train --data e-data --model.blocks=[1] --model.width=4 --train.epochs=1" "infer --data e-data --model e-model" \
+	"evaluate --predictions e-pred" "augment --data e-data --config flip.yaml" "drift --reference e-pred --current e-pred"; do
+	for left in e-data e-model e-pred e-eval e-aug e-drift; do
+		rm -rf left left.partial && cp -r $left left.partial && rm left.partial/run.json
+		echo '{"schema": "nightshift.partial/1", "verb": "x"}' >left.partial/partial.json
+	done
+	quietly "$ns" $verb --out left
+	[ ! -e left.partial ] || fail "left.partial stays"
+done
+mkdir night && echo '{"schema": "nightshift.night/1"}' >night/night.json && cp -r registry night/registry
+refuses 74 "night/registry/.*is none" "$ns" night --night.train a/images-idx3-ubyte --night.test b/images-idx3-ubyte --night.split='{train: 100, quiet: 100}' --night.nights='[{name: quiet}]' --out night --force
+[ "$(ls night/registry/objects | wc -l)" = "$(ls registry/objects | wc -l)" ] || fail "a night took a registry"
+ok
+# an old result that cannot be removed, as it is another's: the new one is there, the old one is put aside
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+	chmod 755 "$work" && mkdir -m 2775 group && chgrp 65534 group && chmod -R a+rX a b
+	quietly "$ns" "${a[@]}" --out group/x
+	colleague() { setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/nonexistent TMPDIR=/tmp sh -c 'umask 002; exec "$@"' sh "$@"; }
+	colleague "$ns" "${b[@]}" --out "$work/group/x" --force >log 2>&1 || fail "$(cat log)"
+	grep -q "the result is published; of the one before it" log && [ "$(field group/x/dataset.json rows)" = 300 ] && ls group/x.replaced.* >/dev/null || fail "$(cat log; ls -l group)"
+	quietly "$ns" "${a[@]}" --out group/x --force # its owner's next run takes it away
+	[ "$(ls group)" = x ] || fail "left: $(ls group)"
+	ok
+fi
+# names that are not UTF-8
+bad=$(printf 'caf\351 \n$(x)')
+cp -r a "a$bad"
+USER=$bad quietly "$ns" ingest "a$bad/images-idx3-ubyte" --out "out$bad"
+grep -q 'xE9' "out$bad/run.json" && [ "$(field "out$bad/run.json" inputs | grep -c images-idx3)" = 1 ] || fail "run.json: $(field "out$bad/run.json" inputs)"
+"$python" -c 'import json, sys; json.load(open(sys.argv[1], encoding="utf-8")); json.load(open(sys.argv[2], encoding="utf-8"))' "out$bad/run.json" "out$bad/dataset.json" || fail "no UTF-8"
+USER=$bad quietly "$ns" registry promote production "$(sha256sum e-model/model.json | cut -c1-64)"
+quietly "$ns" registry log production
+ok
+
 # SIGTERM ends what has no checkpoint at once, and nothing is published
 "$images" idx many 60000 9 || fail images
 "$ns" ingest many/images-idx3-ubyte --ingest.shard_rows=10 --out ended >/dev/null 2>&1 &
