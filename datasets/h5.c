@@ -8,9 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "datasets/h5_inner.h"
 #include "host/file.h"
 
-static hid_t native(enum ns_h5_type type)
+hid_t ns_h5_native(enum ns_h5_type type)
 {
 	switch (type) {
 	case NS_H5_U8:
@@ -34,7 +35,7 @@ static size_t bytes_of(enum ns_h5_type type)
 	return type == NS_H5_U8 ? 1 : type == NS_H5_I64 || type == NS_H5_U64 ? 8 : 4;
 }
 
-static enum ns_status failed(const char *path, const char *name, const char *what)
+enum ns_status ns_h5_failed(const char *path, const char *name, const char *what)
 {
 	return ns_fail(NS_IO, "%s: %s: HDF5 cannot %s it", path, name, what);
 }
@@ -43,7 +44,7 @@ static enum ns_status failed(const char *path, const char *name, const char *wha
  * Failures are told in our own words; and HDF5 does not flush at exit what a full disk refused before (it crashes there):
  * every file is closed by us.
  */
-static void settle(void)
+void ns_h5_settle(void)
 {
 	H5dont_atexit();
 	H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
@@ -75,7 +76,7 @@ void ns_h5_after_fork(void)
 static enum ns_status open_as(hid_t *file, const char *path, const char *name, hid_t access)
 {
 	pthread_mutex_lock(&one_at_a_time);
-	settle();
+	ns_h5_settle();
 	*file = H5Fopen(name, H5F_ACC_RDONLY, access);
 	pthread_mutex_unlock(&one_at_a_time);
 	return *file < 0 ? ns_fail(NS_BAD_DATA, "%s: is not an HDF5 file, or is truncated", path) : NS_OK;
@@ -163,7 +164,7 @@ enum ns_status ns_h5_open_image(hid_t *file, const char *path, void *bytes, size
 	enum ns_status status;
 	hid_t access;
 
-	settle();
+	ns_h5_settle();
 	access = H5Pcreate(H5P_FILE_ACCESS);
 	if (H5Pset_fapl_core(access, 1 << 16, 0) < 0 || H5Pset_file_image_callbacks(access, &calls) < 0 ||
 	    H5Pset_file_image(access, bytes, size) < 0)
@@ -172,28 +173,6 @@ enum ns_status ns_h5_open_image(hid_t *file, const char *path, void *bytes, size
 		status = open_as(file, path, path, access);
 	H5Pclose(access);
 	return status;
-}
-
-enum ns_status ns_h5_create(hid_t *file, const char *path)
-{
-	hid_t access, creation;
-
-	settle();
-	access = H5Pcreate(H5P_FILE_ACCESS);
-	creation = H5Pcreate(H5P_FILE_CREATE);
-	H5Pset_obj_track_times(creation, 0); /* of the root: the same data makes the same bytes */
-	H5Pset_alignment(access, 4096, 4096);
-	/* so that a list of classes may be longer than the 64 KiB of an old object header */
-	H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST);
-	*file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
-	H5Pclose(creation);
-	H5Pclose(access);
-	return *file < 0 ? ns_fail(NS_IO, "%s: cannot create the file", path) : NS_OK;
-}
-
-enum ns_status ns_h5_close(hid_t file, const char *path)
-{
-	return H5Fclose(file) < 0 ? ns_fail(NS_IO, "%s: cannot write the file out (is the disk full?)", path) : ns_sync_file(path);
 }
 
 static int is_hard(hid_t file, const char *name)
@@ -310,7 +289,7 @@ static enum ns_status read_strictly(hid_t set, const char *path, const char *nam
 	H5Pset_type_conv_cb(transfer, on_exception, NULL);
 	if (type != NS_H5_F32 && !integer)
 		status = ns_fail(NS_BAD_DATA, "%s: %s: holds fractions, whole numbers are wanted", path, name);
-	else if (H5Dread(set, native(type), memory, space, transfer, data) < 0)
+	else if (H5Dread(set, ns_h5_native(type), memory, space, transfer, data) < 0)
 		status = ns_fail(NS_BAD_DATA, "%s: %s: cannot be read: it is damaged, or a number in it is beyond %zu bytes", path, name,
 				 bytes_of(type));
 	H5Pclose(transfer);
@@ -351,7 +330,7 @@ int ns_h5_is(hid_t file, const char *name, enum ns_h5_type type)
 	if (set < 0)
 		return 0;
 	stored = H5Dget_type(set);
-	same = H5Tequal(stored, native(type)) > 0;
+	same = H5Tequal(stored, ns_h5_native(type)) > 0;
 	H5Tclose(stored);
 	H5Dclose(set);
 	return same;
@@ -449,7 +428,7 @@ enum ns_status ns_h5_set_open(hid_t *set, hid_t file, const char *path, const ch
 		H5Dclose(*set); /* first: what is opened twice keeps the cache that it was opened with */
 		*set = H5Dopen2(file, name, access);
 		H5Pclose(access);
-		status = *set < 0 ? failed(path, name, "open") : NS_OK;
+		status = *set < 0 ? ns_h5_failed(path, name, "open") : NS_OK;
 	}
 	pthread_mutex_unlock(&one_at_a_time);
 	return status;
@@ -530,42 +509,4 @@ int64_t ns_h5_offset(hid_t file, const char *name)
 	H5Pclose(plist);
 	H5Dclose(set);
 	return at == HADDR_UNDEF ? -1 : (int64_t)at;
-}
-
-/* the group of "group/name", unless it is there: without times, too */
-static enum ns_status make_group(hid_t file, const char *path, const char *name)
-{
-	const char *slash = strchr(name, '/');
-	hid_t plist, group;
-	char part[64];
-
-	snprintf(part, sizeof part, "%.*s", slash ? (int)(slash - name) : 0, name);
-	if (!slash || H5Lexists(file, part, H5P_DEFAULT) > 0)
-		return NS_OK;
-	plist = H5Pcreate(H5P_GROUP_CREATE);
-	H5Pset_obj_track_times(plist, 0);
-	group = H5Gcreate2(file, part, H5P_DEFAULT, plist, H5P_DEFAULT);
-	H5Pclose(plist);
-	if (group < 0 || H5Gclose(group) < 0)
-		return failed(path, part, "write (is the disk full?)");
-	return NS_OK;
-}
-
-enum ns_status ns_h5_write(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
-			   const hsize_t *dims, const void *data)
-{
-	hid_t space = H5Screate_simple(rank, dims, NULL), plist = H5Pcreate(H5P_DATASET_CREATE), set;
-	enum ns_status status = make_group(file, path, name);
-
-	H5Pset_alloc_time(plist, H5D_ALLOC_TIME_EARLY);
-	H5Pset_fill_time(plist, H5D_FILL_TIME_NEVER);
-	H5Pset_obj_track_times(plist, 0); /* the same data makes the same bytes */
-	set = H5Dcreate2(file, name, native(type), space, H5P_DEFAULT, plist, H5P_DEFAULT);
-	if (set < 0 || (dims[0] && H5Dwrite(set, native(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0))
-		status = failed(path, name, "write (is the disk full?)");
-	if (set >= 0 && H5Dclose(set) < 0 && status == NS_OK)
-		status = failed(path, name, "write");
-	H5Pclose(plist);
-	H5Sclose(space);
-	return status;
 }
