@@ -159,9 +159,23 @@ static void set_limits(rlim_t bytes)
 		limit(RLIMIT_AS, here + MEMORY + 2 * bytes);
 }
 
-static void tell(int pipe, const struct report *r)
+static void tell(const struct report *r)
 {
-	(void)!write(pipe, r, sizeof *r); /* whole: below PIPE_BUF */
+	(void)!write(0, r, sizeof *r); /* whole: below PIPE_BUF */
+}
+
+/* The pipe as descriptor 0, and no other: what the parent has open is none of this process' business. */
+static void keep_pipe_alone(int pipe)
+{
+	long fd, most = sysconf(_SC_OPEN_MAX);
+
+	dup2(pipe, 0);
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, 1U, ~0U, 0U) == 0)
+		return;
+#endif
+	for (fd = 1; fd < (most > 0 && most < 65536 ? most : 65536); fd++)
+		close((int)fd);
 }
 
 static void look_in_child(int pipe, struct mapped *files, int count, rlim_t bytes, ns_look_fn *look)
@@ -174,12 +188,13 @@ static void look_in_child(int pipe, struct mapped *files, int count, rlim_t byte
 	signal(SIGPIPE, SIG_IGN);
 	ns_h5_after_fork();
 	set_limits(bytes);
+	keep_pipe_alone(pipe);
 	shut_in();
 	for (r.at = 0; r.at < count && r.status == NS_OK; r.at++) {
 		struct mapped *f = &files[r.at];
 		hid_t file;
 
-		tell(pipe, &r);
+		tell(&r);
 		r.status = ns_h5_open_image(&file, f->path, f->bytes, (size_t)f->st.st_size);
 		if (r.status == NS_OK)
 			r.status = look(file, f->path, &f->st);
@@ -187,7 +202,7 @@ static void look_in_child(int pipe, struct mapped *files, int count, rlim_t byte
 	r.at -= r.status != NS_OK;
 	r.done = 1;
 	snprintf(r.message, sizeof r.message, "%s", ns_message());
-	tell(pipe, &r);
+	tell(&r);
 	_exit(0);
 }
 
