@@ -97,9 +97,7 @@ enum ns_status ns_h5_open(hid_t *file, const char *path)
 	int fd;
 
 	*file = -1;
-	status = ns_open(&fd, path);
-	if (status != NS_OK)
-		return status;
+	NS_TRY(ns_open(&fd, path, 0));
 	status = ns_h5_open_fd(file, path, fd);
 	close(fd);
 	return status;

@@ -85,9 +85,7 @@ static enum ns_status open_it(struct ns_handle *h)
 	struct stat now;
 	int fd;
 
-	status = h->below ? ns_open_below(&fd, h->path) : ns_open(&fd, h->path);
-	if (status != NS_OK)
-		return status == NS_BAD_DATA ? NS_IO : status;
+	NS_TRY(ns_open(&fd, h->path, h->below));
 	status = fstat(fd, &now) ? ns_io_error(h->path, "cannot be looked at") : check_same(h, &now);
 	if (status == NS_OK && h->h5)
 		status = ns_h5_open_fd(&h->file, h->path, fd);

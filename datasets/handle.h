@@ -13,7 +13,7 @@
 struct ns_handle {
 	const char *path; /* borrowed */
 	struct stat was;  /* when it was looked at first */
-	int below, h5;	  /* below: see ns_open_below(); h5: opened through HDF5 */
+	int below, h5;	  /* below: see ns_open(); h5: opened through HDF5 */
 	int fd;		  /* -1: not open */
 	hid_t file;
 	int users;

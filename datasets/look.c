@@ -293,9 +293,7 @@ static enum ns_status map(struct mapped *f, const char *path, int below)
 
 	f->path = path;
 	f->bytes = MAP_FAILED;
-	status = below ? ns_open_below(&fd, path) : ns_open(&fd, path);
-	if (status != NS_OK) /* it is not there, or is no file: what is in it is not the matter */
-		return status == NS_BAD_DATA ? NS_IO : status;
+	NS_TRY(ns_open(&fd, path, below));
 	if (fstat(fd, &f->st))
 		status = ns_io_error(path, "cannot be looked at");
 	else if (f->st.st_size == 0)

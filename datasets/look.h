@@ -19,7 +19,7 @@ typedef enum ns_status ns_look_fn(hid_t file, const char *path, const struct sta
 
 /*
  * Look at `count` files. NS_BAD_DATA names the first that is not what `look` wants, that crashed libhdf5, or that took more time or memory
- * than a file of its size may; NS_IO where the disk or the process fails. below: symbolic links are refused, see ns_open_below().
+ * than a file of its size may; NS_IO where the disk or the process fails. below: symbolic links are refused, see ns_open().
  */
 enum ns_status ns_look(const char *const *paths, int count, int below, ns_look_fn *look);
 

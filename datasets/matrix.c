@@ -94,9 +94,7 @@ static enum ns_status open_part(const struct ns_matrix_part *p, int *fd)
 	struct stat now;
 	enum ns_status status;
 
-	status = ns_open(fd, p->path);
-	if (status != NS_OK)
-		return status == NS_BAD_DATA ? NS_IO : status;
+	NS_TRY(ns_open(fd, p->path, 0));
 	status = fstat(*fd, &now) ? ns_io_error(p->path, "cannot be looked at") : check_same(p, &now);
 	if (status != NS_OK)
 		close(*fd);

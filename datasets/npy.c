@@ -74,9 +74,7 @@ enum ns_status ns_npy_shape(const char *path, int *each, int64_t *offset, int64_
 	enum ns_status status;
 	int fd;
 
-	status = ns_open(&fd, path);
-	if (status != NS_OK)
-		return status == NS_BAD_DATA ? NS_IO : status;
+	NS_TRY(ns_open(&fd, path, 0));
 	status = fstat(fd, st) ? ns_io_error(path, "cannot be looked at") : read_shape(fd, path, st, each, offset, rows, columns);
 	close(fd);
 	return status;

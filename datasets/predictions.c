@@ -167,9 +167,7 @@ static enum ns_status add_file(struct ns_predictions *p, const char *path, int f
 	hid_t file;
 	int fd;
 
-	status = ns_open(&fd, path);
-	if (status != NS_OK)
-		return status == NS_BAD_DATA ? NS_IO : status;
+	NS_TRY(ns_open(&fd, path, 0));
 	status = fstat(fd, &st) ? ns_io_error(path, "cannot be looked at") : ns_h5_open_fd(&file, path, fd);
 	close(fd);
 	NS_TRY(status);

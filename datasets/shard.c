@@ -353,9 +353,7 @@ static enum ns_status open_file(struct ns_shard *s, int below)
 	hid_t file;
 	int fd;
 
-	status = below ? ns_open_below(&fd, s->path) : ns_open(&fd, s->path);
-	if (status != NS_OK)
-		return status == NS_BAD_DATA ? NS_IO : status; /* it is not there, or is no file: what is in it is not the matter */
+	NS_TRY(ns_open(&fd, s->path, below));
 	status = fstat(fd, &st) ? ns_io_error(s->path, "cannot be looked at") : ns_h5_open_fd(&file, s->path, fd);
 	close(fd);
 	NS_TRY(status);

@@ -155,7 +155,7 @@ static enum ns_status begin(struct ns_stream *s)
 	struct stat st;
 	size_t n;
 
-	NS_TRY(ns_open(&s->fd, s->path));
+	NS_TRY(ns_open(&s->fd, s->path, 0));
 	if (fstat(s->fd, &st))
 		return ns_io_error(s->path, "cannot be looked at");
 	s->size = (int64_t)st.st_size;

@@ -142,9 +142,7 @@ enum ns_status ns_sha256_file(char hex[NS_SHA256_HEX], const char *path)
 	enum ns_status status;
 	int fd;
 
-	status = ns_open(&fd, path);
-	if (status != NS_OK)
-		return status == NS_BAD_DATA ? NS_IO : status;
+	NS_TRY(ns_open(&fd, path, 0));
 	status = ns_sha256_fd(hex, fd, path);
 	close(fd);
 	return status;

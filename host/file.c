@@ -75,6 +75,7 @@ int ns_errno_is_data(int code)
 	       code == ENODEV;
 }
 
+/* NS_BAD_DATA where it cannot be read because of what it is, NS_IO where the disk or the process fails */
 static enum ns_status open_regular(int *fd, const char *path, int flags)
 {
 	struct stat st;
@@ -99,14 +100,11 @@ static enum ns_status open_regular(int *fd, const char *path, int flags)
 	return NS_OK;
 }
 
-enum ns_status ns_open(int *fd, const char *path)
+enum ns_status ns_open(int *fd, const char *path, int below)
 {
-	return open_regular(fd, path, 0);
-}
+	enum ns_status status = open_regular(fd, path, below ? O_NOFOLLOW : 0);
 
-enum ns_status ns_open_below(int *fd, const char *path)
-{
-	return open_regular(fd, path, O_NOFOLLOW);
+	return status == NS_BAD_DATA ? NS_IO : status;
 }
 
 enum ns_status ns_rename(const char *from, const char *to)
@@ -124,7 +122,7 @@ enum ns_status ns_sync_file(const char *path)
 	enum ns_status status;
 	int fd, code;
 
-	NS_TRY(ns_open(&fd, path));
+	NS_TRY(ns_open(&fd, path, 0));
 	NS_AGAIN(code, fsync(fd));
 	status = code ? ns_io_error(path, "cannot flush") : NS_OK;
 	close(fd);
@@ -267,7 +265,7 @@ enum ns_status ns_read_item(const char *path, char **data, size_t *bytes, int64_
 	int fd;
 
 	*data = NULL;
-	NS_TRY(ns_open(&fd, path));
+	NS_TRY(open_regular(&fd, path, 0));
 	status = read_whole(fd, path, data, bytes, mtime);
 	close(fd);
 	return status;
@@ -279,9 +277,7 @@ enum ns_status ns_read_file(const char *path, char **data, size_t *bytes)
 	int fd;
 
 	*data = NULL;
-	status = ns_open(&fd, path);
-	if (status != NS_OK)
-		return status == NS_BAD_DATA ? NS_IO : status;
+	NS_TRY(ns_open(&fd, path, 0));
 	status = read_whole(fd, path, data, bytes, NULL);
 	close(fd);
 	return status;

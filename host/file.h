@@ -35,11 +35,10 @@ enum ns_status ns_io_error(const char *path, const char *what);
 
 /*
  * The one way in to a file that this program did not just write itself: a regular file, never waited for (a named pipe and a
- * device would hang). NS_BAD_DATA where it cannot be read because of what it is, see ns_errno_is_data(); NS_IO otherwise.
- * ns_open_below refuses a symbolic link as the last part of the path: for names inside a folder that this program has made.
+ * device would hang). NS_IO where it is not to be had, whatever the reason. below: a symbolic link as the last part of the path is
+ * refused: for names inside a folder that this program has made.
  */
-enum ns_status ns_open(int *fd, const char *path);
-enum ns_status ns_open_below(int *fd, const char *path);
+enum ns_status ns_open(int *fd, const char *path, int below);
 
 enum ns_status ns_rename(const char *from, const char *to);
 /* Unlink; a file that is not there is fine. */
@@ -53,7 +52,7 @@ enum ns_status ns_write_file(const char *path, const void *data, size_t bytes);
 enum ns_status ns_link_file(const char *path, const void *data, size_t bytes, int *won);
 /* A file as a string with a 0 after its end; the caller frees. NS_IO whatever keeps it from being read. */
 enum ns_status ns_read_file(const char *path, char **data, size_t *bytes);
-/* The same of one input among many: NS_BAD_DATA where it is this file's own fault, see ns_open(). mtime: NULL where not wanted. */
+/* The same of one input among many: NS_BAD_DATA where it is this file's own fault, see ns_errno_is_data(). mtime: NULL where not wanted. */
 enum ns_status ns_read_item(const char *path, char **data, size_t *bytes, int64_t *mtime);
 enum ns_status ns_read_at(int fd, const char *path, void *data, size_t bytes, uint64_t offset);
 enum ns_status ns_write_at(int fd, const char *path, const void *data, size_t bytes, uint64_t offset);
