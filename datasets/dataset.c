@@ -80,7 +80,7 @@ static void listed_release(struct listed *l)
 }
 
 /* one line of the list: a file's own name, its digest, its rows; none twice, neither by name nor by content */
-static enum ns_status check_line(const struct ns_dataset *d, struct listed *l, json_t *seen, int i, int64_t *rows)
+static enum ns_status check_line(const struct listed *l, json_t *seen, int i, int64_t *rows)
 {
 	const json_t *item = json_array_get(l->list, (size_t)i);
 	const char *file = ns_json_text(item, "file"), *sha256 = ns_json_text(item, "sha256");
@@ -95,9 +95,7 @@ static enum ns_status check_line(const struct ns_dataset *d, struct listed *l, j
 		return ns_fail(NS_BAD_DATA, "%s: %s is there twice", where, file);
 	json_object_set_new(seen, file, json_true());
 	json_object_set_new(seen, sha256, json_true());
-	NS_TRY(ns_json_get_int(item, "rows", where, 1, NS_SHARD_ROWS, rows));
-	(void)d;
-	return NS_OK;
+	return ns_json_get_int(item, "rows", where, 1, NS_SHARD_ROWS, rows);
 }
 
 static enum ns_status read_list(struct ns_job *job, struct ns_dataset *d, struct listed *l, const json_t *json, int mine)
@@ -115,7 +113,7 @@ static enum ns_status read_list(struct ns_job *job, struct ns_dataset *d, struct
 	NS_GO(l->file ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %d shards", l->path, l->count));
 	d->count = l->count;
 	for (i = 0; i < l->count; i++) {
-		NS_GO(check_line(d, l, seen, i, &rows));
+		NS_GO(check_line(l, seen, i, &rows));
 		d->first[i + 1] = d->first[i] + rows;
 		if (i && mine && job && !ns_job_part_of(job, i)) /* another task's; the first says what all are */
 			continue;
@@ -261,6 +259,8 @@ enum ns_status ns_dataset_open(struct ns_job *job, struct ns_dataset **data, con
 	if (status == NS_OK)
 		status = ns_is_dir(path, &folder);
 	status = agree(job, status);
+	if (status == NS_OK && job) /* what rank 0 sees is it, for all */
+		status = ns_comm_broadcast(job->comm, &folder, sizeof folder, 0);
 	if (status == NS_OK)
 		status = folder ? open_folder(job, d, mine) : open_alone(d);
 	if (status != NS_OK)

@@ -56,6 +56,17 @@ void ns_h5_settle(void)
 /* Workers read chunked files at once, and a cluster's HDF5 is often built without its own lock: the library has one state. */
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
+/* the process that looks at files first, see look.c */
+static int is_child;
+
+/* What the child could read and this process cannot is the disk's trouble, or the process', and not the file's. */
+static enum ns_status unreadable(void)
+{
+	const char *look = getenv("NS_LOOK");
+
+	return is_child || (look && !strcmp(look, "0")) ? NS_BAD_DATA : NS_IO;
+}
+
 void ns_h5_before_fork(void)
 {
 	pthread_mutex_lock(&one_at_a_time);
@@ -71,6 +82,7 @@ void ns_h5_after_fork(void)
 	static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
 
 	one_at_a_time = fresh; /* it was held by the thread that this one is a copy of */
+	is_child = 1;
 }
 
 static enum ns_status open_as(hid_t *file, const char *path, const char *name, hid_t access)
@@ -79,7 +91,7 @@ static enum ns_status open_as(hid_t *file, const char *path, const char *name, h
 	ns_h5_settle();
 	*file = H5Fopen(name, H5F_ACC_RDONLY, access);
 	pthread_mutex_unlock(&one_at_a_time);
-	return *file < 0 ? ns_fail(NS_BAD_DATA, "%s: is not an HDF5 file, or is truncated", path) : NS_OK;
+	return *file < 0 ? ns_fail(unreadable(), "%s: is not an HDF5 file, or is truncated", path) : NS_OK;
 }
 
 enum ns_status ns_h5_open_fd(hid_t *file, const char *path, int fd)
@@ -288,7 +300,7 @@ static enum ns_status read_strictly(hid_t set, const char *path, const char *nam
 	if (type != NS_H5_F32 && !integer)
 		status = ns_fail(NS_BAD_DATA, "%s: %s: holds fractions, whole numbers are wanted", path, name);
 	else if (H5Dread(set, ns_h5_native(type), memory, space, transfer, data) < 0)
-		status = ns_fail(NS_BAD_DATA, "%s: %s: cannot be read: it is damaged, or a number in it is beyond %zu bytes", path, name,
+		status = ns_fail(unreadable(), "%s: %s: cannot be read: it is damaged, or a number in it is beyond %zu bytes", path, name,
 				 bytes_of(type));
 	H5Pclose(transfer);
 	H5Tclose(stored);

@@ -25,7 +25,7 @@
 
 #define BATCH	64			 /* files that one child looks at */
 #define MEMORY	((rlim_t)1 << 30)	 /* beyond twice the files' own bytes */
-#define SECONDS 3			 /* of the processor, beyond a second for each 20 MB */
+#define SECONDS 3			 /* of the processor, beyond a second for each 4 MB, which may be packed a hundred to one */
 #define PATIENCE 120			 /* seconds by the clock, beyond one for each MB: a slow disk is no reason */
 #define SEEN	4096			 /* files that are remembered */
 
@@ -154,7 +154,7 @@ static void set_limits(rlim_t bytes)
 
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_FSIZE, 0);
-	limit(RLIMIT_CPU, (SANITIZED ? 2 : 1) * SECONDS + bytes / 20000000);
+	limit(RLIMIT_CPU, (SANITIZED ? 2 : 1) * SECONDS + bytes / 4000000);
 	if (here && !SANITIZED) /* a sanitizer's shadow is terabytes */
 		limit(RLIMIT_AS, here + MEMORY + 2 * bytes);
 }
@@ -180,12 +180,17 @@ static void keep_pipe_alone(int pipe)
 
 static void look_in_child(int pipe, struct mapped *files, int count, rlim_t bytes, ns_look_fn *look)
 {
+	static const int asked[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE};
 	struct report r = {0};
 	int signal_number;
+	size_t i;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (signal_number = 1; signal_number < 32; signal_number++) /* no handler of MPI's or of ours runs here */
 		signal(signal_number, SIG_DFL);
-	signal(SIGPIPE, SIG_IGN);
+	/* whoever asks the job to checkpoint and leave asks all its processes; the job itself decides what becomes of this one */
+	for (i = 0; i < sizeof asked / sizeof *asked; i++)
+		signal(asked[i], SIG_IGN);
 	ns_h5_after_fork();
 	set_limits(bytes);
 	keep_pipe_alone(pipe);
@@ -225,6 +230,7 @@ static int listen_to(int pipe, double until, struct report *last)
 			return 0;
 		if (!p.revents)
 			continue;
+		p.revents = 0;
 		n = read(pipe, (char *)&r + have, sizeof r - have);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
@@ -238,19 +244,28 @@ static int listen_to(int pipe, double until, struct report *last)
 	}
 }
 
+/* How the child ended says whose fault it is. The file is read by page faults, so what the disk does not give is SIGBUS. */
+static enum ns_status judge_end(const char *path, int ended)
+{
+	int by = ended > 0 && WIFSIGNALED(ended) ? WTERMSIG(ended) : 0;
+
+	if (by == SIGXCPU)
+		return ns_fail(NS_BAD_DATA, "%s: libhdf5 takes longer over it than a file of its size may; refused", path);
+	if (by == SIGSEGV || by == SIGABRT || by == SIGFPE || by == SIGILL || (SANITIZED && !by))
+		return ns_fail(NS_BAD_DATA, "%s: libhdf5 crashed over it (in a process of its own, signal %d); the file is damaged, or made to harm", path, by);
+	if (by == SIGBUS)
+		return ns_fail(NS_IO, "%s: cannot be read to its end, or was cut short meanwhile", path);
+	return ns_fail(NS_IO, "%s: the process that looked at it was ended by somebody (signal %d; is memory short?)", path, by);
+}
+
 static enum ns_status judge(const struct report *r, const struct mapped *files, int count, int in_time, int ended)
 {
 	const char *path = files[r->at >= 0 && r->at < count ? r->at : 0].path;
 
 	if (!in_time)
 		return ns_fail(NS_IO, "%s: reading it took more than the time that a file of its size is given", path);
-	if (!r->done && ended > 0 && WIFSIGNALED(ended) && WTERMSIG(ended) == SIGKILL)
-		return ns_fail(NS_IO, "%s: the process that looked at it was killed by somebody (is memory short?)", path);
-	if (!r->done && ended > 0 && WIFSIGNALED(ended) && WTERMSIG(ended) == SIGXCPU)
-		return ns_fail(NS_BAD_DATA, "%s: libhdf5 takes longer over it than a file of its size may; refused", path);
 	if (!r->done)
-		return ns_fail(NS_BAD_DATA, "%s: libhdf5 crashed over it (in a process of its own, signal %d); the file is damaged, or made to harm", path,
-			       ended > 0 && WIFSIGNALED(ended) ? WTERMSIG(ended) : 0);
+		return judge_end(path, ended);
 	if (r->status == NS_NO_MEMORY)
 		return ns_fail(NS_BAD_DATA, "%.900s: more than a file of its size may want", r->message);
 	return r->status == NS_OK ? NS_OK : ns_fail(r->status, "%s", r->message);

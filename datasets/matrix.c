@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "datasets/matrix.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,8 +147,11 @@ static enum ns_status read_plain(const struct ns_matrix_part *p, int fd, int d, 
 	if (!wide)
 		return ns_fail(NS_NO_MEMORY, "%s: no memory for %zu values", p->path, count);
 	status = ns_read_at(fd, p->path, wide, 8 * count, (uint64_t)(p->offset + at * d * 8));
-	for (i = 0; status == NS_OK && i < count; i++)
+	for (i = 0; status == NS_OK && i < count; i++) {
 		out[i] = (float)wide[i];
+		if (isinf(out[i]) && !isinf(wide[i]))
+			status = ns_fail(NS_BAD_DATA, "%s: value %lld is %g, beyond a float of 4 bytes", p->path, (long long)at * d + (long long)i, wide[i]);
+	}
 	free(wide);
 	return status;
 }

@@ -160,14 +160,14 @@ static enum ns_status add_open_file(struct ns_predictions *p, hid_t file, const 
 }
 
 /* a file that was looked at */
-static enum ns_status add_file(struct ns_predictions *p, const char *path, int first)
+static enum ns_status add_file(struct ns_predictions *p, const char *path, int below, int first)
 {
 	enum ns_status status;
 	struct stat st;
 	hid_t file;
 	int fd;
 
-	NS_TRY(ns_open(&fd, path, 0));
+	NS_TRY(ns_open(&fd, path, below));
 	status = fstat(fd, &st) ? ns_io_error(path, "cannot be looked at") : ns_h5_open_fd(&file, path, fd);
 	close(fd);
 	NS_TRY(status);
@@ -257,22 +257,26 @@ static enum ns_status check_rows(const json_t *one, int64_t found, const char *p
 
 static enum ns_status add_listed(struct ns_predictions *p, const char *folder, const char *index, json_t *files)
 {
-	char path[NS_PATH_MAX];
-	const char *one_path = path;
+	char path[NS_PATH_MAX], **paths = calloc(json_array_size(files) + 1, sizeof *paths);
 	json_t *seen = json_object(), *one;
-	enum ns_status status = NS_OK;
-	size_t i;
+	enum ns_status status = paths ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for its files", index);
+	size_t i, n = 0;
 
+	NS_GO(status);
+	json_array_foreach(files, i, one) {
+		NS_GO(file_of(folder, index, one, seen, path));
+		NS_GO((paths[n++] = strdup(path)) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for its files", index));
+	}
+	NS_GO(ns_look((const char *const *)paths, (int)n, 1, look));
 	json_array_foreach(files, i, one) {
 		int64_t before = p->rows;
 
-		NS_GO(file_of(folder, index, one, seen, path));
-		NS_GO(ns_look(&one_path, 1, 1, look));
-		NS_GO(add_file(p, path, i == 0));
-		NS_GO(check_rows(one, p->rows - before, path, index));
+		NS_GO(add_file(p, paths[i], 1, i == 0));
+		NS_GO(check_rows(one, p->rows - before, paths[i], index));
 	}
 	ns_json_digest(p->digest, files);
 out:
+	ns_texts_free(paths, (int)n);
 	json_decref(seen);
 	return status;
 }
@@ -301,7 +305,7 @@ static enum ns_status add_folder(struct ns_predictions *p, const char *folder)
 static enum ns_status add_alone(struct ns_predictions *p, const char *path)
 {
 	NS_TRY(ns_look(&path, 1, 0, look));
-	NS_TRY(add_file(p, path, 1));
+	NS_TRY(add_file(p, path, 0, 1));
 	return ns_sha256_file(p->digest, path);
 }
 

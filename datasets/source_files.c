@@ -5,9 +5,11 @@
 #define _XOPEN_SOURCE 700
 #include "datasets/source.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "host/file.h"
 #include "host/folder.h"
@@ -47,12 +49,15 @@ static enum ns_status scan(struct files *f, const char *folder);
 static enum ns_status scan_one(struct files *f, const char *folder, const char *name)
 {
 	char relative[NS_PATH_MAX], full[NS_PATH_MAX];
-	int is;
+	struct stat st;
+	int bad;
 
 	NS_TRY(ns_path(relative, "%s%s%s", folder, *folder ? "/" : "", name));
 	NS_TRY(ns_path(full, "%s/%s", f->base, relative));
-	NS_TRY(ns_is_dir(full, &is));
-	if (!is)
+	bad = stat(full, &st);
+	if (bad && !ns_errno_is_data(errno)) /* it may be a folder of a thousand images */
+		return ns_io_error(full, "cannot be looked at");
+	if (bad || !S_ISDIR(st.st_mode))
 		return add(f, relative, folder);
 	return *folder ? NS_OK : scan(f, name);
 }

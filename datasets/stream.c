@@ -251,19 +251,6 @@ enum ns_status ns_stream_skip(struct ns_stream *s, int64_t bytes, int64_t *skipp
 	return NS_OK;
 }
 
-enum ns_status ns_stream_ends(struct ns_stream *s, int *ends)
-{
-	uint8_t rest[1 << 14];
-	size_t got = 1, i;
-
-	for (*ends = 1; got && *ends;) {
-		NS_TRY(ns_stream_read(s, rest, sizeof rest, &got));
-		for (i = 0; i < got; i++)
-			*ends &= !rest[i];
-	}
-	return NS_OK;
-}
-
 enum ns_status ns_stream_tail(struct ns_stream *s, uint8_t tail[NS_STREAM_TAIL], size_t *got)
 {
 	if (s->kind != PLAIN) {

@@ -19,8 +19,6 @@ void ns_stream_close(struct ns_stream *stream);
 enum ns_status ns_stream_read(struct ns_stream *stream, void *data, size_t bytes, size_t *got);
 /* The same, not read where the file is plain; *skipped is less only at the end. */
 enum ns_status ns_stream_skip(struct ns_stream *stream, int64_t bytes, int64_t *skipped);
-/* All that is left is zeros, or nothing. */
-enum ns_status ns_stream_ends(struct ns_stream *stream, int *ends);
 /* The last bytes of what was read to its end, up to `size`: *got of them. */
 #define NS_STREAM_TAIL 512
 enum ns_status ns_stream_tail(struct ns_stream *stream, uint8_t tail[NS_STREAM_TAIL], size_t *got);

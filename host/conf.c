@@ -305,7 +305,7 @@ void ns_conf_put(struct ns_conf *conf, const char *name, json_t *value)
 
 void ns_conf_put_text(struct ns_conf *conf, const char *name, const char *text)
 {
-	ns_conf_put(conf, name, text ? json_string(text) : json_null());
+	ns_conf_put(conf, name, text ? json_string_nocheck(text) : json_null()); /* a path is whatever bytes it is */
 }
 
 void ns_conf_put_int(struct ns_conf *conf, const char *name, int64_t value)

@@ -4,7 +4,6 @@
  * few seconds is not remembered: a writer within one tick of the file system's clock would not show.
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -86,7 +85,8 @@ static void remember(const struct stat *st, const unsigned char digest[32])
 {
 	struct known *k;
 
-	if (time(NULL) - st->st_ctim.tv_sec < SETTLED)
+	/* a server's clock that is ahead of ours says nothing */
+	if (time(NULL) - st->st_ctim.tv_sec < SETTLED && st->st_ctim.tv_sec - time(NULL) <= SETTLED)
 		return;
 	pthread_mutex_lock(&lock);
 	k = slot_of(st);

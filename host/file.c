@@ -24,6 +24,19 @@ enum ns_status ns_path(char path[NS_PATH_MAX], const char *format, ...)
 	return n >= 0 && n < NS_PATH_MAX ? NS_OK : ns_fail(NS_INVALID, "%.60s...: path is too long", path);
 }
 
+enum ns_status ns_path_parent(char parent[NS_PATH_MAX], const char *path)
+{
+	char *slash;
+
+	NS_TRY(ns_path(parent, "%s", path));
+	slash = strrchr(parent, '/');
+	if (slash)
+		slash[slash == parent] = 0;
+	else
+		strcpy(parent, ".");
+	return NS_OK;
+}
+
 enum ns_status ns_io_error(const char *path, const char *what)
 {
 	return ns_fail(errno == ENOMEM ? NS_NO_MEMORY : NS_IO, "%s: %s: %s", path, what, strerror(errno));
@@ -197,13 +210,8 @@ static enum ns_status write_beside(const char *path, const void *data, size_t by
 static enum ns_status sync_folder_of(const char *path)
 {
 	char folder[NS_PATH_MAX];
-	char *slash;
 
-	NS_TRY(ns_path(folder, "%s", path));
-	slash = strrchr(folder, '/');
-	if (!slash)
-		return ns_sync_dir(".");
-	slash[slash == folder] = 0;
+	NS_TRY(ns_path_parent(folder, path));
 	return ns_sync_dir(folder);
 }
 
@@ -259,6 +267,18 @@ static enum ns_status read_whole(int fd, const char *path, char **data, size_t *
 	return status;
 }
 
+#define ITEM_MOST ((off_t)1 << 30) /* no image is larger: among the images lies a film */
+
+static enum ns_status check_size(int fd, const char *path)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return ns_io_error(path, "cannot be looked at");
+	return st.st_size <= ITEM_MOST ? NS_OK
+				       : ns_fail(NS_BAD_DATA, "%s: has %lld bytes; at most %lld are taken", path, (long long)st.st_size, (long long)ITEM_MOST);
+}
+
 enum ns_status ns_read_item(const char *path, char **data, size_t *bytes, int64_t *mtime)
 {
 	enum ns_status status;
@@ -266,7 +286,9 @@ enum ns_status ns_read_item(const char *path, char **data, size_t *bytes, int64_
 
 	*data = NULL;
 	NS_TRY(open_regular(&fd, path, 0));
-	status = read_whole(fd, path, data, bytes, mtime);
+	status = check_size(fd, path);
+	if (status == NS_OK)
+		status = read_whole(fd, path, data, bytes, mtime);
 	close(fd);
 	return status;
 }

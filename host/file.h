@@ -17,6 +17,9 @@
 /* path = "a/b"; NS_INVALID where it does not fit NS_PATH_MAX */
 enum ns_status ns_path(char path[NS_PATH_MAX], const char *format, ...) NS_PRINTF(2, 3);
 
+/* The folder that holds `path`: "." for a plain name. */
+enum ns_status ns_path_parent(char parent[NS_PATH_MAX], const char *path);
+
 /*
  * What is at a path. Nothing there is an answer (ENOENT, ENOTDIR); a disk that cannot tell is NS_IO, and never "nothing there".
  * ns_exists: also a link that leads nowhere. The other two follow links.

@@ -97,27 +97,13 @@ enum ns_status ns_list_if_there(const char *folder, struct ns_names *names)
 
 /* --- making and flushing --- */
 
-/* the folder that holds `path` */
-static enum ns_status parent_of(const char *path, char parent[NS_PATH_MAX])
-{
-	char *slash;
-
-	NS_TRY(ns_path(parent, "%s", path));
-	slash = strrchr(parent, '/');
-	if (slash)
-		slash[slash == parent] = 0;
-	else
-		strcpy(parent, ".");
-	return NS_OK;
-}
-
 static enum ns_status make_one(const char *path)
 {
 	char parent[NS_PATH_MAX];
 	int is;
 
 	if (mkdir(path, 0777) == 0) {
-		NS_TRY(parent_of(path, parent));
+		NS_TRY(ns_path_parent(parent, path));
 		return ns_sync_dir(parent);
 	}
 	if (errno != EEXIST)

@@ -217,6 +217,7 @@ static json_t *run_record(struct ns_job *job, const struct used *used)
 
 	if (!run)
 		return NULL;
+	json_object_set_new(run, "outputs_of", json_string("tree")); /* those in subfolders too: see host/ours.c */
 	json_object_set_new(run, "code", json_string(NS_CODE_VERSION));
 	json_object_set_new(run, "seed", json_integer(ns_conf_int(job->conf, "seed")));
 	json_object_set_new(run, "ranks", json_integer(job->comm->size));

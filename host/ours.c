@@ -18,7 +18,7 @@ static const char *const names[] = {
 	/* of a night */
 	"night.html", "summary.json", "production.json", "gate.json", "rollback.json", "*.lock",
 };
-static const char *const step_names[] = {"*.json", "*.tries", "*.began", "*.joules"};
+static const char *const step_names[] = {"*.json", "*.tries", "*.began", "*.joules", "*.tmp"};
 static const char *const slurm_names[] = {"*.sbatch", "step.sh", "site.conf", "plan.tsv", "night.yaml", "jobs.tsv", "submitted", "submit.lock", ".new",
 					  "*.out"};
 
@@ -29,7 +29,9 @@ static const struct {
 #define RECORDS (sizeof records / sizeof *records)
 
 struct rules {
-	json_t *listed;	   /* path below the folder that has the list -> true; NULL: there is none */
+	json_t *listed;	   /* path below the folder that has the list -> true, folders with a / behind; NULL: there is none */
+	int night;
+	json_t *steps; /* of a night, where they are known: its steps -> true */
 	const char *below; /* where we are, from there; "" at the top */
 	int by_name;	   /* names that nightshift gives are ours, here and below */
 	int old;	   /* below here they are: the list says nothing of subfolders */
@@ -108,20 +110,40 @@ enum ns_status ns_ours_is(const char *folder, int *is)
 	return *is ? NS_OK : is_empty(folder, is);
 }
 
-/* what run.json lists, and whether it knows of subfolders */
+/* what run.json lists, with the folders on the way; one of before says nothing of subfolders */
 static void take_list(struct rules *r, const json_t *run)
 {
+	char folder[NS_PATH_MAX];
 	json_t *one;
 	size_t i;
 
 	r->listed = json_object();
-	r->old = 1;
+	r->old = strcmp(ns_json_text(run, "outputs_of"), "tree") != 0;
 	json_array_foreach(json_object_get(run, "outputs"), i, one) {
-		const char *file = ns_json_text(one, "file");
+		const char *file = ns_json_text(one, "file"), *slash;
 
 		json_object_set_new(r->listed, file, json_true());
-		r->old &= !strchr(file, '/');
+		for (slash = strchr(file, '/'); slash; slash = strchr(slash + 1, '/'))
+			if (ns_path(folder, "%.*s", (int)(slash - file) + 1, file) == NS_OK)
+				json_object_set_new(r->listed, folder, json_true());
 	}
+}
+
+/* the steps of a night, which are where its results lie; none where it was killed before it had a plan */
+static enum ns_status take_steps(struct rules *r, const char *folder)
+{
+	char path[NS_PATH_MAX];
+	json_t *plan, *step;
+	size_t i;
+
+	NS_TRY(ns_path(path, "%s/steps/plan.json", folder));
+	NS_TRY(ns_json_read_if_there(path, &plan, "nightshift.plan/1"));
+	r->night = 1;
+	r->steps = plan ? json_object() : NULL;
+	json_array_foreach(json_object_get(plan, "steps"), i, step)
+		json_object_set_new(r->steps, ns_json_text(step, "step"), json_true());
+	json_decref(plan);
+	return NS_OK;
 }
 
 /* The rules of a folder that has records of its own; *has says whether it has. */
@@ -142,8 +164,33 @@ static enum ns_status own_rules(const char *folder, struct rules *r, int *has)
 		else
 			take_list(r, json);
 		json_decref(json);
+		if (!strcmp(records[i].name, "night.json"))
+			NS_TRY(take_steps(r, folder));
 	}
 	return NS_OK;
+}
+
+/* Is this the result of a step ("quiet/drift"), of one of its tasks ("quiet/predictions.parts/00003"), or what a killed one left? */
+static int is_of_step(const json_t *steps, const char *below)
+{
+	static const char *const ends[] = {"", ".partial", ".replaced", ".parts"};
+	char name[NS_PATH_MAX];
+	size_t i, n = strlen(below) - 1, k; /* without the / behind */
+
+	for (i = 0; i < sizeof ends / sizeof *ends; i++) {
+		const char *at = *ends[i] ? strstr(below, ends[i]) : below + n;
+
+		k = at ? (size_t)(at - below) : 0;
+		if (k && ns_path(name, "%.*s", (int)k, below) == NS_OK && json_object_get(steps, name))
+			return 1;
+	}
+	return 0;
+}
+
+/* A folder with records of its own inside another: results of steps lie in a night, and any other is somebody's who chose the place. */
+static int is_expected(const struct rules *above)
+{
+	return above->night && (!above->steps || is_of_step(above->steps, above->below));
 }
 
 static int is_listed(const struct rules *r, const char *name)
@@ -153,10 +200,26 @@ static int is_listed(const struct rules *r, const char *name)
 	return r->listed && ns_path(path, "%s%s", r->below, name) == NS_OK && json_object_get(r->listed, path);
 }
 
-static enum ns_status take_file(const char *name, const char *path, const struct stat *st, const struct rules *r)
+/* a record that is one, and no other program's of that name */
+static enum ns_status is_ours(const char *folder, const char *name, int *ours)
 {
-	int ours = is_record(name) || ns_is_temporary(name) || is_listed(r, name) || (r->by_name && has_our_name(r, name));
+	json_t *json;
+	size_t i;
 
+	for (i = 0; strcmp(records[i].name, name); i++)
+		;
+	NS_TRY(read_record(folder, i, &json));
+	*ours = json != NULL;
+	json_decref(json);
+	return NS_OK;
+}
+
+static enum ns_status take_file(const char *folder, const char *name, const char *path, const struct stat *st, const struct rules *r)
+{
+	int ours = ns_is_temporary(name) || is_listed(r, name) || (r->by_name && has_our_name(r, name));
+
+	if (is_record(name))
+		NS_TRY(is_ours(folder, name, &ours));
 	if (!S_ISLNK(st->st_mode) && !(S_ISREG(st->st_mode) && ours))
 		return ns_fail(NS_IO, "%s: is none of the files that a result here consists of, so nothing is removed; move it away, or name another --out", path);
 	return r->remove ? ns_remove_file(path) : NS_OK;
@@ -188,7 +251,7 @@ static enum ns_status take_one(const char *folder, const char *name, const struc
 		return NS_OK;
 	if (S_ISDIR(st.st_mode))
 		return take_folder(name, path, r);
-	return take_file(name, path, &st, r);
+	return take_file(folder, name, path, &st, r);
 }
 
 static enum ns_status walk(const char *folder, const struct rules *inherited, int keep)
@@ -200,6 +263,8 @@ static enum ns_status walk(const char *folder, const struct rules *inherited, in
 	size_t i;
 
 	NS_GO(own_rules(folder, &r, &has));
+	if (has && *inherited->below && !is_expected(inherited))
+		NS_GO(ns_fail(NS_IO, "%s: is a result of its own inside another, so nothing is removed; move it away, or name another --out", folder));
 	NS_GO(ns_list(folder, &list));
 	for (last = 0; last < 2; last++)
 		for (i = 0; i < list.count; i++)
@@ -207,8 +272,10 @@ static enum ns_status walk(const char *folder, const struct rules *inherited, in
 	if (r.remove && !keep && rmdir(folder))
 		status = ns_io_error(folder, "cannot remove");
 out:
-	if (has)
+	if (has) {
 		json_decref(r.listed);
+		json_decref(r.steps);
+	}
 	ns_names_release(&list);
 	return status;
 }

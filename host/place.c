@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,14 +99,6 @@ static enum ns_status set_names(struct ns_place *p, const char *out, const char 
 	return strlen(p->out) > 4080 ? ns_fail(NS_USAGE, "%s: --out %.60s...: its path is too long", verb, p->out) : NS_OK;
 }
 
-static enum ns_status parent_of(const char *path, char parent[NS_PATH_MAX])
-{
-	char copy[NS_PATH_MAX];
-
-	NS_TRY(ns_path(copy, "%s", path));
-	return ns_path(parent, "%s", dirname(copy));
-}
-
 /* --- the lock --- */
 
 /* the file may have been unlinked by its last owner between open and lock: then it is nobody's */
@@ -183,7 +174,7 @@ enum ns_status ns_place_lock(struct ns_place *p, const char *out, const char *ve
 	int fd, locked = 0;
 
 	NS_TRY(set_names(p, out, verb));
-	NS_TRY(parent_of(p->out, parent));
+	NS_TRY(ns_path_parent(parent, p->out));
 	NS_TRY(ns_mkdirs(parent));
 	while (!locked) {
 		NS_TRY(open_lock(p->lock, &fd));
@@ -296,10 +287,11 @@ static void sweep_replaced(const struct ns_place *p)
 	struct ns_names list;
 	size_t i;
 
-	if (parent_of(p->out, parent) != NS_OK || ns_path(prefix, "%.4080s.replaced.", name) != NS_OK || ns_list(parent, &list) != NS_OK)
+	if (ns_path_parent(parent, p->out) != NS_OK || ns_path(prefix, "%.4080s.replaced.", name) != NS_OK || ns_list(parent, &list) != NS_OK)
 		return;
 	for (i = 0; i < list.count; i++)
-		if (!strncmp(list.name[i], prefix, strlen(prefix)) && ns_path(path, "%s/%s", parent, list.name[i]) == NS_OK)
+		if (!strncmp(list.name[i], prefix, strlen(prefix)) && strspn(list.name[i] + strlen(prefix), "0123456789abcdef") == 16 &&
+		    strlen(list.name[i]) == strlen(prefix) + 16 && ns_path(path, "%s/%s", parent, list.name[i]) == NS_OK)
 			(void)ns_ours_remove(path);
 	ns_names_release(&list);
 }
@@ -393,7 +385,7 @@ enum ns_status ns_place_publish(struct ns_place *p)
 	NS_TRY(ns_remove_file(path));
 	NS_TRY(ns_sync_tree(p->partial));
 	NS_TRY(replace(p));
-	if (parent_of(p->out, path) == NS_OK && ns_sync_dir(path) != NS_OK)
+	if (ns_path_parent(path, p->out) == NS_OK && ns_sync_dir(path) != NS_OK)
 		snprintf(p->warning, sizeof p->warning, "the result is published, but a power cut may undo that: %.400s", ns_message());
 	return NS_OK;
 }

@@ -139,6 +139,7 @@ enum ns_status ns_shift_open(struct ns_job *job, struct ns_predictions *p, const
 	int images;
 
 	NS_TRY(ns_job_agree(job, ns_dataset_is(path, &images)));
+	NS_TRY(ns_comm_broadcast(job->comm, &images, sizeof images, 0));
 	if (!images)
 		return ns_predictions_open(p, path);
 	memset(p, 0, sizeof *p);

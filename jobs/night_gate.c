@@ -150,6 +150,20 @@ static enum ns_status has_moved(const struct ns_night *n, const char *before, co
 	return NS_OK;
 }
 
+/* rank 0 alone */
+static enum ns_status look_back(const struct ns_night *n, const char *night, const char *before, const char *digest, const char *evidence,
+				int64_t facts[2])
+{
+	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
+	int shown;
+
+	NS_TRY(has_moved(n, before, digest, evidence, &facts[0]));
+	snprintf(name, sizeof name, "%s/rollback.json", night);
+	NS_TRY(ns_exists(ns_night_in(n, path, name), &shown));
+	facts[1] = shown;
+	return NS_OK;
+}
+
 /*
  * The promotion names what it replaces: where another night has moved production meanwhile, this one's comparison was with a
  * model that is no longer there, and it is refused.
@@ -157,8 +171,8 @@ static enum ns_status has_moved(const struct ns_night *n, const char *before, co
 enum ns_status ns_night_gate(struct ns_night *n, const struct ns_step *s)
 {
 	char before[NS_SHA256_HEX], after[NS_SHA256_HEX], evidence[NS_SHA256_HEX], path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
-	int64_t moved = 0;
-	int passed = 0, shown;
+	int64_t facts[2] = {0, 0}; /* as rank 0 sees them: moved already, rollback shown already */
+	int passed = 0;
 
 	NS_TRY(ns_night_production(n, s->night, before));
 	snprintf(name, sizeof name, "%s/candidate/model.json", s->night);
@@ -168,15 +182,13 @@ enum ns_status ns_night_gate(struct ns_night *n, const struct ns_step *s)
 		return NS_OK;
 	snprintf(name, sizeof name, "%s/gate.json", s->night);
 	NS_TRY(ns_sha256_file(evidence, ns_night_in(n, path, name)));
-	NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? has_moved(n, before, after, evidence, &moved) : NS_OK));
-	NS_TRY(ns_comm_broadcast(n->job->comm, &moved, sizeof moved, 0));
-	if (moved)
+	NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? look_back(n, s->night, before, after, evidence, facts) : NS_OK));
+	NS_TRY(ns_comm_broadcast(n->job->comm, facts, sizeof facts, 0));
+	if (facts[0])
 		NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_registry_copy(n->registry, "production") : NS_OK));
 	else
 		NS_TRY(registry_move(n, "production", after, before, "passed the gate", evidence));
-	snprintf(name, sizeof name, "%s/rollback.json", s->night);
-	NS_TRY(ns_exists(ns_night_in(n, path, name), &shown));
-	if (moved && shown)
+	if (facts[0] && facts[1])
 		return NS_OK;
 	return ns_conf_bool(n->job->conf, "night.show_rollback") ? show_rollback(n, s->night, before, after) : NS_OK;
 }

@@ -69,7 +69,7 @@ static void after(struct plan *p, struct ns_step *s, const char *format, ...)
 
 static void set(struct ns_step *s, const char *key, const char *value)
 {
-	json_object_set_new(s->settings, key, json_string(value));
+	json_object_set_new(s->settings, key, json_string_nocheck(value)); /* perhaps a path */
 }
 
 /* key = a path below the night's folder */

@@ -124,9 +124,10 @@ static enum ns_status drop_parts(const struct ns_night *n)
 		NS_TRY(ns_exists(ns_night_in(n, path, name), &is));
 		for (t = 0; is && t < s->tasks; t++) {
 			snprintf(name, sizeof name, "%s/%05d", s->name, t);
-			NS_TRY(ns_ours_remove(ns_night_in(n, path, name)));
+			if (ns_ours_remove(ns_night_in(n, path, name)) != NS_OK)
+				ns_log_warn(n->job->log, "%s", ns_message());
 		}
-		if (is) /* somebody's file among them keeps it */
+		if (is) /* unless something of somebody's is among them */
 			rmdir(ns_night_in(n, path, s->name));
 	}
 	return NS_OK;

@@ -166,6 +166,8 @@ static enum ns_status check_header(const struct ns_tensors *t)
 			status = span_of(entry, t->path, name, &spans[n++]);
 			continue;
 		}
+		if (!json_is_object(entry))
+			status = ns_fail(NS_BAD_DATA, "%s: __metadata__ is no map of texts", t->path);
 		json_object_foreach(entry, key, value)
 			if (!json_is_string(value))
 				status = ns_fail(NS_BAD_DATA, "%s: __metadata__: '%.60s' is no text", t->path, key);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,48 +23,82 @@
 
 int ns_registry_is_aside(const char *name)
 {
-	return strspn(name, "0123456789abcdef") == 62 && !strcmp(name + 62, ASIDE);
+	static const char digits[] = "0123456789abcdef";
+
+	return strspn(name, digits) == 62 && name[62] == '.' && strspn(name + 63, digits) == 16 && !strcmp(name + 79, ASIDE);
 }
 
 /* --- what is reachable --- */
 
-/* every 64-digit string anywhere in `json` */
-static void mark_json(json_t *marked, const json_t *json)
+/* every 64-digit string anywhere in `json`; 0 where there was no memory for it */
+static int mark_json(json_t *marked, const json_t *json)
 {
 	const char *key;
 	json_t *value;
 	size_t i;
+	int ok = 1;
 
 	if (json_is_string(json) && ns_is_sha256(json_string_value(json)))
-		json_object_set_new(marked, json_string_value(json), json_true());
+		ok = json_object_set_new(marked, json_string_value(json), json_true()) == 0;
 	else if (json_is_object(json))
-		json_object_foreach((json_t *)(uintptr_t)json, key, value) mark_json(marked, value);
+		json_object_foreach((json_t *)(uintptr_t)json, key, value) ok &= mark_json(marked, value);
 	else if (json_is_array(json))
-		json_array_foreach(json, i, value) mark_json(marked, value);
+		json_array_foreach(json, i, value) ok &= mark_json(marked, value);
+	return ok;
 }
 
-/* one object that is there: whole, and what it names if it is JSON */
-static enum ns_status mark_object(json_t *marked, const char *path, const char *digest)
+/* what the object names if it is JSON */
+static enum ns_status mark_named(json_t *marked, const char *path, const char *data, size_t bytes)
+{
+	json_error_t error;
+	json_t *json = json_loadb(data, bytes, 0, &error);
+	int ok = json ? mark_json(marked, json) : json_error_code(&error) != json_error_out_of_memory;
+
+	json_decref(json);
+	return ok ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for what it names", path);
+}
+
+/* can it be JSON of ours? */
+static enum ns_status begins_as_json(const char *path, int *is)
+{
+	enum ns_status status;
+	struct stat st;
+	char first = 0;
+	int fd;
+
+	NS_TRY(ns_open(&fd, path, 0));
+	status = fstat(fd, &st) ? ns_io_error(path, "cannot be looked at") : st.st_size ? ns_read_at(fd, path, &first, 1, 0) : NS_OK;
+	close(fd);
+	*is = first == '{';
+	return status;
+}
+
+/* one object that is there: whole, and what it names */
+static enum ns_status mark_object(json_t *marked, const char *path, const char *digest, int whole)
 {
 	char hex[NS_SHA256_HEX], *data;
+	enum ns_status status = NS_OK;
 	size_t bytes;
-	json_t *json;
+	int is = 1;
 
+	if (!whole)
+		NS_TRY(begins_as_json(path, &is));
+	if (!is)
+		return NS_OK;
 	NS_TRY(ns_read_file(path, &data, &bytes));
 	ns_sha256(hex, data, bytes);
-	json = strcmp(hex, digest) ? NULL : json_loadb(data, bytes, 0, NULL);
-	free(data);
 	if (strcmp(hex, digest))
-		return ns_fail(NS_DIGEST, "%s: its SHA-256 is %s; the object is damaged", path, hex);
-	mark_json(marked, json);
-	json_decref(json);
-	return NS_OK;
+		status = ns_fail(NS_DIGEST, "%s: its SHA-256 is %s; the object is damaged", path, hex);
+	else
+		status = mark_named(marked, path, data, bytes);
+	free(data);
+	return status;
 }
 
 enum ns_status ns_marks_init(struct ns_marks *m)
 {
-	*m = (struct ns_marks){json_object(), json_object(), json_object()};
-	if (m->marked && m->done && m->read)
+	*m = (struct ns_marks){json_object(), json_object(), json_object(), json_object()};
+	if (m->marked && m->done && m->there && m->read)
 		return NS_OK;
 	ns_marks_release(m);
 	return ns_fail(NS_NO_MEMORY, "no memory for what is reachable");
@@ -73,6 +108,7 @@ void ns_marks_release(struct ns_marks *m)
 {
 	json_decref(m->marked);
 	json_decref(m->done);
+	json_decref(m->there);
 	json_decref(m->read);
 }
 
@@ -81,7 +117,7 @@ void ns_marks_add(struct ns_marks *m, const char *digest)
 	json_object_set_new(m->marked, digest, json_true());
 }
 
-enum ns_status ns_marks_follow(struct ns_marks *m, const char *registry)
+enum ns_status ns_marks_follow(struct ns_marks *m, const char *registry, int whole)
 {
 	enum ns_status status = NS_OK;
 	json_t *round, *flag;
@@ -97,8 +133,10 @@ enum ns_status ns_marks_follow(struct ns_marks *m, const char *registry)
 				continue;
 			json_object_set_new(m->done, digest, json_true());
 			status = ns_registry_find(registry, digest, path, &found);
-			if (status == NS_OK && found) /* digests of data and reports are none of the registry's */
-				status = mark_object(m->marked, path, digest);
+			if (status != NS_OK || !found) /* digests of data and reports are none of the registry's */
+				continue;
+			json_object_set_new(m->there, digest, json_true());
+			status = mark_object(m->marked, path, digest, whole);
 		}
 		json_decref(round);
 	}
@@ -127,13 +165,13 @@ static enum ns_status look_for(const char *registry, const char *digest, const c
 	return status;
 }
 
-static enum ns_status check_named(const char *registry, const char *name, const char *digest)
+enum ns_status ns_registry_check(const char *registry, const char *name, const char *digest)
 {
 	const char *what;
 	int there;
 
 	NS_TRY(look_for(registry, digest, &what, &there));
-	return there ? NS_OK : ns_fail(NS_IO, "%s: the log of ref '%s' names %.12s, but %s is not there", registry, name, digest, what);
+	return there ? NS_OK : ns_fail(NS_IO, "%s: ref '%s' names %.12s, but %s is not there", registry, name, digest, what);
 }
 
 /* Of one ref, the entries since the last look. all: what any of them names must be there, not only what the newest does. */
@@ -141,16 +179,15 @@ static enum ns_status mark_log(struct ns_marks *m, const char *registry, const c
 {
 	json_t *log, *entry;
 	enum ns_status status = NS_OK;
-	size_t i, seen = (size_t)json_integer_value(json_object_get(m->read, name));
+	size_t i, seen = (size_t)json_integer_value(json_object_get(m->read, name)), n;
 
-	NS_TRY(ns_registry_log(registry, name, &log));
-	for (i = seen; i < json_array_size(log) && status == NS_OK; i++) {
-		entry = json_array_get(log, i);
-		mark_json(m->marked, entry);
-		if (all || i + 1 == json_array_size(log))
-			status = check_named(registry, name, ns_json_text(entry, "new"));
-	}
-	json_object_set_new(m->read, name, json_integer((json_int_t)json_array_size(log)));
+	NS_TRY(ns_registry_log_from(registry, name, (int)seen + 1, &log));
+	n = json_array_size(log);
+	if (!mark_json(m->marked, log) || json_object_set_new(m->read, name, json_integer((json_int_t)(seen + n))))
+		status = ns_fail(NS_NO_MEMORY, "%s: no memory for the log of ref '%s'", registry, name);
+	json_array_foreach(log, i, entry)
+		if (status == NS_OK && (all || i + 1 == n))
+			status = ns_registry_check(registry, name, ns_json_text(entry, "new"));
 	json_decref(log);
 	return status;
 }
@@ -168,22 +205,33 @@ out:
 	return status;
 }
 
-/* A copy without its log: the history was lost, and with it what was reachable. */
-static enum ns_status check_copies(const char *registry)
+/*
+ * A copy without its log: the history was lost, and with it what was reachable. What a copy names is in use, too: of a log that was put back
+ * from an older backup it may be all that is left.
+ */
+static enum ns_status mark_copies(struct ns_marks *m, const char *registry)
 {
-	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
+	char path[NS_PATH_MAX], digest[NS_SHA256_HEX], *text;
 	struct ns_names list;
 	enum ns_status status;
-	size_t i;
+	size_t i, bytes;
 
 	NS_TRY(ns_path(path, "%s/refs", registry));
 	NS_TRY(ns_list_if_there(path, &list));
-	for (status = NS_OK, i = 0; i < list.count && status == NS_OK; i++)
-		if (list.name[i][0] != '.' && !ns_is_temporary(list.name[i])) {
-			status = ns_registry_ref(registry, list.name[i], digest);
-			if (status != NS_OK)
-				status = ns_fail_in(status, "%s/%s is there, but its log is not", path, list.name[i]);
-		}
+	for (status = NS_OK, i = 0; i < list.count && status == NS_OK; i++) {
+		if (list.name[i][0] == '.' || ns_is_temporary(list.name[i]))
+			continue;
+		NS_GO(ns_path(path, "%s/refs/%s", registry, list.name[i]));
+		status = ns_registry_ref(registry, list.name[i], digest);
+		if (status != NS_OK)
+			NS_GO(ns_fail_in(status, "%s is there, but its log is not", path));
+		NS_GO(ns_read_file(path, &text, &bytes));
+		text[strcspn(text, "\n")] = 0;
+		if (ns_is_sha256(text))
+			ns_marks_add(m, text);
+		free(text);
+	}
+out:
 	ns_names_release(&list);
 	return status;
 }
@@ -264,7 +312,7 @@ enum ns_status ns_registry_verify(const char *registry, int64_t *objects)
 	NS_GO(is ? NS_OK : ns_fail(NS_IO, "%s: is no registry", registry));
 	NS_GO(each_object(registry, verify_object, objects));
 	NS_GO(mark_logs(&marks, registry, 1));
-	NS_GO(check_copies(registry));
+	NS_GO(mark_copies(&marks, registry));
 	NS_GO(ns_registry_names(registry, &names));
 	json_array_foreach(names, i, name) NS_GO(verify_copy(registry, json_string_value(name)));
 out:
@@ -279,23 +327,22 @@ struct sweep {
 	const char *registry;
 	struct ns_marks marks;
 	int dry;
-	time_t before;
+	uint64_t number; /* this gc's own */
+	struct timespec before;
 	int64_t *removed, *bytes;
 };
 
 /* The file system's own time: a node's clock may be days ahead of the server that gives files theirs. */
-static enum ns_status time_there(const char *registry, time_t *now)
+static enum ns_status time_there(const char *registry, struct timespec *now)
 {
 	char path[NS_PATH_MAX];
 	struct stat st;
-	int bad;
 
 	NS_TRY(ns_path(path, "%s/objects/.clock", registry));
 	NS_TRY(ns_write_file(path, "", 0));
-	bad = stat(path, &st);
-	*now = st.st_mtime;
-	if (bad)
-		return ns_io_error(path, "cannot be looked at");
+	if (lstat(path, &st)) /* another gc has just removed it: its time is as good, a moment later */
+		return errno == ENOENT ? time_there(registry, now) : ns_io_error(path, "cannot be looked at");
+	*now = st.st_mtim;
 	return ns_remove_file(path);
 }
 
@@ -307,7 +354,8 @@ static enum ns_status is_old(const struct sweep *s, const char *path, int *old, 
 	*old = 0;
 	if (lstat(path, &st))
 		return errno == ENOENT ? NS_OK : ns_io_error(path, "cannot be looked at");
-	*old = st.st_mtime <= s->before;
+	/* what was written within the same tick is not older */
+	*old = st.st_mtim.tv_sec < s->before.tv_sec || (st.st_mtim.tv_sec == s->before.tv_sec && st.st_mtim.tv_nsec < s->before.tv_nsec);
 	*bytes = (int64_t)st.st_size;
 	return NS_OK;
 }
@@ -316,6 +364,11 @@ static void count(struct sweep *s, int64_t bytes)
 {
 	++*s->removed;
 	*s->bytes += bytes;
+}
+
+static enum ns_status put_back(const char *here, const char *path)
+{
+	return rename(here, path) && errno != ENOENT ? ns_io_error(path, "cannot be put back") : NS_OK;
 }
 
 /* Nobody can find it now. Is it young after all, or has a log come to name it? Then it goes back. */
@@ -329,11 +382,9 @@ static enum ns_status last_look(struct sweep *s, const char *path, const char *a
 	if (status == NS_OK)
 		status = mark_logs(&s->marks, s->registry, 0);
 	if (status == NS_OK)
-		status = ns_marks_follow(&s->marks, s->registry);
+		status = ns_marks_follow(&s->marks, s->registry, 1);
 	if (status != NS_OK || !old || json_object_get(s->marks.marked, digest)) {
-		if (rename(aside, path) && errno != ENOENT && status == NS_OK)
-			status = ns_io_error(path, "cannot be put back");
-		return status;
+		return status == NS_OK ? put_back(aside, path) : ((void)rename(aside, path), status);
 	}
 	if (unlink(aside))
 		return errno == ENOENT ? NS_OK : ns_io_error(aside, "cannot remove"); /* whoever looked for it took it back */
@@ -341,6 +392,7 @@ static enum ns_status last_look(struct sweep *s, const char *path, const char *a
 	return NS_OK;
 }
 
+/* `name`: an object, or what a gc that was killed has set aside */
 static enum ns_status sweep_object(struct sweep *s, const char *dir, const char *name, const char *digest)
 {
 	char path[NS_PATH_MAX], aside[NS_PATH_MAX], here[NS_PATH_MAX];
@@ -349,13 +401,9 @@ static enum ns_status sweep_object(struct sweep *s, const char *dir, const char 
 
 	NS_TRY(ns_path(here, "%s/%s", dir, name));
 	NS_TRY(ns_path(path, "%s/%.62s", dir, name));
-	NS_TRY(ns_path(aside, "%s/%.62s" ASIDE, dir, name));
-	if (json_object_get(s->marks.marked, digest)) {
-		/* set aside by a gc that was killed, and named since */
-		if (name[62] && !s->dry && rename(aside, path) && errno != ENOENT)
-			return ns_io_error(path, "cannot be put back");
-		return NS_OK;
-	}
+	NS_TRY(ns_path(aside, "%s.%016llx" ASIDE, path, (unsigned long long)s->number));
+	if (json_object_get(s->marks.marked, digest))
+		return name[62] && !s->dry ? put_back(here, path) : NS_OK;
 	NS_TRY(is_old(s, here, &old, &bytes));
 	if (!old)
 		return NS_OK;
@@ -363,8 +411,8 @@ static enum ns_status sweep_object(struct sweep *s, const char *dir, const char 
 		count(s, bytes);
 		return NS_OK;
 	}
-	if (!name[62] && rename(path, aside))
-		return errno == ENOENT ? NS_OK : ns_io_error(path, "cannot remove");
+	if (rename(here, aside)) /* under a name that this gc alone knows: it unlinks nothing that another, or a promotion, took back */
+		return errno == ENOENT ? NS_OK : ns_io_error(here, "cannot remove");
 	return last_look(s, path, aside, digest, bytes);
 }
 
@@ -409,26 +457,22 @@ out:
 	return status;
 }
 
-/* objects, and not one ref: a log that was lost looks like that, and then all of it would go */
+/* objects, and not one ref: a log that was lost, or is not mounted, looks like that, and then all of it would go */
 static enum ns_status check_history(const char *registry, const json_t *marked)
 {
-	char path[NS_PATH_MAX];
 	int64_t objects = 0;
-	int is;
 
-	NS_TRY(ns_path(path, "%s/log", registry));
-	NS_TRY(ns_is_dir(path, &is));
-	if (is || json_object_size(marked))
+	if (json_object_size(marked))
 		return NS_OK;
 	NS_TRY(each_object(registry, verify_object, &objects));
-	return objects ? ns_fail(NS_IO, "%s: has %lld objects, but no log/: without it nobody knows what is in use, and nothing is removed", registry,
+	return objects ? ns_fail(NS_IO, "%s: has %lld objects, but no ref: without log/ nobody knows what is in use, and nothing is removed", registry,
 				 (long long)objects)
 		       : NS_OK;
 }
 
 enum ns_status ns_registry_gc(const char *registry, double hours, int dry, int64_t *removed, int64_t *bytes)
 {
-	struct sweep s = {.registry = registry, .dry = dry, .removed = removed, .bytes = bytes, .before = time(NULL)};
+	struct sweep s = {.registry = registry, .dry = dry, .removed = removed, .bytes = bytes, .before = {time(NULL), 0}};
 	char path[NS_PATH_MAX];
 	enum ns_status status;
 	int is;
@@ -440,11 +484,13 @@ enum ns_status ns_registry_gc(const char *registry, double hours, int dry, int64
 		return NS_OK;
 	NS_TRY(ns_marks_init(&s.marks));
 	NS_GO(dry ? NS_OK : time_there(registry, &s.before));
-	s.before -= (time_t)(3600 * hours);
+	s.before.tv_sec -= (time_t)(3600 * hours);
+	if (getrandom(&s.number, sizeof s.number, 0) != sizeof s.number)
+		NS_GO(ns_io_error(registry, "no random name"));
 	NS_GO(mark_logs(&s.marks, registry, 0));
-	NS_GO(check_copies(registry));
+	NS_GO(mark_copies(&s.marks, registry));
 	NS_GO(check_history(registry, s.marks.marked));
-	NS_GO(ns_marks_follow(&s.marks, registry));
+	NS_GO(ns_marks_follow(&s.marks, registry, 1));
 	status = sweep_all(&s);
 out:
 	ns_marks_release(&s.marks);

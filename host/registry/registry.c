@@ -252,7 +252,7 @@ static char *entry_text(const char *name, const char *old, const char *digest, c
  * What a ref is about to name, and all that it names in turn, becomes young: a gc that had not seen it in use spares it, and one
  * that has set it aside already makes this fail before the ref moves. See gc.c.
  */
-static enum ns_status refresh_all(const char *registry, const char *digest)
+static enum ns_status refresh_all(const char *registry, const char *name, const char *digest)
 {
 	struct ns_marks marks;
 	char path[NS_PATH_MAX];
@@ -263,26 +263,24 @@ static enum ns_status refresh_all(const char *registry, const char *digest)
 
 	NS_TRY(ns_marks_init(&marks));
 	ns_marks_add(&marks, digest);
-	status = ns_marks_follow(&marks, registry);
-	json_object_foreach(marks.marked, one, flag) {
+	status = ns_marks_follow(&marks, registry, 0);
+	json_object_foreach(marks.there, one, flag) {
 		if (status == NS_OK)
 			status = find(registry, one, path, &found, 0);
-		if (status == NS_OK && found)
-			status = refresh(path);
+		if (status == NS_OK)
+			status = found ? refresh(path) : ns_fail(NS_IO, "%s: object %.12s was removed just now; try again", registry, one);
 	}
 	ns_marks_release(&marks);
-	return status;
+	return status == NS_OK ? ns_registry_check(registry, name, digest) : status;
 }
 
 /* After the link it is looked at once more: a ref must never name what is gone. */
 static enum ns_status look_again(const char *registry, const char *name, const char *digest, char warning[512])
 {
-	char path[NS_PATH_MAX];
-	int found;
+	enum ns_status status = ns_registry_check(registry, name, digest);
 
-	if (find(registry, digest, path, &found, 0) == NS_OK && !found)
-		return ns_fail(NS_IO, "%s: ref '%s' has moved, but its object %.12s was removed meanwhile; put the model into the registry again", registry,
-			       name, digest);
+	if (status != NS_OK)
+		return ns_fail_in(status, "ref '%s' has moved; put the model into the registry again", name);
 	if (write_copy(registry, name) != NS_OK)
 		snprintf(warning, 512, "ref '%.64s' has moved, but its copy under refs/ may be old until it is moved again: %.300s", name, ns_message());
 	return NS_OK;
@@ -324,7 +322,7 @@ enum ns_status ns_registry_move(const char *registry, const char *name, const ch
 	if (!ns_is_sha256(digest))
 		return ns_fail(NS_USAGE, "'%.80s' is no digest of 64 hexadecimal digits", digest);
 	NS_TRY(ns_registry_object(registry, digest, path));
-	NS_TRY(refresh_all(registry, digest));
+	NS_TRY(refresh_all(registry, name, digest));
 	for (tries = 0; !won && !same && tries < 1000; tries++)
 		NS_TRY(try_move(registry, name, digest, expected, why, evidence, &won, &same, warning));
 	if (same) /* whoever was killed after the link has only the copy left to write */
@@ -340,17 +338,18 @@ enum ns_status ns_registry_copy(const char *registry, const char *name)
 	return write_copy(registry, name);
 }
 
-enum ns_status ns_registry_log(const char *registry, const char *name, json_t **log)
+enum ns_status ns_registry_log_from(const char *registry, const char *name, int first, json_t **log)
 {
 	enum ns_status status;
 	int n, i;
 
+	*log = NULL;
 	NS_TRY(check_name(name));
 	NS_TRY(newest(registry, name, &n));
 	if (!n)
 		return ns_fail(NS_IO, "%s: has no ref '%s'", registry, name);
 	*log = json_array();
-	for (status = NS_OK, i = 1; i <= n && status == NS_OK; i++) {
+	for (status = NS_OK, i = first; i <= n && status == NS_OK; i++) {
 		json_t *entry;
 
 		status = read_entry(registry, name, i, &entry);
@@ -362,6 +361,11 @@ enum ns_status ns_registry_log(const char *registry, const char *name, json_t **
 		*log = NULL;
 	}
 	return status;
+}
+
+enum ns_status ns_registry_log(const char *registry, const char *name, json_t **log)
+{
+	return ns_registry_log_from(registry, name, 1, log);
 }
 
 /*

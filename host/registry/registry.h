@@ -20,7 +20,7 @@ enum ns_status ns_registry_ref(const char *registry, const char *name, char dige
 /* Has the ref ever been moved? A registry that cannot be read is an error. */
 enum ns_status ns_registry_has(const char *registry, const char *name, int *is);
 /*
- * Move a ref. Once its log has the entry it has moved, and nothing fails any more: `warning` (512) says what else went wrong, such as the copy
+ * Move a ref. Once its log has the entry it has moved, and nothing fails any more (but that the object is gone, which only a hand can have done): `warning` (512) says what else went wrong, such as the copy
  * under refs/ that the next move writes again; it is "" where nothing did. expected: the digest that it must have now ("" if it must be new, NULL: whatever). Lost races are
  * tried again against the new truth, unless `expected` says otherwise. A ref that is there already stays as it is.
  */

@@ -7,6 +7,7 @@
 /* Digests that are reachable, as they become known: sets of digest -> true, and how far each log was read. */
 struct ns_marks {
 	json_t *marked, *done; /* done: what they name in turn is marked too */
+	json_t *there;	       /* of these, the objects that were there */
 	json_t *read;	       /* name of a ref -> number of its last entry that was read */
 };
 
@@ -14,13 +15,17 @@ enum ns_status ns_marks_init(struct ns_marks *marks);
 void ns_marks_release(struct ns_marks *marks);
 void ns_marks_add(struct ns_marks *marks, const char *digest);
 /*
- * Mark all that what is marked names, directly and in turn. Every object of these that is there is read whole and its digest computed: NS_IO
- * or NS_DIGEST where that fails, and then nobody knows what is reachable.
+ * Mark all that what is marked names, directly and in turn. whole: every object of these that is there is read whole and its digest computed,
+ * NS_IO or NS_DIGEST where that fails, as then nobody knows what is reachable. Not whole: of those that cannot be JSON the first byte.
  */
-enum ns_status ns_marks_follow(struct ns_marks *marks, const char *registry);
+enum ns_status ns_marks_follow(struct ns_marks *marks, const char *registry, int whole);
+/* NS_IO unless what `digest` names is there, and, where that is a model, its weights; `name` of the ref, for the message. */
+enum ns_status ns_registry_check(const char *registry, const char *name, const char *digest);
+/* The entries of a ref's log from number `first` on. */
+enum ns_status ns_registry_log_from(const char *registry, const char *name, int first, json_t **log);
 /* How many objects begin with these digits, and where the last of them lies. What gc has set aside is taken back. */
 enum ns_status ns_registry_find(const char *registry, const char *digest, char path[NS_PATH_MAX], int *found);
-/* "62 digits.gone": what gc calls an object between its decision and the last look */
+/* "62 digits.16 digits.gone": what a gc calls an object between its decision and the last look; each gc has its own 16 */
 int ns_registry_is_aside(const char *name);
 
 #endif

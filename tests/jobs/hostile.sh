@@ -70,9 +70,13 @@ j = b"\xff\xd8" + seg(0xdb, b"\0" + bytes([1] * 64)) + seg(0xc2, struct.pack(">B
 j += seg(0xda, b"\1\1\0\0\0\0") + b"\x7f" + b"".join(seg(0xda, b"\1\1\0\1\1\0") + b"\x7f" for _ in range(5000)) + b"\xff\xd9"
 open("odd/a/scans.jpg", "wb").write(j)
 P
+ln -s self.png odd/a/self.png && truncate -s 2G odd/b/film.png && mkfifo odd/a/pipe.png
 for out in odd1 odd2; do quietly "$ns" ingest odd --out $out --size 8x8x3 --name odd; done
 same odd1/shard-00000.h5 odd2/shard-00000.h5
 grep -q '"a/scans.jpg".*5001 scans' odd1/quarantine.jsonl || fail "$(cat odd1/quarantine.jsonl)"
+for what in 'a/self.png.*symbolic links' 'b/film.png.*2147483648 bytes' 'a/pipe.png.*named pipe'; do # of each its own fault, and no end of the job
+	grep -q "$what" odd1/quarantine.jsonl || fail "$what: $(cat odd1/quarantine.jsonl)"
+done
 "$python" -c 'import h5py; x = h5py.File("odd1/shard-00000.h5")["image"]; assert not x[1].any() and (x[0] == x[0, 0, 0]).all() and x[0, 0, 0].all(), x[:, 0, 0]' || fail "transparent pixels are not over black"
 ok
 

@@ -89,9 +89,22 @@ for thesis in owned/thesis.txt owned/x/thesis.txt owned/z/thesis.txt owned/x/sha
 	rm $thesis
 done
 rmdir owned/z
+for name in 0001.json labels.json model.json x.lock shard-00009.h5; do # our names are ours where no list says otherwise, and here one does
+	mkdir owned/notes && echo thesis >owned/notes/$name
+	refuses 74 "owned/notes/$name: is none of the files" "$ns" "${b[@]}" --out owned --force
+	[ "$(cat owned/notes/$name)" = thesis ] && rm -r owned/notes || fail "owned/notes/$name is gone"
+done
+mkdir owned/exp && echo '{"tool": "mlflow"}' >owned/exp/run.json
+refuses 74 "owned/exp/run.json: is none of the files" "$ns" "${b[@]}" --out owned --force
+[ -e owned/exp/run.json ] && rm -r owned/exp || fail "another tool's record is gone"
+quietly "$ns" "${a[@]}" --out owned/mine # a result of its own inside another
+refuses 74 "owned/mine: is a result of its own" "$ns" "${b[@]}" --out owned --force
+[ -e owned/mine/dataset.json ] && rm -r owned/mine || fail "a result inside another is gone"
+mkdir owned.replaced.backup && cp owned/run.json owned.replaced.backup # nobody asked for it to go
 mkdir elsewhere && echo thesis >elsewhere/thesis && ln -s ../elsewhere owned/link
 quietly "$ns" "${b[@]}" --out owned --force # a link holds nothing; what it leads to stays
 [ "$(cat elsewhere/thesis)" = thesis ] && [ ! -e owned/x ] || fail "a link inside a result"
+[ -e owned.replaced.backup/run.json ] && rm -r owned.replaced.backup || fail "a copy that somebody has kept is gone"
 for record in '{}' '{"tool": "mlflow"}' '{"schema": "nightshift.run/2", "outputs": []}' 'no json'; do
 	for name in other other.partial; do
 		mkdir $name && echo thesis >$name/thesis && echo "$record" >$name/run.json
@@ -102,7 +115,7 @@ for record in '{}' '{"tool": "mlflow"}' '{"schema": "nightshift.run/2", "outputs
 done
 # a result of before: subfolders that its record does not list, by the names in them
 quietly "$ns" "${a[@]}" --ingest.split='{x: 200, y: 100}' --out before
-"$python" -c 'import json; j = json.load(open("before/run.json")); j["outputs"] = [o for o in j["outputs"] if "/" not in o["file"]]; json.dump(j, open("before/run.json", "w"))'
+"$python" -c 'import json; j = json.load(open("before/run.json")); j["outputs"] = [o for o in j["outputs"] if "/" not in o["file"]]; del j["outputs_of"]; json.dump(j, open("before/run.json", "w"))'
 echo thesis >before/x/thesis && refuses 74 "before/x/thesis: is none" "$ns" "${b[@]}" --out before --force && rm before/x/thesis
 quietly "$ns" "${b[@]}" --out before --force
 # what each verb leaves when it is killed, another run of it removes; and no night removes a registry

@@ -41,7 +41,7 @@ keeps 74 "000001.json"
 fresh && rm -r registry/log/production
 keeps 74 "its log is not"
 fresh && rm -r registry/log registry/refs
-keeps 74 "no log/"
+keeps 74 "no ref"
 fresh && chmod +w "$(at "${digest[2]}")" && printf x | dd of="$(at "${digest[2]}")" conv=notrunc 2>/dev/null # no JSON any more
 keeps 77 "the object is damaged"
 fresh && chmod +w "$(at "$(weights 2)")" && echo >>"$(at "$(weights 2)")"
@@ -57,13 +57,22 @@ for bad in "${digest[2]:0:63}" "${digest[2]}0" ../x; do
 	refuses 65 "digests of 64" "$ns" infer --model production --data data --out refused
 done
 
+fresh && rm -r registry/log registry/refs && mkdir registry/log # not mounted
+keeps 74 "no ref"
+fresh && rm registry/log/production/000002.json # put back from an older backup: the copy alone knows what production is
+quietly "$ns" registry gc
+[ -e "$(at "${digest[2]}")" ] && [ -e "$(at "$(weights 2)")" ] || fail "gc took what a copy names"
+fresh && rm -f "$(at "$(weights 3)")"
+refuses 74 "the object of its weights is not there" "$ns" registry promote candidate "${digest[3]}"
+[ ! -e registry/log/candidate/000001.json ] || fail "a model without weights was promoted"
+
 # set aside by a gc that was killed: taken back by whoever wants it, put back by the next gc if a log names it, removed if none does
-fresh && mv "$(at "$(weights 2)")" "$(at "$(weights 2)").gone"
+fresh && mv "$(at "$(weights 2)")" "$(at "$(weights 2)").0123456789abcdef.gone"
 quietly "$ns" infer --model production --data data --out taken-back
 [ -e "$(at "$(weights 2)")" ] || fail "it was not taken back"
-fresh && mv "$(at "$(weights 2)")" "$(at "$(weights 2)").gone" && mv "$(at "${digest[3]}")" "$(at "${digest[3]}").gone"
+fresh && mv "$(at "$(weights 2)")" "$(at "$(weights 2)").0123456789abcdef.gone" && mv "$(at "${digest[3]}")" "$(at "${digest[3]}").0123456789abcdef.gone"
 quietly "$ns" registry gc
-[ -e "$(at "$(weights 2)")" ] && [ ! -e "$(at "${digest[3]}").gone" ] && [ ! -e "$(at "${digest[3]}")" ] || fail "what was set aside"
+[ -e "$(at "$(weights 2)")" ] && [ ! -e "$(at "${digest[3]}").0123456789abcdef.gone" ] && [ ! -e "$(at "${digest[3]}")" ] || fail "what was set aside"
 quietly "$ns" registry verify
 ok
 
@@ -101,7 +110,7 @@ won=0 lost=0
 for d in $(sort -R --random-source=garbage garbage | head -40); do
 	if "$ns" registry promote beside "$d" >promote.log 2>&1; then
 		won=$((won + 1))
-		[ -e "$(at "$d")" ] || [ -e "$(at "$d").gone" ] || fail "promoted, and gone: $d"
+		ls "$(at "$d")"* >/dev/null 2>&1 || fail "promoted, and gone: $d"
 	else
 		lost=$((lost + 1))
 		grep -q "has no object\|cannot be given a new time\|was removed meanwhile" promote.log || fail "$(cat promote.log)"
