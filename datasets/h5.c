@@ -180,7 +180,7 @@ enum ns_status ns_h5_open_image(hid_t *file, const char *path, void *bytes, size
 	    H5Pset_file_image(access, bytes, size) < 0)
 		status = ns_fail(NS_INTERNAL, "%s: HDF5 takes no file from memory", path);
 	else
-		status = open_as(file, path, path, access);
+		status = open_as(file, path, "/dev/null/image", access); /* a name that leads nowhere: one that does is refused */
 	H5Pclose(access);
 	return status;
 }

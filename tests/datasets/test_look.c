@@ -177,6 +177,22 @@ static void other_kinds(void **state)
 	assert_int_equal(ns_look(&one, 1, 0, reads), NS_BAD_DATA);
 }
 
+/* also where no filter keeps libhdf5 from finding a file of that name */
+static void image_is_memory(void **state)
+{
+	struct stat st = {.st_size = 1000};
+	size_t bytes;
+	char *data;
+	hid_t file;
+
+	(void)state;
+	assert_int_equal(ns_read_file(path, &data, &bytes), NS_OK);
+	assert_int_equal(ns_h5_open_image(&file, path, data, bytes), NS_OK);
+	assert_int_equal(reads(file, path, &st), NS_OK);
+	ns_h5_file_close(file);
+	free(data);
+}
+
 /* more files than may be open: each is open while it is read, the others make room */
 static void handles_make_room(void **state)
 {
@@ -213,7 +229,7 @@ static void handles_make_room(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(is_shut_in), cmocka_unit_test(is_remembered), cmocka_unit_test(other_kinds),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(is_shut_in), cmocka_unit_test(is_remembered), cmocka_unit_test(other_kinds), cmocka_unit_test(image_is_memory),
 					   cmocka_unit_test(handles_make_room)};
 
 	return cmocka_run_group_tests(tests, setup, teardown) != 0;

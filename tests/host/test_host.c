@@ -240,6 +240,25 @@ static void energy_counters_wrap(void **state)
 	assert_int_equal(ns_energy_between(&none, &none), -1);
 }
 
+/* changed in place to the same size, its old time put back: not the file that was remembered */
+static void digests_follow_changes(void **state)
+{
+	static const struct timespec old[2] = {{1000000000, 0}, {1000000000, 0}};
+	char path[] = "/tmp/nightshift-digest.XXXXXX", hex[NS_SHA256_HEX], want[NS_SHA256_HEX];
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(write(fd, "abc", 3) == 3 && futimens(fd, old) == 0);
+	sleep(3); /* so old that it is remembered */
+	assert_int_equal(ns_sha256_file(hex, path), NS_OK);
+	assert_true(pwrite(fd, "abd", 3, 0) == 3 && futimens(fd, old) == 0);
+	assert_int_equal(ns_sha256_file(hex, path), NS_OK);
+	ns_sha256(want, "abd", 3);
+	assert_string_equal(hex, want);
+	close(fd);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(configuration),
@@ -250,6 +269,7 @@ int main(void)
 					   cmocka_unit_test(networks_have_torchs_shapes),
 					   cmocka_unit_test(weights_survive_a_file),
 					   cmocka_unit_test(digests),
+					   cmocka_unit_test(digests_follow_changes),
 					   cmocka_unit_test(energy_counters_wrap)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) != 0;

@@ -153,4 +153,12 @@ printf 'drift: {reference: nothing.h5, current: nothing.h5}\n' >policy.yaml
 quietly "$ns" drift --reference well.h5 --current well2.h5 --policy policy.yaml --out p3
 printf 'seed: 9\n' >policy.yaml
 refuses 78 "only keys of drift" "$ns" drift --reference well.h5 --current well2.h5 --policy policy.yaml --out refused
+# a baseline is compared with what its own model says, by the digest of the weights, and with nothing else
+quietly "$ns" ingest src/images-idx3-ubyte --ingest.split='{train: 200, reference: 150, now: 150}' --out based
+for seed in 1 2; do
+	quietly "$ns" train --data based/train --calibrate based/reference --model.blocks='[1]' --model.width=4 --train.epochs=1 --train.precision=f32 --seed=$seed --out b$seed
+done
+quietly "$ns" infer --model b1 --data based/now --infer.precision=f32 --out now
+quietly "$ns" drift --reference b1/baseline --current now --drift.permutations=19 --drift.self_test=0 --out own
+refuses 65 "predicted by weights" "$ns" drift --reference b2/baseline --current now --out refused
 done_testing

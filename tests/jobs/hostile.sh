@@ -69,12 +69,15 @@ def seg(m, d): return bytes([255, m]) + struct.pack(">H", len(d) + 2) + d
 j = b"\xff\xd8" + seg(0xdb, b"\0" + bytes([1] * 64)) + seg(0xc2, struct.pack(">BHHB", 8, 8, 8, 1) + b"\1\x11\0") + seg(0xc4, b"\0" + bytes([1] + [0] * 15) + b"\0") + seg(0xc4, b"\x10" + bytes([1] + [0] * 15) + b"\0")
 j += seg(0xda, b"\1\1\0\0\0\0") + b"\x7f" + b"".join(seg(0xda, b"\1\1\0\1\1\0") + b"\x7f" for _ in range(5000)) + b"\xff\xd9"
 open("odd/a/scans.jpg", "wb").write(j)
+i = j.index(b"\xff\xc2") + 5 # 10 scans of a vast image: each few, together too many
+v = j[:i] + struct.pack(">HH", 16384, 16384) + j[i + 4:]; one = seg(0xda, b"\1\1\0\1\1\0") + b"\x7f"
+open("odd/b/vast.jpg", "wb").write(v[:v.index(one)] + one * 9 + b"\xff\xd9")
 P
 ln -s self.png odd/a/self.png && truncate -s 2G odd/b/film.png && mkfifo odd/a/pipe.png
 for out in odd1 odd2; do quietly "$ns" ingest odd --out $out --size 8x8x3 --name odd; done
 same odd1/shard-00000.h5 odd2/shard-00000.h5
 grep -q '"a/scans.jpg".*5001 scans' odd1/quarantine.jsonl || fail "$(cat odd1/quarantine.jsonl)"
-for what in 'a/self.png.*symbolic links' 'b/film.png.*2147483648 bytes' 'a/pipe.png.*named pipe'; do # of each its own fault, and no end of the job
+for what in 'a/self.png.*symbolic links' 'b/film.png.*2147483648 bytes' 'a/pipe.png.*named pipe' 'b/vast.jpg.*10 scans of 16384'; do # of each its own fault, and no end of the job
 	grep -q "$what" odd1/quarantine.jsonl || fail "$what: $(cat odd1/quarantine.jsonl)"
 done
 "$python" -c 'import h5py; x = h5py.File("odd1/shard-00000.h5")["image"]; assert not x[1].any() and (x[0] == x[0, 0, 0]).all() and x[0, 0, 0].all(), x[:, 0, 0]' || fail "transparent pixels are not over black"
@@ -184,6 +187,26 @@ shard("rows.h5", rows)
 os.mkfifo("fifo")
 def away(f): f["checksum"] = h5py.ExternalLink("fifo", "/")
 shard("away.h5", away)
+def names(f): # 1.5 GiB of source names in 1.5 MB
+    del f["source"], f["source_offset"]
+    n = 3 << 29; z = zlib.compress(bytes(64 << 20), 9)
+    d = f.create_dataset("source", (n,), "u1", chunks=(64 << 20,), compression=9)
+    for i in range(0, n, 64 << 20): d.id.write_direct_chunk((i,), z)
+    f["source_offset"] = np.array([0] * 20 + [n], "u8")
+shard("names.h5", names)
+def slow(f): # 15 GiB of pixels in 15 MB
+    for k in list(f): del f[k]
+    z = zlib.compress(bytes(3 << 26), 9)
+    d = f.create_dataset("image", (80, 8192, 8192, 3), "u1", chunks=(1, 8192, 8192, 3), compression=9)
+    for i in range(80): d.id.write_direct_chunk((i, 0, 0, 0), z)
+    f["label"] = np.zeros(80, "i4"); f["id"] = np.arange(80, dtype="u8")
+shard("slow.h5", slow)
+def broad(f): # whole numbers of 4 KiB each
+    del f["label"]
+    t, p = h5py.h5t.STD_I32LE.copy(), h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    t.set_size(4096); p.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    h5py.h5d.create(f.id, b"label", t, h5py.h5s.create_simple((20,)), p)
+shard("broad.h5", broad)
 with h5py.File("away-stats.h5", "w") as f: f["pred"] = np.zeros(40, "i4"); f["stats"] = h5py.ExternalLink("fifo", "/stats")
 with h5py.File("narrow.h5", "w") as f: f["pred"] = np.full(40, 2**32, "i8")
 with h5py.File("fraction.h5", "w") as f: f["pred"] = np.full(40, .7)
@@ -193,6 +216,11 @@ with h5py.File("wide.h5", "w") as f:
     d = f.create_dataset("embedding", (2, 1), "f4", maxshape=(None, 1), chunks=(1 << 27, 1), compression=9); d.id.write_direct_chunk((0, 0), zlib.compress(bytes(1 << 20), 9)); f["id"] = np.arange(2, dtype="u8")
 P
 bounded 65 "in chunks of more than" "$ns" infer --model model --data chunk.h5 --out refused
+if ! nm -D "$ns" 2>/dev/null | grep -q __asan_init; then # whose shadow takes terabytes, so that there is no limit
+	bounded 65 "more than a file of its size may want" "$ns" infer --model model --data names.h5 --out refused
+fi
+bounded 65 "takes longer over it" "$ns" infer --model model --data slow.h5 --out refused
+bounded 65 "is of a type that is refused" "$ns" infer --model model --data broad.h5 --out refused
 bounded 65 "claims 50000000 rows" "$ns" infer --model model --data rows.h5 --out refused
 bounded 65 "checksum" "$ns" infer --model model --data away.h5 --out refused
 bounded 65 "stats: is a link" "$ns" drift --reference away-stats.h5 --current away-stats.h5 --out refused

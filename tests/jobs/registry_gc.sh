@@ -66,6 +66,38 @@ fresh && rm -f "$(at "$(weights 3)")"
 refuses 74 "the object of its weights is not there" "$ns" registry promote candidate "${digest[3]}"
 [ ! -e registry/log/candidate/000001.json ] || fail "a model without weights was promoted"
 
+fresh && rm -r registry/log/production
+refuses 74 "its log is not" "$ns" registry verify
+fresh && quietly "$ns" registry promote candidate "${digest[3]}"
+[ -z "$(find "$(at "${digest[3]}")" "$(at "$(weights 3)")" -mmin +5)" ] || fail "promoted, and as old as before"
+fresh && sed -i 's/"old": "[0-9a-f]*"/"old": "..\/x"/' registry/log/production/000002.json
+keeps 65 "digests of 64 hexadecimal digits are wanted"
+fresh && echo '{}' >registry/log/production/7.json # not one of ours: those have six digits at least
+quietly "$ns" registry verify
+quietly "$ns" registry promote production "${digest[1]}"
+[ -e registry/log/production/000003.json ] || fail "a stranger's file counted as an entry"
+
+# gc is held right before it sets an object aside: a new time that it is given then is seen, and so is a log that comes to name it
+"$python" -c 'import json; m = json.load(open("m1/model.json")); m["temperature"] = 1.5; json.dump(m, open("late.json", "w"))'
+late=$(sha256sum late.json | cut -c1-64)
+held() { # CMD...: done meanwhile
+	fresh
+	mkdir -p "registry/objects/${late:0:2}" && cp late.json "$(at "$late")" && touch -d '30 days ago' "$(at "$late")"
+	LD_PRELOAD=$build/fault.so NST_FAULT="rename 0 STOP" NST_FAULT_UNDER=$PWD/registry/objects/${late:0:2}/${late:2} "$ns" registry gc >gc.log 2>&1 &
+	gc=$!
+	until grep -q '^State:.T' /proc/$gc/status; do sleep 0.02; done
+	"$@"
+	kill -CONT $gc
+	wait $gc || fail "$(cat gc.log)"
+	[ -e "$(at "$late")" ] || fail "gc took it: $*"
+	quietly "$ns" registry verify
+}
+slowly() { quietly "$ns" registry promote late "$late" && touch -d '30 days ago' "$(at "$late")"; } # days between the new time and the log
+if [ -e "$build/fault.so" ]; then # not beside a sanitizer
+	held touch "$(at "$late")"
+	held slowly
+fi
+
 # set aside by a gc that was killed: taken back by whoever wants it, put back by the next gc if a log names it, removed if none does
 fresh && mv "$(at "$(weights 2)")" "$(at "$(weights 2)").0123456789abcdef.gone"
 quietly "$ns" infer --model production --data data --out taken-back

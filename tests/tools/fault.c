@@ -4,7 +4,7 @@
  *
  *	NST_FAULT_UNDER=FOLDER     calls about other files are let through and not counted
  *	NST_FAULT="KIND K ERROR"   the K-th call of the kind, from 0, fails with ERROR (EIO, ENOSPC ...) and is not made; SHORT instead
- *	                           reads or writes half of its bytes, at least one
+ *	                           reads or writes half of its bytes, at least one; STOP holds the process before it is made (SIGSTOP)
  *	NST_FAULT_LASTING=1        so do all after it
  *	NST_FAULT_WITHOUT=...      "CALL ERROR": every such call fails, as on a file system that does not have it ("renameat2 EINVAL")
  *	NST_FAULT_COUNT=FILE       a line a call: KIND, number, call, its caller's object, path, with tabs between
@@ -21,6 +21,7 @@
 
 #include <dirent.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio_ext.h>
 #include <sys/file.h>
@@ -61,7 +62,7 @@ static const struct {
 	int code;
 } errors[] = {{"EIO", EIO},	  {"ESTALE", ESTALE}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM},
 	      {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EINTR", EINTR},	  {"EINVAL", EINVAL},
-	      {"ENOLCK", ENOLCK}, {"EXDEV", EXDEV},   {"SHORT", -1}};
+	      {"ENOLCK", ENOLCK}, {"EXDEV", EXDEV},   {"SHORT", -1}, {"STOP", -2}};
 
 static atomic_long counts[KINDS], struck;
 static const char *under, *count_file, *struck_file;
@@ -126,7 +127,9 @@ static int one(enum kind kind, const char *name, const void *caller, const char 
 	nst_line(count_file, "%s\t%ld\t%s\t%s\t%s\n", kinds[kind], n, name, info.dli_fname, path);
 	if (strikes && !atomic_fetch_add(&struck, 1)) /* who tries again for ever would fill the disk */
 		nst_line(struck_file, "%s\t%ld\t%s\t%s\t%s\n", kinds[kind], n, name, info.dli_fname, path);
-	return strikes ? code : 0;
+	if (strikes && code == -2) /* held until it is told to go on: the call is made then */
+		kill(getpid(), SIGSTOP);
+	return strikes && code != -2 ? code : 0;
 }
 
 /* what this call shall fail with: 0 not at all, -1 it shall be short */
