@@ -22,6 +22,12 @@
 #include "host/file.h"
 #include "host/folder.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 static char folder[] = "/tmp/nightshift-look.XXXXXX", path[128];
 
 static void write_one(const char *to, uint64_t value)
@@ -121,13 +127,11 @@ static void is_shut_in(void **state)
 
 	(void)state;
 	assert_int_equal(ns_look(&one, 1, 1, reads), NS_OK);
-#if defined(__SANITIZE_ADDRESS__)
-	refused(reaches_out, NS_BAD_DATA, "file 0, socket 0");
-#else
 	refused(reaches_out, NS_BAD_DATA, "file 0, socket 0, process 0, signal 0, removed 0, held 0");
-	refused(wants_memory, NS_BAD_DATA, "more than a file of its size may want");
-	refused(crashes, NS_BAD_DATA, "crashed over it (in a process of its own, signal 11)");
-#endif
+	if (!SANITIZED) { /* whose shadow takes terabytes, and whose crash is an exit */
+		refused(wants_memory, NS_BAD_DATA, "more than a file of its size may want");
+		refused(crashes, NS_BAD_DATA, "crashed over it (in a process of its own, signal 11)");
+	}
 	refused(loops, NS_BAD_DATA, "takes longer");
 	assert_int_equal(access(path, F_OK), 0);
 }
