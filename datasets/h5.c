@@ -172,15 +172,18 @@ enum ns_status ns_h5_open_image(hid_t *file, const char *path, void *bytes, size
 	struct image image = {bytes, size};
 	H5FD_file_image_callbacks_t calls = {image_malloc, image_memcpy, image_realloc, image_free, same_data, keep_data, &image};
 	enum ns_status status;
+	char name[64];
 	hid_t access;
 
+	/* a name that leads nowhere, as one that leads to a file is refused; and of each its own, as files of one name are one to libhdf5 */
+	snprintf(name, sizeof name, "/dev/null/%p", bytes);
 	ns_h5_settle();
 	access = H5Pcreate(H5P_FILE_ACCESS);
 	if (H5Pset_fapl_core(access, 1 << 16, 0) < 0 || H5Pset_file_image_callbacks(access, &calls) < 0 ||
 	    H5Pset_file_image(access, bytes, size) < 0)
 		status = ns_fail(NS_INTERNAL, "%s: HDF5 takes no file from memory", path);
 	else
-		status = open_as(file, path, "/dev/null/image", access); /* a name that leads nowhere: one that does is refused */
+		status = open_as(file, path, name, access);
 	H5Pclose(access);
 	return status;
 }

@@ -201,8 +201,10 @@ static void look_in_child(int pipe, struct mapped *files, int count, rlim_t byte
 
 		tell(&r);
 		r.status = ns_h5_open_image(&file, f->path, f->bytes, (size_t)f->st.st_size);
-		if (r.status == NS_OK)
+		if (r.status == NS_OK) {
 			r.status = look(file, f->path, &f->st);
+			ns_h5_file_close(file);
+		}
 	}
 	r.at -= r.status != NS_OK;
 	r.done = 1;

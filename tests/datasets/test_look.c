@@ -136,6 +136,20 @@ static void is_shut_in(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 }
 
+/* of several, each is looked at, and none taken for another */
+static void each_is_looked_at(void **state)
+{
+	char other[160];
+	const char *paths[2] = {path, other};
+
+	(void)state;
+	snprintf(other, sizeof other, "%s/y.h5", folder);
+	write_one(other, 9);
+	assert_int_equal(ns_look(paths, 2, 0, reads), NS_BAD_DATA);
+	if (!strstr(ns_message(), "y.h5: x is 9"))
+		fail_msg("'%s'", ns_message());
+}
+
 /* what was looked at is not looked at again, until it is another file */
 static enum ns_status counts(hid_t file, const char *name, const struct stat *st)
 {
@@ -233,7 +247,7 @@ static void handles_make_room(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(is_shut_in), cmocka_unit_test(is_remembered), cmocka_unit_test(other_kinds), cmocka_unit_test(image_is_memory),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(is_shut_in), cmocka_unit_test(each_is_looked_at), cmocka_unit_test(is_remembered), cmocka_unit_test(other_kinds), cmocka_unit_test(image_is_memory),
 					   cmocka_unit_test(handles_make_room)};
 
 	return cmocka_run_group_tests(tests, setup, teardown) != 0;
