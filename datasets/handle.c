@@ -71,12 +71,12 @@ static void make_room(void)
 	}
 }
 
-static enum ns_status check_same(const struct ns_handle *h, const struct stat *now)
+enum ns_status ns_handle_same(const char *path, const struct stat *was, const struct stat *now)
 {
-	if (now->st_dev == h->was.st_dev && now->st_ino == h->was.st_ino && now->st_size == h->was.st_size &&
-	    now->st_mtim.tv_sec == h->was.st_mtim.tv_sec && now->st_mtim.tv_nsec == h->was.st_mtim.tv_nsec)
+	if (now->st_dev == was->st_dev && now->st_ino == was->st_ino && now->st_size == was->st_size &&
+	    now->st_mtim.tv_sec == was->st_mtim.tv_sec && now->st_mtim.tv_nsec == was->st_mtim.tv_nsec)
 		return NS_OK;
-	return ns_fail(NS_DIGEST, "%s: was changed while it was read", h->path);
+	return ns_fail(NS_DIGEST, "%s: was changed while it was read", path);
 }
 
 static enum ns_status open_it(struct ns_handle *h)
@@ -86,7 +86,7 @@ static enum ns_status open_it(struct ns_handle *h)
 	int fd;
 
 	NS_TRY(ns_open(&fd, h->path, h->below));
-	status = fstat(fd, &now) ? ns_io_error(h->path, "cannot be looked at") : check_same(h, &now);
+	status = fstat(fd, &now) ? ns_io_error(h->path, "cannot be looked at") : ns_handle_same(h->path, &h->was, &now);
 	if (status == NS_OK && h->h5)
 		status = ns_h5_open_fd(&h->file, h->path, fd);
 	if (status != NS_OK || h->h5)

@@ -22,6 +22,8 @@ struct ns_handle {
 
 /* `was`: what the file must still be */
 void ns_handle_init(struct ns_handle *handle, const char *path, const struct stat *was, int below, int h5);
+/* NS_DIGEST unless the file is what it was: the same inode, size and time of change of its bytes */
+enum ns_status ns_handle_same(const char *path, const struct stat *was, const struct stat *now);
 /* Open until it is given back; any thread. */
 enum ns_status ns_handle_take(struct ns_handle *handle);
 void ns_handle_give(struct ns_handle *handle);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "datasets/h5.h"
+#include "datasets/handle.h"
 #include "datasets/npy.h"
 #include "host/file.h"
 
@@ -81,22 +82,14 @@ static enum ns_status add_part(struct ns_matrix *m, const char *path, const char
 	return NS_OK;
 }
 
-/* the file as it was: what is read in several passages must be the same in each */
-static enum ns_status check_same(const struct ns_matrix_part *p, const struct stat *now)
-{
-	if (now->st_dev == p->was.st_dev && now->st_ino == p->was.st_ino && now->st_size == p->was.st_size &&
-	    now->st_mtim.tv_sec == p->was.st_mtim.tv_sec && now->st_mtim.tv_nsec == p->was.st_mtim.tv_nsec)
-		return NS_OK;
-	return ns_fail(NS_DIGEST, "%s: was changed while it was read", p->path);
-}
-
+/* what is read in several passages must be the same in each */
 static enum ns_status open_part(const struct ns_matrix_part *p, int *fd)
 {
 	struct stat now;
 	enum ns_status status;
 
 	NS_TRY(ns_open(fd, p->path, 0));
-	status = fstat(*fd, &now) ? ns_io_error(p->path, "cannot be looked at") : check_same(p, &now);
+	status = fstat(*fd, &now) ? ns_io_error(p->path, "cannot be looked at") : ns_handle_same(p->path, &p->was, &now);
 	if (status != NS_OK)
 		close(*fd);
 	return status;
