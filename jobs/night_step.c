@@ -119,6 +119,26 @@ static enum ns_status write_record(struct ns_night *n, const struct record *r, c
 	return status;
 }
 
+/* A record that stands decides what runs next; if its folder could not be flushed, that is a warning and no failed step. */
+static enum ns_status settle(struct ns_night *n, const struct record *r, const char *state, const char *why, const char *result)
+{
+	enum ns_status status = write_record(n, r, state, why, 0, result);
+	char said[1024];
+	json_t *record;
+
+	if (status == NS_OK)
+		return status;
+	snprintf(said, sizeof said, "%s", ns_message());
+	if (strcmp(ns_step_state(n->dir, r->step->name, r->task, &record), state))
+		status = ns_fail(status, "%s", said);
+	else {
+		ns_log_warn(n->job->log, "%s", said);
+		status = NS_OK;
+	}
+	json_decref(record);
+	return status;
+}
+
 /* --- results --- */
 
 static void result_path(const struct ns_night *n, const struct ns_step *s, int task, char path[NS_PATH_MAX])
@@ -380,7 +400,7 @@ enum ns_status ns_step_run(struct ns_night *n, const struct ns_step *s, int task
 	NS_TRY(ns_comm_broadcast(n->job->comm, &verdict, sizeof verdict, 0));
 	if (verdict == SKIP) {
 		ns_log_event(n->job->log, "skipped", json_pack("{s:s, s:s}", "step", s->name, "why", why));
-		return ns_job_agree(n->job, first ? write_record(n, &r, "skipped", why, 0, NULL) : NS_OK);
+		return ns_job_agree(n->job, first ? settle(n, &r, "skipped", why, NULL) : NS_OK);
 	}
 	if (verdict != GO) {
 		if (first)
@@ -391,7 +411,7 @@ enum ns_status ns_step_run(struct ns_night *n, const struct ns_step *s, int task
 	status = do_it(n, s, task);
 	result_path(n, s, task, result);
 	if (status == NS_OK)
-		return ns_job_agree(n->job, first ? write_record(n, &r, "done", "", 0, result) : NS_OK);
+		return ns_job_agree(n->job, first ? settle(n, &r, "done", "", result) : NS_OK);
 	/* the others may hang in a collective or be gone: no agreement on this */
 	snprintf(said, sizeof said, "%s", ns_message());
 	if (first)

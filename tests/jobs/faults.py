@@ -43,7 +43,7 @@ LASTING = {"space": ["ENOSPC", "EDQUOT"], "open": ["EMFILE"], "read": ["EIO"], "
            "link": ["EXDEV"]}
 HARMLESS = ("EINTR", "SHORT")
 STREAMS = ("fread", "fgets", "fgetc", "getc", "fwrite", "fflush", "fclose")
-MOVES = ("promote", "promote-again", "rollback") # jobs that move a ref
+MOVES = ("promote", "promote-again", "rollback", "step-model") # jobs that move a ref
 # files that tell the time of a run
 VOLATILE = {"run.json", "metrics.jsonl"}
 
@@ -227,7 +227,7 @@ def of_next_run(bench, job, want, run):
             return f"exit {run.code}, and the same again: {why}"
         if job.name == "gc" and tiny.objects(bench.world / "r") != want.objects:
             return "the same again leaves garbage"
-    return of_copy(bench, job, run, tiny.head(bench.world / "r", ref_of(job))) if job.registry else None
+    return of_copy(bench, job, run, tiny.head(bench.world / job.registry, ref_of(job))) if job.registry else None
 
 
 def of_copy(bench, job, run, head):
@@ -236,7 +236,7 @@ def of_copy(bench, job, run, head):
         return tiny.run(bench.binary, ["registry", "verify", "--registry", job.registry], bench.world)
     sound = verify()
     if sound.code and job.name in MOVES and head:
-        tiny.run(bench.binary, ["registry", "promote", ref_of(job), head, "--registry", "r"], bench.world)
+        tiny.run(bench.binary, ["registry", "promote", ref_of(job), head, "--registry", job.registry], bench.world)
         sound = verify()
     return f"exit {run.code}, and registry verify afterwards: {sound.said()}" if sound.code else None
 
