@@ -61,9 +61,9 @@ int ns_job_turn(const struct ns_job *job, int64_t i)
 }
 
 enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,
-			   struct ns_log *log, struct ns_pool *pool, struct ns_device_set *set)
+			   struct ns_log *log, struct ns_workers *workers, struct ns_device_set *set)
 {
-	*job = (struct ns_job){.verb = verb, .conf = conf, .comm = comm, .log = log, .pool = pool, .set = set, .place = {.fd = -1}};
+	*job = (struct ns_job){.verb = verb, .conf = conf, .comm = comm, .log = log, .workers = workers, .set = set, .place = {.fd = -1}};
 	NS_TRY(read_part(job, ns_conf_text(conf, "part")));
 	job->inputs = json_array();
 	job->outputs = json_array();
@@ -221,7 +221,7 @@ static json_t *run_record(struct ns_job *job, const struct used *used)
 	json_object_set_new(run, "code", json_string(NS_CODE_VERSION));
 	json_object_set_new(run, "seed", json_integer(ns_conf_int(job->conf, "seed")));
 	json_object_set_new(run, "ranks", json_integer(job->comm->size));
-	json_object_set_new(run, "threads", json_integer(ns_pool_workers(job->pool)));
+	json_object_set_new(run, "threads", json_integer(ns_workers_count(job->workers)));
 	if (job->set->count) {
 		json_object_set_new(run, "device", json_string(job->set->description));
 		json_object_set(run, "implementations", job->set->chosen);
@@ -293,14 +293,14 @@ static enum ns_status find_backend(const struct ns_backend **backend, const char
 	return ns_backend_get(backend, "cpu");
 }
 
-enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_conf *conf, struct ns_pool *pool)
+enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_conf *conf, struct ns_workers *workers)
 {
-	return set->count ? NS_OK : ns_device_set_open_by(set, ns_conf_text(conf, "device"), pool);
+	return set->count ? NS_OK : ns_device_set_open_by(set, ns_conf_text(conf, "device"), workers);
 }
 
-enum ns_status ns_device_set_open_by(struct ns_device_set *set, const char *device, struct ns_pool *pool)
+enum ns_status ns_device_set_open_by(struct ns_device_set *set, const char *device, struct ns_workers *workers)
 {
-	int n = ns_pool_workers(pool), i;
+	int n = ns_workers_count(workers), i;
 
 	NS_TRY(find_backend(&set->backend, device, set->gpu));
 	if (!set->backend->host_memory && n < NS_DEVICE_QUEUES)

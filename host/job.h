@@ -14,7 +14,7 @@
 #include "host/file.h"
 #include "host/log.h"
 #include "host/place.h"
-#include "host/pool.h"
+#include "host/workers.h"
 #include "kernels/backend.h"
 
 /* where the host computes, one device and one queue a worker; of a GPU at least this many, for work that goes side by side */
@@ -33,7 +33,7 @@ struct ns_job {
 	struct ns_conf *conf;
 	struct ns_comm *comm;
 	struct ns_log *log;
-	struct ns_pool *pool;
+	struct ns_workers *workers;
 	struct ns_device_set *set; /* opened on first use */
 	char out[NS_PATH_MAX], dir[NS_PATH_MAX]; /* published; while working; links followed */
 	struct ns_place place;			   /* rank 0's */
@@ -50,7 +50,7 @@ int ns_job_part_of(const struct ns_job *job, int64_t i);
 int ns_job_turn(const struct ns_job *job, int64_t i);
 
 enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,
-			   struct ns_log *log, struct ns_pool *pool, struct ns_device_set *set);
+			   struct ns_log *log, struct ns_workers *workers, struct ns_device_set *set);
 void ns_job_release(struct ns_job *job);
 /* Collective. keep: the checkpoint that a stopped run of this verb left in OUT.partial stays (training resumes from it). */
 enum ns_status ns_job_begin(struct ns_job *job, int keep);
@@ -63,10 +63,10 @@ void ns_job_count(struct ns_job *job, const char *what, int64_t n);
 /* Collective: `status` of any rank that failed, on all of them; only rank 0's work counts when `work` is its. */
 enum ns_status ns_job_agree(struct ns_job *job, enum ns_status status);
 
-/* Open one device for each worker of the pool, as device: in the configuration says. */
-enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_conf *conf, struct ns_pool *pool);
+/* Open one device for each worker, as device: in the configuration says. */
+enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_conf *conf, struct ns_workers *workers);
 /* the same for a device by name, whatever a configuration says */
-enum ns_status ns_device_set_open_by(struct ns_device_set *set, const char *device, struct ns_pool *pool);
+enum ns_status ns_device_set_open_by(struct ns_device_set *set, const char *device, struct ns_workers *workers);
 void ns_device_set_close(struct ns_device_set *set);
 
 /*

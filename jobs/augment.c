@@ -53,7 +53,7 @@ static enum ns_status one_shard(struct augment *g, int index)
 		goto out;
 	}
 	NS_GO(ns_shard_read(s, 0, n, g->in));
-	NS_GO(ns_pool_run(g->job->pool, (int)(room / BATCH), one_batch, g));
+	NS_GO(ns_workers_run(g->job->workers, (int)(room / BATCH), one_batch, g));
 	for (i = 0; i < n; i++)
 		rows.id[i] = ns_pixel_id(g->out + (size_t)i * image, g->h, g->w, g->c);
 	NS_GO(ns_path(path, "%s/shard-%05d.h5", g->job->dir, index));
@@ -67,10 +67,10 @@ out:
 
 static enum ns_status prepare(struct augment *g)
 {
-	int i, workers = ns_pool_workers(g->job->pool);
+	int i, workers = ns_workers_count(g->job->workers);
 	struct ns_op op = {.kind = NS_OP_AUGMENT};
 
-	op.u.augment = (struct ns_augment){.n = BATCH, .h = g->h, .w = g->w, .c = g->c, .p = g->h, .q = g->w, .out_dtype = NS_U8,
+	op.u.augment = (struct ns_op_augment){.n = BATCH, .h = g->h, .w = g->w, .c = g->c, .p = g->h, .q = g->w, .out_dtype = NS_U8,
 					   .config = &g->config};
 	g->samples = calloc((size_t)workers * BATCH, sizeof *g->samples);
 	g->plans = calloc((size_t)workers, sizeof *g->plans);
@@ -85,7 +85,7 @@ static void release(struct augment *g)
 {
 	int i;
 
-	for (i = 0; g->plans && i < ns_pool_workers(g->job->pool); i++)
+	for (i = 0; g->plans && i < ns_workers_count(g->job->workers); i++)
 		ns_plan_free(g->plans[i]);
 	free(g->samples);
 	free(g->plans);
@@ -184,7 +184,7 @@ enum ns_status ns_job_augment(struct ns_job *job, int argc, char **argv)
 	g.w = h->w;
 	g.c = h->c;
 	NS_GO(ns_recipe_parse(&g.config, ns_conf_node(job->conf, "augment"), g.h, g.w, "augment"));
-	NS_GO(ns_device_set_open(job->set, job->conf, job->pool));
+	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_GO(ns_dataset_verify(job, g.data));
 	NS_GO(prepare(&g));
 	NS_GO(ns_job_begin(job, 0));

@@ -184,7 +184,7 @@ static enum ns_status matrix_product(struct ns_bench *b, enum ns_dtype dtype, do
 		int n = c < 512 ? 1 : c / 512, rounds = b->rounds;
 		size_t each = (size_t)(n * 1024 > c ? n * 1024 : c) * (size_t)c * 4;
 
-		op.u.conv = (struct ns_conv){n, 32, 32, c, c, 1, 1, 1, 0, NS_CONV_BIAS, NS_BN_EPS, dtype};
+		op.u.conv = (struct ns_op_conv){n, 32, 32, c, c, 1, 1, 1, 0, NS_CONV_BIAS, NS_BN_EPS, dtype};
 		flops = 2.0 * n * 1024 * c * c;
 		NS_GO(ns_plan_make(&r.plan, b->dev, &op));
 		NS_GO(ns_bench_memory(b, 4 * each, &block));
@@ -313,7 +313,7 @@ enum ns_status ns_job_bench(struct ns_job *job, int argc, char **argv)
 		return ns_fail(NS_USAGE, "bench: takes no operand");
 	if (against)
 		NS_TRY(ns_json_read(against, &old, "nightshift.bench/1"));
-	NS_GO(ns_device_set_open(job->set, job->conf, job->pool));
+	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_bench_comm(&b));
 	if (job->comm->rank == 0) { /* one core is measured: the other ranks keep still */

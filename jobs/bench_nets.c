@@ -130,21 +130,21 @@ static enum ns_status take_steps(struct ns_bench *b, struct ns_model *m, enum ns
 
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for training");
-	alone.pool = NULL;
+	alone.workers = NULL;
 	alone.comm = &self;
 	t->spec = (struct ns_train_spec){.batch = b->batch, .virtual_ranks = NS_BENCH_VIRTUAL, .epochs = 1,
 					 .rows = (int64_t)count * b->batch, .nesterov = 1, .lr = 0.01, .momentum = 0.9,
 					 .weight_decay = 5e-4, .seed = 1, .label = "train"};
 	strcpy(t->spec.precision, dtype == NS_BF16 ? "bf16" : "f32");
-	t->source = (struct ns_source){s, s->bytes, stage, images};
+	t->input = (struct ns_train_input){s, s->bytes, stage, images};
 	s->b = b;
 	s->count = 0;
 	NS_GO(ns_comm_self(&self));
-	NS_GO(ns_pool_make(&alone.pool, 1));
+	NS_GO(ns_workers_make(&alone.workers, 1));
 	NS_GO(ns_train(&alone, m, t));
 	s->at[s->count] = ns_now();
 out:
-	ns_pool_free(alone.pool);
+	ns_workers_free(alone.workers);
 	json_decref(t->metrics);
 	free(t);
 	return status;

@@ -100,7 +100,7 @@ static enum ns_status conv_ops(struct ns_bench *b)
 			struct ns_op op = {.kind = kinds[k]};
 			char name[64];
 
-			op.u.conv = (struct ns_conv){n, s, s, c, shapes[i].k, 3, 3, 1, 1, NS_CONV_RELU, NS_BN_EPS, NS_F32};
+			op.u.conv = (struct ns_op_conv){n, s, s, c, shapes[i].k, 3, 3, 1, 1, NS_CONV_RELU, NS_BN_EPS, NS_F32};
 			op.u.conv.flags |= kinds[k] == NS_OP_CONV ? NS_CONV_BIAS : NS_CONV_NORM;
 			snprintf(name, sizeof name, "%s 3x3 %dx%dx%d", ns_op_name(kinds[k]), s, s, c);
 			NS_TRY(one_op(b, name, &op, (size_t)n * (size_t)s * (size_t)s * (size_t)c * 4 + ((size_t)c * (size_t)c * 9 * 4 + 4096), n, flops,
@@ -114,7 +114,7 @@ static enum ns_status flat_ops(struct ns_bench *b)
 	int64_t n = 16 << 20; /* far beyond any cache */
 	struct ns_op op = {.kind = NS_OP_SGD};
 
-	op.u.optim = (struct ns_optim){.n = n, .n_decay = n, .momentum = 0.9f, .weight_decay = 5e-4f, .nesterov = 1};
+	op.u.optim = (struct ns_op_optim){.n = n, .n_decay = n, .momentum = 0.9f, .weight_decay = 5e-4f, .nesterov = 1};
 	NS_TRY(one_op(b, "sgd, Nesterov", &op, (size_t)n * 4, (double)n, 0, 20));
 	op = (struct ns_op){.kind = NS_OP_EMA, .u.ema = {n}};
 	return one_op(b, "ema", &op, (size_t)n * 4, (double)n, 0, 12);
@@ -164,7 +164,7 @@ static enum ns_status augment(struct ns_bench *b, const char *name, const char *
 	r.samples = calloc((size_t)r.n, sizeof *r.samples);
 	NS_GO(ns_yaml_parse(&list, recipe, strlen(recipe), name));
 	NS_GO(ns_recipe_parse(&r.config, list, side, side, name));
-	op.u.augment = (struct ns_augment){r.n, side, side, 3, side, side, NS_F32, {0}, {0}, &r.config};
+	op.u.augment = (struct ns_op_augment){r.n, side, side, 3, side, side, NS_F32, {0}, {0}, &r.config};
 	for (c = 0; c < 3; c++)
 		op.u.augment.scale[c] = 1 / 64.0f;
 	NS_GO(ns_plan_make(&r.op.plan, b->dev, &op));

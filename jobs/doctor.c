@@ -48,7 +48,7 @@ static void devices(void)
 static enum ns_status ranks(struct ns_job *job)
 {
 	const char *visible = getenv("CUDA_VISIBLE_DEVICES");
-	enum ns_status status = ns_device_set_open(job->set, job->conf, job->pool);
+	enum ns_status status = ns_device_set_open(job->set, job->conf, job->workers);
 	char host[64] = "", line[1024], name[32];
 	int r;
 
@@ -58,7 +58,7 @@ static enum ns_status ranks(struct ns_job *job)
 		memset(line, 0, sizeof line);
 		if (r == job->comm->rank)
 			snprintf(line, sizeof line, "%s, process %ld, %d of %d there; workers: %d; %s: %.512s%s%.200s", host, (long)getpid(),
-				 job->comm->local_rank, job->comm->local_size, ns_pool_workers(job->pool), job->set->backend->name,
+				 job->comm->local_rank, job->comm->local_size, ns_workers_count(job->workers), job->set->backend->name,
 				 job->set->description, visible ? ", CUDA_VISIBLE_DEVICES=" : "", visible ? visible : "");
 		NS_TRY(ns_comm_broadcast(job->comm, line, sizeof line, r));
 		snprintf(name, sizeof name, "rank %d", r);

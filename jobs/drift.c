@@ -5,23 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/shift/pvalue.h"
+#include "host/stat/pvalue.h"
 
-const char *ns_shift_name(enum ns_shift_status status)
+const char *ns_drift_name(enum ns_drift_status status)
 {
 	static const char *const names[] = {"none", "statistical", "material", "harmful", "untested", "descriptive"};
 
 	return names[status];
 }
 
-static void quality(struct ns_shift *s, const char *what, const char *detail)
+static void quality(struct ns_drift *s, const char *what, const char *detail)
 {
 	json_array_append_new(s->quality, json_pack("{s:s, s:s}", "flag", what, "detail", detail));
 	ns_log_warn(s->job->log, "%s: %s", what, detail);
 }
 
 /* rows or columns that cannot be judged are said aloud, never silently dropped */
-static void look_at_quality(struct ns_shift *s)
+static void look_at_quality(struct ns_drift *s)
 {
 	const struct {
 		const char *name;
@@ -49,22 +49,22 @@ static void look_at_quality(struct ns_shift *s)
 #define SELF_LEVEL 0.01 /* of all detectors' self-tests together: every night has one */
 
 /* a detector that alarms on the reference itself more often than chance lets alpha is not to be believed on this data */
-static void doubt_self(struct ns_shift *s)
+static void doubt_self(struct ns_drift *s)
 {
 	char text[192];
 	int k;
 
 	for (k = 0; k < NS_SELF_KINDS; k++) {
-		if (!s->self_rounds[k] || ns_binomial_sf(s->self_alarms[k], s->self_rounds[k], s->alpha) >= SELF_LEVEL / NS_SELF_KINDS)
+		if (!s->self_rounds[k] || ns_stat_binomial_sf(s->self_alarms[k], s->self_rounds[k], s->alpha) >= SELF_LEVEL / NS_SELF_KINDS)
 			continue;
 		snprintf(text, sizeof text, "%s alarms in %lld of %lld deals of the reference, more than alpha = %g: what was taken together is alike; see drift.sequence_seconds",
-			 ns_shift_self_name(k), (long long)s->self_alarms[k], (long long)s->self_rounds[k], s->alpha);
+			 ns_drift_self_name(k), (long long)s->self_alarms[k], (long long)s->self_rounds[k], s->alpha);
 		quality(s, "self-test", text);
 	}
 }
 
 /* what cannot alarm by itself whatever happens: permutations are too few for tonight's level; nothing decides */
-static void look_at_reach(struct ns_shift *s)
+static void look_at_reach(struct ns_drift *s)
 {
 	char text[224];
 	double least;
@@ -75,11 +75,11 @@ static void look_at_reach(struct ns_shift *s)
 	if (!decides)
 		quality(s, "nothing decides", "drift.detectors names none that decides (ks, chi2, mmd): the status is of labels alone");
 	for (i = 0; i < s->count; i++) {
-		const struct ns_shift_test *t = &s->tests[i];
+		const struct ns_drift_test *t = &s->tests[i];
 
 		if (strcmp(t->method->name, "mmd") || isnan(t->p))
 			continue;
-		least = fmin(1, 1 / ns_shift_joint_share(s) / (1.0 + s->permutations));
+		least = fmin(1, 1 / ns_drift_joint_share(s) / (1.0 + s->permutations));
 		/* Holm wants less than alpha, Benjamini-Hochberg and the history no more */
 		if ((least < s->alpha || (least <= s->alpha && !strcmp(ns_conf_text(s->job->conf, "drift.correction"), "bh"))) && (!s->past || least <= s->level))
 			continue;
@@ -110,7 +110,7 @@ static enum ns_status check_models(const struct ns_predictions *a, const struct 
 	return NS_OK;
 }
 
-static enum ns_status check_shapes(const struct ns_shift *s)
+static enum ns_status check_shapes(const struct ns_drift *s)
 {
 	const struct ns_predictions *a = &s->ref, *b = &s->cur;
 	int i;
@@ -133,20 +133,20 @@ static enum ns_status check_shapes(const struct ns_shift *s)
 	return NS_OK;
 }
 
-static json_t *test_json(const struct ns_shift_test *t)
+static json_t *test_json(const struct ns_drift_test *t)
 {
 	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "kind", t->kind, "column", t->column, "slice",
 			      *t->slice ? t->slice : "all", "detector", t->method->name, "statistic", ns_json_real(t->statistic), "p", ns_json_real(t->p),
 			      "p_adjusted", ns_json_real(t->p_adjusted), "effect", ns_json_real(t->effect), "effect_low",
 			      ns_json_real(t->effect_low), "effect_high", ns_json_real(t->effect_high), "status",
-			      ns_shift_name(t->status));
+			      ns_drift_name(t->status));
 
 	if (t->note)
 		json_object_set_new(j, "note", json_string(t->note));
 	return j;
 }
 
-static json_t *top_json(const struct ns_shift *s)
+static json_t *top_json(const struct ns_drift *s)
 {
 	json_t *list = json_array();
 	int i;
@@ -163,7 +163,7 @@ static json_t *top_json(const struct ns_shift *s)
 	return list;
 }
 
-static json_t *performance_json(const struct ns_shift *s)
+static json_t *performance_json(const struct ns_drift *s)
 {
 	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:s}", "measured", ns_json_real(s->measured), "estimated",
 			 ns_json_real(s->cbpe), "low", ns_json_real(s->measured_low), "high", ns_json_real(s->measured_high), "audited",
@@ -172,7 +172,7 @@ static json_t *performance_json(const struct ns_shift *s)
 			 "estimated: mean calibrated confidence (CBPE), an upper bound under covariate shift; measured: audited rows, Wilson");
 }
 
-static json_t *slices_json(const struct ns_shift *s)
+static json_t *slices_json(const struct ns_drift *s)
 {
 	json_t *list = json_array();
 	int i;
@@ -181,7 +181,7 @@ static json_t *slices_json(const struct ns_shift *s)
 		const struct ns_slice *l = &s->slices[i];
 
 		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:I, s:I, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "slice", l->name, "status",
-						      ns_shift_name(l->status), "guarded", l->guarded, "reference_rows", (json_int_t)l->ref_rows,
+						      ns_drift_name(l->status), "guarded", l->guarded, "reference_rows", (json_int_t)l->ref_rows,
 						      "current_rows", (json_int_t)l->cur_rows, "moved", ns_json_real(l->moved), "column", l->column,
 						      "confidence_reference", ns_json_real(l->confidence_ref), "confidence", ns_json_real(l->confidence),
 						      "baseline", ns_json_real(l->base), "measured", ns_json_real(l->measured), "low",
@@ -190,7 +190,7 @@ static json_t *slices_json(const struct ns_shift *s)
 	return list;
 }
 
-static json_t *label_shift_json(const struct ns_shift *s)
+static json_t *label_shift_json(const struct ns_drift *s)
 {
 	json_t *weights = json_array(), *low = json_array(), *high = json_array();
 	int i;
@@ -204,7 +204,7 @@ static json_t *label_shift_json(const struct ns_shift *s)
 }
 
 /* over many nights: what tonight had to show, and what has been spent */
-static json_t *budget_json(const struct ns_shift *s)
+static json_t *budget_json(const struct ns_drift *s)
 {
 	if (!s->past)
 		return json_null();
@@ -214,7 +214,7 @@ static json_t *budget_json(const struct ns_shift *s)
 }
 
 /* how often each detector cries out where nothing can have moved */
-static json_t *self_json(const struct ns_shift *s)
+static json_t *self_json(const struct ns_drift *s)
 {
 	json_t *all = json_object();
 	int k;
@@ -224,14 +224,14 @@ static json_t *self_json(const struct ns_shift *s)
 
 		if (!s->self_rounds[k])
 			continue;
-		ns_wilson(s->self_alarms[k], s->self_rounds[k], &low, &high);
-		json_object_set_new(all, ns_shift_self_name(k), json_pack("{s:I, s:I, s:f, s:f}", "rounds", (json_int_t)s->self_rounds[k], "alarms",
+		ns_stat_wilson(s->self_alarms[k], s->self_rounds[k], &low, &high);
+		json_object_set_new(all, ns_drift_self_name(k), json_pack("{s:I, s:I, s:f, s:f}", "rounds", (json_int_t)s->self_rounds[k], "alarms",
 									   (json_int_t)s->self_alarms[k], "low", low, "high", high));
 	}
 	return all;
 }
 
-static json_t *sequences_json(const struct ns_shift *s)
+static json_t *sequences_json(const struct ns_drift *s)
 {
 	if (!s->ref_block)
 		return json_null();
@@ -240,13 +240,13 @@ static json_t *sequences_json(const struct ns_shift *s)
 			 "effective: independent rows that would know a column's mean as well (design effect), of the column where they are fewest");
 }
 
-static json_t *methods_json(const struct ns_shift *s)
+static json_t *methods_json(const struct ns_drift *s)
 {
 	json_t *all = json_object();
 	int i;
 
 	for (i = 0; i < s->count; i++) {
-		const struct ns_shift_method *m = s->tests[i].method;
+		const struct ns_drift_detector *m = s->tests[i].method;
 
 		if (!json_object_get(all, m->name))
 			json_object_set_new(all, m->name, json_pack("{s:s, s:b, s:s, s:s, s:s, s:s}", "title", m->title, "decides", m->decides, "statistic",
@@ -255,7 +255,7 @@ static json_t *methods_json(const struct ns_shift *s)
 	return all;
 }
 
-static enum ns_status to_json(struct ns_shift *s)
+static enum ns_status to_json(struct ns_drift *s)
 {
 	json_t *tests = json_array();
 	int i;
@@ -263,7 +263,7 @@ static enum ns_status to_json(struct ns_shift *s)
 	for (i = 0; i < s->count; i++)
 		json_array_append_new(tests, test_json(&s->tests[i]));
 	s->json = json_pack("{s:s, s:s, s:s, s:{s:s, s:I}, s:{s:s, s:I}, s:f, s:s, s:I, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:s}, s:o, s:O}",
-			    "schema", "nightshift.drift/1", "status", ns_shift_name(s->status), "summary", s->summary, "reference", "digest",
+			    "schema", "nightshift.drift/1", "status", ns_drift_name(s->status), "summary", s->summary, "reference", "digest",
 			    s->ref.digest, "rows", (json_int_t)s->ref.rows, "current", "digest", s->cur.digest, "rows",
 			    (json_int_t)s->cur.rows, "alpha", s->alpha, "correction", ns_conf_text(s->job->conf, "drift.correction"), "seed",
 			    (json_int_t)s->seed, "permutations", s->permutations, "tests", tests, "methods", methods_json(s), "slices",
@@ -272,7 +272,7 @@ static enum ns_status to_json(struct ns_shift *s)
 	return s->json ? NS_OK : ns_fail(NS_INTERNAL, "drift.json cannot be made");
 }
 
-static enum ns_status setup(struct ns_shift *s)
+static enum ns_status setup(struct ns_drift *s)
 {
 	struct ns_job *job = s->job;
 	const char *policy = ns_conf_text(job->conf, "drift.policy"), *correction, *emit;
@@ -296,7 +296,7 @@ static enum ns_status setup(struct ns_shift *s)
 	if (one && !json_is_null(one) && !json_is_array(one))
 		return ns_fail(NS_CONFIG, "drift.detectors: a list is wanted, such as [ks, chi2, mmd]");
 	json_array_foreach(ns_conf_node(job->conf, "drift.detectors"), at, one)
-		if (!json_is_string(one) || !ns_shift_method(json_string_value(one))->name)
+		if (!json_is_string(one) || !ns_drift_detector(json_string_value(one))->name)
 			return ns_fail(NS_CONFIG, "drift.detectors: '%s' is no detector", json_is_string(one) ? json_string_value(one) : "?");
 	s->alpha = ns_conf_real(job->conf, "drift.alpha");
 	s->min_effect = ns_conf_real(job->conf, "drift.min_effect");
@@ -310,7 +310,7 @@ static enum ns_status setup(struct ns_shift *s)
 	return NS_OK;
 }
 
-static void release(struct ns_shift *s)
+static void release(struct ns_drift *s)
 {
 	int i;
 
@@ -334,7 +334,7 @@ static void release(struct ns_shift *s)
 	json_decref(s->json);
 }
 
-static enum ns_status write_results(struct ns_shift *s)
+static enum ns_status write_results(struct ns_drift *s)
 {
 	char path[NS_PATH_MAX];
 
@@ -342,12 +342,12 @@ static enum ns_status write_results(struct ns_shift *s)
 	NS_TRY(ns_path(path, "%s/drift.json", s->job->dir));
 	NS_TRY(ns_json_write(path, s->json));
 	NS_TRY(ns_path(path, "%s/drift.html", s->job->dir));
-	return ns_shift_page(s, path);
+	return ns_drift_page(s, path);
 }
 
 enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 {
-	struct ns_shift s = {.job = job};
+	struct ns_drift s = {.job = job};
 	const char *ref, *cur;
 	enum ns_status status;
 
@@ -357,40 +357,40 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	NS_TRY(ns_need(job, "drift.reference", "reference", &ref));
 	NS_TRY(ns_need(job, "drift.current", "current", &cur));
 	NS_GO(setup(&s));
-	NS_GO(ns_shift_open(job, &s.ref, ref));
-	NS_GO(ns_shift_open(job, &s.cur, cur));
+	NS_GO(ns_drift_open(job, &s.ref, ref));
+	NS_GO(ns_drift_open(job, &s.cur, cur));
 	NS_GO(check_shapes(&s));
-	NS_GO(ns_device_set_open(job->set, job->conf, job->pool));
+	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_GO(ns_job_begin(job, 0));
 	look_at_quality(&s);
-	NS_GO(ns_shift_find_blocks(&s));
-	NS_GO(ns_shift_test_all(&s));
+	NS_GO(ns_drift_find_blocks(&s));
+	NS_GO(ns_drift_test_all(&s));
 	doubt_self(&s);
-	NS_GO(ns_shift_performance(&s));
-	NS_GO(ns_shift_history_read(&s)); /* all ranks: all of them decide */
-	ns_shift_decide(&s);
+	NS_GO(ns_drift_performance(&s));
+	NS_GO(ns_drift_history_read(&s)); /* all ranks: all of them decide */
+	ns_drift_decide(&s);
 	look_at_reach(&s);
-	ns_shift_policy(&s);
-	ns_shift_summarise(&s);
+	ns_drift_policy(&s);
+	ns_drift_summarise(&s);
 	if (s.emit && !(ns_conf_text(job->conf, "drift.current_data") && ns_conf_text(job->conf, "drift.replay_data"))) {
 		s.emit = 0; /* nothing is: neither cool-down nor budget is spent */
 		snprintf(s.because, sizeof s.because, "the status is %s, but --current-data and --replay-data do not say what to select from",
-			 ns_shift_name(s.status));
+			 ns_drift_name(s.status));
 		ns_log_warn(job->log, "no manifest: %s", s.because);
 	}
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? write_results(&s) : NS_OK));
 	if (s.emit)
 		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_manifest_emit(&s) : NS_OK));
-	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_shift_history_write(&s) : NS_OK));
-	ns_log_event(job->log, "verdict", json_pack("{s:s, s:s, s:o, s:o}", "status", ns_shift_name(s.status), "summary", s.summary, "estimated",
+	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_drift_history_write(&s) : NS_OK));
+	ns_log_event(job->log, "verdict", json_pack("{s:s, s:s, s:o, s:o}", "status", ns_drift_name(s.status), "summary", s.summary, "estimated",
 						    ns_json_real(s.cbpe), "measured", ns_json_real(s.measured)));
 	ns_job_input(job, "reference", ref, s.ref.digest);
 	ns_job_input(job, "current", cur, s.cur.digest);
 	ns_job_count(job, "reference_rows", s.ref.rows);
 	ns_job_count(job, "current_rows", s.cur.rows);
 	NS_GO(ns_job_publish(job));
-	if (s.status != NS_SHIFT_NONE && ns_conf_bool(job->conf, "exit_code"))
-		status = ns_fail(NS_FINDING, "drift found: %s", ns_shift_name(s.status));
+	if (s.status != NS_DRIFT_NONE && ns_conf_bool(job->conf, "exit_code"))
+		status = ns_fail(NS_FINDING, "drift found: %s", ns_drift_name(s.status));
 out:
 	release(&s);
 	return status;

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "host/shift/pca.h"
-#include "host/shift/pvalue.h"
-#include "host/shift/twosample.h"
+#include "host/stat/pca.h"
+#include "host/stat/pvalue.h"
+#include "host/stat/twosample.h"
 #include "host/staged.h"
 #include "kernels/formula/sort.h"
 
@@ -49,17 +49,17 @@ static int blocks_of(const struct ns_matrix *of)
 }
 
 /* of each worker, from block to block: what is asked of the system anew each time comes back as empty pages */
-static enum ns_status make_rooms(const struct ns_shift *s, float ***rooms)
+static enum ns_status make_rooms(const struct ns_drift *s, float ***rooms)
 {
-	*rooms = calloc((size_t)ns_pool_workers(s->job->pool), sizeof **rooms);
+	*rooms = calloc((size_t)ns_workers_count(s->job->workers), sizeof **rooms);
 	return *rooms ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for rows");
 }
 
-static void free_rooms(const struct ns_shift *s, float **rooms)
+static void free_rooms(const struct ns_drift *s, float **rooms)
 {
 	int i;
 
-	for (i = 0; rooms && i < ns_pool_workers(s->job->pool); i++)
+	for (i = 0; rooms && i < ns_workers_count(s->job->workers); i++)
 		free(rooms[i]);
 	free(rooms);
 }
@@ -104,13 +104,13 @@ static enum ns_status one_passage(void *context, int task, int worker)
 	return p->fn(p->context, first, n, x);
 }
 
-enum ns_status ns_shift_each_row(struct ns_shift *s, const struct ns_matrix *of, ns_rows_fn *fn, void *context)
+enum ns_status ns_drift_each_row(struct ns_drift *s, const struct ns_matrix *of, ns_rows_fn *fn, void *context)
 {
 	struct passage p = {s->job->comm, of, fn, context, NULL};
 	enum ns_status status = make_rooms(s, &p.rooms);
 
 	if (status == NS_OK)
-		status = ns_pool_run(s->job->pool, (blocks_of(of) + p.comm->size - 1) / p.comm->size, one_passage, &p);
+		status = ns_workers_run(s->job->workers, (blocks_of(of) + p.comm->size - 1) / p.comm->size, one_passage, &p);
 	free_rooms(s, p.rooms);
 	return status;
 }
@@ -162,7 +162,7 @@ static enum ns_status one_block(void *context, int task, int worker)
 	along = malloc(sizeof *along * (size_t)n * (size_t)t->count);
 	if (!along)
 		return ns_fail(NS_NO_MEMORY, "no memory for a projection of %lld rows", (long long)n);
-	status = ns_pca_apply(x, n, d, t->count, v->mean, v->directions + (int64_t)t->first * d, along);
+	status = ns_stat_pca_apply(x, n, d, t->count, v->mean, v->directions + (int64_t)t->first * d, along);
 	if (status == NS_OK)
 		turn_block(along, n, t->count, t->count, to + first, t->all);
 	free(along);
@@ -187,11 +187,11 @@ static float *large(int64_t count)
 	return x;
 }
 
-enum ns_status ns_shift_each_column(struct ns_shift *s, const struct ns_columns *ref, const struct ns_columns *cur, ns_column_fn *fn, void *context)
+enum ns_status ns_drift_each_column(struct ns_drift *s, const struct ns_columns *ref, const struct ns_columns *cur, ns_column_fn *fn, void *context)
 {
 	const struct ns_comm *comm = s->job->comm;
 	int64_t d = ref->directions ? ref->k : ref->of->d, all = ref->of->rows + cur->of->rows;
-	int64_t room = ns_conf_int(s->job->conf, "drift.memory") * 1048576 / (4 * all), workers = ns_pool_workers(s->job->pool);
+	int64_t room = ns_conf_int(s->job->conf, "drift.memory") * 1048576 / (4 * all), workers = ns_workers_count(s->job->workers);
 	int begin = (int)(d * comm->rank / comm->size), end = (int)(d * (comm->rank + 1) / comm->size);
 	struct turn t = {{ref, cur}, begin, end - begin, all, NULL, NULL, fn, context};
 	enum ns_status status;
@@ -209,9 +209,9 @@ enum ns_status ns_shift_each_column(struct ns_shift *s, const struct ns_columns 
 		     : ns_fail(NS_NO_MEMORY, "no memory for %d columns of %lld rows; drift.memory makes them fewer", t.count, (long long)all);
 	for (; status == NS_OK && t.first < end; t.first += t.count) {
 		t.count = t.count < end - t.first ? t.count : end - t.first;
-		status = ns_pool_run(s->job->pool, blocks_of(ref->of) + blocks_of(cur->of), one_block, &t);
+		status = ns_workers_run(s->job->workers, blocks_of(ref->of) + blocks_of(cur->of), one_block, &t);
 		if (status == NS_OK)
-			status = ns_pool_run(s->job->pool, t.count, one_turn, &t);
+			status = ns_workers_run(s->job->workers, t.count, one_turn, &t);
 	}
 	free_rooms(s, t.rooms);
 	free(t.x);
@@ -221,18 +221,18 @@ enum ns_status ns_shift_each_column(struct ns_shift *s, const struct ns_columns 
 /* --- detectors --- */
 
 struct columns {
-	struct ns_shift *s;
+	struct ns_drift *s;
 	struct ns_plan **plans; /* of KS, and their memory, one a worker */
 	void **rooms;
 	int first; /* number of the first column among all of this window, for its draws */
 	struct column { /* words of 8 bytes: ranks hand them on as such */
-		struct ns_column_shift shift;
+		struct ns_stat_column shift;
 		double m, n; /* rows that count */
 		double ks_p, cvm_p, spread, low, high; /* of the reference: standard deviation; interval of Wasserstein's distance */
 		double psi, js;
 		int64_t bins; /* of these two */
 		int64_t note, broken; /* note: of untestable[] */
-		struct ns_picture picture;
+		struct ns_histogram picture;
 	} *out;
 };
 
@@ -269,13 +269,13 @@ static double deviation(const float *x, int64_t n)
 	return n > 1 ? sqrt(square / (double)(n - 1)) : 0;
 }
 
-double ns_shift_cvm_p(double t, int64_t m, int64_t n, double counts_m, double counts_n)
+double ns_drift_cvm_p(double t, int64_t m, int64_t n, double counts_m, double counts_n)
 {
 	/* T grows with mn / (m + n) where windows differ; what of it is chance has its mean of about 1/6 whatever their size */
-	return ns_cvm_p(t * (counts_m * counts_n / (counts_m + counts_n)) / ((double)m * (double)n / (double)(m + n)), counts_m, counts_n);
+	return ns_stat_cvm_p(t * (counts_m * counts_n / (counts_m + counts_n)) / ((double)m * (double)n / (double)(m + n)), counts_m, counts_n);
 }
 
-static void widen(struct ns_picture *p, const float *x, int64_t n, int64_t step)
+static void widen(struct ns_histogram *p, const float *x, int64_t n, int64_t step)
 {
 	int64_t i;
 
@@ -285,12 +285,12 @@ static void widen(struct ns_picture *p, const float *x, int64_t n, int64_t step)
 	}
 }
 
-static void fill(int32_t count[NS_PICTURE_BINS], const struct ns_picture *p, const float *x, int64_t n, int64_t step)
+static void fill(int32_t count[NS_HISTOGRAM_BINS], const struct ns_histogram *p, const float *x, int64_t n, int64_t step)
 {
 	int64_t i;
 
 	for (i = 0; i < n; i += step)
-		count[(int)fmin(NS_PICTURE_BINS - 1, NS_PICTURE_BINS * ((double)x[i] - p->low) / (p->high - p->low))]++;
+		count[(int)fmin(NS_HISTOGRAM_BINS - 1, NS_HISTOGRAM_BINS * ((double)x[i] - p->low) / (p->high - p->low))]++;
 }
 
 static double mean_of(const float *x, int64_t n)
@@ -305,9 +305,9 @@ static double mean_of(const float *x, int64_t n)
 }
 
 /* of every so many rows of either, in the order of rows; means are of all */
-static void draw(struct ns_picture *p, const float *x, int64_t m, int64_t n)
+static void draw(struct ns_histogram *p, const float *x, int64_t m, int64_t n)
 {
-	int64_t a = m / NS_PICTURE_ROWS + 1, b = n / NS_PICTURE_ROWS + 1;
+	int64_t a = m / NS_HISTOGRAM_ROWS + 1, b = n / NS_HISTOGRAM_ROWS + 1;
 
 	p->ref_mean = mean_of(x, m);
 	p->cur_mean = mean_of(x + m, n);
@@ -339,16 +339,16 @@ static void in_bins(const float *x, int64_t m, int64_t n, struct column *out)
 {
 	int64_t ref[QUANTILES], cur[QUANTILES];
 
-	out->bins = ns_quantile_bins(x, m, x + m, n, QUANTILES, ref, cur);
-	out->psi = ns_psi(ref, cur, (int)out->bins);
-	out->js = ns_js(ref, cur, (int)out->bins);
+	out->bins = ns_stat_quantile_bins(x, m, x + m, n, QUANTILES, ref, cur);
+	out->psi = ns_stat_psi(ref, cur, (int)out->bins);
+	out->js = ns_stat_js(ref, cur, (int)out->bins);
 }
 
 /* sorted, for those that want ranks; the host's own D is that of any device */
 static enum ns_status in_order(const struct columns *k, int column, float *x, struct column *out)
 {
 	int64_t m = k->s->ref.rows, n = k->s->cur.rows;
-	int wasserstein = ns_shift_wants(k->s, "wasserstein");
+	int wasserstein = ns_drift_wants(k->s, "wasserstein");
 	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(m > n ? m : n));
 
 	if (!scratch)
@@ -357,20 +357,20 @@ static enum ns_status in_order(const struct columns *k, int column, float *x, st
 	ns_sort_floats(x, m, scratch);
 	ns_sort_floats(x + m, n, scratch);
 	free(scratch);
-	ns_column_shift(x, m, x + m, n, &out->shift);
+	ns_stat_column(x, m, x + m, n, &out->shift);
 	in_bins(x, m, n, out);
-	if (ns_shift_wants(k->s, "cvm"))
-		out->cvm_p = ns_shift_cvm_p(out->shift.cvm, m, n, out->m, out->n);
+	if (ns_drift_wants(k->s, "cvm"))
+		out->cvm_p = ns_drift_cvm_p(out->shift.cvm, m, n, out->m, out->n);
 	if (!wasserstein)
 		return NS_OK;
-	return ns_wasserstein_interval(x, m, x + m, n, out->m, out->n, out->shift.wasserstein, k->s->seed, (uint32_t)(k->first + column), &out->low,
+	return ns_stat_wasserstein_interval(x, m, x + m, n, out->m, out->n, out->shift.wasserstein, k->s->seed, (uint32_t)(k->first + column), &out->low,
 				       &out->high);
 }
 
-static int wants_order(const struct ns_shift *s)
+static int wants_order(const struct ns_drift *s)
 {
-	return ns_shift_wants(s, "cvm") || ns_shift_wants(s, "wasserstein") || ns_shift_wants(s, "psi") || ns_shift_wants(s, "js") ||
-	       ns_shift_wants(s, "energy");
+	return ns_drift_wants(s, "cvm") || ns_drift_wants(s, "wasserstein") || ns_drift_wants(s, "psi") || ns_drift_wants(s, "js") ||
+	       ns_drift_wants(s, "energy");
 }
 
 static enum ns_status one_column(void *context, int column, int worker, float *x)
@@ -383,26 +383,26 @@ static enum ns_status one_column(void *context, int column, int worker, float *x
 	if (out->note)
 		return NS_OK;
 	draw(&out->picture, x, m, n);
-	out->m = ns_shift_effective(x, k->s->ref_block, m, k->s->ref_blocks);
-	out->n = ns_shift_effective(x + m, k->s->cur_block, n, k->s->cur_blocks);
+	out->m = ns_drift_effective(x, k->s->ref_block, m, k->s->ref_blocks);
+	out->n = ns_drift_effective(x + m, k->s->cur_block, n, k->s->cur_blocks);
 	if (wants_order(k->s))
 		NS_TRY(in_order(k, column, x, out));
 	else
 		NS_TRY(ks_alone(k, worker, x, &out->shift.ks));
-	out->ks_p = ns_ks_p(out->shift.ks, (int64_t)out->m, (int64_t)out->n);
+	out->ks_p = ns_stat_ks_p(out->shift.ks, (int64_t)out->m, (int64_t)out->n);
 	return NS_OK;
 }
 
-enum ns_status ns_shift_gather(struct ns_shift *s, enum ns_status status, void *words, size_t n)
+enum ns_status ns_drift_gather(struct ns_drift *s, enum ns_status status, void *words, size_t n)
 {
 	NS_TRY(ns_job_agree(s->job, status));
 	return ns_comm_sum_i64(s->job->comm, words, n); /* all but one are 0: the bits stay what they are */
 }
 
-static enum ns_status ks_test(struct ns_shift *s, const struct column *o, const char *kind, const char *name)
+static enum ns_status ks_test(struct ns_drift *s, const struct column *o, const char *kind, const char *name)
 {
 	double half = o->note ? NAN : 1.3581 * sqrt((o->m + o->n) / (o->m * o->n));
-	struct ns_shift_test *t = ns_shift_add(s, kind, "ks", name);
+	struct ns_drift_test *t = ns_drift_add(s, kind, "ks", name);
 
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
@@ -419,7 +419,7 @@ static enum ns_status ks_test(struct ns_shift *s, const struct column *o, const 
 }
 
 /* what supports or describes it: statistic, p, effect with its ends, NaN where there is none */
-static enum ns_status others(struct ns_shift *s, const struct column *o, const char *kind, const char *name)
+static enum ns_status others(struct ns_drift *s, const struct column *o, const char *kind, const char *name)
 {
 	double unit = o->spread > 0 ? o->spread : NAN;
 	const struct {
@@ -431,16 +431,16 @@ static enum ns_status others(struct ns_shift *s, const struct column *o, const c
 		{"wasserstein", o->shift.wasserstein, NAN, o->shift.wasserstein / unit, o->low / unit, o->high / unit,
 		 isnan(unit) ? "the reference is constant: there is no unit for its effect" : NULL},
 		{"energy", o->shift.energy, NAN, o->shift.energy / (2 * o->shift.across), NAN, NAN, NULL},
-		{"psi", o->psi, NAN, o->psi, NAN, o->bins < 2 ? NAN : ns_psi_no_drift((int)o->bins, o->m, o->n),
+		{"psi", o->psi, NAN, o->psi, NAN, o->bins < 2 ? NAN : ns_stat_psi_no_drift((int)o->bins, o->m, o->n),
 		 o->bins < 2 ? "the reference is nearly constant: there are no bins" : NULL},
-		{"js", o->js, NAN, o->js, NAN, o->bins < 2 ? NAN : ns_js_no_drift((int)o->bins, o->m, o->n), NULL},
+		{"js", o->js, NAN, o->js, NAN, o->bins < 2 ? NAN : ns_stat_js_no_drift((int)o->bins, o->m, o->n), NULL},
 	};
 	size_t i;
 
 	for (i = 0; i < sizeof all / sizeof *all; i++) {
-		struct ns_shift_test *t = ns_shift_wants(s, all[i].method) ? ns_shift_add(s, kind, all[i].method, name) : NULL;
+		struct ns_drift_test *t = ns_drift_wants(s, all[i].method) ? ns_drift_add(s, kind, all[i].method, name) : NULL;
 
-		if (!ns_shift_wants(s, all[i].method))
+		if (!ns_drift_wants(s, all[i].method))
 			continue;
 		if (!t)
 			return ns_fail(NS_NO_MEMORY, "no memory for tests");
@@ -454,27 +454,27 @@ static enum ns_status others(struct ns_shift *s, const struct column *o, const c
 	return NS_OK;
 }
 
-enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const struct ns_columns *ref, const struct ns_columns *cur, char *const *names,
+enum ns_status ns_drift_columns(struct ns_drift *s, const char *kind, const struct ns_columns *ref, const struct ns_columns *cur, char *const *names,
 				const char *prefix)
 {
 	int d = ref->directions ? ref->k : ref->of->d, c;
-	int workers = ns_pool_workers(s->job->pool), w;
+	int workers = ns_workers_count(s->job->workers), w;
 	struct columns k = {.s = s, .first = s->count};
 	enum ns_status status;
 
-	if (!ns_shift_wants(s, "ks") && !wants_order(s))
+	if (!ns_drift_wants(s, "ks") && !wants_order(s))
 		return NS_OK;
 	k.out = calloc((size_t)d + 1, sizeof *k.out);
 	k.plans = calloc((size_t)workers, sizeof *k.plans);
 	k.rooms = calloc((size_t)workers, sizeof *k.rooms);
-	status = k.out && k.plans && k.rooms ? ns_shift_each_column(s, ref, cur, one_column, &k) : ns_fail(NS_NO_MEMORY, "no memory for %d columns", d);
+	status = k.out && k.plans && k.rooms ? ns_drift_each_column(s, ref, cur, one_column, &k) : ns_fail(NS_NO_MEMORY, "no memory for %d columns", d);
 	for (w = 0; k.plans && k.rooms && w < workers; w++) {
 		ns_plan_free(k.plans[w]);
 		s->job->set->devices[w]->backend->mem_free(s->job->set->devices[w], k.rooms[w]);
 	}
 	free(k.plans);
 	free(k.rooms);
-	status = ns_shift_gather(s, status, k.out, sizeof *k.out / 8 * (size_t)d);
+	status = ns_drift_gather(s, status, k.out, sizeof *k.out / 8 * (size_t)d);
 	for (c = 0; c < d && status == NS_OK; c++) {
 		char name[64];
 
@@ -487,7 +487,7 @@ enum ns_status ns_shift_columns(struct ns_shift *s, const char *kind, const stru
 			s->cur_effective = fmin(s->cur_effective, k.out[c].n);
 		}
 		/* what cannot be tested is said, whoever wanted to */
-		if (ns_shift_wants(s, "ks") || k.out[c].note)
+		if (ns_drift_wants(s, "ks") || k.out[c].note)
 			status = ks_test(s, &k.out[c], kind, name);
 		if (status == NS_OK && !k.out[c].note)
 			status = others(s, &k.out[c], kind, name);

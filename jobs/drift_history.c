@@ -25,12 +25,12 @@ static int is_line(const char *name)
 	return n > 5 && !strcmp(name + n - 5, ".json") && name[0] != '.';
 }
 
-static int is_this(const struct ns_shift *s, const json_t *line)
+static int is_this(const struct ns_drift *s, const json_t *line)
 {
 	return !strcmp(ns_json_text(line, "current"), s->cur.digest) && !strcmp(ns_json_text(line, "reference"), s->ref.digest);
 }
 
-static enum ns_status take_up(struct ns_shift *s, const json_t *line, const char *path)
+static enum ns_status take_up(struct ns_drift *s, const json_t *line, const char *path)
 {
 	NS_TRY(ns_json_get_int(line, "time", path, 0, INT64_MAX, &s->now));
 	NS_TRY(ns_json_get_int(line, "window", path, 1, INT64_MAX, &s->window));
@@ -38,7 +38,7 @@ static enum ns_status take_up(struct ns_shift *s, const json_t *line, const char
 }
 
 /* lines before this window's own, should it have been judged already: then its time and its place stay what they were */
-static enum ns_status read_lines(struct ns_shift *s, const char *folder)
+static enum ns_status read_lines(struct ns_drift *s, const char *folder)
 {
 	char path[NS_PATH_MAX];
 	struct ns_names list;
@@ -67,7 +67,7 @@ static enum ns_status read_lines(struct ns_shift *s, const char *folder)
 }
 
 /* what was judged later than this window, the first time, is none of its past */
-static void drop_later(struct ns_shift *s)
+static void drop_later(struct ns_drift *s)
 {
 	size_t i;
 
@@ -77,7 +77,7 @@ static void drop_later(struct ns_shift *s)
 }
 
 /* rank 0 reads, and its clock counts: others may see another folder, and decide otherwise */
-enum ns_status ns_shift_history_read(struct ns_shift *s)
+enum ns_status ns_drift_history_read(struct ns_drift *s)
 {
 	const char *folder = ns_conf_text(s->job->conf, "drift.history");
 	int64_t facts[4] = {0};
@@ -125,7 +125,7 @@ out:
 	return status;
 }
 
-void ns_shift_history_level(struct ns_shift *s, double least_p)
+void ns_drift_history_level(struct ns_drift *s, double least_p)
 {
 	double level;
 
@@ -138,14 +138,14 @@ void ns_shift_history_level(struct ns_shift *s, double least_p)
 }
 
 /* does the status of a line call for a manifest? */
-static int calls(const struct ns_shift *s, const char *status)
+static int calls(const struct ns_drift *s, const char *status)
 {
 	int material = !strcmp(ns_conf_text(s->job->conf, "drift.emit"), "material");
 
 	return !strcmp(status, "harmful") || (material && !strcmp(status, "material"));
 }
 
-void ns_shift_policy(struct ns_shift *s)
+void ns_drift_policy(struct ns_drift *s)
 {
 	int wanted = (int)ns_conf_int(s->job->conf, "drift.hysteresis"), budget = (int)ns_conf_int(s->job->conf, "drift.budget");
 	double cooldown = ns_conf_real(s->job->conf, "drift.cooldown_days");
@@ -154,8 +154,8 @@ void ns_shift_policy(struct ns_shift *s)
 	size_t i, n = s->past ? json_array_size(s->past) : 0;
 
 	s->emit = 0;
-	if (!calls(s, ns_shift_name(s->status))) {
-		snprintf(s->because, sizeof s->because, "the status is %s, drift.emit asks for %s", ns_shift_name(s->status),
+	if (!calls(s, ns_drift_name(s->status))) {
+		snprintf(s->because, sizeof s->because, "the status is %s, drift.emit asks for %s", ns_drift_name(s->status),
 			 ns_conf_text(s->job->conf, "drift.emit"));
 		return;
 	}
@@ -179,21 +179,21 @@ void ns_shift_policy(struct ns_shift *s)
 	else if (budget && emitted >= budget)
 		snprintf(s->because, sizeof s->because, "%d manifests in the last 30 days, drift.budget is %d", emitted, budget);
 	else
-		s->emit = snprintf(s->because, sizeof s->because, "the status is %s", ns_shift_name(s->status)) > 0;
+		s->emit = snprintf(s->because, sizeof s->because, "the status is %s", ns_drift_name(s->status)) > 0;
 }
 
-double ns_shift_largest(const struct ns_shift *s)
+double ns_drift_largest(const struct ns_drift *s)
 {
 	double effect = NAN;
 	int i;
 
 	for (i = 0; i < s->count; i++)
-		if (s->tests[i].status <= NS_SHIFT_HARMFUL && !*s->tests[i].slice)
+		if (s->tests[i].status <= NS_DRIFT_HARMFUL && !*s->tests[i].slice)
 			effect = fmax(s->tests[i].effect, effect); /* the other where one is NaN */
 	return effect;
 }
 
-enum ns_status ns_shift_history_write(struct ns_shift *s)
+enum ns_status ns_drift_history_write(struct ns_drift *s)
 {
 	const char *folder = ns_conf_text(s->job->conf, "drift.history");
 	char path[NS_PATH_MAX];
@@ -204,9 +204,9 @@ enum ns_status ns_shift_history_write(struct ns_shift *s)
 		return NS_OK;
 	line = json_pack("{s:s, s:I, s:I, s:I, s:b, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o}", "schema", SCHEMA, "time", (json_int_t)s->now,
 			 "window", (json_int_t)s->window, "rejected_before", (json_int_t)s->rejected_before, "rejected", s->rejected, "reference",
-			 s->ref.digest, "current", s->cur.digest, "status", ns_shift_name(s->status), "evidence", ns_json_real(s->evidence),
-			 "level", ns_json_real(s->level), "alarm", s->status >= NS_SHIFT_MATERIAL && s->status <= NS_SHIFT_HARMFUL, "emitted",
-			 s->emit, "effect", ns_json_real(ns_shift_largest(s)), "estimated", ns_json_real(s->cbpe), "measured", ns_json_real(s->measured));
+			 s->ref.digest, "current", s->cur.digest, "status", ns_drift_name(s->status), "evidence", ns_json_real(s->evidence),
+			 "level", ns_json_real(s->level), "alarm", s->status >= NS_DRIFT_MATERIAL && s->status <= NS_DRIFT_HARMFUL, "emitted",
+			 s->emit, "effect", ns_json_real(ns_drift_largest(s)), "estimated", ns_json_real(s->cbpe), "measured", ns_json_real(s->measured));
 	if (!line)
 		return ns_fail(NS_INTERNAL, "the history's line cannot be made");
 	status = ns_mkdirs(folder);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-const struct ns_shift_method ns_shift_methods[] = {
+const struct ns_drift_detector ns_drift_detectors[] = {
 	{"ks", 1, "Kolmogorov-Smirnov", "D", "D, 0 to 1, with its 95 % band",
 	 "The largest gap between the shares of rows below any value; sees moves of the middle of a distribution best.",
 	 "Hodges 1957; Marsaglia, Tsang, Wang 2003"},
@@ -32,7 +32,7 @@ const struct ns_shift_method ns_shift_methods[] = {
 	{NULL, 0, NULL, NULL, NULL, NULL, NULL},
 };
 
-int ns_shift_wants(const struct ns_shift *s, const char *method)
+int ns_drift_wants(const struct ns_drift *s, const char *method)
 {
 	const json_t *list = ns_conf_node(s->job->conf, "drift.detectors"), *one;
 	size_t i;
@@ -45,11 +45,11 @@ int ns_shift_wants(const struct ns_shift *s, const char *method)
 	return 0;
 }
 
-const struct ns_shift_method *ns_shift_method(const char *name)
+const struct ns_drift_detector *ns_drift_detector(const char *name)
 {
-	const struct ns_shift_method *m;
+	const struct ns_drift_detector *m;
 
-	for (m = ns_shift_methods; m->name && strcmp(m->name, name);)
+	for (m = ns_drift_detectors; m->name && strcmp(m->name, name);)
 		m++;
 	return m;
 }

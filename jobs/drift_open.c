@@ -69,17 +69,17 @@ static enum ns_status size_of(struct measure *m)
 static enum ns_status measure_all(struct measure *m)
 {
 	struct ns_op op = {.kind = NS_OP_STATS};
-	int i, workers = ns_pool_workers(m->job->pool);
+	int i, workers = ns_workers_count(m->job->workers);
 	enum ns_status status;
 
 	NS_TRY(size_of(m));
-	op.u.stats = (struct ns_stats){BATCH, m->h, m->w, m->c};
+	op.u.stats = (struct ns_op_stats){BATCH, m->h, m->w, m->c};
 	m->plans = calloc((size_t)workers, sizeof *m->plans);
 	if (!m->plans)
 		return ns_fail(NS_NO_MEMORY, "no memory for plans");
 	for (i = 0; i < workers; i++)
 		NS_GO(ns_plan_make(&m->plans[i], m->job->set->devices[i], &op));
-	status = ns_pool_run(m->job->pool, (int)((m->data->rows + BATCH - 1) / BATCH), one_batch, m);
+	status = ns_workers_run(m->job->workers, (int)((m->data->rows + BATCH - 1) / BATCH), one_batch, m);
 out:
 	for (i = 0; i < workers; i++)
 		ns_plan_free(m->plans[i]);
@@ -132,7 +132,7 @@ static enum ns_status from_dataset(struct ns_job *job, struct ns_predictions *p,
 	return measure_all(&m);
 }
 
-enum ns_status ns_shift_open(struct ns_job *job, struct ns_predictions *p, const char *path)
+enum ns_status ns_drift_open(struct ns_job *job, struct ns_predictions *p, const char *path)
 {
 	struct ns_dataset *data = NULL;
 	enum ns_status status;
@@ -143,7 +143,7 @@ enum ns_status ns_shift_open(struct ns_job *job, struct ns_predictions *p, const
 	if (!images)
 		return ns_predictions_open(p, path);
 	memset(p, 0, sizeof *p);
-	NS_TRY(ns_device_set_open(job->set, job->conf, job->pool));
+	NS_TRY(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_TRY(ns_dataset_open(job, &data, path, 0));
 	status = ns_dataset_verify(job, data);
 	if (status == NS_OK)

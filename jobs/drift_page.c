@@ -7,28 +7,28 @@
 
 #include "datasets/decode.h"
 #include "host/report/html.h"
-#include "host/shift/pvalue.h"
+#include "host/stat/pvalue.h"
 
-static const char *class_of(enum ns_shift_status status)
+static const char *class_of(enum ns_drift_status status)
 {
-	return status == NS_SHIFT_NONE ? "good" : status == NS_SHIFT_HARMFUL ? "bad" : "warn";
+	return status == NS_DRIFT_NONE ? "good" : status == NS_DRIFT_HARMFUL ? "bad" : "warn";
 }
 
-static const struct ns_shift_test *strongest(const struct ns_shift *s, const char *kind)
+static const struct ns_drift_test *strongest(const struct ns_drift *s, const char *kind)
 {
-	const struct ns_shift_test *best = NULL;
+	const struct ns_drift_test *best = NULL;
 	int i;
 
 	for (i = 0; i < s->count; i++) {
-		const struct ns_shift_test *t = &s->tests[i];
+		const struct ns_drift_test *t = &s->tests[i];
 
-		if (!strcmp(t->kind, kind) && !*t->slice && t->status <= NS_SHIFT_HARMFUL && (!best || t->effect > best->effect))
+		if (!strcmp(t->kind, kind) && !*t->slice && t->status <= NS_DRIFT_HARMFUL && (!best || t->effect > best->effect))
 			best = t;
 	}
 	return best;
 }
 
-static void verdict(const struct ns_shift *s, struct ns_html *h)
+static void verdict(const struct ns_drift *s, struct ns_html *h)
 {
 	static const char *const words[] = {
 		"No drift: the window looks like the reference.",
@@ -54,38 +54,38 @@ static void verdict(const struct ns_shift *s, struct ns_html *h)
 	ns_html_raw(h, "</p>\n");
 }
 
-static int is_drawn(const struct ns_shift_test *t)
+static int is_drawn(const struct ns_drift_test *t)
 {
 	return t->picture.high > t->picture.low;
 }
 
-static void shares(const struct ns_picture *p, double *a, double *b)
+static void shares(const struct ns_histogram *p, double *a, double *b)
 {
 	double before = 0, now = 0;
 	int i;
 
-	for (i = 0; i < NS_PICTURE_BINS; i++) {
+	for (i = 0; i < NS_HISTOGRAM_BINS; i++) {
 		before += p->ref[i];
 		now += p->cur[i];
 	}
-	for (i = 0; i < NS_PICTURE_BINS; i++) {
+	for (i = 0; i < NS_HISTOGRAM_BINS; i++) {
 		a[i] = p->ref[i] / before;
 		b[i] = p->cur[i] / now;
 	}
 }
 
-static void picture(struct ns_html *h, const struct ns_shift_test *t)
+static void picture(struct ns_html *h, const struct ns_drift_test *t)
 {
-	const struct ns_picture *p = &t->picture;
-	double a[NS_PICTURE_BINS], b[NS_PICTURE_BINS];
+	const struct ns_histogram *p = &t->picture;
+	double a[NS_HISTOGRAM_BINS], b[NS_HISTOGRAM_BINS];
 	char title[128];
 
 	shares(p, a, b);
-	snprintf(title, sizeof title, "%.40s: D = %.3f, %s", t->column, t->effect, ns_shift_name(t->status));
-	ns_svg_histogram(h, title, a, b, NS_PICTURE_BINS, p->low, p->high, "reference", "current");
+	snprintf(title, sizeof title, "%.40s: D = %.3f, %s", t->column, t->effect, ns_drift_name(t->status));
+	ns_svg_histogram(h, title, a, b, NS_HISTOGRAM_BINS, p->low, p->high, "reference", "current");
 }
 
-static void pictures(const struct ns_shift *s, struct ns_html *h, const char *kind, const char *title, int most)
+static void pictures(const struct ns_drift *s, struct ns_html *h, const char *kind, const char *title, int most)
 {
 	char *shown = calloc((size_t)s->count + 1, 1);
 	int n, i;
@@ -96,7 +96,7 @@ static void pictures(const struct ns_shift *s, struct ns_html *h, const char *ki
 		int best = -1;
 
 		for (i = 0; i < s->count; i++)
-			if (!shown[i] && !strcmp(s->tests[i].kind, kind) && is_drawn(&s->tests[i]) && s->tests[i].status <= NS_SHIFT_HARMFUL &&
+			if (!shown[i] && !strcmp(s->tests[i].kind, kind) && is_drawn(&s->tests[i]) && s->tests[i].status <= NS_DRIFT_HARMFUL &&
 			    (best < 0 || s->tests[i].effect > s->tests[best].effect))
 				best = i;
 		if (best < 0)
@@ -125,19 +125,19 @@ static void percent(char text[48], double x)
 
 #define ROWS 400 /* of a table: a page stays small whatever the data; drift.json has all */
 
-static void spark(struct ns_html *h, const struct ns_shift_test *t)
+static void spark(struct ns_html *h, const struct ns_drift_test *t)
 {
-	double a[NS_PICTURE_BINS], b[NS_PICTURE_BINS];
+	double a[NS_HISTOGRAM_BINS], b[NS_HISTOGRAM_BINS];
 
 	ns_html_raw(h, "<td>");
 	if (is_drawn(t)) {
 		shares(&t->picture, a, b);
-		ns_svg_spark(h, a, b, NS_PICTURE_BINS);
+		ns_svg_spark(h, a, b, NS_HISTOGRAM_BINS);
 	}
 	ns_html_raw(h, "</td>");
 }
 
-static void table(const struct ns_shift *s, struct ns_html *h, int deciding)
+static void table(const struct ns_drift *s, struct ns_html *h, int deciding)
 {
 	static const char *const head[] = {"slice", "detector", "statistic", "p", "p adjusted", "effect", "status"};
 	int i, shown = 0;
@@ -147,14 +147,14 @@ static void table(const struct ns_shift *s, struct ns_html *h, int deciding)
 	ns_html_cells(h, "th", head, 7);
 	ns_html_raw(h, "</tr>\n");
 	for (i = 0; i < s->count; i++) {
-		const struct ns_shift_test *t = &s->tests[i];
+		const struct ns_drift_test *t = &s->tests[i];
 		char v[4][48];
 		const char *cells[8] = {t->column, *t->slice ? t->slice : "all", t->method->name, v[0], v[1], v[2], v[3],
-					t->status == NS_SHIFT_UNTESTED && t->note ? t->note : ns_shift_name(t->status)};
+					t->status == NS_DRIFT_UNTESTED && t->note ? t->note : ns_drift_name(t->status)};
 
 		if (t->method->decides != deciding)
 			continue;
-		if (*t->slice && t->status == NS_SHIFT_NONE) /* of slices what moved: the rest is in drift.json */
+		if (*t->slice && t->status == NS_DRIFT_NONE) /* of slices what moved: the rest is in drift.json */
 			continue;
 		if (shown++ == ROWS)
 			break;
@@ -180,13 +180,13 @@ static void table(const struct ns_shift *s, struct ns_html *h, int deciding)
 }
 
 /* how often windows without drift would have looked like this, and what the words of the table mean */
-static void methods(const struct ns_shift *s, struct ns_html *h)
+static void methods(const struct ns_drift *s, struct ns_html *h)
 {
-	const struct ns_shift_method *m;
+	const struct ns_drift_detector *m;
 	int i;
 
 	ns_html_raw(h, "<dl>");
-	for (m = ns_shift_methods; m->name; m++) {
+	for (m = ns_drift_detectors; m->name; m++) {
 		for (i = 0; i < s->count && s->tests[i].method != m;)
 			i++;
 		if (i == s->count)
@@ -197,7 +197,7 @@ static void methods(const struct ns_shift *s, struct ns_html *h)
 	ns_html_raw(h, "</dl>");
 }
 
-static void slices(const struct ns_shift *s, struct ns_html *h)
+static void slices(const struct ns_drift *s, struct ns_html *h)
 {
 	static const char *const head[] = {"slice", "rows before", "rows now", "moved most", "effect", "confidence before", "now", "accuracy before",
 					   "measured", "labelled", "status"};
@@ -214,7 +214,7 @@ static void slices(const struct ns_shift *s, struct ns_html *h)
 		const struct ns_slice *l = &s->slices[i];
 		char v[8][48], name[NS_SLICE_NAME + 16];
 		const char *cells[11] = {name, v[0], v[1], l->column, v[2], v[3], v[4], v[5], v[6], v[7],
-					 l->status == NS_SHIFT_UNTESTED ? "too few rows" : ns_shift_name(l->status)};
+					 l->status == NS_DRIFT_UNTESTED ? "too few rows" : ns_drift_name(l->status)};
 
 		snprintf(name, sizeof name, "%s%s", l->name, l->guarded ? " (guarded)" : "");
 		number(v[0], "%.0f", (double)l->ref_rows);
@@ -232,7 +232,7 @@ static void slices(const struct ns_shift *s, struct ns_html *h)
 
 #define NIGHTS 60 /* of the past, in the picture */
 
-static void nights(const struct ns_shift *s, struct ns_html *h)
+static void nights(const struct ns_drift *s, struct ns_html *h)
 {
 	static const char *const effects[] = {"largest effect"}, *const sure[] = {"estimated", "measured"};
 	double effect[NIGHTS + 1], estimated[NIGHTS + 1], measured[NIGHTS + 1];
@@ -252,7 +252,7 @@ static void nights(const struct ns_shift *s, struct ns_html *h)
 		estimated[i - first] = ns_json_number(line, "estimated", NAN);
 		measured[i - first] = ns_json_number(line, "measured", NAN);
 	}
-	effect[n - first] = ns_shift_largest(s);
+	effect[n - first] = ns_drift_largest(s);
 	estimated[n - first] = s->cbpe;
 	measured[n - first] = s->measured;
 	if (n - first < 1)
@@ -264,7 +264,7 @@ static void nights(const struct ns_shift *s, struct ns_html *h)
 }
 
 /* which classes are taken for which, before and now, where rows of both are labelled */
-static void confusions(const struct ns_shift *s, struct ns_html *h)
+static void confusions(const struct ns_drift *s, struct ns_html *h)
 {
 	const struct ns_predictions *side[2] = {&s->ref, &s->cur};
 	const char *title[2] = {"Reference", "Current"};
@@ -288,7 +288,7 @@ static void confusions(const struct ns_shift *s, struct ns_html *h)
 	free(count);
 }
 
-static void self_test(const struct ns_shift *s, struct ns_html *h)
+static void self_test(const struct ns_drift *s, struct ns_html *h)
 {
 	const char *name[NS_SELF_KINDS];
 	double rate[NS_SELF_KINDS], low[NS_SELF_KINDS], high[NS_SELF_KINDS];
@@ -296,9 +296,9 @@ static void self_test(const struct ns_shift *s, struct ns_html *h)
 
 	for (k = 0; k < NS_SELF_KINDS; k++)
 		if (s->self_rounds[k]) {
-			name[n] = ns_shift_self_name(k);
+			name[n] = ns_drift_self_name(k);
 			rate[n] = (double)s->self_alarms[k] / (double)s->self_rounds[k];
-			ns_wilson(s->self_alarms[k], s->self_rounds[k], &low[n], &high[n]);
+			ns_stat_wilson(s->self_alarms[k], s->self_rounds[k], &low[n], &high[n]);
 			n++;
 		}
 	if (!n)
@@ -310,7 +310,7 @@ static void self_test(const struct ns_shift *s, struct ns_html *h)
 	ns_svg_bars(h, "False alarms", name, rate, low, high, n);
 }
 
-static void label_mix(const struct ns_shift *s, struct ns_html *h)
+static void label_mix(const struct ns_drift *s, struct ns_html *h)
 {
 	static const char *const head[] = {"class", "weight", "95 %"};
 	int i;
@@ -347,7 +347,7 @@ static void label_mix(const struct ns_shift *s, struct ns_html *h)
 	ns_html_raw(h, "</table></div>");
 }
 
-static void warnings(const struct ns_shift *s, struct ns_html *h)
+static void warnings(const struct ns_drift *s, struct ns_html *h)
 {
 	size_t i;
 	json_t *one;
@@ -361,7 +361,7 @@ static void warnings(const struct ns_shift *s, struct ns_html *h)
 }
 
 /* thumbnails of the rows that drifted most, where the images are at hand */
-static enum ns_status thumbnails(const struct ns_shift *s, struct ns_html *h)
+static enum ns_status thumbnails(const struct ns_drift *s, struct ns_html *h)
 {
 	const char *path = ns_conf_text(s->job->conf, "drift.current_data");
 	struct ns_dataset *data;
@@ -403,26 +403,26 @@ static enum ns_status thumbnails(const struct ns_shift *s, struct ns_html *h)
 	return status;
 }
 
-static void kinds(const struct ns_shift *s, struct ns_html *h)
+static void kinds(const struct ns_drift *s, struct ns_html *h)
 {
 	static const char *const names[][2] = {{"input", "Inputs"}, {"output", "Outputs"}, {"embedding", "Embeddings"}};
 	size_t i;
 
 	ns_html_raw(h, "<ul>");
 	for (i = 0; i < 3; i++) {
-		const struct ns_shift_test *t = strongest(s, names[i][0]);
+		const struct ns_drift_test *t = strongest(s, names[i][0]);
 
 		if (t)
 			ns_html_element(h, "li", "%s: strongest in '%s' (%s, effect %.3f, adjusted p %s%.3g): %s", names[i][1], t->column, t->method->name,
 					t->effect, t->p_adjusted < 1e-300 ? "below " : "", fmax(t->p_adjusted, 1e-300),
-					ns_shift_name(t->status));
+					ns_drift_name(t->status));
 		else
 			ns_html_element(h, "li", "%s: not tested", names[i][1]);
 	}
 	ns_html_raw(h, "</ul>");
 }
 
-enum ns_status ns_shift_page(struct ns_shift *s, const char *path)
+enum ns_status ns_drift_page(struct ns_drift *s, const char *path)
 {
 	const char *label = ns_conf_text(s->job->conf, "drift.label");
 	char fragment[NS_PATH_MAX];

@@ -4,14 +4,14 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "host/shift/pca.h"
+#include "host/stat/pca.h"
 #include "kernels/formula/random.h"
 
 #define PCA_DIM	   16
 #define PCA_VALUES 10000000 /* of the rows that components are fitted to */
 
 /* rows of both windows, chosen by key among all of them together */
-static enum ns_status pooled_rows(const struct ns_shift *s, float **x, int64_t *n)
+static enum ns_status pooled_rows(const struct ns_drift *s, float **x, int64_t *n)
 {
 	int64_t m = s->ref.rows, all = m + s->cur.rows, most = PCA_VALUES / s->ref.embedding.d, i, *row, ref = 0;
 	enum ns_status status;
@@ -40,7 +40,7 @@ static enum ns_status pooled_rows(const struct ns_shift *s, float **x, int64_t *
 }
 
 /* of both: directions fitted to the reference alone would spread its own rows more than any others */
-enum ns_status ns_shift_components(struct ns_shift *s)
+enum ns_status ns_drift_components(struct ns_drift *s)
 {
 	int d = s->ref.embedding.d;
 	int64_t n;
@@ -52,8 +52,8 @@ enum ns_status ns_shift_components(struct ns_shift *s)
 	s->pca = malloc(sizeof *s->pca * (size_t)d * (size_t)s->pca_dim);
 	NS_GO(s->pca_mean && s->pca ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a projection"));
 	NS_GO(pooled_rows(s, &x, &n));
-	NS_GO(ns_pca_fit(s->job->pool, x, n, d, s->pca_dim, s->pca_mean, s->pca));
-	status = ns_shift_columns(s, "embedding", &(struct ns_columns){&s->ref.embedding, s->pca_mean, s->pca, s->pca_dim},
+	NS_GO(ns_stat_pca_fit(s->job->workers, x, n, d, s->pca_dim, s->pca_mean, s->pca));
+	status = ns_drift_columns(s, "embedding", &(struct ns_columns){&s->ref.embedding, s->pca_mean, s->pca, s->pca_dim},
 				  &(struct ns_columns){&s->cur.embedding, s->pca_mean, s->pca, s->pca_dim}, NULL, "component ");
 out:
 	free(x);
@@ -61,7 +61,7 @@ out:
 }
 
 /* Gaussian directions, keyed: the same for every window of as many dimensions */
-enum ns_status ns_shift_projections(struct ns_shift *s, int k)
+enum ns_status ns_drift_projections(struct ns_drift *s, int k)
 {
 	int d = s->ref.embedding.d, t, c;
 	double *mean = calloc((size_t)d, sizeof *mean), *directions = malloc(sizeof *directions * (size_t)d * (size_t)k);
@@ -74,7 +74,7 @@ enum ns_status ns_shift_projections(struct ns_shift *s, int k)
 			directions[(int64_t)t * d + c] = sqrt(-2 * log(ns_uniform(r.v[0]) + 0x1p-33)) * cos(6.283185307179586 * ns_uniform(r.v[1])) / sqrt(d);
 		}
 	if (status == NS_OK)
-		status = ns_shift_columns(s, "embedding", &(struct ns_columns){&s->ref.embedding, mean, directions, k},
+		status = ns_drift_columns(s, "embedding", &(struct ns_columns){&s->ref.embedding, mean, directions, k},
 					  &(struct ns_columns){&s->cur.embedding, mean, directions, k}, NULL, "projection ");
 	free(mean);
 	free(directions);

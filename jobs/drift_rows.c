@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/shift/twosample.h"
+#include "host/stat/twosample.h"
 #include "host/staged.h"
 #include "kernels/formula/mmd.h"
 #include "kernels/formula/sort.h"
@@ -18,7 +18,7 @@
 /* --- MMD: row blocks over ranks and workers; sums are integers, so nothing depends on who did which --- */
 
 struct mmd {
-	struct ns_shift *s;
+	struct ns_drift *s;
 	float *x, *y;
 	int64_t m, n, *rows, *ref_rows; /* original number of each row in y and x */
 	int32_t *block; /* of each pooled row, the reference's first; NULL: rows are independent */
@@ -40,7 +40,7 @@ static enum ns_status mmd_part(void *context, int task, int worker)
 	size_t row = sizeof *g->x * (size_t)g->d, sums = sizeof *out * (size_t)(p + 1);
 	struct ns_staged io = {{g->x, g->y}, {row * (size_t)g->m, row * (size_t)g->n}, {out, out + p + 1, out + 2 * (p + 1)}, {sums, sums, sizeof *out}};
 
-	op.u.mmd = (struct ns_mmd){.m = g->m, .n = g->n, .row_begin = blocks * at / all * 16,
+	op.u.mmd = (struct ns_op_mmd){.m = g->m, .n = g->n, .row_begin = blocks * at / all * 16,
 				   .row_end = at + 1 == all ? total : blocks * (at + 1) / all * 16, .d = g->d, .permutations = p,
 				   .seed = g->s->seed, .gamma = g->gamma, .distance = g->distance, .ref_blocks = g->ref_blocks, .blocks = g->blocks};
 	if (g->block) {
@@ -175,7 +175,7 @@ static enum ns_status witness_block(void *context, int task, int worker)
 	return NS_OK;
 }
 
-static enum ns_status witness(struct ns_shift *s, const struct mmd *g)
+static enum ns_status witness(struct ns_drift *s, const struct mmd *g)
 {
 	struct witness w = {g, malloc(sizeof *w.score * (size_t)g->n)};
 	enum ns_status status;
@@ -184,7 +184,7 @@ static enum ns_status witness(struct ns_shift *s, const struct mmd *g)
 
 	if (!w.score)
 		return ns_fail(NS_NO_MEMORY, "no memory for %lld scores", (long long)g->n);
-	status = ns_pool_run(s->job->pool, (int)((g->n + WITNESS_BLOCK - 1) / WITNESS_BLOCK), witness_block, &w);
+	status = ns_workers_run(s->job->workers, (int)((g->n + WITNESS_BLOCK - 1) / WITNESS_BLOCK), witness_block, &w);
 	for (i = 0; status == NS_OK && i < g->n; i++) {
 		for (t = s->top_count < 24 ? s->top_count++ : 24; t > 0 && s->top[t - 1].score < w.score[i]; t--)
 			if (t < 24)
@@ -221,7 +221,7 @@ static enum ns_status group_sizes(const struct mmd *g, double *size)
 /* from the sums of all parts and ranks: the statistic, and the share of labellings that are at least as far */
 static enum ns_status permuted(struct mmd *g, double *observed, double *p_value)
 {
-	struct ns_shift *s = g->s;
+	struct ns_drift *s = g->s;
 	int p = s->permutations, width = 2 * (p + 1) + 1, i, part, exceed = 0;
 	int64_t *sum = calloc((size_t)width, sizeof *sum);
 	double *size = malloc(sizeof *size * (size_t)(p + 1)), all = (double)(g->m + g->n);
@@ -251,7 +251,7 @@ out:
 /* the blocks of the chosen rows, numbered anew: those that have rows here, the reference's first */
 static enum ns_status number_blocks(struct mmd *g)
 {
-	const struct ns_shift *s = g->s;
+	const struct ns_drift *s = g->s;
 	int64_t i, most = s->ref_blocks > s->cur_blocks ? s->ref_blocks : s->cur_blocks;
 	int32_t *now;
 
@@ -285,22 +285,22 @@ static enum ns_status number_blocks(struct mmd *g)
 }
 
 /* rows chosen, all labellings summed; `then` reads what came of it */
-static enum ns_status permute(struct ns_shift *s, int64_t most, int distance, enum ns_status (*then)(struct mmd *, struct ns_shift_test *),
+static enum ns_status permute(struct ns_drift *s, int64_t most, int distance, enum ns_status (*then)(struct mmd *, struct ns_drift_test *),
 			      const char *method)
 {
-	int workers = ns_pool_workers(s->job->pool);
+	int workers = ns_workers_count(s->job->workers);
 	struct mmd g = {.s = s, .d = s->ref.embedding.d, .per = workers, .distance = distance};
-	struct ns_shift_test *t;
+	struct ns_drift_test *t;
 	enum ns_status status;
 
-	if (!ns_shift_wants(s, method))
+	if (!ns_drift_wants(s, method))
 		return NS_OK;
-	t = ns_shift_add(s, "embedding", method, "embedding");
+	t = ns_drift_add(s, "embedding", method, "embedding");
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
 	if (s->ref.rows < 2 || s->cur.rows < 2) {
 		t->note = "needs at least two rows on each side";
-		t->status = NS_SHIFT_UNTESTED;
+		t->status = NS_DRIFT_UNTESTED;
 		return NS_OK;
 	}
 	g.rows = malloc(2 * sizeof *g.rows * (size_t)most);
@@ -312,11 +312,11 @@ static enum ns_status permute(struct ns_shift *s, int64_t most, int distance, en
 	NS_GO(number_blocks(&g));
 	NS_GO(distance ? scale_distances(&g) : median_gamma(&g));
 	if (!(g.gamma > 0) || !isfinite(g.gamma)) {
-		t->status = NS_SHIFT_UNTESTED;
+		t->status = NS_DRIFT_UNTESTED;
 		t->note = "distances are too large for arithmetic in 32 bits";
 		goto out;
 	}
-	NS_GO(ns_pool_run(s->job->pool, g.per, mmd_part, &g));
+	NS_GO(ns_workers_run(s->job->workers, g.per, mmd_part, &g));
 	NS_GO(permuted(&g, &t->statistic, &t->p));
 	status = then(&g, t);
 out:
@@ -328,7 +328,7 @@ out:
 	return status;
 }
 
-static enum ns_status mmd_seen(struct mmd *g, struct ns_shift_test *t)
+static enum ns_status mmd_seen(struct mmd *g, struct ns_drift_test *t)
 {
 	g->s->gamma = g->gamma;
 	t->effect = sqrt(fmax(0, t->statistic)); /* the distance itself, between 0 and sqrt 2 */
@@ -337,7 +337,7 @@ static enum ns_status mmd_seen(struct mmd *g, struct ns_shift_test *t)
 }
 
 /* back to the embeddings' unit; its share of 2 E|x - y| is 0 for equal, 1 for constant and different windows */
-static enum ns_status energy_seen(struct mmd *g, struct ns_shift_test *t)
+static enum ns_status energy_seen(struct mmd *g, struct ns_drift_test *t)
 {
 	double across = 0;
 	int64_t i, j;
@@ -353,17 +353,17 @@ static enum ns_status energy_seen(struct mmd *g, struct ns_shift_test *t)
 
 /* --- the classifier, and the two distances --- */
 
-static enum ns_status whole_rows(struct ns_shift *s, const char *method, int64_t most)
+static enum ns_status whole_rows(struct ns_drift *s, const char *method, int64_t most)
 {
 	int d = s->ref.embedding.d;
-	struct ns_shift_test *t;
+	struct ns_drift_test *t;
 	int64_t m, n;
 	float *x = NULL, *y = NULL;
 	enum ns_status status = NS_OK;
 
-	if (!ns_shift_wants(s, method))
+	if (!ns_drift_wants(s, method))
 		return NS_OK;
-	t = ns_shift_add(s, "embedding", method, "embedding");
+	t = ns_drift_add(s, "embedding", method, "embedding");
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
 	if (!strcmp(method, "c2st") && s->ref_block)
@@ -375,16 +375,16 @@ static enum ns_status whole_rows(struct ns_shift *s, const char *method, int64_t
 	NS_GO(choose_rows(&s->ref.embedding, most, s->seed, &x, &m, NULL));
 	NS_GO(choose_rows(&s->cur.embedding, most, s->seed, &y, &n, NULL));
 	if (!strcmp(method, "c2st")) {
-		t->p = ns_c2st(x, m, y, n, d, s->seed, &t->effect, &t->effect_low, &t->effect_high);
+		t->p = ns_stat_c2st(x, m, y, n, d, s->seed, &t->effect, &t->effect_low, &t->effect_high);
 		t->statistic = t->effect;
 		t->note = isnan(t->p) ? "needs eight rows on each side that vary" : NULL;
 	} else {
-		t->statistic = !strcmp(method, "fid") ? ns_fid(x, m, y, n, d) : ns_kid(x, m, y, n, d);
+		t->statistic = !strcmp(method, "fid") ? ns_stat_fid(x, m, y, n, d) : ns_stat_kid(x, m, y, n, d);
 		t->note = isnan(t->statistic) ? "needs two rows on each side" : NULL;
 	}
 out:
 	if (t->note)
-		t->status = NS_SHIFT_UNTESTED;
+		t->status = NS_DRIFT_UNTESTED;
 	free(x);
 	free(y);
 	return status;
@@ -408,25 +408,25 @@ static enum ns_status finite_rows(void *context, int64_t first, int64_t n, const
 }
 
 /* are all values of a window numbers? Ranks share its rows out. */
-static enum ns_status look_for_numbers(struct ns_shift *s, const struct ns_matrix *of, int *finite)
+static enum ns_status look_for_numbers(struct ns_drift *s, const struct ns_matrix *of, int *finite)
 {
 	struct finite f = {.d = of->d};
-	enum ns_status status = ns_shift_each_row(s, of, finite_rows, &f);
+	enum ns_status status = ns_drift_each_row(s, of, finite_rows, &f);
 	int64_t broken = atomic_load(&f.broken);
 
-	status = ns_shift_gather(s, status, &broken, 1);
+	status = ns_drift_gather(s, status, &broken, 1);
 	*finite = !broken;
 	return status;
 }
 
-enum ns_status ns_shift_test_rows(struct ns_shift *s)
+enum ns_status ns_drift_test_rows(struct ns_drift *s)
 {
 	int random = (int)ns_conf_int(s->job->conf, "drift.projections"), ref, cur;
 
 	NS_TRY(look_for_numbers(s, &s->ref.embedding, &ref));
 	NS_TRY(look_for_numbers(s, &s->cur.embedding, &cur));
 	if (!ref || !cur) {
-		struct ns_shift_test *t = ns_shift_add(s, "embedding", "mmd", "embedding");
+		struct ns_drift_test *t = ns_drift_add(s, "embedding", "mmd", "embedding");
 
 		if (t) {
 			t->note = "has values that are no finite numbers";
@@ -434,10 +434,10 @@ enum ns_status ns_shift_test_rows(struct ns_shift *s)
 		}
 		return t ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for tests");
 	}
-	if (ns_shift_wants(s, "ks"))
-		NS_TRY(ns_shift_components(s));
-	if (random && ns_shift_wants(s, "ks"))
-		NS_TRY(ns_shift_projections(s, random));
+	if (ns_drift_wants(s, "ks"))
+		NS_TRY(ns_drift_components(s));
+	if (random && ns_drift_wants(s, "ks"))
+		NS_TRY(ns_drift_projections(s, random));
 	NS_TRY(permute(s, MMD_ROWS, 0, mmd_seen, "mmd"));
 	NS_TRY(permute(s, ENERGY_ROWS, 1, energy_seen, "energy"));
 	NS_TRY(whole_rows(s, "c2st", MMD_ROWS));

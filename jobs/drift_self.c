@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/shift/pca.h"
-#include "host/shift/pvalue.h"
-#include "host/shift/twosample.h"
+#include "host/stat/pca.h"
+#include "host/stat/pvalue.h"
+#include "host/stat/twosample.h"
 #include "host/staged.h"
 #include "kernels/formula/mmd.h"
 #include "kernels/formula/sort.h"
@@ -29,7 +29,7 @@
 
 /* rows of the reference, their columns beside each other */
 struct deal {
-	struct ns_shift *s;
+	struct ns_drift *s;
 	int64_t rows, *row; /* numbers in the reference */
 	float *stats, *sure, *prob, *embedding, *pca;
 	int32_t *pred, *block; /* NULL: there are none */
@@ -42,7 +42,7 @@ struct deal {
 
 static const char *const names[NS_SELF_KINDS] = {"ks", "cvm", "chi2", "mmd", "c2st", "all that decide"};
 
-const char *ns_shift_self_name(int kind)
+const char *ns_drift_self_name(int kind)
 {
 	return names[kind];
 }
@@ -57,7 +57,7 @@ static void columns(const struct deal *g, const float *x, int d, const int64_t *
 	int c;
 
 	for (c = 0; x && c < d; c++) {
-		struct ns_column_shift shift;
+		struct ns_stat_column shift;
 		double m = (double)half, n = (double)half;
 
 		for (i = 0; i < half; i++) {
@@ -69,16 +69,16 @@ static void columns(const struct deal *g, const float *x, int d, const int64_t *
 		for (i = 0; g->block && i < 2 * half; i++)
 			block[i] = g->block[row[i]];
 		if (g->block) {
-			m = ns_shift_effective(a, block, half, g->stretches);
-			n = ns_shift_effective(b, block + half, half, g->stretches);
+			m = ns_drift_effective(a, block, half, g->stretches);
+			n = ns_drift_effective(b, block + half, half, g->stretches);
 		}
 		ns_sort_floats(a, half, scratch);
 		ns_sort_floats(b, half, scratch);
 		if (a[0] == b[0] && a[half - 1] == b[half - 1] && a[0] == a[half - 1])
 			continue;
-		ns_column_shift(a, half, b, half, &shift);
-		*ks = fmin(*ks, ns_ks_p(shift.ks, (int64_t)m, (int64_t)n));
-		*cvm = fmin(*cvm, ns_shift_cvm_p(shift.cvm, half, half, m, n));
+		ns_stat_column(a, half, b, half, &shift);
+		*ks = fmin(*ks, ns_stat_ks_p(shift.ks, (int64_t)m, (int64_t)n));
+		*cvm = fmin(*cvm, ns_drift_cvm_p(shift.cvm, half, half, m, n));
 		++*count;
 	}
 }
@@ -96,24 +96,24 @@ static double classes(const int32_t *pred, const int64_t *row, int64_t half, uin
 		return NAN;
 	for (i = 0; i < 2 * half; i++)
 		count[(i < half ? 0 : k) + pred[row[i]]]++;
-	result = ns_chi2_counts(count, count + k, k, &statistic, &v);
-	(void)ns_g_counts(count, count + k, k, &statistic, &least);
+	result = ns_stat_chi2_counts(count, count + k, k, &statistic, &v);
+	(void)ns_stat_g_counts(count, count + k, k, &statistic, &least);
 	if (least < 5)
-		result = ns_chi2_draws(count, count + k, k, MMD_DRAWS, seed);
+		result = ns_stat_chi2_draws(count, count + k, k, MMD_DRAWS, seed);
 	free(count);
 	return result;
 }
 
 static enum ns_status permuted(const struct deal *g, int worker, const float *x, int64_t n, uint64_t seed, double *p)
 {
-	const struct ns_shift *s = g->s;
+	const struct ns_drift *s = g->s;
 	int d = s->ref.embedding.d, i, exceed = 0;
 	int64_t q[MMD_DRAWS + 1], r[MMD_DRAWS + 1], total;
 	size_t bytes = sizeof *x * (size_t)n * (size_t)d;
 	struct ns_op op = {.kind = NS_OP_MMD};
 	struct ns_staged io = {{(void *)(uintptr_t)x, (void *)(uintptr_t)(x + n * d)}, {bytes, bytes}, {q, r, &total}, {sizeof q, sizeof r, sizeof total}};
 
-	op.u.mmd = (struct ns_mmd){.m = n, .n = n, .row_end = 2 * n, .d = d, .permutations = MMD_DRAWS, .seed = seed, .gamma = g->gamma};
+	op.u.mmd = (struct ns_op_mmd){.m = n, .n = n, .row_end = 2 * n, .d = d, .permutations = MMD_DRAWS, .seed = seed, .gamma = g->gamma};
 	NS_TRY(ns_staged_run(s->job->set->devices[worker], s->job->set->queues[worker], &op, &io));
 	for (i = 1; i <= MMD_DRAWS; i++) /* halves are equal, so MMD^2 grows with 4 q - 2 s */
 		exceed += 4 * q[i] - 4 * r[i] >= 4 * q[0] - 4 * r[0];
@@ -185,7 +185,7 @@ static void deal(const struct deal *g, uint64_t seed, int64_t *row, int64_t *hal
 static enum ns_status one_deal(void *context, int task, int worker)
 {
 	struct deal *g = context;
-	struct ns_shift *s = g->s;
+	struct ns_drift *s = g->s;
 	int64_t half = g->half, i, n;
 	int d = s->ref.embedding.d, round = task * s->job->comm->size + s->job->comm->rank, count = 0, all;
 	uint64_t *alarm = g->alarm + (int64_t)round * NS_SELF_KINDS, seed = s->seed + 7919u * (uint64_t)(round + 1);
@@ -214,12 +214,12 @@ static enum ns_status one_deal(void *context, int task, int worker)
 			memcpy(rows + i * d, g->embedding + row[i] * d, sizeof *rows * (size_t)d);
 			memcpy(rows + (half + i) * d, g->embedding + row[half + i] * d, sizeof *rows * (size_t)d);
 		}
-		c2st = d > 256 ? NAN : ns_c2st(rows, half, rows + half * d, half, d, seed, &accuracy, &low, &high);
+		c2st = d > 256 ? NAN : ns_stat_c2st(rows, half, rows + half * d, half, d, seed, &accuracy, &low, &high);
 		memmove(rows + n * d, rows + half * d, sizeof *rows * (size_t)(n * d));
 		NS_GO(permuted(g, worker, rows, n, seed, &mmd));
 	}
 	all = count + !isnan(chi); /* Holm's first step, at the shares of alpha that a window's tests have */
-	joint = isnan(mmd) ? 0 : all ? ns_shift_joint_share(s) : 1;
+	joint = isnan(mmd) ? 0 : all ? ns_drift_joint_share(s) : 1;
 	least = fmin(all ? fmin(ks, isnan(chi) ? 1 : chi) * all / (1 - joint) : 1, joint > 0 ? mmd / joint : 1);
 	alarm[0] = count ? ks * count < s->alpha : 2;
 	alarm[1] = count ? cvm * count < s->alpha : 2;
@@ -258,7 +258,7 @@ static enum ns_status of_each(const struct deal *g, const int32_t *all, int32_t 
 
 static enum ns_status choose(struct deal *g)
 {
-	const struct ns_shift *s = g->s;
+	const struct ns_drift *s = g->s;
 	int64_t all = s->ref.rows, i;
 	struct ns_matrix sure = {.rows = all, .d = s->ref_sure ? 2 : 0, .data = s->ref_sure};
 
@@ -277,7 +277,7 @@ static enum ns_status choose(struct deal *g)
 		g->pca = malloc(sizeof *g->pca * (size_t)g->rows * (size_t)s->pca_dim);
 		if (!g->pca)
 			return ns_fail(NS_NO_MEMORY, "no memory for a self-test");
-		NS_TRY(ns_pca_apply(g->embedding, g->rows, s->ref.embedding.d, s->pca_dim, s->pca_mean, s->pca, g->pca));
+		NS_TRY(ns_stat_pca_apply(g->embedding, g->rows, s->ref.embedding.d, s->pca_dim, s->pca_mean, s->pca, g->pca));
 	}
 	NS_TRY(of_each(g, s->ref.pred, &g->pred));
 	return of_each(g, s->ref_block, &g->block);
@@ -297,7 +297,7 @@ static void release(struct deal *g)
 	free(g->alarm);
 }
 
-enum ns_status ns_shift_self_test(struct ns_shift *s)
+enum ns_status ns_drift_self_test(struct ns_drift *s)
 {
 	int rounds = (int)ns_conf_int(s->job->conf, "drift.self_test"), ranks = s->job->comm->size, r, k;
 	struct deal g = {.s = s, .gamma = s->pca ? s->gamma : 0};
@@ -311,8 +311,8 @@ enum ns_status ns_shift_self_test(struct ns_shift *s)
 		status = stretches(&g);
 	g.half = g.rows / 2 < HALF ? g.rows / 2 : HALF;
 	if (status == NS_OK)
-		status = ns_pool_run(s->job->pool, (rounds + ranks - 1) / ranks, one_deal, &g);
-	NS_GO(ns_shift_gather(s, status, g.alarm, (size_t)rounds * NS_SELF_KINDS));
+		status = ns_workers_run(s->job->workers, (rounds + ranks - 1) / ranks, one_deal, &g);
+	NS_GO(ns_drift_gather(s, status, g.alarm, (size_t)rounds * NS_SELF_KINDS));
 	for (r = 0; r < rounds; r++)
 		for (k = 0; k < NS_SELF_KINDS; k++) {
 			s->self_rounds[k] += g.alarm[r * NS_SELF_KINDS + k] < 2;

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/shift/pvalue.h"
-#include "host/shift/twosample.h"
+#include "host/stat/pvalue.h"
+#include "host/stat/twosample.h"
 #include "kernels/formula/sort.h"
 
 #define EXACT 1000000 /* cells up to which a slice's p is exact */
@@ -25,7 +25,7 @@ static double mean_sure(const float *sure, const int32_t *row, int64_t n)
 	return sure && n ? sum / (double)n : NAN;
 }
 
-static enum ns_status add_slice(struct ns_shift *s, const char *kind, const char *name, int32_t value, struct ns_slice found)
+static enum ns_status add_slice(struct ns_drift *s, const char *kind, const char *name, int32_t value, struct ns_slice found)
 {
 	double high;
 
@@ -33,13 +33,13 @@ static enum ns_status add_slice(struct ns_shift *s, const char *kind, const char
 		snprintf(found.name, sizeof found.name, "%s %.*s", kind, (int)(sizeof found.name - strlen(kind) - 2), name);
 	else
 		snprintf(found.name, sizeof found.name, "%s %d", kind, (int)value);
-	ns_shift_cut_utf8(found.name);
+	ns_drift_cut_utf8(found.name);
 	found.confidence_ref = mean_sure(s->ref_sure, found.ref, found.ref_rows);
 	found.confidence = mean_sure(s->cur_sure, found.cur, found.cur_rows);
-	NS_TRY(ns_shift_accuracy(&s->ref, found.ref, found.ref_rows, s->ref_block, s->ref_blocks, &found.base, &found.base_rows, &found.base_low, &high));
-	NS_TRY(ns_shift_accuracy(&s->cur, found.cur, found.cur_rows, s->cur_block, s->cur_blocks, &found.measured, &found.audited, &found.low, &found.high));
+	NS_TRY(ns_drift_accuracy(&s->ref, found.ref, found.ref_rows, s->ref_block, s->ref_blocks, &found.base, &found.base_rows, &found.base_low, &high));
+	NS_TRY(ns_drift_accuracy(&s->cur, found.cur, found.cur_rows, s->cur_block, s->cur_blocks, &found.measured, &found.audited, &found.low, &found.high));
 	found.moved = NAN;
-	found.status = found.ref_rows < NS_SLICE_ROWS || found.cur_rows < NS_SLICE_ROWS ? NS_SHIFT_UNTESTED : NS_SHIFT_NONE;
+	found.status = found.ref_rows < NS_SLICE_ROWS || found.cur_rows < NS_SLICE_ROWS ? NS_DRIFT_UNTESTED : NS_DRIFT_NONE;
 	s->slices[s->slice_count++] = found;
 	return NS_OK;
 }
@@ -105,7 +105,7 @@ static int32_t *sort_rows(const int32_t *of, int64_t rows, const int32_t *values
 	return list;
 }
 
-static enum ns_status find_kind(struct ns_shift *s, const char *kind, const int32_t *ref, const int32_t *cur, char *const *names, int named, int32_t **lists)
+static enum ns_status find_kind(struct ns_drift *s, const char *kind, const int32_t *ref, const int32_t *cur, char *const *names, int named, int32_t **lists)
 {
 	int64_t count[2][SLICES_MAX], at[2] = {0, 0};
 	int32_t values[SLICES_MAX];
@@ -130,7 +130,7 @@ static enum ns_status find_kind(struct ns_shift *s, const char *kind, const int3
 	return NS_OK;
 }
 
-static enum ns_status find_slices(struct ns_shift *s)
+static enum ns_status find_slices(struct ns_drift *s)
 {
 	s->slices = calloc(2 * SLICES_MAX, sizeof *s->slices);
 	if (!s->slices)
@@ -145,7 +145,7 @@ static enum ns_status find_slices(struct ns_shift *s)
 /* --- tests: Kolmogorov-Smirnov on each image statistic and on the confidence --- */
 
 struct job {
-	struct ns_shift *s;
+	struct ns_drift *s;
 	int columns, stats, first; /* first: of the columns that are at hand */
 	struct result {
 		double d, p;
@@ -166,36 +166,36 @@ static const int32_t *pick(const float *x, const int32_t *row, int64_t n, const 
 }
 
 /* room: of twice as many words as the slice has rows */
-static void one_slice(const struct ns_shift *s, const struct ns_slice *l, const float *x, float *out, uint32_t *room, struct result *r)
+static void one_slice(const struct ns_drift *s, const struct ns_slice *l, const float *x, float *out, uint32_t *room, struct result *r)
 {
 	int64_t m = l->ref_rows, n = l->cur_rows;
 	float *y = out + m;
 	const int32_t *before = pick(x, l->ref, m, s->ref_block, out, (int32_t *)room);
 	const int32_t *now = pick(x + s->ref.rows, l->cur, n, s->cur_block, y, (int32_t *)room + m);
-	struct ns_column_shift shift;
+	struct ns_stat_column shift;
 	double em, en;
 
 	r->p = r->d = NAN;
 	r->note = 1;
 	if (!ns_all_finite(out, m + n))
 		return;
-	em = ns_shift_effective(out, before, m, s->ref_blocks);
-	en = ns_shift_effective(y, now, n, s->cur_blocks);
+	em = ns_drift_effective(out, before, m, s->ref_blocks);
+	en = ns_drift_effective(y, now, n, s->cur_blocks);
 	ns_sort_floats(out, m, room);
 	ns_sort_floats(y, n, room);
 	r->note = 2;
 	if (out[0] == y[0] && out[m - 1] == y[n - 1] && out[0] == out[m - 1])
 		return;
 	r->note = 0;
-	ns_column_shift(out, m, y, n, &shift);
+	ns_stat_column(out, m, y, n, &shift);
 	r->d = shift.ks;
-	r->p = em * en <= EXACT ? ns_ks_p(r->d, (int64_t)em, (int64_t)en) : ns_ks_p_asymptotic(r->d, (int64_t)em, (int64_t)en);
+	r->p = em * en <= EXACT ? ns_stat_ks_p(r->d, (int64_t)em, (int64_t)en) : ns_stat_ks_p_asymptotic(r->d, (int64_t)em, (int64_t)en);
 }
 
 static enum ns_status all_slices(void *context, int column, int worker, float *x)
 {
 	struct job *j = context;
-	const struct ns_shift *s = j->s;
+	const struct ns_drift *s = j->s;
 	int64_t all = s->ref.rows + s->cur.rows;
 	float *y = malloc(sizeof *y * (size_t)all);
 	uint32_t *room = malloc(sizeof *room * 2 * (size_t)all);
@@ -204,7 +204,7 @@ static enum ns_status all_slices(void *context, int column, int worker, float *x
 
 	(void)worker;
 	for (i = 0; status == NS_OK && i < s->slice_count; i++)
-		if (s->slices[i].status != NS_SHIFT_UNTESTED)
+		if (s->slices[i].status != NS_DRIFT_UNTESTED)
 			one_slice(s, &s->slices[i], x, y, room, &j->out[i * j->columns + j->first + column]);
 	free(y);
 	free(room);
@@ -217,17 +217,17 @@ static enum ns_status confidence_alone(void *context, int column, int worker, fl
 	return column ? NS_OK : all_slices(context, column, worker, x);
 }
 
-static enum ns_status record(struct ns_shift *s, const struct job *j)
+static enum ns_status record(struct ns_drift *s, const struct job *j)
 {
 	int i, c;
 
 	for (i = 0; i < s->slice_count; i++)
-		for (c = 0; s->slices[i].status != NS_SHIFT_UNTESTED && c < j->columns; c++) {
+		for (c = 0; s->slices[i].status != NS_DRIFT_UNTESTED && c < j->columns; c++) {
 			const struct result *r = &j->out[i * j->columns + c];
 			int stat = c < j->stats;
 			double m = (double)s->slices[i].ref_rows, n = (double)s->slices[i].cur_rows, half = 1.3581 * sqrt((m + n) / (m * n));
-			struct ns_shift_test *t =
-				ns_shift_add(s, stat ? "input" : "output", "ks", stat ? s->ref.stats_names[c] : "confidence");
+			struct ns_drift_test *t =
+				ns_drift_add(s, stat ? "input" : "output", "ks", stat ? s->ref.stats_names[c] : "confidence");
 
 			if (!t)
 				return ns_fail(NS_NO_MEMORY, "no memory for tests");
@@ -245,7 +245,7 @@ static enum ns_status record(struct ns_shift *s, const struct job *j)
 }
 
 /* drift.guarded: names of slices, "group 3" or "class bag", whose harm is the whole window's */
-static enum ns_status guard(struct ns_shift *s)
+static enum ns_status guard(struct ns_drift *s)
 {
 	const json_t *list = ns_conf_node(s->job->conf, "drift.guarded"), *one;
 	size_t at;
@@ -269,17 +269,17 @@ static enum ns_status guard(struct ns_shift *s)
 	return NS_OK;
 }
 
-static enum ns_status test_columns(struct ns_shift *s, struct job *j)
+static enum ns_status test_columns(struct ns_drift *s, struct job *j)
 {
 	struct ns_matrix ref = {.rows = s->ref.rows, .d = 2, .data = s->ref_sure}, cur = {.rows = s->cur.rows, .d = 2, .data = s->cur_sure};
 
 	if (j->stats)
-		NS_TRY(ns_shift_each_column(s, &(struct ns_columns){.of = &s->ref.stats}, &(struct ns_columns){.of = &s->cur.stats}, all_slices, j));
+		NS_TRY(ns_drift_each_column(s, &(struct ns_columns){.of = &s->ref.stats}, &(struct ns_columns){.of = &s->cur.stats}, all_slices, j));
 	j->first = j->stats;
-	return ref.data && cur.data ? ns_shift_each_column(s, &(struct ns_columns){.of = &ref}, &(struct ns_columns){.of = &cur}, confidence_alone, j) : NS_OK;
+	return ref.data && cur.data ? ns_drift_each_column(s, &(struct ns_columns){.of = &ref}, &(struct ns_columns){.of = &cur}, confidence_alone, j) : NS_OK;
 }
 
-enum ns_status ns_shift_test_slices(struct ns_shift *s)
+enum ns_status ns_drift_test_slices(struct ns_drift *s)
 {
 	struct job j = {.s = s, .stats = s->ref.stats.d && s->cur.stats.d && s->ref.stats_names ? s->ref.stats.d : 0};
 	enum ns_status status;
@@ -287,14 +287,14 @@ enum ns_status ns_shift_test_slices(struct ns_shift *s)
 	if (ns_conf_bool(s->job->conf, "drift.slices"))
 		NS_TRY(find_slices(s));
 	NS_TRY(guard(s));
-	if (!ns_shift_wants(s, "ks"))
+	if (!ns_drift_wants(s, "ks"))
 		return NS_OK;
 	j.columns = j.stats + (s->ref_sure && s->cur_sure);
 	if (!j.columns || !s->slice_count)
 		return NS_OK;
 	j.out = calloc((size_t)s->slice_count * (size_t)j.columns, sizeof *j.out);
 	status = j.out ? test_columns(s, &j) : ns_fail(NS_NO_MEMORY, "no memory for slices");
-	NS_GO(ns_shift_gather(s, status, j.out, sizeof *j.out / 8 * (size_t)s->slice_count * (size_t)j.columns));
+	NS_GO(ns_drift_gather(s, status, j.out, sizeof *j.out / 8 * (size_t)s->slice_count * (size_t)j.columns));
 	status = record(s, &j);
 out:
 	free(j.out);

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/shift/pvalue.h"
+#include "host/stat/pvalue.h"
 
 /* a text that was cut by its bytes loses the beginning of a character at its end */
-void ns_shift_cut_utf8(char *text)
+void ns_drift_cut_utf8(char *text)
 {
 	size_t n = strlen(text), back = 0;
 
@@ -23,13 +23,13 @@ void ns_shift_cut_utf8(char *text)
 	}
 }
 
-struct ns_shift_test *ns_shift_add(struct ns_shift *s, const char *kind, const char *method, const char *column)
+struct ns_drift_test *ns_drift_add(struct ns_drift *s, const char *kind, const char *method, const char *column)
 {
-	struct ns_shift_test *t;
+	struct ns_drift_test *t;
 
 	if (s->count == s->room) {
 		int room = s->room ? 2 * s->room : 64;
-		struct ns_shift_test *more = realloc(s->tests, sizeof *more * (size_t)room);
+		struct ns_drift_test *more = realloc(s->tests, sizeof *more * (size_t)room);
 
 		if (!more)
 			return NULL;
@@ -40,11 +40,11 @@ struct ns_shift_test *ns_shift_add(struct ns_shift *s, const char *kind, const c
 	memset(t, 0, sizeof *t);
 	t->kind = kind;
 	t->of = -1;
-	t->method = ns_shift_method(method);
-	t->status = t->method->decides ? NS_SHIFT_UNTESTED : NS_SHIFT_DESCRIPTIVE; /* until it is decided */
+	t->method = ns_drift_detector(method);
+	t->status = t->method->decides ? NS_DRIFT_UNTESTED : NS_DRIFT_DESCRIPTIVE; /* until it is decided */
 	t->statistic = t->p = t->p_adjusted = t->effect = t->effect_low = t->effect_high = NAN;
 	snprintf(t->column, sizeof t->column, "%.63s", column);
-	ns_shift_cut_utf8(t->column);
+	ns_drift_cut_utf8(t->column);
 	return t;
 }
 
@@ -53,7 +53,7 @@ struct ns_shift_test *ns_shift_add(struct ns_shift *s, const char *kind, const c
 #define EXPECTED 5 /* fewer in a cell, and chi-square's p is counted over drawn tables */
 
 /* of the indicator of each class, the mean of both windows' */
-static double class_design(struct ns_shift *s, const int64_t *ref, const int64_t *cur, int k)
+static double class_design(struct ns_drift *s, const int64_t *ref, const int64_t *cur, int k)
 {
 	int64_t rows = s->ref.rows > s->cur.rows ? s->ref.rows : s->cur.rows, i;
 	float *is = malloc(sizeof *is * (size_t)(rows + 1));
@@ -65,12 +65,12 @@ static double class_design(struct ns_shift *s, const int64_t *ref, const int64_t
 			continue;
 		for (i = 0; i < s->ref.rows; i++)
 			is[i] = (float)(s->ref.pred[i] == c);
-		counts = ns_shift_effective(is, s->ref_block, s->ref.rows, s->ref_blocks);
+		counts = ns_drift_effective(is, s->ref_block, s->ref.rows, s->ref_blocks);
 		s->ref_effective = fmin(s->ref_effective, counts);
 		sum += (double)s->ref.rows / counts;
 		for (i = 0; i < s->cur.rows; i++)
 			is[i] = (float)(s->cur.pred[i] == c);
-		counts = ns_shift_effective(is, s->cur_block, s->cur.rows, s->cur_blocks);
+		counts = ns_drift_effective(is, s->cur_block, s->cur.rows, s->cur_blocks);
 		s->cur_effective = fmin(s->cur_effective, counts);
 		sum += (double)s->cur.rows / counts;
 		n += 2;
@@ -79,17 +79,17 @@ static double class_design(struct ns_shift *s, const int64_t *ref, const int64_t
 	return !is ? NAN : n ? fmax(1, sum / n) : 1;
 }
 
-static enum ns_status count_tests(struct ns_shift *s, const int64_t *ref, const int64_t *cur, int k)
+static enum ns_status count_tests(struct ns_drift *s, const int64_t *ref, const int64_t *cur, int k)
 {
-	struct ns_shift_test unwanted = {0};
+	struct ns_drift_test unwanted = {0};
 	int c, classes = 0;
 
-	double design = 1, least, v, wide = 1.96 * sqrt(1.0 / (double)(s->ref.rows + s->cur.rows)), g, g_p = ns_g_counts(ref, cur, k, &g, &least);
-	struct ns_shift_test *t = ns_shift_wants(s, "chi2") ? ns_shift_add(s, "output", "chi2", "predicted class") : &unwanted;
+	double design = 1, least, v, wide = 1.96 * sqrt(1.0 / (double)(s->ref.rows + s->cur.rows)), g, g_p = ns_stat_g_counts(ref, cur, k, &g, &least);
+	struct ns_drift_test *t = ns_drift_wants(s, "chi2") ? ns_drift_add(s, "output", "chi2", "predicted class") : &unwanted;
 
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
-	t->p = ns_chi2_counts(ref, cur, k, &t->statistic, &t->effect);
+	t->p = ns_stat_chi2_counts(ref, cur, k, &t->statistic, &t->effect);
 	v = t->effect;
 	for (c = 0; c < k; c++)
 		classes += ref[c] + cur[c] > 0;
@@ -102,38 +102,38 @@ static enum ns_status count_tests(struct ns_shift *s, const int64_t *ref, const 
 		design = class_design(s, ref, cur, k);
 		if (isnan(design))
 			return ns_fail(NS_NO_MEMORY, "no memory for the classes of sequences");
-		t->p = ns_chi2_sf(t->statistic / design, classes - 1);
-		g_p = ns_chi2_sf(g / design, classes - 1);
+		t->p = ns_stat_chi2_sf(t->statistic / design, classes - 1);
+		g_p = ns_stat_chi2_sf(g / design, classes - 1);
 		t->note = "rows of a sequence are not independent: divided by the design effect";
 	}
 	t->effect_low = fmax(0, v - wide);
 	t->effect_high = fmin(1, v + wide);
 	if (least < EXPECTED && !s->ref_block) {
-		t->p = ns_chi2_draws(ref, cur, k, s->permutations, s->seed);
+		t->p = ns_stat_chi2_draws(ref, cur, k, s->permutations, s->seed);
 		t->note = "a class is expected fewer than five times: p by permutation";
 		if (isnan(t->p))
 			return ns_fail(NS_NO_MEMORY, "no memory for drawn tables");
 	}
-	t = ns_shift_wants(s, "g") ? ns_shift_add(s, "output", "g", "predicted class") : &unwanted;
+	t = ns_drift_wants(s, "g") ? ns_drift_add(s, "output", "g", "predicted class") : &unwanted;
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
 	t->statistic = g;
 	t->p = g_p;
 	t->effect = v;
-	t = ns_shift_wants(s, "psi") ? ns_shift_add(s, "output", "psi", "predicted class") : &unwanted;
+	t = ns_drift_wants(s, "psi") ? ns_drift_add(s, "output", "psi", "predicted class") : &unwanted;
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
-	t->statistic = t->effect = ns_psi(ref, cur, k);
-	t->effect_high = design * ns_psi_no_drift(classes, (double)s->ref.rows, (double)s->cur.rows);
-	t = ns_shift_wants(s, "js") ? ns_shift_add(s, "output", "js", "predicted class") : &unwanted;
+	t->statistic = t->effect = ns_stat_psi(ref, cur, k);
+	t->effect_high = design * ns_stat_psi_no_drift(classes, (double)s->ref.rows, (double)s->cur.rows);
+	t = ns_drift_wants(s, "js") ? ns_drift_add(s, "output", "js", "predicted class") : &unwanted;
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "no memory for tests");
-	t->statistic = t->effect = ns_js(ref, cur, k);
-	t->effect_high = design * ns_js_no_drift(classes, (double)s->ref.rows, (double)s->cur.rows);
+	t->statistic = t->effect = ns_stat_js(ref, cur, k);
+	t->effect_high = design * ns_stat_js_no_drift(classes, (double)s->ref.rows, (double)s->cur.rows);
 	return NS_OK;
 }
 
-static enum ns_status class_counts(struct ns_shift *s)
+static enum ns_status class_counts(struct ns_drift *s)
 {
 	int k = s->ref.prob.d ? s->ref.prob.d : s->ref.class_names;
 	int64_t *count, i;
@@ -188,16 +188,16 @@ static enum ns_status sure_of_rows(void *context, int64_t first, int64_t n, cons
 }
 
 /* ranks share the rows out; two floats are a word */
-static enum ns_status how_sure(struct ns_shift *s, const struct ns_predictions *p, float **out)
+static enum ns_status how_sure(struct ns_drift *s, const struct ns_predictions *p, float **out)
 {
 	struct sure u = {p, calloc((size_t)p->rows + 1, 2 * sizeof *u.out)};
-	enum ns_status status = u.out ? ns_shift_each_row(s, &p->prob, sure_of_rows, &u) : ns_fail(NS_NO_MEMORY, "no memory for confidences");
+	enum ns_status status = u.out ? ns_drift_each_row(s, &p->prob, sure_of_rows, &u) : ns_fail(NS_NO_MEMORY, "no memory for confidences");
 
 	*out = u.out;
-	return ns_shift_gather(s, status, u.out, (size_t)p->rows);
+	return ns_drift_gather(s, status, u.out, (size_t)p->rows);
 }
 
-static enum ns_status output_tests(struct ns_shift *s)
+static enum ns_status output_tests(struct ns_drift *s)
 {
 	static char *const names[] = {(char *)(uintptr_t)"confidence", (char *)(uintptr_t)"entropy"};
 	struct ns_matrix ref = {.rows = s->ref.rows, .d = 2}, cur = {.rows = s->cur.rows, .d = 2};
@@ -206,22 +206,22 @@ static enum ns_status output_tests(struct ns_shift *s)
 	NS_TRY(how_sure(s, &s->cur, &s->cur_sure));
 	ref.data = s->ref_sure;
 	cur.data = s->cur_sure;
-	NS_TRY(ns_shift_columns(s, "output", &(struct ns_columns){.of = &ref}, &(struct ns_columns){.of = &cur}, names, ""));
-	return ns_shift_columns(s, "output", &(struct ns_columns){.of = &s->ref.prob}, &(struct ns_columns){.of = &s->cur.prob}, s->ref.names, "P: ");
+	NS_TRY(ns_drift_columns(s, "output", &(struct ns_columns){.of = &ref}, &(struct ns_columns){.of = &cur}, names, ""));
+	return ns_drift_columns(s, "output", &(struct ns_columns){.of = &s->ref.prob}, &(struct ns_columns){.of = &s->cur.prob}, s->ref.names, "P: ");
 }
 
-enum ns_status ns_shift_test_all(struct ns_shift *s)
+enum ns_status ns_drift_test_all(struct ns_drift *s)
 {
 	if (s->ref.stats.d && s->cur.stats.d)
-		NS_TRY(ns_shift_columns(s, "input", &(struct ns_columns){.of = &s->ref.stats}, &(struct ns_columns){.of = &s->cur.stats}, s->ref.stats_names, ""));
+		NS_TRY(ns_drift_columns(s, "input", &(struct ns_columns){.of = &s->ref.stats}, &(struct ns_columns){.of = &s->cur.stats}, s->ref.stats_names, ""));
 	if (s->ref.prob.d && s->cur.prob.d)
 		NS_TRY(output_tests(s));
 	if (s->ref.pred && s->cur.pred)
 		NS_TRY(class_counts(s));
 	if (s->ref.embedding.d && s->cur.embedding.d)
-		NS_TRY(ns_shift_test_rows(s));
+		NS_TRY(ns_drift_test_rows(s));
 	if (!s->count)
 		return ns_fail(NS_BAD_DATA, "the two windows have no column in common that drift.detectors test");
-	NS_TRY(ns_shift_test_slices(s));
-	return ns_shift_self_test(s);
+	NS_TRY(ns_drift_test_slices(s));
+	return ns_drift_self_test(s);
 }

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/shift/pvalue.h"
-#include "host/shift/twosample.h"
+#include "host/stat/pvalue.h"
+#include "host/stat/twosample.h"
 #include "kernels/formula/random.h"
 
 #define NS_AUDIT_ENOUGH 30 /* audited rows from which on what they measure counts */
@@ -21,7 +21,7 @@ static int by_double(const void *a, const void *b)
 }
 
 /* ATC (Garg et al. 2022): the share of current scores strictly above the threshold that fits the reference's accuracy */
-static double atc(const struct ns_shift *s)
+static double atc(const struct ns_drift *s)
 {
 	double *score = malloc(sizeof *score * (size_t)(s->ref.rows + 1)), threshold, above = 0;
 	int64_t i, n = s->ref.rows, at;
@@ -39,7 +39,7 @@ static double atc(const struct ns_shift *s)
 	return above / (double)s->cur.rows;
 }
 
-enum ns_status ns_shift_accuracy(const struct ns_predictions *p, const int32_t *row, int64_t n, const int32_t *block, int64_t blocks, double *accuracy,
+enum ns_status ns_drift_accuracy(const struct ns_predictions *p, const int32_t *row, int64_t n, const int32_t *block, int64_t blocks, double *accuracy,
 				 int64_t *labelled, double *low, double *high)
 {
 	float *hit = malloc(sizeof *hit * (size_t)(n + 1));
@@ -61,8 +61,8 @@ enum ns_status ns_shift_accuracy(const struct ns_predictions *p, const int32_t *
 	*accuracy = with ? (double)hits / (double)with : NAN;
 	*low = *high = NAN;
 	if (with) { /* frames of a sequence are right or wrong together: as many independent rows as they count for */
-		counts = ns_shift_effective(hit, block ? of : NULL, with, blocks);
-		ns_wilson((int64_t)((double)hits / (double)with * counts + 0.5), (int64_t)(counts + 0.5), low, high);
+		counts = ns_drift_effective(hit, block ? of : NULL, with, blocks);
+		ns_stat_wilson((int64_t)((double)hits / (double)with * counts + 0.5), (int64_t)(counts + 0.5), low, high);
 	}
 	free(hit);
 	free(of);
@@ -73,15 +73,15 @@ enum ns_status ns_shift_accuracy(const struct ns_predictions *p, const int32_t *
 #define BBSE_CLASSES 200 /* more would take minutes, and hardly be identified */
 
 /* a cell of a table, drawn again; its rows count as `share` of themselves, for they are not independent */
-static double again(const struct ns_shift *s, double count, double share, int round, int cell)
+static double again(const struct ns_drift *s, double count, double share, int round, int cell)
 {
 	struct ns_philox r = ns_draw(s->seed, NS_FOR_BOOTSTRAP, (uint32_t)round, (uint64_t)cell, 1);
 
-	return count > 0 ? ns_poisson(share * count, r.v[0], r.v[1]) : 0;
+	return count > 0 ? ns_stat_poisson(share * count, r.v[0], r.v[1]) : 0;
 }
 
 /* 95 % percentile intervals of the weights: every cell of both tables drawn again */
-static void weight_intervals(struct ns_shift *s, const double *counts, const double *seen, int k)
+static void weight_intervals(struct ns_drift *s, const double *counts, const double *seen, int k)
 {
 	double *c = malloc(sizeof *c * (size_t)(k * k + 2 * k)), *mu = c + k * k, *w = mu + k, *all = malloc(sizeof *all * (size_t)k * BOOTSTRAPS);
 	int b, a, n = 0;
@@ -97,7 +97,7 @@ static void weight_intervals(struct ns_shift *s, const double *counts, const dou
 			c[a] /= fmax(1, total);
 		for (a = 0; a < k; a++)
 			mu[a] /= fmax(1, rows);
-		if (ns_bbse(c, mu, k, w) < 1e6) {
+		if (ns_stat_bbse(c, mu, k, w) < 1e6) {
 			for (a = 0; a < k; a++)
 				all[a * BOOTSTRAPS + n] = w[a];
 			n++;
@@ -117,7 +117,7 @@ static void weight_intervals(struct ns_shift *s, const double *counts, const dou
 	free(all);
 }
 
-static enum ns_status label_shift(struct ns_shift *s)
+static enum ns_status label_shift(struct ns_drift *s)
 {
 	int k = s->ref.prob.d, a;
 	double *c, *mu, *counts, *seen;
@@ -151,7 +151,7 @@ static enum ns_status label_shift(struct ns_shift *s)
 		c[a] = counts[a] / (double)n;
 	for (a = 0; a < k; a++)
 		mu[a] = seen[a] / (double)s->cur.rows;
-	s->condition = ns_bbse(c, mu, k, s->weights);
+	s->condition = ns_stat_bbse(c, mu, k, s->weights);
 	if (!(s->condition < 1000)) { /* weights from such a matrix mean nothing: refused, with the number that says why */
 		free(s->weights);
 		s->weights = NULL;
@@ -174,7 +174,7 @@ struct doubt {
 	int64_t n;
 	float *prob;
 	int32_t *label;
-	struct ns_confident c;
+	struct ns_stat_confident c;
 };
 
 static enum ns_status look_at_labels(struct doubt *q, int judge)
@@ -189,19 +189,19 @@ static enum ns_status look_at_labels(struct doubt *q, int judge)
 			q->label[i] = q->p->label[q->row[first + i]];
 		}
 		if (judge)
-			ns_confident_judge(&q->c, q->prob, q->label, n, NULL);
+			ns_stat_confident_judge(&q->c, q->prob, q->label, n, NULL);
 		else
-			ns_confident_learn(&q->c, q->prob, q->label, n);
+			ns_stat_confident_learn(&q->c, q->prob, q->label, n);
 	}
 	return NS_OK;
 }
 
 /* labels of audited rows that the probabilities doubt: once through them for the thresholds, once to judge */
-static enum ns_status doubt_labels(struct ns_shift *s)
+static enum ns_status doubt_labels(struct ns_drift *s)
 {
 	struct doubt q = {.p = &s->cur, .row = malloc(sizeof *q.row * (size_t)(s->cur.rows + 1)),
 			  .prob = malloc(sizeof *q.prob * LABELS * (size_t)s->cur.prob.d), .label = malloc(sizeof *q.label * LABELS)};
-	enum ns_status status = q.row && q.prob && q.label ? ns_confident_init(&q.c, s->cur.prob.d) : ns_fail(NS_NO_MEMORY, "no memory for labels");
+	enum ns_status status = q.row && q.prob && q.label ? ns_stat_confident_init(&q.c, s->cur.prob.d) : ns_fail(NS_NO_MEMORY, "no memory for labels");
 	int64_t i;
 
 	if (status != NS_OK)
@@ -213,21 +213,21 @@ static enum ns_status doubt_labels(struct ns_shift *s)
 	NS_GO(look_at_labels(&q, 1));
 	s->suspects = q.c.suspects;
 out:
-	ns_confident_release(&q.c);
+	ns_stat_confident_release(&q.c);
 	free(q.row);
 	free(q.prob);
 	free(q.label);
 	return status;
 }
 
-enum ns_status ns_shift_performance(struct ns_shift *s)
+enum ns_status ns_drift_performance(struct ns_drift *s)
 {
 	int64_t n = 0, i;
 
 	s->cbpe = s->cbpe_ref = s->atc = s->condition = s->reweighted = NAN;
-	NS_TRY(ns_shift_accuracy(&s->ref, NULL, s->ref.rows, s->ref_block, s->ref_blocks, &s->base, &n, &s->base_low, &s->base_high));
+	NS_TRY(ns_drift_accuracy(&s->ref, NULL, s->ref.rows, s->ref_block, s->ref_blocks, &s->base, &n, &s->base_low, &s->base_high));
 	s->base_rows = n;
-	NS_TRY(ns_shift_accuracy(&s->cur, NULL, s->cur.rows, s->cur_block, s->cur_blocks, &s->measured, &s->audited, &s->measured_low, &s->measured_high));
+	NS_TRY(ns_drift_accuracy(&s->cur, NULL, s->cur.rows, s->cur_block, s->cur_blocks, &s->measured, &s->audited, &s->measured_low, &s->measured_high));
 	if (s->ref_sure && s->cur_sure) {
 		s->cbpe = s->cbpe_ref = 0;
 		for (i = 0; i < s->ref.rows; i++)
@@ -252,12 +252,12 @@ static int fell(double base, double base_low, double now, double now_high, doubl
 	return base - now > tolerance && base - now > sqrt((base - base_low) * (base - base_low) + (now_high - now) * (now_high - now));
 }
 
-static int is_measured(const struct ns_shift *s)
+static int is_measured(const struct ns_drift *s)
 {
 	return !isnan(s->measured) && s->audited >= NS_AUDIT_ENOUGH && !isnan(s->base) && s->base_rows >= NS_AUDIT_ENOUGH;
 }
 
-static int harmful(const struct ns_shift *s)
+static int harmful(const struct ns_drift *s)
 {
 	double base = isnan(s->base) || s->base_rows < NS_AUDIT_ENOUGH ? s->cbpe_ref : s->base;
 
@@ -272,13 +272,13 @@ static int harmful(const struct ns_shift *s)
  */
 enum family { COLUMNS, JOINT, SLICES, FAMILIES };
 
-static enum family family_of(const struct ns_shift_test *t)
+static enum family family_of(const struct ns_drift_test *t)
 {
 	return *t->slice ? SLICES : !strcmp(t->method->name, "mmd") ? JOINT : COLUMNS;
 }
 
 /* that of a family where others are tested, too, goes to the columns; where there are none, to rows, then slices */
-static void share_out(const struct ns_shift *s, double share[FAMILIES])
+static void share_out(const struct ns_drift *s, double share[FAMILIES])
 {
 	static const double wanted[FAMILIES] = {0, 0.1, 0.2};
 	int tested[FAMILIES] = {0}, f, i, rest = FAMILIES;
@@ -297,7 +297,7 @@ static void share_out(const struct ns_shift *s, double share[FAMILIES])
 		share[rest] = left;
 }
 
-double ns_shift_joint_share(const struct ns_shift *s)
+double ns_drift_joint_share(const struct ns_drift *s)
 {
 	double share[FAMILIES];
 
@@ -306,7 +306,7 @@ double ns_shift_joint_share(const struct ns_shift *s)
 }
 
 /* the tests of one family corrected together, at its share of alpha; returns the least adjusted p of those that are material, NaN: there is none */
-static double decide_family(struct ns_shift *s, enum family family, double share)
+static double decide_family(struct ns_drift *s, enum family family, double share)
 {
 	double *p = malloc(sizeof *p * 2 * (size_t)(s->count + 1)), *adjusted = p + s->count, least = NAN;
 	int i, n = 0, bh = !strcmp(ns_conf_text(s->job->conf, "drift.correction"), "bh");
@@ -316,27 +316,27 @@ static double decide_family(struct ns_shift *s, enum family family, double share
 		if (IS_OURS(&s->tests[i]) && !isnan(s->tests[i].p))
 			p[n++] = s->tests[i].p;
 	if (p && bh)
-		ns_benjamini_hochberg(p, adjusted, n);
+		ns_stat_benjamini_hochberg(p, adjusted, n);
 	else if (p)
-		ns_holm(p, adjusted, n);
+		ns_stat_holm(p, adjusted, n);
 	for (i = n = 0; p && i < s->count; i++) {
-		struct ns_shift_test *t = &s->tests[i];
+		struct ns_drift_test *t = &s->tests[i];
 
 		if (!IS_OURS(t))
 			continue;
 		if (isnan(t->p)) {
-			t->status = NS_SHIFT_UNTESTED;
+			t->status = NS_DRIFT_UNTESTED;
 			continue;
 		}
 		t->p_adjusted = fmin(1, adjusted[n++] / share);
 		/* BH rejects at <= alpha, Holm below it */
 		if (bh ? t->p_adjusted > s->alpha : t->p_adjusted >= s->alpha)
-			t->status = NS_SHIFT_NONE;
+			t->status = NS_DRIFT_NONE;
 		else
-			t->status = t->effect >= s->min_effect ? NS_SHIFT_MATERIAL : NS_SHIFT_STATISTICAL;
+			t->status = t->effect >= s->min_effect ? NS_DRIFT_MATERIAL : NS_DRIFT_STATISTICAL;
 		if (t->status > s->status)
 			s->status = t->status;
-		if (t->status == NS_SHIFT_MATERIAL) /* what is sure but small is no evidence of what is large */
+		if (t->status == NS_DRIFT_MATERIAL) /* what is sure but small is no evidence of what is large */
 			least = fmin(t->p_adjusted, least);
 	}
 #undef IS_OURS
@@ -345,41 +345,41 @@ static double decide_family(struct ns_shift *s, enum family family, double share
 }
 
 /* what each slice's tests came to; harm as for the whole */
-static void decide_slices(struct ns_shift *s)
+static void decide_slices(struct ns_drift *s)
 {
 	int i, j;
 
 	for (i = 0; i < s->slice_count; i++) {
 		struct ns_slice *l = &s->slices[i];
 		for (j = 0; j < s->count; j++) {
-			const struct ns_shift_test *t = &s->tests[j];
+			const struct ns_drift_test *t = &s->tests[j];
 
-			if (t->of != i || t->status > NS_SHIFT_HARMFUL)
+			if (t->of != i || t->status > NS_DRIFT_HARMFUL)
 				continue;
-			if (t->status > l->status && l->status < NS_SHIFT_HARMFUL)
+			if (t->status > l->status && l->status < NS_DRIFT_HARMFUL)
 				l->status = t->status;
 			if (!(t->effect <= l->moved)) {
 				l->moved = t->effect;
 				snprintf(l->column, sizeof l->column, "%s", t->column);
 			}
 		}
-		if (l->status > NS_SHIFT_HARMFUL)
+		if (l->status > NS_DRIFT_HARMFUL)
 			continue;
 		if (l->audited >= NS_AUDIT_ENOUGH && l->base_rows >= NS_AUDIT_ENOUGH) {
 			if (fell(l->base, l->base_low, l->measured, l->high, s->tolerance))
-				l->status = NS_SHIFT_HARMFUL;
-		} else if (l->status == NS_SHIFT_MATERIAL && l->confidence < l->confidence_ref - s->tolerance) {
-			l->status = NS_SHIFT_HARMFUL;
+				l->status = NS_DRIFT_HARMFUL;
+		} else if (l->status == NS_DRIFT_MATERIAL && l->confidence < l->confidence_ref - s->tolerance) {
+			l->status = NS_DRIFT_HARMFUL;
 		}
 	}
 }
 
-void ns_shift_decide(struct ns_shift *s)
+void ns_drift_decide(struct ns_drift *s)
 {
 	int i, f, measured = is_measured(s);
 	double least = NAN, share[FAMILIES];
 
-	s->status = NS_SHIFT_NONE;
+	s->status = NS_DRIFT_NONE;
 	share_out(s, share);
 	for (f = 0; f < FAMILIES; f++)
 		least = fmin(least, decide_family(s, (enum family)f, share[f]));
@@ -388,18 +388,18 @@ void ns_shift_decide(struct ns_shift *s)
 	for (i = 0; i < s->count; i++)
 		if (s->tests[i].broken) {
 			least = 0;
-			if (s->status < NS_SHIFT_MATERIAL)
-				s->status = NS_SHIFT_MATERIAL;
+			if (s->status < NS_DRIFT_MATERIAL)
+				s->status = NS_DRIFT_MATERIAL;
 		}
 	/* over many nights an alarm wants more than alpha; harm that was measured is no matter of chance between windows */
-	ns_shift_history_level(s, least);
-	if (s->past && s->status == NS_SHIFT_MATERIAL && !(least <= s->level))
-		s->status = NS_SHIFT_STATISTICAL;
+	ns_drift_history_level(s, least);
+	if (s->past && s->status == NS_DRIFT_MATERIAL && !(least <= s->level))
+		s->status = NS_DRIFT_STATISTICAL;
 	/* an estimate of harm counts where something has moved; harm that was measured counts by itself (concept drift) */
-	if ((s->status == NS_SHIFT_MATERIAL || measured) && harmful(s))
-		s->status = NS_SHIFT_HARMFUL;
+	if ((s->status == NS_DRIFT_MATERIAL || measured) && harmful(s))
+		s->status = NS_DRIFT_HARMFUL;
 	for (i = 0; i < s->slice_count; i++)
-		if (s->slices[i].guarded && s->slices[i].status == NS_SHIFT_HARMFUL &&
+		if (s->slices[i].guarded && s->slices[i].status == NS_DRIFT_HARMFUL &&
 		    (!s->past || s->rejected || s->slices[i].audited >= NS_AUDIT_ENOUGH))
-			s->status = NS_SHIFT_HARMFUL;
+			s->status = NS_DRIFT_HARMFUL;
 }

@@ -5,9 +5,9 @@
 #include <stdarg.h>
 #include <string.h>
 
-static void say(struct ns_shift *s, const char *format, ...) NS_PRINTF(2, 3);
+static void say(struct ns_drift *s, const char *format, ...) NS_PRINTF(2, 3);
 
-static void say(struct ns_shift *s, const char *format, ...)
+static void say(struct ns_drift *s, const char *format, ...)
 {
 	size_t at = strlen(s->summary);
 	va_list args;
@@ -18,23 +18,23 @@ static void say(struct ns_shift *s, const char *format, ...)
 }
 
 /* image statistics that moved materially, strongest first */
-static int images(struct ns_shift *s)
+static int images(struct ns_drift *s)
 {
 	static const char *const words[][3] = {{"brightness", "brighter", "darker"},	    {"contrast", "richer in contrast", "flatter"},
 					       {"saturation", "more colourful", "paler"},   {"sharpness", "sharper", "blurrier"},
 					       {"noise", "noisier", "smoother"},	    {"dark", "fuller of black", "poorer in black"},
 					       {"bright", "fuller of white", "poorer in white"}};
-	const struct ns_shift_test *said[3] = {NULL};
+	const struct ns_drift_test *said[3] = {NULL};
 	int n = 0, i, k, brightness = 0;
 	size_t w;
 
 	for (i = 0; i < s->count; i++)
-		brightness |= !strcmp(s->tests[i].column, "brightness") && !*s->tests[i].slice && s->tests[i].status == NS_SHIFT_MATERIAL;
+		brightness |= !strcmp(s->tests[i].column, "brightness") && !*s->tests[i].slice && s->tests[i].status == NS_DRIFT_MATERIAL;
 	for (; n < 3; n++) {
-		const struct ns_shift_test *best = NULL;
+		const struct ns_drift_test *best = NULL;
 
 		for (i = 0; i < s->count; i++) {
-			const struct ns_shift_test *t = &s->tests[i];
+			const struct ns_drift_test *t = &s->tests[i];
 			int known = 0;
 
 			for (w = 0; w < sizeof words / sizeof *words; w++)
@@ -44,7 +44,7 @@ static int images(struct ns_shift *s)
 			/* black and white pixels only say again what brightness says */
 			if (known && brightness && (!strcmp(t->column, "dark") || !strcmp(t->column, "bright")))
 				known = 0;
-			if (known && !*t->slice && t->picture.high > t->picture.low && t->status == NS_SHIFT_MATERIAL && (!best || t->effect > best->effect))
+			if (known && !*t->slice && t->picture.high > t->picture.low && t->status == NS_DRIFT_MATERIAL && (!best || t->effect > best->effect))
 				best = t;
 		}
 		if (!best)
@@ -62,22 +62,22 @@ static int images(struct ns_shift *s)
 }
 
 /* the group that moved most, if it stands out from the rest */
-static const struct ns_slice *mover(const struct ns_shift *s)
+static const struct ns_slice *mover(const struct ns_drift *s)
 {
 	const struct ns_slice *best = NULL;
 	double others = 0;
 	int i, n = 0;
 
 	for (i = 0; i < s->slice_count; i++)
-		if (!strncmp(s->slices[i].name, "group ", 6) && s->slices[i].status != NS_SHIFT_UNTESTED &&
+		if (!strncmp(s->slices[i].name, "group ", 6) && s->slices[i].status != NS_DRIFT_UNTESTED &&
 		    (!best || s->slices[i].moved > best->moved))
 			best = &s->slices[i];
 	for (i = 0; i < s->slice_count; i++)
-		if (!strncmp(s->slices[i].name, "group ", 6) && &s->slices[i] != best && s->slices[i].status != NS_SHIFT_UNTESTED) {
+		if (!strncmp(s->slices[i].name, "group ", 6) && &s->slices[i] != best && s->slices[i].status != NS_DRIFT_UNTESTED) {
 			others += s->slices[i].moved;
 			n++;
 		}
-	return best && n && best->status >= NS_SHIFT_MATERIAL && best->moved > others / n + 0.1 ? best : NULL;
+	return best && n && best->status >= NS_DRIFT_MATERIAL && best->moved > others / n + 0.1 ? best : NULL;
 }
 
 /* how far a slice's accuracy fell, measured where labels suffice, else by confidence */
@@ -88,25 +88,25 @@ static double fall(const struct ns_slice *l)
 	return l->confidence_ref - l->confidence;
 }
 
-static const struct ns_slice *sufferer(const struct ns_shift *s)
+static const struct ns_slice *sufferer(const struct ns_drift *s)
 {
 	const struct ns_slice *best = NULL;
 	int i;
 
 	for (i = 0; i < s->slice_count; i++)
-		if (!strncmp(s->slices[i].name, "class ", 6) && s->slices[i].status != NS_SHIFT_UNTESTED && fall(&s->slices[i]) > s->tolerance &&
+		if (!strncmp(s->slices[i].name, "class ", 6) && s->slices[i].status != NS_DRIFT_UNTESTED && fall(&s->slices[i]) > s->tolerance &&
 		    (!best || fall(&s->slices[i]) > fall(best)))
 			best = &s->slices[i];
 	return best;
 }
 
-void ns_shift_summarise(struct ns_shift *s)
+void ns_drift_summarise(struct ns_drift *s)
 {
 	const struct ns_slice *group = mover(s), *class = sufferer(s);
 	int n;
 
 	*s->summary = 0;
-	if (s->status == NS_SHIFT_NONE)
+	if (s->status == NS_DRIFT_NONE)
 		return;
 	n = images(s);
 	if (group)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/shift/pvalue.h"
+#include "host/stat/pvalue.h"
 
 #include "kernels/formula/random.h"
 
@@ -60,7 +60,7 @@ static json_t *accuracy(int64_t hits, int64_t n)
 {
 	double low, high;
 
-	ns_wilson(hits, n, &low, &high);
+	ns_stat_wilson(hits, n, &low, &high);
 	return json_pack("{s:I, s:I, s:o, s:f, s:f}", "correct", (json_int_t)hits, "rows", (json_int_t)n, "accuracy",
 			 n ? json_real((double)hits / (double)n) : json_null(), "low", low, "high", high);
 }

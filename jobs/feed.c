@@ -19,7 +19,7 @@ static enum ns_status make_lane(struct ns_feed *f, int index, enum ns_dtype dtyp
 	struct ns_op op = {.kind = NS_OP_AUGMENT};
 	int c;
 
-	op.u.augment = (struct ns_augment){.n = f->n, .h = a->h, .w = a->w, .c = a->c, .p = a->h, .q = a->w,
+	op.u.augment = (struct ns_op_augment){.n = f->n, .h = a->h, .w = a->w, .c = a->c, .p = a->h, .q = a->w,
 					   .out_dtype = dtype, .config = f->config};
 	for (c = 0; c < a->c; c++) { /* y = (x / 255 - mean) / std */
 		op.u.augment.scale[c] = (float)(1 / (255 * (double)f->model->std[c]));
@@ -33,7 +33,7 @@ enum ns_status ns_feed_init(struct ns_feed *f, struct ns_job *job, const struct 
 			    const struct ns_model *model, const json_t *recipe, int n, int shuffle, enum ns_dtype dtype)
 {
 	const struct ns_arch *a = &model->net.arch;
-	int i, workers = ns_pool_workers(job->pool);
+	int i, workers = ns_workers_count(job->workers);
 
 	*f = (struct ns_feed){.view = view, .model = model, .job = job, .shuffle = shuffle, .n = n,
 			      .seed = (uint64_t)ns_conf_int(job->conf, "seed")};
@@ -54,7 +54,7 @@ void ns_feed_release(struct ns_feed *f)
 {
 	int i;
 
-	for (i = 0; f->workers && i < ns_pool_workers(f->job->pool); i++)
+	for (i = 0; f->workers && i < ns_workers_count(f->job->workers); i++)
 		free(f->workers[i].buffer);
 	for (i = 0; f->lanes && i < f->job->set->count; i++) {
 		struct ns_device *dev = f->job->set->devices[i];

@@ -158,7 +158,7 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 	NS_TRY(ns_need(job, "data", "data", &path));
 	NS_GO(ns_dataset_open(job, &data, path, 1));
 	NS_GO(ns_load_model(job, &model, ns_conf_text(job->conf, "infer.model")));
-	NS_GO(ns_device_set_open(job->set, job->conf, job->pool));
+	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_GO(ns_dataset_verify(job, data));
 	NS_GO(ns_choose_precision(job, ns_conf_text(job->conf, "infer.precision"), &dtype));
 	/* run.json and a part's record say what was used: merge refuses parts that were timed differently */

@@ -148,7 +148,7 @@ static enum ns_status over_device(struct inference *r)
 		NS_TRY(deliver(r, s));
 		r->staging = at;
 		r->staged = s;
-		NS_TRY(ns_pool_run(r->job->pool, (r->batch + PIECE - 1) / PIECE, stage_piece, r));
+		NS_TRY(ns_workers_run(r->job->workers, (r->batch + PIECE - 1) / PIECE, stage_piece, r));
 		NS_TRY(b->put(r->copies, s->there, s->here, r->feed.bytes));
 		NS_TRY(b->after(q, r->copies));
 		NS_TRY(b->replay(q, s->graph));
@@ -233,7 +233,7 @@ static enum ns_status make_device_slot(struct inference *r, struct slot *s)
 static enum ns_status make(struct inference *r, enum ns_dtype dtype)
 {
 	const struct ns_backend *b = r->job->set->backend;
-	int i, count = b->host_memory ? ns_pool_workers(r->job->pool) : SLOTS;
+	int i, count = b->host_memory ? ns_workers_count(r->job->workers) : SLOTS;
 
 	NS_TRY(ns_feed_init(&r->feed, r->job, r->feed.view, r->model, NULL, r->batch, 0, dtype));
 	r->slots = calloc((size_t)count, sizeof *r->slots);
@@ -317,11 +317,11 @@ enum ns_status ns_infer_rows(struct ns_job *job, const struct ns_model *model, c
 
 	if (count == 0)
 		return NS_OK;
-	NS_TRY(ns_device_set_open(job->set, job->conf, job->pool));
+	NS_TRY(ns_device_set_open(job->set, job->conf, job->workers));
 	r.feed.view = view;
 	NS_GO(make(&r, dtype));
 	if (job->set->backend->host_memory)
-		status = ns_pool_run(job->pool, (int)((count + batch - 1) / batch), one_batch, &r);
+		status = ns_workers_run(job->workers, (int)((count + batch - 1) / batch), one_batch, &r);
 	else
 		status = over_device(&r);
 	if (status == NS_OK)

@@ -94,7 +94,7 @@ struct ns_feed {
 enum ns_status ns_feed_init(struct ns_feed *feed, struct ns_job *job, const struct ns_view *view,
 			    const struct ns_model *model, const json_t *recipe, int n, int shuffle, enum ns_dtype dtype);
 void ns_feed_release(struct ns_feed *feed);
-/* The two halves of struct ns_source. Rows beyond the view's end repeat its last and get label -1. */
+/* The two halves of struct ns_train_input. Rows beyond the view's end repeat its last and get label -1. */
 enum ns_status ns_feed_stage(void *feed, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged,
 			     int32_t *labels);
 enum ns_status ns_feed_images(void *feed, int lane, const void *staged, void *images);

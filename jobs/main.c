@@ -167,16 +167,16 @@ static void print_conf(const struct ns_conf *conf, int rank)
 static enum ns_status run_verb(int verb, struct ns_conf *conf, struct ns_comm *comm, int argc, char **argv)
 {
 	struct ns_device_set set = {.gpu = comm->local_rank};
-	struct ns_pool *pool = NULL;
+	struct ns_workers *workers = NULL;
 	struct ns_job job = {0};
 	struct ns_log log;
 	enum ns_status status;
-	int workers;
+	int count;
 
 	ns_log_init(&log, comm->rank, ns_conf_bool(conf, "json"));
-	NS_TRY(worker_count(conf, comm, &workers));
-	NS_TRY(ns_pool_make(&pool, workers));
-	NS_GO(ns_job_init(&job, ns_verbs[verb].name, conf, comm, &log, pool, &set));
+	NS_TRY(worker_count(conf, comm, &count));
+	NS_TRY(ns_workers_make(&workers, count));
+	NS_GO(ns_job_init(&job, ns_verbs[verb].name, conf, comm, &log, workers, &set));
 	if (ns_conf_bool(conf, "dry_run"))
 		print_conf(conf, comm->rank);
 	else
@@ -184,14 +184,14 @@ static enum ns_status run_verb(int verb, struct ns_conf *conf, struct ns_comm *c
 out:
 	ns_job_release(&job);
 	ns_device_set_close(&set);
-	ns_pool_free(pool);
+	ns_workers_free(workers);
 	return status;
 }
 
 enum ns_status ns_call(struct ns_job *caller, enum ns_verb_id verb, struct ns_conf *conf, int argc, char **argv)
 {
 	struct ns_job job;
-	enum ns_status status = ns_job_init(&job, ns_verbs[verb].name, conf, caller->comm, caller->log, caller->pool, caller->set);
+	enum ns_status status = ns_job_init(&job, ns_verbs[verb].name, conf, caller->comm, caller->log, caller->workers, caller->set);
 
 	if (status == NS_OK)
 		status = ns_verbs[verb].run(&job, argc, argv);

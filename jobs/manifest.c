@@ -13,7 +13,7 @@
 #include "host/registry/registry.h"
 
 struct select {
-	struct ns_shift *s;
+	struct ns_drift *s;
 	struct ns_dataset *replay, *current;
 	struct ns_query query;
 	struct ns_selection rows;
@@ -43,18 +43,18 @@ static enum ns_status check_window(const struct select *q)
 #define DETECTORS 20 /* of the trigger, strongest first; drift.json has all */
 
 /* what cried out: column, slice, p, effect and its interval */
-static json_t *detectors(const struct ns_shift *s)
+static json_t *detectors(const struct ns_drift *s)
 {
 	uint8_t *said = calloc((size_t)s->count + 1, 1);
 	json_t *list = json_array();
 	int n, i;
 
 	for (n = 0; said && n < DETECTORS; n++) {
-		const struct ns_shift_test *t;
+		const struct ns_drift_test *t;
 		int best = -1;
 
 		for (i = 0; i < s->count; i++)
-			if (!said[i] && s->tests[i].status == NS_SHIFT_MATERIAL && (best < 0 || s->tests[i].effect > s->tests[best].effect))
+			if (!said[i] && s->tests[i].status == NS_DRIFT_MATERIAL && (best < 0 || s->tests[i].effect > s->tests[best].effect))
 				best = i;
 		if (best < 0)
 			break;
@@ -70,18 +70,18 @@ static json_t *detectors(const struct ns_shift *s)
 	return list;
 }
 
-static json_t *harmed_slices(const struct ns_shift *s)
+static json_t *harmed_slices(const struct ns_drift *s)
 {
 	json_t *list = json_array();
 	int i;
 
 	for (i = 0; i < s->slice_count; i++)
-		if (s->slices[i].status == NS_SHIFT_HARMFUL)
+		if (s->slices[i].status == NS_DRIFT_HARMFUL)
 			json_array_append_new(list, json_string(s->slices[i].name));
 	return list;
 }
 
-static json_t *trigger(const struct ns_shift *s, const char *report_digest)
+static json_t *trigger(const struct ns_drift *s, const char *report_digest)
 {
 	json_t *windows = json_pack("{s:{s:s, s:I}, s:{s:s, s:I}}", "reference", "digest", s->ref.digest, "rows", (json_int_t)s->ref.rows, "current",
 				    "digest", s->cur.digest, "rows", (json_int_t)s->cur.rows);
@@ -90,7 +90,7 @@ static json_t *trigger(const struct ns_shift *s, const char *report_digest)
 				 ns_json_real(s->measured_high), "estimated_accuracy", ns_json_real(s->cbpe), "audited", (json_int_t)s->audited,
 				 "suspect_labels", (json_int_t)s->suspects);
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:f, s:I, s:i}", "report", report_digest, "status", ns_shift_name(s->status),
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:f, s:I, s:i}", "report", report_digest, "status", ns_drift_name(s->status),
 			 "summary", s->summary, "because", s->because, "detectors", detectors(s), "slices", harmed_slices(s), "harm", harm, "windows",
 			 windows, "correction", ns_conf_text(s->job->conf, "drift.correction"), "alpha", s->alpha, "seed", (json_int_t)s->seed,
 			 "permutations", s->permutations);
@@ -127,7 +127,7 @@ static json_t *histogram(const struct select *q)
 }
 
 /* of the window's rows */
-static json_t *time_range(const struct ns_shift *s)
+static json_t *time_range(const struct ns_drift *s)
 {
 	int64_t from = INT64_MAX, to = INT64_MIN, i;
 
@@ -221,7 +221,7 @@ static enum ns_status write_manifest(struct select *q, const char *digest)
 	return status;
 }
 
-enum ns_status ns_manifest_emit(struct ns_shift *s)
+enum ns_status ns_manifest_emit(struct ns_drift *s)
 {
 	const char *replay = ns_conf_text(s->job->conf, "drift.replay_data"), *current = ns_conf_text(s->job->conf, "drift.current_data");
 	const struct ns_conf *c = s->job->conf;

@@ -67,7 +67,7 @@ static enum ns_status production_now(struct ns_night *n, char value[NS_SHA256_HE
 
 static enum ns_status device_here(struct ns_night *n, char value[NS_SHA256_HEX])
 {
-	NS_TRY(ns_device_set_open(n->job->set, n->job->conf, n->job->pool));
+	NS_TRY(ns_device_set_open(n->job->set, n->job->conf, n->job->workers));
 	snprintf(value, NS_SHA256_HEX, "%s", n->job->set->backend->name);
 	return NS_OK;
 }
@@ -77,7 +77,7 @@ static enum ns_status precision_here(struct ns_night *n, char value[NS_SHA256_HE
 {
 	enum ns_dtype dtype;
 
-	NS_TRY(ns_device_set_open(n->job->set, n->job->conf, n->job->pool));
+	NS_TRY(ns_device_set_open(n->job->set, n->job->conf, n->job->workers));
 	NS_TRY(ns_choose_precision(n->job, "auto", &dtype));
 	snprintf(value, NS_SHA256_HEX, "%s", dtype == NS_BF16 ? "bf16" : "f32");
 	return NS_OK;
@@ -93,7 +93,7 @@ static enum ns_status hold(struct ns_night *n, const char *device)
 		return NS_OK;
 	ns_device_set_close(set);
 	set->gpu = gpu;
-	return ns_device_set_open_by(set, device, n->job->pool);
+	return ns_device_set_open_by(set, device, n->job->workers);
 }
 
 enum ns_status ns_night_production(struct ns_night *n, const char *night, char digest[NS_SHA256_HEX])

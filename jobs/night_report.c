@@ -105,7 +105,7 @@ static json_t *unfinished(const struct ns_night *n, double *first)
 static json_t *run_record(struct ns_night *n)
 {
 	return json_pack("{s:s, s:s, s:o, s:i, s:i, s:s, s:f}", "schema", "nightshift.run/1", "verb", "night", "config", ns_json_clean(n->job->conf->values),
-			 "ranks", n->job->comm->size, "threads", ns_pool_workers(n->job->pool), "device", n->job->set->description,
+			 "ranks", n->job->comm->size, "threads", ns_workers_count(n->job->workers), "device", n->job->set->description,
 			 "seconds", ns_now() - n->job->start);
 }
 

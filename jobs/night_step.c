@@ -69,7 +69,7 @@ static json_t *where(const struct ns_job *job)
 	gethostname(host, sizeof host - 1);
 	json_object_set_new(w, "host", json_string(host));
 	json_object_set_new(w, "ranks", json_integer(job->comm->size));
-	json_object_set_new(w, "threads", json_integer(ns_pool_workers(job->pool)));
+	json_object_set_new(w, "threads", json_integer(ns_workers_count(job->workers)));
 	for (i = 0; i < sizeof names / sizeof *names; i++)
 		if (getenv(names[i]))
 			json_object_set_new(w, names[i], json_string(getenv(names[i])));

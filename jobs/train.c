@@ -120,7 +120,7 @@ static enum ns_status prepare(struct fit *f, struct ns_training *t, const struct
 
 	NS_TRY(check_words(job));
 	spec_from_conf(&t->spec, job->conf, o, view->rows);
-	NS_TRY(ns_device_set_open(job->set, job->conf, job->pool));
+	NS_TRY(ns_device_set_open(job->set, job->conf, job->workers));
 	digest_of(job, view, o, t->config_digest);
 	if (*o->checkpoint)
 		NS_TRY(ns_path(t->checkpoint_dir, "%s/%s", job->dir, o->checkpoint));
@@ -145,7 +145,7 @@ enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct n
 	*model->weights = 0; /* whatever file its values came from, they are others now */
 	NS_GO(ns_feed_init(&f.feed, job, view, model, ns_conf_node(job->conf, "augment"), t.spec.batch / t.spec.virtual_ranks, 1,
 			   dtype));
-	t.source = (struct ns_source){&f.feed, f.feed.bytes, ns_feed_stage, ns_feed_images};
+	t.input = (struct ns_train_input){&f.feed, f.feed.bytes, ns_feed_stage, ns_feed_images};
 	NS_GO(ns_train(job, model, &t));
 	ns_log_event(job->log, "trained",
 		     json_pack("{s:s, s:I, s:f, s:f, s:f}", "what", o->label, "steps", (json_int_t)t.steps, "seconds", t.seconds,

@@ -33,22 +33,22 @@ const char *ns_op_name(enum ns_op_kind kind)
 	return names[kind];
 }
 
-int ns_conv_p(const struct ns_conv *conv)
+int ns_op_conv_p(const struct ns_op_conv *conv)
 {
 	return (conv->h + 2 * conv->pad - conv->r) / conv->stride + 1;
 }
 
-int ns_conv_q(const struct ns_conv *conv)
+int ns_op_conv_q(const struct ns_op_conv *conv)
 {
 	return (conv->w + 2 * conv->pad - conv->s) / conv->stride + 1;
 }
 
-int ns_pool_p(const struct ns_pool *pool)
+int ns_op_pool_p(const struct ns_op_pool *pool)
 {
 	return (pool->h + 2 * pool->pad - pool->r) / pool->stride + 1;
 }
 
-int ns_pool_q(const struct ns_pool *pool)
+int ns_op_pool_q(const struct ns_op_pool *pool)
 {
 	return (pool->w + 2 * pool->pad - pool->s) / pool->stride + 1;
 }
@@ -83,7 +83,7 @@ static enum ns_status window_fits(const struct ns_op *op, int h, int w, int r, i
 
 static enum ns_status check_conv(const struct ns_op *op)
 {
-	const struct ns_conv *v = &op->u.conv;
+	const struct ns_op_conv *v = &op->u.conv;
 	const int sizes[] = {v->n, v->h, v->w, v->c, v->k, v->r, v->s, v->stride};
 
 	NS_TRY(positive(op, sizes, 8));
@@ -96,7 +96,7 @@ static enum ns_status check_conv(const struct ns_op *op)
 
 static enum ns_status check_pool(const struct ns_op *op)
 {
-	const struct ns_pool *v = &op->u.pool;
+	const struct ns_op_pool *v = &op->u.pool;
 	const int sizes[] = {v->n, v->h, v->w, v->c, v->r, v->s, v->stride};
 
 	NS_TRY(positive(op, sizes, 7));

@@ -70,29 +70,29 @@ enum { /* flags of the convolutions */
 };
 
 /* x (N,H,W,C) -> y (N,P,Q,K), P = (H + 2 pad - R) / stride + 1, likewise Q. Cross-correlation, as usual. */
-struct ns_conv {
+struct ns_op_conv {
 	int n, h, w, c, k, r, s, stride, pad;
 	unsigned flags;
 	float eps; /* of the normalisation */
 	enum ns_dtype dtype;
 };
 
-int ns_conv_p(const struct ns_conv *conv);
-int ns_conv_q(const struct ns_conv *conv);
+int ns_op_conv_p(const struct ns_op_conv *conv);
+int ns_op_conv_q(const struct ns_op_conv *conv);
 
 enum { NS_POOL_MAX, NS_POOL_AVG };
 
 /* x (N,H,W,C) -> y (N,P,Q,C). Average counts only what lies inside the image. Max keeps which one won. */
-struct ns_pool {
+struct ns_op_pool {
 	int n, h, w, c, r, s, stride, pad, mode;
 	int dy2; /* backward: gradient as the sum of two tensors */
 	enum ns_dtype dtype, out_dtype;
 };
 
-int ns_pool_p(const struct ns_pool *pool);
-int ns_pool_q(const struct ns_pool *pool);
+int ns_op_pool_p(const struct ns_op_pool *pool);
+int ns_op_pool_q(const struct ns_op_pool *pool);
 
-struct ns_linear {
+struct ns_op_linear {
 	int n, d, k;
 	enum ns_dtype dtype; /* F32 or F64 */
 };
@@ -102,7 +102,7 @@ struct ns_linear {
  * loss[0] = sum of the rows' losses, hits[0] = rows whose largest logit is the (largest) target;
  * dx = scale * (softmax - t). Labels < 0 count nothing and get no gradient.
  */
-struct ns_xent {
+struct ns_op_xent {
 	int n, k;
 	int soft; /* targets are (N,K) f32 instead of labels i32 (N) */
 	float smoothing, scale;
@@ -113,7 +113,7 @@ struct ns_xent {
  * Prediction head: prob = softmax(logits / temperature), pred = argmax (lowest index on a tie),
  * entropy in nats, margin = largest minus second largest probability.
  */
-struct ns_head {
+struct ns_op_head {
 	int n, k;
 	float temperature;
 };
@@ -125,7 +125,7 @@ struct ns_head {
  *	SGD:   g = grad * s + wd * w;  m = mu * m + g;  w -= lr * (nesterov ? g + mu * m : m)
  *	AdamW: w -= lr * wd * w;  m,v as usual;  w -= lr * (m / c1) / (sqrt(v / c2) + eps)   (Loshchilov, Hutter 2019)
  */
-struct ns_optim {
+struct ns_op_optim {
 	int64_t n, n_decay;
 	float momentum, beta1, beta2, eps, weight_decay, clip;
 	int nesterov;
@@ -133,18 +133,18 @@ struct ns_optim {
 enum { NS_HYPER_LR, NS_HYPER_C1, NS_HYPER_C2, NS_HYPER_EMA_A, NS_HYPER_EMA_B, NS_HYPER_COUNT };
 
 /* y = a * y + b * x over n elements, a and b read from hyper: EMA of weights, running statistics. */
-struct ns_ema {
+struct ns_op_ema {
 	int64_t n;
 };
 
-struct ns_norm2 { /* sum of squares in f64: blocks of NS_NORM2_BLOCK, then a binary tree over the blocks */
+struct ns_op_norm2 { /* sum of squares in f64: blocks of NS_NORM2_BLOCK, then a binary tree over the blocks */
 	int64_t n;
 };
 #define NS_NORM2_BLOCK 4096
 
 /* x (N,H,W,C) u8 -> y (N,P,Q,C) u8, or normalised f32 / bf16 (also f32 and u8 at once is not needed). */
 struct ns_augment_config; /* kernels/formula/augment.h */
-struct ns_augment {
+struct ns_op_augment {
 	int n, h, w, c, p, q;
 	enum ns_dtype out_dtype;
 	float scale[4], shift[4]; /* y = u8 * scale[c] + shift[c], two roundings */
@@ -152,12 +152,12 @@ struct ns_augment {
 };
 
 /* Image statistics, f32 (N, NS_STAT_COUNT), see kernels/formula/stats.h. */
-struct ns_stats {
+struct ns_op_stats {
 	int n, h, w, c;
 };
 
 /* ref (M,D), cur (N,D) f32 -> d[D] f64, the two-sample Kolmogorov-Smirnov statistic of each column. */
-struct ns_ks {
+struct ns_op_ks {
 	int64_t m, n;
 	int d;
 };
@@ -172,7 +172,7 @@ struct ns_ks {
  * With `blocks`, rows that belong together stay together: in[NS_MMD_BLOCK] (M + N, i32) is each row's block below `blocks`, the
  * first `ref_blocks` of which are the reference's, and labellings are of blocks; how many rows are in group X then differs.
  */
-struct ns_mmd {
+struct ns_op_mmd {
 	int64_t m, n, row_begin, row_end;
 	int d, permutations;
 	uint64_t seed;
@@ -182,7 +182,7 @@ struct ns_mmd {
 };
 #define NS_MMD_ONE 32767
 
-struct ns_reorder { /* convolution weights of this shape, from one layout to another */
+struct ns_op_reorder { /* convolution weights of this shape, from one layout to another */
 	int k, r, s, c;
 	struct ns_layout from, to;
 };
@@ -190,19 +190,19 @@ struct ns_reorder { /* convolution weights of this shape, from one layout to ano
 struct ns_op {
 	enum ns_op_kind kind;
 	union {
-		struct ns_augment augment;
-		struct ns_stats stats;
-		struct ns_conv conv; /* CONV, CONV_TRAIN, CONV_BACKWARD */
-		struct ns_reorder reorder;
-		struct ns_pool pool; /* POOL, POOL_BACKWARD */
-		struct ns_linear linear;
-		struct ns_xent xent;
-		struct ns_head head;
-		struct ns_norm2 norm2;
-		struct ns_optim optim; /* SGD, ADAMW */
-		struct ns_ema ema;
-		struct ns_ks ks;
-		struct ns_mmd mmd;
+		struct ns_op_augment augment;
+		struct ns_op_stats stats;
+		struct ns_op_conv conv; /* CONV, CONV_TRAIN, CONV_BACKWARD */
+		struct ns_op_reorder reorder;
+		struct ns_op_pool pool; /* POOL, POOL_BACKWARD */
+		struct ns_op_linear linear;
+		struct ns_op_xent xent;
+		struct ns_op_head head;
+		struct ns_op_norm2 norm2;
+		struct ns_op_optim optim; /* SGD, ADAMW */
+		struct ns_op_ema ema;
+		struct ns_op_ks ks;
+		struct ns_op_mmd mmd;
 	} u;
 };
 

@@ -90,7 +90,7 @@ static enum ns_status reorder(struct ns_exec *e, const struct ns_layer *l, struc
 {
 	struct ns_op op = {.kind = NS_OP_REORDER};
 
-	op.u.reorder = (struct ns_reorder){l->k, l->r, l->r, l->c, from, to};
+	op.u.reorder = (struct ns_op_reorder){l->k, l->r, l->r, l->c, from, to};
 	return ns_plan_make(plan, e->dev, &op);
 }
 
@@ -111,7 +111,7 @@ static enum ns_status compile_conv(struct ns_exec *e, struct ns_unit *u)
 	const struct ns_layer *l = u->l;
 	struct ns_op op = {.kind = e->training ? NS_OP_CONV_TRAIN : NS_OP_CONV};
 
-	op.u.conv = (struct ns_conv){e->n, l->h, l->w, l->c, l->k, l->r, l->r, l->stride, l->pad, conv_flags(e, u), NS_BN_EPS,
+	op.u.conv = (struct ns_op_conv){e->n, l->h, l->w, l->c, l->k, l->r, l->r, l->stride, l->pad, conv_flags(e, u), NS_BN_EPS,
 				     e->dtype};
 	NS_TRY(ns_plan_make(&u->forward, e->dev, &op));
 	u->packed_forward = e->packed_bytes;
@@ -138,7 +138,7 @@ static enum ns_status compile_pool(struct ns_exec *e, struct ns_unit *u)
 	struct ns_op op = {.kind = NS_OP_POOL};
 	int average = l->kind == NS_LAYER_AVGPOOL;
 
-	op.u.pool = (struct ns_pool){e->n, l->h, l->w, l->k, average ? l->h : l->r, average ? l->w : l->r, l->stride, l->pad,
+	op.u.pool = (struct ns_op_pool){e->n, l->h, l->w, l->k, average ? l->h : l->r, average ? l->w : l->r, l->stride, l->pad,
 				     average ? NS_POOL_AVG : NS_POOL_MAX, u->dy[1] >= 0, e->dtype, out_type(e, l)};
 	NS_TRY(ns_plan_make(&u->forward, e->dev, &op));
 	op.kind = NS_OP_POOL_BACKWARD;
@@ -149,7 +149,7 @@ static enum ns_status compile_linear(struct ns_exec *e, struct ns_unit *u)
 {
 	struct ns_op op = {.kind = NS_OP_LINEAR};
 
-	op.u.linear = (struct ns_linear){e->n, u->l->c, u->l->k, NS_F32};
+	op.u.linear = (struct ns_op_linear){e->n, u->l->c, u->l->k, NS_F32};
 	NS_TRY(ns_plan_make(&u->forward, e->dev, &op));
 	op.kind = NS_OP_LINEAR_BACKWARD;
 	return e->training ? ns_plan_make(&u->backward, e->dev, &op) : NS_OK;

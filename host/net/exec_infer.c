@@ -158,7 +158,7 @@ enum ns_status ns_exec_infer(struct ns_exec **exec, const struct ns_net *net, st
 	e->chunks = n / chunk;
 	ns_exec_plan_forward(e);
 	NS_GO(ns_exec_compile(e));
-	op.u.head = (struct ns_head){chunk, net->arch.classes, temperature};
+	op.u.head = (struct ns_op_head){chunk, net->arch.classes, temperature};
 	NS_GO(ns_plan_make(&e->head, dev, &op));
 	NS_GO(ns_exec_allocate(e));
 	NS_GO(make_results(e));

@@ -63,7 +63,7 @@ enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_net *net, st
 	ns_exec_plan_forward(e);
 	NS_GO(plan_backward(e));
 	NS_GO(ns_exec_compile(e));
-	op.u.xent = (struct ns_xent){n, net->arch.classes, 0, smoothing, 1.0f / (float)batch, NS_F32};
+	op.u.xent = (struct ns_op_xent){n, net->arch.classes, 0, smoothing, 1.0f / (float)batch, NS_F32};
 	NS_GO(ns_plan_make(&e->loss, dev, &op));
 	ns_exec_extend(e, e->tensor[net->layers[net->layer_count - 1].out], net->layer_count);
 	NS_GO(ns_exec_allocate(e));

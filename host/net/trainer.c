@@ -40,9 +40,9 @@ int64_t ns_trainer_first(const struct ns_trainer *r, int task)
 
 enum ns_status ns_trainer_leaf(struct ns_trainer *r, int lane, int task, const void *staged, const int32_t *labels)
 {
-	const struct ns_source *source = &r->t->source;
+	const struct ns_train_input *input = &r->t->input;
 
-	NS_TRY(source->images(source->context, lane, staged, ns_exec_images(r->exec[lane])));
+	NS_TRY(input->images(input->context, lane, staged, ns_exec_images(r->exec[lane])));
 	return ns_exec_step(r->exec[lane], &r->flat, r->w, r->packed, labels, r->leaf[task]);
 }
 
@@ -111,12 +111,12 @@ enum ns_status ns_trainer_account(struct ns_trainer *r, int64_t step, double rat
 static enum ns_status virtual_rank(void *context, int task, int worker)
 {
 	struct ns_trainer *r = context;
-	const struct ns_source *source = &r->t->source;
+	const struct ns_train_input *input = &r->t->input;
 	float *tail = r->leaf[task] + r->flat.statistics;
 
 	memset(tail, 0, NS_TAIL_COUNT * sizeof *tail);
 	tail[NS_TAIL_STOP] = task == 0 && ns_stop_requested();
-	NS_TRY(source->stage(source->context, worker, (int)(r->step / r->per_epoch), ns_trainer_first(r, task), r->n, 0, r->n,
+	NS_TRY(input->stage(input->context, worker, (int)(r->step / r->per_epoch), ns_trainer_first(r, task), r->n, 0, r->n,
 			     r->staged[worker], r->labels[worker]));
 	return ns_trainer_leaf(r, worker, task, r->staged[worker], r->labels[worker]);
 }
@@ -134,12 +134,12 @@ static enum ns_status prepare_part(void *context, int task, int worker)
 static enum ns_status host_step(struct ns_trainer *r, int *stop)
 {
 	ns_trainer_hyper(r, r->numbers);
-	NS_TRY(ns_pool_run(r->job->pool, r->local, virtual_rank, r));
+	NS_TRY(ns_workers_run(r->job->workers, r->local, virtual_rank, r));
 	NS_TRY(ns_comm_tree_sum(r->job->comm, r->s->virtual_ranks, r->leaf, (size_t)r->flat.total, r->sum));
 	NS_TRY(ns_trainer_norm(r));
 	NS_TRY(ns_trainer_account(r, r->step, (double)r->numbers[NS_HYPER_LR], r->sum + r->flat.statistics, *r->norm2_at, stop));
-	NS_TRY(ns_pool_run(r->job->pool, r->parts, update_part, r));
-	NS_TRY(ns_pool_run(r->job->pool, r->parts, prepare_part, r));
+	NS_TRY(ns_workers_run(r->job->workers, r->parts, update_part, r));
+	NS_TRY(ns_workers_run(r->job->workers, r->parts, prepare_part, r));
 	r->step++;
 	return NS_OK;
 }
@@ -239,7 +239,7 @@ enum ns_status ns_train(struct ns_job *job, struct ns_model *model, struct ns_tr
 	struct ns_trainer r = {.job = job, .model = model, .t = training, .s = &training->spec, .saved = -1};
 	enum ns_status status;
 
-	NS_TRY(ns_device_set_open(job->set, job->conf, job->pool));
+	NS_TRY(ns_device_set_open(job->set, job->conf, job->workers));
 	training->metrics = json_array();
 	ns_stop_install();
 	NS_GO(ns_training_precision(job, training, &r.dtype));

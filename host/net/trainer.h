@@ -28,7 +28,7 @@ struct ns_train_spec {
  * Where images come from, for `n` rows at a time: bytes that the host writes, and what a device makes of them. The first
  * half of the next step is done while a device computes this one.
  */
-struct ns_source {
+struct ns_train_input {
 	void *context;
 	size_t bytes; /* staged, of n rows */
 	/* host memory: rows [begin, end) of the n that start at `first` in `epoch`'s order, and their labels; several workers
@@ -43,7 +43,7 @@ typedef enum ns_status ns_epoch_fn(void *context, int epoch, const float *values
 
 struct ns_training { /* collective */
 	struct ns_train_spec spec;
-	struct ns_source source;
+	struct ns_train_input input;
 	ns_epoch_fn *after_epoch; /* NULL is fine */
 	void *context;		  /* of after_epoch */
 	char config_digest[NS_SHA256_HEX]; /* a checkpoint of another configuration is refused */

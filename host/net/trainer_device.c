@@ -284,7 +284,7 @@ enum ns_status ns_device_steps_make(struct ns_trainer *r)
 		return ns_fail(NS_NO_MEMORY, "no memory for steps");
 	d->tail_at = round256(HYPER_ALL * sizeof(float));
 	d->rows_at = d->tail_at + 256;
-	d->label_at = round256(r->t->source.bytes);
+	d->label_at = round256(r->t->input.bytes);
 	d->row_bytes = d->label_at + round256((size_t)r->n * sizeof(int32_t));
 	d->bytes = d->rows_at + d->row_bytes * (size_t)r->local;
 	NS_TRY(r->job->set->backend->queue_make(&d->copies, r->job->set->devices[0]));
@@ -392,11 +392,11 @@ static enum ns_status stage(void *context, int task, int worker)
 {
 	struct staging *g = context;
 	struct ns_trainer *r = g->r;
-	const struct ns_source *source = &r->t->source;
+	const struct ns_train_input *input = &r->t->input;
 	int rank = task / g->pieces, begin = task % g->pieces * PIECE, end = begin + PIECE < r->n ? begin + PIECE : r->n;
 	char *rows = g->s->here + r->steps->rows_at + r->steps->row_bytes * (size_t)rank;
 
-	return source->stage(source->context, worker, (int)(r->step / r->per_epoch), ns_trainer_first(r, rank), r->n, begin, end, rows,
+	return input->stage(input->context, worker, (int)(r->step / r->per_epoch), ns_trainer_first(r, rank), r->n, begin, end, rows,
 			     (int32_t *)(void *)(rows + r->steps->label_at));
 }
 
@@ -462,7 +462,7 @@ enum ns_status ns_device_step(struct ns_trainer *r, int *stop)
 	ns_trainer_hyper(r, (float *)(void *)s->here);
 	tail[NS_TAIL_STOP] = (float)ns_stop_requested();
 	memcpy(s->here + d->tail_at, tail, sizeof tail);
-	NS_TRY(ns_pool_run(r->job->pool, r->local * g.pieces, stage, &g));
+	NS_TRY(ns_workers_run(r->job->workers, r->local * g.pieces, stage, &g));
 	NS_TRY(lost(r, r->step, launch(r, s)));
 	s->step = r->step++;
 	d->next = (d->next + 1) % SLOTS;

@@ -43,7 +43,7 @@ static enum ns_status make_optimiser(struct ns_trainer *r, int part)
 
 	ns_trainer_part(r->flat.train, part, r->parts, &begin, &end);
 	decay = decay < begin ? 0 : decay > end ? end - begin : decay - begin;
-	op.u.optim = (struct ns_optim){end - begin,	       decay,		       (float)s->momentum,
+	op.u.optim = (struct ns_op_optim){end - begin,	       decay,		       (float)s->momentum,
 				       (float)s->momentum,     (float)s->beta2,	       1e-8f,
 				       (float)s->weight_decay, (float)s->clip,	       s->nesterov};
 	NS_TRY(ns_plan_make(&r->optim[part], r->job->set->devices[part], &op));
@@ -87,7 +87,7 @@ static enum ns_status make_execs(struct ns_trainer *r)
 				     (float)r->s->smoothing, r->dtype));
 		if (!set->backend->host_memory)
 			continue;
-		NS_TRY(set->backend->host_make(&r->staged[i], set->devices[i], r->t->source.bytes));
+		NS_TRY(set->backend->host_make(&r->staged[i], set->devices[i], r->t->input.bytes));
 		r->labels[i] = calloc((size_t)r->n, sizeof **r->labels);
 		if (!r->labels[i])
 			return ns_fail(NS_NO_MEMORY, "no memory for labels");
@@ -159,7 +159,7 @@ enum ns_status ns_trainer_init(struct ns_trainer *r)
 	r->n = r->s->batch / r->s->virtual_ranks;
 	r->local = end - r->first_rank;
 	r->per_epoch = r->s->rows / r->s->batch;
-	r->parts = set->backend->host_memory ? ns_pool_workers(r->job->pool) : 1;
+	r->parts = set->backend->host_memory ? ns_workers_count(r->job->workers) : 1;
 	r->lanes = set->backend->host_memory ? r->parts : set->count < r->local ? set->count : r->local;
 	r->exec = calloc((size_t)r->lanes, sizeof(void *));
 	r->staged = calloc((size_t)r->lanes, sizeof(void *));

@@ -22,7 +22,7 @@ struct space { /* carved out of the workspace */
 	int64_t *wide;	      /* area sums of a row */
 };
 
-static size_t carve(struct space *s, const struct ns_augment *v, char *b)
+static size_t carve(struct space *s, const struct ns_op_augment *v, char *b)
 {
 	size_t q = (size_t)v->q + 16, rowc = q * 3, image = (size_t)v->p * (size_t)v->q * (size_t)v->c, at = 0;
 	int i;
@@ -52,7 +52,7 @@ static size_t carve(struct space *s, const struct ns_augment *v, char *b)
 
 /* --- geometry --- */
 
-static void exact_row(const struct ns_augment *v, const struct ns_augment_sample *a, const uint8_t *x, uint8_t *y, int i)
+static void exact_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const uint8_t *x, uint8_t *y, int i)
 {
 	int sy = ns_map_y(a, 0, i) >> 16, x0 = ns_map_x(a, 0, i) >> 16, c = v->c, fill = v->config->fill, j, ch;
 	int step = a->map[0] >> 16;
@@ -78,7 +78,7 @@ static void exact_row(const struct ns_augment *v, const struct ns_augment_sample
 }
 
 /* a row of pixels as words; the byte behind a pixel is the next one's, but for the last */
-static void tile_row(const struct ns_augment *v, uint32_t *restrict t, const uint8_t *restrict r)
+static void tile_row(const struct ns_op_augment *v, uint32_t *restrict t, const uint8_t *restrict r)
 {
 	int w = v->w, j;
 
@@ -96,7 +96,7 @@ static void tile_row(const struct ns_augment *v, uint32_t *restrict t, const uin
 	t[j] = (uint32_t)r[3 * j] | (uint32_t)r[3 * j + 1] << 8 | (uint32_t)r[3 * j + 2] << 16;
 }
 
-static void tile_fill(const struct ns_augment *v, struct space *s, const uint8_t *x)
+static void tile_fill(const struct ns_op_augment *v, struct space *s, const uint8_t *x)
 {
 	int wide = v->w + 2 * BORDER + 1, high = v->h + 2 * BORDER + 1, i, j;
 	uint32_t fill = (uint32_t)v->config->fill, all = v->c == 3 ? fill * 0x010101u : fill;
@@ -128,7 +128,7 @@ static void tile_fill(const struct ns_augment *v, struct space *s, const uint8_t
  * Where the pixels of row i read: index into the tile, and weights in 1/256. All that does not change along the row is
  * copied out first: what may alias the results would keep the loop from being vectorised.
  */
-static void locate_row(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
+static void locate_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
 {
 	int32_t *restrict at = s->at, *restrict wx = s->wx, *restrict wy = s->wy;
 	const int32_t u0 = ns_map_x(a, 0, i), t0 = ns_map_y(a, 0, i), du = a->map[0], dt = a->map[3];
@@ -151,7 +151,7 @@ static void locate_row(const struct ns_augment *v, const struct ns_augment_sampl
  * Three loops a row: coordinates; the scattered reads, which no vector unit does faster than plain loads of two pixels at a
  * time; and the blend, two channels at a time in 16-bit halves (255 * 256 fits).
  */
-static void affine_row3(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
+static void affine_row3(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
 {
 	const uint32_t *restrict tile = s->tile;
 	int32_t *restrict r = s->plane[0], *restrict g = s->plane[1], *restrict b = s->plane[2];
@@ -178,7 +178,7 @@ static void affine_row3(const struct ns_augment *v, const struct ns_augment_samp
 }
 
 /* the same with one channel: one word of the tile holds all four neighbours */
-static void affine_row1(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
+static void affine_row1(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
 {
 	const uint32_t *restrict tile = s->tile;
 	int32_t *restrict r = s->plane[0], *restrict cell = s->plane[1];
@@ -198,7 +198,7 @@ static void affine_row1(const struct ns_augment *v, const struct ns_augment_samp
 
 /* --- planes of a row, and back --- */
 
-static void split_row(const struct ns_augment *v, const struct space *s, const uint8_t *restrict x)
+static void split_row(const struct ns_op_augment *v, const struct space *s, const uint8_t *restrict x)
 {
 	int j;
 
@@ -213,7 +213,7 @@ static void split_row(const struct ns_augment *v, const struct space *s, const u
 		}
 }
 
-static void join_row(const struct ns_augment *v, const struct space *s, uint8_t *restrict y)
+static void join_row(const struct ns_op_augment *v, const struct space *s, uint8_t *restrict y)
 {
 	const int32_t *restrict r = s->plane[0], *restrict g = s->plane[1], *restrict b = s->plane[2];
 	int j;
@@ -231,7 +231,7 @@ static void join_row(const struct ns_augment *v, const struct space *s, uint8_t 
 
 /* --- resolution and blur, on whole images of bytes --- */
 
-static void coarse_row(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s, int i,
+static void coarse_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i,
 		       uint8_t *low)
 {
 	int q = v->q, c = v->c, y, j, x, ch;
@@ -260,7 +260,7 @@ static void coarse_row(const struct ns_augment *v, const struct ns_augment_sampl
 		}
 }
 
-static void resolution(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s)
+static void resolution(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s)
 {
 	uint8_t *low = s->other, *y = s->image;
 	int i, j, ch, c = v->c;
@@ -282,7 +282,7 @@ static void resolution(const struct ns_augment *v, const struct ns_augment_sampl
 	}
 }
 
-static void blur(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s)
+static void blur(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s)
 {
 	int n = v->q * v->c, c = v->c, i, x, d;
 	int32_t *column = (int32_t *)(void *)s->wide;
@@ -312,7 +312,7 @@ static void blur(const struct ns_augment *v, const struct ns_augment_sample *a, 
 
 /* --- pixel by pixel --- */
 
-static void colour_row(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s)
+static void colour_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s)
 {
 	int32_t *restrict r = s->plane[0], *restrict g = s->plane[1], *restrict b = s->plane[2], j;
 
@@ -332,7 +332,7 @@ static void colour_row(const struct ns_augment *v, const struct ns_augment_sampl
 	}
 }
 
-static void pointwise_row(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
+static void pointwise_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
 {
 	int j, ch;
 
@@ -358,7 +358,7 @@ static void pointwise_row(const struct ns_augment *v, const struct ns_augment_sa
 
 /* --- the byte row becomes output --- */
 
-static void finish_row(const struct ns_augment *v, const struct space *s, const uint8_t *restrict x, void *out, int64_t at)
+static void finish_row(const struct ns_op_augment *v, const struct space *s, const uint8_t *restrict x, void *out, int64_t at)
 {
 	const float *restrict scale = s->scale, *restrict shift = s->shift;
 	int n = v->q * v->c, k;
@@ -380,7 +380,7 @@ static void finish_row(const struct ns_augment *v, const struct space *s, const 
 	}
 }
 
-static void image_geometry(const struct ns_augment *v, const struct ns_augment_sample *a, const struct space *s,
+static void image_geometry(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s,
 			   const uint8_t *x)
 {
 	int i;
@@ -400,7 +400,7 @@ static void image_geometry(const struct ns_augment *v, const struct ns_augment_s
 	}
 }
 
-static void image_run(const struct ns_augment *v, const struct ns_augment_sample *a, struct space *s, const uint8_t *x,
+static void image_run(const struct ns_op_augment *v, const struct ns_augment_sample *a, struct space *s, const uint8_t *x,
 		      void *out, int64_t at)
 {
 	int whole = a->low_h || a->blur[0] != 256;
@@ -443,7 +443,7 @@ static void image_run(const struct ns_augment *v, const struct ns_augment_sample
 
 static enum ns_status augment_run(const struct ns_plan *plan, const struct ns_args *args, struct ns_queue *queue)
 {
-	const struct ns_augment *v = &ns_cpu_op(plan)->u.augment;
+	const struct ns_op_augment *v = &ns_cpu_op(plan)->u.augment;
 	int64_t in = (int64_t)v->h * v->w * v->c, out = (int64_t)v->p * v->q * v->c, n;
 	struct space s;
 	int k;
@@ -462,7 +462,7 @@ static enum ns_status augment_run(const struct ns_plan *plan, const struct ns_ar
 
 static enum ns_status make_augment(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
 {
-	const struct ns_augment *v = &op->u.augment;
+	const struct ns_op_augment *v = &op->u.augment;
 	static char base[64];
 	struct space s;
 

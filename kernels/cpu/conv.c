@@ -7,7 +7,7 @@
 
 struct conv_plan {
 	struct ns_plan base;
-	struct ns_conv v;
+	struct ns_op_conv v;
 	struct ns_dnnl_conv *forward, *data, *weights;
 };
 
@@ -26,22 +26,22 @@ static size_t round64(size_t bytes)
 	return (bytes + 63) / 64 * 64;
 }
 
-static size_t sums_bytes(const struct ns_conv *v)
+static size_t sums_bytes(const struct ns_op_conv *v)
 {
 	return round64(4 * (size_t)v->k * sizeof(double));
 }
 
-static int64_t rows(const struct ns_conv *v)
+static int64_t rows(const struct ns_op_conv *v)
 {
-	return (int64_t)v->n * ns_conv_p(v) * ns_conv_q(v);
+	return (int64_t)v->n * ns_op_conv_p(v) * ns_op_conv_q(v);
 }
 
-static size_t y_bytes(const struct ns_conv *v)
+static size_t y_bytes(const struct ns_op_conv *v)
 {
 	return (size_t)rows(v) * (size_t)v->k * ns_dtype_bytes(v->dtype);
 }
 
-static struct ns_norm norm_of(const struct ns_conv *v)
+static struct ns_norm norm_of(const struct ns_op_conv *v)
 {
 	struct ns_norm n = {rows(v), v->k, v->flags, v->eps, v->dtype};
 
@@ -208,7 +208,7 @@ static enum ns_status reorder_run(const struct ns_plan *plan, const struct ns_ar
 
 static enum ns_status make_reorder(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
 {
-	const struct ns_reorder *o = &op->u.reorder;
+	const struct ns_op_reorder *o = &op->u.reorder;
 	struct reorder_plan *p;
 	enum ns_status status;
 

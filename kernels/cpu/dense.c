@@ -26,7 +26,7 @@ static void axpy(float *restrict y, const float *restrict x, float s, int n)
 
 static enum ns_status linear_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_linear *v = &ns_cpu_op(plan)->u.linear;
+	const struct ns_op_linear *v = &ns_cpu_op(plan)->u.linear;
 	const float *x = a->in[NS_LINEAR_X], *w = a->in[NS_LINEAR_W], *b = a->in[NS_LINEAR_B];
 	float *y = a->out[NS_LINEAR_Y];
 	int64_t i, k;
@@ -41,7 +41,7 @@ static enum ns_status linear_run(const struct ns_plan *plan, const struct ns_arg
 static enum ns_status linear_backward_run(const struct ns_plan *plan, const struct ns_args *a,
 					  struct ns_queue *queue)
 {
-	const struct ns_linear *v = &ns_cpu_op(plan)->u.linear;
+	const struct ns_op_linear *v = &ns_cpu_op(plan)->u.linear;
 	const float *x = a->in[NS_LINEARB_X], *w = a->in[NS_LINEARB_W], *dy = a->in[NS_LINEARB_DY];
 	float *dx = a->out[NS_LINEARB_DX], *dw = a->out[NS_LINEARB_DW], *db = a->out[NS_LINEARB_DB];
 	int64_t i, k;
@@ -88,7 +88,7 @@ static float exp_row(float *y, const float *x, float top, float over, int k)
 
 static enum ns_status xent_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_xent *v = &ns_cpu_op(plan)->u.xent;
+	const struct ns_op_xent *v = &ns_cpu_op(plan)->u.xent;
 	const float *x = a->in[NS_XENT_X], *soft = a->in[NS_XENT_T];
 	const int32_t *label = a->in[NS_XENT_T];
 	float *dx = a->out[NS_XENT_DX], even = v->smoothing / (float)v->k;
@@ -121,7 +121,7 @@ static enum ns_status xent_run(const struct ns_plan *plan, const struct ns_args 
 
 static enum ns_status head_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_head *v = &ns_cpu_op(plan)->u.head;
+	const struct ns_op_head *v = &ns_cpu_op(plan)->u.head;
 	const float *x = a->in[NS_HEAD_X];
 	float *prob = a->out[NS_HEAD_PROB], *entropy = a->out[NS_HEAD_ENTROPY], *margin = a->out[NS_HEAD_MARGIN];
 	int32_t *pred = a->out[NS_HEAD_PRED];
@@ -158,7 +158,7 @@ struct span {
 	int y0, y1, x0, x1;
 };
 
-static struct span window(const struct ns_pool *v, int p, int q)
+static struct span window(const struct ns_op_pool *v, int p, int q)
 {
 	int y = p * v->stride - v->pad, x = q * v->stride - v->pad;
 	struct span s = {y < 0 ? 0 : y, y + v->r > v->h ? v->h : y + v->r, x < 0 ? 0 : x,
@@ -167,7 +167,7 @@ static struct span window(const struct ns_pool *v, int p, int q)
 	return s;
 }
 
-static void pool_chunk(const struct ns_pool *v, const struct ns_args *a, int n, int p, int q, int c, int lanes,
+static void pool_chunk(const struct ns_op_pool *v, const struct ns_args *a, int n, int p, int q, int c, int lanes,
 		       int64_t at)
 {
 	struct span s = window(v, p, q);
@@ -195,8 +195,8 @@ static void pool_chunk(const struct ns_pool *v, const struct ns_args *a, int n, 
 
 static enum ns_status pool_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_pool *v = &ns_cpu_op(plan)->u.pool;
-	int n, p, q, c, P = ns_pool_p(v), Q = ns_pool_q(v);
+	const struct ns_op_pool *v = &ns_cpu_op(plan)->u.pool;
+	int n, p, q, c, P = ns_op_pool_p(v), Q = ns_op_pool_q(v);
 	int64_t at = 0;
 
 	(void)queue;
@@ -209,7 +209,7 @@ static enum ns_status pool_run(const struct ns_plan *plan, const struct ns_args 
 }
 
 /* add one output's gradient to the f32 gradient of its window */
-static void scatter(const struct ns_pool *v, const struct ns_args *a, float *dx, int p, int q, int64_t at)
+static void scatter(const struct ns_op_pool *v, const struct ns_args *a, float *dx, int p, int q, int64_t at)
 {
 	struct span s = window(v, p, q);
 	const uint8_t *which = v->mode == NS_POOL_MAX ? (const uint8_t *)a->in[NS_POOLB_WHICH] + at : NULL;
@@ -233,8 +233,8 @@ static void scatter(const struct ns_pool *v, const struct ns_args *a, float *dx,
 
 static enum ns_status pool_backward_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_pool *v = &ns_cpu_op(plan)->u.pool;
-	int n, p, q, P = ns_pool_p(v), Q = ns_pool_q(v);
+	const struct ns_op_pool *v = &ns_cpu_op(plan)->u.pool;
+	int n, p, q, P = ns_op_pool_p(v), Q = ns_op_pool_q(v);
 	int64_t at = 0, image = (int64_t)v->h * v->w * v->c, i;
 	float *dx = a->workspace;
 

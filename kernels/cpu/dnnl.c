@@ -144,13 +144,13 @@ struct conv_mds {
 	int has_bias;
 };
 
-static dnnl_status_t conv_pd(dnnl_primitive_desc_t *pd, const struct ns_dnnl *dnnl, const struct ns_conv *v,
+static dnnl_status_t conv_pd(dnnl_primitive_desc_t *pd, const struct ns_dnnl *dnnl, const struct ns_op_conv *v,
 			     enum ns_dnnl_phase phase, struct conv_mds *m, const_dnnl_primitive_attr_t attr)
 {
 	dnnl_dims_t stride = {v->stride, v->stride}, dilate = {0, 0}, pad = {v->pad, v->pad};
 	/* rows and columns that the last window does not reach count as negative padding */
-	dnnl_dims_t pad_end = {(ns_conv_p(v) - 1) * v->stride + v->r - v->h - v->pad,
-			       (ns_conv_q(v) - 1) * v->stride + v->s - v->w - v->pad};
+	dnnl_dims_t pad_end = {(ns_op_conv_p(v) - 1) * v->stride + v->r - v->h - v->pad,
+			       (ns_op_conv_q(v) - 1) * v->stride + v->s - v->w - v->pad};
 	dnnl_prop_kind_t kind = phase == NS_DNNL_INFER ? dnnl_forward_inference : dnnl_forward_training;
 #if V3
 	dnnl_primitive_desc_t hint = NULL;
@@ -195,7 +195,7 @@ static dnnl_status_t conv_pd(dnnl_primitive_desc_t *pd, const struct ns_dnnl *dn
 #endif
 }
 
-static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, const struct ns_conv *v)
+static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, const struct ns_op_conv *v)
 {
 	dnnl_post_ops_t ops = NULL;
 	dnnl_status_t s = dnnl_post_ops_create(&ops);
@@ -217,9 +217,9 @@ static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, const struct ns_co
 	return s;
 }
 
-static dnnl_status_t conv_mds_init(struct conv_mds *m, const struct ns_conv *v, enum ns_dnnl_phase phase)
+static dnnl_status_t conv_mds_init(struct conv_mds *m, const struct ns_op_conv *v, enum ns_dnnl_phase phase)
 {
-	dnnl_dims_t xd = {v->n, v->c, v->h, v->w}, yd = {v->n, v->k, ns_conv_p(v), ns_conv_q(v)};
+	dnnl_dims_t xd = {v->n, v->c, v->h, v->w}, yd = {v->n, v->k, ns_op_conv_p(v), ns_op_conv_q(v)};
 	dnnl_dims_t wd = {v->k, v->c, v->r, v->s}, bd = {v->k};
 	enum ns_dtype wt = phase == NS_DNNL_BACKWARD_WEIGHTS ? NS_F32 : v->dtype;
 	dnnl_status_t s = md_by_tag(&m->x, xd, 4, v->dtype, dnnl_acdb);
@@ -264,7 +264,7 @@ out:
 	return status;
 }
 
-enum ns_status ns_dnnl_conv_make(struct ns_dnnl_conv **made, struct ns_dnnl *dnnl, const struct ns_conv *conv,
+enum ns_status ns_dnnl_conv_make(struct ns_dnnl_conv **made, struct ns_dnnl *dnnl, const struct ns_op_conv *conv,
 				 enum ns_dnnl_phase phase)
 {
 	struct ns_dnnl_conv *c = calloc(1, sizeof *c);
@@ -377,7 +377,7 @@ out:
 /* --- reorder --- */
 
 /* what `layout` means for weights of this shape: canonical is OHWI, dnnl's acdb */
-static dnnl_status_t layout_md(struct md *made, struct md **md, const struct ns_reorder *o,
+static dnnl_status_t layout_md(struct md *made, struct md **md, const struct ns_op_reorder *o,
 			       const struct ns_layout *layout)
 {
 	dnnl_dims_t dims = {o->k, o->c, o->r, o->s};
@@ -390,7 +390,7 @@ static dnnl_status_t layout_md(struct md *made, struct md **md, const struct ns_
 	return md_by_tag(made, dims, 4, layout->dtype, dnnl_acdb);
 }
 
-enum ns_status ns_dnnl_reorder_make(struct ns_dnnl_reorder **made, struct ns_dnnl *dnnl, const struct ns_reorder *o)
+enum ns_status ns_dnnl_reorder_make(struct ns_dnnl_reorder **made, struct ns_dnnl *dnnl, const struct ns_op_reorder *o)
 {
 	struct ns_dnnl_reorder *r = calloc(1, sizeof *r);
 	struct md from_made = {0}, to_made = {0}, *from, *to;

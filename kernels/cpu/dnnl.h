@@ -25,7 +25,7 @@ int ns_dnnl_has_bf16(void);
  * INFER fuses bias, residual and ReLU by the flags of `conv`; the others are the bare convolution. NS_DECLINED
  * where oneDNN has nothing but its reference code.
  */
-enum ns_status ns_dnnl_conv_make(struct ns_dnnl_conv **made, struct ns_dnnl *dnnl, const struct ns_conv *conv,
+enum ns_status ns_dnnl_conv_make(struct ns_dnnl_conv **made, struct ns_dnnl *dnnl, const struct ns_op_conv *conv,
 				 enum ns_dnnl_phase phase);
 void ns_dnnl_conv_free(struct ns_dnnl_conv *conv);
 size_t ns_dnnl_conv_scratch(const struct ns_dnnl_conv *conv);
@@ -36,7 +36,7 @@ enum ns_status ns_dnnl_conv_run(const struct ns_dnnl_conv *conv, const void *x, 
 				const void *y, void *scratch);
 
 enum ns_status ns_dnnl_reorder_make(struct ns_dnnl_reorder **made, struct ns_dnnl *dnnl,
-				    const struct ns_reorder *reorder);
+				    const struct ns_op_reorder *reorder);
 void ns_dnnl_reorder_free(struct ns_dnnl_reorder *reorder);
 enum ns_status ns_dnnl_reorder_run(const struct ns_dnnl_reorder *reorder, const void *x, void *y);
 /* the same bytes mean the same weights */

@@ -296,7 +296,7 @@ static enum ns_status search_part(struct search *s, const struct part *p, const 
 	return take_apart(s, &g, p, x, y) ? NS_OK : by_sorting(s, x, p->m, y, p->n, p->i, p->j);
 }
 
-static size_t carve(struct search *s, const struct ns_ks *v, void *base)
+static size_t carve(struct search *s, const struct ns_op_ks *v, void *base)
 {
 	size_t all = (size_t)(v->m + v->n), at = 0;
 	char *b = base;
@@ -345,7 +345,7 @@ static const float *column(const float *x, int64_t n, int stride, float *room)
 
 static enum ns_status ks_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_ks *v = &ns_cpu_op(plan)->u.ks;
+	const struct ns_op_ks *v = &ns_cpu_op(plan)->u.ks;
 	struct search s = {.m = v->m, .n = v->n};
 	float *room = (float *)(void *)((char *)a->workspace + carve(&s, v, a->workspace));
 	int c;
@@ -362,7 +362,7 @@ static enum ns_status ks_run(const struct ns_plan *plan, const struct ns_args *a
 
 static enum ns_status make_ks(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
 {
-	const struct ns_ks *v = &op->u.ks;
+	const struct ns_op_ks *v = &op->u.ks;
 	struct search s;
 
 	(void)dev;

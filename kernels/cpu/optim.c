@@ -2,7 +2,7 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/formula/optim.h"
 
-static float clip_scale(const struct ns_optim *v, const struct ns_args *a)
+static float clip_scale(const struct ns_op_optim *v, const struct ns_args *a)
 {
 	return v->clip > 0 ? ns_clip_scale(*(const double *)a->in[NS_OPTIM_NORM2], v->clip) : 1.0f;
 }
@@ -25,7 +25,7 @@ static void sgd_span(float *restrict w, float *restrict m, const float *restrict
 
 static enum ns_status sgd_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_optim *v = &ns_cpu_op(plan)->u.optim;
+	const struct ns_op_optim *v = &ns_cpu_op(plan)->u.optim;
 	const float *grad = a->in[NS_OPTIM_GRAD], *hyper = a->in[NS_OPTIM_HYPER];
 	float *w = a->out[NS_OPTIM_W], *m = a->out[NS_OPTIM_M], scale = clip_scale(v, a), lr = hyper[NS_HYPER_LR];
 	int64_t d = v->n_decay;
@@ -38,7 +38,7 @@ static enum ns_status sgd_run(const struct ns_plan *plan, const struct ns_args *
 
 static enum ns_status adamw_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_optim *o = &ns_cpu_op(plan)->u.optim;
+	const struct ns_op_optim *o = &ns_cpu_op(plan)->u.optim;
 	const float *restrict grad = a->in[NS_OPTIM_GRAD], *hyper = a->in[NS_OPTIM_HYPER];
 	float *restrict w = a->out[NS_OPTIM_W], *restrict m = a->out[NS_OPTIM_M], *restrict v = a->out[NS_OPTIM_V];
 	float scale = clip_scale(o, a), lr = hyper[NS_HYPER_LR], c1 = hyper[NS_HYPER_C1], c2 = hyper[NS_HYPER_C2];

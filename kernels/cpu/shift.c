@@ -23,7 +23,7 @@ struct mmd_space { /* carved out of the workspace */
 	uint32_t *labels; /* (ceil(N / GROUP), P + 1), bit j % GROUP of word j / GROUP */
 };
 
-static size_t carve(struct mmd_space *s, const struct ns_mmd *v, void *base)
+static size_t carve(struct mmd_space *s, const struct ns_op_mmd *v, void *base)
 {
 	size_t p = (size_t)v->permutations + 1, n = (size_t)(v->m + v->n), at = 0;
 	char *b = base;
@@ -40,13 +40,13 @@ static size_t carve(struct mmd_space *s, const struct ns_mmd *v, void *base)
 	return at + (n + GROUP - 1) / GROUP * p * sizeof(uint32_t);
 }
 
-static const float *row_of(const struct ns_mmd *v, const struct ns_args *a, int64_t i)
+static const float *row_of(const struct ns_op_mmd *v, const struct ns_args *a, int64_t i)
 {
 	return i < v->m ? (const float *)a->in[NS_MMD_REF] + i * v->d
 			: (const float *)a->in[NS_MMD_CUR] + (i - v->m) * v->d;
 }
 
-static void draw_labels(const struct ns_mmd *v, const int32_t *block, struct mmd_space *s)
+static void draw_labels(const struct ns_op_mmd *v, const int32_t *block, struct mmd_space *s)
 {
 	uint32_t n = (uint32_t)(v->m + v->n), g, groups = (n + GROUP - 1) / GROUP, units = block ? (uint32_t)v->blocks : n;
 	size_t p, all = (size_t)v->permutations + 1;
@@ -87,7 +87,7 @@ static v16u quantise(v16f d2, float gamma, int distance)
 }
 
 /* kernels of AHEAD columns from j on with the 16 rows from i0 on; 0 on the diagonal and beyond the rows */
-static void kernels(const struct ns_mmd *v, const struct ns_args *a, const struct mmd_space *s, int64_t i0, int lanes, int64_t j, v16u k[AHEAD])
+static void kernels(const struct ns_op_mmd *v, const struct ns_args *a, const struct mmd_space *s, int64_t i0, int lanes, int64_t j, v16u k[AHEAD])
 {
 	int64_t n = v->m + v->n;
 	const float *y[AHEAD];
@@ -127,7 +127,7 @@ static void subset_sums(v16u *table, const v16u k[BITS])
 }
 
 /* hand the sums of a chunk of columns to the totals: rows of group X count for q */
-static void flush(const struct ns_mmd *v, struct mmd_space *s, int64_t i0, int lanes, v16u row_sum, int64_t *q,
+static void flush(const struct ns_op_mmd *v, struct mmd_space *s, int64_t i0, int lanes, v16u row_sum, int64_t *q,
 		  int64_t *sum, int64_t *total)
 {
 	size_t p, all = (size_t)v->permutations + 1;
@@ -145,7 +145,7 @@ static void flush(const struct ns_mmd *v, struct mmd_space *s, int64_t i0, int l
 	}
 }
 
-static void rows16(const struct ns_mmd *v, const struct ns_args *a, struct mmd_space *s, int64_t i0, int lanes)
+static void rows16(const struct ns_op_mmd *v, const struct ns_args *a, struct mmd_space *s, int64_t i0, int lanes)
 {
 	size_t all = (size_t)v->permutations + 1, p;
 	int64_t n = v->m + v->n, j;
@@ -182,7 +182,7 @@ static void rows16(const struct ns_mmd *v, const struct ns_args *a, struct mmd_s
 
 static enum ns_status mmd_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_mmd *v = &ns_cpu_op(plan)->u.mmd;
+	const struct ns_op_mmd *v = &ns_cpu_op(plan)->u.mmd;
 	size_t bytes = ((size_t)v->permutations + 1) * sizeof(int64_t);
 	struct mmd_space s;
 	int64_t i;
@@ -200,7 +200,7 @@ static enum ns_status mmd_run(const struct ns_plan *plan, const struct ns_args *
 
 static enum ns_status make_mmd(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
 {
-	const struct ns_mmd *v = &op->u.mmd;
+	const struct ns_op_mmd *v = &op->u.mmd;
 	static char base[64] __attribute__((aligned(64)));
 	struct mmd_space s;
 

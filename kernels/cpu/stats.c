@@ -49,7 +49,7 @@ static void inner_row(struct ns_stat_sums *s, const int16_t *up, const int16_t *
 
 static enum ns_status stats_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_stats *v = &ns_cpu_op(plan)->u.stats;
+	const struct ns_op_stats *v = &ns_cpu_op(plan)->u.stats;
 	int16_t *l = a->workspace;
 	int64_t row = (int64_t)v->w * v->c;
 	int n, i;
@@ -70,7 +70,7 @@ static enum ns_status stats_run(const struct ns_plan *plan, const struct ns_args
 
 static enum ns_status make_stats(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
 {
-	const struct ns_stats *v = &op->u.stats;
+	const struct ns_op_stats *v = &op->u.stats;
 
 	(void)dev;
 	/* a row's sums are 32 bits: 255^2 * w must fit */

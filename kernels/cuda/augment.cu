@@ -356,7 +356,7 @@ struct augment_plan {
 	void *gamma;
 };
 
-template <class T, int C> static void launch(const struct ns_augment *v, const recipe &r, const struct ns_args *a, cudaStream_t stream)
+template <class T, int C> static void launch(const struct ns_op_augment *v, const recipe &r, const struct ns_args *a, cudaStream_t stream)
 {
 	const uint8_t *x = (const uint8_t *)a->in[NS_AUGMENT_X];
 	const ns_augment_sample *s = (const ns_augment_sample *)a->in[NS_AUGMENT_SAMPLES];
@@ -380,7 +380,7 @@ template <class T, int C> static void launch(const struct ns_augment *v, const r
 		NS_LAUNCH((augment_pass<T, C, BYTES, 4, 0, ANY>), grid, THREADS, 16, stream, r, x, s, y);
 }
 
-template <class T> static void by_channels(const struct ns_augment *v, const recipe &r, const struct ns_args *a, cudaStream_t stream)
+template <class T> static void by_channels(const struct ns_op_augment *v, const recipe &r, const struct ns_args *a, cudaStream_t stream)
 {
 	if (v->c == 1)
 		launch<T, 1>(v, r, a, stream);
@@ -390,7 +390,7 @@ template <class T> static void by_channels(const struct ns_augment *v, const rec
 
 static enum ns_status augment_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_augment *v = &ns_cuda_op(plan)->u.augment;
+	const struct ns_op_augment *v = &ns_cuda_op(plan)->u.augment;
 	cudaStream_t stream = ns_cuda_stream(queue);
 	recipe r = {v->n, v->h, v->w, v->p, v->q, v->config->fill, {0}, {0}, (const uint8_t *)((const struct augment_plan *)plan)->gamma};
 	int c;
@@ -416,7 +416,7 @@ static void augment_free(struct ns_plan *plan)
 
 static enum ns_status augment_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
 {
-	const struct ns_augment *v = &op->u.augment;
+	const struct ns_op_augment *v = &op->u.augment;
 	struct augment_plan *p;
 	enum ns_status status;
 

@@ -10,16 +10,16 @@ struct shape {
 	int h, w, c, k, r, s, p, q, stride, pad;
 };
 
-static shape shape_of(const struct ns_conv *v)
+static shape shape_of(const struct ns_op_conv *v)
 {
-	shape g = {v->h, v->w, v->c, v->k, v->r, v->s, ns_conv_p(v), ns_conv_q(v), v->stride, v->pad};
+	shape g = {v->h, v->w, v->c, v->k, v->r, v->s, ns_op_conv_p(v), ns_op_conv_q(v), v->stride, v->pad};
 
 	return g;
 }
 
-static int64_t rows_of(const struct ns_conv *v)
+static int64_t rows_of(const struct ns_op_conv *v)
 {
-	return (int64_t)v->n * ns_conv_p(v) * ns_conv_q(v);
+	return (int64_t)v->n * ns_op_conv_p(v) * ns_op_conv_q(v);
 }
 
 /* row (n, p, q) of outputs, column (r, s, c) of the window: a pixel, or 0 in the padding */
@@ -81,7 +81,7 @@ template <class T> struct finish { /* bias, residual, ReLU */
 	}
 };
 
-template <class T> static void convolve(const struct ns_conv *v, const struct ns_args *a, finish<T> out, cudaStream_t stream)
+template <class T> static void convolve(const struct ns_op_conv *v, const struct ns_args *a, finish<T> out, cudaStream_t stream)
 {
 	windows<T> x = {(const T *)a->in[NS_CONV_X], shape_of(v)};
 	int64_t terms = (int64_t)v->r * v->s * v->c;
@@ -92,7 +92,7 @@ template <class T> static void convolve(const struct ns_conv *v, const struct ns
 
 template <class T> static enum ns_status forward(const struct ns_plan *plan, const struct ns_args *a, cudaStream_t stream)
 {
-	const struct ns_conv *v = &ns_cuda_op(plan)->u.conv;
+	const struct ns_op_conv *v = &ns_cuda_op(plan)->u.conv;
 	finish<T> y = {(T *)a->out[NS_CONV_Y], v->flags & NS_CONV_BIAS ? (const float *)a->in[NS_CONV_B] : NULL,
 		       v->flags & NS_CONV_RESIDUAL ? (const T *)a->in[NS_CONV_RES] : NULL, v->flags & NS_CONV_RELU ? 1 : 0, v->k};
 	finish<T> z = {(T *)a->out[NS_CONV_Z], NULL, NULL, 0, v->k};
@@ -111,7 +111,7 @@ static enum ns_status conv_run(const struct ns_plan *plan, const struct ns_args 
 
 template <class T> static enum ns_status backward(const struct ns_plan *plan, const struct ns_args *a, cudaStream_t stream)
 {
-	const struct ns_conv *v = &ns_cuda_op(plan)->u.conv;
+	const struct ns_op_conv *v = &ns_cuda_op(plan)->u.conv;
 	int64_t rows = rows_of(v), window = (int64_t)v->r * v->s * v->c;
 	float *dz = (float *)a->workspace;
 	gemm_columns by_channel = {dz, v->k};
@@ -137,7 +137,7 @@ static enum ns_status backward_run(const struct ns_plan *plan, const struct ns_a
 static enum ns_status make(struct ns_plan **plan, const struct ns_op *op, size_t workspace,
 			   enum ns_status (*run)(const struct ns_plan *, const struct ns_args *, struct ns_queue *))
 {
-	const struct ns_conv *v = &op->u.conv;
+	const struct ns_op_conv *v = &op->u.conv;
 
 	if (v->dtype != NS_F32 && v->dtype != NS_BF16)
 		return NS_DECLINED;
@@ -176,7 +176,7 @@ template <class F, class T> static void reorder(const struct ns_args *a, int64_t
 
 static enum ns_status reorder_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_reorder *o = &ns_cuda_op(plan)->u.reorder;
+	const struct ns_op_reorder *o = &ns_cuda_op(plan)->u.reorder;
 	int64_t n = (int64_t)o->k * o->r * o->s * o->c;
 	cudaStream_t stream = ns_cuda_stream(queue);
 

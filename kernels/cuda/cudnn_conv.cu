@@ -38,12 +38,12 @@ static size_t round256(size_t n)
 	return (n + 255) / 256 * 256;
 }
 
-static int64_t rows_of(const struct ns_conv *v)
+static int64_t rows_of(const struct ns_op_conv *v)
 {
-	return (int64_t)v->n * ns_conv_p(v) * ns_conv_q(v);
+	return (int64_t)v->n * ns_op_conv_p(v) * ns_op_conv_q(v);
 }
 
-static size_t weights(const struct ns_conv *v)
+static size_t weights(const struct ns_op_conv *v)
 {
 	return (size_t)v->k * (size_t)v->r * (size_t)v->s * (size_t)v->c;
 }
@@ -81,7 +81,7 @@ enum ns_status ns_cudnn_handle(struct ns_cuda *dev, cudnnHandle_t *handle)
 }
 
 /* shapes: these need no device */
-static enum ns_status describe(struct cudnn_plan *p, const struct ns_conv *v)
+static enum ns_status describe(struct cudnn_plan *p, const struct ns_op_conv *v)
 {
 	cudnnDataType_t type = v->dtype == NS_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
 
@@ -90,7 +90,7 @@ static enum ns_status describe(struct cudnn_plan *p, const struct ns_conv *v)
 	NS_TRY(check(cudnnCreateFilterDescriptor(&p->w), "a descriptor"));
 	NS_TRY(check(cudnnCreateConvolutionDescriptor(&p->conv), "a descriptor"));
 	NS_TRY(check(cudnnSetTensor4dDescriptor(p->x, CUDNN_TENSOR_NHWC, type, v->n, v->c, v->h, v->w), "the input's shape"));
-	NS_TRY(check(cudnnSetTensor4dDescriptor(p->y, CUDNN_TENSOR_NHWC, type, v->n, v->k, ns_conv_p(v), ns_conv_q(v)), "the output's shape"));
+	NS_TRY(check(cudnnSetTensor4dDescriptor(p->y, CUDNN_TENSOR_NHWC, type, v->n, v->k, ns_op_conv_p(v), ns_op_conv_q(v)), "the output's shape"));
 	NS_TRY(check(cudnnSetFilter4dDescriptor(p->w, type, CUDNN_TENSOR_NHWC, v->k, v->c, v->r, v->s), "the filter's shape"));
 	NS_TRY(check(cudnnSetConvolution2dDescriptor(p->conv, v->pad, v->pad, v->stride, v->stride, 1, 1, CUDNN_CROSS_CORRELATION,
 						     CUDNN_DATA_FLOAT),
@@ -145,7 +145,7 @@ static enum ns_status choose_backward(struct cudnn_plan *p, int dx)
 
 template <class T> static enum ns_status forward(const struct cudnn_plan *p, const struct ns_args *a, cudaStream_t stream)
 {
-	const struct ns_conv *v = &p->plain.op.u.conv;
+	const struct ns_op_conv *v = &p->plain.op.u.conv;
 	const float one = 1, zero = 0;
 	void *z = v->flags & NS_CONV_NORM ? a->out[NS_CONV_Z] : a->out[NS_CONV_Y];
 	norm_line line = {NULL, NULL, NULL, v->flags & NS_CONV_BIAS ? (const float *)a->in[NS_CONV_B] : NULL};
@@ -171,7 +171,7 @@ static enum ns_status forward_run(const struct ns_plan *plan, const struct ns_ar
 
 template <class T> static enum ns_status backward(const struct cudnn_plan *p, const struct ns_args *a, cudaStream_t stream)
 {
-	const struct ns_conv *v = &p->plain.op.u.conv;
+	const struct ns_op_conv *v = &p->plain.op.u.conv;
 	const float one = 1, zero = 0;
 	char *space = (char *)a->workspace;
 	T *dz = (T *)(space + p->dz_at);
@@ -202,7 +202,7 @@ static enum ns_status backward_run(const struct ns_plan *plan, const struct ns_a
 
 /* --- plans --- */
 
-static void share_workspace(struct cudnn_plan *p, const struct ns_conv *v, int back)
+static void share_workspace(struct cudnn_plan *p, const struct ns_op_conv *v, int back)
 {
 	size_t each = ns_dtype_bytes(v->dtype), at = round256(p->scratch);
 
@@ -217,7 +217,7 @@ static void share_workspace(struct cudnn_plan *p, const struct ns_conv *v, int b
 
 static enum ns_status make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op, int back)
 {
-	const struct ns_conv *v = &op->u.conv;
+	const struct ns_op_conv *v = &op->u.conv;
 	struct cudnn_plan *p;
 	enum ns_status status;
 
@@ -264,9 +264,9 @@ const struct ns_impl ns_cudnn_conv_train = {"conv_train/cudnn", NS_OP_CONV_TRAIN
 const struct ns_impl ns_cudnn_conv_backward = {"conv_backward/cudnn", NS_OP_CONV_BACKWARD, make_backward};
 
 /* For tests without a device: what cuDNN says that the output of these descriptors is, (N, K, P, Q). */
-extern "C" enum ns_status ns_cudnn_output_of(const struct ns_conv *conv, int sizes[4]);
+extern "C" enum ns_status ns_cudnn_output_of(const struct ns_op_conv *conv, int sizes[4]);
 
-enum ns_status ns_cudnn_output_of(const struct ns_conv *conv, int sizes[4])
+enum ns_status ns_cudnn_output_of(const struct ns_op_conv *conv, int sizes[4])
 {
 	struct cudnn_plan *p = (struct cudnn_plan *)calloc(1, sizeof *p);
 	enum ns_status status;

@@ -80,7 +80,7 @@ static enum ns_status tensor(struct graph_plan *p, int number, cudnnDataType_t t
 	return check(cudnnBackendFinalize(*d), "a tensor");
 }
 
-static enum ns_status add_convolution(struct graph_plan *p, const struct ns_conv *v, descriptor x, descriptor w, descriptor y)
+static enum ns_status add_convolution(struct graph_plan *p, const struct ns_op_conv *v, descriptor x, descriptor w, descriptor y)
 {
 	int64_t two = 2, pad[2] = {v->pad, v->pad}, stride[2] = {v->stride, v->stride}, ones[2] = {1, 1};
 	cudnnDataType_t sums = CUDNN_DATA_FLOAT;
@@ -131,12 +131,12 @@ static enum ns_status add_pointwise(struct graph_plan *p, cudnnPointwiseMode_t m
 }
 
 /* the result of a step: the output itself after the last, else something that lies nowhere */
-static enum ns_status result(struct graph_plan *p, const struct ns_conv *v, int steps_left, descriptor *d)
+static enum ns_status result(struct graph_plan *p, const struct ns_op_conv *v, int steps_left, descriptor *d)
 {
-	return tensor(p, steps_left ? 0 : POINTERS, steps_left ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16, v->n, v->k, ns_conv_p(v), ns_conv_q(v), d);
+	return tensor(p, steps_left ? 0 : POINTERS, steps_left ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16, v->n, v->k, ns_op_conv_p(v), ns_op_conv_q(v), d);
 }
 
-static enum ns_status build(struct graph_plan *p, const struct ns_conv *v)
+static enum ns_status build(struct graph_plan *p, const struct ns_op_conv *v)
 {
 	int bias = v->flags & NS_CONV_BIAS ? 1 : 0, residual = v->flags & NS_CONV_RESIDUAL ? 1 : 0, relu = v->flags & NS_CONV_RELU ? 1 : 0;
 	descriptor x, w, y, z, other;
@@ -152,7 +152,7 @@ static enum ns_status build(struct graph_plan *p, const struct ns_conv *v)
 		y = z;
 	}
 	if (residual) {
-		NS_TRY(tensor(p, 4, CUDNN_DATA_BFLOAT16, v->n, v->k, ns_conv_p(v), ns_conv_q(v), &other));
+		NS_TRY(tensor(p, 4, CUDNN_DATA_BFLOAT16, v->n, v->k, ns_op_conv_p(v), ns_op_conv_q(v), &other));
 		NS_TRY(result(p, v, relu, &z));
 		NS_TRY(add_pointwise(p, CUDNN_POINTWISE_ADD, y, other, z));
 		y = z;
@@ -313,14 +313,14 @@ static void graph_free(struct ns_plan *plan)
 }
 
 /* tensor cores want rows of channels in pieces of 16 bytes */
-static int fits(const struct ns_conv *v)
+static int fits(const struct ns_op_conv *v)
 {
 	return v->dtype == NS_BF16 && v->c % 8 == 0 && v->k % 8 == 0 && !(v->flags & NS_CONV_NORM);
 }
 
 static struct graph_plan *start(const struct ns_op *op)
 {
-	const struct ns_conv *v = &op->u.conv;
+	const struct ns_op_conv *v = &op->u.conv;
 	struct graph_plan *p = (struct graph_plan *)calloc(1, sizeof *p);
 
 	if (!p)
@@ -357,7 +357,7 @@ static enum ns_status graph_make(struct ns_plan **plan, struct ns_device *dev, c
 extern "C" {
 extern const struct ns_impl ns_cudnn_graph;
 #if IN_WORDS
-enum ns_status ns_cudnn_graph_for(const struct ns_conv *conv, const char *device, size_t *workspace);
+enum ns_status ns_cudnn_graph_for(const struct ns_op_conv *conv, const char *device, size_t *workspace);
 #endif
 }
 const struct ns_impl ns_cudnn_graph = {"conv/graph", NS_OP_CONV, graph_make};
@@ -367,7 +367,7 @@ const struct ns_impl ns_cudnn_graph = {"conv/graph", NS_OP_CONV, graph_make};
  * For tests without a device: builds, ranks and plans for the device that a JSON text describes, as graph_make() does for one
  * that is there. NS_DECLINED: cuDNN has no deterministic way.
  */
-enum ns_status ns_cudnn_graph_for(const struct ns_conv *conv, const char *device, size_t *workspace)
+enum ns_status ns_cudnn_graph_for(const struct ns_op_conv *conv, const char *device, size_t *workspace)
 {
 	struct ns_op op = {};
 	struct graph_plan *p;

@@ -180,7 +180,7 @@ static size_t whole(size_t bytes)
 	return (bytes + 255) / 256 * 256;
 }
 
-static struct sizes sizes_of(const struct ns_ks *v)
+static struct sizes sizes_of(const struct ns_op_ks *v)
 {
 	int64_t most = v->m > v->n ? v->m : v->n;
 	struct sizes s = {(size_t)v->m * 4, (size_t)v->n * 4, (size_t)ns_cuda_blocks(most, TILE) * DIGITS * 4,
@@ -189,7 +189,7 @@ static struct sizes sizes_of(const struct ns_ks *v)
 	return s;
 }
 
-static size_t of_columns(const struct ns_ks *v, int columns)
+static size_t of_columns(const struct ns_op_ks *v, int columns)
 {
 	struct sizes s = sizes_of(v);
 	size_t c = (size_t)columns, spare = s.keys_m > s.keys_n ? s.keys_m : s.keys_n;
@@ -198,7 +198,7 @@ static size_t of_columns(const struct ns_ks *v, int columns)
 	       whole(c * s.partial_n);
 }
 
-static int group_of(const struct ns_ks *v)
+static int group_of(const struct ns_op_ks *v)
 {
 	int columns = v->d < 65535 ? v->d : 65535;
 
@@ -226,7 +226,7 @@ static void sort(uint32_t *keys, uint32_t *spare, int64_t rows, int columns, uin
 
 static enum ns_status ks_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_ks *v = &ns_cuda_op(plan)->u.ks;
+	const struct ns_op_ks *v = &ns_cuda_op(plan)->u.ks;
 	struct sizes s = sizes_of(v);
 	int group = group_of(v), first;
 	cudaStream_t stream = ns_cuda_stream(queue);

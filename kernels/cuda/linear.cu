@@ -3,7 +3,7 @@
 
 static enum ns_status linear_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_linear *v = &ns_cuda_op(plan)->u.linear;
+	const struct ns_op_linear *v = &ns_cuda_op(plan)->u.linear;
 	gemm_rows x = {(const float *)a->in[NS_LINEAR_X], v->d};
 	gemm_columns w = {(const float *)a->in[NS_LINEAR_W], v->d};
 	gemm_store y = {(float *)a->out[NS_LINEAR_Y], (const float *)a->in[NS_LINEAR_B], v->k};
@@ -14,7 +14,7 @@ static enum ns_status linear_run(const struct ns_plan *plan, const struct ns_arg
 
 static enum ns_status linear_backward_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_linear *v = &ns_cuda_op(plan)->u.linear;
+	const struct ns_op_linear *v = &ns_cuda_op(plan)->u.linear;
 	const float *dy = (const float *)a->in[NS_LINEARB_DY];
 	gemm_rows x = {(const float *)a->in[NS_LINEARB_X], v->d}, w = {(const float *)a->in[NS_LINEARB_W], v->d}, rows = {dy, v->k};
 	gemm_columns columns = {dy, v->k};

@@ -44,7 +44,7 @@ template <class T> static __device__ inline double log_sum_exp(const T *x, int k
 }
 
 /* a row's loss and hit go to partial[row] and partial[n + row] */
-template <class T> static __global__ void xent(const struct ns_xent v, const T *x, const void *targets, T *dx, double *partial)
+template <class T> static __global__ void xent(const struct ns_op_xent v, const T *x, const void *targets, T *dx, double *partial)
 {
 	int row = (int)(blockIdx.x * ROWS + threadIdx.x / 32), lane = (int)(threadIdx.x % 32), j, top, off, want;
 	const float *soft = (const float *)targets + (int64_t)row * v.k;
@@ -100,7 +100,7 @@ static __global__ void sum_rows(const double *partial, int n, float *loss, float
 
 static enum ns_status xent_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_xent *v = &ns_cuda_op(plan)->u.xent;
+	const struct ns_op_xent *v = &ns_cuda_op(plan)->u.xent;
 	cudaStream_t stream = ns_cuda_stream(queue);
 	double *partial = (double *)a->workspace;
 	unsigned blocks = ns_cuda_blocks(v->n, ROWS);
@@ -115,7 +115,7 @@ static enum ns_status xent_run(const struct ns_plan *plan, const struct ns_args 
 	return ns_cuda_launched(plan);
 }
 
-static __global__ void head(const struct ns_head v, const float *x, float *prob, int32_t *pred, float *entropy, float *margin)
+static __global__ void head(const struct ns_op_head v, const float *x, float *prob, int32_t *pred, float *entropy, float *margin)
 {
 	int row = (int)(blockIdx.x * ROWS + threadIdx.x / 32), lane = (int)(threadIdx.x % 32), j, best;
 	double lse, h = 0;
@@ -150,7 +150,7 @@ static __global__ void head(const struct ns_head v, const float *x, float *prob,
 
 static enum ns_status head_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_head *v = &ns_cuda_op(plan)->u.head;
+	const struct ns_op_head *v = &ns_cuda_op(plan)->u.head;
 
 	NS_LAUNCH(head, ns_cuda_blocks(v->n, ROWS), 32 * ROWS, 0, ns_cuda_stream(queue), *v, (const float *)a->in[NS_HEAD_X],
 		  (float *)a->out[NS_HEAD_PROB], (int32_t *)a->out[NS_HEAD_PRED], (float *)a->out[NS_HEAD_ENTROPY],

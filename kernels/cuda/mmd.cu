@@ -29,7 +29,7 @@ extern "C" {
  * Labelling p by block p, as ns_mmd_labels(): who of 32 rows is in group X is word[rows / 32 * count + p]. Candidates are drawn
  * by all lanes and inserted by the first, in shared memory, or, SPACIOUS, in the block's own words of `own`.
  */
-template <int SPACIOUS> static __global__ void draw_members(const struct ns_mmd v, uint32_t m, uint32_t total, int count, uint32_t *own, uint32_t *word)
+template <int SPACIOUS> static __global__ void draw_members(const struct ns_op_mmd v, uint32_t m, uint32_t total, int count, uint32_t *own, uint32_t *word)
 {
 	NS_SHARED_DYN(uint32_t, shared);
 	NS_SHARED(uint32_t, candidate, [DRAWN]);
@@ -80,7 +80,7 @@ static __global__ void clear_sums(int count, long long *q, long long *s, long lo
 		*total = 0;
 }
 
-static __device__ inline const float *row_of(const struct ns_mmd &v, const float *ref, const float *cur, int64_t i)
+static __device__ inline const float *row_of(const struct ns_op_mmd &v, const float *ref, const float *cur, int64_t i)
 {
 	return i < v.m ? ref + i * v.d : cur + (i - v.m) * v.d;
 }
@@ -91,7 +91,7 @@ struct tile {
 };
 
 /* rows i0.. and columns j0..; 0 outside and on the diagonal. Terms are added in order. */
-static __device__ inline void make_tile(const struct ns_mmd &v, const float *ref, const float *cur, int64_t i0, int64_t j0, int64_t all,
+static __device__ inline void make_tile(const struct ns_op_mmd &v, const float *ref, const float *cur, int64_t i0, int64_t j0, int64_t all,
 					float (&xs)[ROWS][DIMS + 1], float (&ys)[COLUMNS][DIMS + 1], tile &kernel)
 {
 	int x = (int)(threadIdx.x % 32), y = (int)(threadIdx.x / 32), k, c, c0;
@@ -241,7 +241,7 @@ struct by_tiles {
 };
 
 template <class SUMS>
-static __global__ void __launch_bounds__(THREADS, 2) sum_tiles(const struct ns_mmd v, const float *ref, const float *cur, int64_t all, int count, const uint32_t *word,
+static __global__ void __launch_bounds__(THREADS, 2) sum_tiles(const struct ns_op_mmd v, const float *ref, const float *cur, int64_t all, int count, const uint32_t *word,
 				 unsigned long long *q, unsigned long long *s, unsigned long long *total)
 {
 	NS_SHARED(float, xs, [ROWS][DIMS + 1]);
@@ -289,7 +289,7 @@ static __global__ void __launch_bounds__(THREADS, 2) sum_tiles(const struct ns_m
 
 template <class SUMS> static enum ns_status mmd_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_mmd *v = &ns_cuda_op(plan)->u.mmd;
+	const struct ns_op_mmd *v = &ns_cuda_op(plan)->u.mmd;
 	int64_t all = v->m + v->n, rows = v->row_end - v->row_begin;
 	int count = v->permutations + 1;
 	int64_t units = v->blocks ? v->blocks : all, firsts = v->blocks ? v->ref_blocks : v->m;
@@ -316,7 +316,7 @@ template <class SUMS> static enum ns_status mmd_run(const struct ns_plan *plan, 
 	return ns_cuda_launched(plan);
 }
 
-static size_t workspace_of(const struct ns_mmd *v)
+static size_t workspace_of(const struct ns_op_mmd *v)
 {
 	return (size_t)(v->m + v->n + 31) / 32 * (size_t)(v->permutations + 1) * 12;
 }

@@ -247,9 +247,9 @@ static void launch_norm_apply(const T *z, const T *residual, const norm_line &li
 		NS_LAUNCH((norm_apply<T, 1>), grid, NORM_THREADS, 0, stream, z, residual, line, relu, rows, k, columns, y);
 }
 
-template <class T> static void norm_forward(const struct ns_conv *v, const struct ns_args *a, void *workspace, cudaStream_t stream)
+template <class T> static void norm_forward(const struct ns_op_conv *v, const struct ns_args *a, void *workspace, cudaStream_t stream)
 {
-	int64_t rows = (int64_t)v->n * ns_conv_p(v) * ns_conv_q(v);
+	int64_t rows = (int64_t)v->n * ns_op_conv_p(v) * ns_op_conv_q(v);
 	norm_statistics s = {(float *)a->out[NS_CONV_MEAN], (float *)a->out[NS_CONV_INVSTD], (float *)a->out[NS_CONV_SUM_MEAN],
 			     (float *)a->out[NS_CONV_SUM_VAR]};
 	norm_line line = {s.mean, s.invstd, (const float *)a->in[NS_CONV_GAMMA], (const float *)a->in[NS_CONV_BETA]};
@@ -421,7 +421,7 @@ static void launch_norm_backward(const norm_back &b, int sums, float *dbeta, flo
 
 /* everything between dy and dz; workspace of norm_workspace() */
 template <class T, class G>
-static void norm_backward(const struct ns_conv *v, const struct ns_args *a, void *workspace, G *dz, cudaStream_t stream)
+static void norm_backward(const struct ns_op_conv *v, const struct ns_args *a, void *workspace, G *dz, cudaStream_t stream)
 {
 	int norm = v->flags & NS_CONV_NORM ? 1 : 0, sums = norm || v->flags & NS_CONV_BIAS;
 	norm_back b = {a->in[NS_CONVB_DY],
@@ -432,8 +432,8 @@ static void norm_backward(const struct ns_conv *v, const struct ns_args *a, void
 		       (const float *)a->in[NS_CONVB_INVSTD],
 		       (const float *)a->in[NS_CONVB_GAMMA],
 		       v->flags & NS_CONV_RESIDUAL ? a->out[NS_CONVB_DRES] : NULL,
-		       (int64_t)v->n * ns_conv_p(v) * ns_conv_q(v),
-		       norm_stretch((int64_t)v->n * ns_conv_p(v) * ns_conv_q(v), v->k),
+		       (int64_t)v->n * ns_op_conv_p(v) * ns_op_conv_q(v),
+		       norm_stretch((int64_t)v->n * ns_op_conv_p(v) * ns_op_conv_q(v), v->k),
 		       v->k};
 	const void *all[] = {b.dy, b.dy2, b.y, norm ? b.z : NULL, b.dres, dz, b.mean, norm ? b.invstd : NULL, norm ? b.gamma : NULL};
 	float *dbeta = (float *)a->out[norm ? NS_CONVB_DBETA : NS_CONVB_DB], *dgamma = norm ? (float *)a->out[NS_CONVB_DGAMMA] : NULL;

@@ -130,13 +130,13 @@ static enum ns_status norm2_run(const struct ns_plan *plan, const struct ns_args
 
 /* --- SGD, AdamW --- */
 
-static __device__ inline float clip_scale(const struct ns_optim &o, const double *norm2)
+static __device__ inline float clip_scale(const struct ns_op_optim &o, const double *norm2)
 {
 	return o.clip > 0 ? ns_clip_scale(*norm2, o.clip) : 1.0f;
 }
 
 template <int WHOLE>
-static __global__ void sgd(const struct ns_optim o, const float *grad, const float *hyper, const double *norm2, float *w, float *m)
+static __global__ void sgd(const struct ns_op_optim o, const float *grad, const float *hyper, const double *norm2, float *w, float *m)
 {
 	int64_t i = first_of_four();
 	float scale, lr;
@@ -158,7 +158,7 @@ static __global__ void sgd(const struct ns_optim o, const float *grad, const flo
 
 static enum ns_status sgd_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_optim *o = &ns_cuda_op(plan)->u.optim;
+	const struct ns_op_optim *o = &ns_cuda_op(plan)->u.optim;
 	const float *grad = (const float *)a->in[NS_OPTIM_GRAD], *hyper = (const float *)a->in[NS_OPTIM_HYPER];
 	const double *norm2 = (const double *)a->in[NS_OPTIM_NORM2];
 	float *w = (float *)a->out[NS_OPTIM_W], *m = (float *)a->out[NS_OPTIM_M];
@@ -173,7 +173,7 @@ static enum ns_status sgd_run(const struct ns_plan *plan, const struct ns_args *
 }
 
 template <int WHOLE>
-static __global__ void adamw(const struct ns_optim o, const float *grad, const float *hyper, const double *norm2, float *w, float *m,
+static __global__ void adamw(const struct ns_op_optim o, const float *grad, const float *hyper, const double *norm2, float *w, float *m,
 			     float *v)
 {
 	int64_t i = first_of_four();
@@ -201,7 +201,7 @@ static __global__ void adamw(const struct ns_optim o, const float *grad, const f
 
 static enum ns_status adamw_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_optim *o = &ns_cuda_op(plan)->u.optim;
+	const struct ns_op_optim *o = &ns_cuda_op(plan)->u.optim;
 	const float *grad = (const float *)a->in[NS_OPTIM_GRAD], *hyper = (const float *)a->in[NS_OPTIM_HYPER];
 	const double *norm2 = (const double *)a->in[NS_OPTIM_NORM2];
 	float *w = (float *)a->out[NS_OPTIM_W], *m = (float *)a->out[NS_OPTIM_M], *v = (float *)a->out[NS_OPTIM_V];

@@ -10,7 +10,7 @@ struct span {
 	int y0, y1, x0, x1; /* the window inside the image */
 };
 
-static __device__ inline span window(const struct ns_pool &v, int p, int q)
+static __device__ inline span window(const struct ns_op_pool &v, int p, int q)
 {
 	int y = p * v.stride - v.pad, x = q * v.stride - v.pad;
 	span s = {y < 0 ? 0 : y, y + v.r > v.h ? v.h : y + v.r, x < 0 ? 0 : x, x + v.s > v.w ? v.w : x + v.s};
@@ -48,7 +48,7 @@ template <int V> static __device__ inline void load_places(const uint8_t *p, int
 }
 
 template <class T, class O, int V>
-static __global__ void pool(const struct ns_pool v, int P, int Q, const T *x, O *y, uint8_t *which)
+static __global__ void pool(const struct ns_op_pool v, int P, int Q, const T *x, O *y, uint8_t *which)
 {
 	unsigned at = blockIdx.x * THREADS + threadIdx.x, channels = (unsigned)v.c / V;
 	int c = (int)(at % channels) * V, q = (int)(at / channels % (unsigned)Q), p = (int)(at / channels / (unsigned)Q), n, i, j, k;
@@ -90,7 +90,7 @@ static __global__ void pool(const struct ns_pool v, int P, int Q, const T *x, O 
 }
 
 template <class T, class O, int V, int MAX>
-static __global__ void pool_backward(const struct ns_pool v, int P, int Q, const O *dy, const O *dy2, const uint8_t *which, T *dx)
+static __global__ void pool_backward(const struct ns_op_pool v, int P, int Q, const O *dy, const O *dy2, const uint8_t *which, T *dx)
 {
 	unsigned at = blockIdx.x * THREADS + threadIdx.x, channels = (unsigned)v.c / V;
 	int c = (int)(at % channels) * V, x = (int)(at / channels % (unsigned)v.w), y = (int)(at / channels / (unsigned)v.w), n, p, q, k;
@@ -132,16 +132,16 @@ static __global__ void pool_backward(const struct ns_pool v, int P, int Q, const
 	}
 }
 
-static dim3 grid_of(const struct ns_pool *v, int height, int width, int together)
+static dim3 grid_of(const struct ns_op_pool *v, int height, int width, int together)
 {
 	return dim3(ns_cuda_blocks((int64_t)height * width * (v->c / together), THREADS), (unsigned)(v->n < 65535 ? v->n : 65535));
 }
 
 template <class T, class O> static enum ns_status launch_pool(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_pool *v = &ns_cuda_op(plan)->u.pool;
+	const struct ns_op_pool *v = &ns_cuda_op(plan)->u.pool;
 	const void *all[] = {a->in[NS_POOL_X], a->out[NS_POOL_Y], a->out[NS_POOL_WHICH]};
-	int P = ns_pool_p(v), Q = ns_pool_q(v), together = ns_cuda_together(v->c, all, 3);
+	int P = ns_op_pool_p(v), Q = ns_op_pool_q(v), together = ns_cuda_together(v->c, all, 3);
 	const T *x = (const T *)a->in[NS_POOL_X];
 	O *y = (O *)a->out[NS_POOL_Y];
 	uint8_t *which = (uint8_t *)a->out[NS_POOL_WHICH];
@@ -155,10 +155,10 @@ template <class T, class O> static enum ns_status launch_pool(const struct ns_pl
 
 template <class T, class O> static enum ns_status launch_back(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_pool *v = &ns_cuda_op(plan)->u.pool;
+	const struct ns_op_pool *v = &ns_cuda_op(plan)->u.pool;
 	const void *all[] = {a->in[NS_POOLB_DY], v->dy2 ? a->in[NS_POOLB_DY2] : NULL, v->mode == NS_POOL_MAX ? a->in[NS_POOLB_WHICH] : NULL,
 			     a->out[NS_POOLB_DX]};
-	int P = ns_pool_p(v), Q = ns_pool_q(v), together = ns_cuda_together(v->c, all, 4);
+	int P = ns_op_pool_p(v), Q = ns_op_pool_q(v), together = ns_cuda_together(v->c, all, 4);
 	const O *dy = (const O *)a->in[NS_POOLB_DY], *dy2 = (const O *)a->in[NS_POOLB_DY2];
 	const uint8_t *which = (const uint8_t *)a->in[NS_POOLB_WHICH];
 	T *dx = (T *)a->out[NS_POOLB_DX];
@@ -176,7 +176,7 @@ template <class T, class O> static enum ns_status launch_back(const struct ns_pl
 
 static int types(const struct ns_op *op) /* 0: declined */
 {
-	const struct ns_pool *v = &op->u.pool;
+	const struct ns_op_pool *v = &op->u.pool;
 	int small = (int64_t)v->h * v->w * v->c < INT32_MAX; /* an image */
 	int known = small && (v->dtype == NS_F32 || v->dtype == NS_BF16) && (v->out_dtype == NS_F32 || v->out_dtype == NS_BF16);
 

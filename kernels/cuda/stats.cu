@@ -29,7 +29,7 @@ static __device__ inline void count_pixel(const uint8_t *x, int h, int w, int c,
 	s[4] += immerkaer < 0 ? -immerkaer : immerkaer;
 }
 
-static __global__ void stats(const struct ns_stats v, const uint8_t *x, float *y)
+static __global__ void stats(const struct ns_op_stats v, const uint8_t *x, float *y)
 {
 	NS_SHARED(int64_t, sums, [THREADS / 32][SUMS]);
 	const uint8_t *image = x + (int64_t)blockIdx.x * v.h * v.w * v.c;
@@ -63,7 +63,7 @@ static __global__ void stats(const struct ns_stats v, const uint8_t *x, float *y
 
 static enum ns_status stats_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_stats *v = &ns_cuda_op(plan)->u.stats;
+	const struct ns_op_stats *v = &ns_cuda_op(plan)->u.stats;
 
 	NS_LAUNCH(stats, (unsigned)v->n, THREADS, 0, ns_cuda_stream(queue), *v, (const uint8_t *)a->in[NS_STATS_X], (float *)a->out[NS_STATS_Y]);
 	return ns_cuda_launched(plan);

@@ -1,4 +1,4 @@
-/* kernels/formula/optim.h - one parameter's step; see struct ns_optim in kernels/op.h. */
+/* kernels/formula/optim.h - one parameter's step; see struct ns_op_optim in kernels/op.h. */
 #ifndef NS_FORMULA_OPTIM_H
 #define NS_FORMULA_OPTIM_H
 

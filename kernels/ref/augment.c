@@ -7,7 +7,7 @@ static int32_t pixel(const uint8_t *x, int h, int w, int c, int i, int j, int ch
 	return i < 0 || j < 0 || i >= h || j >= w ? fill : x[((int64_t)i * w + j) * c + ch];
 }
 
-static void geometry(const struct ns_augment *v, const struct ns_augment_sample *a, const uint8_t *x, uint8_t *y)
+static void geometry(const struct ns_op_augment *v, const struct ns_augment_sample *a, const uint8_t *x, uint8_t *y)
 {
 	int i, j, ch, fill = v->config->fill;
 
@@ -25,7 +25,7 @@ static void geometry(const struct ns_augment *v, const struct ns_augment_sample 
 		}
 }
 
-static int32_t coarse(const struct ns_augment *v, const struct ns_augment_sample *a, const uint8_t *x, int i, int j,
+static int32_t coarse(const struct ns_op_augment *v, const struct ns_augment_sample *a, const uint8_t *x, int i, int j,
 		      int ch)
 {
 	int64_t sum = 0;
@@ -38,7 +38,7 @@ static int32_t coarse(const struct ns_augment *v, const struct ns_augment_sample
 	return ns_area_round(sum, (int64_t)v->p * v->q);
 }
 
-static void resolution(const struct ns_augment *v, const struct ns_augment_sample *a, uint8_t *x, uint8_t *low)
+static void resolution(const struct ns_op_augment *v, const struct ns_augment_sample *a, uint8_t *x, uint8_t *low)
 {
 	int i, j, ch;
 
@@ -61,7 +61,7 @@ static void resolution(const struct ns_augment *v, const struct ns_augment_sampl
 			}
 }
 
-static void blur(const struct ns_augment *v, const struct ns_augment_sample *a, uint8_t *x, uint8_t *copy)
+static void blur(const struct ns_op_augment *v, const struct ns_augment_sample *a, uint8_t *x, uint8_t *copy)
 {
 	int i, j, ch, dy, dx;
 
@@ -83,7 +83,7 @@ static void blur(const struct ns_augment *v, const struct ns_augment_sample *a, 
 }
 
 /* colour, gamma, noise, cutout: pixel by pixel, in place */
-static void pointwise(const struct ns_augment *v, const struct ns_augment_sample *a, uint8_t *x)
+static void pointwise(const struct ns_op_augment *v, const struct ns_augment_sample *a, uint8_t *x)
 {
 	int i, j, ch;
 
@@ -108,7 +108,7 @@ static void pointwise(const struct ns_augment *v, const struct ns_augment_sample
 
 static enum ns_status augment_run(const struct ns_plan *plan, const struct ns_args *args, struct ns_queue *queue)
 {
-	const struct ns_augment *v = &ns_ref_op(plan)->u.augment;
+	const struct ns_op_augment *v = &ns_ref_op(plan)->u.augment;
 	int64_t out = (int64_t)v->p * v->q * v->c, in = (int64_t)v->h * v->w * v->c, i;
 	uint8_t *t = args->workspace, *copy = t + out;
 	int n;

@@ -1,13 +1,13 @@
 /* kernels/ref/conv.c - convolution with bias or normalisation, residual and ReLU; forward and backward. */
 #include "kernels/ref/ref.h"
 
-static size_t z_bytes(const struct ns_conv *v)
+static size_t z_bytes(const struct ns_op_conv *v)
 {
-	return (size_t)v->n * (size_t)ns_conv_p(v) * (size_t)ns_conv_q(v) * (size_t)v->k * sizeof(double);
+	return (size_t)v->n * (size_t)ns_op_conv_p(v) * (size_t)ns_op_conv_q(v) * (size_t)v->k * sizeof(double);
 }
 
 /* sum over the window at (y, x) of image n for output channel k */
-static double window(const struct ns_conv *v, const void *x, const void *w, int n, int p, int q, int k)
+static double window(const struct ns_op_conv *v, const void *x, const void *w, int n, int p, int q, int k)
 {
 	enum ns_dtype wt = ns_ref_param(v->dtype);
 	double sum = 0;
@@ -26,9 +26,9 @@ static double window(const struct ns_conv *v, const void *x, const void *w, int 
 	return sum;
 }
 
-static void convolve(const struct ns_conv *v, const void *x, const void *w, double *z)
+static void convolve(const struct ns_op_conv *v, const void *x, const void *w, double *z)
 {
-	int n, p, q, k, P = ns_conv_p(v), Q = ns_conv_q(v);
+	int n, p, q, k, P = ns_op_conv_p(v), Q = ns_op_conv_q(v);
 
 	for (n = 0; n < v->n; n++)
 		for (p = 0; p < P; p++)
@@ -37,7 +37,7 @@ static void convolve(const struct ns_conv *v, const void *x, const void *w, doub
 					*z++ = window(v, x, w, n, p, q, k);
 }
 
-static double finish(const struct ns_conv *v, const struct ns_args *a, int64_t i, double t)
+static double finish(const struct ns_op_conv *v, const struct ns_args *a, int64_t i, double t)
 {
 	if (v->flags & NS_CONV_RESIDUAL)
 		t += ns_ref_get(a->in[NS_CONV_RES], v->dtype, i);
@@ -46,9 +46,9 @@ static double finish(const struct ns_conv *v, const struct ns_args *a, int64_t i
 
 static enum ns_status conv_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_conv *v = &ns_ref_op(plan)->u.conv;
+	const struct ns_op_conv *v = &ns_ref_op(plan)->u.conv;
 	enum ns_dtype pt = ns_ref_param(v->dtype);
-	int64_t i, rows = (int64_t)v->n * ns_conv_p(v) * ns_conv_q(v);
+	int64_t i, rows = (int64_t)v->n * ns_op_conv_p(v) * ns_op_conv_q(v);
 	double *z = a->workspace;
 
 	(void)queue;
@@ -82,9 +82,9 @@ static void moments(const void *z, enum ns_dtype dtype, int64_t rows, int channe
 
 static enum ns_status train_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_conv *v = &ns_ref_op(plan)->u.conv;
+	const struct ns_op_conv *v = &ns_ref_op(plan)->u.conv;
 	enum ns_dtype pt = ns_ref_param(v->dtype);
-	int64_t i, rows = (int64_t)v->n * ns_conv_p(v) * ns_conv_q(v);
+	int64_t i, rows = (int64_t)v->n * ns_op_conv_p(v) * ns_op_conv_q(v);
 	void *z = a->out[NS_CONV_Z];
 	double *t = a->workspace, mean, var, invstd;
 	int k;
@@ -111,7 +111,7 @@ static enum ns_status train_run(const struct ns_plan *plan, const struct ns_args
 }
 
 /* gradient behind the activation: g = (dy + dy2) where y > 0; kept in double */
-static void unmask(const struct ns_conv *v, const struct ns_args *a, int64_t n, double *g)
+static void unmask(const struct ns_op_conv *v, const struct ns_args *a, int64_t n, double *g)
 {
 	int64_t i;
 
@@ -127,7 +127,7 @@ static void unmask(const struct ns_conv *v, const struct ns_args *a, int64_t n, 
 }
 
 /* g becomes dz (Ioffe, Szegedy 2015); dgamma, dbeta on the way */
-static void norm_backward(const struct ns_conv *v, const struct ns_args *a, int64_t rows, double *g)
+static void norm_backward(const struct ns_op_conv *v, const struct ns_args *a, int64_t rows, double *g)
 {
 	enum ns_dtype pt = ns_ref_param(v->dtype);
 	int k;
@@ -152,9 +152,9 @@ static void norm_backward(const struct ns_conv *v, const struct ns_args *a, int6
 	}
 }
 
-static void weights_backward(const struct ns_conv *v, const void *x, const double *g, void *dw)
+static void weights_backward(const struct ns_op_conv *v, const void *x, const double *g, void *dw)
 {
-	int k, r, s, c, n, p, q, P = ns_conv_p(v), Q = ns_conv_q(v);
+	int k, r, s, c, n, p, q, P = ns_op_conv_p(v), Q = ns_op_conv_q(v);
 
 	for (k = 0; k < v->k; k++)
 		for (r = 0; r < v->r; r++)
@@ -176,9 +176,9 @@ static void weights_backward(const struct ns_conv *v, const void *x, const doubl
 				}
 }
 
-static double input_gradient(const struct ns_conv *v, const double *g, const void *w, int n, int y, int x, int c)
+static double input_gradient(const struct ns_op_conv *v, const double *g, const void *w, int n, int y, int x, int c)
 {
-	int r, s, k, P = ns_conv_p(v), Q = ns_conv_q(v);
+	int r, s, k, P = ns_op_conv_p(v), Q = ns_op_conv_q(v);
 	double sum = 0;
 
 	for (r = 0; r < v->r; r++)
@@ -200,8 +200,8 @@ static double input_gradient(const struct ns_conv *v, const double *g, const voi
 
 static enum ns_status backward_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_conv *v = &ns_ref_op(plan)->u.conv;
-	int64_t i, rows = (int64_t)v->n * ns_conv_p(v) * ns_conv_q(v);
+	const struct ns_op_conv *v = &ns_ref_op(plan)->u.conv;
+	int64_t i, rows = (int64_t)v->n * ns_op_conv_p(v) * ns_op_conv_q(v);
 	double *g = a->workspace, sum;
 	int n, y, x, c, k;
 
@@ -230,7 +230,7 @@ static enum ns_status conv_make(struct ns_plan **plan, const struct ns_op *op,
 				enum ns_status (*run)(const struct ns_plan *, const struct ns_args *,
 						      struct ns_queue *))
 {
-	const struct ns_conv *v = &op->u.conv;
+	const struct ns_op_conv *v = &op->u.conv;
 	enum ns_dtype type = ns_ref_param(v->dtype);
 	size_t bytes = (size_t)v->k * (size_t)v->r * (size_t)v->s * (size_t)v->c * ns_dtype_bytes(type);
 
@@ -265,7 +265,7 @@ const struct ns_impl ns_ref_conv_backward = {"conv_backward/ref", NS_OP_CONV_BAC
 
 static enum ns_status reorder_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_reorder *o = &ns_ref_op(plan)->u.reorder;
+	const struct ns_op_reorder *o = &ns_ref_op(plan)->u.reorder;
 	int64_t i, n = (int64_t)o->k * o->r * o->s * o->c;
 
 	(void)queue;

@@ -41,7 +41,7 @@ static double distance(const double *x, int64_t m, const double *y, int64_t n)
 
 static enum ns_status ks_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_ks *v = &ns_ref_op(plan)->u.ks;
+	const struct ns_op_ks *v = &ns_ref_op(plan)->u.ks;
 	double *x = a->workspace, *y = x + v->m;
 	int64_t i;
 	int c;

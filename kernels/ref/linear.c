@@ -3,7 +3,7 @@
 
 static enum ns_status linear_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_linear *v = &ns_ref_op(plan)->u.linear;
+	const struct ns_op_linear *v = &ns_ref_op(plan)->u.linear;
 	int i, j, k;
 
 	(void)queue;
@@ -22,7 +22,7 @@ static enum ns_status linear_run(const struct ns_plan *plan, const struct ns_arg
 static enum ns_status linear_backward_run(const struct ns_plan *plan, const struct ns_args *a,
 					  struct ns_queue *queue)
 {
-	const struct ns_linear *v = &ns_ref_op(plan)->u.linear;
+	const struct ns_op_linear *v = &ns_ref_op(plan)->u.linear;
 	const void *dy = a->in[NS_LINEARB_DY];
 	double sum;
 	int i, j, k;

@@ -1,14 +1,14 @@
-/* kernels/ref/mmd.c - the sums behind MMD^2 and all its permutations, pair by pair. See struct ns_mmd. */
+/* kernels/ref/mmd.c - the sums behind MMD^2 and all its permutations, pair by pair. See struct ns_op_mmd. */
 #include "kernels/formula/mmd.h"
 #include "kernels/ref/ref.h"
 
-static const float *row(const struct ns_mmd *v, const struct ns_args *a, int64_t i)
+static const float *row(const struct ns_op_mmd *v, const struct ns_args *a, int64_t i)
 {
 	return i < v->m ? (const float *)a->in[NS_MMD_REF] + i * v->d
 			: (const float *)a->in[NS_MMD_CUR] + (i - v->m) * v->d;
 }
 
-static uint32_t kernel(const struct ns_mmd *v, const struct ns_args *a, int64_t i, int64_t j)
+static uint32_t kernel(const struct ns_op_mmd *v, const struct ns_args *a, int64_t i, int64_t j)
 {
 	const float *x = row(v, a, i < j ? i : j), *y = row(v, a, i < j ? j : i);
 	float d2 = 0;
@@ -20,7 +20,7 @@ static uint32_t kernel(const struct ns_mmd *v, const struct ns_args *a, int64_t 
 }
 
 /* member[p * total + i] = 1 where row i is in group X under permutation p */
-static void draw_members(const struct ns_mmd *v, const int32_t *block, uint32_t *bits, uint8_t *member)
+static void draw_members(const struct ns_op_mmd *v, const int32_t *block, uint32_t *bits, uint8_t *member)
 {
 	uint32_t total = (uint32_t)(v->m + v->n), i;
 	int p;
@@ -37,7 +37,7 @@ static void draw_members(const struct ns_mmd *v, const int32_t *block, uint32_t 
 
 static enum ns_status mmd_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_mmd *v = &ns_ref_op(plan)->u.mmd;
+	const struct ns_op_mmd *v = &ns_ref_op(plan)->u.mmd;
 	int64_t *q = a->out[NS_MMD_Q], *s = a->out[NS_MMD_S], *total = a->out[NS_MMD_TOTAL], i, j, all = v->m + v->n;
 	uint8_t *member = (uint8_t *)a->workspace + all * 4;
 	int p;

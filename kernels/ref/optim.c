@@ -20,14 +20,14 @@ static enum ns_status norm2_run(const struct ns_plan *plan, const struct ns_args
 	return NS_OK;
 }
 
-static float clip_scale(const struct ns_optim *v, const struct ns_args *a)
+static float clip_scale(const struct ns_op_optim *v, const struct ns_args *a)
 {
 	return v->clip > 0 ? ns_clip_scale(*(const double *)a->in[NS_OPTIM_NORM2], v->clip) : 1.0f;
 }
 
 static enum ns_status sgd_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_optim *v = &ns_ref_op(plan)->u.optim;
+	const struct ns_op_optim *v = &ns_ref_op(plan)->u.optim;
 	const float *grad = a->in[NS_OPTIM_GRAD], *hyper = a->in[NS_OPTIM_HYPER];
 	float *w = a->out[NS_OPTIM_W], *m = a->out[NS_OPTIM_M], scale = clip_scale(v, a);
 	int64_t i;
@@ -41,7 +41,7 @@ static enum ns_status sgd_run(const struct ns_plan *plan, const struct ns_args *
 
 static enum ns_status adamw_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_optim *o = &ns_ref_op(plan)->u.optim;
+	const struct ns_op_optim *o = &ns_ref_op(plan)->u.optim;
 	const float *grad = a->in[NS_OPTIM_GRAD], *hyper = a->in[NS_OPTIM_HYPER];
 	float *w = a->out[NS_OPTIM_W], *m = a->out[NS_OPTIM_M], *v = a->out[NS_OPTIM_V], scale = clip_scale(o, a);
 	int64_t i;

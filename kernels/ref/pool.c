@@ -5,7 +5,7 @@ struct span {
 	int y0, y1, x0, x1; /* the window inside the image */
 };
 
-static struct span window(const struct ns_pool *v, int p, int q)
+static struct span window(const struct ns_op_pool *v, int p, int q)
 {
 	int y = p * v->stride - v->pad, x = q * v->stride - v->pad;
 	struct span s = {y < 0 ? 0 : y, y + v->r > v->h ? v->h : y + v->r, x < 0 ? 0 : x,
@@ -15,7 +15,7 @@ static struct span window(const struct ns_pool *v, int p, int q)
 }
 
 /* one output; the winner's place in the window (row-major) in *which */
-static double reduce(const struct ns_pool *v, const void *x, int n, int p, int q, int c, int *which)
+static double reduce(const struct ns_op_pool *v, const void *x, int n, int p, int q, int c, int *which)
 {
 	struct span s = window(v, p, q);
 	double best = -INFINITY, sum = 0;
@@ -38,8 +38,8 @@ static double reduce(const struct ns_pool *v, const void *x, int n, int p, int q
 
 static enum ns_status pool_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_pool *v = &ns_ref_op(plan)->u.pool;
-	int n, p, q, c, which = 0, P = ns_pool_p(v), Q = ns_pool_q(v);
+	const struct ns_op_pool *v = &ns_ref_op(plan)->u.pool;
+	int n, p, q, c, which = 0, P = ns_op_pool_p(v), Q = ns_op_pool_q(v);
 	int64_t i = 0;
 
 	(void)queue;
@@ -56,7 +56,7 @@ static enum ns_status pool_run(const struct ns_plan *plan, const struct ns_args 
 	return NS_OK;
 }
 
-static double incoming(const struct ns_pool *v, const struct ns_args *a, int64_t i)
+static double incoming(const struct ns_op_pool *v, const struct ns_args *a, int64_t i)
 {
 	double dy = ns_ref_get(a->in[NS_POOLB_DY], v->out_dtype, i);
 
@@ -65,8 +65,8 @@ static double incoming(const struct ns_pool *v, const struct ns_args *a, int64_t
 
 static enum ns_status pool_backward_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_pool *v = &ns_ref_op(plan)->u.pool;
-	int n, p, q, c, i, j, P = ns_pool_p(v), Q = ns_pool_q(v);
+	const struct ns_op_pool *v = &ns_ref_op(plan)->u.pool;
+	int n, p, q, c, i, j, P = ns_op_pool_p(v), Q = ns_op_pool_q(v);
 	double *dx = a->workspace;
 	int64_t t, at = 0, total = (int64_t)v->n * v->h * v->w * v->c;
 

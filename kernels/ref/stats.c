@@ -38,7 +38,7 @@ static void measure(float *out, const uint8_t *x, int h, int w, int c)
 
 static enum ns_status stats_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_stats *v = &ns_ref_op(plan)->u.stats;
+	const struct ns_op_stats *v = &ns_ref_op(plan)->u.stats;
 	int i;
 
 	(void)queue;

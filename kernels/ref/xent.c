@@ -21,7 +21,7 @@ static double log_sum_exp(const void *x, enum ns_dtype dtype, int64_t at, int k,
 	return top / over + log(sum);
 }
 
-static double target(const struct ns_xent *v, const void *t, int i, int j)
+static double target(const struct ns_op_xent *v, const void *t, int i, int j)
 {
 	double hard = v->soft ? (double)((const float *)t)[(int64_t)i * v->k + j] : ((const int32_t *)t)[i] == j;
 
@@ -30,7 +30,7 @@ static double target(const struct ns_xent *v, const void *t, int i, int j)
 
 static enum ns_status xent_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_xent *v = &ns_ref_op(plan)->u.xent;
+	const struct ns_op_xent *v = &ns_ref_op(plan)->u.xent;
 	const void *x = a->in[NS_XENT_X], *t = a->in[NS_XENT_T];
 	double loss = 0, hits = 0;
 	int i, j;
@@ -58,7 +58,7 @@ static enum ns_status xent_run(const struct ns_plan *plan, const struct ns_args 
 
 static enum ns_status head_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	const struct ns_head *v = &ns_ref_op(plan)->u.head;
+	const struct ns_op_head *v = &ns_ref_op(plan)->u.head;
 	const float *x = a->in[NS_HEAD_X];
 	float *prob = a->out[NS_HEAD_PROB];
 	int i, j;

@@ -144,7 +144,7 @@ static enum ns_status train(struct bench *b, const struct network *n, int steps,
 					 .nesterov = 1, .lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4, .ema = 0.999, .seed = 1,
 					 .label = "train"};
 	strcpy(t->spec.precision, "bf16");
-	t->source = (struct ns_source){s, s->bytes, stage, images};
+	t->input = (struct ns_train_input){s, s->bytes, stage, images};
 	NS_GO(s->images ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for images"));
 	fill(s->images, s->bytes);
 	NS_GO(ns_train(&b->job, &m, t));
@@ -207,13 +207,13 @@ out:
 
 static enum ns_status open_bench(struct bench *b)
 {
-	struct ns_pool *pool;
+	struct ns_workers *workers;
 
 	ns_log_init(&b->log, 1, 0); /* of another rank than 0: silent */
 	NS_TRY(ns_comm_self(&b->comm));
-	NS_TRY(ns_pool_make(&pool, b->small ? 1 : 8));
-	b->job = (struct ns_job){.verb = "bench", .comm = &b->comm, .log = &b->log, .pool = pool, .set = &b->set};
-	return ns_device_set_open_by(&b->set, "cuda", pool);
+	NS_TRY(ns_workers_make(&workers, b->small ? 1 : 8));
+	b->job = (struct ns_job){.verb = "bench", .comm = &b->comm, .log = &b->log, .workers = workers, .set = &b->set};
+	return ns_device_set_open_by(&b->set, "cuda", workers);
 }
 
 int main(int argc, char **argv)
@@ -246,7 +246,7 @@ int main(int argc, char **argv)
 		status = infer(&b, &n, b.small ? 1 : 20, &seconds);
 		say(&b, "infer", &n, seconds, status);
 	}
-	ns_pool_free(b.job.pool);
+	ns_workers_free(b.job.workers);
 	ns_device_set_close(&b.set);
 	return b.failed ? 70 : 0;
 }

@@ -106,15 +106,15 @@ struct ns_job *fuzz_job(void)
 	static struct ns_conf conf;
 	static struct ns_comm comm;
 	static struct ns_device_set set;
-	static struct ns_pool *pool;
+	static struct ns_workers *workers;
 	static struct ns_log log;
 	static struct ns_job job;
 
-	if (pool)
+	if (workers)
 		return &job;
 	if (ns_conf_init(&conf, ns_keys) != NS_OK || ns_comm_self(&comm) != NS_OK ||
-	    ns_pool_make(&pool, 1) != NS_OK ||
-	    ns_job_init(&job, "fuzz", &conf, &comm, &log, pool, &set) != NS_OK) {
+	    ns_workers_make(&workers, 1) != NS_OK ||
+	    ns_job_init(&job, "fuzz", &conf, &comm, &log, workers, &set) != NS_OK) {
 		fprintf(stderr, "fuzz: %s\n", ns_message());
 		exit(74);
 	}

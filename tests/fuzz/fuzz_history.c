@@ -8,7 +8,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const names[] = {"h/1.json", "h/2.json", "h/3.json"};
-	struct ns_shift s = {.job = fuzz_job(), .alpha = 0.05, .status = NS_SHIFT_HARMFUL};
+	struct ns_drift s = {.job = fuzz_job(), .alpha = 0.05, .status = NS_DRIFT_HARMFUL};
 	struct fuzz_part part[3];
 	int n = fuzz_split(data, size, part, 3), i;
 
@@ -18,10 +18,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ns_conf_put_text(s.job->conf, "drift.history", fuzz_path("h"));
 	memcpy(s.cur.digest, "cc", 3);
 	memcpy(s.ref.digest, "dd", 3);
-	if (ns_shift_history_read(&s) == NS_OK) {
-		ns_shift_history_level(&s, 1e-5);
-		ns_shift_policy(&s);
-		(void)ns_shift_history_write(&s);
+	if (ns_drift_history_read(&s) == NS_OK) {
+		ns_drift_history_level(&s, 1e-5);
+		ns_drift_policy(&s);
+		(void)ns_drift_history_write(&s);
 	}
 	json_decref(s.past);
 	return 0;

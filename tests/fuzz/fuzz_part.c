@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (ns_conf_copy(&conf, base->conf) == NS_OK) {
 		ns_conf_put_text(&conf, "out", fuzz_path("out"));
 		argv[0] = (char *)(uintptr_t)fuzz_path("parts");
-		if (ns_job_init(&job, "merge", &conf, base->comm, base->log, base->pool, base->set) == NS_OK)
+		if (ns_job_init(&job, "merge", &conf, base->comm, base->log, base->workers, base->set) == NS_OK)
 			(void)ns_job_merge(&job, 1, argv);
 		ns_job_release(&job);
 	}

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-/* tests/host/test_host.c - configuration, arena, pool, tensors, digests: what every job stands on. */
+/* tests/host/test_host.c - configuration, arena, workers, tensors, digests: what every job stands on. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -20,7 +20,7 @@
 #include "host/name.h"
 #include "host/net/arena.h"
 #include "host/net/model.h"
-#include "host/pool.h"
+#include "host/workers.h"
 #include "kernels/formula/random.h"
 
 static const struct ns_key keys[] = {{"seed", NULL, NS_KEY_INT, "1", 1, "", 0, 10},
@@ -115,19 +115,19 @@ static enum ns_status square(void *context, int task, int worker)
 static void pool_runs_all(void **state)
 {
 	int out[100] = {0}, i, round;
-	struct ns_pool *pool;
+	struct ns_workers *workers;
 
 	(void)state;
-	assert_int_equal(ns_pool_make(&pool, 4), NS_OK);
+	assert_int_equal(ns_workers_make(&workers, 4), NS_OK);
 	for (round = 0; round < 50; round++) {
 		memset(out, 0, sizeof out);
-		assert_int_equal(ns_pool_run(pool, 70, square, out), NS_OK);
+		assert_int_equal(ns_workers_run(workers, 70, square, out), NS_OK);
 		for (i = 0; i < 70; i++)
 			assert_int_equal(out[i], i * i);
 	}
-	assert_int_equal(ns_pool_run(pool, 100, square, out), NS_BAD_DATA);
+	assert_int_equal(ns_workers_run(workers, 100, square, out), NS_BAD_DATA);
 	assert_string_equal(ns_message(), "task 77"); /* the first by number, whoever came first */
-	ns_pool_free(pool);
+	ns_workers_free(workers);
 }
 
 static void tree_of_one_rank(void **state)

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/shift/pca.h"
-#include "host/shift/pvalue.h"
+#include "host/stat/pca.h"
+#include "host/stat/pvalue.h"
 #include "kernels/formula/random.h"
 
 static void near(double got, double wanted, double tolerance)
@@ -51,22 +51,22 @@ static void ks_known(void **state)
 	int i;
 
 	(void)state;
-	near(ns_ks_p(.061, 1000, 1000), .048397, 1e-6);
-	near(ns_ks_p_asymptotic(.061, 1000, 1000), .046421, 1e-6);
+	near(ns_stat_ks_p(.061, 1000, 1000), .048397, 1e-6);
+	near(ns_stat_ks_p_asymptotic(.061, 1000, 1000), .046421, 1e-6);
 	for (i = 0; i < 200; i++)
 		x[i] = (i + .5) / 200;
 	for (i = 0; i < 300; i++)
 		y[i] = pow((i + .5) / 300, 1.2);
 	near(ks(x, 200, y, 300), .07, 1e-12);
 	/* large windows, by an expansion; the last, 66,667 against one, also by Marsaglia, Tsang and Wang's matrix */
-	near(ns_ks_p_asymptotic(.0019, 1000000, 1000000), .054034070302, 1e-9);
-	near(ns_ks_p_asymptotic(.006, 200000, 100000), .016393017298, 1e-9);
-	near(ns_ks_p(.07, 200, 300), .582115, 1e-6);
-	near(ns_ks_p(0, 5, 7), 1, 0);
-	near(ns_ks_p(1, 3, 3), 0.1, 1e-12); /* 2 of C(6,3) = 20 labellings */
+	near(ns_stat_ks_p_asymptotic(.0019, 1000000, 1000000), .054034070302, 1e-9);
+	near(ns_stat_ks_p_asymptotic(.006, 200000, 100000), .016393017298, 1e-9);
+	near(ns_stat_ks_p(.07, 200, 300), .582115, 1e-6);
+	near(ns_stat_ks_p(0, 5, 7), 1, 0);
+	near(ns_stat_ks_p(1, 3, 3), 0.1, 1e-12); /* 2 of C(6,3) = 20 labellings */
 	/* scipy's ks_2samp, exact: equal sizes (the closed form), and nearly (lattice paths) */
-	near(ns_ks_p(.25, 40, 40), .164972699502, 1e-11);
-	near(ns_ks_p(.2621951219512195, 40, 41), .092620555148, 1e-11);
+	near(ns_stat_ks_p(.25, 40, 40), .164972699502, 1e-11);
+	near(ns_stat_ks_p(.2621951219512195, 40, 41), .092620555148, 1e-11);
 }
 
 static void chi2_known(void **state)
@@ -78,14 +78,14 @@ static void chi2_known(void **state)
 	(void)state;
 	for (i = 0; i < 10; i++)
 		ref[i] = 100;
-	p = ns_chi2_counts(ref, cur, 10, &statistic, &v);
+	p = ns_stat_chi2_counts(ref, cur, 10, &statistic, &v);
 	near(statistic, 12.6316, 5e-5);
 	near(p, .179998, 1e-6);
-	p = ns_chi2_counts((int64_t[]){30, 70}, (int64_t[]){45, 55}, 2, &statistic, &v);
+	p = ns_stat_chi2_counts((int64_t[]){30, 70}, (int64_t[]){45, 55}, 2, &statistic, &v);
 	near(p, .040872, 1e-6);
-	p = ns_chi2_counts((int64_t[]){30, 0}, (int64_t[]){45, 0}, 2, &statistic, &v);
+	p = ns_stat_chi2_counts((int64_t[]){30, 0}, (int64_t[]){45, 0}, 2, &statistic, &v);
 	near(p, 1, 0);
-	p = ns_chi2_counts((int64_t[]){30, 0}, (int64_t[]){45, 9}, 2, &statistic, &v);
+	p = ns_stat_chi2_counts((int64_t[]){30, 0}, (int64_t[]){45, 9}, 2, &statistic, &v);
 	assert_true(p > 0 && p < 1);
 }
 
@@ -96,17 +96,17 @@ static void stability_known(void **state)
 	int k, w, i, psi, js;
 
 	(void)state;
-	near(ns_psi(steps, even, 4), .228217, 1e-6); /* half a count does not show among ten million */
-	near(ns_js(steps, even, 4), .166930 * .166930, 1e-6);
-	near(ns_js((int64_t[]){1, 0}, (int64_t[]){0, 1}, 2), log(2), 1e-12);
+	near(ns_stat_psi(steps, even, 4), .228217, 1e-6); /* half a count does not show among ten million */
+	near(ns_stat_js(steps, even, 4), .166930 * .166930, 1e-6);
+	near(ns_stat_js((int64_t[]){1, 0}, (int64_t[]){0, 1}, 2), log(2), 1e-12);
 	for (k = 4; k <= 20; k += 16) {
 		for (psi = js = w = 0; w < 2000; w++) {
 			int64_t ref[20] = {0}, cur[20] = {0};
 
 			for (i = 0; i < 3000; i++)
 				(i < 2000 ? ref : cur)[ns_draw(3, NS_FOR_BOOTSTRAP, (uint32_t)k, (uint64_t)i, (uint32_t)w).v[0] % (uint32_t)k]++;
-			psi += ns_psi(ref, cur, k) > ns_psi_no_drift(k, 2000, 1000);
-			js += ns_js(ref, cur, k) > ns_js_no_drift(k, 2000, 1000);
+			psi += ns_stat_psi(ref, cur, k) > ns_stat_psi_no_drift(k, 2000, 1000);
+			js += ns_stat_js(ref, cur, k) > ns_stat_js_no_drift(k, 2000, 1000);
 		}
 		near(psi / 2000., .05, .0146); /* three standard errors */
 		near(js / 2000., .05, .0146);
@@ -115,7 +115,7 @@ static void stability_known(void **state)
 
 static void bbse_known(void **state)
 {
-	/* C(predicted given label) times the label's share is the joint that ns_bbse takes */
+	/* C(predicted given label) times the label's share is the joint that ns_stat_bbse takes */
 	double given[9] = {.9, .2, .1, .05, .7, .1, .05, .1, .8}, p[3] = {.5, .3, .2}, mu[3] = {.29, .27, .44}, c[9], w[3];
 	int i, j;
 
@@ -123,11 +123,11 @@ static void bbse_known(void **state)
 	for (i = 0; i < 3; i++)
 		for (j = 0; j < 3; j++)
 			c[3 * i + j] = given[3 * i + j] * p[j];
-	assert_true(ns_bbse(c, mu, 3, w) < 100);
+	assert_true(ns_stat_bbse(c, mu, 3, w) < 100);
 	near(w[0], .4, 1e-9);
 	near(w[1], 1, 1e-9);
 	near(w[2], 2.5, 1e-9);
-	assert_true(isinf(ns_bbse((double[]){1, 1, 1, 1}, (double[]){.5, .5}, 2, w)));
+	assert_true(isinf(ns_stat_bbse((double[]){1, 1, 1, 1}, (double[]){.5, .5}, 2, w)));
 }
 
 static void corrections(void **state)
@@ -135,12 +135,12 @@ static void corrections(void **state)
 	double p[4] = {.01, .04, .03, .005}, a[4];
 
 	(void)state;
-	ns_holm(p, a, 4);
+	ns_stat_holm(p, a, 4);
 	near(a[3], .02, 1e-12);
 	near(a[0], .03, 1e-12);
 	near(a[2], .06, 1e-12);
 	near(a[1], .06, 1e-12);
-	ns_benjamini_hochberg(p, a, 4);
+	ns_stat_benjamini_hochberg(p, a, 4);
 	near(a[3], .02, 1e-12);
 	near(a[0], .02, 1e-12);
 	near(a[1], .04, 1e-12);
@@ -163,7 +163,7 @@ static void calibrated(void **state)
 				x[i] = ns_uniform(ns_draw(7, NS_FOR_BOOTSTRAP, (uint32_t)w, (uint64_t)i, (uint32_t)s).v[0]);
 			for (i = 0; i < sizes[s][1]; i++)
 				y[i] = ns_uniform(ns_draw(8, NS_FOR_BOOTSTRAP, (uint32_t)w, (uint64_t)i, (uint32_t)s).v[0]);
-			alarms += ns_ks_p(ks(x, sizes[s][0], y, sizes[s][1]), sizes[s][0], sizes[s][1]) < .05;
+			alarms += ns_stat_ks_p(ks(x, sizes[s][0], y, sizes[s][1]), sizes[s][0], sizes[s][1]) < .05;
 		}
 		assert_true(alarms <= 400 * (.05 + 2 * sqrt(.05 * .95 / 400)));
 	}
@@ -172,18 +172,18 @@ static void calibrated(void **state)
 static void binomial_known(void **state)
 {
 	(void)state; /* sums of integers and rationals */
-	near(ns_binomial_sf(0, 10, .3), 1, 1e-12);
-	near(ns_binomial_sf(6, 10, .5), 386. / 1024, 1e-12);
-	near(ns_binomial_sf(10, 10, .5), 1. / 1024, 1e-15);
-	near(ns_binomial_sf(5, 40, .05), .04802826, 1e-7);
-	near(ns_binomial_sf(11, 10, .5), 0, 0);
+	near(ns_stat_binomial_sf(0, 10, .3), 1, 1e-12);
+	near(ns_stat_binomial_sf(6, 10, .5), 386. / 1024, 1e-12);
+	near(ns_stat_binomial_sf(10, 10, .5), 1. / 1024, 1e-15);
+	near(ns_stat_binomial_sf(5, 40, .05), .04802826, 1e-7);
+	near(ns_stat_binomial_sf(11, 10, .5), 0, 0);
 }
 
 static void principal_direction(void **state)
 {
 	float x[200 * 3], out[200];
 	double mean[3], v[3];
-	struct ns_pool *pool;
+	struct ns_workers *workers;
 	int i;
 
 	(void)state;
@@ -194,12 +194,12 @@ static void principal_direction(void **state)
 		x[3 * i + 1] = 2 + 2 * t;
 		x[3 * i + 2] = 3 + 2 * t;
 	}
-	assert_int_equal(ns_pool_make(&pool, 2), NS_OK);
-	assert_int_equal(ns_pca_fit(pool, x, 200, 3, 1, mean, v), NS_OK);
-	ns_pool_free(pool);
+	assert_int_equal(ns_workers_make(&workers, 2), NS_OK);
+	assert_int_equal(ns_stat_pca_fit(workers, x, 200, 3, 1, mean, v), NS_OK);
+	ns_workers_free(workers);
 	near(fabs(v[0]), 1. / 3, 1e-6);
 	near(fabs(v[1]), 2. / 3, 1e-6);
-	assert_int_equal(ns_pca_apply(x, 200, 3, 1, mean, v, out), NS_OK);
+	assert_int_equal(ns_stat_pca_apply(x, 200, 3, 1, mean, v, out), NS_OK);
 	near(fabs((double)out[0] - (double)out[1]), 3, 1e-4);
 }
 

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/shift/pvalue.h"
-#include "host/shift/twosample.h"
+#include "host/stat/pvalue.h"
+#include "host/stat/twosample.h"
 #include "kernels/formula/random.h"
 
 static void near(double got, double wanted, double tolerance)
@@ -38,7 +38,7 @@ static float normal(uint64_t seed, uint64_t i)
 static void column_known(void **state)
 {
 	float x[300], y[300], z[300];
-	struct ns_column_shift s;
+	struct ns_stat_column s;
 	int i;
 
 	(void)state;
@@ -46,35 +46,35 @@ static void column_known(void **state)
 		x[i] = (float)((i + .5) / 200);
 	for (i = 0; i < 300; i++)
 		y[i] = (float)pow((i + .5) / 300, 1.2);
-	ns_column_shift(x, 200, y, 300, &s);
+	ns_stat_column(x, 200, y, 300, &s);
 	near(s.ks, .07, 1e-9);
 	near(s.cvm, .29506, 5e-6);
-	near(ns_cvm_p(s.cvm, 200, 300), .139754, 1e-6);
+	near(ns_stat_cvm_p(s.cvm, 200, 300), .139754, 1e-6);
 	near(s.wasserstein, .0454634, 1e-6);
 	/* of the limit itself (mean 1/6, variance 1/45), by the series with sixty digits: where the doubles of 1 - F end, and far beyond */
-	near(ns_cvm_p(.46136, 1e9, 1e9), .0500003831, 1e-8);
-	near(ns_cvm_p(3, 1e9, 1e9) / 7.56774345931602e-8, 1, 1e-6);
-	near(ns_cvm_p(3.5, 1e9, 1e9) / 5.95671068021984e-9, 1, 1e-6);
-	near(ns_cvm_p(20, 1e9, 1e9) / 1.09720931656539e-44, 1, 1e-6);
-	assert_true(ns_cvm_p(652.7, 5000, 5000) < 1e-300 && ns_cvm_p(1e6, 5000, 5000) >= 0);
+	near(ns_stat_cvm_p(.46136, 1e9, 1e9), .0500003831, 1e-8);
+	near(ns_stat_cvm_p(3, 1e9, 1e9) / 7.56774345931602e-8, 1, 1e-6);
+	near(ns_stat_cvm_p(3.5, 1e9, 1e9) / 5.95671068021984e-9, 1, 1e-6);
+	near(ns_stat_cvm_p(20, 1e9, 1e9) / 1.09720931656539e-44, 1, 1e-6);
+	assert_true(ns_stat_cvm_p(652.7, 5000, 5000) < 1e-300 && ns_stat_cvm_p(1e6, 5000, 5000) >= 0);
 	/* against itself and a constant more: that constant */
 	for (i = 0; i < 300; i++)
 		z[i] = y[i] + 16;
-	ns_column_shift(y, 300, z, 300, &s);
+	ns_stat_column(y, 300, z, 300, &s);
 	near(s.wasserstein, 16, 16e-6);
 	assert_true(s.ks == 1);
 	near(s.across, 16, .5);
 	near(s.energy / (2 * s.across), 1, .1);
-	ns_column_shift((float[]){3}, 1, (float[]){5}, 1, &s);
+	ns_stat_column((float[]){3}, 1, (float[]){5}, 1, &s);
 	near(s.energy, 4, 1e-12); /* 2 E|x - y|, which is all of it */
 	near(s.across, 2, 1e-12);
-	ns_column_shift((float[]){1, 1, 2, 2}, 4, (float[]){1, 2, 2, 3}, 4, &s);
+	ns_stat_column((float[]){1, 1, 2, 2}, 4, (float[]){1, 2, 2, 3}, 4, &s);
 	near(s.wasserstein, .5, 1e-12);
 	near(s.energy, 2 * (.25 * .25 + .25 * .25), 1e-12);
 	/* equal samples: no distance at all */
-	ns_column_shift(x, 200, x, 200, &s);
+	ns_stat_column(x, 200, x, 200, &s);
 	assert_true(s.ks == 0 && s.wasserstein == 0 && s.energy == 0);
-	assert_true(ns_cvm_p(s.cvm, 200, 200) > .999);
+	assert_true(ns_stat_cvm_p(s.cvm, 200, 200) > .999);
 }
 
 /* Cramer-von Mises by its definition on ranks that are counted one by one, with ties */
@@ -82,7 +82,7 @@ static void cvm_by_ranks(void **state)
 {
 	enum { M = 37, N = 23 };
 	float x[M], y[N];
-	struct ns_column_shift s;
+	struct ns_stat_column s;
 	double u = 0;
 	int i, j;
 
@@ -111,7 +111,7 @@ static void cvm_by_ranks(void **state)
 			below += y[j] < y[i], same += y[j] == y[i];
 		u += N * pow(below + (same + 1) / 2 - (i + 1), 2);
 	}
-	ns_column_shift(x, M, y, N, &s);
+	ns_stat_column(x, M, y, N, &s);
 	near(s.cvm, u / ((double)M * N * (M + N)) - (4.0 * M * N - 1) / (6.0 * (M + N)), 1e-9);
 }
 
@@ -130,12 +130,12 @@ static void counts_known(void **state)
 	/* Williams: (2 + 2 - 1) (10 classes of about 2,000 / 200 each - 1) / (6 x 2,000 x 9) */
 	for (by_q = -1, i = 0; i < 10; i++)
 		by_q += 2000. / (100 + (double)cur[i]);
-	near(ns_g_counts(ref, cur, 10, &g, &least), ns_chi2_sf(2 * by_hand / (1 + 3 * by_q / 108000), 9), 1e-12);
+	near(ns_stat_g_counts(ref, cur, 10, &g, &least), ns_stat_chi2_sf(2 * by_hand / (1 + 3 * by_q / 108000), 9), 1e-12);
 	near(g, 2 * by_hand, 1e-9);
 	near(least, 95, 1e-9);
 	/* Fisher's exact test of the same table: .040534; 20,000 draws know it to .0014 */
-	near(ns_chi2_draws(a, b, 2, 20000, 7), .040534, 4 * .0014);
-	assert_true(ns_chi2_draws(ref, ref, 10, 99, 1) == 1);
+	near(ns_stat_chi2_draws(a, b, 2, 20000, 7), .040534, 4 * .0014);
+	assert_true(ns_stat_chi2_draws(ref, ref, 10, 99, 1) == 1);
 }
 
 /* covariances of the same 60 random axes, lengths of which a third are 0: sum of (root - root)^2 */
@@ -173,8 +173,8 @@ static void commuting(void)
 				t[i * K + j] += now * axis[a][i] * axis[a][j];
 			}
 	}
-	near(ns_frechet(mu, s, mu, t, K) / wanted, 1, 1e-5); /* the root of a zero that is 1e-16 of the largest is 1e-8 of its root */
-	near(ns_frechet(mu, t, mu, s, K) / wanted, 1, 1e-5);
+	near(ns_stat_frechet(mu, s, mu, t, K) / wanted, 1, 1e-5); /* the root of a zero that is 1e-16 of the largest is 1e-8 of its root */
+	near(ns_stat_frechet(mu, t, mu, s, K) / wanted, 1, 1e-5);
 }
 
 static void distances_known(void **state)
@@ -185,24 +185,24 @@ static void distances_known(void **state)
 	int i, j, k, l;
 
 	(void)state;
-	near(ns_frechet(mu, s, nu, t, 3), 1.707471, 1e-6);
+	near(ns_stat_frechet(mu, s, nu, t, 3), 1.707471, 1e-6);
 	/* turning both leaves it as it is, but nothing is diagonal any more: T = R S R' beside itself is at distance 0 */
 	for (i = 0; i < 3; i++)
 		for (j = 0; j < 3; j++)
 			for (turned[i * 3 + j] = 0, k = 0; k < 3; k++)
 				for (l = 0; l < 3; l++)
 					turned[i * 3 + j] += r[i * 3 + k] * s[k * 3 + l] * r[j * 3 + l];
-	near(ns_frechet(mu, turned, mu, turned, 3), 0, 1e-7);
+	near(ns_stat_frechet(mu, turned, mu, turned, 3), 0, 1e-7);
 	commuting();
 	/* by hand: (1 + x'y / 2)^3 over the pairs of {(1,0),(0,1)} and {(1,1),(0,0)} */
-	near(ns_kid(x, 2, y, 2, 2), 1 + 1 - 2 * (1.5 * 1.5 * 1.5 * 2 + 2) / 4, 1e-6);
+	near(ns_stat_kid(x, 2, y, 2, 2), 1 + 1 - 2 * (1.5 * 1.5 * 1.5 * 2 + 2) / 4, 1e-6);
 }
 
 static void confident_known(void **state)
 {
 	static const float first[8] = {.9f, .8f, .3f, .6f, .2f, .1f, .85f, .4f};
 	static const int32_t label[8] = {0, 0, 0, 0, 1, 1, 1, 1};
-	struct ns_confident c;
+	struct ns_stat_confident c;
 	float prob[16];
 	uint8_t suspect[8];
 	int i;
@@ -212,16 +212,16 @@ static void confident_known(void **state)
 		prob[2 * i] = first[i];
 		prob[2 * i + 1] = 1 - first[i];
 	}
-	assert_int_equal(ns_confident_init(&c, 2), NS_OK);
-	ns_confident_learn(&c, prob, label, 3); /* in two pieces */
-	ns_confident_learn(&c, prob + 6, label + 3, 5);
-	ns_confident_judge(&c, prob, label, 5, suspect);
-	ns_confident_judge(&c, prob + 10, label + 5, 3, suspect + 5);
+	assert_int_equal(ns_stat_confident_init(&c, 2), NS_OK);
+	ns_stat_confident_learn(&c, prob, label, 3); /* in two pieces */
+	ns_stat_confident_learn(&c, prob + 6, label + 3, 5);
+	ns_stat_confident_judge(&c, prob, label, 5, suspect);
+	ns_stat_confident_judge(&c, prob + 10, label + 5, 3, suspect + 5);
 	assert_int_equal(c.suspects, 2);
-	near(ns_confident_threshold(&c, 0), .65, 1e-6);
-	near(ns_confident_threshold(&c, 1), .6125, 1e-6);
+	near(ns_stat_confident_threshold(&c, 0), .65, 1e-6);
+	near(ns_stat_confident_threshold(&c, 1), .6125, 1e-6);
 	assert_true(c.joint[0] == 2 && c.joint[1] == 1 && c.joint[2] == 1 && c.joint[3] == 2);
-	ns_confident_release(&c);
+	ns_stat_confident_release(&c);
 	for (i = 0; i < 8; i++)
 		assert_int_equal(suspect[i], i == 2 || i == 6);
 }
@@ -240,31 +240,31 @@ static void calibration(void **state)
 		double most = .05 + 2 * sqrt(.05 * .95 / windows), statistic, least, accuracy, low, high;
 
 		for (w = 0; w < windows; w++) {
-			struct ns_column_shift s;
+			struct ns_stat_column s;
 			int64_t ref[4] = {0}, cur[4] = {0};
 
 			for (i = 0; i < n * D; i++) {
 				x[i] = normal((uint64_t)w, (uint64_t)i);
 				y[i] = normal((uint64_t)w + 10000, (uint64_t)i);
 			}
-			c2st += ns_c2st(x, n, y, n, D, (uint64_t)w, &accuracy, &low, &high) < .05;
+			c2st += ns_stat_c2st(x, n, y, n, D, (uint64_t)w, &accuracy, &low, &high) < .05;
 			for (i = 0; i < n; i++) {
 				ref[x[i * D] < -1.8f ? 3 : x[i * D] < -1 ? 2 : x[i * D] < .5f]++;
 				cur[y[i * D] < -1.8f ? 3 : y[i * D] < -1 ? 2 : y[i * D] < .5f]++;
 			}
-			g += ns_g_counts(ref, cur, 4, &statistic, &least) < .05;
+			g += ns_stat_g_counts(ref, cur, 4, &statistic, &least) < .05;
 			if (n == 50)
-				draws += ns_chi2_draws(ref, cur, 4, 199, (uint64_t)w) <= .05;
+				draws += ns_stat_chi2_draws(ref, cur, 4, 199, (uint64_t)w) <= .05;
 			qsort(x, (size_t)n, sizeof *x, by_float);
 			qsort(y, (size_t)n, sizeof *y, by_float);
-			ns_column_shift(x, n, y, n, &s);
-			cvm += ns_cvm_p(s.cvm, n, n) < .05;
+			ns_stat_column(x, n, y, n, &s);
+			cvm += ns_stat_cvm_p(s.cvm, n, n) < .05;
 			if (w < 40 && n == 200) { /* a shift of 1 is inside the interval of its distance */
 				for (i = 0; i < n; i++)
 					y[i] += 1;
-				ns_column_shift(x, n, y, n, &s);
-				assert_int_equal(ns_wasserstein_interval(x, n, y, n, n, n, s.wasserstein, (uint64_t)w, 0, &low, &high), NS_OK);
-				seen += ns_cvm_p(s.cvm, n, n) < 1e-4;
+				ns_stat_column(x, n, y, n, &s);
+				assert_int_equal(ns_stat_wasserstein_interval(x, n, y, n, n, n, s.wasserstein, (uint64_t)w, 0, &low, &high), NS_OK);
+				seen += ns_stat_cvm_p(s.cvm, n, n) < 1e-4;
 				covered += low <= 1 && high >= 1;
 			}
 		}
@@ -289,11 +289,11 @@ static void classifier_sees(void **state)
 		x[i] = normal(1, (uint64_t)i);
 		y[i] = normal(2, (uint64_t)i) + (i % D == 3 ? 1.5f : 0);
 	}
-	assert_true(ns_c2st(x, N, y, N, D, 5, &accuracy, &low, &high) < 1e-6);
+	assert_true(ns_stat_c2st(x, N, y, N, D, 5, &accuracy, &low, &high) < 1e-6);
 	/* two normals 1.5 apart: the best rule is right with P(Z < .75) = .773 */
 	near(accuracy, .773, .06);
 	assert_true(low < .773 && high > .773);
-	assert_true(isnan(ns_c2st(x, 7, y, N, D, 5, &accuracy, &low, &high)));
+	assert_true(isnan(ns_stat_c2st(x, 7, y, N, D, 5, &accuracy, &low, &high)));
 }
 
 /* ten bins between quantiles of the reference; ties make them fewer, and nothing is counted twice or lost */
@@ -308,13 +308,13 @@ static void quantile_bins(void **state)
 		x[i] = (float)i;
 	for (i = 0; i < 50; i++)
 		y[i] = (float)(i < 10 ? -5 : i < 40 ? 95 : 1000);
-	assert_int_equal(ns_quantile_bins(x, 100, y, 50, 10, ref, cur), 10);
+	assert_int_equal(ns_stat_quantile_bins(x, 100, y, 50, 10, ref, cur), 10);
 	for (i = 0; i < 10; i++)
 		assert_int_equal(ref[i], 10);
 	assert_true(cur[0] == 10 && cur[9] == 40 && cur[5] == 0);
-	assert_int_equal(ns_quantile_bins(flat, 4, y, 50, 10, ref, cur), 1);
+	assert_int_equal(ns_stat_quantile_bins(flat, 4, y, 50, 10, ref, cur), 1);
 	assert_true(ref[0] == 4 && cur[0] == 50);
-	i = ns_quantile_bins(some, 5, y, 50, 10, ref, cur);
+	i = ns_stat_quantile_bins(some, 5, y, 50, 10, ref, cur);
 	assert_int_equal(i, 3); /* below 1, from 1, from 7 */
 	while (i-- > 0)
 		all += ref[i] + cur[i];

@@ -190,7 +190,7 @@ static int is_canonical(const struct ns_layout *l, const struct nst_tensor *t)
 	return !l->native && nst_of(l->dtype) == t->type;
 }
 
-static void reorder(const struct nst_rig *r, const struct ns_conv *v, struct ns_layout from, struct ns_layout to,
+static void reorder(const struct nst_rig *r, const struct ns_op_conv *v, struct ns_layout from, struct ns_layout to,
 		    const void *x, void *y)
 {
 	struct ns_op op = {.kind = NS_OP_REORDER, .u.reorder = {v->k, v->r, v->s, v->c, from, to}};

@@ -40,36 +40,36 @@ static const enum ns_dtype dtypes[] = {NS_F32, NS_BF16};
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-static struct ns_conv conv_of(const int *s, unsigned flags, enum ns_dtype dtype)
+static struct ns_op_conv conv_of(const int *s, unsigned flags, enum ns_dtype dtype)
 {
-	struct ns_conv v = {s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], flags, 1e-5f, dtype};
+	struct ns_op_conv v = {s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], flags, 1e-5f, dtype};
 
 	return v;
 }
 
-static int64_t x_count(const struct ns_conv *v)
+static int64_t x_count(const struct ns_op_conv *v)
 {
 	return (int64_t)v->n * v->h * v->w * v->c;
 }
 
-static int64_t w_count(const struct ns_conv *v)
+static int64_t w_count(const struct ns_op_conv *v)
 {
 	return (int64_t)v->k * v->r * v->s * v->c;
 }
 
-static int64_t rows(const struct ns_conv *v)
+static int64_t rows(const struct ns_op_conv *v)
 {
-	return (int64_t)v->n * ns_conv_p(v) * ns_conv_q(v);
+	return (int64_t)v->n * ns_op_conv_p(v) * ns_op_conv_q(v);
 }
 
 /* f32: sums of `terms` products in another order, as a random walk of half units in the last place; bf16: two
  * roundings of an output (2^-8 each), weights rounded as well (their errors average out) */
-static double tolerance(const struct ns_conv *v, double terms)
+static double tolerance(const struct ns_op_conv *v, double terms)
 {
 	return v->dtype == NS_BF16 ? 0.016 : 4e-7 * (4 + sqrt(terms));
 }
 
-static void start(struct nst_case *c, enum ns_op_kind kind, const struct ns_conv *v)
+static void start(struct nst_case *c, enum ns_op_kind kind, const struct ns_op_conv *v)
 {
 	memset(c, 0, sizeof *c);
 	c->op.kind = kind;
@@ -78,7 +78,7 @@ static void start(struct nst_case *c, enum ns_op_kind kind, const struct ns_conv
 		 v->h, v->w, v->c, v->k, v->r, v->s, v->stride, v->pad, v->flags, v->dtype == NS_BF16 ? "bf16" : "f32");
 }
 
-static void forward_inputs(struct nst_case *c, const struct ns_conv *v)
+static void forward_inputs(struct nst_case *c, const struct ns_op_conv *v)
 {
 	nst_in(c, NS_CONV_X, nst_of(v->dtype), x_count(v), NST_UNIT, 0);
 	nst_in(c, NS_CONV_W, NST_F32, w_count(v), NST_UNIT, 0);
@@ -88,7 +88,7 @@ static void forward_inputs(struct nst_case *c, const struct ns_conv *v)
 		nst_in(c, NS_CONV_RES, nst_of(v->dtype), rows(v) * v->k, NST_UNIT, 0);
 }
 
-static void check_infer(const struct ns_conv *v, struct nst_tally *tally)
+static void check_infer(const struct ns_op_conv *v, struct nst_tally *tally)
 {
 	struct nst_case c;
 
@@ -98,7 +98,7 @@ static void check_infer(const struct ns_conv *v, struct nst_tally *tally)
 	nst_check(&c, tally);
 }
 
-static void check_train(const struct ns_conv *v, struct nst_tally *tally)
+static void check_train(const struct ns_op_conv *v, struct nst_tally *tally)
 {
 	double tol = tolerance(v, v->r * v->s * v->c);
 	struct nst_case c;
@@ -122,7 +122,7 @@ static void check_train(const struct ns_conv *v, struct nst_tally *tally)
 }
 
 /* a backward op is a function of its inputs, whatever they are: nothing is run forward first */
-static void backward_inputs(struct nst_case *c, const struct ns_conv *v)
+static void backward_inputs(struct nst_case *c, const struct ns_op_conv *v)
 {
 	enum nst_type t = nst_of(v->dtype);
 
@@ -141,7 +141,7 @@ static void backward_inputs(struct nst_case *c, const struct ns_conv *v)
 	}
 }
 
-static void check_backward(const struct ns_conv *v, struct nst_tally *tally)
+static void check_backward(const struct ns_op_conv *v, struct nst_tally *tally)
 {
 	enum nst_type t = nst_of(v->dtype);
 	double terms = (double)rows(v), tol = tolerance(v, terms);
@@ -164,7 +164,7 @@ static void check_backward(const struct ns_conv *v, struct nst_tally *tally)
 }
 
 static void check_all(enum ns_op_kind kind, const unsigned *flags, size_t nflags,
-		      void (*check)(const struct ns_conv *, struct nst_tally *))
+		      void (*check)(const struct ns_op_conv *, struct nst_tally *))
 {
 	struct nst_tally tally = {0};
 	size_t s, f, d;
@@ -172,7 +172,7 @@ static void check_all(enum ns_op_kind kind, const unsigned *flags, size_t nflags
 	for (s = 0; s < COUNT(shapes); s++)
 		for (f = 0; f < nflags; f++)
 			for (d = 0; d < COUNT(dtypes); d++) {
-				struct ns_conv v = conv_of(shapes[s], flags[f], dtypes[d]);
+				struct ns_op_conv v = conv_of(shapes[s], flags[f], dtypes[d]);
 
 				check(&v, &tally);
 			}

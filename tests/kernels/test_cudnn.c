@@ -9,8 +9,8 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-typedef enum ns_status graph_for_fn(const struct ns_conv *conv, const char *device, size_t *workspace);
-typedef enum ns_status output_of_fn(const struct ns_conv *conv, int sizes[4]);
+typedef enum ns_status graph_for_fn(const struct ns_op_conv *conv, const char *device, size_t *workspace);
+typedef enum ns_status output_of_fn(const struct ns_op_conv *conv, int sizes[4]);
 static graph_for_fn *graph_for;
 static output_of_fn *output_of;
 
@@ -41,7 +41,7 @@ static void test_planned(void **state)
 		for (i = 0; i < COUNT(shapes); i++)
 			for (f = 0; f < COUNT(flags); f++) {
 				const int *z = shapes[i];
-				struct ns_conv v = {z[0], z[1], z[2], z[3], z[4], z[5], z[5], z[6], z[7], flags[f], 0, NS_BF16};
+				struct ns_op_conv v = {z[0], z[1], z[2], z[3], z[4], z[5], z[5], z[6], z[7], flags[f], 0, NS_BF16};
 				size_t workspace = (size_t)-1;
 				enum ns_status status = graph_for(&v, devices[d], &workspace);
 
@@ -66,22 +66,22 @@ static void test_shapes(void **state)
 	for (i = 0; i < COUNT(windows); i++)
 		for (h = 7; h < 40; h += 5)
 			for (w = 7; w < 40; w += 8, n++) {
-				struct ns_conv v = {3, h, w, 4, 6, windows[i][0], windows[i][0], windows[i][1], windows[i][2], 0, 0,
+				struct ns_op_conv v = {3, h, w, 4, 6, windows[i][0], windows[i][0], windows[i][1], windows[i][2], 0, 0,
 						    n % 2 ? NS_F32 : NS_BF16};
 				int sizes[4] = {0};
 
 				assert_int_equal(output_of(&v, sizes), NS_OK);
 				assert_int_equal(sizes[0], 3);
 				assert_int_equal(sizes[1], 6);
-				assert_int_equal(sizes[2], ns_conv_p(&v));
-				assert_int_equal(sizes[3], ns_conv_q(&v));
+				assert_int_equal(sizes[2], ns_op_conv_p(&v));
+				assert_int_equal(sizes[3], ns_op_conv_q(&v));
 			}
 }
 
 /* what it does not take is declined, not built wrongly */
 static void test_declined(void **state)
 {
-	struct ns_conv v = {4, 8, 8, 3, 16, 3, 3, 1, 1, NS_CONV_BIAS, 0, NS_BF16};
+	struct ns_op_conv v = {4, 8, 8, 3, 16, 3, 3, 1, 1, NS_CONV_BIAS, 0, NS_BF16};
 	size_t workspace;
 
 	(void)state;

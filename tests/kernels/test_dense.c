@@ -181,7 +181,7 @@ static void test_norm2(void **state)
 	nst_report(&tally, NS_OP_NORM2);
 }
 
-static void check_optim(enum ns_op_kind kind, struct ns_optim o, struct nst_tally *tally)
+static void check_optim(enum ns_op_kind kind, struct ns_op_optim o, struct nst_tally *tally)
 {
 	/* learning rate, c1, c2, and the two of the moving average */
 	static const float hyper[NS_HYPER_COUNT] = {0.1f, 0.19f, 0.002f, 0.9f, 0.1f};
@@ -212,7 +212,7 @@ static void test_optimisers(void **state)
 	for (i = 0; i < COUNT(lengths); i++)
 		for (k = 0; k < 12; k++) {
 			int64_t n = lengths[i], decay = k / 4 == 0 ? 0 : k / 4 == 1 ? n / 2 : n;
-			struct ns_optim o = {n, decay, 0.9f, 0.9f, 0.999f, 1e-8f, 0.05f, k & 1 ? 2.0f : 0.0f, k >> 1 & 1};
+			struct ns_op_optim o = {n, decay, 0.9f, 0.9f, 0.999f, 1e-8f, 0.05f, k & 1 ? 2.0f : 0.0f, k >> 1 & 1};
 
 			check_optim(NS_OP_SGD, o, &sgd);
 			check_optim(NS_OP_ADAMW, o, &adamw);

@@ -94,13 +94,13 @@ struct conv { /* everything that a convolution and its gradient touch */
 	int64_t nx, nw, ny;
 };
 
-static void conv_make(struct conv *t, const struct ns_conv *v)
+static void conv_make(struct conv *t, const struct ns_op_conv *v)
 {
 	int64_t i;
 
 	t->nx = (int64_t)v->n * v->h * v->w * v->c;
 	t->nw = (int64_t)v->k * v->r * v->s * v->c;
-	t->ny = (int64_t)v->n * ns_conv_p(v) * ns_conv_q(v) * v->k;
+	t->ny = (int64_t)v->n * ns_op_conv_p(v) * ns_op_conv_q(v) * v->k;
 	t->x = unit(t->nx, 1);
 	t->w = unit(t->nw, 2);
 	t->b = unit(v->k, 3);
@@ -136,7 +136,7 @@ static void conv_free(struct conv *t)
 		free(all[i]);
 }
 
-static void conv_backward(const struct conv *t, const struct ns_conv *v)
+static void conv_backward(const struct conv *t, const struct ns_op_conv *v)
 {
 	struct ns_op op = {.kind = NS_OP_CONV_BACKWARD, .u.conv = *v};
 	struct ns_args a = {.in = {t->x, t->w, t->gamma, t->z, t->mean, t->invstd, t->y, t->dy, t->dy2},
@@ -147,7 +147,7 @@ static void conv_backward(const struct conv *t, const struct ns_conv *v)
 	plan_end(plan, &a);
 }
 
-static void check_conv(const struct ns_conv *v)
+static void check_conv(const struct ns_op_conv *v)
 {
 	struct ns_op op = {.kind = NS_OP_CONV_TRAIN, .u.conv = *v};
 	struct function f = {0};
@@ -194,7 +194,7 @@ static void test_conv(void **state)
 				unsigned flags = base[b] | (k & 1 ? NS_CONV_RELU : 0) | (k & 2 ? NS_CONV_RESIDUAL : 0) |
 						 (k & 4 ? NS_CONV_DY2 : 0) | (k & 8 ? NS_CONV_NO_DX : 0);
 				const int *s = z[i];
-				struct ns_conv v = {s[0], s[1], s[2], s[3],  s[4],  s[5],
+				struct ns_op_conv v = {s[0], s[1], s[2], s[3],  s[4],  s[5],
 						    s[6], s[7], s[8], flags, 1e-3f, NS_F64};
 
 				check_conv(&v);
@@ -205,9 +205,9 @@ static void test_conv(void **state)
 
 /* --- pooling --- */
 
-static void check_pool(const struct ns_pool *v)
+static void check_pool(const struct ns_op_pool *v)
 {
-	int64_t nx = (int64_t)v->n * v->h * v->w * v->c, ny = (int64_t)v->n * ns_pool_p(v) * ns_pool_q(v) * v->c, i;
+	int64_t nx = (int64_t)v->n * v->h * v->w * v->c, ny = (int64_t)v->n * ns_op_pool_p(v) * ns_op_pool_q(v) * v->c, i;
 	struct ns_op op = {.kind = NS_OP_POOL, .u.pool = *v};
 	double *x = unit(nx, 1), *g = unit(ny, 2), *dy2 = unit(ny, 3), *dy = room(ny), *y = room(ny), *dx = room(nx);
 	uint8_t *which = calloc((size_t)ny, 1);
@@ -246,7 +246,7 @@ static void test_pool(void **state)
 	for (i = 0; i < COUNT(z); i++)
 		for (k = 0; k < 4; k++) {
 			const int *s = z[i];
-			struct ns_pool v = {s[0], s[1], s[2],  s[3],   s[4],   s[5],
+			struct ns_op_pool v = {s[0], s[1], s[2],  s[3],   s[4],   s[5],
 					    s[6], s[7], k & 1, k >> 1, NS_F64, NS_F64};
 
 			check_pool(&v);

@@ -71,7 +71,7 @@ static void check_augment(const int *z, unsigned stage, enum ns_dtype out, struc
 
 	configure(&config, stage);
 	assert_null(ns_augment_prepare(&config, z[1], z[2]));
-	c.op.u.augment = (struct ns_augment){z[0],
+	c.op.u.augment = (struct ns_op_augment){z[0],
 					     z[1],
 					     z[2],
 					     z[3],
@@ -120,7 +120,7 @@ static void test_stats(void **state)
 		for (d = 0; d < COUNT(depth); d++) {
 			struct nst_case c = {.op.kind = NS_OP_STATS};
 
-			c.op.u.stats = (struct ns_stats){z[i][0], z[i][1], z[i][2], z[i][3]};
+			c.op.u.stats = (struct ns_op_stats){z[i][0], z[i][1], z[i][2], z[i][3]};
 			snprintf(c.label, sizeof c.label, "stats %dx%dx%dx%d", z[i][0], z[i][1], z[i][2], z[i][3]);
 			nst_in(&c, NS_STATS_X, NST_U8, (int64_t)z[i][0] * z[i][1] * z[i][2] * z[i][3], NST_BITS, depth[d]);
 			nst_out(&c, NS_STATS_Y, NST_F32, (int64_t)z[i][0] * NS_STAT_COUNT, NST_EXACT);
@@ -136,9 +136,9 @@ static const int pools[][8] = {{1, 1, 1, 1, 1, 1, 1, 0},  {2, 8, 8, 16, 2, 2, 2,
 			       {1, 5, 6, 257, 3, 2, 1, 1}, {3, 7, 7, 31, 7, 7, 1, 0}, {1, 4, 9, 3, 2, 3, 3, 0},
 			       {2, 15, 15, 17, 15, 15, 1, 0}};
 
-static void check_pool(const struct ns_pool *v, int which, struct nst_tally *tally)
+static void check_pool(const struct ns_op_pool *v, int which, struct nst_tally *tally)
 {
-	int64_t out = (int64_t)v->n * ns_pool_p(v) * ns_pool_q(v) * v->c, in = (int64_t)v->n * v->h * v->w * v->c;
+	int64_t out = (int64_t)v->n * ns_op_pool_p(v) * ns_op_pool_q(v) * v->c, in = (int64_t)v->n * v->h * v->w * v->c;
 	/* a maximum is one of its inputs; an average of up to 225 values: see tolerance() in test_conv.c */
 	double tol = v->out_dtype == NS_BF16 ? 0.008 : 2e-6;
 	struct nst_case c = {.op = {.kind = NS_OP_POOL, .u.pool = *v}};
@@ -152,9 +152,9 @@ static void check_pool(const struct ns_pool *v, int which, struct nst_tally *tal
 	nst_check(&c, tally);
 }
 
-static void check_pool_backward(const struct ns_pool *v, struct nst_tally *tally)
+static void check_pool_backward(const struct ns_op_pool *v, struct nst_tally *tally)
 {
-	int64_t out = (int64_t)v->n * ns_pool_p(v) * ns_pool_q(v) * v->c, in = (int64_t)v->n * v->h * v->w * v->c;
+	int64_t out = (int64_t)v->n * ns_op_pool_p(v) * ns_op_pool_q(v) * v->c, in = (int64_t)v->n * v->h * v->w * v->c;
 	struct nst_case c = {.op = {.kind = NS_OP_POOL_BACKWARD, .u.pool = *v}};
 
 	snprintf(c.label, sizeof c.label, "pool_backward %dx%dx%dx%d %dx%d/%d pad %d mode %d dy2 %d types %d %d", v->n,
@@ -180,7 +180,7 @@ static void test_pool(void **state)
 		for (t = 0; t < COUNT(types); t++)
 			for (k = 0; k < 4; k++) {
 				const int *z = pools[i];
-				struct ns_pool v = {z[0],  z[1], z[2],	z[3],	     z[4],	  z[5], z[6],
+				struct ns_op_pool v = {z[0],  z[1], z[2],	z[3],	     z[4],	  z[5], z[6],
 						    z[7], k & 1, k >> 1, types[t][0], types[t][1]};
 
 				check_pool(&v, k >> 1 && !(k & 1), &forward);

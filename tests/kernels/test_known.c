@@ -23,7 +23,7 @@ static void augment(const char *backend, const struct ns_augment_sample *a, cons
 	struct nst_case c = {.label = "augment", .op.kind = NS_OP_AUGMENT};
 	void *out[NS_OP_MAX_OUT];
 
-	c.op.u.augment = (struct ns_augment){1, h, w, 3, p, q, NS_U8, {0}, {0}, &plain};
+	c.op.u.augment = (struct ns_op_augment){1, h, w, 3, p, q, NS_U8, {0}, {0}, &plain};
 	nst_given(&c, NS_AUGMENT_X, NST_U8, (int64_t)h * w * 3, x);
 	nst_given(&c, NS_AUGMENT_SAMPLES, NST_U8, sizeof *a, a);
 	nst_out(&c, NS_AUGMENT_Y, NST_U8, (int64_t)p * q * 3, NST_EXACT);
@@ -178,7 +178,7 @@ static void test_stats(void **state)
 /* --- optimisers against a plain loop in double --- */
 
 enum { N = 100, DECAY = 60, STEPS = 5 };
-static const struct ns_optim optim = {N, DECAY, 0.9f, 0.9f, 0.99f, 1e-6f, 0.05f, 2.0f, 1};
+static const struct ns_op_optim optim = {N, DECAY, 0.9f, 0.9f, 0.99f, 1e-6f, 0.05f, 2.0f, 1};
 static const float lr = 0.1f;
 
 static double gradient(int step, int i)

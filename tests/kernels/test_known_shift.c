@@ -73,7 +73,7 @@ struct sums {
 };
 
 /* adds the rows [begin, end) to `t` */
-static void mmd(const char *backend, const float *x, struct ns_mmd v, struct sums *t)
+static void mmd(const char *backend, const float *x, struct ns_op_mmd v, struct sums *t)
 {
 	struct nst_case c = {.label = "mmd", .op = {.kind = NS_OP_MMD, .u.mmd = v}};
 	void *out[NS_OP_MAX_OUT];
@@ -111,7 +111,7 @@ static void test_mmd_fixture(void **state)
 	(void)state;
 	fixture(x);
 	for (b = 0; b < COUNT(backends); b++) {
-		struct ns_mmd v = {3, 2, 0, 5, 2, 0, 1, 0.5f, 0, 0, 0};
+		struct ns_op_mmd v = {3, 2, 0, 5, 2, 0, 1, 0.5f, 0, 0, 0};
 		struct sums t = {0};
 
 		mmd(backends[b], small, v, &t);
@@ -123,7 +123,7 @@ static void test_mmd_fixture(void **state)
 		mmd(backends[b], small, v, &t);
 		assert_true(fabs(4 * unbiased(&t, 0, 3, 2) - 0.4929029) < 12e-5);
 		for (g = 0; g < COUNT(want); g++) {
-			v = (struct ns_mmd){M, N, 0, ALL, D, 0, 1, (float)want[g][0], 0, 0, 0};
+			v = (struct ns_op_mmd){M, N, 0, ALL, D, 0, 1, (float)want[g][0], 0, 0, 0};
 			memset(&t, 0, sizeof t);
 			mmd(backends[b], x, v, &t);
 			assert_true(fabs(unbiased(&t, 0, M, N) - want[g][1]) < 2e-6);
@@ -135,7 +135,7 @@ static void test_mmd_fixture(void **state)
 static void test_mmd_normal(void **state)
 {
 	enum { ROWS = 400, DRAWS = 200 };
-	struct ns_mmd v = {ROWS, ROWS, 0, 2 * ROWS, D, 0, 1, 0.125f, 0, 0, 0};
+	struct ns_op_mmd v = {ROWS, ROWS, 0, 2 * ROWS, D, 0, 1, 0.125f, 0, 0, 0};
 	float *x = malloc(sizeof *x * 2 * ROWS * D);
 	double mean = 0;
 	int w, i;
@@ -169,13 +169,13 @@ static void test_mmd_splits(void **state)
 
 	(void)state;
 	fixture(x);
-	mmd("ref", x, (struct ns_mmd){M, N, 0, ALL, D, 40, 5, 0.7f, 0, 0, 0}, &whole);
+	mmd("ref", x, (struct ns_op_mmd){M, N, 0, ALL, D, 40, 5, 0.7f, 0, 0, 0}, &whole);
 	for (b = 0; b < COUNT(backends); b++)
 		for (i = 0; i < COUNT(cuts); i++) {
 			struct sums t = {0};
 
 			for (k = 0; k < 3; k++)
-				mmd(backends[b], x, (struct ns_mmd){M, N, cuts[i][k], cuts[i][k + 1], D, 40, 5, 0.7f, 0, 0, 0}, &t);
+				mmd(backends[b], x, (struct ns_op_mmd){M, N, cuts[i][k], cuts[i][k + 1], D, 40, 5, 0.7f, 0, 0, 0}, &t);
 			assert_memory_equal(&t, &whole, sizeof t);
 		}
 }
@@ -194,7 +194,7 @@ static void test_mmd_disjoint(void **state)
 	for (b = 0; b < COUNT(backends); b++) {
 		struct sums t = {0};
 
-		mmd(backends[b], x, (struct ns_mmd){M, N, 0, ALL, D, 63, 9, 0.7f, 0, 0, 0}, &t);
+		mmd(backends[b], x, (struct ns_op_mmd){M, N, 0, ALL, D, 63, 9, 0.7f, 0, 0, 0}, &t);
 		for (p = 1; p <= 63; p++)
 			assert_true(unbiased(&t, p, M, N) < unbiased(&t, 0, M, N));
 	}

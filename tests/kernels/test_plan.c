@@ -46,12 +46,12 @@ static const struct ns_backend toy = {.name = "toy", .impls = impls};
 static const char *taken(struct ns_device *dev, enum ns_op_kind kind, int images, enum ns_status *status)
 {
 	struct ns_op op = {.kind = kind, .u.stats = {images, 1, 1, 1}};
-	static const struct ns_ks ks = {1, 1, 1};
+	static const struct ns_op_ks ks = {1, 1, 1};
 	struct ns_plan *plan = NULL;
 	const char *name = NULL;
 
 	if (kind == NS_OP_CONV)
-		op.u.conv = (struct ns_conv){images, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, NS_F32};
+		op.u.conv = (struct ns_op_conv){images, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, NS_F32};
 	if (kind == NS_OP_KS)
 		op.u.ks = ks;
 	asked = 0;

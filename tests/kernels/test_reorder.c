@@ -31,7 +31,7 @@ static void test_canonical(void **state)
 			const int *z = shapes[i];
 			struct nst_case c = {.op.kind = NS_OP_REORDER};
 
-			c.op.u.reorder = (struct ns_reorder){
+			c.op.u.reorder = (struct ns_op_reorder){
 				z[0], z[1], z[2], z[3], canonical(z, types[t][0]), canonical(z, types[t][1])};
 			snprintf(c.label, sizeof c.label, "reorder %dx%dx%dx%d, type %d to %d", z[0], z[1], z[2], z[3],
 				 (int)types[t][0], (int)types[t][1]);
@@ -94,7 +94,7 @@ static void check_conv(const struct nst_rig *r, const int *z, enum ns_dtype dtyp
 	struct ns_op op = {.kind = NS_OP_CONV_BACKWARD};
 	struct ns_plan *backward = NULL, *forward = NULL;
 
-	op.u.conv = (struct ns_conv){2, 9, 9, z[3], z[0], z[1], z[2], 1, z[1] / 2, 0, 0, dtype};
+	op.u.conv = (struct ns_op_conv){2, 9, 9, z[3], z[0], z[1], z[2], 1, z[1] / 2, 0, 0, dtype};
 	assert_int_equal(ns_plan_make(&backward, r->dev, &op), NS_OK);
 	op.kind = NS_OP_CONV_TRAIN;
 	assert_int_equal(ns_plan_make(&forward, r->dev, &op), NS_OK);

@@ -105,7 +105,7 @@ static void test_ks_awkward(void **state)
 	nst_report(&tally, NS_OP_KS);
 }
 
-static void check_mmd(const struct ns_mmd *v, enum nst_fill fill, struct nst_tally *tally)
+static void check_mmd(const struct ns_op_mmd *v, enum nst_fill fill, struct nst_tally *tally)
 {
 	struct nst_case c = {.op = {.kind = NS_OP_MMD, .u.mmd = *v}};
 	int32_t *block;
@@ -140,7 +140,7 @@ static void test_mmd(void **state)
 	(void)state;
 	for (i = 0; i < COUNT(z); i++)
 		for (g = 0; g < COUNT(gamma); g++) {
-			struct ns_mmd v = {z[i][0],	 z[i][1], z[i][3], z[i][4] ? z[i][4] : z[i][0] + z[i][1],
+			struct ns_op_mmd v = {z[i][0],	 z[i][1], z[i][3], z[i][4] ? z[i][4] : z[i][0] + z[i][1],
 					   z[i][2],	 z[i][5], 11,	   gamma[g], 0, 0, 0};
 
 			check_mmd(&v, g ? NST_COARSE : NST_UNIT, &tally);

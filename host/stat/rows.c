@@ -1,14 +1,14 @@
 /*
- * host/shift/rows.c - of whole rows: the classifier test, Frechet and kernel distances.
+ * host/stat/rows.c - of whole rows: the classifier test, Frechet and kernel distances.
  */
 #define _XOPEN_SOURCE 700
-#include "host/shift/twosample.h"
+#include "host/stat/twosample.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/shift/pvalue.h"
+#include "host/stat/pvalue.h"
 #include "kernels/formula/random.h"
 
 /* --- the classifier --- */
@@ -77,7 +77,7 @@ static void add_scatter(const float *x, const int64_t *row, int64_t n, int d, co
 
 #define C2ST_ROWS 10000 /* of each sample, at most */
 
-double ns_c2st(const float *x, int64_t m, const float *y, int64_t n, int d, uint64_t seed, double *accuracy, double *low, double *high)
+double ns_stat_c2st(const float *x, int64_t m, const float *y, int64_t n, int d, uint64_t seed, double *accuracy, double *low, double *high)
 {
 	int64_t each = m < n ? m : n, half, i, hits = 0, *row[2];
 	double *mean = calloc(3 * (size_t)d + (size_t)d * (size_t)d + 1, sizeof *mean), *other = mean + d, *w = other + d, *s = w + d, trace = 0, middle = 0;
@@ -122,8 +122,8 @@ double ns_c2st(const float *x, int64_t m, const float *y, int64_t n, int d, uint
 		hits += (a < middle) + (b > middle);
 	}
 	*accuracy = (double)hits / (double)(2 * (each - half));
-	ns_wilson(hits, 2 * (each - half), low, high);
-	p = ns_binomial_sf(hits, 2 * (each - half), 0.5);
+	ns_stat_wilson(hits, 2 * (each - half), low, high);
+	p = ns_stat_binomial_sf(hits, 2 * (each - half), 0.5);
 out:
 	free(row[0]);
 	free(mean);
@@ -251,7 +251,7 @@ static double sum_of_roots(const double *diagonal, const double *beside2, int d)
 	return sum;
 }
 
-double ns_frechet(const double *mu, const double *s, const double *nu, const double *t, int d)
+double ns_stat_frechet(const double *mu, const double *s, const double *nu, const double *t, int d)
 {
 	size_t square = (size_t)d * (size_t)d;
 	double *low = malloc(sizeof *low * (3 * square + 4 * (size_t)d)), *c = low + square, *room = c + square, *rest = room + square, sum = 0;
@@ -270,7 +270,7 @@ double ns_frechet(const double *mu, const double *s, const double *nu, const dou
 	return sum;
 }
 
-double ns_fid(const float *x, int64_t m, const float *y, int64_t n, int d)
+double ns_stat_fid(const float *x, int64_t m, const float *y, int64_t n, int d)
 {
 	size_t square = (size_t)d * (size_t)d;
 	double *mu = calloc(2 * (square + (size_t)d), sizeof *mu), *nu = mu + d, *s = nu + d, *t = s + square, distance = NAN;
@@ -280,7 +280,7 @@ double ns_fid(const float *x, int64_t m, const float *y, int64_t n, int d)
 		mean_of(y, NULL, n, d, nu);
 		add_scatter(x, NULL, m, d, mu, 1 / (double)(m - 1), s);
 		add_scatter(y, NULL, n, d, nu, 1 / (double)(n - 1), t);
-		distance = ns_frechet(mu, s, nu, t, d);
+		distance = ns_stat_frechet(mu, s, nu, t, d);
 	}
 	free(mu);
 	return distance;
@@ -309,7 +309,7 @@ static double cubic(const float *a, int64_t m, const float *b, int64_t n, int d)
 	return sum / ((double)m * (double)(a == b ? n - 1 : n));
 }
 
-double ns_kid(const float *x, int64_t m, const float *y, int64_t n, int d)
+double ns_stat_kid(const float *x, int64_t m, const float *y, int64_t n, int d)
 {
 	return m < 2 || n < 2 ? NAN : cubic(x, m, x, m, d) + cubic(y, n, y, n, d) - 2 * cubic(x, m, y, n, d);
 }

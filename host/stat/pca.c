@@ -1,4 +1,4 @@
-#include "host/shift/pca.h"
+#include "host/stat/pca.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -45,12 +45,12 @@ static enum ns_status one_band(void *context, int task, int worker)
 	return NS_OK;
 }
 
-static enum ns_status covariance(struct ns_pool *pool, const struct moments *m)
+static enum ns_status covariance(struct ns_workers *workers, const struct moments *m)
 {
 	int a, b, d = m->d;
 
 	memset(m->c, 0, sizeof *m->c * (size_t)d * (size_t)d);
-	NS_TRY(ns_pool_run(pool, (d + BAND - 1) / BAND, one_band, (void *)(uintptr_t)m));
+	NS_TRY(ns_workers_run(workers, (d + BAND - 1) / BAND, one_band, (void *)(uintptr_t)m));
 	for (a = 0; a < d; a++)
 		for (b = 0; b < a; b++)
 			m->c[(int64_t)b * d + a] = m->c[(int64_t)a * d + b];
@@ -111,7 +111,7 @@ static enum ns_status one_product(void *context, int task, int worker)
 }
 
 /* v (k, d) becomes the directions; its variance grows from round to round until there is no more to be found */
-static enum ns_status iterate(struct ns_pool *pool, const double *c, int d, int k, double *v, double *next)
+static enum ns_status iterate(struct ns_workers *workers, const double *c, int d, int k, double *v, double *next)
 {
 	struct iteration g = {c, v, next, d, k};
 	double found = 0, before;
@@ -119,7 +119,7 @@ static enum ns_status iterate(struct ns_pool *pool, const double *c, int d, int 
 	int round;
 
 	for (round = 0; round < ROUNDS; round++) {
-		NS_TRY(ns_pool_run(pool, (d + BAND - 1) / BAND, one_product, &g));
+		NS_TRY(ns_workers_run(workers, (d + BAND - 1) / BAND, one_product, &g));
 		before = found;
 		for (found = 0, i = 0; i < (int64_t)k * d; i++)
 			found += v[i] * next[i];
@@ -131,7 +131,7 @@ static enum ns_status iterate(struct ns_pool *pool, const double *c, int d, int 
 	return NS_OK;
 }
 
-enum ns_status ns_pca_fit(struct ns_pool *pool, const float *x, int64_t n, int d, int k, double *mean, double *v)
+enum ns_status ns_stat_pca_fit(struct ns_workers *workers, const float *x, int64_t n, int d, int k, double *mean, double *v)
 {
 	double *c = malloc(sizeof *c * (size_t)d * (size_t)d), *next = malloc(sizeof *next * (size_t)k * (size_t)d);
 	struct moments m = {x, mean, c, n, d};
@@ -145,12 +145,12 @@ enum ns_status ns_pca_fit(struct ns_pool *pool, const float *x, int64_t n, int d
 	for (i = 0; i < n; i++)
 		for (a = 0; a < d; a++)
 			mean[a] += (double)x[i * d + a] / (double)n;
-	NS_GO(covariance(pool, &m));
+	NS_GO(covariance(workers, &m));
 	for (t = 0; t < k; t++)
 		for (a = 0; a < d; a++)
 			v[(int64_t)t * d + a] = ns_uniform(ns_draw(1, NS_FOR_PROJECT, (uint32_t)t, (uint64_t)a, 0).v[0]) - 0.5;
 	orthonormal(v, k, d);
-	status = iterate(pool, c, d, k, v, next);
+	status = iterate(workers, c, d, k, v, next);
 out:
 	free(c);
 	free(next);
@@ -159,7 +159,7 @@ out:
 
 #define LANES 16 /* directions at once */
 
-enum ns_status ns_pca_apply(const float *y, int64_t rows, int d, int k, const double *mean, const double *v, float *out)
+enum ns_status ns_stat_pca_apply(const float *y, int64_t rows, int d, int k, const double *mean, const double *v, float *out)
 {
 	double *turned = malloc(sizeof *turned * LANES * (size_t)d);
 	int64_t i;

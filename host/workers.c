@@ -1,16 +1,16 @@
-#include "host/pool.h"
+#include "host/workers.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct worker {
-	struct ns_pool *pool;
+	struct ns_workers *pool;
 	pthread_t thread;
 	int index;
 };
 
-struct ns_pool {
+struct ns_workers {
 	pthread_mutex_t lock;
 	pthread_cond_t work, done;
 	struct worker *workers; /* worker 0 is the caller's own thread */
@@ -24,7 +24,7 @@ struct ns_pool {
 	char message[1024];
 };
 
-static void note_failure(struct ns_pool *pool, int task, enum ns_status status)
+static void note_failure(struct ns_workers *pool, int task, enum ns_status status)
 {
 	if (status == NS_OK || (pool->status != NS_OK && pool->failed_task < task))
 		return;
@@ -34,7 +34,7 @@ static void note_failure(struct ns_pool *pool, int task, enum ns_status status)
 }
 
 /* called with the lock held; takes tasks until none is left */
-static void take_tasks(struct ns_pool *pool, int worker)
+static void take_tasks(struct ns_workers *pool, int worker)
 {
 	while (pool->next < pool->tasks) {
 		int task = pool->next++;
@@ -50,7 +50,7 @@ static void take_tasks(struct ns_pool *pool, int worker)
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
-	struct ns_pool *pool = w->pool;
+	struct ns_workers *pool = w->pool;
 	unsigned seen = 0;
 
 	pthread_mutex_lock(&pool->lock);
@@ -69,9 +69,9 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-enum ns_status ns_pool_make(struct ns_pool **made, int workers)
+enum ns_status ns_workers_make(struct ns_workers **made, int workers)
 {
-	struct ns_pool *pool = calloc(1, sizeof *pool);
+	struct ns_workers *pool = calloc(1, sizeof *pool);
 	int i;
 
 	if (!pool || !(pool->workers = calloc((size_t)workers, sizeof *pool->workers))) {
@@ -86,7 +86,7 @@ enum ns_status ns_pool_make(struct ns_pool **made, int workers)
 		pool->workers[i].pool = pool;
 		pool->workers[i].index = i;
 		if (pthread_create(&pool->workers[i].thread, NULL, worker_main, &pool->workers[i])) {
-			ns_pool_free(pool);
+			ns_workers_free(pool);
 			return ns_fail(NS_INTERNAL, "cannot start worker thread %d of %d", i + 1, workers);
 		}
 		pool->started = i;
@@ -95,7 +95,7 @@ enum ns_status ns_pool_make(struct ns_pool **made, int workers)
 	return NS_OK;
 }
 
-void ns_pool_free(struct ns_pool *pool)
+void ns_workers_free(struct ns_workers *pool)
 {
 	int i;
 
@@ -114,12 +114,12 @@ void ns_pool_free(struct ns_pool *pool)
 	free(pool);
 }
 
-int ns_pool_workers(const struct ns_pool *pool)
+int ns_workers_count(const struct ns_workers *pool)
 {
 	return pool->count;
 }
 
-enum ns_status ns_pool_run(struct ns_pool *pool, int tasks, ns_task_fn *fn, void *context)
+enum ns_status ns_workers_run(struct ns_workers *pool, int tasks, ns_task_fn *fn, void *context)
 {
 	enum ns_status status;
 

@@ -1,5 +1,5 @@
 /*
- * host/shift/twosample.h - more ways to compare two samples: of one column, and of whole rows. Definitions: docs/drift.md.
+ * host/stat/twosample.h - more ways to compare two samples: of one column, and of whole rows. Definitions: docs/drift.md.
  */
 #ifndef NS_TWOSAMPLE_H
 #define NS_TWOSAMPLE_H
@@ -10,32 +10,32 @@
 
 /* --- one column; x (m) and y (n) are sorted, finite, and not empty --- */
 
-struct ns_column_shift {
+struct ns_stat_column {
 	double ks;	      /* sup |F - G|, at the ends of ties */
 	double cvm;	      /* Cramer-von Mises (Anderson 1962) with midranks */
 	double wasserstein;   /* integral of |F - G|, in the column's unit */
 	double energy;	      /* 2 integral of (F - G)^2: squared energy distance (Szekely, Rizzo 2004) */
 	double across;	      /* E|x - y|, integral of F (1 - G) + G (1 - F) */
 };
-void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struct ns_column_shift *out);
+void ns_stat_column(const float *x, int64_t m, const float *y, int64_t n, struct ns_stat_column *out);
 /*
  * Rows of both in up to `bins` bins between the reference's quantiles, with open ends, into ref and cur (bins); ties make them fewer. Returns
  * how many there are.
  */
-int ns_quantile_bins(const float *x, int64_t m, const float *y, int64_t n, int bins, int64_t *ref, int64_t *cur);
+int ns_stat_quantile_bins(const float *x, int64_t m, const float *y, int64_t n, int bins, int64_t *ref, int64_t *cur);
 /* of Cramer-von Mises: from its limit, mean and variance matched */
-double ns_cvm_p(double t, double m, double n);
+double ns_stat_cvm_p(double t, double m, double n);
 /*
  * Basic interval (95 %) of Wasserstein's distance, whose `estimate` is known, by the Poisson bootstrap: each row counts as often as a Poisson draw
  * of mean 1, keyed (seed, column, row), says. From 4096 rows on, the rows of both are taken in 512 groups in their order: what a group's rows
  * draw sums to a Poisson draw of as many, and where within its group a row lies is left out of account. Samples that count as fewer
  * independent rows (counts_m, counts_n) are drawn as fewer.
  */
-enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double counts_m, double counts_n, double estimate,
+enum ns_status ns_stat_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double counts_m, double counts_n, double estimate,
 				       uint64_t seed, uint32_t column, double *low, double *high);
 
 /* Poisson of this mean from two random words: by inversion, above 50 by a normal, rounded */
-double ns_poisson(double mean, uint32_t a, uint32_t b);
+double ns_stat_poisson(double mean, uint32_t a, uint32_t b);
 
 /* --- rows: x (m, d), y (n, d) --- */
 
@@ -44,13 +44,13 @@ double ns_poisson(double mean, uint32_t a, uint32_t b);
  * sample, judged on the other half. *accuracy, with its 95 % interval (Wilson); returns P(Bin(rows judged, 1/2) >= hits).
  * NaN where fewer than eight rows a side are there.
  */
-double ns_c2st(const float *x, int64_t m, const float *y, int64_t n, int d, uint64_t seed, double *accuracy, double *low, double *high);
+double ns_stat_c2st(const float *x, int64_t m, const float *y, int64_t n, int d, uint64_t seed, double *accuracy, double *low, double *high);
 /* Frechet distance of two normal distributions: |mu - nu|^2 + tr(S + T - 2 (S T)^1/2); S and T (d, d) */
-double ns_frechet(const double *mu, const double *s, const double *nu, const double *t, int d);
+double ns_stat_frechet(const double *mu, const double *s, const double *nu, const double *t, int d);
 /* the same of the samples' moments (covariances with n - 1): FID (Heusel et al. 2017) on these rows */
-double ns_fid(const float *x, int64_t m, const float *y, int64_t n, int d);
+double ns_stat_fid(const float *x, int64_t m, const float *y, int64_t n, int d);
 /* unbiased MMD^2 under (x'y / d + 1)^3: KID (Binkowski et al. 2018); may be negative */
-double ns_kid(const float *x, int64_t m, const float *y, int64_t n, int d);
+double ns_stat_kid(const float *x, int64_t m, const float *y, int64_t n, int d);
 
 /* --- labels --- */
 
@@ -59,16 +59,16 @@ double ns_kid(const float *x, int64_t m, const float *y, int64_t n, int d);
  * the mean P(k) over rows labelled k; a row is confident in k where P(k) >= threshold - 1e-6, the most probable of several. joint (K, K):
  * labelled i, confident in j; where they differ the label is suspect. Rows without a label (-1) take no part.
  */
-struct ns_confident {
+struct ns_stat_confident {
 	int k;
 	double *sum;
 	int64_t *rows, *joint, suspects;
 };
-enum ns_status ns_confident_init(struct ns_confident *c, int k);
-void ns_confident_release(struct ns_confident *c); /* zeroed is fine */
-void ns_confident_learn(struct ns_confident *c, const float *prob, const int32_t *label, int64_t rows);
-double ns_confident_threshold(const struct ns_confident *c, int k); /* infinite without labels */
+enum ns_status ns_stat_confident_init(struct ns_stat_confident *c, int k);
+void ns_stat_confident_release(struct ns_stat_confident *c); /* zeroed is fine */
+void ns_stat_confident_learn(struct ns_stat_confident *c, const float *prob, const int32_t *label, int64_t rows);
+double ns_stat_confident_threshold(const struct ns_stat_confident *c, int k); /* infinite without labels */
 /* suspect (rows): 1 or 0; or NULL */
-void ns_confident_judge(struct ns_confident *c, const float *prob, const int32_t *label, int64_t rows, uint8_t *suspect);
+void ns_stat_confident_judge(struct ns_stat_confident *c, const float *prob, const int32_t *label, int64_t rows, uint8_t *suspect);
 
 #endif

@@ -1,12 +1,12 @@
-/* host/shift/twosample.c - of one column: Cramer-von Mises, Wasserstein, energy, bins; and labels that probabilities doubt. */
+/* host/stat/twosample.c - of one column: Cramer-von Mises, Wasserstein, energy, bins; and labels that probabilities doubt. */
 #define _XOPEN_SOURCE 700 /* M_PI */
-#include "host/shift/twosample.h"
+#include "host/stat/twosample.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/shift/pvalue.h"
+#include "host/stat/pvalue.h"
 #include "kernels/formula/random.h"
 
 /* --- one column --- */
@@ -58,7 +58,7 @@ static double cvm_tail(double x)
 	return 2 / M_PI * h * sum * exp(-x * M_PI * M_PI / 2);
 }
 
-double ns_cvm_p(double t, double m, double n)
+double ns_stat_cvm_p(double t, double m, double n)
 {
 	double all = m + n, mean = (1 + 1 / all) / 6;
 	double variance = (all + 1) * (4 * m * n * all - 3 * (m * m + n * n) - 2 * m * n) / (45 * all * all * 4 * m * n);
@@ -68,7 +68,7 @@ double ns_cvm_p(double t, double m, double n)
 	return x > 3 ? cvm_tail(x) : 1 - cvm_cdf(x);
 }
 
-void ns_column_shift(const float *x, int64_t m, const float *y, int64_t n, struct ns_column_shift *s)
+void ns_stat_column(const float *x, int64_t m, const float *y, int64_t n, struct ns_stat_column *s)
 {
 	double u_x = 0, u_y = 0, fm = (double)m, fn = (double)n, difference = 0, last = 0, share = 1 / (fm * fn);
 	int64_t i = 0, j = 0, apart, most = 0; /* i / m - j / n in parts of 1 / (m n): windows have less than 2^31 rows */
@@ -123,7 +123,7 @@ static int64_t below(const float *x, int64_t n, float v)
 	return low;
 }
 
-int ns_quantile_bins(const float *x, int64_t m, const float *y, int64_t n, int bins, int64_t *ref, int64_t *cur)
+int ns_stat_quantile_bins(const float *x, int64_t m, const float *y, int64_t n, int bins, int64_t *ref, int64_t *cur)
 {
 	int64_t before = 0, now = 0;
 	int b, count = 0;
@@ -144,7 +144,7 @@ int ns_quantile_bins(const float *x, int64_t m, const float *y, int64_t n, int b
 	return count + 1;
 }
 
-double ns_poisson(double mean, uint32_t a, uint32_t b)
+double ns_stat_poisson(double mean, uint32_t a, uint32_t b)
 {
 	double u = ns_uniform(a) + 0x1p-33, term = exp(-mean), sum = term, k = 0;
 
@@ -206,7 +206,7 @@ static double between(const struct groups *g, const double *x, const double *y, 
 	return sum;
 }
 
-enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double counts_m, double counts_n, double estimate,
+enum ns_status ns_stat_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double counts_m, double counts_n, double estimate,
 				       uint64_t seed, uint32_t column, double *low, double *high)
 {
 	struct groups *g = malloc(2 * sizeof *g), *drawn = g + 1;
@@ -223,8 +223,8 @@ enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y
 		for (k = 0; k < g->count; k++) {
 			struct ns_philox p = ns_draw(seed, NS_FOR_BOOTSTRAP, column, (uint64_t)k, (uint32_t)b);
 
-			count[0] += drawn->x[k] = g->x[k] > 0 ? ns_poisson(of_m * g->x[k], p.v[0], p.v[1]) : 0;
-			count[1] += drawn->y[k] = g->y[k] > 0 ? ns_poisson(of_n * g->y[k], p.v[2], p.v[3]) : 0;
+			count[0] += drawn->x[k] = g->x[k] > 0 ? ns_stat_poisson(of_m * g->x[k], p.v[0], p.v[1]) : 0;
+			count[1] += drawn->y[k] = g->y[k] > 0 ? ns_stat_poisson(of_n * g->y[k], p.v[2], p.v[3]) : 0;
 		}
 		distance[b] = between(g, drawn->x, drawn->y, count[0], count[1]);
 	}
@@ -238,17 +238,17 @@ enum ns_status ns_wasserstein_interval(const float *x, int64_t m, const float *y
 
 /* --- labels --- */
 
-enum ns_status ns_confident_init(struct ns_confident *c, int k)
+enum ns_status ns_stat_confident_init(struct ns_stat_confident *c, int k)
 {
-	*c = (struct ns_confident){.k = k, .sum = calloc((size_t)k, sizeof *c->sum), .rows = calloc((size_t)k, sizeof *c->rows),
+	*c = (struct ns_stat_confident){.k = k, .sum = calloc((size_t)k, sizeof *c->sum), .rows = calloc((size_t)k, sizeof *c->rows),
 				   .joint = calloc((size_t)k * (size_t)k, sizeof *c->joint)};
 	if (c->sum && c->rows && c->joint)
 		return NS_OK;
-	ns_confident_release(c);
+	ns_stat_confident_release(c);
 	return ns_fail(NS_NO_MEMORY, "no memory for the labels of %d classes", k);
 }
 
-void ns_confident_release(struct ns_confident *c)
+void ns_stat_confident_release(struct ns_stat_confident *c)
 {
 	free(c->sum);
 	free(c->rows);
@@ -256,7 +256,7 @@ void ns_confident_release(struct ns_confident *c)
 	memset(c, 0, sizeof *c);
 }
 
-void ns_confident_learn(struct ns_confident *c, const float *prob, const int32_t *label, int64_t rows)
+void ns_stat_confident_learn(struct ns_stat_confident *c, const float *prob, const int32_t *label, int64_t rows)
 {
 	int64_t r;
 
@@ -267,12 +267,12 @@ void ns_confident_learn(struct ns_confident *c, const float *prob, const int32_t
 		}
 }
 
-double ns_confident_threshold(const struct ns_confident *c, int k)
+double ns_stat_confident_threshold(const struct ns_stat_confident *c, int k)
 {
 	return c->rows[k] ? c->sum[k] / (double)c->rows[k] : INFINITY; /* nobody is confident in a class without labels */
 }
 
-void ns_confident_judge(struct ns_confident *c, const float *prob, const int32_t *label, int64_t rows, uint8_t *suspect)
+void ns_stat_confident_judge(struct ns_stat_confident *c, const float *prob, const int32_t *label, int64_t rows, uint8_t *suspect)
 {
 	int64_t r;
 	int k;
@@ -282,7 +282,7 @@ void ns_confident_judge(struct ns_confident *c, const float *prob, const int32_t
 		int best = -1;
 
 		for (k = 0; k < c->k && label[r] >= 0 && label[r] < c->k; k++)
-			if ((double)p[k] >= ns_confident_threshold(c, k) - 1e-6 && (best < 0 || p[k] > p[best]))
+			if ((double)p[k] >= ns_stat_confident_threshold(c, k) - 1e-6 && (best < 0 || p[k] > p[best]))
 				best = k;
 		if (suspect)
 			suspect[r] = best >= 0 && best != label[r];

@@ -1,6 +1,6 @@
-/* host/shift/ks.c - p of Kolmogorov-Smirnov's D: exact for small windows, by the one-sample distribution for large ones. */
+/* host/stat/ks.c - p of Kolmogorov-Smirnov's D: exact for small windows, by the one-sample distribution for large ones. */
 #define _XOPEN_SOURCE 700 /* M_PI */
-#include "host/shift/pvalue.h"
+#include "host/stat/pvalue.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -152,7 +152,7 @@ static double pelz_good(double z, double n)
 	return k0 + k1 / sqrt(n) + k2 / n + k3 / (n * sqrt(n));
 }
 
-double ns_ks_p_asymptotic(double d, int64_t m, int64_t n)
+double ns_stat_ks_p_asymptotic(double d, int64_t m, int64_t n)
 {
 	int64_t en = (int64_t)floor((double)m * (double)n / (double)(m + n) + 0.5), i;
 	double x, sum = 0;
@@ -173,13 +173,13 @@ double ns_ks_p_asymptotic(double d, int64_t m, int64_t n)
 	return clamp01(2 * sum);
 }
 
-double ns_ks_p(double d, int64_t m, int64_t n)
+double ns_stat_ks_p(double d, int64_t m, int64_t n)
 {
 	if (m < 1 || n < 1 || !(d >= 0))
 		return NAN;
 	if (d == 0)
 		return 1;
 	if (m > 10000 || n > 10000)
-		return ns_ks_p_asymptotic(d, m, n);
+		return ns_stat_ks_p_asymptotic(d, m, n);
 	return m == n ? ks_equal(n, (int64_t)floor((double)n * d + 0.5)) : ks_paths(d, m, n);
 }

@@ -1,4 +1,4 @@
-#include "host/shift/pvalue.h"
+#include "host/stat/pvalue.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static double gamma_q(double a, double x)
 	return fmin(1, fmax(0, front * h));
 }
 
-double ns_chi2_sf(double x, double df)
+double ns_stat_chi2_sf(double x, double df)
 {
 	return df <= 0 ? 1 : gamma_q(df / 2, x / 2);
 }
@@ -56,7 +56,7 @@ static int margins(const int64_t *ref, const int64_t *cur, int k, double *m, dou
 	return used;
 }
 
-double ns_chi2_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *v)
+double ns_stat_chi2_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *v)
 {
 	double m, n, x = 0;
 	int i, used;
@@ -74,10 +74,10 @@ double ns_chi2_counts(const int64_t *ref, const int64_t *cur, int k, double *sta
 	}
 	*statistic = x;
 	*v = sqrt(x / (m + n));
-	return ns_chi2_sf(x, used - 1);
+	return ns_stat_chi2_sf(x, used - 1);
 }
 
-double ns_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *least)
+double ns_stat_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *least)
 {
 	double m, n, g = 0, each = 0, rows;
 	int i, used;
@@ -100,7 +100,7 @@ double ns_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statis
 	*statistic = 2 * g;
 	/* Williams 1976: divided by its mean over the limit's, which small counts make larger than 1 */
 	rows = (m + n) / m + (m + n) / n;
-	return ns_chi2_sf(2 * g / (1 + (rows - 1) * (each - 1) / (6 * (m + n) * (used - 1))), used - 1);
+	return ns_stat_chi2_sf(2 * g / (1 + (rows - 1) * (each - 1) / (6 * (m + n) * (used - 1))), used - 1);
 }
 
 /* sum over classes of cur^2 / all: with both margins given, chi-square grows with it */
@@ -114,7 +114,7 @@ static double spread(const int64_t *cur, const int64_t *all, int k)
 	return sum;
 }
 
-double ns_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int draws, uint64_t seed)
+double ns_stat_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int draws, uint64_t seed)
 {
 	int64_t *all = calloc(2 * (size_t)k + 1, sizeof *all), *drawn = all + k, m = 0, n = 0, i, at;
 	int32_t *rows;
@@ -156,7 +156,7 @@ double ns_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int draws, u
 }
 
 /* both are weighted sums of the same squares: to second order (1/m + 1/n) chi-square of k - 1, and an eighth of it */
-double ns_psi_no_drift(int k, double m, double n)
+double ns_stat_psi_no_drift(int k, double m, double n)
 {
 	double low = 0, high = 10 + 3.0 * k;
 	int i;
@@ -164,7 +164,7 @@ double ns_psi_no_drift(int k, double m, double n)
 	for (i = 0; i < 100; i++) { /* the chi-square point by bisection */
 		double mid = (low + high) / 2;
 
-		if (ns_chi2_sf(mid, k - 1) > 0.05)
+		if (ns_stat_chi2_sf(mid, k - 1) > 0.05)
 			low = mid;
 		else
 			high = mid;
@@ -172,12 +172,12 @@ double ns_psi_no_drift(int k, double m, double n)
 	return (1 / n + 1 / m) * low;
 }
 
-double ns_js_no_drift(int k, double m, double n)
+double ns_stat_js_no_drift(int k, double m, double n)
 {
-	return ns_psi_no_drift(k, m, n) / 8;
+	return ns_stat_psi_no_drift(k, m, n) / 8;
 }
 
-double ns_psi(const int64_t *ref, const int64_t *cur, int k)
+double ns_stat_psi(const int64_t *ref, const int64_t *cur, int k)
 {
 	double m = 0, n = 0, sum = 0;
 	int i;
@@ -194,7 +194,7 @@ double ns_psi(const int64_t *ref, const int64_t *cur, int k)
 	return sum;
 }
 
-double ns_js(const int64_t *ref, const int64_t *cur, int k)
+double ns_stat_js(const int64_t *ref, const int64_t *cur, int k)
 {
 	double m = 0, n = 0, sum = 0;
 	int i;
@@ -235,7 +235,7 @@ static struct ranked *rank(const double *p, int n)
 	return r;
 }
 
-void ns_holm(const double *p, double *adjusted, int n)
+void ns_stat_holm(const double *p, double *adjusted, int n)
 {
 	struct ranked *r = rank(p, n);
 	double most = 0;
@@ -250,7 +250,7 @@ void ns_holm(const double *p, double *adjusted, int n)
 	free(r);
 }
 
-void ns_benjamini_hochberg(const double *p, double *adjusted, int n)
+void ns_stat_benjamini_hochberg(const double *p, double *adjusted, int n)
 {
 	struct ranked *r = rank(p, n);
 	double least = 1;
@@ -280,7 +280,7 @@ static double norm1(const double *a, int k)
 	return most;
 }
 
-double ns_bbse(const double *c, const double *mu, int k, double *w)
+double ns_stat_bbse(const double *c, const double *mu, int k, double *w)
 {
 	int width = 2 * k, i, j, col;
 	double *a = calloc((size_t)(k * width + k * k), sizeof *a), *inverse = a + k * width, condition;
@@ -328,7 +328,7 @@ double ns_bbse(const double *c, const double *mu, int k, double *w)
 	return condition;
 }
 
-double ns_binomial_sf(int64_t k, int64_t n, double p)
+double ns_stat_binomial_sf(int64_t k, int64_t n, double p)
 {
 	double sum = 0, base = lgamma((double)n + 1);
 	int64_t i;
@@ -338,7 +338,7 @@ double ns_binomial_sf(int64_t k, int64_t n, double p)
 	return sum > 1 ? 1 : sum;
 }
 
-void ns_wilson(int64_t k, int64_t n, double *low, double *high)
+void ns_stat_wilson(int64_t k, int64_t n, double *low, double *high)
 {
 	double z = 1.959963984540054, p = n ? (double)k / (double)n : 0, m = (double)n;
 	double centre = (p + z * z / (2 * m)) / (1 + z * z / m);
