@@ -1,6 +1,6 @@
 /* jobs/main.c - parse, call, publish: the top, where it is decided what an error means. */
 #define _GNU_SOURCE
-#include "jobs/jobs.h"
+#include "jobs/verb.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -164,6 +164,19 @@ static void print_conf(const struct ns_conf *conf, int rank)
 	json_decref(clean);
 }
 
+/* a verb as a part of another: see ns_call_fn */
+static enum ns_status call_verb(struct ns_job *caller, int verb, struct ns_conf *conf, int argc, char **argv)
+{
+	struct ns_job job;
+	enum ns_status status = ns_job_init(&job, ns_verbs[verb].name, conf, caller->comm, caller->log, caller->workers, caller->set);
+
+	job.call = caller->call;
+	if (status == NS_OK)
+		status = ns_verbs[verb].run(&job, argc, argv);
+	ns_job_release(&job);
+	return status;
+}
+
 static enum ns_status run_verb(int verb, struct ns_conf *conf, struct ns_comm *comm, int argc, char **argv)
 {
 	struct ns_device_set set = {.gpu = comm->local_rank};
@@ -177,6 +190,7 @@ static enum ns_status run_verb(int verb, struct ns_conf *conf, struct ns_comm *c
 	NS_TRY(worker_count(conf, comm, &count));
 	NS_TRY(ns_workers_make(&workers, count));
 	NS_GO(ns_job_init(&job, ns_verbs[verb].name, conf, comm, &log, workers, &set));
+	job.call = call_verb;
 	if (ns_conf_bool(conf, "dry_run"))
 		print_conf(conf, comm->rank);
 	else
@@ -185,17 +199,6 @@ out:
 	ns_job_release(&job);
 	ns_device_set_close(&set);
 	ns_workers_free(workers);
-	return status;
-}
-
-enum ns_status ns_call(struct ns_job *caller, enum ns_verb_id verb, struct ns_conf *conf, int argc, char **argv)
-{
-	struct ns_job job;
-	enum ns_status status = ns_job_init(&job, ns_verbs[verb].name, conf, caller->comm, caller->log, caller->workers, caller->set);
-
-	if (status == NS_OK)
-		status = ns_verbs[verb].run(&job, argc, argv);
-	ns_job_release(&job);
 	return status;
 }
 
@@ -218,12 +221,6 @@ static void complain(struct ns_comm *comm, enum ns_status status)
 	fprintf(stderr, "nightshift: %s\n", ns_message());
 	if (comm->size > 1 && status != NS_STOPPED && status != NS_FINDING && status != NS_REFUSED)
 		ns_comm_abort(comm, exit_code(status));
-}
-
-enum ns_status ns_need(struct ns_job *job, const char *key, const char *flag, const char **text)
-{
-	*text = ns_conf_text(job->conf, key);
-	return *text ? NS_OK : ns_fail(NS_USAGE, "%s: --%s is wanted", job->verb, flag);
 }
 
 /* Descriptors 0, 1 and 2 that the caller has closed would be given to files, and messages be written into them. */

@@ -1,5 +1,5 @@
 /* jobs/man.c - a verb's manual page in roff, from the same table as --help and the parser. */
-#include "jobs/jobs.h"
+#include "jobs/verb.h"
 
 #include <string.h>
 

@@ -2,7 +2,17 @@
  * jobs/table.c - the verbs and the keys. A row here is what the command line parses, what YAML may say and what --help
  * prints. Adding a key: one row, and the verb that reads it.
  */
-#include "jobs/jobs.h"
+#include "jobs/verb.h"
+#include "jobs/admin/admin.h"
+#include "jobs/augment/augment.h"
+#include "jobs/bench/bench.h"
+#include "jobs/drift/drift.h"
+#include "jobs/evaluate/evaluate.h"
+#include "jobs/infer/infer.h"
+#include "jobs/ingest/ingest.h"
+#include "jobs/night/night.h"
+#include "jobs/retrain/retrain.h"
+#include "jobs/task/task.h"
 
 #define V(verb) (1u << NS_VERB_##verb)
 #define ANY	 ((1u << NS_VERBS) - 1)

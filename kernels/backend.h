@@ -7,7 +7,7 @@
  *	ns_plan_free(plan);                       NULL is fine
  *
  * A plan is run by one thread at a time; two threads that do the same work hold a plan each. Nothing here
- * is collective: ranks meet only in host/comm.h. Kernels start no threads: a CPU device is one core, and
+ * is collective: ranks meet only in host/comm/comm.h. Kernels start no threads: a CPU device is one core, and
  * the host gives each of its workers a queue of its own (decision 4: bits do not depend on thread counts).
  */
 #ifndef NS_BACKEND_H

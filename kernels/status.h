@@ -6,7 +6,7 @@
  *	NS_GO(ns_shard_open(&shard, path));       the same for functions with an `out:` label
  *
  * The message belongs to the calling thread until its next ns_fail(), as errno does; worker threads
- * hand theirs to the thread that waits for them (host/workers.h). It names file, item, found and wanted.
+ * hand theirs to the thread that waits for them (host/run/run.h). It names file, item, found and wanted.
  */
 #ifndef NS_STATUS_H
 #define NS_STATUS_H

@@ -10,7 +10,7 @@
 #ifndef NS_REGISTRY_H
 #define NS_REGISTRY_H
 
-#include "host/file.h"
+#include "host/base/base.h"
 
 enum ns_status ns_registry_put(const char *registry, const char *file, char digest[NS_SHA256_HEX]);
 /* Where the object lies; NS_IO if there is none. `digest` may be a prefix of at least 8 digits. */

@@ -1,4 +1,4 @@
-/* host/registry/registry_inner.h - what registry.c and gc.c share. */
+/* host/registry/registry_inner.h - what the parts of the registry share. */
 #ifndef NS_REGISTRY_INNER_H
 #define NS_REGISTRY_INNER_H
 
@@ -19,13 +19,30 @@ void ns_marks_add(struct ns_marks *marks, const char *digest);
  * NS_IO or NS_DIGEST where that fails, as then nobody knows what is reachable. Not whole: of those that cannot be JSON the first byte.
  */
 enum ns_status ns_marks_follow(struct ns_marks *marks, const char *registry, int whole);
+/* The logs of all refs, each from where it was last read. all: what any entry names must be there, not only what the newest does. */
+enum ns_status ns_marks_logs(struct ns_marks *marks, const char *registry, int all);
+/* What the copies under refs/ name; NS_IO for a copy without its log. */
+enum ns_status ns_marks_copies(struct ns_marks *marks, const char *registry);
 /* NS_IO unless what `digest` names is there, and, where that is a model, its weights; `name` of the ref, for the message. */
 enum ns_status ns_registry_check(const char *registry, const char *name, const char *digest);
 /* The entries of a ref's log from number `first` on. */
 enum ns_status ns_registry_log_from(const char *registry, const char *name, int first, json_t **log);
 /* How many objects begin with these digits, and where the last of them lies. What gc has set aside is taken back. */
 enum ns_status ns_registry_find(const char *registry, const char *digest, char path[NS_PATH_MAX], int *found);
-/* "62 digits.16 digits.gone": what a gc calls an object between its decision and the last look; each gc has its own 16 */
-int ns_registry_is_aside(const char *name);
+/* what a gc calls an object between its decision and the last look: "62 digits.16 digits.gone"; each gc has its own 16 */
+#define NS_ASIDE ".gone"
+
+/* fn for each name in objects/xx, or in a folder that holds no objects (first -1); digest: of an object, or "" where it is none */
+typedef enum ns_status ns_object_fn(void *context, const char *dir, const char *name, const char *digest);
+enum ns_status ns_registry_each_in(const char *dir, int first, ns_object_fn *fn, void *context);
+enum ns_status ns_registry_each(const char *registry, ns_object_fn *fn, void *context);
+/* NS_DIGEST for the first object that is damaged; *objects grows by those that were read. */
+enum ns_status ns_registry_verify_objects(const char *registry, int64_t *objects);
+/* An object in use again is young for gc. */
+enum ns_status ns_registry_refresh(const char *path);
+/* NS_USAGE where it can be no ref's. */
+enum ns_status ns_registry_check_name(const char *name);
+/* The highest number in the log of `name`, 0 where there is none. */
+enum ns_status ns_registry_newest(const char *registry, const char *name, int *high);
 
 #endif

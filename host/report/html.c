@@ -1,4 +1,4 @@
-#include "host/report/html.h"
+#include "host/report/report.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/file.h"
+#include "host/base/base.h"
 
 static const char style[] =
 	":root{--ink:#1c2024;--dim:#60646c;--line:#d9dce0;--paper:#fff;--panel:#f6f7f9;--a:#8d9bb0;--b:#d6562b;--good:#1d7a4b;"

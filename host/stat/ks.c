@@ -1,6 +1,6 @@
 /* host/stat/ks.c - p of Kolmogorov-Smirnov's D: exact for small windows, by the one-sample distribution for large ones. */
 #define _XOPEN_SOURCE 700 /* M_PI */
-#include "host/stat/pvalue.h"
+#include "host/stat/stat.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "host/stat/pca.h"
+#include "host/stat/stat.h"
 
 #include <math.h>
 #include <stdlib.h>

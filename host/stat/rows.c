@@ -2,13 +2,12 @@
  * host/stat/rows.c - of whole rows: the classifier test, Frechet and kernel distances.
  */
 #define _XOPEN_SOURCE 700
-#include "host/stat/twosample.h"
+#include "host/stat/stat.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/stat/pvalue.h"
 #include "kernels/formula/random.h"
 
 /* --- the classifier --- */

@@ -1,12 +1,11 @@
 /* host/stat/twosample.c - of one column: Cramer-von Mises, Wasserstein, energy, bins; and labels that probabilities doubt. */
 #define _XOPEN_SOURCE 700 /* M_PI */
-#include "host/stat/twosample.h"
+#include "host/stat/stat.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/stat/pvalue.h"
 #include "kernels/formula/random.h"
 
 /* --- one column --- */

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/job.h"
-#include "host/net/exec.h"
-#include "host/net/trainer.h"
+#include "host/run/run.h"
+#include "host/graph/graph.h"
+#include "host/train/train.h"
 #include "kernels/formula/random.h"
 
 #define MAX_STEPS 1024

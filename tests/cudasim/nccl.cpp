@@ -1,5 +1,5 @@
 /*
- * tests/cudasim/nccl.cpp - what host/comm_nccl.c calls of NCCL, over MPI and the simulator's streams: a library that the
+ * tests/cudasim/nccl.cpp - what host/comm/nccl.c calls of NCCL, over MPI and the simulator's streams: a library that the
  * program opens in NCCL's place (NS_NCCL_LIBRARY). It does work when its stream's turn comes, and complains of what NCCL would
  * hang or fail at. NS_NCCLSIM_FAIL=CALL makes that call fail.
  */

@@ -16,11 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "datasets/h5.h"
-#include "datasets/handle.h"
-#include "datasets/look.h"
-#include "host/file.h"
-#include "host/folder.h"
+#include "datasets/h5/h5.h"
+#include "host/base/base.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1

@@ -1,7 +1,8 @@
 #define _GNU_SOURCE
 #include "tests/fuzz/fuzz.h"
 
-#include "host/folder.h"
+#include "host/base/base.h"
+#include "jobs/verb.h"
 
 #include <stdio.h>
 #include <stdlib.h>

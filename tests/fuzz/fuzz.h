@@ -11,7 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "jobs/jobs.h"
+#include "jobs/curate/curate.h"
+#include "jobs/drift/drift.h"
+#include "jobs/infer/infer.h"
+#include "jobs/ingest/ingest.h"
+#include "jobs/retrain/retrain.h"
+#include "jobs/task/task.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

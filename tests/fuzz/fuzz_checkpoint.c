@@ -1,7 +1,7 @@
 /* Records of two checkpoints and the newer one's tensors. */
 #include "tests/fuzz/fuzz.h"
 
-#include "host/net/checkpoint.h"
+#include "host/train/checkpoint_inner.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

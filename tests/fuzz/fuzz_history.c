@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "jobs/drift.h"
+#include "jobs/drift/drift_inner.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

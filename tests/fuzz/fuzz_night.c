@@ -2,7 +2,7 @@
  * results of jobs. */
 #include "tests/fuzz/fuzz.h"
 
-#include "jobs/night.h"
+#include "jobs/night/night_inner.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -2,7 +2,7 @@
  * once back. */
 #include "tests/fuzz/fuzz.h"
 
-#include "datasets/source.h"
+#include "datasets/source/source.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

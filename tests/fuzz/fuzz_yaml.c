@@ -1,5 +1,6 @@
 /* A configuration: YAML's text, the table of all keys, and `augment:`. */
 #include "tests/fuzz/fuzz.h"
+#include "jobs/augment/augment.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -12,15 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "host/comm.h"
-#include "host/conf.h"
-#include "host/energy.h"
-#include "host/file.h"
-#include "host/folder.h"
-#include "host/name.h"
-#include "host/net/arena.h"
-#include "host/net/model.h"
-#include "host/workers.h"
+#include "host/comm/comm.h"
+#include "host/base/base.h"
+#include "host/run/run.h"
+#include "host/graph/arena_inner.h"
+#include "host/graph/graph.h"
 #include "kernels/formula/random.h"
 
 static const struct ns_key keys[] = {{"seed", NULL, NS_KEY_INT, "1", 1, "", 0, 10},

@@ -1,4 +1,4 @@
-/* tests/host/test_nccl.c - host/nccl_abi.h against NCCL's own header, where that is installed; skipped aloud elsewhere. */
+/* tests/host/test_nccl.c - host/comm/nccl_abi_inner.h against NCCL's own header, where that is installed; skipped aloud elsewhere. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 #ifdef NST_NCCL
 #include <nccl.h>
 
-#include "host/nccl_abi.h"
+#include "host/comm/nccl_abi_inner.h"
 
 /* the functions that comm_nccl.c calls, with the types that it calls them with */
 static ncclResult_t (*const unique_id)(ncclUniqueId *) = ncclGetUniqueId;

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/stat/pca.h"
-#include "host/stat/pvalue.h"
+#include "host/stat/stat.h"
 #include "kernels/formula/random.h"
 
 static void near(double got, double wanted, double tolerance)

@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/stat/pvalue.h"
-#include "host/stat/twosample.h"
+#include "host/stat/stat.h"
 #include "kernels/formula/random.h"
 
 static void near(double got, double wanted, double tolerance)

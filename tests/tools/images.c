@@ -8,9 +8,8 @@
 #include <string.h>
 #include <turbojpeg.h>
 
-#include "datasets/decode.h"
-#include "host/file.h"
-#include "host/folder.h"
+#include "datasets/decode/decode.h"
+#include "host/base/base.h"
 #include "kernels/formula/random.h"
 
 static const char *const classes[] = {"disc", "square", "stripes"};

@@ -1,0 +1,115 @@
+/*
+ * datasets/h5/h5.h - HDF5, but only as much of it as the formats need; a look at foreign files in a child process; open files.
+ */
+#ifndef NS_H5_H
+#define NS_H5_H
+
+#include <hdf5.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "kernels/status.h"
+
+/*
+ * --- h5: HDF5, but only as much of it as the formats need, and nothing that reaches outside a file.
+ */
+
+enum ns_h5_type { NS_H5_U8, NS_H5_I32, NS_H5_U32, NS_H5_I64, NS_H5_U64, NS_H5_F32 };
+
+/* A file that this process has looked at (see "look") or has written itself: regular, and never waited for. */
+enum ns_status ns_h5_open(hid_t *file, const char *path);
+/* the file behind a descriptor, which the caller keeps; the path is for messages */
+enum ns_status ns_h5_open_fd(hid_t *file, const char *path, int fd);
+/* a file whose bytes are in memory, and stay there while it is open */
+enum ns_status ns_h5_open_image(hid_t *file, const char *path, void *bytes, size_t size);
+/* around fork(): the child begins with a library that is at rest */
+void ns_h5_before_fork(void);
+void ns_h5_forked(void);
+void ns_h5_after_fork(void);
+/* aligned to 4096, early allocation, nothing filled: H5Dget_offset turns reading into pread */
+enum ns_status ns_h5_create(hid_t *file, const char *path);
+enum ns_status ns_h5_close(hid_t file, const char *path);
+
+int ns_h5_has(hid_t file, const char *name);
+/* rank and sizes; refuses links, external storage, foreign filters and compound types, by name */
+enum ns_status ns_h5_shape(hid_t file, const char *path, const char *name, int *rank, hsize_t dims[4]);
+/*
+ * The whole data set, converted to `type`, wanted rank and first size checked; the caller frees *data. Whole numbers are read from whole numbers
+ * alone, and one that `type` cannot hold is NS_BAD_DATA.
+ */
+enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
+			  hsize_t rows, void **data);
+/* does the file hold as much as the data set claims? Asked before anything of its size is allocated. */
+enum ns_status ns_h5_backed(hid_t file, const char *path, const char *name);
+/* as stored: is it of exactly this type? */
+int ns_h5_is(hid_t file, const char *name, enum ns_h5_type type);
+/* rows [first, first + count) of a data set of rank `rank` */
+enum ns_status ns_h5_read_rows(hid_t file, const char *path, const char *name, enum ns_h5_type type, hsize_t first,
+			       hsize_t count, void *data);
+/*
+ * The same for whoever reads a data set in pieces, in the order of its rows: chunks are kept while they are being read, up to 256 MiB.
+ * It holds its file open.
+ */
+enum ns_status ns_h5_set_open(hid_t *set, hid_t file, const char *path, const char *name);
+enum ns_status ns_h5_set_read(hid_t set, const char *path, const char *name, enum ns_h5_type type, hsize_t first, hsize_t count, void *data);
+void ns_h5_set_close(hid_t set);
+void ns_h5_file_close(hid_t file); /* of one that was only read; any thread */
+/* byte offset in the file where it is contiguous and unfiltered, else -1 */
+int64_t ns_h5_offset(hid_t file, const char *name);
+enum ns_status ns_h5_write(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
+			   const hsize_t *dims, const void *data);
+/* attributes of `object` ("/" is the root); strings are UTF-8, written with a fixed length each; missing: NULL (get) */
+enum ns_status ns_h5_set_text(hid_t file, const char *path, const char *object, const char *name, const char *text);
+enum ns_status ns_h5_set_texts(hid_t file, const char *path, const char *object, const char *name,
+			       const char *const *texts, int n);
+enum ns_status ns_h5_set_real(hid_t file, const char *path, const char *object, const char *name, double x);
+char *ns_h5_get_text(hid_t file, const char *object, const char *name);
+enum ns_status ns_h5_get_texts(hid_t file, const char *path, const char *object, const char *name, char ***texts,
+			       int *n);
+/* *x stays as it is where there is no such attribute; NS_BAD_DATA where it is no finite number */
+enum ns_status ns_h5_get_real(hid_t file, const char *path, const char *object, const char *name, double *x);
+void ns_texts_free(char **texts, int n);
+
+/*
+ * --- look: foreign HDF5 files are looked at by a child process, before this one trusts them.
+ *
+ * libhdf5 follows what a damaged or hostile file says out of its own memory (eight changed bytes of a global heap are enough). So the whole
+ * of a file is read once in a child that has a bound on time and memory, can open nothing and reach nobody (seccomp, where the
+ * kernel has it), and says by a pipe what it found. It sees files as memory: libhdf5 opens none by their names. What was
+ * looked at is remembered by device, inode, size and times. NS_LOOK=0 in the environment leaves it out, for debugging.
+ */
+
+/* Read all of `file` that the job will: the same code as the job's own. In the child; bytes are the file's. */
+typedef enum ns_status ns_look_fn(hid_t file, const char *path, const struct stat *st);
+
+/*
+ * Look at `count` files. NS_BAD_DATA names the first that is not what `look` wants, that crashed libhdf5, or that took more time or memory
+ * than a file of its size may; NS_IO where the disk or the process fails. below: symbolic links are refused, see ns_open().
+ */
+enum ns_status ns_look(const char *const *paths, int count, int below, ns_look_fn *look);
+
+/*
+ * --- handle: files that stay open while they are read, however many there are: as many as the process may have are kept, the one
+ * that was read longest ago makes room. A file that was changed since it was first opened is refused (NS_DIGEST).
+ */
+
+struct ns_handle {
+	const char *path; /* borrowed */
+	struct stat was;  /* when it was looked at first */
+	int below, h5;	  /* below: see ns_open(); h5: opened through HDF5 */
+	int fd;		  /* -1: not open */
+	hid_t file;
+	int users;
+	struct ns_handle *older, *newer;
+};
+
+/* `was`: what the file must still be */
+void ns_handle_init(struct ns_handle *handle, const char *path, const struct stat *was, int below, int h5);
+/* NS_DIGEST unless the file is what it was: the same inode, size and time of change of its bytes */
+enum ns_status ns_handle_same(const char *path, const struct stat *was, const struct stat *now);
+/* Open until it is given back; any thread. */
+enum ns_status ns_handle_take(struct ns_handle *handle);
+void ns_handle_give(struct ns_handle *handle);
+void ns_handle_close(struct ns_handle *handle);
+
+#endif

@@ -1,0 +1,19 @@
+/* datasets/h5/h5_inner.h - what h5.c and h5_write.c share. */
+#ifndef NS_H5_INNER_H
+#define NS_H5_INNER_H
+
+#include "datasets/h5/h5.h"
+
+/* before each file: failures are told in our own words, and no link leads to another file */
+void ns_h5_settle(void);
+hid_t ns_h5_native(enum ns_h5_type type);
+enum ns_status ns_h5_failed(const char *path, const char *name, const char *what);
+
+/* H5Fopen() of `name` for reading; `path` is for messages. */
+enum ns_status ns_h5_open_as(hid_t *file, const char *path, const char *name, hid_t access);
+/* NS_BAD_DATA for a data set that is packed by a filter which is not HDF5's own, or whose chunks do not fit what it claims. */
+enum ns_status ns_h5_refuse_filters(hid_t plist, const char *path, const char *name);
+enum ns_status ns_h5_refuse_chunks(hid_t plist, hid_t type, const char *path, const char *name);
+#define NS_H5_CACHE ((size_t)256 << 20) /* of chunks; a larger one would be unpacked anew at every read of a part of it */
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * datasets/predict/predict.h - predictions and their matrices, and what a retrain manifest selected.
+ */
+#ifndef NS_PREDICT_H
+#define NS_PREDICT_H
+
+#include <hdf5.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "host/run/run.h"
+#include "kernels/status.h"
+
+/*
+ * --- matrix: rows of floats that need not fit into memory: data sets of HDF5 files one behind the other, a .npy file, or memory.
+ *
+ * What is stored as little-endian float32 in one piece is read by pread, by any number of threads; anything else (chunks, filters, other
+ * types) through HDF5, which serves one at a time. Files are open only while they are read, and must not change meanwhile: NS_DIGEST.
+ * Zeroed is empty: a matrix that is not there has d = 0.
+ */
+
+struct ns_matrix {
+	int64_t rows;
+	int d;
+	float *data; /* (rows, d), owned; NULL: in `parts` */
+	struct ns_matrix_part *parts;
+	int part_count;
+	struct ns_matrix_open *open;
+};
+
+void ns_matrix_release(struct ns_matrix *m);
+/* rows of a data set behind those that are there already, whose d it must have; of `rows` rows. The file, which is `st`, may be closed afterwards. */
+enum ns_status ns_matrix_add_h5(struct ns_matrix *m, hid_t file, const char *path, const char *name, int64_t rows, const struct stat *st);
+/* Read all rows that libhdf5 has to unpack from `file`, its only part's, and drop them: that they can be read. */
+enum ns_status ns_matrix_look(const struct ns_matrix *m, hid_t file);
+/* a file of numpy.save(): a matrix of little-endian float32 or float64 in C order */
+enum ns_status ns_matrix_add_npy(struct ns_matrix *m, const char *path);
+/* rows [first, first + n) into out (n, d); any thread */
+enum ns_status ns_matrix_read(const struct ns_matrix *m, int64_t first, int64_t n, float *out);
+/* the rows with these numbers, in their order, into out (n, d) */
+enum ns_status ns_matrix_pick(const struct ns_matrix *m, const int64_t *row, int64_t n, float *out);
+/* the file that holds a row, for messages; "" in memory */
+const char *ns_matrix_path(const struct ns_matrix *m, int64_t row);
+
+/*
+ * --- predictions: what a model said of a data set, nightshift.predictions/1; also any HDF5 file that
+ * has some of the same columns (a user's own embeddings are enough).
+ */
+
+struct ns_predictions { /* columns over all files; NULL where missing */
+	int64_t rows;
+	uint64_t *id;
+	int32_t *label, *pred, *group;
+	int64_t *time;
+	struct ns_matrix prob, embedding, stats; /* (N, classes), (N, D), (N, S); d = 0 where missing; they stay in their files */
+	int class_names;
+	char **names, **stats_names; /* class_names and stats_named of them */
+	int stats_named;
+	/* weights: of the model's parameters, also where the model itself has no digest yet (a baseline is part of it) */
+	char model[NS_SHA256_HEX], weights[NS_SHA256_HEX], dataset[NS_SHA256_HEX], digest[NS_SHA256_HEX];
+	double temperature;
+};
+
+/* Are x (n, classes), read of rows from `first` on, probabilities? */
+enum ns_status ns_predictions_are(const struct ns_predictions *p, int64_t first, int64_t n, const float *x);
+/* Probabilities of rows [first, first + n), which have been seen to be such; out (n, classes). Any thread. */
+enum ns_status ns_predictions_prob(const struct ns_predictions *p, int64_t first, int64_t n, float *out);
+/*
+ * A folder with predictions.json, one HDF5 file, or embeddings alone in a .npy file. Digests that predictions.json gives are computed first, and a
+ * child process looks at each HDF5 file before libhdf5 sees it here.
+ */
+enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path);
+void ns_predictions_release(struct ns_predictions *p);
+/* Write one file. Rows and columns as in `p`; matrices are in memory. */
+enum ns_status ns_predictions_write(const char *path, const struct ns_predictions *p);
+
+/* --- what a retrain manifest selected, nightshift.selection/1 --- */
+
+enum { NS_LABEL_HUMAN, NS_LABEL_MODEL };
+
+struct ns_selection {
+	int64_t rows;
+	uint32_t *set;	   /* which of the manifest's data sets */
+	uint64_t *row, *id;
+	int32_t *label;
+	uint8_t *source;   /* NS_LABEL_* */
+	uint32_t *repeat; /* how many times an epoch shows it */
+};
+
+enum ns_status ns_selection_alloc(struct ns_selection *s, int64_t rows);
+void ns_selection_release(struct ns_selection *s);
+enum ns_status ns_selection_write(const char *path, const struct ns_selection *s);
+enum ns_status ns_selection_read(const char *path, struct ns_selection *s);
+
+#endif

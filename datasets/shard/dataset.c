@@ -1,0 +1,377 @@
+#define _POSIX_C_SOURCE 200809L
+#include "datasets/shard/shard_inner.h"
+#include "datasets/h5/h5.h"
+
+#include <openssl/sha.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datasets/decode/decode.h"
+
+void ns_dataset_close(struct ns_dataset *d)
+{
+	int i;
+
+	if (!d)
+		return;
+	for (i = 0; i < d->count; i++)
+		ns_shard_close(d->shards[i]);
+	free(d->shards);
+	free(d->first);
+	free(d->path);
+	free(d);
+}
+
+enum ns_status ns_classes_agree(const char *const *a, int na, const char *where_a, const char *const *b, int nb,
+				const char *where_b)
+{
+	int i;
+
+	if (na != nb)
+		return ns_fail(NS_BAD_DATA, "%s has %d classes, but %s has %d", where_a, na, where_b, nb);
+	for (i = 0; i < na; i++)
+		if (strcmp(a[i], b[i]))
+			return ns_fail(NS_BAD_DATA, "%s: class %d is '%s', but in %s it is '%s'; the order must agree", where_a, i,
+				       a[i], where_b, b[i]);
+	return NS_OK;
+}
+
+/* shard number i of the list; the first that is opened says what all must be */
+enum ns_status ns_dataset_open_shard(struct ns_dataset *d, int i, const char *path, int below)
+{
+	const struct ns_shard_head *h, *first;
+
+	NS_TRY(ns_shard_open_seen(&d->shards[i], path, below));
+	if (!d->head)
+		d->head = d->shards[i];
+	h = &d->shards[i]->head;
+	first = &d->head->head;
+	NS_TRY(ns_classes_agree((const char *const *)h->classes, h->class_count, path, (const char *const *)first->classes,
+				first->class_count, d->head->path));
+	if (strcmp(h->encoding, first->encoding) || h->h != first->h || h->w != first->w || h->c != first->c)
+		return ns_fail(NS_BAD_DATA, "%s: %s %dx%dx%d, but %s is %s %dx%dx%d", path, h->encoding, h->h, h->w, h->c,
+			       d->head->path, first->encoding, first->h, first->w, first->c);
+	return NS_OK;
+}
+
+enum ns_status ns_dataset_alloc(struct ns_dataset *d, size_t n)
+{
+	d->shards = calloc(n + 1, sizeof *d->shards);
+	d->first = calloc(n + 2, sizeof *d->first);
+	return d->shards && d->first ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %zu shards", d->path, n);
+}
+
+/* --- a folder --- */
+
+struct listed { /* dataset.json's shards, and which of them this job reads */
+	char path[NS_PATH_MAX]; /* of dataset.json */
+	const json_t *list;
+	char **file; /* whole path of each that is read, else NULL */
+	int count;
+};
+
+static void listed_release(struct listed *l)
+{
+	int i;
+
+	for (i = 0; l->file && i < l->count; i++)
+		free(l->file[i]);
+	free(l->file);
+}
+
+/* one line of the list: a file's own name, its digest, its rows; none twice, neither by name nor by content */
+static enum ns_status check_line(const struct listed *l, json_t *seen, int i, int64_t *rows)
+{
+	const json_t *item = json_array_get(l->list, (size_t)i);
+	const char *file = ns_json_text(item, "file"), *sha256 = ns_json_text(item, "sha256");
+	char where[NS_PATH_MAX];
+
+	NS_TRY(ns_path(where, "%s: shards[%d]", l->path, i));
+	if (!*file || strchr(file, '/') || *file == '.')
+		return ns_fail(NS_BAD_DATA, "%s: '%s' is no file name", where, file);
+	if (!ns_is_sha256(sha256))
+		return ns_fail(NS_BAD_DATA, "%s: sha256 is '%.70s', 64 hexadecimal digits are wanted", where, sha256);
+	if (json_object_get(seen, file) || json_object_get(seen, sha256))
+		return ns_fail(NS_BAD_DATA, "%s: %s is there twice", where, file);
+	json_object_set_new(seen, file, json_true());
+	json_object_set_new(seen, sha256, json_true());
+	return ns_json_get_int(item, "rows", where, 1, NS_SHARD_ROWS, rows);
+}
+
+static enum ns_status read_list(struct ns_job *job, struct ns_dataset *d, struct listed *l, const json_t *json, int mine)
+{
+	json_t *seen = json_object();
+	char hex[NS_SHA256_HEX], file[NS_PATH_MAX];
+	enum ns_status status;
+	int64_t rows, total;
+	int i;
+
+	l->list = json_object_get(json, "shards");
+	l->count = (int)json_array_size(l->list);
+	NS_GO(l->count ? ns_dataset_alloc(d, (size_t)l->count) : ns_fail(NS_BAD_DATA, "%s: lists no shards", l->path));
+	l->file = calloc((size_t)l->count, sizeof *l->file);
+	NS_GO(l->file ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %d shards", l->path, l->count));
+	d->count = l->count;
+	for (i = 0; i < l->count; i++) {
+		NS_GO(check_line(l, seen, i, &rows));
+		d->first[i + 1] = d->first[i] + rows;
+		if (i && mine && job && !ns_job_part_of(job, i)) /* another task's; the first says what all are */
+			continue;
+		NS_GO(ns_path(file, "%s/%s", d->path, ns_json_text(json_array_get(l->list, (size_t)i), "file")));
+		NS_GO((l->file[i] = strdup(file)) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %d shards", l->path, l->count));
+	}
+	d->rows = d->first[d->count];
+	NS_GO(ns_json_get_int(json, "rows", l->path, 1, INT64_MAX, &total));
+	ns_json_digest(hex, l->list);
+	snprintf(d->digest, sizeof d->digest, "%s", ns_json_text(json, "digest"));
+	snprintf(d->name, sizeof d->name, "%s", ns_json_text(json, "name"));
+	if (strcmp(hex, d->digest))
+		status = ns_fail(NS_DIGEST, "%s: digest is '%.16s..', but its list of shards has %.16s..; it was changed", l->path, d->digest, hex);
+	else if (total != d->rows)
+		status = ns_fail(NS_BAD_DATA, "%s: rows is %lld, but its shards have %lld together", l->path, (long long)total, (long long)d->rows);
+out:
+	json_decref(seen);
+	return status;
+}
+
+/*
+ * Before libhdf5 sees a shard, it is the file that dataset.json's digest names; and then a child process looks at it. Ranks share out the
+ * shards, and trust each other.
+ */
+static enum ns_status vouch(struct ns_job *job, const struct listed *l)
+{
+	const char **paths = calloc((size_t)l->count, sizeof *paths);
+	enum ns_status status = paths ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %d shards", l->path, l->count);
+	int i, n = 0, turn = 0;
+
+	for (i = 0; i < l->count && status == NS_OK; i++) {
+		if (!l->file[i] || (job && turn++ % job->comm->size != job->comm->rank))
+			continue;
+		status = ns_sha256_check(l->file[i], ns_json_text(json_array_get(l->list, (size_t)i), "sha256"), l->path);
+		paths[n++] = l->file[i];
+	}
+	if (status == NS_OK)
+		status = ns_shards_look(paths, n, 1);
+	free(paths);
+	return status;
+}
+
+static enum ns_status open_listed(struct ns_dataset *d, const struct listed *l)
+{
+	int i;
+
+	for (i = 0; i < l->count; i++) {
+		if (!l->file[i])
+			continue;
+		NS_TRY(ns_dataset_open_shard(d, i, l->file[i], 1));
+		if (d->shards[i]->rows.rows != d->first[i + 1] - d->first[i])
+			return ns_fail(NS_BAD_DATA, "%s: has %lld rows, but %s says %lld", l->file[i], (long long)d->shards[i]->rows.rows, l->path,
+				       (long long)(d->first[i + 1] - d->first[i]));
+	}
+	return NS_OK;
+}
+
+/* the classes of dataset.json are those of its shards */
+static enum ns_status check_classes(const struct ns_dataset *d, const struct listed *l, const json_t *json)
+{
+	const json_t *classes = json_object_get(json, "classes");
+	const struct ns_shard_head *h = ns_dataset_head(d);
+	int i;
+
+	for (i = 0; classes && i < h->class_count; i++)
+		if (!json_is_string(json_array_get(classes, (size_t)i)) || strcmp(json_string_value(json_array_get(classes, (size_t)i)), h->classes[i]))
+			break;
+	if (classes && (i < h->class_count || (int)json_array_size(classes) != h->class_count))
+		return ns_fail(NS_BAD_DATA, "%s: its classes are not those of %s", l->path, d->head->path);
+	return NS_OK;
+}
+
+static enum ns_status agree(struct ns_job *job, enum ns_status status)
+{
+	return job ? ns_job_agree(job, status) : status;
+}
+
+static enum ns_status open_folder(struct ns_job *job, struct ns_dataset *d, int mine)
+{
+	struct listed l = {0};
+	json_t *json = NULL;
+	enum ns_status status;
+
+	status = ns_path(l.path, "%s/dataset.json", d->path);
+	if (status == NS_OK)
+		status = ns_json_read_if_there(l.path, &json, "nightshift.dataset/1");
+	if (status == NS_OK && !json)
+		status = ns_fail(NS_IO, "%s: is no data set (it has no dataset.json)", d->path);
+	if (status == NS_OK)
+		status = read_list(job, d, &l, json, mine);
+	if (status == NS_OK)
+		status = vouch(job, &l);
+	NS_GO(agree(job, status));
+	NS_GO(open_listed(d, &l));
+	status = check_classes(d, &l, json);
+out:
+	listed_release(&l);
+	json_decref(json);
+	return status;
+}
+
+enum ns_status ns_dataset_is(const char *path, int *is)
+{
+	char list[NS_PATH_MAX];
+	int folder, predictions;
+
+	NS_TRY(ns_is_dir(path, &folder));
+	if (!folder)
+		return ns_shard_is(path, is);
+	NS_TRY(ns_path(list, "%s/predictions.json", path));
+	NS_TRY(ns_exists(list, &predictions));
+	NS_TRY(ns_path(list, "%s/dataset.json", path));
+	NS_TRY(ns_exists(list, is));
+	*is &= !predictions;
+	return NS_OK;
+}
+
+/* one file, which nobody vouches for */
+static enum ns_status open_alone(struct ns_dataset *d)
+{
+	NS_TRY(ns_dataset_alloc(d, 1));
+	NS_TRY(ns_shards_look((const char *const *)&d->path, 1, 0));
+	d->count = 1;
+	NS_TRY(ns_dataset_open_shard(d, 0, d->path, 0));
+	d->first[1] = d->rows = d->shards[0]->rows.rows;
+	d->alone = 1;
+	return ns_sha256_file(d->digest, d->path);
+}
+
+enum ns_status ns_dataset_open(struct ns_job *job, struct ns_dataset **data, const char *path, int mine)
+{
+	struct ns_dataset *d = calloc(1, sizeof *d);
+	enum ns_status status;
+	int folder, is;
+
+	if (!d || !(d->path = strdup(path))) {
+		free(d);
+		return ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+	}
+	status = ns_exists(path, &is);
+	if (status == NS_OK && !is)
+		status = ns_fail(NS_IO, "%s: no such file or folder", path);
+	if (status == NS_OK)
+		status = ns_is_dir(path, &folder);
+	status = agree(job, status);
+	if (status == NS_OK && job) /* what rank 0 sees is it, for all */
+		status = ns_comm_broadcast(job->comm, &folder, sizeof folder, 0);
+	if (status == NS_OK)
+		status = folder ? open_folder(job, d, mine) : open_alone(d);
+	if (status != NS_OK)
+		ns_dataset_close(d);
+	else
+		*data = d;
+	return status;
+}
+
+enum ns_status ns_dataset_verify(struct ns_job *job, const struct ns_dataset *d)
+{
+	/* a folder's shards were hashed whole when it was opened: see vouch() */
+	return ns_job_agree(job, d->alone && job->comm->rank == 0 ? ns_shard_verify(d->shards[0]) : NS_OK);
+}
+
+const struct ns_shard_head *ns_dataset_head(const struct ns_dataset *d)
+{
+	return &d->head->head;
+}
+
+const struct ns_shard *ns_dataset_at(const struct ns_dataset *d, int64_t row, int64_t *in_shard)
+{
+	int low = 0, high = d->count - 1;
+
+	while (low < high) {
+		int mid = (low + high + 1) / 2;
+
+		if (d->first[mid] <= row)
+			low = mid;
+		else
+			high = mid - 1;
+	}
+	*in_shard = row - d->first[low];
+	return d->shards[low];
+}
+
+int32_t ns_dataset_label(const struct ns_dataset *d, int64_t row)
+{
+	int64_t i;
+	const struct ns_shard *s = ns_dataset_at(d, row, &i);
+
+	return s->rows.label[i];
+}
+
+uint64_t ns_dataset_id(const struct ns_dataset *d, int64_t row)
+{
+	int64_t i;
+	const struct ns_shard *s = ns_dataset_at(d, row, &i);
+
+	return s->rows.id[i];
+}
+
+enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h, int w, int c, uint8_t *pixels,
+				 uint8_t **buffer, size_t *room)
+{
+	int64_t i;
+	const struct ns_shard *s = ns_dataset_at(d, row, &i);
+	int ih, iw, ic = c;
+	enum ns_status status;
+	uint8_t *decoded;
+	size_t bytes;
+
+	if (!s->image_offset) {
+		if (s->head.h != h || s->head.w != w || s->head.c != c)
+			return ns_fail(NS_BAD_DATA, "%s: images are %dx%dx%d, but %dx%dx%d is wanted", s->path, s->head.h, s->head.w,
+				       s->head.c, h, w, c);
+		return ns_shard_read(s, i, 1, pixels);
+	}
+	NS_TRY(ns_shard_read_encoded(s, i, buffer, room, &bytes));
+	status = ns_decode(*buffer, bytes, &ih, &iw, &ic, &decoded);
+	if (status != NS_OK)
+		return ns_fail_in(status, "%s: row %lld", s->path, (long long)i);
+	status = ns_resize(decoded, ih, iw, c, pixels, h, w);
+	free(decoded);
+	return status;
+}
+
+uint64_t ns_pixel_id(const uint8_t *pixels, int h, int w, int c)
+{
+	uint32_t shape[3] = {(uint32_t)h, (uint32_t)w, (uint32_t)c};
+	unsigned char tail[12], hash[32];
+	uint64_t id = 0;
+	uint8_t *all;
+	size_t n = (size_t)h * (size_t)w * (size_t)c;
+	int i;
+
+	for (i = 0; i < 12; i++)
+		tail[i] = (unsigned char)(shape[i / 4] >> (8 * (i % 4)));
+	all = malloc(n + 12);
+	if (!all)
+		return 0;
+	memcpy(all, pixels, n);
+	memcpy(all + n, tail, 12);
+	SHA256(all, n + 12, hash);
+	free(all);
+	for (i = 0; i < 8; i++)
+		id = id << 8 | hash[i];
+	return id;
+}
+
+void ns_view_get(const struct ns_view *v, int64_t index, struct ns_pick *pick)
+{
+	if (v->picks) {
+		*pick = v->picks[index];
+		return;
+	}
+	*pick = (struct ns_pick){index, ns_dataset_label(v->sets[0], index), 0, 0};
+}
+
+void ns_view_release(struct ns_view *v)
+{
+	free(v->picks);
+	v->picks = NULL;
+}

@@ -1,0 +1,144 @@
+/*
+ * datasets/shard/shard.h - shards, data sets made of them, and views of their rows.
+ */
+#ifndef NS_SHARD_H
+#define NS_SHARD_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/run/run.h"
+#include "kernels/status.h"
+#include "datasets/h5/h5.h"
+
+/*
+ * --- shard: one HDF5 file of images, nightshift.shard/1 (docs/formats.md).
+ */
+
+#define NS_STRETCH ((size_t)1 << 20) /* bytes under one checksum */
+#define NS_SHARD_ROWS 16777216	      /* at most: its columns are held in memory */
+
+/* Rows on their way into a shard, or the small columns of one that was opened. */
+struct ns_rows {
+	int64_t rows;
+	int32_t *label, *group;
+	uint64_t *id;
+	int64_t *time;
+	uint64_t *source_offset; /* (rows + 1) into source; NULL: none */
+	uint8_t *source;
+};
+
+struct ns_shard_head {
+	char encoding[8]; /* raw, jpeg, png */
+	char dataset[128];
+	char **classes, **groups;
+	int class_count, group_count;
+	int h, w, c; /* of raw images; 0 where encoded */
+};
+
+struct ns_shard {
+	char *path;
+	struct ns_shard_head head;
+	struct ns_rows rows;
+	uint64_t *image_offset; /* (rows + 1), encoded only */
+	int64_t image_at;	  /* byte in the file; -1: chunked, read through HDF5 */
+	int64_t image_bytes;
+	struct ns_handle *handle; /* open while it is read */
+	uint64_t *checksum;
+	int64_t checksums;
+};
+
+/* A file alone: looked at in a child process first (datasets/h5/h5.h), then opened. */
+enum ns_status ns_shard_open(struct ns_shard **shard, const char *path);
+/* Look at several at once; below: they lie in a folder of ours, where symbolic links are refused. */
+enum ns_status ns_shards_look(const char *const *paths, int count, int below);
+/* One that was looked at, by this process or by another rank. */
+enum ns_status ns_shard_open_seen(struct ns_shard **shard, const char *path, int below);
+void ns_shard_close(struct ns_shard *shard);
+/* Does an HDF5 file hold images, and neither predictions nor a user's columns beside them? It is looked at in a child process. */
+enum ns_status ns_shard_is(const char *path, int *is);
+/* pixels of rows [first, first + count), raw shards; one read */
+enum ns_status ns_shard_read(const struct ns_shard *shard, int64_t first, int64_t count, uint8_t *pixels);
+/* one encoded file; *bytes is its size, *buffer grows to hold it and belongs to the caller */
+enum ns_status ns_shard_read_encoded(const struct ns_shard *shard, int64_t row, uint8_t **buffer, size_t *room,
+				     size_t *bytes);
+/* Read all image bytes, however they are stored, and compare their checksums. A foreign shard without checksums passes. */
+enum ns_status ns_shard_verify(const struct ns_shard *shard);
+const char *ns_shard_source(const struct ns_shard *shard, int64_t row, size_t *len);
+
+/* Write rows with their images (raw pixels end to end, or encoded files with offsets) as a new file. */
+enum ns_status ns_shard_write(const char *path, const struct ns_shard_head *head, const struct ns_rows *rows,
+			      const uint8_t *image, const uint64_t *image_offset);
+
+void ns_rows_release(struct ns_rows *rows);
+
+/*
+ * --- dataset: shards as one data set, and views of its rows.
+ */
+
+struct ns_dataset {
+	char *path;
+	struct ns_shard **shards; /* NULL where another task of an array reads it */
+	const struct ns_shard *head; /* the first that is open */
+	int count, alone;	     /* alone: a single file, and no folder */
+	int64_t rows, *first; /* first[s]: global number of shard s's first row; first[count] = rows */
+	char digest[NS_SHA256_HEX];
+	char name[128];
+};
+
+/*
+ * Collective (job NULL: alone). A folder with dataset.json, or a single shard. Every digest that dataset.json gives is computed before libhdf5
+ * sees a byte: NS_DIGEST where a shard or the list is not what it was. Classes, encoding and sizes must agree between shards.
+ * mine: of an array's task, only the shards that are its own are read.
+ */
+enum ns_status ns_dataset_open(struct ns_job *job, struct ns_dataset **data, const char *path, int mine);
+/* a data set or a single shard: images, and neither predictions nor a user's columns beside them */
+enum ns_status ns_dataset_is(const char *path, int *is);
+void ns_dataset_close(struct ns_dataset *data);
+/* Collective: the checksums of a single file, which has no digest to be compared with; a folder's were when it was opened. */
+enum ns_status ns_dataset_verify(struct ns_job *job, const struct ns_dataset *data);
+const struct ns_shard_head *ns_dataset_head(const struct ns_dataset *data);
+/* which shard holds global row `row`; *in_shard is its number there */
+const struct ns_shard *ns_dataset_at(const struct ns_dataset *data, int64_t row, int64_t *in_shard);
+int32_t ns_dataset_label(const struct ns_dataset *data, int64_t row);
+uint64_t ns_dataset_id(const struct ns_dataset *data, int64_t row);
+/*
+ * One row as (h, w, c) pixels: raw rows as they are (their size must match), encoded ones decoded, scaled to cover
+ * and cropped in the middle. buffer, room: scratch that grows; the caller frees it.
+ */
+enum ns_status ns_dataset_pixels(const struct ns_dataset *data, int64_t row, int h, int w, int c, uint8_t *pixels,
+				 uint8_t **buffer, size_t *room);
+/* NS_BAD_DATA with both lists unless the class names are the same in the same order */
+enum ns_status ns_classes_agree(const char *const *a, int na, const char *where_a, const char *const *b, int nb,
+				const char *where_b);
+
+/*
+ * Collective: dataset.json in job->dir/`folder` (or job->dir itself where folder is NULL) over the `count` shards
+ * that lie there.
+ */
+enum ns_status ns_dataset_publish(struct ns_job *job, const char *folder, const char *name, int count,
+				  json_t *parents, json_t *made);
+
+/* first 8 bytes, big-endian, of the SHA-256 of the pixels followed by h, w, c as little-endian u32 */
+uint64_t ns_pixel_id(const uint8_t *pixels, int h, int w, int c);
+
+/* --- views: rows of one or more data sets, relabelled and repeated --- */
+
+struct ns_pick {
+	int64_t row;
+	int32_t label;
+	uint16_t set, repeat; /* repeat: 0 for a row's first appearance */
+};
+
+struct ns_view {
+	struct ns_dataset **sets; /* borrowed */
+	int set_count;
+	struct ns_pick *picks; /* NULL: all rows of sets[0] as they are */
+	int64_t rows;
+};
+
+void ns_view_get(const struct ns_view *view, int64_t index, struct ns_pick *pick);
+void ns_view_release(struct ns_view *view);
+
+#endif

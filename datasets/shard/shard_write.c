@@ -1,0 +1,97 @@
+/* datasets/shard/shard_write.c - a shard as a new file: columns, the checksums of each MiB of them, attributes. */
+#define _POSIX_C_SOURCE 200809L
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "datasets/h5/h5.h"
+#include "datasets/shard/shard.h"
+#include "host/base/base.h"
+
+static enum ns_status write_checked(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
+				    const hsize_t *dims, const void *data, size_t bytes)
+{
+	hsize_t n = (bytes + NS_STRETCH - 1) / NS_STRETCH, i;
+	uint64_t *sums = malloc((n + 1) * sizeof *sums);
+	enum ns_status status;
+	char check[64];
+
+	if (!sums)
+		return ns_fail(NS_NO_MEMORY, "%s: no memory for checksums", path);
+	for (i = 0; i < n; i++) {
+		size_t left = bytes - i * NS_STRETCH;
+
+		sums[i] = ns_xxh3((const char *)data + i * NS_STRETCH, left < NS_STRETCH ? left : NS_STRETCH);
+	}
+	snprintf(check, sizeof check, "checksum/%s", name);
+	status = ns_h5_write(file, path, name, type, rank, dims, data);
+	if (status == NS_OK)
+		status = ns_h5_write(file, path, check, NS_H5_U64, 1, &n, sums);
+	free(sums);
+	return status;
+}
+
+/* `created` is the time of the newest row, not the clock's: the same input makes the same bytes */
+static enum ns_status write_head(hid_t file, const char *path, const struct ns_shard_head *head, const struct ns_rows *r)
+{
+	time_t newest = 0;
+	struct tm tm;
+	char text[32];
+	int64_t i;
+
+	for (i = 0; i < r->rows; i++)
+		newest = r->time[i] > newest ? r->time[i] : newest;
+	gmtime_r(&newest, &tm);
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	NS_TRY(ns_h5_set_text(file, path, "/", "schema", "nightshift.shard/1"));
+	NS_TRY(ns_h5_set_text(file, path, "/", "dataset", head->dataset));
+	NS_TRY(ns_h5_set_text(file, path, "/", "encoding", head->encoding));
+	NS_TRY(ns_h5_set_text(file, path, "/", "created", text));
+	NS_TRY(ns_h5_set_texts(file, path, "/", "classes", (const char *const *)head->classes, head->class_count));
+	if (!head->group_count)
+		return NS_OK;
+	return ns_h5_set_texts(file, path, "/", "groups", (const char *const *)head->groups, head->group_count);
+}
+
+static enum ns_status write_all(hid_t file, const char *path, const struct ns_shard_head *head, const struct ns_rows *r,
+				const uint8_t *image, const uint64_t *offset)
+{
+	hsize_t n = (hsize_t)r->rows, more = n + 1, bytes;
+	hsize_t dims[4] = {n, (hsize_t)head->h, (hsize_t)head->w, (hsize_t)head->c};
+
+	NS_TRY(write_head(file, path, head, r));
+	if (offset) {
+		bytes = offset[n];
+		NS_TRY(write_checked(file, path, "image_bytes", NS_H5_U8, 1, &bytes, image, bytes));
+		NS_TRY(write_checked(file, path, "image_offset", NS_H5_U64, 1, &more, offset, more * 8));
+	} else {
+		NS_TRY(write_checked(file, path, "image", NS_H5_U8, 4, dims, image, n * dims[1] * dims[2] * dims[3]));
+	}
+	NS_TRY(write_checked(file, path, "label", NS_H5_I32, 1, &n, r->label, n * 4));
+	NS_TRY(write_checked(file, path, "id", NS_H5_U64, 1, &n, r->id, n * 8));
+	NS_TRY(write_checked(file, path, "time", NS_H5_I64, 1, &n, r->time, n * 8));
+	NS_TRY(write_checked(file, path, "group", NS_H5_I32, 1, &n, r->group, n * 4));
+	if (!r->source_offset)
+		return NS_OK;
+	bytes = r->source_offset[n];
+	NS_TRY(write_checked(file, path, "source", NS_H5_U8, 1, &bytes, r->source, bytes));
+	return write_checked(file, path, "source_offset", NS_H5_U64, 1, &more, r->source_offset, more * 8);
+}
+
+enum ns_status ns_shard_write(const char *path, const struct ns_shard_head *head, const struct ns_rows *rows,
+			      const uint8_t *image, const uint64_t *image_offset)
+{
+	enum ns_status status, closed;
+	hid_t file;
+
+	NS_TRY(ns_h5_create(&file, path));
+	status = write_all(file, path, head, rows, image, image_offset);
+	closed = ns_h5_close(file, path);
+	if (status == NS_OK)
+		status = closed;
+	if (status != NS_OK)
+		unlink(path);
+	return status;
+}

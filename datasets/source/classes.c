@@ -1,0 +1,54 @@
+/* datasets/source/classes.c - the classes of a source, given or found. */
+#define _POSIX_C_SOURCE 200809L
+#include "datasets/source/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/base/base.h"
+
+int32_t ns_source_label(const struct ns_source *s, const char *class_name)
+{
+	int i;
+
+	if (!*class_name)
+		return -1;
+	for (i = 0; i < s->class_count; i++)
+		if (!strcmp(s->classes[i], class_name))
+			return i;
+	return NS_LABEL_UNKNOWN;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+enum ns_status ns_source_found_classes(struct ns_source *s, const char *const *names, int64_t n)
+{
+	const char **sorted;
+	int64_t i;
+
+	if (s->class_count || n == 0)
+		return NS_OK; /* the configuration said which, or there is nothing to name */
+	for (i = 0; i < n; i++) {
+		json_t *text = json_string(names[i]); /* refuses what is no UTF-8 */
+
+		json_decref(text);
+		if (!text)
+			return ns_fail(NS_BAD_DATA, "%s: the class folder '%s' has a name that is not UTF-8; rename it", s->path, names[i]);
+	}
+	sorted = malloc(sizeof *sorted * (size_t)(n + 1));
+	s->classes = calloc((size_t)n + 1, sizeof *s->classes);
+	if (!sorted || !s->classes) {
+		free(sorted);
+		return ns_fail(NS_NO_MEMORY, "%s: no memory for class names", s->path);
+	}
+	memcpy(sorted, names, sizeof *sorted * (size_t)n);
+	qsort(sorted, (size_t)n, sizeof *sorted, by_text);
+	for (i = 0; i < n; i++)
+		if (*sorted[i] && (!s->class_count || strcmp(s->classes[s->class_count - 1], sorted[i])))
+			s->classes[s->class_count++] = strdup(sorted[i]);
+	free(sorted);
+	return NS_OK;
+}

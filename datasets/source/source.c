@@ -1,0 +1,84 @@
+#define _POSIX_C_SOURCE 200809L
+#include "datasets/source/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/base/base.h"
+
+static const struct ns_source_kind *const kinds[] = {&ns_source_idx, &ns_source_tar, &ns_source_list, &ns_source_folder};
+
+static enum ns_status take_classes(struct ns_source *s, const json_t *classes)
+{
+	size_t i;
+
+	if (!classes)
+		return NS_OK;
+	if (!json_is_array(classes) || !json_array_size(classes))
+		return ns_fail(NS_CONFIG, "ingest.classes: a list of names is wanted");
+	s->classes = calloc(json_array_size(classes) + 1, sizeof *s->classes);
+	for (i = 0; s->classes && i < json_array_size(classes); i++) {
+		const json_t *entry = json_array_get(classes, i);
+		char digits[32];
+
+		snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(entry));
+		if (!json_is_string(entry) && !json_is_integer(entry)) /* a class may be called 7 */
+			return ns_fail(NS_CONFIG, "ingest.classes: entry %zu is no text", i);
+		s->classes[s->class_count++] = strdup(json_is_string(entry) ? json_string_value(entry) : digits);
+	}
+	return s->classes ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for class names");
+}
+
+enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_t *classes)
+{
+	enum ns_status status;
+	size_t i;
+	int is;
+
+	memset(s, 0, sizeof *s);
+	NS_TRY(ns_exists(path, &is));
+	if (!is)
+		return ns_fail(NS_IO, "%s: no such file or folder", path);
+	s->path = strdup(path);
+	status = take_classes(s, classes);
+	for (i = 0; status == NS_OK && !s->kind && i < sizeof kinds / sizeof *kinds; i++) {
+		status = kinds[i]->takes(path, &is);
+		if (status == NS_OK && is)
+			s->kind = kinds[i];
+	}
+	if (status == NS_OK && !s->kind)
+		status = ns_fail(NS_BAD_DATA, "%s: is no folder, tar, IDX file or list (.txt) that can be taken in", path);
+	if (status == NS_OK)
+		status = s->kind->open(s);
+	if (status == NS_OK && s->items == 0)
+		status = ns_fail(NS_BAD_DATA, "%s: holds no images", path);
+	if (status == NS_OK && s->class_count == 0)
+		status = ns_fail(NS_BAD_DATA, "%s: names no classes; say them with --ingest.classes='[a, b]'", path);
+	if (status != NS_OK)
+		ns_source_close(s);
+	return status;
+}
+
+void ns_source_close(struct ns_source *s)
+{
+	int i;
+
+	if (s->kind && s->state)
+		s->kind->close(s);
+	for (i = 0; i < s->class_count; i++)
+		free(s->classes[i]);
+	free(s->classes);
+	free(s->path);
+	memset(s, 0, sizeof *s);
+}
+
+enum ns_status ns_source_get(struct ns_source *s, int64_t item, struct ns_item *out)
+{
+	memset(out, 0, sizeof *out);
+	NS_TRY(s->kind->get(s, item, out));
+	if (out->label == NS_LABEL_UNKNOWN)
+		return ns_fail(NS_BAD_DATA, "class '%s' is not in ingest.classes", out->class_name);
+	if (out->label >= s->class_count)
+		return ns_fail(NS_BAD_DATA, "label %d, but there are %d classes", out->label, s->class_count);
+	return NS_OK;
+}

@@ -1,0 +1,57 @@
+/*
+ * datasets/source/source.h - where images come from: an IDX pair, a folder of class folders, a list of files, a tar.
+ *
+ * A source is a numbered list of items whose order depends on nothing but the input. Adding a kind: one row in
+ * the table in source.c and one file.
+ */
+#ifndef NS_SOURCE_H
+#define NS_SOURCE_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/status.h"
+
+struct ns_item {	       /* one image as it arrives; memory belongs to the source until the next call */
+	const uint8_t *data; /* pixels where h > 0, else an encoded file */
+	size_t bytes;
+	int h, w, c;
+	int32_t label; /* -1: unlabelled; NS_LABEL_UNKNOWN: class not in the list */
+	int64_t time;
+	char name[512];
+	char class_name[128];
+};
+#define NS_LABEL_UNKNOWN (-2)
+
+struct ns_source {
+	const struct ns_source_kind *kind;
+	char *path;
+	char **classes;
+	int class_count;
+	int64_t items;
+	void *state;
+};
+
+struct ns_source_kind {
+	const char *name;
+	enum ns_status (*takes)(const char *path, int *takes);
+	enum ns_status (*open)(struct ns_source *source);
+	/* NS_BAD_DATA: this item is broken, its name is filled in, go on; anything else ends the job */
+	enum ns_status (*get)(struct ns_source *source, int64_t item, struct ns_item *out);
+	void (*close)(struct ns_source *source);
+};
+
+/* classes: the wanted names in order (a JSON array), or NULL: as found, sorted */
+enum ns_status ns_source_open(struct ns_source *source, const char *path, const json_t *classes);
+void ns_source_close(struct ns_source *source);
+enum ns_status ns_source_get(struct ns_source *source, int64_t item, struct ns_item *out);
+
+/* for the kinds */
+int32_t ns_source_label(const struct ns_source *source, const char *class_name);
+/* sorted class names found in the input, unless names were given */
+enum ns_status ns_source_found_classes(struct ns_source *source, const char *const *names, int64_t n);
+
+extern const struct ns_source_kind ns_source_idx, ns_source_folder, ns_source_list, ns_source_tar;
+
+#endif

@@ -1,0 +1,237 @@
+/*
+ * host/base/base.h - what every job stands on: files and folders, digests, JSON, names, the configuration, the log.
+ */
+#ifndef NS_BASE_H
+#define NS_BASE_H
+
+#include <errno.h>
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "kernels/status.h"
+
+/* A system call that a signal interrupted is made again: that is no error of anybody's. */
+#define NS_AGAIN(result, call)                                                                               \
+	do {                                                                                                 \
+		(result) = (call);                                                                           \
+	} while ((result) < 0 && errno == EINTR)
+
+/*
+ * --- file: files that appear whole or not at all, folders, digests, JSON.
+ */
+
+#define NS_PATH_MAX 4096
+#define NS_SHA256_HEX 65 /* 64 digits and the end */
+
+/* path = "a/b"; NS_INVALID where it does not fit NS_PATH_MAX */
+enum ns_status ns_path(char path[NS_PATH_MAX], const char *format, ...) NS_PRINTF(2, 3);
+
+/* The folder that holds `path`: "." for a plain name. */
+enum ns_status ns_path_parent(char parent[NS_PATH_MAX], const char *path);
+
+/*
+ * What is at a path. Nothing there is an answer (ENOENT, ENOTDIR); a disk that cannot tell is NS_IO, and never "nothing there".
+ * ns_exists: also a link that leads nowhere. The other two follow links.
+ */
+enum ns_status ns_exists(const char *path, int *is);
+enum ns_status ns_is_dir(const char *path, int *is);
+enum ns_status ns_is_file(const char *path, int *is);
+
+/*
+ * Whether this errno says what a file is (not there, a folder, no leave to read it) and will say so again; any other is the
+ * disk's or the process' trouble, and what could not be read may be good.
+ */
+int ns_errno_is_data(int code);
+/* "PATH: WHAT: strerror(errno)"; NS_IO, or NS_NO_MEMORY for ENOMEM. */
+enum ns_status ns_io_error(const char *path, const char *what);
+
+/*
+ * The one way in to a file that this program did not just write itself: a regular file, never waited for (a named pipe and a
+ * device would hang). NS_IO where it is not to be had, whatever the reason. below: a symbolic link as the last part of the path is
+ * refused: for names inside a folder that this program has made.
+ */
+enum ns_status ns_open(int *fd, const char *path, int below);
+
+enum ns_status ns_rename(const char *from, const char *to);
+/* Unlink; a file that is not there is fine. */
+enum ns_status ns_remove_file(const char *path);
+/* Make a file's bytes last that another library wrote: on Lustre and local disks closing it does not. */
+enum ns_status ns_sync_file(const char *path);
+
+/* Write beside, flush, rename, flush the folder: readers see the old file or the new one, also after a power cut. */
+enum ns_status ns_write_file(const char *path, const void *data, size_t bytes);
+/* The same, but never in place of another: *won says whether this file is now there, or one that was there before. */
+enum ns_status ns_link_file(const char *path, const void *data, size_t bytes, int *won);
+/* A file as a string with a 0 after its end; the caller frees. NS_IO whatever keeps it from being read. */
+enum ns_status ns_read_file(const char *path, char **data, size_t *bytes);
+/* The same of one input among many: NS_BAD_DATA where it is this file's own fault, see ns_errno_is_data(). mtime: NULL where not wanted. */
+enum ns_status ns_read_item(const char *path, char **data, size_t *bytes, int64_t *mtime);
+enum ns_status ns_read_at(int fd, const char *path, void *data, size_t bytes, uint64_t offset);
+enum ns_status ns_write_at(int fd, const char *path, const void *data, size_t bytes, uint64_t offset);
+
+void ns_sha256(char hex[NS_SHA256_HEX], const void *data, size_t bytes);
+/*
+ * The digest of a file, computed once by a process: it is remembered by device, inode, size, and times of change, so that asking
+ * again costs a look at these. NS_IO where it cannot be read.
+ */
+enum ns_status ns_sha256_file(char hex[NS_SHA256_HEX], const char *path);
+/* 64 lower-case hexadecimal digits? */
+int ns_is_sha256(const char *text);
+/* NS_DIGEST unless the file's digest is `wanted`, which `where` gives; NS_BAD_DATA where `wanted` is no digest. */
+enum ns_status ns_sha256_check(const char *path, const char *wanted, const char *where);
+uint64_t ns_xxh3(const void *data, size_t bytes);
+
+/* A path need not be UTF-8, and so need no text from outside: a byte that is not part of it becomes \\xE9, so that none is lost. */
+json_t *ns_json_string(const char *text);
+/* A copy in which every string that is not UTF-8 is put so: a configuration holds paths as the user gave them. */
+json_t *ns_json_clean(const json_t *json);
+/* Numbers that JSON cannot hold (NaN, infinities) become null. */
+json_t *ns_json_real(double x);
+enum ns_status ns_json_write(const char *path, const json_t *json); /* indented, keys in order of insertion */
+enum ns_status ns_json_read(const char *path, json_t **json, const char *schema);
+/* The same, but *json is NULL where nothing is there. */
+enum ns_status ns_json_read_if_there(const char *path, json_t **json, const char *schema);
+/* SHA-256 of the canonical text: keys sorted, no white space. */
+void ns_json_digest(char hex[NS_SHA256_HEX], const json_t *json);
+/* The string under `key`, or "" */
+const char *ns_json_text(const json_t *json, const char *key);
+/* The number under `key`, or `otherwise` */
+double ns_json_number(const json_t *json, const char *key, double otherwise);
+/*
+ * What must be there, and be it: a whole number from low to high (2^32 + 4 is no 4, nor is 4.5 or "4"); a finite number. NS_BAD_DATA
+ * names `where`, the key, what was found and what is wanted.
+ */
+enum ns_status ns_json_get_int(const json_t *json, const char *key, const char *where, int64_t low, int64_t high, int64_t *out);
+enum ns_status ns_json_get_real(const json_t *json, const char *key, const char *where, double *out);
+/* the same for a value itself, `name`d for messages */
+enum ns_status ns_json_int(const json_t *value, const char *name, const char *where, int64_t low, int64_t high, int64_t *out);
+enum ns_status ns_json_finite(const json_t *value, const char *name, const char *where, double *out);
+
+/*
+ * --- folder: folders: listed whole or not at all, made and flushed so that they last, removed.
+ */
+
+struct ns_names { /* sorted by their bytes */
+	char **name;
+	size_t count;
+};
+
+/*
+ * All names in a folder but "." and "..". A folder that cannot be read to its end is NS_IO, never a shorter list.
+ * ns_list_if_there: a folder that is not there holds nothing.
+ */
+enum ns_status ns_list(const char *folder, struct ns_names *names);
+enum ns_status ns_list_if_there(const char *folder, struct ns_names *names);
+void ns_names_release(struct ns_names *names);
+
+/* Make a folder and those above it; each that is new is flushed into the one that holds it, so that it lasts. */
+enum ns_status ns_mkdirs(const char *path);
+enum ns_status ns_remove_tree(const char *path); /* a missing one is fine */
+/* Make the names in this folder last. */
+enum ns_status ns_sync_dir(const char *path);
+/*
+ * Make the names in this folder and in all below it last, innermost first. The bytes of files were flushed by who wrote them: ns_write_file()
+ * and ns_h5_close() do, and nothing else writes (tests/jobs/durable.sh drops what was not).
+ */
+enum ns_status ns_sync_tree(const char *path);
+/* What writers that were killed left beside the files of a folder that nobody writes to now. */
+enum ns_status ns_sweep_temporary(const char *folder);
+/* NAME.0123456789abcdef.tmp, as ns_write_file() calls what it is still writing? */
+int ns_is_temporary(const char *name);
+
+/*
+ * --- name: names that a person chooses and that become folders, files, Slurm jobs, columns of a plan: nights, data sets of a
+ * split, refs. They are of one alphabet that means nothing to a shell, to Slurm, to a table or to JSON.
+ */
+
+#define NS_NAME_MAX 64
+
+/* 1 to 64 of A-Z a-z 0-9 - _ . in ASCII, whatever the locale; the first is neither - (an option) nor . (hidden, or a way up). */
+int ns_is_name(const char *text);
+/* NS_CONFIG where it is none; `key` is where it was read, for the message. */
+enum ns_status ns_check_name(const char *key, const char *text);
+
+/*
+ * --- conf: configuration: one table of keys says what may be written in YAML and on the command line, what
+ * it is by default, and what --help prints.
+ *
+ * Later wins: table, then --config FILE, then --section.key=value. Unknown keys are errors with a hint.
+ */
+
+enum ns_key_type { NS_KEY_INT, NS_KEY_REAL, NS_KEY_BOOL, NS_KEY_TEXT, NS_KEY_NODE /* any YAML */ };
+
+struct ns_key {
+	const char *name; /* "train.epochs" */
+	const char *flag; /* "model" for --model; NULL: --train.epochs alone */
+	enum ns_key_type type;
+	const char *otherwise; /* default, as YAML; "null": none */
+	unsigned verbs;	       /* bit v: verb v reads it */
+	const char *help;
+	double low, high; /* of numbers; both 0: any */
+};
+
+struct ns_conf {
+	const struct ns_key *keys; /* ends with a NULL name */
+	json_t *values;		   /* flat: name -> value, null where unset */
+	json_t *given;		   /* names set by file or command line */
+};
+
+enum ns_status ns_conf_init(struct ns_conf *conf, const struct ns_key *keys);
+void ns_conf_release(struct ns_conf *conf);
+/* A copy that shares nothing. */
+enum ns_status ns_conf_copy(struct ns_conf *to, const struct ns_conf *from);
+/* A file with keys of one section only; what was given before stays. */
+enum ns_status ns_conf_file_under(struct ns_conf *conf, const char *path, const char *section);
+enum ns_status ns_conf_file(struct ns_conf *conf, const char *path);
+/* Nested or flat values, as from YAML; `where` names them in messages. */
+enum ns_status ns_conf_merge(struct ns_conf *conf, const json_t *tree, const char *where);
+/* One "name" or flag with the text of its value; verb >= 0: it must be one that this verb reads. */
+enum ns_status ns_conf_set(struct ns_conf *conf, const char *name, const char *text, int verb);
+/* The key behind a name or flag; NULL if there is none. */
+const struct ns_key *ns_conf_key(const struct ns_conf *conf, const char *name, int verb);
+/* YAML text to JSON: maps, lists, numbers, true/false, null, strings. The caller drops *json. */
+enum ns_status ns_yaml_parse(json_t **json, const char *text, size_t bytes, const char *where);
+enum ns_status ns_yaml_read(json_t **json, const char *path);
+
+int64_t ns_conf_int(const struct ns_conf *conf, const char *name);
+double ns_conf_real(const struct ns_conf *conf, const char *name);
+int ns_conf_bool(const struct ns_conf *conf, const char *name);
+const char *ns_conf_text(const struct ns_conf *conf, const char *name);	 /* NULL where null */
+const json_t *ns_conf_node(const struct ns_conf *conf, const char *name); /* NULL where null */
+int ns_conf_given(const struct ns_conf *conf, const char *name);
+/* Set one by program, as a job does for the jobs it calls. */
+void ns_conf_put(struct ns_conf *conf, const char *name, json_t *value);
+void ns_conf_put_text(struct ns_conf *conf, const char *name, const char *text);
+/* The word of `words` (NULL at the end) nearest to `word`, NULL if none is near. */
+const char *ns_nearest(const char *word, const char *const *words);
+
+/*
+ * --- log: what a job tells while it works: a line a person reads and a progress bar on a terminal, one JSON
+ * line an event elsewhere. Only rank 0 speaks; errors are spoken by whoever has them.
+ */
+
+struct ns_log {
+	int speak;	 /* rank 0 */
+	int bars;	 /* a terminal is there */
+	int json;	 /* --json: JSON lines even on a terminal */
+	double start;	 /* of the process */
+	const char *bar_what;	 /* what the bar counts; NULL: none yet */
+	double bar_start, bar_last;
+	int64_t bar_from, bar_done;
+	int bar_open; /* its line has not ended */
+};
+
+double ns_now(void); /* seconds, monotonic */
+/* seconds since 1970, or SOURCE_DATE_EPOCH (reproducible-builds.org), with which the same night gives the same bytes another day */
+int64_t ns_today(void);
+
+void ns_log_init(struct ns_log *log, int rank, int json);
+/* An event with facts: a JSON object that this takes over, or NULL. */
+void ns_log_event(struct ns_log *log, const char *event, json_t *facts);
+/* `done` of `total` of something; seldom enough printed that it may be called often. `what` outlives the bar. */
+void ns_log_progress(struct ns_log *log, const char *what, int64_t done, int64_t total, const char *unit);
+void ns_log_warn(struct ns_log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,174 @@
+/*
+ * host/graph/graph.h - models as graphs: architecture, weights in a file, a model as it is kept, executables.
+ */
+#ifndef NS_GRAPH_H
+#define NS_GRAPH_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "host/base/base.h"
+#include "host/run/run.h"
+#include "kernels/op.h"
+
+/*
+ * --- arch: a model is a list of ops, built from a configuration.
+ *
+ * One builder makes CIFAR's ResNet-18 (basic [2,2,2,2], width 64, stem small), ResNet-50 (bottleneck [3,4,6,3],
+ * stem imagenet) and the small networks (basic [1,1,1], width 16). Names are torchvision's.
+ */
+
+struct ns_arch {
+	int bottleneck, imagenet_stem; /* else basic block, small stem */
+	int blocks[8], stages, width;
+	int h, w, c, classes;
+};
+
+enum ns_layer_kind { NS_LAYER_CONV, NS_LAYER_MAXPOOL, NS_LAYER_AVGPOOL, NS_LAYER_LINEAR };
+
+struct ns_layer {
+	enum ns_layer_kind kind;
+	int in, out, res;	   /* tensors; 0 is the image; res -1: none */
+	int h, w, c, p, q, k;	   /* shapes of in and out, without the batch */
+	int r, stride, pad, relu; /* square windows */
+	int weight, gamma, beta, bias, mean, var; /* parameters, -1: none */
+};
+
+enum ns_param_kind { NS_PARAM_CONV, NS_PARAM_MATRIX, NS_PARAM_VECTOR, NS_PARAM_STATISTIC };
+
+struct ns_param {
+	char name[64];
+	enum ns_param_kind kind;
+	int k, r, s, c;	    /* conv: OHWI; matrix: (k, c); vectors: k */
+	int64_t count, at; /* floats; where it begins in the canonical array of its group */
+};
+
+struct ns_net {
+	struct ns_arch arch;
+	struct ns_layer *layers;
+	int layer_count, tensors;
+	struct ns_param *params; /* trainable ones first (weights that decay before those that do not), statistics last */
+	int param_count, trainable, decaying;
+	int64_t floats, train_floats, decay_floats; /* canonical: all, trainable, decaying */
+	int embedding_dim;
+};
+
+enum ns_status ns_arch_from_json(struct ns_arch *arch, const json_t *json, const char *where);
+json_t *ns_arch_to_json(const struct ns_arch *arch);
+enum ns_status ns_net_build(struct ns_net *net, const struct ns_arch *arch);
+void ns_net_release(struct ns_net *net);
+int ns_net_param(const struct ns_net *net, const char *name); /* -1: none */
+
+/*
+ * --- safetensors: tensors in a file that anybody reads: 8 bytes length, a JSON header, the data.
+ * (huggingface/safetensors: F32 here only; little-endian.)
+ */
+
+struct ns_tensor_out {
+	const char *name;
+	int rank;
+	int64_t dims[4];
+	const float *data;
+};
+
+struct ns_tensors { /* a file that was read */
+	char *path, *bytes;
+	size_t size;
+	json_t *header;
+	const char *data;
+	size_t data_bytes;
+};
+
+/* sha256: of the bytes as they were meant, or NULL */
+enum ns_status ns_tensors_write(const char *path, const struct ns_tensor_out *tensors, int n, const json_t *metadata, char *sha256);
+enum ns_status ns_tensors_read(struct ns_tensors *t, const char *path);
+void ns_tensors_release(struct ns_tensors *t);
+/* F32 data of the wanted shape; NS_BAD_DATA names what differs. dims may be NULL: any shape of `count` values. */
+enum ns_status ns_tensors_get(const struct ns_tensors *t, const char *name, int rank, const int64_t *dims, float *out);
+int ns_tensors_has(const struct ns_tensors *t, const char *name);
+const char *ns_tensors_metadata(const struct ns_tensors *t, const char *key);
+
+/*
+ * --- model: a model as it is kept: architecture, canonical weights, and what its user must know.
+ */
+
+#define NS_BN_EPS 1e-5f
+
+struct ns_model {
+	struct ns_net net;
+	float *values; /* net.floats: parameters in canonical layout, then running statistics */
+	char **classes;
+	int class_count;
+	float mean[4], std[4];
+	double temperature;
+	char precision[8];
+	char digest[NS_SHA256_HEX];  /* of model.json, where it was read from */
+	char weights[NS_SHA256_HEX]; /* of model.safetensors, once the values are in one */
+	json_t *facts;		    /* what else stands in model.json: parents, metrics, training data ... */
+};
+
+enum ns_status ns_model_make(struct ns_model *m, const struct ns_arch *arch, const char *const *classes, int n);
+void ns_model_release(struct ns_model *m);
+/* Kaiming normal (fan out) for convolutions, uniform for the classifier: torchvision's choice, keyed by seed. */
+void ns_model_initialise(struct ns_model *m, uint64_t seed);
+/* Weights in torchvision's names and layout. partial: a classifier of another size keeps its first values. */
+enum ns_status ns_model_write_weights(const struct ns_model *m, const float *values, const char *path);
+enum ns_status ns_model_read_weights(struct ns_model *m, const char *path, int partial);
+/* model.json, with the digest of the weights file beside it */
+json_t *ns_model_to_json(const struct ns_model *m, const char *weights_digest);
+/* From model.json; the weights lie at `weights` and are checked against their digest. */
+enum ns_status ns_model_read(struct ns_model *m, const char *json_path, const char *weights);
+
+/*
+ * --- exec: a network compiled into plans for one worker: forward for inference, or forward and backward of
+ * one virtual rank. After making, running allocates nothing.
+ *
+ * Parameters live outside, in the layouts that the plans ask for (struct ns_weights), and are shared by all workers.
+ */
+
+/*
+ * The training state's layout: for each parameter where it lies in the flat arrays (weights, gradients, momentum, ...),
+ * in the layout of the gradient, so that optimisers are element by element; then running statistics; then the tail.
+ */
+struct ns_flat {
+	int64_t *at, *count; /* per parameter, floats */
+	int64_t decay, train, statistics, total; /* ends: decaying, trainable, with statistics, with the tail */
+};
+enum { NS_TAIL_LOSS, NS_TAIL_HITS, NS_TAIL_STOP, NS_TAIL_COUNT = 16 };
+
+struct ns_exec;
+
+/* Training: `n` images a virtual rank, gradients scaled by 1 / batch. */
+enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev,
+			     struct ns_queue *queue, int n, int batch, float smoothing, enum ns_dtype dtype);
+/* Inference of `n` images; packs its own folded weights from canonical values. */
+enum ns_status ns_exec_infer(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev,
+			     struct ns_queue *queue, int n, enum ns_dtype dtype, float temperature, const float *values);
+void ns_exec_free(struct ns_exec *exec);
+
+/* where the images go, (n, h, w, c) of dtype: device memory of this worker */
+void *ns_exec_images(struct ns_exec *exec);
+
+/* --- training --- */
+enum ns_status ns_exec_flat(const struct ns_exec *exec, struct ns_flat *flat);
+void ns_flat_release(struct ns_flat *flat);
+/* floats of the packed weights that forward and backward read, made from the flat weights by pack() */
+int64_t ns_exec_packed_bytes(const struct ns_exec *exec);
+enum ns_status ns_exec_pack(struct ns_exec *exec, const struct ns_flat *flat, const float *weights, void *packed,
+			    int part, int parts);
+/* canonical values of trainable parameters <-> flat array */
+enum ns_status ns_exec_to_flat(struct ns_exec *exec, const struct ns_flat *flat, const float *canonical, float *out);
+enum ns_status ns_exec_from_flat(struct ns_exec *exec, const struct ns_flat *flat, const float *in, float *canonical);
+/* one virtual rank, labels in device memory: grad (flat->total) is written whole. The caller waits. */
+enum ns_status ns_exec_step(struct ns_exec *exec, const struct ns_flat *flat, const float *weights, const void *packed,
+			    const int32_t *labels, float *grad);
+
+/* --- inference --- */
+struct ns_outputs { /* device memory of this worker, valid until the next run */
+	const float *prob, *embedding, *entropy, *margin, *logits;
+	const int32_t *pred;
+};
+/* The caller waits. */
+enum ns_status ns_exec_run(struct ns_exec *exec, struct ns_outputs *out);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * host/report/report.h - one self-contained page: text, tables and SVG pictures, no script, nothing from anywhere.
+ */
+#ifndef NS_REPORT_H
+#define NS_REPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/status.h"
+
+struct ns_html { /* grows; out of memory shows when it is written */
+	char *text;
+	size_t len, room;
+	int failed;
+};
+
+void ns_html_begin(struct ns_html *h, const char *title);
+/* Finish and write whole. */
+enum ns_status ns_html_write(struct ns_html *h, const char *path);
+void ns_html_release(struct ns_html *h);
+
+/* markup as it is */
+void ns_html_raw(struct ns_html *h, const char *format, ...) NS_PRINTF(2, 3);
+/* text from data: <, >, & and quotes become entities */
+void ns_html_text(struct ns_html *h, const char *text);
+/* <h2>, <p> ... around escaped text */
+void ns_html_element(struct ns_html *h, const char *tag, const char *format, ...) NS_PRINTF(3, 4);
+/* n cells of a row, or a row of them; "th" or "td" */
+void ns_html_cells(struct ns_html *h, const char *cell, const char *const *cells, int n);
+void ns_html_row(struct ns_html *h, const char *cell, const char *const *cells, int n);
+/* a PNG as a data URI, `zoom` times its size in hard pixels */
+void ns_html_png(struct ns_html *h, const uint8_t *png, size_t bytes, int w, int hh, int zoom, const char *alt);
+
+/* Two distributions over the same bins, as overlaid shares. */
+void ns_svg_histogram(struct ns_html *h, const char *title, const double *a, const double *b, int bins, double low,
+		      double high, const char *name_a, const char *name_b);
+/* The same, the size of a word, for a cell of a table; nothing that a reader of text would miss. */
+void ns_svg_spark(struct ns_html *h, const double *a, const double *b, int bins);
+/* Lines over x = 1..n; a NaN is a gap. */
+void ns_svg_lines(struct ns_html *h, const char *title, const double *const *y, const char *const *names, int lines, int n,
+		  const char *x_name);
+/* k x k counts, rows are truth; shares of a row are the shade. */
+void ns_svg_confusion(struct ns_html *h, const char *title, const int64_t *counts, const char *const *names, int k);
+/* Horizontal bars of shares 0..1 with intervals. */
+void ns_svg_bars(struct ns_html *h, const char *title, const char *const *names, const double *value, const double *low,
+		 const double *high, int n);
+
+#endif

@@ -1,0 +1,440 @@
+#define _GNU_SOURCE
+#include "host/run/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/base/base.h"
+
+/* "checkpoint", and "checkpoint-1" where a training has rounds */
+static int is_checkpoint(const char *name)
+{
+	return !strncmp(name, "checkpoint", strlen("checkpoint"));
+}
+
+static enum ns_status holds(const char *folder, const char *name, int *is)
+{
+	char path[NS_PATH_MAX];
+
+	NS_TRY(ns_path(path, "%s/%s", folder, name));
+	return ns_exists(path, is);
+}
+
+static enum ns_status holds_checkpoint(const char *folder, int *is)
+{
+	struct ns_names list;
+	size_t i;
+
+	NS_TRY(ns_list(folder, &list));
+	for (*is = 0, i = 0; i < list.count; i++)
+		*is |= is_checkpoint(list.name[i]);
+	ns_names_release(&list);
+	return NS_OK;
+}
+
+static enum ns_status is_empty(const char *folder, int *is)
+{
+	struct ns_names list;
+
+	NS_TRY(ns_is_dir(folder, is));
+	if (!*is)
+		return NS_OK;
+	NS_TRY(ns_list(folder, &list));
+	*is = !list.count;
+	ns_names_release(&list);
+	return NS_OK;
+}
+
+/* --- names --- */
+
+/* where `out` leads to: itself, unless it is a symbolic link */
+static enum ns_status follow(char to[NS_PATH_MAX], const char *out)
+{
+	char real[PATH_MAX];
+	struct stat st;
+
+	NS_TRY(ns_path(to, "%s", out));
+	while (strlen(to) > 1 && to[strlen(to) - 1] == '/')
+		to[strlen(to) - 1] = 0;
+	if (lstat(to, &st)) /* whoever makes it says why it cannot */
+		return NS_OK;
+	if (!S_ISLNK(st.st_mode))
+		return NS_OK;
+	if (!realpath(to, real))
+		return ns_fail(NS_IO, "%s: --out is a symbolic link that leads nowhere: %s", to, strerror(errno));
+	return ns_path(to, "%s", real);
+}
+
+/* its name without what can be no folder's own: "." and ".." have no place beside them */
+static enum ns_status check_name(const char *out, const char *verb)
+{
+	const char *name = strrchr(out, '/') ? strrchr(out, '/') + 1 : out;
+
+	if (!*out)
+		return ns_fail(NS_USAGE, "%s: --out is empty", verb);
+	if (!strcmp(name, ".") || !strcmp(name, "..") || !*name)
+		return ns_fail(NS_USAGE, "%s: --out %s: a folder's own name is wanted, as work goes on beside it", verb, out);
+	return NS_OK;
+}
+
+static enum ns_status set_names(struct ns_place *p, const char *out, const char *verb)
+{
+	p->fd = -1;
+	*p->warning = 0;
+	if (!*out)
+		return ns_fail(NS_USAGE, "%s: --out is empty", verb);
+	NS_TRY(follow(p->out, out));
+	NS_TRY(check_name(p->out, verb));
+	NS_TRY(ns_path(p->partial, "%.4080s.partial", p->out));
+	NS_TRY(ns_path(p->lock, "%.4080s.lock", p->out));
+	return strlen(p->out) > 4080 ? ns_fail(NS_USAGE, "%s: --out %.60s...: its path is too long", verb, p->out) : NS_OK;
+}
+
+/* --- the lock --- */
+
+/* the file may have been unlinked by its last owner between open and lock: then it is nobody's */
+static enum ns_status still_there(int fd, const char *path, int *is)
+{
+	struct stat mine, named;
+
+	if (fstat(fd, &mine))
+		return ns_io_error(path, "cannot be looked at");
+	*is = lstat(path, &named) == 0;
+	if (!*is && errno != ENOENT) /* a disk that cannot tell would have us look for ever */
+		return ns_io_error(path, "cannot be looked at");
+	*is = *is && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
+	return NS_OK;
+}
+
+static enum ns_status taken(const struct ns_place *p, int fd)
+{
+	char who[128] = "";
+	ssize_t n = pread(fd, who, sizeof who - 1, 0);
+
+	who[n > 0 ? n : 0] = 0;
+	who[strcspn(who, "\n")] = 0;
+	return ns_fail(NS_IO, "%s: another run works there (%s)", p->out, *who ? who : "it has just begun");
+}
+
+/* a file of ours or nothing: what lies under this name is never followed, waited for or cut short before it is locked */
+static enum ns_status open_lock(const char *path, int *fd)
+{
+	struct stat st;
+
+	NS_AGAIN(*fd, open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0666));
+	if (*fd < 0)
+		return ns_io_error(path, "cannot be opened, which would lock this --out; whoever owns it may remove it");
+	if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode))
+		return NS_OK;
+	close(*fd);
+	return ns_fail(NS_IO, "%s: is no regular file, and so no lock", path);
+}
+
+static enum ns_status lock_once(struct ns_place *p, int fd, int *locked)
+{
+	int bad, code;
+
+	NS_AGAIN(bad, flock(fd, LOCK_EX | LOCK_NB));
+	code = bad ? errno : 0;
+	if (code == EWOULDBLOCK)
+		return taken(p, fd);
+	if (code && !getenv("NS_UNLOCKED"))
+		return ns_fail(NS_IO,
+			       "%s: cannot be locked: %s; mount the file system with locks (Lustre: -o flock), or set NS_UNLOCKED=1 where "
+			       "never two runs write to one --out",
+			       p->lock, strerror(code));
+	*locked = 1;
+	return code ? NS_OK : still_there(fd, p->lock, locked);
+}
+
+static enum ns_status sign(int fd, const char *path, const char *verb)
+{
+	char who[128], host[64] = "?";
+	int bad;
+
+	gethostname(host, sizeof host - 1);
+	snprintf(who, sizeof who, "%s, process %ld on %.50s\n", verb, (long)getpid(), host);
+	NS_AGAIN(bad, ftruncate(fd, 0));
+	return bad ? ns_io_error(path, "cannot write") : ns_write_at(fd, path, who, strlen(who), 0);
+}
+
+enum ns_status ns_place_lock(struct ns_place *p, const char *out, const char *verb)
+{
+	char parent[NS_PATH_MAX];
+	enum ns_status status;
+	int fd, locked = 0;
+
+	NS_TRY(set_names(p, out, verb));
+	NS_TRY(ns_path_parent(parent, p->out));
+	NS_TRY(ns_mkdirs(parent));
+	while (!locked) {
+		NS_TRY(open_lock(p->lock, &fd));
+		status = lock_once(p, fd, &locked);
+		if (status == NS_OK && locked)
+			status = sign(fd, p->lock, verb);
+		if (status != NS_OK || !locked)
+			close(fd);
+		NS_TRY(status);
+	}
+	p->fd = fd;
+	return NS_OK;
+}
+
+/* --- what is there already --- */
+
+/* a process died between the two renames of a file system that cannot exchange: the old result is put back */
+static enum ns_status recover(const struct ns_place *p)
+{
+	char old[NS_PATH_MAX];
+	int there, ours;
+
+	NS_TRY(ns_path(old, "%.4080s.replaced", p->out));
+	NS_TRY(ns_exists(p->out, &there));
+	if (there)
+		return NS_OK;
+	NS_TRY(holds(old, "run.json", &there));
+	if (!there)
+		return NS_OK;
+	NS_TRY(ns_ours_is(old, &ours));
+	return ours ? ns_rename(old, p->out) : NS_OK;
+}
+
+/* Is OUT.partial of this verb? By its marker, or by run.json, with which a run was killed on the last step to its publication. */
+static enum ns_status is_left_by(const struct ns_place *p, const char *verb, int *same)
+{
+	char path[NS_PATH_MAX];
+	json_t *json = NULL;
+	enum ns_status status;
+	int marked;
+
+	NS_TRY(holds(p->partial, NS_MARKER, &marked));
+	NS_TRY(ns_path(path, "%s/%s", p->partial, marked ? NS_MARKER : "run.json"));
+	status = ns_json_read_if_there(path, &json, NULL); /* neither is: it was killed before its marker was whole */
+	*same = status == NS_OK && json && !strcmp(ns_json_text(json, "verb"), verb);
+	json_decref(json);
+	return status == NS_BAD_DATA ? NS_OK : status;
+}
+
+static enum ns_status mark(const struct ns_place *p, const char *verb)
+{
+	char path[NS_PATH_MAX];
+	enum ns_status status;
+	json_t *marker;
+
+	NS_TRY(ns_mkdirs(p->partial));
+	NS_TRY(ns_path(path, "%s/" NS_MARKER, p->partial));
+	marker = json_pack("{s:s, s:s}", "schema", "nightshift.partial/1", "verb", verb);
+	status = ns_json_write(path, marker);
+	json_decref(marker);
+	return status;
+}
+
+/* of what a stopped run of this verb left, the checkpoints alone; that all of it is ours was seen before */
+static enum ns_status keep_checkpoints(const struct ns_place *p)
+{
+	char path[NS_PATH_MAX];
+	struct ns_names list;
+	enum ns_status status;
+	size_t i;
+
+	NS_TRY(ns_list(p->partial, &list));
+	for (status = NS_OK, i = 0; i < list.count && status == NS_OK; i++) {
+		if (!strcmp(list.name[i], NS_MARKER) || is_checkpoint(list.name[i]))
+			continue;
+		status = ns_path(path, "%s/%s", p->partial, list.name[i]);
+		if (status == NS_OK)
+			status = ns_remove_tree(path);
+	}
+	ns_names_release(&list);
+	return status;
+}
+
+/* in OUT.partial only what a run of the same verb left behind, and of that the checkpoints */
+static enum ns_status clean(const struct ns_place *p, const char *verb, int keep)
+{
+	int there, ours, empty, same = 0;
+
+	NS_TRY(ns_exists(p->partial, &there));
+	if (!there)
+		return NS_OK;
+	NS_TRY(ns_ours_is(p->partial, &ours));
+	if (!ours)
+		return ns_fail(NS_IO, "%s: exists and is not nightshift's; move it away or name another --out", p->partial);
+	NS_TRY(is_empty(p->partial, &empty));
+	if (keep && !empty)
+		NS_TRY(is_left_by(p, verb, &same));
+	if (!same)
+		return ns_ours_remove(p->partial);
+	NS_TRY(ns_ours_check(p->partial));
+	NS_TRY(mark(p, verb));
+	return keep_checkpoints(p);
+}
+
+/* Old results that nobody could remove when they were replaced, such as a colleague's: perhaps this user can. */
+static void sweep_replaced(const struct ns_place *p)
+{
+	char parent[NS_PATH_MAX], path[NS_PATH_MAX], prefix[NS_PATH_MAX];
+	const char *name = strrchr(p->out, '/') ? strrchr(p->out, '/') + 1 : p->out;
+	struct ns_names list;
+	size_t i;
+
+	if (ns_path_parent(parent, p->out) != NS_OK || ns_path(prefix, "%.4080s.replaced.", name) != NS_OK || ns_list(parent, &list) != NS_OK)
+		return;
+	for (i = 0; i < list.count; i++)
+		if (!strncmp(list.name[i], prefix, strlen(prefix)) && strspn(list.name[i] + strlen(prefix), "0123456789abcdef") == 16 &&
+		    strlen(list.name[i]) == strlen(prefix) + 16 && ns_path(path, "%s/%s", parent, list.name[i]) == NS_OK)
+			(void)ns_ours_remove(path);
+	ns_names_release(&list);
+}
+
+static enum ns_status look_at_out(const struct ns_place *p, int force)
+{
+	int there, empty, ours;
+
+	NS_TRY(ns_exists(p->out, &there));
+	if (!there)
+		return NS_OK;
+	NS_TRY(is_empty(p->out, &empty));
+	if (empty)
+		return NS_OK;
+	NS_TRY(holds(p->out, "run.json", &there));
+	NS_TRY(ns_ours_is(p->out, &ours));
+	if (!there || !ours)
+		return ns_fail(NS_IO, "%s: exists and is no result of nightshift; name another --out", p->out);
+	if (!force)
+		return ns_fail(NS_IO, "%s: holds a published result; name another --out, or say --force to replace it", p->out);
+	return ns_ours_check(p->out); /* before the work, not after it */
+}
+
+enum ns_status ns_place_open(struct ns_place *p, const char *out, const char *verb, int force, int keep)
+{
+	NS_TRY(ns_place_lock(p, out, verb));
+	NS_TRY(recover(p));
+	NS_TRY(look_at_out(p, force));
+	NS_TRY(clean(p, verb, keep));
+	sweep_replaced(p);
+	return mark(p, verb);
+}
+
+/* --- publishing --- */
+
+/* The new result is there. What is wrong with the old one, which lies at `old`, is worth a warning and no more. */
+static void put_away(struct ns_place *p, const char *old)
+{
+	char aside[NS_PATH_MAX];
+	uint64_t number;
+
+	if (ns_ours_remove(old) == NS_OK)
+		return;
+	snprintf(p->warning, sizeof p->warning, "the result is published; of the one before it: %.400s", ns_message());
+	if (getrandom(&number, sizeof number, 0) == sizeof number &&
+	    ns_path(aside, "%.4060s.replaced.%016llx", p->out, (unsigned long long)number) == NS_OK)
+		(void)!rename(old, aside);
+}
+
+/* NFS and some others cannot exchange: two renames, and the old result put back if the second fails */
+static enum ns_status replace_in_two(struct ns_place *p)
+{
+	char old[NS_PATH_MAX];
+	enum ns_status status;
+
+	NS_TRY(ns_path(old, "%.4080s.replaced", p->out));
+	NS_TRY(ns_ours_remove(old));
+	NS_TRY(ns_rename(p->out, old));
+	status = ns_rename(p->partial, p->out);
+	if (status != NS_OK) {
+		(void)!rename(old, p->out);
+		return status;
+	}
+	put_away(p, old);
+	return NS_OK;
+}
+
+static enum ns_status replace(struct ns_place *p)
+{
+	int there, empty;
+
+	NS_TRY(ns_exists(p->out, &there));
+	if (there)
+		NS_TRY(is_empty(p->out, &empty));
+	if (!there || empty) /* an empty folder of the user's: rename() replaces it */
+		return ns_rename(p->partial, p->out);
+	if (renameat2(AT_FDCWD, p->partial, AT_FDCWD, p->out, RENAME_EXCHANGE) == 0) {
+		put_away(p, p->partial);
+		return NS_OK;
+	}
+	if (errno == EINVAL || errno == ENOSYS || errno == ENOTSUP)
+		return replace_in_two(p);
+	return ns_fail(NS_IO, "%s: cannot exchange it for %s: %s", p->partial, p->out, strerror(errno));
+}
+
+enum ns_status ns_place_publish(struct ns_place *p)
+{
+	char path[NS_PATH_MAX];
+
+	NS_TRY(ns_path(path, "%s/" NS_MARKER, p->partial));
+	NS_TRY(ns_remove_file(path));
+	NS_TRY(ns_sync_tree(p->partial));
+	NS_TRY(replace(p));
+	if (ns_path_parent(path, p->out) == NS_OK && ns_sync_dir(path) != NS_OK)
+		snprintf(p->warning, sizeof p->warning, "the result is published, but a power cut may undo that: %.400s", ns_message());
+	return NS_OK;
+}
+
+/*
+ * A run that was killed right after its publication leaves the old result it exchanged (as OUT.partial or OUT.replaced) and the
+ * lock's file. Who finds OUT done, and nobody working there, takes them away.
+ */
+enum ns_status ns_place_sweep(const char *out)
+{
+	struct ns_place p = {.fd = -1};
+	char old[NS_PATH_MAX];
+	enum ns_status status;
+	int lock, partial, replaced;
+
+	NS_TRY(set_names(&p, out, "sweep"));
+	NS_TRY(ns_path(old, "%.4080s.replaced", p.out));
+	NS_TRY(ns_exists(p.lock, &lock));
+	NS_TRY(ns_exists(p.partial, &partial));
+	NS_TRY(ns_exists(old, &replaced));
+	if (!lock && !partial && !replaced)
+		return NS_OK;
+	if (ns_place_lock(&p, out, "sweep") != NS_OK) /* somebody does */
+		return NS_OK;
+	status = partial ? ns_ours_remove(p.partial) : NS_OK;
+	if (status == NS_OK && replaced)
+		status = ns_ours_remove(old);
+	ns_place_close(&p);
+	return status;
+}
+
+enum ns_status ns_place_clear(const char *out)
+{
+	char to[NS_PATH_MAX];
+
+	NS_TRY(follow(to, out));
+	return ns_ours_empty(to);
+}
+
+void ns_place_close(struct ns_place *p)
+{
+	char message[1024];
+	int there, checkpoint;
+
+	if (!*p->lock || p->fd < 0)
+		return;
+	snprintf(message, sizeof message, "%s", ns_message()); /* of what the job failed of: tidying up has nothing to say */
+	if (ns_exists(p->partial, &there) == NS_OK && there && holds_checkpoint(p->partial, &checkpoint) == NS_OK && !checkpoint)
+		(void)ns_ours_remove(p->partial);
+	unlink(p->lock);
+	close(p->fd);
+	p->fd = -1;
+	(void)ns_fail(NS_OK, "%s", message);
+}

@@ -1,0 +1,139 @@
+/*
+ * host/stat/stat.h - statistics: distributions behind the tests, two-sample comparisons, principal directions. It knows no window and no page.
+ */
+#ifndef NS_STAT_H
+#define NS_STAT_H
+
+#include <stdint.h>
+
+#include "host/run/run.h"
+#include "kernels/status.h"
+
+/*
+ * --- pvalue: the distributions behind the tests. Definitions: docs/drift.md.
+ */
+
+/*
+ * Two-sided two-sample Kolmogorov-Smirnov. Exact where both sizes are at most 10,000: equal sizes by the closed form of
+ * Gnedenko and Korolyuk, others by counting lattice paths (Hodges 1957; Schroer and Trenkler 1995); else the
+ * one-sample distribution at n = round(mn / (m + n)) (Marsaglia, Tsang, Wang 2003), as scipy's `asymp` has it.
+ */
+double ns_stat_ks_p(double d, int64_t m, int64_t n);
+/* the third way alone, for any size */
+double ns_stat_ks_p_asymptotic(double d, int64_t m, int64_t n);
+
+/* P(chi-square with `df` degrees >= x) */
+double ns_stat_chi2_sf(double x, double df);
+/*
+ * Counts of K classes in two samples as a 2 x K table: statistic, p; Yates' correction where only two classes occur;
+ * a single class gives p = 1. *v is Cramer's V.
+ */
+double ns_stat_chi2_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *v);
+/* log-likelihood ratio of the 2 x K table (Sokal, Rohlf), p by chi-square with Williams' correction; *least: its smallest expected count */
+double ns_stat_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *least);
+/*
+ * The chi-square statistic's p where expected counts are small: (1 + tables at least as far) / (1 + draws), tables drawn with
+ * the margins of this one, keyed by the seed.
+ */
+double ns_stat_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int draws, uint64_t seed);
+/* Population stability index with half a count added to each cell. */
+double ns_stat_psi(const int64_t *ref, const int64_t *cur, int k);
+/* the 95 % points without drift of k cells and m and n independent rows (Yurdakul 2018): PSI's, and Jensen-Shannon's */
+double ns_stat_psi_no_drift(int k, double m, double n);
+double ns_stat_js_no_drift(int k, double m, double n);
+/* Jensen-Shannon divergence of two count vectors, in nats */
+double ns_stat_js(const int64_t *ref, const int64_t *cur, int k);
+
+/* Holm: adjusted[i] for p[i]; Benjamini-Hochberg likewise */
+void ns_stat_holm(const double *p, double *adjusted, int n);
+void ns_stat_benjamini_hochberg(const double *p, double *adjusted, int n);
+
+/* P(Bin(n, p) >= k), 0 < p < 1 */
+double ns_stat_binomial_sf(int64_t k, int64_t n, double p);
+/* Wilson's 95 % interval of k hits in n. */
+void ns_stat_wilson(int64_t k, int64_t n, double *low, double *high);
+
+/*
+ * Black-box shift estimation (Lipton, Wang, Smola 2018): w = C^-1 mu, C[i * k + j] = P(predicted i, label j) on the
+ * reference, mu[i] = P(predicted i) now. Returns the condition number of C (1-norm), infinite where it is singular.
+ */
+double ns_stat_bbse(const double *c, const double *mu, int k, double *w);
+
+/*
+ * --- twosample: more ways to compare two samples: of one column, and of whole rows. Definitions: docs/drift.md.
+ */
+
+/* --- one column; x (m) and y (n) are sorted, finite, and not empty --- */
+
+struct ns_stat_column {
+	double ks;	      /* sup |F - G|, at the ends of ties */
+	double cvm;	      /* Cramer-von Mises (Anderson 1962) with midranks */
+	double wasserstein;   /* integral of |F - G|, in the column's unit */
+	double energy;	      /* 2 integral of (F - G)^2: squared energy distance (Szekely, Rizzo 2004) */
+	double across;	      /* E|x - y|, integral of F (1 - G) + G (1 - F) */
+};
+void ns_stat_column(const float *x, int64_t m, const float *y, int64_t n, struct ns_stat_column *out);
+/*
+ * Rows of both in up to `bins` bins between the reference's quantiles, with open ends, into ref and cur (bins); ties make them fewer. Returns
+ * how many there are.
+ */
+int ns_stat_quantile_bins(const float *x, int64_t m, const float *y, int64_t n, int bins, int64_t *ref, int64_t *cur);
+/* of Cramer-von Mises: from its limit, mean and variance matched */
+double ns_stat_cvm_p(double t, double m, double n);
+/*
+ * Basic interval (95 %) of Wasserstein's distance, whose `estimate` is known, by the Poisson bootstrap: each row counts as often as a Poisson draw
+ * of mean 1, keyed (seed, column, row), says. From 4096 rows on, the rows of both are taken in 512 groups in their order: what a group's rows
+ * draw sums to a Poisson draw of as many, and where within its group a row lies is left out of account. Samples that count as fewer
+ * independent rows (counts_m, counts_n) are drawn as fewer.
+ */
+enum ns_status ns_stat_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double counts_m, double counts_n, double estimate,
+				       uint64_t seed, uint32_t column, double *low, double *high);
+
+/* Poisson of this mean from two random words: by inversion, above 50 by a normal, rounded */
+double ns_stat_poisson(double mean, uint32_t a, uint32_t b);
+
+/* --- rows: x (m, d), y (n, d) --- */
+
+/*
+ * Classifier two-sample test (Lopez-Paz, Oquab 2017): a linear discriminant learnt on half of the rows, as many of each
+ * sample, judged on the other half. *accuracy, with its 95 % interval (Wilson); returns P(Bin(rows judged, 1/2) >= hits).
+ * NaN where fewer than eight rows a side are there.
+ */
+double ns_stat_c2st(const float *x, int64_t m, const float *y, int64_t n, int d, uint64_t seed, double *accuracy, double *low, double *high);
+/* Frechet distance of two normal distributions: |mu - nu|^2 + tr(S + T - 2 (S T)^1/2); S and T (d, d) */
+double ns_stat_frechet(const double *mu, const double *s, const double *nu, const double *t, int d);
+/* the same of the samples' moments (covariances with n - 1): FID (Heusel et al. 2017) on these rows */
+double ns_stat_fid(const float *x, int64_t m, const float *y, int64_t n, int d);
+/* unbiased MMD^2 under (x'y / d + 1)^3: KID (Binkowski et al. 2018); may be negative */
+double ns_stat_kid(const float *x, int64_t m, const float *y, int64_t n, int d);
+
+/* --- labels --- */
+
+/*
+ * Confident learning (Northcutt et al. 2021), in pieces of rows: first all are learnt from, then all are judged. The threshold of class k is
+ * the mean P(k) over rows labelled k; a row is confident in k where P(k) >= threshold - 1e-6, the most probable of several. joint (K, K):
+ * labelled i, confident in j; where they differ the label is suspect. Rows without a label (-1) take no part.
+ */
+struct ns_stat_confident {
+	int k;
+	double *sum;
+	int64_t *rows, *joint, suspects;
+};
+enum ns_status ns_stat_confident_init(struct ns_stat_confident *c, int k);
+void ns_stat_confident_release(struct ns_stat_confident *c); /* zeroed is fine */
+void ns_stat_confident_learn(struct ns_stat_confident *c, const float *prob, const int32_t *label, int64_t rows);
+double ns_stat_confident_threshold(const struct ns_stat_confident *c, int k); /* infinite without labels */
+/* suspect (rows): 1 or 0; or NULL */
+void ns_stat_confident_judge(struct ns_stat_confident *c, const float *prob, const int32_t *label, int64_t rows, uint8_t *suspect);
+
+/*
+ * --- pca: the directions in which embeddings vary most. */
+
+/*
+ * First k principal directions of x (n, d), by subspace iteration on the covariance; the same bits for any number of workers.
+ * mean (d), directions (k, d); out (rows, k) = (y - mean) directions'. n d^2 / 2 multiply-adds: fit to a sample.
+ */
+enum ns_status ns_stat_pca_fit(struct ns_workers *workers, const float *x, int64_t n, int d, int k, double *mean, double *directions);
+enum ns_status ns_stat_pca_apply(const float *y, int64_t rows, int d, int k, const double *mean, const double *directions, float *out);
+
+#endif

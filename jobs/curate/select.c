@@ -1,0 +1,147 @@
+/*
+ * jobs/curate/select.c - which rows a retraining uses: the query that a manifest holds, run when it is written and again before it is executed.
+ */
+#include "jobs/curate/curate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/formula/random.h"
+
+static const char rule[] = "replay: first rows of the keyed permutation of dataset 0; audited: labelled rows of dataset 1 that are not the "
+			   "gate's half; to_label: its other rows, less any that share an identity with the gate's";
+
+json_t *ns_query_json(const struct ns_query *q)
+{
+	return json_pack("{s:I, s:I, s:I, s:s}", "seed", (json_int_t)q->seed, "replay", (json_int_t)q->replay, "audited_repeat",
+			 (json_int_t)q->audited_repeat, "rule", rule);
+}
+
+enum ns_status ns_query_read(struct ns_query *q, const json_t *json, const char *path)
+{
+	const json_t *seed = json_object_get(json, "seed"), *replay = json_object_get(json, "replay"), *repeat = json_object_get(json, "audited_repeat");
+
+	if (!json_is_integer(seed) || !json_is_integer(replay) || !json_is_integer(repeat) || json_integer_value(seed) < 0 ||
+	    json_integer_value(replay) < 0 || json_integer_value(repeat) < 1 || json_integer_value(repeat) > 64)
+		return ns_fail(NS_BAD_DATA, "%s: data.query: whole numbers are wanted: seed and replay from 0, audited_repeat of 1 to 64", path);
+	if (strcmp(ns_json_text(json, "rule"), rule))
+		return ns_fail(NS_BAD_DATA, "%s: data.query.rule: is none that this version knows", path);
+	*q = (struct ns_query){(uint64_t)json_integer_value(seed), json_integer_value(replay), json_integer_value(repeat)};
+	return NS_OK;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void put(struct ns_selection *s, uint32_t set, int64_t row, uint64_t id, int32_t label, uint8_t source, uint32_t repeat)
+{
+	int64_t i = s->rows++;
+
+	s->set[i] = set;
+	s->row[i] = (uint64_t)row;
+	s->id[i] = id;
+	s->label[i] = label;
+	s->source[i] = source;
+	s->repeat[i] = repeat;
+}
+
+/* ids and labels of the window's rows, and which of them the gate will judge by */
+struct window {
+	uint64_t *id, *gate_ids;
+	int32_t *label;
+	uint8_t *gate;
+	int64_t gates;
+};
+
+static void release(struct window *w)
+{
+	free(w->id);
+	free(w->gate_ids);
+	free(w->label);
+	free(w->gate);
+}
+
+static enum ns_status look(struct window *w, const struct ns_dataset *current, uint64_t seed)
+{
+	int64_t n = current->rows, i;
+
+	*w = (struct window){malloc(sizeof *w->id * (size_t)(n + 1)), malloc(sizeof *w->gate_ids * (size_t)(n + 1)),
+			     malloc(sizeof *w->label * (size_t)(n + 1)), NULL, 0};
+	for (i = 0; w->id && w->label && i < n; i++) {
+		w->id[i] = ns_dataset_id(current, i);
+		w->label[i] = ns_dataset_label(current, i);
+	}
+	w->gate = w->id && w->label && w->gate_ids ? ns_gate_rows(w->id, w->label, n, seed) : NULL;
+	if (!w->gate)
+		return ns_fail(NS_NO_MEMORY, "no memory to select from %lld rows", (long long)n);
+	for (i = 0; i < n; i++)
+		if (w->gate[i])
+			w->gate_ids[w->gates++] = w->id[i];
+	qsort(w->gate_ids, (size_t)w->gates, sizeof *w->gate_ids, by_id);
+	return NS_OK;
+}
+
+enum ns_status ns_query_run(const struct ns_query *q, const struct ns_dataset *replay, const struct ns_dataset *current, struct ns_selection *s,
+			    struct ns_selected *count)
+{
+	int64_t want = q->replay < replay->rows ? q->replay : replay->rows, i;
+	struct window w;
+	enum ns_status status = look(&w, current, q->seed);
+
+	memset(count, 0, sizeof *count);
+	if (status == NS_OK)
+		status = ns_selection_alloc(s, want + current->rows);
+	if (status != NS_OK)
+		goto out;
+	s->rows = 0;
+	for (i = 0; i < want; i++) {
+		int64_t row = (int64_t)ns_permute((uint64_t)i, (uint64_t)replay->rows, q->seed, NS_FOR_SPLIT, 1);
+
+		put(s, 0, row, ns_dataset_id(replay, row), ns_dataset_label(replay, row), NS_LABEL_HUMAN, 1);
+		count->replayed++;
+	}
+	for (i = 0; i < current->rows; i++) {
+		if (w.gate[i] || bsearch(&w.id[i], w.gate_ids, (size_t)w.gates, sizeof *w.gate_ids, by_id)) {
+			count->excluded++;
+		} else if (w.label[i] >= 0) {
+			put(s, 1, i, w.id[i], w.label[i], NS_LABEL_HUMAN, (uint32_t)q->audited_repeat);
+			count->audited++;
+		} else {
+			put(s, 1, i, w.id[i], -1, NS_LABEL_MODEL, 1);
+			count->pool++;
+		}
+	}
+out:
+	release(&w);
+	return status;
+}
+
+/* the first row in which two selections differ; -1: in none */
+static int64_t first_difference(const struct ns_selection *a, const struct ns_selection *b)
+{
+	int64_t i, n = a->rows < b->rows ? a->rows : b->rows;
+
+	for (i = 0; i < n; i++)
+		if (a->set[i] != b->set[i] || a->row[i] != b->row[i] || a->id[i] != b->id[i] || a->label[i] != b->label[i] ||
+		    a->source[i] != b->source[i] || a->repeat[i] != b->repeat[i])
+			return i;
+	return a->rows == b->rows ? -1 : n;
+}
+
+enum ns_status ns_query_check(const struct ns_query *q, const struct ns_dataset *replay, const struct ns_dataset *current, const struct ns_selection *s)
+{
+	struct ns_selection again = {0};
+	struct ns_selected count;
+	enum ns_status status = ns_query_run(q, replay, current, &again, &count);
+	int64_t at = status == NS_OK ? first_difference(s, &again) : -1;
+
+	if (at >= 0)
+		status = ns_fail(NS_DIGEST, "selection.h5: row %lld of %lld is not what data.query selects, which selects %lld rows", (long long)at,
+				 (long long)s->rows, (long long)again.rows);
+	ns_selection_release(&again);
+	return status;
+}

@@ -1,0 +1,107 @@
+/*
+ * jobs/drift/blocks.c - frames that were taken one after the other are no independent rows: one burst of a camera in the dark is not a
+ * hundred dark images. Rows of one group whose times follow within drift.sequence_seconds are a block. Blocks are what permutation
+ * tests permute; other tests count each window as the number of independent rows that would know its mean as well (Kish 1965,
+ * "Survey Sampling": the design effect 1 + (rows of a block - 1) x correlation within blocks), column by column.
+ */
+#include "jobs/drift/drift_inner.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datasets/predict/predict.h"
+
+struct moment {
+	int32_t group;
+	int64_t time, row;
+};
+
+static int by_time(const void *a, const void *b)
+{
+	const struct moment *x = a, *y = b;
+
+	if (x->group != y->group)
+		return x->group < y->group ? -1 : 1;
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	return (x->row > y->row) - (x->row < y->row);
+}
+
+static enum ns_status find(const struct ns_predictions *p, double seconds, int32_t **block, int64_t *count)
+{
+	struct moment *m = malloc(sizeof *m * (size_t)(p->rows + 1));
+	int64_t i;
+
+	*block = malloc(sizeof **block * (size_t)(p->rows + 1));
+	*count = 0;
+	if (!m || !*block) {
+		free(m);
+		return ns_fail(NS_NO_MEMORY, "no memory for %lld rows in order", (long long)p->rows);
+	}
+	for (i = 0; i < p->rows; i++)
+		m[i] = (struct moment){p->group[i], p->time[i], i};
+	qsort(m, (size_t)p->rows, sizeof *m, by_time);
+	for (i = 0; i < p->rows; i++) {
+		if (i == 0 || m[i].group != m[i - 1].group || (double)(m[i].time - m[i - 1].time) > seconds)
+			++*count;
+		(*block)[m[i].row] = (int32_t)(*count - 1);
+	}
+	free(m);
+	return NS_OK;
+}
+
+enum ns_status ns_drift_find_blocks(struct ns_drift *s)
+{
+	double seconds = ns_conf_real(s->job->conf, "drift.sequence_seconds");
+
+	s->ref_effective = (double)s->ref.rows;
+	s->cur_effective = (double)s->cur.rows;
+	if (!(seconds > 0))
+		return NS_OK;
+	if (!s->ref.group || !s->ref.time || !s->cur.group || !s->cur.time)
+		return ns_fail(NS_BAD_DATA, "drift.sequence_seconds = %g wants the columns group and time on both sides", seconds);
+	NS_TRY(find(&s->ref, seconds, &s->ref_block, &s->ref_blocks));
+	return find(&s->cur, seconds, &s->cur_block, &s->cur_blocks);
+}
+
+double ns_drift_effective(const float *x, const int32_t *block, int64_t rows, int64_t blocks)
+{
+	double *sum, *count, mean = 0, between = 0, within = 0, squares = 0, typical, even, correlation;
+	int64_t i, used = 0; /* blocks that have rows here: a slice need not have all */
+
+	if (!block || rows < 2)
+		return (double)rows;
+	sum = calloc(2 * (size_t)blocks, sizeof *sum);
+	if (!sum)
+		return 1; /* too cautious rather than too bold */
+	count = sum + blocks;
+	for (i = 0; i < rows; i++) {
+		sum[block[i]] += (double)x[i];
+		count[block[i]]++;
+		mean += (double)x[i] / (double)rows;
+	}
+	for (i = 0; i < blocks; i++)
+		used += count[i] > 0;
+	for (i = 0; i < blocks; i++) {
+		double here = sum[i] / fmax(1, count[i]) - mean;
+
+		between += count[i] * here * here;
+		squares += count[i] * count[i];
+	}
+	for (i = 0; i < rows; i++) {
+		double apart = (double)x[i] - sum[block[i]] / count[block[i]];
+
+		within += apart * apart;
+	}
+	free(sum);
+	if (used < 2 || used == rows)
+		return used < 2 ? 1 : (double)rows;
+	typical = squares / (double)rows;					      /* rows of the block of a row */
+	even = ((double)rows - typical) / (double)(used - 1);		      /* analysis of variance's rows of a block */
+	between /= (double)(used - 1);
+	within /= (double)(rows - used);
+	correlation = between + (even - 1) * within > 0 ? (between - within) / (between + (even - 1) * within) : 1;
+	correlation = correlation < 0 ? 0 : correlation;
+	return fmax(1, (double)rows / (1 + (typical - 1) * correlation));
+}

@@ -1,0 +1,242 @@
+/*
+ * jobs/drift/manifest.c - what a retraining is to do: retrain.json (an in-toto Statement v1 with a predicate in SLSA v1's halves)
+ * and selection.h5, the rows that it may use, by digest.
+ */
+#define _DEFAULT_SOURCE
+#include "jobs/drift/drift_inner.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "host/registry/registry.h"
+#include "datasets/shard/shard.h"
+#include "jobs/curate/curate.h"
+
+struct select {
+	struct ns_drift *s;
+	struct ns_dataset *replay, *current;
+	struct ns_query query;
+	struct ns_selection rows;
+	struct ns_selected count;
+};
+
+/* the window that was judged is this data set: its images and labels, in this order */
+static enum ns_status check_window(const struct select *q)
+{
+	const struct ns_predictions *p = &q->s->cur;
+	int64_t i;
+
+	if (!p->id || !p->label || p->rows != q->current->rows)
+		return ns_fail(NS_BAD_DATA, "%s: %lld rows, but the predictions have %lld with ids and labels", q->current->path,
+			       (long long)q->current->rows, (long long)(p->id && p->label ? p->rows : 0));
+	for (i = 0; i < p->rows; i++) {
+		if (p->id[i] != ns_dataset_id(q->current, i))
+			return ns_fail(NS_BAD_DATA, "%s: row %lld is %016llx, but the predictions have %016llx there: these are other images", q->current->path,
+				       (long long)i, (unsigned long long)ns_dataset_id(q->current, i), (unsigned long long)p->id[i]);
+		if (p->label[i] != ns_dataset_label(q->current, i))
+			return ns_fail(NS_BAD_DATA, "%s: row %lld is labelled %d, but %d in the predictions: predict once more, or the gate would judge by other rows",
+				       q->current->path, (long long)i, ns_dataset_label(q->current, i), p->label[i]);
+	}
+	return NS_OK;
+}
+
+#define DETECTORS 20 /* of the trigger, strongest first; drift.json has all */
+
+/* what cried out: column, slice, p, effect and its interval */
+static json_t *detectors(const struct ns_drift *s)
+{
+	uint8_t *said = calloc((size_t)s->count + 1, 1);
+	json_t *list = json_array();
+	int n, i;
+
+	for (n = 0; said && n < DETECTORS; n++) {
+		const struct ns_drift_test *t;
+		int best = -1;
+
+		for (i = 0; i < s->count; i++)
+			if (!said[i] && s->tests[i].status == NS_DRIFT_MATERIAL && (best < 0 || s->tests[i].effect > s->tests[best].effect))
+				best = i;
+		if (best < 0)
+			break;
+		said[best] = 1;
+		t = &s->tests[best];
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "column", t->column, "slice",
+						      *t->slice ? t->slice : "all", "detector", t->method->name, "statistic",
+						      ns_json_real(t->statistic), "p", ns_json_real(t->p), "p_adjusted", ns_json_real(t->p_adjusted),
+						      "effect", ns_json_real(t->effect), "effect_low", ns_json_real(t->effect_low), "effect_high",
+						      ns_json_real(t->effect_high)));
+	}
+	free(said);
+	return list;
+}
+
+static json_t *harmed_slices(const struct ns_drift *s)
+{
+	json_t *list = json_array();
+	int i;
+
+	for (i = 0; i < s->slice_count; i++)
+		if (s->slices[i].status == NS_DRIFT_HARMFUL)
+			json_array_append_new(list, json_string(s->slices[i].name));
+	return list;
+}
+
+static json_t *trigger(const struct ns_drift *s, const char *report_digest)
+{
+	json_t *windows = json_pack("{s:{s:s, s:I}, s:{s:s, s:I}}", "reference", "digest", s->ref.digest, "rows", (json_int_t)s->ref.rows, "current",
+				    "digest", s->cur.digest, "rows", (json_int_t)s->cur.rows);
+	json_t *harm = json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "baseline_accuracy", ns_json_real(s->base), "measured_accuracy",
+				 ns_json_real(s->measured), "measured_low", ns_json_real(s->measured_low), "measured_high",
+				 ns_json_real(s->measured_high), "estimated_accuracy", ns_json_real(s->cbpe), "audited", (json_int_t)s->audited,
+				 "suspect_labels", (json_int_t)s->suspects);
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:f, s:I, s:i}", "report", report_digest, "status", ns_drift_name(s->status),
+			 "summary", s->summary, "because", s->because, "detectors", detectors(s), "slices", harmed_slices(s), "harm", harm, "windows",
+			 windows, "correction", ns_conf_text(s->job->conf, "drift.correction"), "alpha", s->alpha, "seed", (json_int_t)s->seed,
+			 "permutations", s->permutations);
+}
+
+/* path and digest of a data set, and of each of its shards, as its dataset.json has them (a lone shard has none) */
+static json_t *dataset_part(const struct ns_dataset *d, const char *path)
+{
+	json_t *one = json_pack("{s:s, s:s, s:I}", "path", path, "digest", d->digest, "rows", (json_int_t)d->rows), *json = NULL;
+	char file[NS_PATH_MAX];
+
+	if (!d->alone && ns_path(file, "%s/dataset.json", path) == NS_OK && ns_json_read(file, &json, "nightshift.dataset/1") == NS_OK)
+		json_object_set(one, "shards", json_object_get(json, "shards"));
+	json_decref(json);
+	return one;
+}
+
+/* how many labelled rows of each class are selected */
+static json_t *histogram(const struct select *q)
+{
+	const struct ns_shard_head *head = ns_dataset_head(q->replay);
+	json_t *all = json_object();
+	int64_t i;
+	int k;
+
+	for (k = 0; k < head->class_count; k++) {
+		json_int_t n = 0;
+
+		for (i = 0; i < q->rows.rows; i++)
+			n += q->rows.label[i] == k;
+		json_object_set_new(all, head->classes[k], json_integer(n));
+	}
+	return all;
+}
+
+/* of the window's rows */
+static json_t *time_range(const struct ns_drift *s)
+{
+	int64_t from = INT64_MAX, to = INT64_MIN, i;
+
+	for (i = 0; s->cur.time && i < s->cur.rows; i++) {
+		from = s->cur.time[i] < from ? s->cur.time[i] : from;
+		to = s->cur.time[i] > to ? s->cur.time[i] : to;
+	}
+	return from > to ? json_null() : json_pack("{s:I, s:I}", "from", (json_int_t)from, "to", (json_int_t)to);
+}
+
+static json_t *data_part(const struct select *q, const char *digest)
+{
+	char replay[PATH_MAX], current[PATH_MAX];
+	const struct ns_selected *n = &q->count;
+
+	/* whole paths: the manifest is executed from wherever somebody stands */
+	if (!realpath(q->replay->path, replay))
+		snprintf(replay, sizeof replay, "%s", q->replay->path);
+	if (!realpath(q->current->path, current))
+		snprintf(current, sizeof current, "%s", q->current->path);
+	return json_pack("{s:s, s:s, s:[o, o], s:o, s:o, s:{s:I, s:I, s:I, s:I}, s:o}", "selection", "selection.h5", "sha256", digest,
+			 "datasets", dataset_part(q->replay, replay), dataset_part(q->current, current), "classes", histogram(q), "time",
+			 time_range(q->s), "rows", "replayed", (json_int_t)n->replayed, "audited", (json_int_t)n->audited,
+			 "to_label", (json_int_t)n->pool, "excluded", (json_int_t)n->excluded, "query", ns_query_json(&q->query));
+}
+
+/* rows: NULL where it is the night's matter how many */
+static json_t *gate(const char *slice, json_t *rows, const char *comparator, double threshold)
+{
+	return json_pack("{s:s, s:s, s:o, s:s, s:f, s:s}", "metric", "change of accuracy against production", "slice", slice, "rows",
+			 rows ? rows : json_null(), "comparator", comparator, "threshold", threshold, "test", "paired, 95 %");
+}
+
+/* what the candidate is promoted by, all of them */
+static json_t *gates(const struct select *q)
+{
+	const struct ns_conf *c = q->s->job->conf;
+	const char *ours = "the gate's half of the window's labelled rows", *old = "the test images";
+
+	return json_pack("[o, o, o]", gate(ours, json_integer((json_int_t)(q->s->audited / 2)), "lower bound above", 0),
+			 gate(old, NULL, "lower bound above", ns_conf_real(c, "gate.old_floor")),
+			 gate(old, NULL, "estimate above", ns_conf_real(c, "gate.old_estimate")));
+}
+
+/* where labels are from, and how many of a person's are doubted */
+static json_t *labels(const struct select *q)
+{
+	return json_pack("{s:s, s:s, s:I, s:I}", "audited", "human", "to_label", "first round's model, kept above config.confidence", "audited_rows",
+			 (json_int_t)q->s->audited, "suspect_rows", (json_int_t)q->s->suspects);
+}
+
+static enum ns_status write_manifest(struct select *q, const char *digest)
+{
+	struct ns_job *job = q->s->job;
+	const struct ns_conf *c = job->conf;
+	char path[NS_PATH_MAX], base[NS_SHA256_HEX] = "", production[NS_SHA256_HEX], report[NS_SHA256_HEX];
+	json_t *json, *config;
+	enum ns_status status;
+
+	NS_TRY(ns_path(path, "%s/drift.json", job->dir));
+	NS_TRY(ns_sha256_file(report, path));
+	/* the model whose predictions were measured, whatever became production meanwhile */
+	if (strlen(q->s->cur.model) == 64 && ns_registry_object(ns_conf_text(c, "registry"), q->s->cur.model, path) == NS_OK)
+		memcpy(base, q->s->cur.model, sizeof base);
+	else
+		NS_TRY(ns_registry_ref(ns_conf_text(c, "registry"), "production", base));
+	config = json_pack("{s:s, s:I, s:O, s:f, s:f}", "code", NS_CODE_VERSION, "seed", (json_int_t)q->s->seed, "epochs",
+			   ns_conf_node(c, "retrain.epochs"), "lr", ns_conf_real(c, "retrain.lr"), "confidence",
+			   ns_conf_real(c, "retrain.confidence"));
+	if (ns_registry_ref(ns_conf_text(c, "registry"), "production", production) != NS_OK)
+		snprintf(production, sizeof production, "%s", base);
+	json = json_pack("{s:s, s:[{s:s, s:{s:s}}], s:s, s:{s:o, s:o, s:o, s:{s:s, s:s, s:s}, s:o, s:{s:I, s:s}, s:o, s:{s:s, s:s, s:f}, s:{s:s, s:s}}}", "_type",
+			 "https://in-toto.io/Statement/v1", "subject", "name", "selection.h5", "digest", "sha256", digest,
+			 "predicateType", "nightshift.retrain/1", "predicate", "trigger", trigger(q->s, report), "data", data_part(q, digest),
+			 "labels", labels(q), "base", "model", base, "production", production, "baseline", q->s->ref.digest, "config", config, "budget", "expires", (json_int_t)ns_today() + 7 * 86400, "in_flight", "one", "gates", gates(q), "promote",
+			 "ref", "production", "previous", production, "cooldown_days", ns_conf_real(c, "drift.cooldown_days"), "rollback", "to",
+			 production, "command", "nightshift registry rollback production");
+	if (!json)
+		return ns_fail(NS_INTERNAL, "retrain.json cannot be made");
+	status = ns_path(path, "%s/retrain.json", job->dir);
+	if (status == NS_OK)
+		status = ns_json_write(path, json);
+	json_decref(json);
+	return status;
+}
+
+enum ns_status ns_manifest_emit(struct ns_drift *s)
+{
+	const char *replay = ns_conf_text(s->job->conf, "drift.replay_data"), *current = ns_conf_text(s->job->conf, "drift.current_data");
+	const struct ns_conf *c = s->job->conf;
+	struct select q = {.s = s, .query = {s->seed, ns_conf_int(c, "retrain.replay"), ns_conf_int(c, "retrain.audited_repeat")}};
+	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
+	enum ns_status status;
+
+	NS_GO(ns_dataset_open(NULL, &q.replay, replay, 0));
+	NS_GO(ns_dataset_open(NULL, &q.current, current, 0));
+	NS_GO(check_window(&q));
+	NS_GO(ns_query_run(&q.query, q.replay, q.current, &q.rows, &q.count));
+	NS_GO(ns_path(path, "%s/selection.h5", s->job->dir));
+	NS_GO(ns_selection_write(path, &q.rows));
+	NS_GO(ns_sha256_file(digest, path));
+	NS_GO(write_manifest(&q, digest));
+	ns_log_event(s->job->log, "manifest", json_pack("{s:I, s:I, s:I}", "replayed", (json_int_t)q.count.replayed, "audited",
+							(json_int_t)q.count.audited, "to_label", (json_int_t)q.count.pool));
+out:
+	ns_selection_release(&q.rows);
+	ns_dataset_close(q.replay);
+	ns_dataset_close(q.current);
+	return status;
+}

@@ -1,0 +1,54 @@
+/* jobs/drift/row.c - a row of the table of tests, and the names in it. */
+#include "jobs/drift/drift_inner.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *ns_drift_name(enum ns_drift_status status)
+{
+	static const char *const names[] = {"none", "statistical", "material", "harmful", "untested", "descriptive"};
+
+	return names[status];
+}
+
+/* a text that was cut by its bytes loses the beginning of a character at its end */
+void ns_drift_cut_utf8(char *text)
+{
+	size_t n = strlen(text), back = 0;
+
+	while (back < n && back < 4 && ((unsigned char)text[n - 1 - back] & 0xc0) == 0x80)
+		back++;
+	if (back < n) {
+		unsigned char lead = (unsigned char)text[n - 1 - back];
+		size_t wants = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0;
+
+		if (wants > back)
+			text[n - 1 - back] = 0;
+	}
+}
+
+struct ns_drift_test *ns_drift_add(struct ns_drift *s, const char *kind, const char *method, const char *column)
+{
+	struct ns_drift_test *t;
+
+	if (s->count == s->room) {
+		int room = s->room ? 2 * s->room : 64;
+		struct ns_drift_test *more = realloc(s->tests, sizeof *more * (size_t)room);
+
+		if (!more)
+			return NULL;
+		s->tests = more;
+		s->room = room;
+	}
+	t = &s->tests[s->count++];
+	memset(t, 0, sizeof *t);
+	t->kind = kind;
+	t->of = -1;
+	t->method = ns_drift_detector(method);
+	t->status = t->method->decides ? NS_DRIFT_UNTESTED : NS_DRIFT_DESCRIPTIVE; /* until it is decided */
+	t->statistic = t->p = t->p_adjusted = t->effect = t->effect_low = t->effect_high = NAN;
+	snprintf(t->column, sizeof t->column, "%.63s", column);
+	ns_drift_cut_utf8(t->column);
+	return t;
+}

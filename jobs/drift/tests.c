@@ -1,0 +1,186 @@
+/* jobs/drift/tests.c - which tests there are; those of counts. Of columns: columns.c, of whole rows: rows.c, of slices: slices.c. */
+#include "jobs/drift/drift_inner.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/stat/stat.h"
+
+/* --- predicted classes --- */
+
+#define EXPECTED 5 /* fewer in a cell, and chi-square's p is counted over drawn tables */
+
+/* of the indicator of each class, the mean of both windows' */
+static double class_design(struct ns_drift *s, const int64_t *ref, const int64_t *cur, int k)
+{
+	int64_t rows = s->ref.rows > s->cur.rows ? s->ref.rows : s->cur.rows, i;
+	float *is = malloc(sizeof *is * (size_t)(rows + 1));
+	double sum = 0, counts;
+	int c, n = 0;
+
+	for (c = 0; is && c < k; c++) {
+		if (!ref[c] && !cur[c])
+			continue;
+		for (i = 0; i < s->ref.rows; i++)
+			is[i] = (float)(s->ref.pred[i] == c);
+		counts = ns_drift_effective(is, s->ref_block, s->ref.rows, s->ref_blocks);
+		s->ref_effective = fmin(s->ref_effective, counts);
+		sum += (double)s->ref.rows / counts;
+		for (i = 0; i < s->cur.rows; i++)
+			is[i] = (float)(s->cur.pred[i] == c);
+		counts = ns_drift_effective(is, s->cur_block, s->cur.rows, s->cur_blocks);
+		s->cur_effective = fmin(s->cur_effective, counts);
+		sum += (double)s->cur.rows / counts;
+		n += 2;
+	}
+	free(is);
+	return !is ? NAN : n ? fmax(1, sum / n) : 1;
+}
+
+static enum ns_status count_tests(struct ns_drift *s, const int64_t *ref, const int64_t *cur, int k)
+{
+	struct ns_drift_test unwanted = {0};
+	int c, classes = 0;
+
+	double design = 1, least, v, wide = 1.96 * sqrt(1.0 / (double)(s->ref.rows + s->cur.rows)), g, g_p = ns_stat_g_counts(ref, cur, k, &g, &least);
+	struct ns_drift_test *t = ns_drift_wants(s, "chi2") ? ns_drift_add(s, "output", "chi2", "predicted class") : &unwanted;
+
+	if (!t)
+		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+	t->p = ns_stat_chi2_counts(ref, cur, k, &t->statistic, &t->effect);
+	v = t->effect;
+	for (c = 0; c < k; c++)
+		classes += ref[c] + cur[c] > 0;
+	if (classes < 2) {
+		t->p = t->statistic = t->effect = NAN;
+		t->note = "is constant";
+		return NS_OK;
+	}
+	if (s->ref_block) { /* Rao and Scott 1984: both by the mean design effect of their classes */
+		design = class_design(s, ref, cur, k);
+		if (isnan(design))
+			return ns_fail(NS_NO_MEMORY, "no memory for the classes of sequences");
+		t->p = ns_stat_chi2_sf(t->statistic / design, classes - 1);
+		g_p = ns_stat_chi2_sf(g / design, classes - 1);
+		t->note = "rows of a sequence are not independent: divided by the design effect";
+	}
+	t->effect_low = fmax(0, v - wide);
+	t->effect_high = fmin(1, v + wide);
+	if (least < EXPECTED && !s->ref_block) {
+		t->p = ns_stat_chi2_draws(ref, cur, k, s->permutations, s->seed);
+		t->note = "a class is expected fewer than five times: p by permutation";
+		if (isnan(t->p))
+			return ns_fail(NS_NO_MEMORY, "no memory for drawn tables");
+	}
+	t = ns_drift_wants(s, "g") ? ns_drift_add(s, "output", "g", "predicted class") : &unwanted;
+	if (!t)
+		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+	t->statistic = g;
+	t->p = g_p;
+	t->effect = v;
+	t = ns_drift_wants(s, "psi") ? ns_drift_add(s, "output", "psi", "predicted class") : &unwanted;
+	if (!t)
+		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+	t->statistic = t->effect = ns_stat_psi(ref, cur, k);
+	t->effect_high = design * ns_stat_psi_no_drift(classes, (double)s->ref.rows, (double)s->cur.rows);
+	t = ns_drift_wants(s, "js") ? ns_drift_add(s, "output", "js", "predicted class") : &unwanted;
+	if (!t)
+		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+	t->statistic = t->effect = ns_stat_js(ref, cur, k);
+	t->effect_high = design * ns_stat_js_no_drift(classes, (double)s->ref.rows, (double)s->cur.rows);
+	return NS_OK;
+}
+
+static enum ns_status class_counts(struct ns_drift *s)
+{
+	int k = s->ref.prob.d ? s->ref.prob.d : s->ref.class_names;
+	int64_t *count, i;
+	enum ns_status status;
+
+	for (i = 0; i < s->ref.rows; i++)
+		k = s->ref.pred[i] >= k ? s->ref.pred[i] + 1 : k;
+	for (i = 0; i < s->cur.rows; i++)
+		k = s->cur.pred[i] >= k ? s->cur.pred[i] + 1 : k;
+	count = calloc(2 * (size_t)(k + 1), sizeof *count);
+	if (!count)
+		return ns_fail(NS_NO_MEMORY, "no memory for class counts");
+	for (i = 0; i < s->ref.rows; i++)
+		if (s->ref.pred[i] >= 0)
+			count[s->ref.pred[i]]++;
+	for (i = 0; i < s->cur.rows; i++)
+		if (s->cur.pred[i] >= 0)
+			count[k + s->cur.pred[i]]++;
+	status = count_tests(s, count, count + k, k);
+	free(count);
+	return status;
+}
+
+/* --- how sure the model is --- */
+
+struct sure {
+	const struct ns_predictions *p;
+	float *out; /* (rows, 2): the largest probability, and the entropy in nats */
+};
+
+static enum ns_status sure_of_rows(void *context, int64_t first, int64_t n, const float *x)
+{
+	const struct sure *u = context;
+	int k = u->p->prob.d, c;
+	int64_t i;
+
+	NS_TRY(ns_predictions_are(u->p, first, n, x));
+	for (i = 0; i < n; i++) {
+		float top = 0;
+		double entropy = 0;
+
+		for (c = 0; c < k; c++) {
+			float p = x[i * k + c];
+
+			top = p > top ? p : top;
+			entropy -= p > 0 ? (double)p * log((double)p) : 0;
+		}
+		u->out[2 * (first + i)] = top;
+		u->out[2 * (first + i) + 1] = (float)entropy;
+	}
+	return NS_OK;
+}
+
+/* ranks share the rows out; two floats are a word */
+static enum ns_status how_sure(struct ns_drift *s, const struct ns_predictions *p, float **out)
+{
+	struct sure u = {p, calloc((size_t)p->rows + 1, 2 * sizeof *u.out)};
+	enum ns_status status = u.out ? ns_drift_each_row(s, &p->prob, sure_of_rows, &u) : ns_fail(NS_NO_MEMORY, "no memory for confidences");
+
+	*out = u.out;
+	return ns_drift_gather(s, status, u.out, (size_t)p->rows);
+}
+
+static enum ns_status output_tests(struct ns_drift *s)
+{
+	static char *const names[] = {(char *)(uintptr_t)"confidence", (char *)(uintptr_t)"entropy"};
+	struct ns_matrix ref = {.rows = s->ref.rows, .d = 2}, cur = {.rows = s->cur.rows, .d = 2};
+
+	NS_TRY(how_sure(s, &s->ref, &s->ref_sure));
+	NS_TRY(how_sure(s, &s->cur, &s->cur_sure));
+	ref.data = s->ref_sure;
+	cur.data = s->cur_sure;
+	NS_TRY(ns_drift_columns(s, "output", &(struct ns_columns){.of = &ref}, &(struct ns_columns){.of = &cur}, names, ""));
+	return ns_drift_columns(s, "output", &(struct ns_columns){.of = &s->ref.prob}, &(struct ns_columns){.of = &s->cur.prob}, s->ref.names, "P: ");
+}
+
+enum ns_status ns_drift_test_all(struct ns_drift *s)
+{
+	if (s->ref.stats.d && s->cur.stats.d)
+		NS_TRY(ns_drift_columns(s, "input", &(struct ns_columns){.of = &s->ref.stats}, &(struct ns_columns){.of = &s->cur.stats}, s->ref.stats_names, ""));
+	if (s->ref.prob.d && s->cur.prob.d)
+		NS_TRY(output_tests(s));
+	if (s->ref.pred && s->cur.pred)
+		NS_TRY(class_counts(s));
+	if (s->ref.embedding.d && s->cur.embedding.d)
+		NS_TRY(ns_drift_test_rows(s));
+	if (!s->count)
+		return ns_fail(NS_BAD_DATA, "the two windows have no column in common that drift.detectors test");
+	NS_TRY(ns_drift_test_slices(s));
+	return ns_drift_self_test(s);
+}

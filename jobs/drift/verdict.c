@@ -1,0 +1,404 @@
+/* jobs/drift/verdict.c - how well the model does on the window, estimated and measured, and the decision. */
+#include "jobs/drift/drift_inner.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/stat/stat.h"
+#include "kernels/formula/random.h"
+
+#define NS_AUDIT_ENOUGH 30 /* audited rows from which on what they measure counts */
+
+/* --- performance --- */
+
+static int by_double(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* ATC (Garg et al. 2022): the share of current scores strictly above the threshold that fits the reference's accuracy */
+static double atc(const struct ns_drift *s)
+{
+	double *score = malloc(sizeof *score * (size_t)(s->ref.rows + 1)), threshold, above = 0;
+	int64_t i, n = s->ref.rows, at;
+
+	if (!score)
+		return NAN;
+	for (i = 0; i < n; i++)
+		score[i] = (double)s->ref_sure[2 * i];
+	qsort(score, (size_t)n, sizeof *score, by_double);
+	at = (int64_t)((double)n * (1 - s->base) + 0.5);
+	threshold = score[at < 1 ? 0 : at > n ? n - 1 : at - 1];
+	for (i = 0; i < s->cur.rows; i++)
+		above += (double)s->cur_sure[2 * i] > threshold;
+	free(score);
+	return above / (double)s->cur.rows;
+}
+
+enum ns_status ns_drift_accuracy(const struct ns_predictions *p, const int32_t *row, int64_t n, const int32_t *block, int64_t blocks, double *accuracy,
+				 int64_t *labelled, double *low, double *high)
+{
+	float *hit = malloc(sizeof *hit * (size_t)(n + 1));
+	int32_t *of = malloc(sizeof *of * (size_t)(n + 1));
+	int64_t i, with = 0, hits = 0;
+	double counts;
+
+	for (i = 0; hit && of && p->label && p->pred && i < n; i++) {
+		int64_t r = row ? row[i] : i;
+
+		if (p->label[r] < 0)
+			continue;
+		of[with] = block ? block[r] : 0;
+		hit[with] = (float)(p->label[r] == p->pred[r]);
+		hits += p->label[r] == p->pred[r];
+		with++;
+	}
+	*labelled = with;
+	*accuracy = with ? (double)hits / (double)with : NAN;
+	*low = *high = NAN;
+	if (with) { /* frames of a sequence are right or wrong together: as many independent rows as they count for */
+		counts = ns_drift_effective(hit, block ? of : NULL, with, blocks);
+		ns_stat_wilson((int64_t)((double)hits / (double)with * counts + 0.5), (int64_t)(counts + 0.5), low, high);
+	}
+	free(hit);
+	free(of);
+	return hit && of ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for the labels of %lld rows", (long long)n);
+}
+
+#define BOOTSTRAPS 200
+#define BBSE_CLASSES 200 /* more would take minutes, and hardly be identified */
+
+/* a cell of a table, drawn again; its rows count as `share` of themselves, for they are not independent */
+static double again(const struct ns_drift *s, double count, double share, int round, int cell)
+{
+	struct ns_philox r = ns_draw(s->seed, NS_FOR_BOOTSTRAP, (uint32_t)round, (uint64_t)cell, 1);
+
+	return count > 0 ? ns_stat_poisson(share * count, r.v[0], r.v[1]) : 0;
+}
+
+/* 95 % percentile intervals of the weights: every cell of both tables drawn again */
+static void weight_intervals(struct ns_drift *s, const double *counts, const double *seen, int k)
+{
+	double *c = malloc(sizeof *c * (size_t)(k * k + 2 * k)), *mu = c + k * k, *w = mu + k, *all = malloc(sizeof *all * (size_t)k * BOOTSTRAPS);
+	int b, a, n = 0;
+
+	for (b = 0; c && all && b < BOOTSTRAPS; b++) {
+		double total = 0, rows = 0;
+
+		for (a = 0; a < k * k; a++)
+			total += c[a] = again(s, counts[a], s->ref_effective / (double)s->ref.rows, b, a);
+		for (a = 0; a < k; a++)
+			rows += mu[a] = again(s, seen[a], s->cur_effective / (double)s->cur.rows, b, k * k + a);
+		for (a = 0; a < k * k; a++)
+			c[a] /= fmax(1, total);
+		for (a = 0; a < k; a++)
+			mu[a] /= fmax(1, rows);
+		if (ns_stat_bbse(c, mu, k, w) < 1e6) {
+			for (a = 0; a < k; a++)
+				all[a * BOOTSTRAPS + n] = w[a];
+			n++;
+		}
+	}
+	s->weights_low = malloc(sizeof(double) * (size_t)k);
+	s->weights_high = malloc(sizeof(double) * (size_t)k);
+	for (a = 0; s->weights_low && s->weights_high && a < k; a++) {
+		s->weights_low[a] = s->weights_high[a] = NAN;
+		if (n < BOOTSTRAPS / 2)
+			continue;
+		qsort(all + a * BOOTSTRAPS, (size_t)n, sizeof *all, by_double);
+		s->weights_low[a] = all[a * BOOTSTRAPS + n * 25 / 1000];
+		s->weights_high[a] = all[a * BOOTSTRAPS + n - 1 - n * 25 / 1000];
+	}
+	free(c);
+	free(all);
+}
+
+static enum ns_status label_shift(struct ns_drift *s)
+{
+	int k = s->ref.prob.d, a;
+	double *c, *mu, *counts, *seen;
+	int64_t i, n = 0;
+
+	if (k > BBSE_CLASSES)
+		return NS_OK;
+	for (i = 0; i < s->ref.rows; i++)
+		if (s->ref.pred[i] >= k || s->ref.label[i] >= k)
+			return NS_OK;
+	for (i = 0; i < s->cur.rows; i++)
+		if (s->cur.pred[i] >= k) /* a class that the reference does not know: its confusions say nothing of it */
+			return NS_OK;
+	c = calloc((size_t)(2 * (k * k + k)), sizeof *c);
+	mu = c + k * k;
+	counts = mu + k;
+	seen = counts + k * k;
+	s->weights = calloc((size_t)k + 1, sizeof *s->weights);
+	if (!c || !s->weights) {
+		free(c);
+		return ns_fail(NS_NO_MEMORY, "no memory for label shift");
+	}
+	for (i = 0; i < s->ref.rows; i++)
+		if (s->ref.label[i] >= 0) {
+			counts[s->ref.pred[i] * k + s->ref.label[i]]++;
+			n++;
+		}
+	for (i = 0; i < s->cur.rows; i++)
+		seen[s->cur.pred[i]]++;
+	for (a = 0; a < k * k; a++)
+		c[a] = counts[a] / (double)n;
+	for (a = 0; a < k; a++)
+		mu[a] = seen[a] / (double)s->cur.rows;
+	s->condition = ns_stat_bbse(c, mu, k, s->weights);
+	if (!(s->condition < 1000)) { /* weights from such a matrix mean nothing: refused, with the number that says why */
+		free(s->weights);
+		s->weights = NULL;
+	} else {
+		weight_intervals(s, counts, seen, k);
+		/* were the mix of labels all that changed, this would be the accuracy */
+		for (a = 0, s->reweighted = 0; a < k; a++)
+			s->reweighted += fmax(0, s->weights[a]) * c[a * k + a];
+		s->reweighted = fmin(1, s->reweighted);
+	}
+	free(c);
+	return NS_OK;
+}
+
+#define LABELS 4096 /* labelled rows whose probabilities are looked at together */
+
+struct doubt {
+	const struct ns_predictions *p;
+	int64_t *row; /* the labelled rows, n of them */
+	int64_t n;
+	float *prob;
+	int32_t *label;
+	struct ns_stat_confident c;
+};
+
+static enum ns_status look_at_labels(struct doubt *q, int judge)
+{
+	int64_t first, n, i;
+
+	for (first = 0; first < q->n; first += LABELS) {
+		n = q->n - first < LABELS ? q->n - first : LABELS;
+		NS_TRY(ns_matrix_pick(&q->p->prob, q->row + first, n, q->prob));
+		for (i = 0; i < n; i++) {
+			NS_TRY(ns_predictions_are(q->p, q->row[first + i], 1, q->prob + i * q->p->prob.d));
+			q->label[i] = q->p->label[q->row[first + i]];
+		}
+		if (judge)
+			ns_stat_confident_judge(&q->c, q->prob, q->label, n, NULL);
+		else
+			ns_stat_confident_learn(&q->c, q->prob, q->label, n);
+	}
+	return NS_OK;
+}
+
+/* labels of audited rows that the probabilities doubt: once through them for the thresholds, once to judge */
+static enum ns_status doubt_labels(struct ns_drift *s)
+{
+	struct doubt q = {.p = &s->cur, .row = malloc(sizeof *q.row * (size_t)(s->cur.rows + 1)),
+			  .prob = malloc(sizeof *q.prob * LABELS * (size_t)s->cur.prob.d), .label = malloc(sizeof *q.label * LABELS)};
+	enum ns_status status = q.row && q.prob && q.label ? ns_stat_confident_init(&q.c, s->cur.prob.d) : ns_fail(NS_NO_MEMORY, "no memory for labels");
+	int64_t i;
+
+	if (status != NS_OK)
+		goto out;
+	for (i = 0; i < s->cur.rows; i++)
+		if (s->cur.label[i] >= 0 && s->cur.label[i] < s->cur.prob.d)
+			q.row[q.n++] = i;
+	NS_GO(look_at_labels(&q, 0));
+	NS_GO(look_at_labels(&q, 1));
+	s->suspects = q.c.suspects;
+out:
+	ns_stat_confident_release(&q.c);
+	free(q.row);
+	free(q.prob);
+	free(q.label);
+	return status;
+}
+
+enum ns_status ns_drift_performance(struct ns_drift *s)
+{
+	int64_t n = 0, i;
+
+	s->cbpe = s->cbpe_ref = s->atc = s->condition = s->reweighted = NAN;
+	NS_TRY(ns_drift_accuracy(&s->ref, NULL, s->ref.rows, s->ref_block, s->ref_blocks, &s->base, &n, &s->base_low, &s->base_high));
+	s->base_rows = n;
+	NS_TRY(ns_drift_accuracy(&s->cur, NULL, s->cur.rows, s->cur_block, s->cur_blocks, &s->measured, &s->audited, &s->measured_low, &s->measured_high));
+	if (s->ref_sure && s->cur_sure) {
+		s->cbpe = s->cbpe_ref = 0;
+		for (i = 0; i < s->ref.rows; i++)
+			s->cbpe_ref += (double)s->ref_sure[2 * i] / (double)s->ref.rows;
+		for (i = 0; i < s->cur.rows; i++)
+			s->cbpe += (double)s->cur_sure[2 * i] / (double)s->cur.rows;
+		if (n)
+			s->atc = atc(s);
+	}
+	if (s->audited && s->cur.prob.d)
+		NS_TRY(doubt_labels(s));
+	if (n == s->ref.rows && s->ref.pred && s->cur.pred && s->ref.prob.d)
+		return label_shift(s);
+	return NS_OK;
+}
+
+/* --- the verdict --- */
+
+/* by more than the tolerance, and the interval of the difference (Newcombe 1998, from both Wilson intervals) is above 0 */
+static int fell(double base, double base_low, double now, double now_high, double tolerance)
+{
+	return base - now > tolerance && base - now > sqrt((base - base_low) * (base - base_low) + (now_high - now) * (now_high - now));
+}
+
+static int is_measured(const struct ns_drift *s)
+{
+	return !isnan(s->measured) && s->audited >= NS_AUDIT_ENOUGH && !isnan(s->base) && s->base_rows >= NS_AUDIT_ENOUGH;
+}
+
+static int harmful(const struct ns_drift *s)
+{
+	double base = isnan(s->base) || s->base_rows < NS_AUDIT_ENOUGH ? s->cbpe_ref : s->base;
+
+	if (is_measured(s)) /* measured beats estimated: it fell by more than chance and tolerance */
+		return fell(s->base, s->base_low, s->measured, s->measured_high, s->tolerance);
+	return (!isnan(s->cbpe) && s->cbpe < s->cbpe_ref - s->tolerance) || (!isnan(s->atc) && s->atc < base - s->tolerance);
+}
+
+/*
+ * What answers different questions is corrected by itself, at its share of alpha: columns and counts of the whole window; its rows
+ * jointly (MMD, whose p is never below 1 / (1 + P): among a thousand columns of a thousand classes it could not be heard); slices.
+ */
+enum family { COLUMNS, JOINT, SLICES, FAMILIES };
+
+static enum family family_of(const struct ns_drift_test *t)
+{
+	return *t->slice ? SLICES : !strcmp(t->method->name, "mmd") ? JOINT : COLUMNS;
+}
+
+/* that of a family where others are tested, too, goes to the columns; where there are none, to rows, then slices */
+static void share_out(const struct ns_drift *s, double share[FAMILIES])
+{
+	static const double wanted[FAMILIES] = {0, 0.1, 0.2};
+	int tested[FAMILIES] = {0}, f, i, rest = FAMILIES;
+	double left = 1;
+
+	for (i = 0; i < s->count; i++)
+		if (s->tests[i].method->decides && !isnan(s->tests[i].p))
+			tested[family_of(&s->tests[i])] = 1;
+	for (f = FAMILIES; f-- > 0;)
+		rest = tested[f] ? f : rest;
+	for (f = 0; f < FAMILIES; f++) {
+		share[f] = tested[f] && f != rest ? wanted[f] : 0;
+		left -= share[f];
+	}
+	if (rest < FAMILIES)
+		share[rest] = left;
+}
+
+double ns_drift_joint_share(const struct ns_drift *s)
+{
+	double share[FAMILIES];
+
+	share_out(s, share);
+	return share[JOINT];
+}
+
+/* the tests of one family corrected together, at its share of alpha; returns the least adjusted p of those that are material, NaN: there is none */
+static double decide_family(struct ns_drift *s, enum family family, double share)
+{
+	double *p = malloc(sizeof *p * 2 * (size_t)(s->count + 1)), *adjusted = p + s->count, least = NAN;
+	int i, n = 0, bh = !strcmp(ns_conf_text(s->job->conf, "drift.correction"), "bh");
+
+#define IS_OURS(t) ((t)->method->decides && family_of(t) == family)
+	for (i = 0; p && i < s->count; i++)
+		if (IS_OURS(&s->tests[i]) && !isnan(s->tests[i].p))
+			p[n++] = s->tests[i].p;
+	if (p && bh)
+		ns_stat_benjamini_hochberg(p, adjusted, n);
+	else if (p)
+		ns_stat_holm(p, adjusted, n);
+	for (i = n = 0; p && i < s->count; i++) {
+		struct ns_drift_test *t = &s->tests[i];
+
+		if (!IS_OURS(t))
+			continue;
+		if (isnan(t->p)) {
+			t->status = NS_DRIFT_UNTESTED;
+			continue;
+		}
+		t->p_adjusted = fmin(1, adjusted[n++] / share);
+		/* BH rejects at <= alpha, Holm below it */
+		if (bh ? t->p_adjusted > s->alpha : t->p_adjusted >= s->alpha)
+			t->status = NS_DRIFT_NONE;
+		else
+			t->status = t->effect >= s->min_effect ? NS_DRIFT_MATERIAL : NS_DRIFT_STATISTICAL;
+		if (t->status > s->status)
+			s->status = t->status;
+		if (t->status == NS_DRIFT_MATERIAL) /* what is sure but small is no evidence of what is large */
+			least = fmin(t->p_adjusted, least);
+	}
+#undef IS_OURS
+	free(p);
+	return least;
+}
+
+/* what each slice's tests came to; harm as for the whole */
+static void decide_slices(struct ns_drift *s)
+{
+	int i, j;
+
+	for (i = 0; i < s->slice_count; i++) {
+		struct ns_slice *l = &s->slices[i];
+		for (j = 0; j < s->count; j++) {
+			const struct ns_drift_test *t = &s->tests[j];
+
+			if (t->of != i || t->status > NS_DRIFT_HARMFUL)
+				continue;
+			if (t->status > l->status && l->status < NS_DRIFT_HARMFUL)
+				l->status = t->status;
+			if (!(t->effect <= l->moved)) {
+				l->moved = t->effect;
+				snprintf(l->column, sizeof l->column, "%s", t->column);
+			}
+		}
+		if (l->status > NS_DRIFT_HARMFUL)
+			continue;
+		if (l->audited >= NS_AUDIT_ENOUGH && l->base_rows >= NS_AUDIT_ENOUGH) {
+			if (fell(l->base, l->base_low, l->measured, l->high, s->tolerance))
+				l->status = NS_DRIFT_HARMFUL;
+		} else if (l->status == NS_DRIFT_MATERIAL && l->confidence < l->confidence_ref - s->tolerance) {
+			l->status = NS_DRIFT_HARMFUL;
+		}
+	}
+}
+
+void ns_drift_decide(struct ns_drift *s)
+{
+	int i, f, measured = is_measured(s);
+	double least = NAN, share[FAMILIES];
+
+	s->status = NS_DRIFT_NONE;
+	share_out(s, share);
+	for (f = 0; f < FAMILIES; f++)
+		least = fmin(least, decide_family(s, (enum family)f, share[f]));
+	decide_slices(s);
+	/* what became no number has shifted, whatever a test can say of it */
+	for (i = 0; i < s->count; i++)
+		if (s->tests[i].broken) {
+			least = 0;
+			if (s->status < NS_DRIFT_MATERIAL)
+				s->status = NS_DRIFT_MATERIAL;
+		}
+	/* over many nights an alarm wants more than alpha; harm that was measured is no matter of chance between windows */
+	ns_drift_history_level(s, least);
+	if (s->past && s->status == NS_DRIFT_MATERIAL && !(least <= s->level))
+		s->status = NS_DRIFT_STATISTICAL;
+	/* an estimate of harm counts where something has moved; harm that was measured counts by itself (concept drift) */
+	if ((s->status == NS_DRIFT_MATERIAL || measured) && harmful(s))
+		s->status = NS_DRIFT_HARMFUL;
+	for (i = 0; i < s->slice_count; i++)
+		if (s->slices[i].guarded && s->slices[i].status == NS_DRIFT_HARMFUL &&
+		    (!s->past || s->rejected || s->slices[i].audited >= NS_AUDIT_ENOUGH))
+			s->status = NS_DRIFT_HARMFUL;
+}

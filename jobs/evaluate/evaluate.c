@@ -1,0 +1,248 @@
+/* jobs/evaluate/evaluate.c - accuracy with intervals; two models on the same rows are compared in pairs. */
+#include "jobs/evaluate/evaluate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/stat/stat.h"
+
+#include "kernels/formula/random.h"
+#include "datasets/predict/predict.h"
+#include "datasets/shard/shard.h"
+#include "jobs/curate/curate.h"
+
+/* two-sided exact McNemar: b and c discordant answers, p = P(|Binomial(b + c, 1/2) - mean| at least as far) */
+static double mcnemar(int64_t b, int64_t c)
+{
+	int64_t n = b + c, k = b < c ? b : c, i;
+	double sum = 0;
+
+	for (i = 0; i <= k; i++)
+		sum += exp(lgamma((double)n + 1) - lgamma((double)i + 1) - lgamma((double)(n - i) + 1) - (double)n * log(2));
+	return n ? fmin(1, 2 * sum) : 1;
+}
+
+static json_t *accuracy(int64_t hits, int64_t n)
+{
+	double low, high;
+
+	ns_stat_wilson(hits, n, &low, &high);
+	return json_pack("{s:I, s:I, s:o, s:f, s:f}", "correct", (json_int_t)hits, "rows", (json_int_t)n, "accuracy",
+			 n ? json_real((double)hits / (double)n) : json_null(), "low", low, "high", high);
+}
+
+/* does this row count? labelled, and of the wanted half */
+static int counts(const struct ns_predictions *p, int64_t i, const uint8_t *gate)
+{
+	return p->label[i] >= 0 && (!gate || gate[i]);
+}
+
+static json_t *confusion(const struct ns_predictions *p, const uint8_t *gate)
+{
+	int k = p->prob.d, a, b;
+	int64_t *m = calloc((size_t)k * (size_t)k, sizeof *m), i;
+	json_t *rows = json_array();
+
+	for (i = 0; m && i < p->rows; i++)
+		if (counts(p, i, gate))
+			m[p->label[i] * k + p->pred[i]]++;
+	for (a = 0; m && a < k; a++) {
+		json_t *row = json_array();
+
+		for (b = 0; b < k; b++)
+			json_array_append_new(row, json_integer(m[a * k + b]));
+		json_array_append_new(rows, row);
+	}
+	free(m);
+	return rows;
+}
+
+#define BLOCK 1024 /* rows whose probabilities are read together */
+
+/* mean |confidence - accuracy| over 15 equal bins (Guo et al. 2017) */
+static enum ns_status calibration_error(const struct ns_predictions *p, const uint8_t *gate, double *error)
+{
+	double conf[15] = {0}, hit[15] = {0}, all = 0;
+	float *prob = malloc(sizeof *prob * BLOCK * (size_t)p->prob.d);
+	enum ns_status status = prob ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for probabilities");
+	int64_t first, i;
+	int b;
+
+	for (first = 0; status == NS_OK && first < p->rows; first += BLOCK) {
+		int64_t rows = p->rows - first < BLOCK ? p->rows - first : BLOCK;
+
+		status = ns_predictions_prob(p, first, rows, prob);
+		for (i = first; status == NS_OK && i < first + rows; i++) {
+			double c = (double)prob[(i - first) * p->prob.d + p->pred[i]];
+
+			if (!counts(p, i, gate))
+				continue;
+			b = c >= 1 ? 14 : (int)(c * 15);
+			conf[b] += c;
+			hit[b] += p->pred[i] == p->label[i];
+			all++;
+		}
+	}
+	for (*error = 0, b = 0; b < 15; b++)
+		*error += fabs(conf[b] - hit[b]);
+	*error = all > 0 ? *error / all : 0;
+	free(prob);
+	return status;
+}
+
+static enum ns_status judge(const struct ns_predictions *p, const uint8_t *gate, json_t *json)
+{
+	int64_t i, n = 0, hits = 0;
+	double error;
+	int k;
+
+	if (!p->label || !p->pred || !p->id || !p->prob.d)
+		return ns_fail(NS_BAD_DATA, "evaluate: predictions need id, label, pred and prob");
+	for (i = 0; i < p->rows; i++) {
+		if (p->label[i] >= p->prob.d || p->pred[i] < 0 || p->pred[i] >= p->prob.d)
+			return ns_fail(NS_BAD_DATA, "row %lld: label %d, prediction %d, but there are %d classes", (long long)i,
+				       p->label[i], p->pred[i], p->prob.d);
+		n += counts(p, i, gate);
+		hits += counts(p, i, gate) && p->label[i] == p->pred[i];
+	}
+	if (!n)
+		return ns_fail(NS_BAD_DATA, "evaluate: no row has a label");
+	json_object_update_new(json, accuracy(hits, n));
+	NS_TRY(calibration_error(p, gate, &error));
+	json_object_set_new(json, "calibration_error", json_real(error));
+	json_object_set_new(json, "confusion", confusion(p, gate));
+	json_object_set_new(json, "classes", json_array());
+	for (k = 0; k < p->class_names; k++)
+		json_array_append_new(json_object_get(json, "classes"), json_string(p->names[k]));
+	return NS_OK;
+}
+
+struct joined {
+	uint64_t id;
+	int64_t row;
+};
+
+static int by_id(const void *a, const void *b)
+{
+	const struct joined *x = a, *y = b;
+
+	return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : (x->row > y->row) - (x->row < y->row);
+}
+
+static struct joined *index_of(const struct ns_predictions *p)
+{
+	struct joined *j = malloc(sizeof *j * (size_t)(p->rows + 1));
+	int64_t i;
+
+	for (i = 0; j && i < p->rows; i++)
+		j[i] = (struct joined){p->id[i], i};
+	if (j)
+		qsort(j, (size_t)p->rows, sizeof *j, by_id);
+	return j;
+}
+
+/* rows that count, and those of them where only one of the two is right */
+static enum ns_status count_pairs(const struct ns_predictions *p, const struct ns_predictions *q, const struct joined *a,
+				  const struct joined *b, const uint8_t *gate, int64_t count[3])
+{
+	int64_t i;
+
+	for (i = 0; i < p->rows; i++) {
+		int64_t r = a[i].row, s = b[i].row;
+		int right, was;
+
+		if (a[i].id != b[i].id)
+			return ns_fail(NS_BAD_DATA, "evaluate: row %016llx is not in both predictions", (unsigned long long)a[i].id);
+		if (q->label && q->label[s] != p->label[r])
+			return ns_fail(NS_BAD_DATA, "evaluate: row %016llx has label %d here, %d there", (unsigned long long)a[i].id,
+				       p->label[r], q->label[s]);
+		if (!counts(p, r, gate))
+			continue;
+		right = p->pred[r] == p->label[r];
+		was = q->pred[s] == p->label[r];
+		count[0]++;
+		count[1] += right && !was;
+		count[2] += was && !right;
+	}
+	return NS_OK;
+}
+
+/* change of accuracy from `q` to `p` on the same rows: exact test, and the interval of the mean difference */
+static enum ns_status compare(const struct ns_predictions *p, const struct ns_predictions *q, const uint8_t *gate, json_t *json)
+{
+	struct joined *a, *b;
+	int64_t count[3] = {0};
+	double n, mean, half;
+	enum ns_status status;
+
+	if (p->rows != q->rows || !q->pred || !q->id)
+		return ns_fail(NS_BAD_DATA, "evaluate: %lld rows against %lld; the same rows are wanted", (long long)p->rows,
+			       (long long)q->rows);
+	if (p->names && q->names)
+		NS_TRY(ns_classes_agree((const char *const *)p->names, p->class_names, "the predictions", (const char *const *)q->names,
+					q->class_names, "those they are held against"));
+	a = index_of(p);
+	b = index_of(q);
+	status = a && b ? count_pairs(p, q, a, b, gate, count) : ns_fail(NS_NO_MEMORY, "no memory to pair rows");
+	free(a);
+	free(b);
+	NS_TRY(status);
+	n = (double)count[0];
+	mean = (double)(count[1] - count[2]) / n;
+	half = 1.959963984540054 * sqrt(((double)(count[1] + count[2]) / n - mean * mean) / n);
+	json_object_set_new(json, "against",
+			    json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:s}", "rows", (json_int_t)count[0], "better",
+				      (json_int_t)count[1], "worse", (json_int_t)count[2], "change", mean, "low", mean - half, "high",
+				      mean + half, "p", mcnemar(count[1], count[2]), "test",
+				      "McNemar, exact, two-sided; interval normal on paired differences"));
+	return NS_OK;
+}
+
+enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
+{
+	const char *path, *against = ns_conf_text(job->conf, "evaluate.against"), *rows = ns_conf_text(job->conf, "evaluate.rows");
+	uint64_t seed = (uint64_t)ns_conf_int(job->conf, "seed");
+	struct ns_predictions p = {0}, q = {0};
+	json_t *json = json_pack("{s:s}", "schema", "nightshift.evaluation/1");
+	char file[NS_PATH_MAX];
+	enum ns_status status;
+	uint8_t *gate = NULL;
+
+	(void)argv;
+	if (argc)
+		return ns_fail(NS_USAGE, "evaluate: takes no operand; --predictions is wanted");
+	NS_TRY(ns_job_need(job, "evaluate.predictions", "predictions", &path));
+	if (strcmp(rows, "all") && strcmp(rows, "gate"))
+		return ns_fail(NS_CONFIG, "evaluate.rows = '%s', wanted all or gate", rows);
+	NS_GO(ns_predictions_open(&p, path));
+	if (against)
+		NS_GO(ns_predictions_open(&q, against));
+	if (!strcmp(rows, "gate") && p.id && p.label) {
+		gate = ns_gate_rows(p.id, p.label, p.rows, seed);
+		if (!gate) {
+			status = ns_fail(NS_NO_MEMORY, "no memory for the gate's rows");
+			goto out;
+		}
+	}
+	NS_GO(ns_job_begin(job, 0));
+	NS_GO(judge(&p, gate, json));
+	json_object_set_new(json, "half", json_string(rows));
+	json_object_set_new(json, "model", json_string(p.model));
+	json_object_set_new(json, "predictions", json_string(p.digest));
+	if (against)
+		NS_GO(compare(&p, &q, gate, json));
+	NS_GO(ns_path(file, "%s/evaluation.json", job->dir));
+	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_json_write(file, json) : NS_OK));
+	ns_job_input(job, "predictions", path, p.digest);
+	if (against)
+		ns_job_input(job, "against", against, q.digest);
+	ns_job_count(job, "rows", (int64_t)ns_json_number(json, "rows", 0));
+	status = ns_job_publish(job);
+out:
+	free(gate);
+	json_decref(json);
+	ns_predictions_release(&p);
+	ns_predictions_release(&q);
+	return status;
+}

@@ -1,0 +1,112 @@
+/* jobs/infer/feed.c - rows of a view into a network: read or decode, draw; then augment, normalise, cast. */
+#include "jobs/infer/infer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobs/augment/augment.h"
+
+static size_t image_bytes(const struct ns_feed *f)
+{
+	const struct ns_arch *a = &f->model->net.arch;
+
+	return (size_t)a->h * (size_t)a->w * (size_t)a->c;
+}
+
+static enum ns_status make_lane(struct ns_feed *f, int index, enum ns_dtype dtype)
+{
+	struct ns_feed_lane *l = &f->lanes[index];
+	const struct ns_arch *a = &f->model->net.arch;
+	struct ns_device *dev = f->job->set->devices[index];
+	struct ns_op op = {.kind = NS_OP_AUGMENT};
+	int c;
+
+	op.u.augment = (struct ns_op_augment){.n = f->n, .h = a->h, .w = a->w, .c = a->c, .p = a->h, .q = a->w,
+					   .out_dtype = dtype, .config = f->config};
+	for (c = 0; c < a->c; c++) { /* y = (x / 255 - mean) / std */
+		op.u.augment.scale[c] = (float)(1 / (255 * (double)f->model->std[c]));
+		op.u.augment.shift[c] = (float)(-(double)f->model->mean[c] / (double)f->model->std[c]);
+	}
+	NS_TRY(ns_plan_make(&l->plan, dev, &op));
+	return dev->backend->mem_make(&l->workspace, dev, l->plan->workspace_bytes);
+}
+
+enum ns_status ns_feed_init(struct ns_feed *f, struct ns_job *job, const struct ns_view *view,
+			    const struct ns_model *model, const json_t *recipe, int n, int shuffle, enum ns_dtype dtype)
+{
+	const struct ns_arch *a = &model->net.arch;
+	int i, workers = ns_workers_count(job->workers);
+
+	*f = (struct ns_feed){.view = view, .model = model, .job = job, .shuffle = shuffle, .n = n,
+			      .seed = (uint64_t)ns_conf_int(job->conf, "seed")};
+	f->samples_at = (image_bytes(f) * (size_t)n + 63) / 64 * 64;
+	f->bytes = f->samples_at + (size_t)n * sizeof(struct ns_augment_sample);
+	f->config = calloc(1, sizeof *f->config);
+	f->workers = calloc((size_t)workers, sizeof *f->workers);
+	f->lanes = calloc((size_t)job->set->count, sizeof *f->lanes);
+	if (!f->config || !f->workers || !f->lanes)
+		return ns_fail(NS_NO_MEMORY, "no memory to feed %d workers", workers);
+	NS_TRY(ns_recipe_parse(f->config, recipe, a->h, a->w, "augment"));
+	for (i = 0; i < job->set->count; i++)
+		NS_TRY(make_lane(f, i, dtype));
+	return NS_OK;
+}
+
+void ns_feed_release(struct ns_feed *f)
+{
+	int i;
+
+	for (i = 0; f->workers && i < ns_workers_count(f->job->workers); i++)
+		free(f->workers[i].buffer);
+	for (i = 0; f->lanes && i < f->job->set->count; i++) {
+		struct ns_device *dev = f->job->set->devices[i];
+
+		ns_plan_free(f->lanes[i].plan);
+		if (f->lanes[i].workspace)
+			dev->backend->mem_free(dev, f->lanes[i].workspace);
+	}
+	free(f->workers);
+	free(f->lanes);
+	free(f->config);
+	memset(f, 0, sizeof *f);
+}
+
+enum ns_status ns_feed_stage(void *context, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged,
+			     int32_t *labels)
+{
+	struct ns_feed *f = context;
+	struct ns_feed_worker *w = &f->workers[worker];
+	const struct ns_arch *a = &f->model->net.arch;
+	struct ns_augment_sample *samples = (void *)((char *)staged + f->samples_at);
+	int i;
+
+	if (n != f->n)
+		return ns_fail(NS_INTERNAL, "a feed of %d images was asked for %d", f->n, n);
+	for (i = begin; i < end; i++) {
+		int64_t row = first + i < f->view->rows ? first + i : f->view->rows - 1;
+		struct ns_dataset *set;
+		struct ns_pick pick;
+
+		if (f->shuffle)
+			row = (int64_t)ns_permute((uint64_t)row, (uint64_t)f->view->rows, f->seed, NS_FOR_SHUFFLE, (uint32_t)epoch);
+		ns_view_get(f->view, row, &pick);
+		set = f->view->sets[pick.set];
+		NS_TRY(ns_dataset_pixels(set, pick.row, a->h, a->w, a->c, (uint8_t *)staged + (size_t)i * image_bytes(f), &w->buffer,
+					 &w->room));
+		if (f->shuffle)
+			ns_augment_draw(&samples[i], f->config, a->h, a->w, a->h, a->w, f->seed, (uint32_t)epoch,
+					ns_dataset_id(set, pick.row), pick.repeat);
+		else
+			ns_augment_identity(&samples[i], a->h, a->w, a->h, a->w);
+		labels[i] = first + i < f->view->rows ? pick.label : -1;
+	}
+	return NS_OK;
+}
+
+enum ns_status ns_feed_images(void *context, int lane, const void *staged, void *images)
+{
+	struct ns_feed *f = context;
+	struct ns_args args = {{staged, (const char *)staged + f->samples_at}, {images}, f->lanes[lane].workspace};
+
+	return ns_plan_run(f->lanes[lane].plan, &args, f->job->set->queues[lane]);
+}

@@ -1,0 +1,160 @@
+/* jobs/infer/infer.c - a model over a data set: one file of predictions a shard, ranks take shards in turn. */
+#define _POSIX_C_SOURCE 200809L
+#include "host/base/base.h"
+#include "jobs/infer/infer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/train/train.h"
+#include "kernels/formula/stats.h"
+#include "jobs/task/task.h"
+
+static const char *const stat_names[] = NS_STAT_NAMES;
+
+static enum ns_status alloc_columns(struct ns_predictions *p, struct ns_inference *out, int64_t n, int k, int d)
+{
+	size_t rows = (size_t)n + 1;
+
+	p->rows = n;
+	p->prob = (struct ns_matrix){.rows = n, .d = k, .data = malloc(rows * (size_t)k * sizeof(float))};
+	p->embedding = (struct ns_matrix){.rows = n, .d = d, .data = malloc(rows * (size_t)d * sizeof(float))};
+	p->stats = (struct ns_matrix){.rows = n, .d = NS_STAT_COUNT, .data = malloc(rows * NS_STAT_COUNT * sizeof(float))};
+	out->prob = p->prob.data;
+	out->embedding = p->embedding.data;
+	out->stats = p->stats.data;
+	out->pred = p->pred = malloc(rows * sizeof(int32_t));
+	if (out->prob && out->embedding && out->stats && out->pred)
+		return NS_OK;
+	return ns_fail(NS_NO_MEMORY, "no memory for %lld predictions", (long long)n);
+}
+
+static enum ns_status predict_shard(struct ns_job *job, const struct ns_model *m, const char *model_digest,
+				    struct ns_dataset *data, int index, const char *path, enum ns_dtype dtype)
+{
+	struct ns_shard *s = data->shards[index];
+	/* to this shard's end: a batch is filled up with its last row, not with another's */
+	struct ns_view view = {.sets = &data, .set_count = 1, .rows = data->first[index + 1]};
+	struct ns_predictions p = {.temperature = m->temperature, .names = m->classes, .class_names = m->class_count};
+	struct ns_inference out = {0};
+	enum ns_status status;
+
+	NS_GO(alloc_columns(&p, &out, s->rows.rows, m->net.arch.classes, m->net.embedding_dim));
+	NS_GO(ns_infer_rows(job, m, &view, data->first[index], s->rows.rows, (int)ns_conf_int(job->conf, "infer.batch"), dtype,
+			    &out, "infer"));
+	snprintf(p.model, sizeof p.model, "%s", model_digest);
+	snprintf(p.weights, sizeof p.weights, "%s", m->weights);
+	snprintf(p.dataset, sizeof p.dataset, "%s", data->digest);
+	p.stats_names = (char **)(uintptr_t)stat_names;
+	p.id = s->rows.id;
+	p.label = s->rows.label;
+	p.time = s->rows.time;
+	p.group = s->rows.group;
+	status = ns_predictions_write(path, &p);
+out:
+	ns_matrix_release(&p.prob);
+	ns_matrix_release(&p.embedding);
+	ns_matrix_release(&p.stats);
+	free(p.pred);
+	return status;
+}
+
+static enum ns_status write_index(const char *dir, const struct ns_dataset *data, const char *model_digest,
+				  char digest[NS_SHA256_HEX])
+{
+	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
+	json_t *files = json_array();
+	enum ns_status status;
+	int i;
+
+	for (i = 0; i < data->count; i++) {
+		NS_GO(ns_path(path, "%s/predictions-%05d.h5", dir, i));
+		NS_GO(ns_sha256_file(hex, path));
+		json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "file", strrchr(path, '/') + 1, "rows",
+						       (json_int_t)(data->first[i + 1] - data->first[i]), "sha256", hex));
+	}
+	status = ns_predictions_index(dir, model_digest, data->digest, files, digest);
+out:
+	json_decref(files);
+	return status;
+}
+
+/* of an array's task: which files it wrote, and what the whole will say of itself */
+static enum ns_status write_part(struct ns_job *job, const struct ns_dataset *data, const char *model_digest)
+{
+	json_t *files = json_array();
+	int i;
+
+	for (i = 0; i < data->count; i++) {
+		char name[32];
+
+		snprintf(name, sizeof name, "predictions-%05d.h5", i);
+		if (ns_job_part_of(job, i))
+			json_array_append_new(files, json_pack("{s:s, s:I}", "file", name, "rows", (json_int_t)(data->first[i + 1] - data->first[i])));
+	}
+	return ns_part_write(job, json_pack("{s:s, s:s, s:i}", "model", model_digest, "dataset", data->digest, "files", data->count), files);
+}
+
+enum ns_status ns_predict(struct ns_job *job, const struct ns_model *m, const char *model_digest,
+			  struct ns_dataset *data, const char *folder, enum ns_dtype dtype, char digest[NS_SHA256_HEX])
+{
+	const struct ns_shard_head *h = ns_dataset_head(data);
+	char dir[NS_PATH_MAX], path[NS_PATH_MAX];
+	enum ns_status status = NS_OK;
+	int i;
+
+	NS_TRY(ns_classes_agree((const char *const *)h->classes, h->class_count, data->path, (const char *const *)m->classes,
+				m->class_count, "the model"));
+	NS_TRY(ns_path(dir, "%s%s%s", job->dir, folder ? "/" : "", folder ? folder : ""));
+	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? ns_mkdirs(dir) : NS_OK));
+	for (i = 0; i < data->count && status == NS_OK; i++) {
+		if (!ns_job_turn(job, i))
+			continue;
+		status = ns_path(path, "%s/predictions-%05d.h5", dir, i);
+		if (status == NS_OK)
+			status = predict_shard(job, m, model_digest, data, i, path, dtype);
+	}
+	NS_TRY(ns_job_agree(job, status));
+	if (job->parts > 1)
+		return write_part(job, data, model_digest);
+	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? write_index(dir, data, model_digest, digest) : NS_OK));
+	return ns_comm_broadcast(job->comm, digest, NS_SHA256_HEX, 0);
+}
+
+enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
+{
+	struct ns_dataset *data = NULL;
+	struct ns_model model = {0};
+	char digest[NS_SHA256_HEX];
+	const char *path;
+	enum ns_dtype dtype;
+	enum ns_status status;
+	double start = ns_now();
+	int64_t rows = 0;
+	int i;
+
+	(void)argv;
+	if (argc)
+		return ns_fail(NS_USAGE, "infer: takes no operand; --model and --data are wanted");
+	NS_TRY(ns_job_need(job, "data", "data", &path));
+	NS_GO(ns_dataset_open(job, &data, path, 1));
+	NS_GO(ns_load_model(job, &model, ns_conf_text(job->conf, "infer.model")));
+	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
+	NS_GO(ns_dataset_verify(job, data));
+	NS_GO(ns_choose_precision(job, ns_conf_text(job->conf, "infer.precision"), &dtype));
+	/* run.json and a part's record say what was used: merge refuses parts that were timed differently */
+	ns_conf_put_text(job->conf, "infer.precision", dtype == NS_BF16 ? "bf16" : "f32");
+	NS_GO(ns_job_begin(job, 0));
+	NS_GO(ns_predict(job, &model, model.digest, data, NULL, dtype, digest));
+	ns_job_input(job, "dataset", path, data->digest);
+	for (i = 0; i < data->count; i++)
+		if (ns_job_part_of(job, i))
+			rows += data->first[i + 1] - data->first[i];
+	ns_job_count(job, "rows", rows);
+	ns_job_count(job, "rows_per_second", (int64_t)((double)rows / (ns_now() - start)));
+	status = ns_job_publish(job);
+out:
+	ns_model_release(&model);
+	ns_dataset_close(data);
+	return status;
+}

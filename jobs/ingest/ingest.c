@@ -1,0 +1,350 @@
+/*
+ * jobs/ingest/ingest.c - images into shards. Items are numbered by the source; a data set is a stretch of a keyed permutation
+ * of them (or of their order), cut into shards of `ingest.shard_rows`; ranks take shards in turn, so the bytes do not
+ * depend on how many ranks there are. A broken image goes to quarantine.jsonl and never stops the job.
+ */
+#define _XOPEN_SOURCE 700
+#include "host/base/base.h"
+#include "jobs/ingest/ingest_inner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "datasets/decode/decode.h"
+#include "datasets/shard/shard.h"
+#include "jobs/task/task.h"
+#include "kernels/formula/random.h"
+
+struct batch { /* a shard being filled */
+	struct ns_rows rows;
+	uint8_t *image;
+	uint64_t *offset;
+	size_t bytes, room, source_room;
+};
+
+static enum ns_status grow(void *pp, size_t *room, size_t need)
+{
+	void **p = pp, *more;
+	size_t size = *room ? *room : 1 << 16;
+
+	if (need <= *room)
+		return NS_OK;
+	while (size < need)
+		size *= 2;
+	more = realloc(*p, size);
+	if (!more)
+		return ns_fail(NS_NO_MEMORY, "no memory for %zu bytes of a shard", size);
+	*p = more;
+	*room = size;
+	return NS_OK;
+}
+
+static void batch_release(struct batch *b)
+{
+	ns_rows_release(&b->rows);
+	free(b->image);
+	free(b->offset);
+}
+
+static enum ns_status batch_init(struct batch *b, int64_t rows)
+{
+	size_t n = (size_t)rows + 1;
+
+	memset(b, 0, sizeof *b);
+	b->rows.label = malloc(n * sizeof(int32_t));
+	b->rows.group = calloc(n, sizeof(int32_t));
+	b->rows.id = malloc(n * sizeof(uint64_t));
+	b->rows.time = malloc(n * sizeof(int64_t));
+	b->rows.source_offset = calloc(n, sizeof(uint64_t));
+	b->offset = calloc(n, sizeof(uint64_t));
+	if (b->rows.label && b->rows.group && b->rows.id && b->rows.time && b->rows.source_offset && b->offset)
+		return NS_OK;
+	batch_release(b);
+	return ns_fail(NS_NO_MEMORY, "no memory for a shard of %lld rows", (long long)rows);
+}
+
+static enum ns_status refuse(struct ns_ingest *g, const struct ns_item *item, int64_t number)
+{
+	json_t *line = json_pack("{s:o, s:I, s:o}", "path", ns_json_string(item->name), "item", (json_int_t)number, "reason", ns_json_string(ns_message()));
+	char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+	enum ns_status status = text ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a line of quarantine.jsonl");
+	size_t len = text ? strlen(text) : 0;
+
+	if (!g->refused++)
+		snprintf(g->first_reason, sizeof g->first_reason, "%.200s: %.300s", item->name, ns_message());
+	if (status == NS_OK)
+		status = grow(&g->quarantine, &g->quarantine_room, g->quarantine_bytes + len + 1);
+	if (status == NS_OK) {
+		memcpy(g->quarantine + g->quarantine_bytes, text, len);
+		g->quarantine[g->quarantine_bytes + len] = '\n';
+		g->quarantine_bytes += len + 1;
+	}
+	free(text);
+	json_decref(line);
+	return status;
+}
+
+static enum ns_status append(struct ns_ingest *g, struct batch *b, const struct ns_item *item, const uint8_t *pixels, int h,
+			     int w, int c, int keep_label)
+{
+	int64_t i = b->rows.rows;
+	size_t n = g->raw ? (size_t)g->h * (size_t)g->w * (size_t)g->c : item->bytes, len = strlen(item->name);
+
+	NS_TRY(grow(&b->image, &b->room, b->bytes + n));
+	NS_TRY(grow(&b->rows.source, &b->source_room, (size_t)b->rows.source_offset[i] + len));
+	if (!g->raw)
+		memcpy(b->image + b->bytes, item->data, n);
+	else if (h == g->h && w == g->w)
+		memcpy(b->image + b->bytes, pixels, n);
+	else
+		NS_TRY(ns_resize(pixels, h, w, c, b->image + b->bytes, g->h, g->w));
+	b->rows.id[i] = g->raw ? ns_pixel_id(b->image + b->bytes, g->h, g->w, g->c) : ns_pixel_id(pixels, h, w, c);
+	b->rows.label[i] = keep_label ? item->label : -1;
+	b->rows.time[i] = item->time;
+	memcpy(b->rows.source + b->rows.source_offset[i], item->name, len);
+	b->rows.source_offset[i + 1] = b->rows.source_offset[i] + len;
+	b->bytes += n;
+	b->offset[i + 1] = b->bytes;
+	b->rows.rows++;
+	g->taken++;
+	return NS_OK;
+}
+
+/* one item into the batch, or into quarantine */
+static enum ns_status take(struct ns_ingest *g, struct batch *b, int64_t number, int keep_label)
+{
+	struct ns_item item;
+	uint8_t *decoded = NULL;
+	int h, w, c = g->raw ? g->c : 0;
+	enum ns_status status = ns_source_get(&g->source, number, &item);
+
+	if (status == NS_OK && item.h > 0) {
+		h = item.h;
+		w = item.w;
+		c = item.c;
+		if (g->raw && c != g->c)
+			status = ns_fail(NS_BAD_DATA, "has %d channels, %d are wanted", c, g->c);
+	} else if (status == NS_OK) {
+		status = ns_decode(item.data, item.bytes, &h, &w, &c, &decoded);
+		if (status == NS_OK && !g->raw && strcmp(ns_image_kind(item.data, item.bytes), g->encoding)) {
+			free(decoded);
+			decoded = NULL;
+			status = ns_fail(NS_BAD_DATA, "is %s, but this data set keeps %s; --encoding raw --size HxW takes both",
+					 ns_image_kind(item.data, item.bytes), g->encoding);
+		}
+		if (status == NS_OK && g->raw && !g->sized && (h != g->h || w != g->w)) {
+			free(decoded);
+			decoded = NULL;
+			status = ns_fail(NS_BAD_DATA, "is %d x %d, but this data set stores %d x %d; --size HxW scales all to one size, "
+					 "--encoding encoded keeps each as it is", h, w, g->h, g->w);
+		}
+	}
+	if (status == NS_BAD_DATA)
+		return refuse(g, &item, number);
+	if (status == NS_OK)
+		status = append(g, b, &item, decoded ? decoded : item.data, h, w, c, keep_label);
+	free(decoded);
+	return status;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* the item at position `at` of the part */
+static int64_t item_at(const struct ns_ingest *g, const struct ns_ingest_set *p, int64_t at)
+{
+	uint64_t n = (uint64_t)g->source.items, i = (uint64_t)(p->first + at);
+
+	return (int64_t)(g->permuted ? ns_permute(i, n, g->seed, NS_FOR_SPLIT, 0) : i);
+}
+
+static int keeps_label(const struct ns_ingest *g, const struct ns_ingest_set *p, int64_t at)
+{
+	return p->labelled < 0 || (int64_t)ns_permute((uint64_t)at, (uint64_t)p->rows, g->seed, NS_FOR_AUDIT, 0) < p->labelled;
+}
+
+static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_set *p, int shard)
+{
+	int64_t begin = shard * g->shard_rows, end = begin + g->shard_rows < p->rows ? begin + g->shard_rows : p->rows, i;
+	int64_t *items = malloc(sizeof *items * 2 * (size_t)(end - begin));
+	char path[NS_PATH_MAX], *group = (char *)(uintptr_t)ns_conf_text(g->job->conf, "ingest.group");
+	struct ns_shard_head head = {.classes = g->source.classes, .class_count = g->source.class_count, .groups = &group,
+				     .group_count = 1, .h = g->h, .w = g->w, .c = g->c};
+	struct batch b = {0};
+	enum ns_status status;
+
+	if (!items)
+		return ns_fail(NS_NO_MEMORY, "no memory for a shard of %lld rows", (long long)(end - begin));
+	snprintf(head.encoding, sizeof head.encoding, "%s", g->raw ? "raw" : g->encoding);
+	snprintf(head.dataset, sizeof head.dataset, "%s", p->name);
+	for (i = begin; i < end; i++) {
+		items[2 * (i - begin)] = item_at(g, p, i);
+		items[2 * (i - begin) + 1] = keeps_label(g, p, i);
+	}
+	qsort(items, (size_t)(end - begin), 2 * sizeof *items, by_number); /* front to back through the source */
+	NS_GO(batch_init(&b, end - begin));
+	for (i = 0; i < end - begin; i++) {
+		NS_GO(take(g, &b, items[2 * i], (int)items[2 * i + 1]));
+		ns_log_progress(g->job->log, "ingest", p->first + begin + i + 1, g->source.items, "images");
+	}
+	if (b.rows.rows) {
+		NS_GO(ns_path(path, "%s%s%s/shard-%05d.h5", g->job->dir, g->permuted ? "/" : "", g->permuted ? p->name : "", shard));
+		status = ns_shard_write(path, &head, &b.rows, b.image, g->raw ? NULL : b.offset);
+	}
+out:
+	batch_release(&b);
+	free(items);
+	return status;
+}
+
+/* --- what is written beside the shards --- */
+
+static enum ns_status make_folders(struct ns_ingest *g)
+{
+	char path[NS_PATH_MAX];
+	int i;
+
+	for (i = 0; g->permuted && i < g->set_count; i++) {
+		NS_TRY(ns_path(path, "%s/%s", g->job->dir, g->sets[i].name));
+		NS_TRY(ns_mkdirs(path));
+	}
+	return NS_OK;
+}
+
+static enum ns_status write_quarantine(const struct ns_ingest *g)
+{
+	char path[NS_PATH_MAX];
+
+	NS_TRY(ns_path(path, "%s/quarantine.%d", g->job->dir, g->job->comm->rank));
+	return ns_write_file(path, g->quarantine ? g->quarantine : "", g->quarantine_bytes);
+}
+
+/* every rank's refusals into one file */
+static enum ns_status join_quarantine(struct ns_ingest *g)
+{
+	json_t *files = json_array(), *file;
+	enum ns_status status;
+	size_t i;
+	int r;
+
+	for (r = 0; r < g->job->comm->size; r++) {
+		char path[NS_PATH_MAX];
+
+		NS_GO(ns_path(path, "%s/quarantine.%d", g->job->dir, r));
+		json_array_append_new(files, json_string_nocheck(path)); /* a path, for this process alone */
+	}
+	NS_GO(ns_quarantine_join(g->job, files));
+	json_array_foreach(files, i, file) NS_GO(ns_remove_file(json_string_value(file)));
+out:
+	json_decref(files);
+	return status;
+}
+
+static json_t *how_made(const struct ns_ingest *g, const struct ns_ingest_set *p, const char *source)
+{
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I}", "by", "ingest", "source", ns_json_string(source), "seed", (json_int_t)g->seed, "first",
+			 (json_int_t)p->first, "rows", (json_int_t)p->rows, "labelled", (json_int_t)p->labelled);
+}
+
+/* of an array's task: the shards that it wrote, and what the whole will say of each data set */
+static enum ns_status publish_part(struct ns_ingest *g, const char *source)
+{
+	json_t *files = json_array(), *sets = json_array();
+	int i, s, turn = 0;
+
+	for (i = 0; i < g->set_count; i++) {
+		const struct ns_ingest_set *p = &g->sets[i];
+
+		json_array_append_new(sets, json_pack("{s:s?, s:s, s:i, s:o}", "folder", g->permuted ? p->name : NULL, "name", p->name, "shards",
+						      p->shards, "made", how_made(g, p, source)));
+		for (s = 0; s < p->shards; s++, turn++) {
+			char path[NS_PATH_MAX], name[NS_PATH_MAX];
+			int is;
+
+			snprintf(name, sizeof name, "%s%sshard-%05d.h5", g->permuted ? p->name : "", g->permuted ? "/" : "", s);
+			NS_TRY(ns_path(path, "%s/%s", g->job->dir, name));
+			/* nothing of a stretch may have been fit to keep */
+			NS_TRY(ns_exists(path, &is));
+			if (ns_job_part_of(g->job, turn) && is)
+				json_array_append_new(files, json_pack("{s:s}", "file", name));
+		}
+	}
+	return ns_part_write(g->job, json_pack("{s:o}", "sets", sets), files);
+}
+
+static enum ns_status publish_sets(struct ns_ingest *g, const char *source)
+{
+	json_t *parents = json_array(), *made;
+	int i;
+
+	if (g->job->parts > 1) {
+		json_decref(parents);
+		return publish_part(g, source);
+	}
+
+	for (i = 0; i < g->set_count; i++) {
+		const struct ns_ingest_set *p = &g->sets[i];
+
+		made = how_made(g, p, source);
+		NS_TRY(ns_dataset_publish(g->job, g->permuted ? p->name : NULL, p->name, p->shards, parents, made));
+		json_decref(made);
+	}
+	json_decref(parents);
+	return NS_OK;
+}
+
+static enum ns_status ingest_all(struct ns_ingest *g)
+{
+	int p, s, turn = 0;
+
+	for (p = 0; p < g->set_count; p++)
+		for (s = 0; s < g->sets[p].shards; s++)
+			if (ns_job_turn(g->job, turn++))
+				NS_TRY(write_shard(g, &g->sets[p], s));
+	return NS_OK;
+}
+
+enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
+{
+	struct ns_ingest g = {.job = job, .seed = (uint64_t)ns_conf_int(job->conf, "seed"),
+			   .shard_rows = ns_conf_int(job->conf, "ingest.shard_rows")};
+	enum ns_status status;
+	int64_t sums[2];
+
+	if (argc != 1)
+		return ns_fail(NS_USAGE, "ingest: one SRC is wanted, %d given", argc);
+	NS_TRY(ns_source_open(&g.source, argv[0], ns_conf_node(job->conf, "ingest.classes")));
+	NS_GO(ns_job_begin(job, 0));
+	NS_GO(ns_ingest_encoding(&g));
+	NS_GO(ns_ingest_sets(&g));
+	NS_GO(make_folders(&g));
+	status = ingest_all(&g);
+	if (status == NS_OK)
+		status = write_quarantine(&g);
+	NS_GO(ns_job_agree(job, status));
+	sums[0] = g.taken;
+	sums[1] = g.refused;
+	NS_GO(ns_comm_sum_i64(job->comm, sums, 2));
+	g.refused = sums[1];
+	if (!sums[0] && g.first_reason[0] && job->parts == 1)
+		status = ns_fail(NS_BAD_DATA, "%s: no image was fit to keep (the first: %s)", argv[0], g.first_reason);
+	NS_GO(sums[0] || job->parts > 1 ? NS_OK : ns_job_agree(job, status)); /* of an array the merge says it */
+	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? join_quarantine(&g) : NS_OK));
+	NS_GO(publish_sets(&g, argv[0]));
+	if (100 * sums[1] > sums[0] + sums[1])
+		ns_log_warn(job->log, "%lld of %lld images were refused: quarantine.jsonl says why", (long long)sums[1],
+			    (long long)(sums[0] + sums[1]));
+	ns_job_count(job, "in", job->parts > 1 ? sums[0] + sums[1] : g.source.items);
+	ns_job_count(job, "out", sums[0]);
+	ns_job_count(job, "refused", sums[1]);
+	ns_job_input(job, "source", argv[0], "");
+	status = ns_job_publish(job);
+out:
+	free(g.quarantine);
+	ns_source_close(&g.source);
+	return status;
+}

@@ -1,0 +1,33 @@
+/* jobs/ingest/ingest_inner.h - one ingestion: for ingest.c and plan.c alone. */
+#ifndef NS_INGEST_INNER_H
+#define NS_INGEST_INNER_H
+
+#include "datasets/source/source.h"
+#include "jobs/ingest/ingest.h"
+
+struct ns_ingest_set { /* one data set to write */
+	char name[128];
+	int64_t first, rows, labelled; /* positions; labelled -1: all */
+	int shards;
+};
+
+struct ns_ingest {
+	struct ns_job *job;
+	struct ns_source source;
+	struct ns_ingest_set sets[32];
+	int set_count, permuted, raw, sized; /* sized: --size was given, images are scaled to it */
+	char first_reason[512];		      /* why the first image was refused here */
+	int h, w, c;		/* of raw images */
+	const char *encoding; /* raw, jpeg or png */
+	uint64_t seed;
+	int64_t shard_rows, refused, taken;
+	char *quarantine; /* a line of JSON for each image that was refused here */
+	size_t quarantine_bytes, quarantine_room;
+};
+
+/* How images are kept: raw or encoded, and of which size, from the configuration and the first images. */
+enum ns_status ns_ingest_encoding(struct ns_ingest *g);
+/* Which data sets are written, from ingest.name or ingest.split. */
+enum ns_status ns_ingest_sets(struct ns_ingest *g);
+
+#endif

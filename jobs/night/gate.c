@@ -1,0 +1,194 @@
+/* jobs/night/gate.c - what moves in the registry during a night: the first model, the candidate, the gate's decision. */
+#include "jobs/night/night_inner.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "host/registry/registry.h"
+
+static enum ns_status read_json(const struct ns_night *n, const char *night, const char *name, json_t **json)
+{
+	char path[NS_PATH_MAX], file[2 * NS_STEP_NAME];
+
+	snprintf(file, sizeof file, "%s/%s", night, name);
+	return ns_json_read(ns_night_in(n, path, file), json, NULL);
+}
+
+/* rank 0 alone */
+static enum ns_status move(const struct ns_night *n, const char *ref, const char *digest, const char *expected, const char *why, const char *evidence)
+{
+	char warning[512];
+
+	NS_TRY(ns_registry_move(n->registry, ref, digest, expected, why, evidence, warning));
+	if (*warning)
+		ns_log_warn(n->job->log, "%s", warning);
+	return NS_OK;
+}
+
+static enum ns_status registry_move(struct ns_night *n, const char *ref, const char *digest, const char *expected, const char *why,
+				    const char *evidence)
+{
+	enum ns_status status = NS_OK;
+
+	if (n->job->comm->rank == 0)
+		status = move(n, ref, digest, expected, why, evidence);
+	return ns_job_agree(n->job, status);
+}
+
+static enum ns_status model_digest(const struct ns_night *n, const struct ns_step *s, char digest[NS_SHA256_HEX])
+{
+	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16];
+
+	snprintf(name, sizeof name, "%s/model.json", s->name);
+	return ns_sha256_file(digest, ns_night_in(n, path, name));
+}
+
+/* rank 0 alone; of two nights that begin a site at once, the first one's model is production for both */
+static enum ns_status promote_first(const struct ns_night *n, const char *digest)
+{
+	char now[NS_SHA256_HEX];
+	enum ns_status status;
+	int is;
+
+	NS_TRY(ns_registry_has(n->registry, "production", &is));
+	if (is)
+		return ns_registry_copy(n->registry, "production");
+	status = move(n, "production", digest, "", "first model of this site", NULL);
+	return status == NS_REFUSED ? ns_registry_ref(n->registry, "production", now) : status;
+}
+
+enum ns_status ns_night_first_model(struct ns_night *n, const struct ns_step *s)
+{
+	char digest[NS_SHA256_HEX];
+
+	NS_TRY(model_digest(n, s, digest));
+	return ns_job_agree(n->job, n->job->comm->rank == 0 ? promote_first(n, digest) : NS_OK);
+}
+
+enum ns_status ns_night_candidate(struct ns_night *n, const struct ns_step *s)
+{
+	char digest[NS_SHA256_HEX];
+
+	NS_TRY(model_digest(n, s, digest));
+	return registry_move(n, "candidate", digest, NULL, "retrained", NULL);
+}
+
+/* Paired, on the same rows: surely better on the audited new ones, not worse on the old ones beyond what is allowed. */
+static enum ns_status judge(struct ns_night *n, const char *night, int *passed)
+{
+	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
+	double floor_old = ns_conf_real(n->job->conf, "gate.old_floor"), least = ns_conf_real(n->job->conf, "gate.old_estimate");
+	json_t *old = NULL, *new = NULL, *a, *b, *json;
+	enum ns_status status;
+	int better, no_harm;
+
+	NS_GO(read_json(n, night, "gate-old/evaluation.json", &old));
+	NS_GO(read_json(n, night, "gate-new/evaluation.json", &new));
+	a = json_object_get(old, "against");
+	b = json_object_get(new, "against");
+	better = ns_json_number(b, "low", -1) > 0;
+	no_harm = ns_json_number(a, "low", -1) > floor_old && ns_json_number(a, "change", -1) > least;
+	*passed = better && no_harm;
+	json = json_pack("{s:s, s:b, s:[{s:s, s:b, s:O}, {s:s, s:b, s:O}]}", "schema", "nightshift.gate/1", "passed", *passed, "rules",
+			 "rule", "on the gate's audited rows of this night the lower bound of the gain is above 0", "held", better, "measured", b,
+			 "rule", "on the old test images the change keeps its lower bound and its estimate", "held", no_harm, "measured", a);
+	json_object_set_new(json, "old_floor", json_real(floor_old));
+	json_object_set_new(json, "old_estimate", json_real(least));
+	snprintf(name, sizeof name, "%s/gate.json", night);
+	status = ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_json_write(ns_night_in(n, path, name), json) : NS_OK);
+	ns_log_event(n->job->log, "gate", json_pack("{s:s, s:b, s:o, s:o}", "night", night, "passed", *passed, "gain_new",
+						    ns_json_real(ns_json_number(b, "change", NAN)), "change_old",
+						    ns_json_real(ns_json_number(a, "change", NAN))));
+	json_decref(json);
+out:
+	json_decref(old);
+	json_decref(new);
+	return status;
+}
+
+/* back, and forward again: that is one ref */
+static enum ns_status show_rollback(struct ns_night *n, const char *night, const char *before, const char *after)
+{
+	char now[NS_SHA256_HEX], path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
+	json_t *json;
+	enum ns_status status;
+	int ok;
+
+	NS_TRY(registry_move(n, "production", before, after, "rollback, shown", NULL));
+	NS_TRY(ns_registry_ref(n->registry, "production", now));
+	ok = !strcmp(now, before);
+	NS_TRY(ns_comm_barrier(n->job->comm));
+	NS_TRY(registry_move(n, "production", after, before, "forward again", NULL));
+	NS_TRY(ns_registry_ref(n->registry, "production", now));
+	ok &= !strcmp(now, after);
+	json = json_pack("{s:s, s:b}", "schema", "nightshift.rollback/1", "rolled_back_and_forward", ok);
+	snprintf(name, sizeof name, "%s/rollback.json", night);
+	status = n->job->comm->rank == 0 ? ns_json_write(ns_night_in(n, path, name), json) : NS_OK;
+	json_decref(json);
+	return ns_job_agree(n->job, status);
+}
+
+/*
+ * rank 0 alone: whether this gate made its move already, and was killed before its record; others may have moved since. What
+ * came before production was last what this night began with is another night's, though it be the same to the last bit.
+ */
+static enum ns_status has_moved(const struct ns_night *n, const char *before, const char *digest, const char *evidence, int64_t *moved)
+{
+	json_t *log, *entry;
+	int found = 0;
+	size_t i;
+
+	NS_TRY(ns_registry_log(n->registry, "production", &log));
+	json_array_foreach(log, i, entry) {
+		if (!strcmp(ns_json_text(entry, "new"), before))
+			found = 0;
+		if (!strcmp(ns_json_text(entry, "new"), digest) && !strcmp(ns_json_text(entry, "evidence"), evidence))
+			found = 1;
+	}
+	json_decref(log);
+	*moved = found;
+	return NS_OK;
+}
+
+/* rank 0 alone */
+static enum ns_status look_back(const struct ns_night *n, const char *night, const char *before, const char *digest, const char *evidence,
+				int64_t facts[2])
+{
+	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
+	int shown;
+
+	NS_TRY(has_moved(n, before, digest, evidence, &facts[0]));
+	snprintf(name, sizeof name, "%s/rollback.json", night);
+	NS_TRY(ns_exists(ns_night_in(n, path, name), &shown));
+	facts[1] = shown;
+	return NS_OK;
+}
+
+/*
+ * The promotion names what it replaces: where another night has moved production meanwhile, this one's comparison was with a
+ * model that is no longer there, and it is refused.
+ */
+enum ns_status ns_night_gate(struct ns_night *n, const struct ns_step *s)
+{
+	char before[NS_SHA256_HEX], after[NS_SHA256_HEX], evidence[NS_SHA256_HEX], path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
+	int64_t facts[2] = {0, 0}; /* as rank 0 sees them: moved already, rollback shown already */
+	int passed = 0;
+
+	NS_TRY(ns_night_production(n, s->night, before));
+	snprintf(name, sizeof name, "%s/candidate/model.json", s->night);
+	NS_TRY(ns_sha256_file(after, ns_night_in(n, path, name)));
+	NS_TRY(judge(n, s->night, &passed));
+	if (!passed)
+		return NS_OK;
+	snprintf(name, sizeof name, "%s/gate.json", s->night);
+	NS_TRY(ns_sha256_file(evidence, ns_night_in(n, path, name)));
+	NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? look_back(n, s->night, before, after, evidence, facts) : NS_OK));
+	NS_TRY(ns_comm_broadcast(n->job->comm, facts, sizeof facts, 0));
+	if (facts[0])
+		NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_registry_copy(n->registry, "production") : NS_OK));
+	else
+		NS_TRY(registry_move(n, "production", after, before, "passed the gate", evidence));
+	if (facts[0] && facts[1])
+		return NS_OK;
+	return ns_conf_bool(n->job->conf, "night.show_rollback") ? show_rollback(n, s->night, before, after) : NS_OK;
+}

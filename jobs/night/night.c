@@ -1,0 +1,296 @@
+/*
+ * jobs/night/night.c - the whole chain: every step in turn (on one machine), one step as a job of its own (under Slurm), or only the
+ * list of them.
+ *
+ * Every step is a job of its own that appears whole or not at all; what was published is not done again, so a night
+ * that was cut off goes on where it was. Its commit record is run.json, written last.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "host/base/base.h"
+#include "jobs/night/night_inner.h"
+#include "jobs/augment/augment.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+
+/* what may differ between the jobs of one night, as it decides no bit of any result */
+static void digest_of(const struct ns_conf *conf, char hex[NS_SHA256_HEX])
+{
+	static const char *const free_to_differ[] = {"threads", "json", "force", "out", "dry_run", "part", "comm.timeout",
+						     "night.step", "night.task", "night.plan", "night.open", "night.tasks"};
+	json_t *all = json_copy(conf->values);
+	size_t i;
+
+	for (i = 0; i < sizeof free_to_differ / sizeof *free_to_differ; i++)
+		json_object_del(all, free_to_differ[i]);
+	ns_json_digest(hex, all);
+	json_decref(all);
+}
+
+static enum ns_status write_once(const struct ns_night *n, const char *name, json_t *json)
+{
+	char path[NS_PATH_MAX], *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
+	enum ns_status status;
+	int won;
+
+	json_decref(json);
+	if (!text)
+		return ns_fail(NS_NO_MEMORY, "%s: no memory for %s", n->dir, name);
+	status = ns_link_file(ns_night_in(n, path, name), text, strlen(text), &won);
+	free(text);
+	return status;
+}
+
+/* {NAME of a night: its augment: list}, each looked at before the first hour of training */
+static enum ns_status read_recipes(const struct ns_conf *conf, json_t **recipes)
+{
+	const json_t *nights = ns_conf_node(conf, "night.nights"), *entry;
+	struct ns_augment_config *config = calloc(1, sizeof *config);
+	enum ns_status status = config ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a recipe");
+	size_t i;
+
+	*recipes = json_object();
+	json_array_foreach((json_t *)(uintptr_t)nights, i, entry) {
+		const char *file = ns_json_text(entry, "recipe");
+		json_t *recipe = NULL;
+
+		if (!*file || status != NS_OK)
+			continue;
+		status = ns_night_recipe(file, &recipe);
+		if (status == NS_OK)
+			status = ns_recipe_parse(config, recipe, 28, 28, file);
+		json_object_set_new(*recipes, ns_json_text(entry, "name"), recipe);
+	}
+	free(config);
+	return status;
+}
+
+/*
+ * night.json: whose configuration this is, and its recipes as they were when it began: who edits one of them tonight changes
+ * tomorrow. Whoever comes first writes it.
+ */
+static enum ns_status begin_night(const struct ns_night *n, const json_t *recipes)
+{
+	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
+	enum ns_status status;
+	json_t *old = NULL;
+	int is;
+
+	digest_of(n->job->conf, hex);
+	NS_GO(ns_exists(ns_night_in(n, path, "night.json"), &is));
+	if (!is)
+		NS_GO(write_once(n, "night.json", json_pack("{s:s, s:s, s:O}", "schema", "nightshift.night/1", "config", hex, "recipes", recipes)));
+	NS_GO(ns_json_read(path, &old, "nightshift.night/1"));
+	if (strcmp(hex, ns_json_text(old, "config")))
+		status = ns_fail(NS_CONFIG, "%s: was begun with another configuration; say --force to begin anew", n->dir);
+	else if (recipes && !json_equal(recipes, json_object_get(old, "recipes")))
+		status = ns_fail(NS_CONFIG, "%s: was begun with other recipes (night.json has them); say --force to begin anew", n->dir);
+out:
+	json_decref(old);
+	return status;
+}
+
+/* A folder that belongs to another configuration is not gone on with. lone: other jobs work there too. */
+static enum ns_status open_folder(struct ns_night *n, int lone, const json_t *recipes)
+{
+	char path[NS_PATH_MAX];
+	int is;
+
+	if (!lone && !ns_conf_bool(n->job->conf, "night.open"))
+		NS_TRY(ns_place_lock(&n->job->place, n->dir, "night"));
+	if (ns_conf_bool(n->job->conf, "force") && (lone || ns_conf_bool(n->job->conf, "night.open")))
+		return ns_fail(NS_USAGE, "night: --force and --step do not go together; remove the result that is to be made again");
+	if (ns_conf_bool(n->job->conf, "force"))
+		NS_TRY(ns_place_clear(n->dir));
+	NS_TRY(ns_mkdirs(ns_night_in(n, path, "steps")));
+	NS_TRY(ns_exists(ns_night_in(n, path, "run.json"), &is));
+	if (is && !lone)
+		return ns_fail(NS_IO, "%s: this night is done; name another --out, or say --force to run it again", n->dir);
+	return begin_night(n, recipes);
+}
+
+/* rank 0 alone */
+static enum ns_status open_night(struct ns_night *n, int lone)
+{
+	char path[NS_PATH_MAX];
+	json_t *recipes = NULL;
+	enum ns_status status;
+	int begun;
+
+	/* a step of a night that has begun goes by what night.json has kept */
+	status = ns_exists(ns_night_in(n, path, "night.json"), &begun);
+	if (status == NS_OK && (!lone || !begun))
+		status = read_recipes(n->job->conf, &recipes);
+	if (status == NS_OK)
+		status = open_folder(n, lone, recipes);
+	json_decref(recipes);
+	return status;
+}
+
+/* for the report and for people */
+static enum ns_status keep_plan(const struct ns_night *n)
+{
+	char path[NS_PATH_MAX];
+	int is;
+
+	NS_TRY(ns_exists(ns_night_in(n, path, "steps/plan.json"), &is));
+	return is ? NS_OK : write_once(n, "steps/plan.json", ns_night_plan_json(n));
+}
+
+/* Collective: what rank 0 has begun or found. */
+static enum ns_status take_recipes(struct ns_night *n)
+{
+	char path[NS_PATH_MAX];
+	json_t *json;
+
+	NS_TRY(ns_json_read(ns_night_in(n, path, "night.json"), &json, "nightshift.night/1"));
+	n->recipes = json_incref(json_object_get(json, "recipes"));
+	json_decref(json);
+	return NS_OK;
+}
+
+/*
+ * The name of a night is its folder, a column of the plan, and a part of the names of its jobs and records. One that is already in the
+ * night's folder for something else, or that another night has, would mix two results.
+ */
+static enum ns_status check_night_name(const json_t *nights, const char *name, size_t i)
+{
+	static const char *const taken[] = {"prepare",  "steps",	   "slurm",	   "registry",	   "report",
+					    "run.json", "night.json", "night.html", "summary.json", "partial.json"};
+	char key[64];
+	size_t k;
+
+	snprintf(key, sizeof key, "night.nights[%zu].name", i);
+	if (json_is_number(json_object_get(json_array_get(nights, i), "name")))
+		return ns_fail(NS_CONFIG, "%s is a number, wanted a name: write it in quotes", key);
+	NS_TRY(ns_check_name(key, name));
+	for (k = 0; k < sizeof taken / sizeof *taken; k++)
+		if (!strcmp(name, taken[k]))
+			return ns_fail(NS_CONFIG, "%s = '%s', which a night's folder has for itself; another name is wanted", key, name);
+	for (k = 0; k < i; k++)
+		if (!strcmp(name, ns_json_text(json_array_get(nights, k), "name")))
+			return ns_fail(NS_CONFIG, "%s = '%s', as night.nights[%zu] is called too; each night wants a name of its own", key, name, k);
+	return NS_OK;
+}
+
+static enum ns_status check_night(const struct ns_conf *conf, const json_t *nights, size_t i)
+{
+	static const char *const known[] = {"name", "source", "recipe", NULL};
+	const json_t *entry = json_array_get(nights, i);
+	const char *name = ns_json_text(entry, "name"), *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)entry, key, value)
+		if (strcmp(key, known[0]) && strcmp(key, known[1]) && strcmp(key, known[2]))
+			return ns_fail(NS_CONFIG, "night.nights[%zu]: unknown key '%s'; name, source and recipe are", i, key);
+	NS_TRY(check_night_name(nights, name, i));
+	if (!*ns_json_text(entry, "source") && (ns_conf_text(conf, "night.prepared") || !json_object_get(ns_conf_node(conf, "night.split"), name)))
+		return ns_fail(NS_CONFIG, "night.nights[%zu]: '%s' has no source: of its own, and no rows in night.split", i, name);
+	return NS_OK;
+}
+
+static enum ns_status check_conf(struct ns_job *job)
+{
+	static const char *const wanted[] = {"night.train", "night.test", "night.split"};
+	const json_t *nights = ns_conf_node(job->conf, "night.nights"), *split = ns_conf_node(job->conf, "night.split");
+	const char *prepared = ns_conf_text(job->conf, "night.prepared"), *name;
+	json_t *rows;
+	size_t i;
+
+	if (!ns_conf_text(job->conf, "out"))
+		return ns_fail(NS_USAGE, "night: --out is wanted (or a --config that says it)");
+	for (i = 0; i < sizeof wanted / sizeof *wanted; i++)
+		if (!prepared && !ns_conf_node(job->conf, wanted[i]))
+			return ns_fail(NS_USAGE, "night: --%s is wanted, or --night.prepared (a preparation done before)", wanted[i]);
+		else if (prepared && ns_conf_node(job->conf, wanted[i]))
+			return ns_fail(NS_CONFIG, "night: %s and night.prepared do not go together: the preparation is done", wanted[i]);
+	if (!json_array_size(nights))
+		return ns_fail(NS_CONFIG, "night.nights: a list of {name: .., source: .., recipe: ..} is wanted");
+	json_object_foreach((json_t *)(uintptr_t)split, name, rows)
+		NS_TRY(ns_check_name("night.split", name));
+	for (i = 0; i < json_array_size(nights); i++)
+		NS_TRY(check_night(job->conf, nights, i));
+	return NS_OK;
+}
+
+/* for slurm/submit.sh: a step a line; name, stage, tasks, state, and the names that it comes after */
+static void print_plan(const struct ns_night *n)
+{
+	int i, k;
+
+	for (i = 0; i < n->count; i++) {
+		const struct ns_step *s = &n->steps[i];
+		int t, done = 0, all = s->tasks ? s->tasks : 1;
+
+		for (t = 0; t < all; t++)
+			done += ns_step_is_done(n, s, s->tasks ? t : -1);
+		printf("%s\t%s\t%d\t%s\t", s->name, s->stage, s->tasks, done == all ? "done" : "open");
+		for (k = 0; k < s->after_count; k++)
+			printf("%s%s", k ? "," : "", n->steps[s->after[k]].name);
+		printf("%s\n", s->after_count ? "" : "-");
+	}
+}
+
+static enum ns_status one_step(struct ns_night *n, const char *name)
+{
+	int64_t task = ns_conf_int(n->job->conf, "night.task");
+	const char *slurm = getenv("SLURM_ARRAY_TASK_ID");
+	int i;
+
+	for (i = 0; i < n->count && strcmp(n->steps[i].name, name); i++)
+		;
+	if (i == n->count)
+		return ns_fail(NS_USAGE, "night: has no step '%s'; --plan lists them", name);
+	if (!n->steps[i].tasks)
+		return ns_step_run(n, &n->steps[i], -1, 1);
+	if (task < 0 && slurm)
+		task = atoll(slurm);
+	if (task < 0 || task >= n->steps[i].tasks)
+		return ns_fail(NS_USAGE, "night: step %s is an array: --task 0 to %d is wanted", name, n->steps[i].tasks - 1);
+	return ns_step_run(n, &n->steps[i], (int)task, 1);
+}
+
+static enum ns_status all_steps(struct ns_night *n)
+{
+	int i;
+
+	for (i = 0; i < n->count; i++)
+		NS_TRY(ns_step_run(n, &n->steps[i], -1, 0));
+	ns_log_event(n->job->log, "night", json_pack("{s:s+, s:f}", "report", n->dir, "/night.html", "seconds", ns_now() - n->job->start));
+	if (n->refused)
+		return ns_fail(NS_REFUSED, "the gate refused the candidate; production stays (see %s/night.html)", n->dir);
+	return NS_OK;
+}
+
+enum ns_status ns_job_night(struct ns_job *job, int argc, char **argv)
+{
+	struct ns_night n = {.job = job, .dir = ns_conf_text(job->conf, "out"), .registry = ns_conf_text(job->conf, "registry")};
+	const char *step = ns_conf_text(job->conf, "night.step");
+	int plan = ns_conf_bool(job->conf, "night.plan");
+	enum ns_status status;
+
+	(void)argv;
+	if (argc)
+		return ns_fail(NS_USAGE, "night: takes no operand; --config is wanted");
+	NS_TRY(check_conf(job));
+	if (!plan || ns_conf_bool(job->conf, "night.open")) {
+		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? open_night(&n, step != NULL) : NS_OK));
+		NS_GO(ns_job_agree(job, take_recipes(&n)));
+	} else {
+		NS_GO(read_recipes(job->conf, &n.recipes));
+	}
+	NS_GO(ns_night_plan(&n, step || plan));
+	if (n.job->comm->rank == 0 && (!plan || ns_conf_bool(job->conf, "night.open")))
+		status = keep_plan(&n);
+	NS_GO(ns_job_agree(job, status));
+	if (plan && job->comm->rank == 0)
+		print_plan(&n);
+	if (!plan)
+		status = step ? one_step(&n, step) : all_steps(&n);
+out:
+	ns_night_plan_free(&n);
+	json_decref(n.recipes);
+	json_decref(n.summary);
+	return status;
+}

@@ -1,0 +1,122 @@
+/*
+ * jobs/night/pin.c - what is decided once for a whole night, by whoever asks first, on whatever node: which model production
+ * is, and device and precision of a verb where the configuration leaves them to be found out. Tasks of an array, and steps that are started
+ * again, go by the file that the first has linked.
+ */
+#include "host/base/base.h"
+#include "jobs/night/night_inner.h"
+
+#include <string.h>
+
+#include "host/train/train.h"
+#include "host/registry/registry.h"
+
+typedef enum ns_status decide_fn(struct ns_night *n, char value[NS_SHA256_HEX]);
+
+/* rank 0 alone */
+static enum ns_status look_up(const char *path, char value[NS_SHA256_HEX])
+{
+	json_t *json;
+
+	NS_TRY(ns_json_read(path, &json, "nightshift.pin/1"));
+	snprintf(value, NS_SHA256_HEX, "%s", ns_json_text(json, "value"));
+	json_decref(json);
+	return NS_OK;
+}
+
+/* rank 0 alone */
+static enum ns_status put(const char *path, const char *what, const char *value)
+{
+	char text[256];
+	int won;
+
+	snprintf(text, sizeof text, "{\"schema\": \"nightshift.pin/1\", \"what\": \"%s\", \"value\": \"%s\"}\n", what, value);
+	return ns_link_file(path, text, strlen(text), &won);
+}
+
+/* Collective, as `decide` is. */
+static enum ns_status pinned(struct ns_night *n, const char *folder, const char *what, decide_fn *decide, char value[NS_SHA256_HEX])
+{
+	char dir[NS_PATH_MAX], path[NS_PATH_MAX];
+	enum ns_status status = NS_OK;
+	int first = n->job->comm->rank == 0, is = 0;
+	int64_t found = 0;
+
+	NS_TRY(ns_path(path, "%s/%s.json", ns_night_in(n, dir, folder), what));
+	memset(value, 0, NS_SHA256_HEX);
+	if (first) {
+		status = ns_mkdirs(dir);
+		if (status == NS_OK)
+			status = ns_exists(path, &is);
+		found = is;
+	}
+	NS_TRY(ns_job_agree(n->job, status));
+	NS_TRY(ns_comm_broadcast(n->job->comm, &found, sizeof found, 0));
+	if (!found) {
+		NS_TRY(decide(n, value));
+		NS_TRY(ns_job_agree(n->job, first ? put(path, what, value) : NS_OK));
+	}
+	NS_TRY(ns_job_agree(n->job, first ? look_up(path, value) : NS_OK));
+	return ns_comm_broadcast(n->job->comm, value, NS_SHA256_HEX, 0);
+}
+
+static enum ns_status production_now(struct ns_night *n, char value[NS_SHA256_HEX])
+{
+	return ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_registry_ref(n->registry, "production", value) : NS_OK);
+}
+
+static enum ns_status device_here(struct ns_night *n, char value[NS_SHA256_HEX])
+{
+	NS_TRY(ns_device_set_open(n->job->set, n->job->conf, n->job->workers));
+	snprintf(value, NS_SHA256_HEX, "%s", n->job->set->backend->name);
+	return NS_OK;
+}
+
+/* on the device that is open, which is the night's */
+static enum ns_status precision_here(struct ns_night *n, char value[NS_SHA256_HEX])
+{
+	enum ns_dtype dtype;
+
+	NS_TRY(ns_device_set_open(n->job->set, n->job->conf, n->job->workers));
+	NS_TRY(ns_choose_precision(n->job, "auto", &dtype));
+	snprintf(value, NS_SHA256_HEX, "%s", dtype == NS_BF16 ? "bf16" : "f32");
+	return NS_OK;
+}
+
+/* what was opened as `auto` says may be another device than the one that the night decided for */
+static enum ns_status hold(struct ns_night *n, const char *device)
+{
+	struct ns_device_set *set = n->job->set;
+	int gpu = set->gpu;
+
+	if (set->count && !strcmp(set->backend->name, device))
+		return NS_OK;
+	ns_device_set_close(set);
+	set->gpu = gpu;
+	return ns_device_set_open_by(set, device, n->job->workers);
+}
+
+enum ns_status ns_night_production(struct ns_night *n, const char *night, char digest[NS_SHA256_HEX])
+{
+	return pinned(n, *night ? night : "prepare", "production", production_now, digest);
+}
+
+/* steps/device.infer.json: training and inference may be given different nodes */
+static enum ns_status of_verb(struct ns_night *n, const char *what, const char *verb, decide_fn *decide, char value[NS_SHA256_HEX])
+{
+	char name[64];
+
+	snprintf(name, sizeof name, "%s.%s", what, verb);
+	return pinned(n, "steps", name, decide, value);
+}
+
+enum ns_status ns_night_device(struct ns_night *n, const char *verb, char device[NS_SHA256_HEX])
+{
+	NS_TRY(of_verb(n, "device", verb, device_here, device));
+	return hold(n, device);
+}
+
+enum ns_status ns_night_precision(struct ns_night *n, const char *verb, char precision[NS_SHA256_HEX])
+{
+	return of_verb(n, "precision", verb, precision_here, precision);
+}

@@ -1,0 +1,37 @@
+/* jobs/night/record.c - where things lie in a night's folder, and what became of its steps. */
+#include "jobs/night/night_inner.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *ns_night_in(const struct ns_night *n, char path[NS_PATH_MAX], const char *name)
+{
+	if (ns_path(path, "%s/%s", n->dir, name) != NS_OK)
+		path[0] = 0;
+	return path;
+}
+
+void ns_step_record_path(const char *dir, const char *name, int task, char path[NS_PATH_MAX])
+{
+	char flat[NS_STEP_NAME], number[16] = "", *p;
+
+	snprintf(flat, sizeof flat, "%s", name);
+	for (p = flat; *p; p++)
+		if (*p == '/')
+			*p = '.';
+	if (task >= 0)
+		snprintf(number, sizeof number, ".%05d", task);
+	if (ns_path(path, "%s/steps/%s%s.json", dir, flat, number) != NS_OK)
+		path[0] = 0;
+}
+
+const char *ns_step_state(const char *dir, const char *name, int task, json_t **record)
+{
+	char path[NS_PATH_MAX];
+
+	*record = NULL;
+	ns_step_record_path(dir, name, task, path);
+	if (ns_json_read_if_there(path, record, "nightshift.step/1") != NS_OK || !*record)
+		return "none";
+	return ns_json_text(*record, "state");
+}

@@ -1,0 +1,233 @@
+/* jobs/night/report.c - the last step: what the night brought, as summary.json and a page; and what did not come about. */
+#define _POSIX_C_SOURCE 200809L
+#include "host/base/base.h"
+#include "host/run/run.h"
+#include "jobs/night/night_inner.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* *json NULL where this night did not come to it; what cannot be read is an error, and no such night */
+static enum ns_status load(const struct ns_night *n, const char *a, const char *b, json_t **json)
+{
+	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
+
+	snprintf(name, sizeof name, "%s/%s", a, b);
+	return ns_json_read_if_there(ns_night_in(n, path, name), json, NULL);
+}
+
+/* an accuracy with its interval from an evaluation, or nothing where this night did not do it */
+static enum ns_status put_accuracy(struct ns_night *n, const char *key, const char *a, const char *b)
+{
+	char name[192];
+	json_t *e;
+
+	NS_TRY(load(n, a, b, &e));
+	if (!e)
+		return NS_OK;
+	json_object_set_new(n->summary, key, ns_json_real(ns_json_number(e, "accuracy", NAN)));
+	snprintf(name, sizeof name, "%s_low", key);
+	json_object_set_new(n->summary, name, ns_json_real(ns_json_number(e, "low", NAN)));
+	snprintf(name, sizeof name, "%s_high", key);
+	json_object_set_new(n->summary, name, ns_json_real(ns_json_number(e, "high", NAN)));
+	json_decref(e);
+	return NS_OK;
+}
+
+/* a gate that passed and whose move was made: its step is done */
+static enum ns_status put_gate(struct ns_night *n, const char *night)
+{
+	json_t *gate, *back = NULL, *record;
+	char step[NS_STEP_NAME];
+	enum ns_status status;
+
+	NS_TRY(load(n, night, "gate.json", &gate));
+	status = load(n, night, "rollback.json", &back);
+	snprintf(step, sizeof step, "%s/gate", night);
+	if (status == NS_OK && gate && !strcmp(ns_step_state(n->dir, step, -1, &record), "done")) {
+		if (json_is_true(json_object_get(gate, "passed")))
+			json_object_set_new(n->summary, "promoted", json_true());
+		else
+			n->refused = 1;
+		if (json_is_true(json_object_get(back, "rolled_back_and_forward")))
+			json_object_set_new(n->summary, "rolled_back_and_forward", json_true());
+		json_decref(record);
+	}
+	json_decref(gate);
+	json_decref(back);
+	return status;
+}
+
+static enum ns_status put_night(struct ns_night *n, const char *night)
+{
+	char key[160];
+	json_t *drift;
+
+	NS_TRY(load(n, night, "drift.json", &drift));
+	snprintf(key, sizeof key, "%s_status", night);
+	json_object_set_new(n->summary, key, drift ? json_string(ns_json_text(drift, "status")) : json_null());
+	json_decref(drift);
+	snprintf(key, sizeof key, "%s_accuracy_before", night);
+	NS_TRY(put_accuracy(n, key, night, "final-before-evaluation/evaluation.json"));
+	snprintf(key, sizeof key, "%s_accuracy_after", night);
+	NS_TRY(put_accuracy(n, key, night, "final/evaluation.json"));
+	NS_TRY(put_accuracy(n, "old_accuracy_after", night, "gate-old/evaluation.json"));
+	return put_gate(n, night);
+}
+
+/* steps and tasks that did not come to their end, each with its reason; `first`: when the first step began */
+static json_t *unfinished(const struct ns_night *n, double *first)
+{
+	json_t *list = json_array();
+	int i, t;
+
+	for (i = 0; i < n->count; i++) {
+		const struct ns_step *s = &n->steps[i];
+
+		for (t = s->tasks ? 0 : -1; !s->always && t < (s->tasks ? s->tasks : 0); t++) {
+			json_t *record;
+			const char *state = ns_step_state(n->dir, s->name, t, &record);
+			double start = ns_json_number(record, "start", INFINITY);
+
+			*first = start < *first ? start : *first;
+			if (strcmp(state, "done") && strcmp(state, "skipped"))
+				json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:s}", "step", s->name, "task", t, "state", state, "why",
+								      ns_json_text(record, "why")));
+			json_decref(record);
+		}
+	}
+	return list;
+}
+
+static json_t *run_record(struct ns_night *n)
+{
+	return json_pack("{s:s, s:s, s:o, s:i, s:i, s:s, s:f}", "schema", "nightshift.run/1", "verb", "night", "config", ns_json_clean(n->job->conf->values),
+			 "ranks", n->job->comm->size, "threads", ns_workers_count(n->job->workers), "device", n->job->set->description,
+			 "seconds", ns_now() - n->job->start);
+}
+
+/* what the tasks of arrays published lives on in what was made of it */
+static enum ns_status drop_parts(const struct ns_night *n)
+{
+	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16];
+	int i, t, is;
+
+	for (i = 0; i < n->count; i++) {
+		const struct ns_step *s = &n->steps[i];
+
+		if (!s->tasks)
+			continue;
+		snprintf(name, sizeof name, "%.*s/run.json", (int)(strlen(s->name) - strlen(".parts")), s->name);
+		NS_TRY(ns_exists(ns_night_in(n, path, name), &is));
+		for (t = 0; is && t < s->tasks; t++) {
+			snprintf(name, sizeof name, "%s/%05d", s->name, t);
+			if (ns_ours_remove(ns_night_in(n, path, name)) != NS_OK)
+				ns_log_warn(n->job->log, "%s", ns_message());
+		}
+		if (is) /* unless something of somebody's is among them */
+			rmdir(ns_night_in(n, path, s->name));
+	}
+	return NS_OK;
+}
+
+/* every other step has ended: what a killed one left under a temporary name is nobody's */
+static enum ns_status sweep(const struct ns_night *n)
+{
+	const json_t *nights = ns_conf_node(n->job->conf, "night.nights"), *entry;
+	char path[NS_PATH_MAX];
+	size_t i;
+	int is;
+
+	NS_TRY(ns_sweep_temporary(n->dir));
+	NS_TRY(ns_sweep_temporary(ns_night_in(n, path, "steps")));
+	NS_TRY(ns_exists(ns_night_in(n, path, "prepare"), &is));
+	if (is)
+		NS_TRY(ns_sweep_temporary(path));
+	json_array_foreach((json_t *)(uintptr_t)nights, i, entry) {
+		NS_TRY(ns_exists(ns_night_in(n, path, ns_json_text(entry, "name")), &is));
+		if (is)
+			NS_TRY(ns_sweep_temporary(path));
+	}
+	return NS_OK;
+}
+
+static enum ns_status write_all(struct ns_night *n, double seconds)
+{
+	const json_t *list = json_object_get(n->summary, "unfinished");
+	char path[NS_PATH_MAX];
+	enum ns_status status;
+	json_t *run;
+
+	json_object_set_new(n->summary, "seconds", json_real(seconds));
+	NS_TRY(ns_json_write(ns_night_in(n, path, "summary.json"), n->summary));
+	NS_TRY(ns_night_page(n->dir));
+	if (json_array_size(list)) {
+		const json_t *one = json_array_get(list, 0);
+
+		n->settled = 1;
+		return ns_fail(NS_IO, "%zu steps of this night were not finished (the first: %s, %s); see %s/night.html", json_array_size(list),
+			       ns_json_text(one, "step"), ns_json_text(one, "state"), n->dir);
+	}
+	NS_TRY(drop_parts(n));
+	NS_TRY(sweep(n));
+	run = run_record(n);
+	status = run ? ns_json_write(ns_night_in(n, path, "run.json"), run) : ns_fail(NS_INTERNAL, "the record of the night cannot be made");
+	json_decref(run);
+	return status;
+}
+
+enum ns_status ns_night_report(struct ns_night *n, const struct ns_step *s)
+{
+	const json_t *nights = ns_conf_node(n->job->conf, "night.nights"), *entry;
+	json_t *names = json_array(), *list;
+	double first = INFINITY, seconds = ns_now() - n->job->start;
+	enum ns_status status = NS_OK;
+	size_t i;
+
+	(void)s;
+	n->summary = json_pack("{s:s, s:b, s:b, s:o}", "schema", "nightshift.summary/1", "promoted", 0, "rolled_back_and_forward", 0, "nights",
+			       names);
+	status = put_accuracy(n, "production_accuracy", "prepare", "test-evaluation/evaluation.json");
+	if (status == NS_OK)
+		status = put_accuracy(n, "old_accuracy_before", "prepare", "test-evaluation/evaluation.json");
+	json_array_foreach((json_t *)(uintptr_t)nights, i, entry) {
+		json_array_append_new(names, json_string(ns_json_text(entry, "name")));
+		if (status == NS_OK)
+			status = put_night(n, ns_json_text(entry, "name"));
+	}
+	list = unfinished(n, &first);
+	json_object_set_new(n->summary, "unfinished", list);
+	if (ns_conf_text(n->job->conf, "night.step"))
+		seconds = (double)time(NULL) - first;
+	if (status == NS_OK && n->job->comm->rank == 0)
+		status = write_all(n, seconds);
+	return ns_job_agree(n->job, status);
+}
+
+enum ns_status ns_night_drift_copies(struct ns_night *n, const struct ns_step *s)
+{
+	static const char *const files[] = {"drift.json", "drift.html", "retrain.json", "selection.h5"};
+	enum ns_status status = NS_OK;
+	size_t i, bytes;
+	char *data;
+	int is;
+
+	for (i = 0; n->job->comm->rank == 0 && i < sizeof files / sizeof *files; i++) {
+		char name[2 * NS_STEP_NAME], from[NS_PATH_MAX], to[NS_PATH_MAX];
+
+		snprintf(name, sizeof name, "%s/%s", s->name, files[i]);
+		NS_GO(ns_exists(ns_night_in(n, from, name), &is));
+		if (!is)
+			continue;
+		snprintf(name, sizeof name, "%s/%s", s->night, files[i]);
+		NS_GO(ns_read_file(from, &data, &bytes));
+		status = ns_write_file(ns_night_in(n, to, name), data, bytes);
+		free(data);
+		NS_GO(status);
+	}
+out:
+	return ns_job_agree(n->job, status);
+}

@@ -1,0 +1,354 @@
+/* jobs/train/train.c - train a network, or execute a retrain manifest. */
+#define _POSIX_C_SOURCE 200809L
+#include "jobs/train/train.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <math.h>
+
+#include "host/train/train.h"
+#include "jobs/infer/infer.h"
+
+struct fit {
+	struct ns_job *job;
+	struct ns_model *model;
+	struct ns_feed feed;
+	struct ns_dataset *val;
+	enum ns_dtype dtype;
+};
+
+static enum ns_status after_epoch(void *context, int epoch, const float *values, json_t *line)
+{
+	struct fit *f = context;
+	struct ns_view view = {.sets = &f->val, .set_count = 1, .rows = f->val->rows};
+	int64_t size = f->job->comm->size, rank = f->job->comm->rank, rows = view.rows;
+	/* whole batches a rank, so that what a row gives does not depend on the number of ranks */
+	int64_t batch = ns_conf_int(f->job->conf, "infer.batch"), batches = (rows + batch - 1) / batch;
+	int64_t first = batches * rank / size * batch, end = batches * (rank + 1) / size * batch, i, sums[2] = {0, 0};
+	struct ns_inference out = {0};
+	enum ns_status status = NS_OK;
+
+	(void)epoch;
+	(void)values;
+	end = end < rows ? end : rows;
+	out.pred = malloc(sizeof(int32_t) * (size_t)(end - first + 1));
+	out.label = malloc(sizeof(int32_t) * (size_t)(end - first + 1));
+	if (!out.pred || !out.label)
+		status = ns_fail(NS_NO_MEMORY, "no memory to validate");
+	if (status == NS_OK)
+		status = ns_infer_rows(f->job, f->model, &view, first, end - first, (int)batch, f->dtype, &out, "validate");
+	for (i = 0; status == NS_OK && i < end - first; i++) {
+		sums[0] += out.label[i] >= 0 && out.pred[i] == out.label[i];
+		sums[1] += out.label[i] >= 0;
+	}
+	free(out.pred);
+	free(out.label);
+	NS_TRY(ns_job_agree(f->job, status));
+	NS_TRY(ns_comm_sum_i64(f->job->comm, sums, 2));
+	json_object_set_new(line, "val_accuracy", sums[1] ? json_real((double)sums[0] / (double)sums[1]) : json_null());
+	return NS_OK;
+}
+
+static enum ns_status check_words(struct ns_job *job)
+{
+	const char *optimizer = ns_conf_text(job->conf, "train.optimizer"), *schedule = ns_conf_text(job->conf, "train.schedule");
+	const char *collective = ns_conf_text(job->conf, "train.collective");
+
+	if (strcmp(optimizer, "sgd") && strcmp(optimizer, "adamw"))
+		return ns_fail(NS_CONFIG, "train.optimizer = '%s', wanted sgd or adamw", optimizer);
+	if (strcmp(collective, "auto") && strcmp(collective, "nccl") && strcmp(collective, "mpi"))
+		return ns_fail(NS_CONFIG, "train.collective = '%s', wanted auto, nccl or mpi", collective);
+	if (strcmp(schedule, "cosine") && strcmp(schedule, "constant"))
+		return ns_fail(NS_CONFIG, "train.schedule = '%s', wanted cosine or constant", schedule);
+	return NS_OK;
+}
+
+static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, const struct ns_train_options *o, int64_t rows)
+{
+	*s = (struct ns_train_spec){.batch = (int)ns_conf_int(c, "train.batch"),
+				    .virtual_ranks = (int)ns_conf_int(c, "train.virtual_ranks"),
+				    .epochs = o->epochs ? o->epochs : (int)ns_conf_int(c, "train.epochs"),
+				    .checkpoint_steps = (int)ns_conf_int(c, "train.checkpoint_steps"),
+				    .checkpoint_last = o->checkpoint_last,
+				    .rows = rows,
+				    .collective = ns_conf_text(c, "train.collective"),
+				    .adamw = !strcmp(ns_conf_text(c, "train.optimizer"), "adamw"),
+				    .nesterov = ns_conf_bool(c, "train.nesterov"),
+				    .decay_all = ns_conf_bool(c, "train.decay_all"),
+				    .lr = o->lr > 0 ? o->lr : ns_conf_real(c, "train.lr"),
+				    .momentum = ns_conf_real(c, "train.momentum"),
+				    .beta2 = ns_conf_real(c, "train.beta2"),
+				    .weight_decay = ns_conf_real(c, "train.weight_decay"),
+				    .warmup_epochs = ns_conf_real(c, "train.warmup_epochs"),
+				    .smoothing = ns_conf_real(c, "train.label_smoothing"),
+				    .ema = ns_conf_real(c, "train.ema"),
+				    .clip = ns_conf_real(c, "train.clip"),
+				    .cosine = !strcmp(ns_conf_text(c, "train.schedule"), "cosine"),
+				    .seed = (uint64_t)ns_conf_int(c, "seed"),
+				    .label = o->label};
+	snprintf(s->precision, sizeof s->precision, "%s", ns_conf_text(c, "train.precision"));
+}
+
+/* what must be the same for a checkpoint to be taken up: everything that decides bits, not how often or where */
+static void digest_of(struct ns_job *job, const struct ns_view *view, const struct ns_train_options *o, char digest[NS_SHA256_HEX])
+{
+	static const char *const free_to_differ[] = {"out",  "force", "json",	 "threads", "train.checkpoint_steps", "registry",
+						     "data", "train.val", "dry_run", "device", "train.collective", "comm.timeout"};
+	json_t *all = json_copy(job->conf->values), *value;
+	const char *key;
+	size_t i;
+	int s;
+
+	for (i = 0; i < sizeof free_to_differ / sizeof *free_to_differ; i++)
+		json_object_del(all, free_to_differ[i]);
+	json_object_foreach(job->conf->values, key, value) /* alone or as a step of a night, submitted or not */
+		if (!strncmp(key, "night.", 6))
+			json_object_del(all, key);
+	json_object_set_new(all, "label", json_string(o->label));
+	json_object_set_new(all, "rows", json_integer(view->rows));
+	for (s = 0; s < view->set_count; s++)
+		json_object_set_new(all, view->sets[s]->digest, json_true());
+	if (view->picks)
+		json_object_set_new(all, "picks", json_integer((json_int_t)ns_xxh3(view->picks, sizeof *view->picks * (size_t)view->rows)));
+	ns_json_digest(digest, all);
+	json_decref(all);
+}
+
+static enum ns_status prepare(struct fit *f, struct ns_training *t, const struct ns_view *view,
+			      const struct ns_train_options *o)
+{
+	struct ns_job *job = f->job;
+
+	NS_TRY(check_words(job));
+	spec_from_conf(&t->spec, job->conf, o, view->rows);
+	NS_TRY(ns_device_set_open(job->set, job->conf, job->workers));
+	digest_of(job, view, o, t->config_digest);
+	if (*o->checkpoint)
+		NS_TRY(ns_path(t->checkpoint_dir, "%s/%s", job->dir, o->checkpoint));
+	NS_TRY(ns_path(t->metrics_path, "%s/%s", job->dir, o->metrics));
+	return NS_OK;
+}
+
+enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view,
+		      const struct ns_train_options *o)
+{
+	struct fit f = {.job = job, .model = model, .val = o->val};
+	struct ns_training t = {.context = &f};
+	enum ns_dtype dtype;
+	enum ns_status status;
+
+	NS_GO(prepare(&f, &t, view, o));
+	t.after_epoch = o->val ? after_epoch : NULL;
+	/* decided once, so that feeding and computing agree; a checkpoint's own choice wins inside ns_train */
+	NS_GO(ns_training_precision(job, &t, &dtype));
+	ns_conf_put_text(job->conf, "train.precision", t.spec.precision); /* a second round's too; run.json says what was used */
+	f.dtype = dtype;
+	*model->weights = 0; /* whatever file its values came from, they are others now */
+	NS_GO(ns_feed_init(&f.feed, job, view, model, ns_conf_node(job->conf, "augment"), t.spec.batch / t.spec.virtual_ranks, 1,
+			   dtype));
+	t.input = (struct ns_train_input){&f.feed, f.feed.bytes, ns_feed_stage, ns_feed_images};
+	NS_GO(ns_train(job, model, &t));
+	ns_log_event(job->log, "trained",
+		     json_pack("{s:s, s:I, s:f, s:f, s:f}", "what", o->label, "steps", (json_int_t)t.steps, "seconds", t.seconds,
+			       "images_per_second", t.images_per_second, "first_step_at", t.first_step));
+	ns_job_count(job, "images_per_second", (int64_t)t.images_per_second);
+	json_object_set_new(model->facts, "training", json_pack("{s:s, s:I, s:I}", "what", o->label, "steps", (json_int_t)t.steps,
+							      "rows", (json_int_t)view->rows));
+out:
+	ns_feed_release(&f.feed);
+	json_decref(t.metrics);
+	return status;
+}
+
+/* --- a new model --- */
+
+static enum ns_status arch_of(struct ns_job *job, const struct ns_shard_head *h, const char *path, struct ns_arch *arch)
+{
+	const struct ns_conf *c = job->conf;
+	const json_t *input = ns_conf_node(c, "model.input");
+	json_t *shape = input ? json_deep_copy(input) : json_pack("[i,i,i]", h->h, h->w, h->c), *json;
+	enum ns_status status;
+
+	if (!input && !h->h) {
+		json_decref(shape);
+		return ns_fail(NS_CONFIG, "%s: holds encoded images of several sizes; say model.input: [H, W, C]", path);
+	}
+	json = json_pack("{s:s, s:s, s:O, s:i, s:s, s:o, s:i}", "family", ns_conf_text(c, "model.family"), "block",
+			 ns_conf_text(c, "model.block"), "blocks", ns_conf_node(c, "model.blocks"), "width",
+			 (int)ns_conf_int(c, "model.width"), "stem", ns_conf_text(c, "model.stem"), "input", shape, "classes",
+			 h->class_count);
+	status = json ? ns_arch_from_json(arch, json, "model") : ns_fail(NS_CONFIG, "model: blocks are wanted");
+	json_decref(json);
+	return status;
+}
+
+/* mean and standard deviation of each channel over up to 4096 rows of the training data, chosen by key */
+static enum ns_status measure_pixels(struct ns_model *m, const struct ns_view *view, uint64_t seed)
+{
+	const struct ns_arch *a = &m->net.arch;
+	size_t image = (size_t)a->h * (size_t)a->w * (size_t)a->c, i, room = 0;
+	int64_t n = view->rows < 4096 ? view->rows : 4096, r;
+	uint8_t *pixels = malloc(image), *buffer = NULL;
+	double sum[4] = {0}, square[4] = {0}, count = (double)n * a->h * a->w;
+	enum ns_status status = pixels ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for an image");
+	int c;
+
+	for (r = 0; r < n && status == NS_OK; r++) {
+		struct ns_pick pick;
+
+		ns_view_get(view, (int64_t)ns_permute((uint64_t)r, (uint64_t)view->rows, seed, NS_FOR_SHUFFLE, 0), &pick);
+		status = ns_dataset_pixels(view->sets[pick.set], pick.row, a->h, a->w, a->c, pixels, &buffer, &room);
+		for (i = 0; status == NS_OK && i < image; i++) {
+			double v = pixels[i] / 255.0;
+
+			sum[i % (size_t)a->c] += v;
+			square[i % (size_t)a->c] += v * v;
+		}
+	}
+	for (c = 0; c < a->c; c++) {
+		double mean = sum[c] / count, var = square[c] / count - mean * mean;
+
+		m->mean[c] = (float)mean;
+		m->std[c] = var > 1e-6 ? (float)sqrt(var) : 1;
+	}
+	free(pixels);
+	free(buffer);
+	return status;
+}
+
+static int ends_with(const char *text, const char *end)
+{
+	size_t n = strlen(text), k = strlen(end);
+
+	return n >= k && !strcmp(text + n - k, end);
+}
+
+/* model.from: another network's weights to begin with */
+static enum ns_status start_from(struct ns_job *job, struct ns_model *m, const char *from)
+{
+	struct ns_model old = {0};
+	enum ns_status status = NS_OK;
+	int c;
+
+	if (ends_with(from, ".safetensors"))
+		return ns_model_read_weights(m, from, 1);
+	NS_TRY(ns_load_model(job, &old, from));
+	if (old.net.floats != m->net.floats || memcmp(&old.net.arch, &m->net.arch, sizeof old.net.arch)) {
+		status = ns_fail(NS_CONFIG, "model.from: %s is of another architecture than model:", from);
+	} else {
+		memcpy(m->values, old.values, sizeof *m->values * (size_t)m->net.floats);
+		for (c = 0; c < 4; c++) {
+			m->mean[c] = old.mean[c];
+			m->std[c] = old.std[c];
+		}
+		json_object_set_new(m->facts, "parents", json_pack("[s]", old.digest));
+	}
+	ns_model_release(&old);
+	return status;
+}
+
+static enum ns_status new_model(struct ns_job *job, struct ns_model *m, struct ns_dataset *data, const struct ns_view *view)
+{
+	const struct ns_shard_head *h = ns_dataset_head(data);
+	const char *from = ns_conf_text(job->conf, "model.from");
+	uint64_t seed = (uint64_t)ns_conf_int(job->conf, "seed");
+	struct ns_arch arch;
+
+	NS_TRY(arch_of(job, h, data->path, &arch));
+	NS_TRY(ns_model_make(m, &arch, (const char *const *)h->classes, h->class_count));
+	ns_model_initialise(m, seed);
+	NS_TRY(measure_pixels(m, view, seed));
+	json_object_set_new(m->facts, "training_data", json_string(data->digest));
+	return from ? start_from(job, m, from) : NS_OK;
+}
+
+/* rows with a label; every class must have some */
+static enum ns_status labelled_rows(struct ns_view *view, struct ns_dataset **data)
+{
+	const struct ns_shard_head *h = ns_dataset_head(*data);
+	int64_t i, n = 0, *count = calloc((size_t)h->class_count, sizeof *count);
+	enum ns_status status = NS_OK;
+	int k;
+
+	*view = (struct ns_view){.sets = data, .set_count = 1, .rows = (*data)->rows};
+	for (i = 0; count && i < view->rows; i++) {
+		int32_t label = ns_dataset_label(*data, i);
+
+		if (label >= 0) {
+			count[label]++;
+			n++;
+		}
+	}
+	if (!count)
+		status = ns_fail(NS_NO_MEMORY, "no memory to count classes");
+	for (k = 0; status == NS_OK && k < h->class_count; k++)
+		if (!count[k])
+			status = ns_fail(NS_BAD_DATA, "%s: class %d ('%s') has no image", (*data)->path, k, h->classes[k]);
+	free(count);
+	if (status != NS_OK || n == view->rows)
+		return status;
+	view->picks = malloc(sizeof *view->picks * (size_t)n);
+	if (!view->picks)
+		return ns_fail(NS_NO_MEMORY, "no memory for a view of %lld rows", (long long)n);
+	for (n = 0, i = 0; i < view->rows; i++)
+		if (ns_dataset_label(*data, i) >= 0)
+			view->picks[n++] = (struct ns_pick){i, ns_dataset_label(*data, i), 0, 0};
+	view->rows = n;
+	return NS_OK;
+}
+
+static enum ns_status open_other(struct ns_job *job, const char *key, struct ns_dataset **other, struct ns_dataset *data)
+{
+	const char *path = ns_conf_text(job->conf, key);
+	const struct ns_shard_head *a, *b;
+
+	if (!path)
+		return NS_OK;
+	NS_TRY(ns_dataset_open(job, other, path, 0));
+	a = ns_dataset_head(*other);
+	b = ns_dataset_head(data);
+	return ns_classes_agree((const char *const *)a->classes, a->class_count, path, (const char *const *)b->classes,
+				b->class_count, data->path);
+}
+
+enum ns_status ns_train_fresh(struct ns_job *job)
+{
+	struct ns_train_options o = {.label = "train", .checkpoint = "checkpoint", .metrics = "metrics.jsonl"};
+	struct ns_dataset *data = NULL, *val = NULL, *reference = NULL;
+	struct ns_model model = {0};
+	struct ns_view view = {0};
+	char baseline[NS_SHA256_HEX];
+	enum ns_status status;
+	const char *path;
+
+	NS_TRY(ns_job_need(job, "data", "data", &path));
+	NS_GO(ns_dataset_open(job, &data, path, 0));
+	NS_GO(open_other(job, "train.val", &val, data));
+	NS_GO(open_other(job, "train.calibrate", &reference, data));
+	NS_GO(labelled_rows(&view, &data));
+	NS_GO(ns_dataset_verify(job, data));
+	NS_GO(ns_job_begin(job, 1));
+	NS_GO(new_model(job, &model, data, &view));
+	o.val = val;
+	NS_GO(ns_fit(job, &model, &view, &o));
+	if (reference) {
+		enum ns_dtype dtype = strcmp(model.precision, "bf16") ? NS_F32 : NS_BF16;
+
+		NS_GO(ns_calibrate(job, &model, reference, dtype));
+		NS_GO(ns_keep_weights(job, &model));
+		/* model.json will hold the baseline's digest, so the baseline cannot hold model.json's: it names the weights */
+		NS_GO(ns_predict(job, &model, "", reference, "baseline", dtype, baseline));
+		json_object_set_new(model.facts, "baseline", json_string(baseline));
+	}
+	NS_GO(ns_keep_model(job, &model));
+	ns_job_input(job, "dataset", path, data->digest);
+	ns_job_count(job, "rows", view.rows);
+	status = ns_job_publish(job);
+out:
+	ns_model_release(&model);
+	ns_view_release(&view);
+	ns_dataset_close(data);
+	ns_dataset_close(val);
+	ns_dataset_close(reference);
+	return status;
+}
