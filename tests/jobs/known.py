@@ -1,0 +1,160 @@
+"""What tests with known answers share: the program's formulas in plain Python, and writers of the files that it reads.
+
+The formulas are written from their papers and from docs/formats.md, not from the program's code: where both agree, two have read the same
+definition.
+"""
+import hashlib
+import json
+import os
+import pathlib
+import struct
+import subprocess
+
+import h5py
+import numpy as np
+
+EPOCH = 1700000000
+WORD = 0xFFFFFFFF
+SPLIT, AUDIT = 3, 4 # what a draw is for
+
+
+# --- randomness as a function of identity: Philox (Salmon et al., SC11), and a Feistel network walked until it lands inside ---
+
+def philox4x32(counter, k0, k1):
+    c = list(counter)
+    for _ in range(10):
+        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(b >> 32) ^ c[1] ^ k0, b & WORD, (a >> 32) ^ c[3] ^ k1, a & WORD]
+        k0, k1 = (k0 + 0x9E3779B9) & WORD, (k1 + 0xBB67AE85) & WORD
+    return c
+
+
+def philox2x32(c0, c1, key):
+    for _ in range(10):
+        p = 0xD256D193 * c0
+        c0, c1 = (p >> 32) ^ key ^ c1, p & WORD
+        key = (key + 0x9E3779B9) & WORD
+    return c1 << 32 | c0
+
+
+def draw(seed, purpose, epoch, identity):
+    return philox4x32([identity & WORD, identity >> 32, purpose << 24 | epoch, 0], seed & WORD, seed >> 32)
+
+
+def permute(index, n, seed, purpose, epoch):
+    """the index-th entry of the keyed permutation of 0..n-1"""
+    key, half = draw(seed, purpose, epoch, (1 << 64) - 1), 1
+    while 1 << 2 * half < n:
+        half += 1
+    mask = (1 << half) - 1
+    while True:
+        left, right = index >> half, index & mask
+        for i in range(6):
+            left, right = right, left ^ (philox2x32(right, i ^ key[1], key[0]) & mask)
+        index = left << half | right
+        if index < n:
+            return index
+
+
+def audit_draw(identity, seed):
+    low, high = draw(seed, AUDIT, 1, int(identity))[:2]
+    return high << 32 | low
+
+
+def gate_rows(ids, labels, seed):
+    """of the labelled rows the half with the smaller draws; an image that is there twice is on one side"""
+    order = sorted((audit_draw(ids[i], seed), i) for i in range(len(ids)) if labels[i] >= 0)
+    half = order[:len(order) // 2]
+    last = half[-1][0] if half else -1
+    return {i for d, i in order if d <= last}
+
+
+# --- files ---
+
+def sha256(path):
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+def identity(image):
+    h, w, c = image.shape
+    return int.from_bytes(hashlib.sha256(image.tobytes() + struct.pack("<III", h, w, c)).digest()[:8], "big")
+
+
+def texts(list_of_text):
+    return np.array([t.encode() for t in list_of_text])
+
+
+def shard(path, images, labels, classes, times=None):
+    """a shard as another program would write it; returns its identities"""
+    ids = np.array([identity(x) for x in images], dtype="u8")
+    with h5py.File(path, "w") as f:
+        f.attrs["schema"] = np.bytes_("nightshift.shard/1")
+        f.attrs["dataset"] = np.bytes_("known")
+        f.attrs["encoding"] = np.bytes_("raw")
+        f.attrs["created"] = np.bytes_("2023-11-14T22:13:20Z")
+        f.attrs["classes"] = texts(classes)
+        f["image"] = np.asarray(images, dtype="u1")
+        f["label"] = np.asarray(labels, dtype="i4")
+        f["id"] = ids
+        f["time"] = np.asarray(times if times is not None else [EPOCH] * len(ids), dtype="i8")
+        f["group"] = np.zeros(len(ids), dtype="i4")
+    return ids
+
+
+def predictions(path, ids, labels, prob, classes, model="", times=None):
+    prob = np.asarray(prob, dtype="f4")
+    with h5py.File(path, "w") as f:
+        f.attrs["schema"] = np.bytes_("nightshift.predictions/1")
+        f.attrs["temperature"] = 1.0
+        if model:
+            f.attrs["model"] = np.bytes_(model)
+        f.attrs["classes"] = texts(classes)
+        f["id"], f["label"] = np.asarray(ids, dtype="u8"), np.asarray(labels, dtype="i4")
+        f["prob"], f["pred"] = prob, prob.argmax(1).astype("i4")
+        if times is not None:
+            f["time"] = np.asarray(times, dtype="i8")
+
+
+def put(registry, data):
+    """an object of the registry; returns its digest"""
+    digest = hashlib.sha256(data).hexdigest()
+    path = pathlib.Path(registry, "objects", digest[:2], digest[2:])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return digest
+
+
+def read(path):
+    return json.loads(pathlib.Path(path).read_text())
+
+
+# --- runs ---
+
+def start(binary, *args, **env):
+    settings = dict(os.environ, OMP_NUM_THREADS="1", USER="known", **env)
+    return subprocess.run([binary, *map(str, args)], env=settings, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, encoding="utf-8", errors="replace")
+
+
+def must(binary, *args, **env):
+    done = start(binary, *args, **env)
+    if done.returncode:
+        raise SystemExit(f"nightshift {' '.join(map(str, args))} exited {done.returncode}: {done.stdout}")
+    return done.stdout
+
+
+CHECKS = [0]
+
+
+def equal(got, want, what):
+    if isinstance(got, list) and isinstance(want, list) and len(got) == len(want) > 8: # where they differ is enough
+        at = next((i for i, pair in enumerate(zip(got, want)) if pair[0] != pair[1]), 0)
+        got, want, what = got[at:], want[at:], f"{what}, from item {at} on"
+        assert got == want, f"{what}: {got[:2]!r}, wanted {want[:2]!r}"
+    assert got == want, f"{what}: {got!r}, wanted {want!r}"
+    CHECKS[0] += 1
+
+
+def near(got, want, tolerance, what):
+    assert got is not None and abs(got - want) <= tolerance, f"{what}: {got!r}, wanted {want!r} within {tolerance}"
+    CHECKS[0] += 1
