@@ -1,0 +1,318 @@
+"""What evaluate must say of given predictions, from the definitions and in another arithmetic than its own: for evaluate.sh and gate.py.
+
+usage: evaluate.py NIGHTSHIFT, in an empty folder
+"""
+import fractions
+import hashlib
+import json
+import math
+import pathlib
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+
+Z = 1.959963984540054 # scipy.stats.norm.ppf(0.975)
+CLOSE = 6e-9 # a result keeps nine digits
+RANKS = ("env", "ASAN_OPTIONS=detect_leaks=0", "mpirun", "-n", "2") # MPI leaves allocations of its own
+checks = 0
+
+
+def check(fine, what):
+    global checks
+    if not fine:
+        raise SystemExit(f"FAILED: {what}")
+    checks += 1
+
+
+def agree(found, wanted, where):
+    """equal in every key and item; numbers to the digits that are kept"""
+    if isinstance(wanted, dict):
+        check(isinstance(found, dict) and set(found) == set(wanted), f"{where}: has {found}, wanted {wanted}")
+        for key in wanted:
+            agree(found[key], wanted[key], f"{where}.{key}")
+    elif isinstance(wanted, list):
+        check(isinstance(found, list) and len(found) == len(wanted), f"{where}: is {found}, wanted {wanted}")
+        for i, (a, b) in enumerate(zip(found, wanted)):
+            agree(a, b, f"{where}[{i}]")
+    elif isinstance(wanted, float):
+        check(isinstance(found, (int, float)) and math.isclose(found, wanted, rel_tol=CLOSE, abs_tol=1e-12),
+              f"{where}: is {found}, wanted {wanted}")
+    else:
+        check(found == wanted, f"{where}: is {found}, wanted {wanted}")
+
+
+# --- predictions ---
+
+class Predictions:
+    """columns of a prediction, as infer would have written them"""
+    def __init__(self, id, label, pred, prob, classes, model="a" * 64):
+        self.id, self.label, self.pred = np.array(id, "u8"), np.array(label, "i4"), np.array(pred, "i4")
+        self.prob, self.classes, self.model, self.digest = np.array(prob, "f4"), list(classes), model, None
+
+    def take(self, rows):
+        return Predictions(self.id[rows], self.label[rows], self.pred[rows], self.prob[rows], self.classes, self.model)
+
+    def write(self, folder, cuts=(), without=()):
+        """one file, or several that are cut before these rows"""
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True)
+        files = []
+        for first, last in zip((0, *cuts), (*cuts, len(self.id))):
+            path = folder / f"predictions-{len(files):05}.h5"
+            with h5py.File(path, "w") as f:
+                f.attrs.update(schema="nightshift.predictions/1", model=self.model, weights="b" * 64, dataset="c" * 64, temperature=1.0)
+                f.attrs["classes"] = self.classes
+                for name in ("id", "label", "pred", "prob"):
+                    if name not in without:
+                        f[name] = getattr(self, name)[first:last]
+            files.append({"file": path.name, "rows": int(last - first), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
+        self.digest = hashlib.sha256(json.dumps(files, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        (folder / "predictions.json").write_text(json.dumps({"schema": "nightshift.predictions/1", "files": files, "digest": self.digest}))
+        return self
+
+
+# --- the definitions ---
+
+def philox4x32(counter, key):
+    """Salmon, Moraes, Dror, Shaw 2011, ten rounds"""
+    c, k = list(counter), list(key)
+    for _ in range(10):
+        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [b >> 32 ^ c[1] ^ k[0], b & 0xFFFFFFFF, a >> 32 ^ c[3] ^ k[1], a & 0xFFFFFFFF]
+        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return c
+
+
+# the known answers of Random123's kat_vectors: counter and key of zeros, and of ones
+assert philox4x32([0] * 4, [0] * 2) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+assert philox4x32([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
+
+
+def audit_draw(seed, id):
+    """the draw of a row's identity for audits, which are number 4 of the purposes, in epoch 1"""
+    v = philox4x32([id & 0xFFFFFFFF, id >> 32, 4 << 24 | 1, 0], [seed & 0xFFFFFFFF, seed >> 32])
+    return v[1] << 32 | v[0]
+
+
+def gate_rows(id, label, seed):
+    """of the labelled rows the half with the lowest draws, and every row of an identity that is among them"""
+    draws = sorted((audit_draw(seed, int(i)), int(i)) for i, y in zip(id, label) if y >= 0)
+    chosen = {i for _, i in draws[:len(draws) // 2]}
+    return np.array([y >= 0 and int(i) in chosen for i, y in zip(id, label)])
+
+
+def wilson(k, n):
+    """the two p with |k/n - p| = z sqrt(p (1 - p) / n): roots of (n + z^2) p^2 - (2 k + z^2) p + k^2 / n (Wilson 1927)"""
+    a, b, c = n + Z * Z, -(2 * k + Z * Z), k * k / n
+    root = math.sqrt(max(0, b * b - 4 * a * c))
+    return max(0.0, (-b - root) / (2 * a)), min(1.0, (-b + root) / (2 * a))
+
+
+def mcnemar(b, c):
+    """P(a fair coin is at least as far from its mean as b of b + c), both sides counted in whole numbers"""
+    n = b + c
+    ways = sum(math.comb(n, k) for k in range(n + 1) if abs(2 * k - n) >= abs(b - c))
+    return float(fractions.Fraction(ways, 2 ** n))
+
+
+def calibration_error(confidence, right):
+    """Guo et al. 2017: bins ((m - 1) / 15, m / 15), each weighted by its rows; an edge belongs to the bin above it"""
+    bins = np.minimum(np.floor(np.asarray(confidence, "f8") * 15), 14)
+    return math.fsum(np.mean(bins == m) * abs(np.mean(right[bins == m]) - np.mean(np.asarray(confidence, "f8")[bins == m]))
+                     for m in range(15) if np.any(bins == m))
+
+
+def evaluation(p, q=None, rows="all", seed=1):
+    """evaluation.json"""
+    counted = gate_rows(p.id, p.label, seed) if rows == "gate" else p.label >= 0
+    y, guess = p.label[counted], p.pred[counted]
+    right = guess == y
+    n, k = len(y), len(p.classes)
+    low, high = wilson(int(right.sum()), n)
+    e = {"schema": "nightshift.evaluation/1", "correct": int(right.sum()), "rows": n, "accuracy": float(right.mean()),
+         "low": low, "high": high,
+         "calibration_error": float(calibration_error(p.prob[counted][np.arange(n), guess], right)),
+         "confusion": [[int(np.sum((y == a) & (guess == b))) for b in range(k)] for a in range(k)],
+         "classes": p.classes, "half": rows, "model": p.model, "predictions": p.digest}
+    if q:
+        theirs = {int(i): int(g) for i, g in zip(q.id, q.pred)}
+        was = np.array([theirs[int(i)] == t for i, t in zip(p.id[counted], y)])
+        d = right.astype("f8") - was
+        half = Z * d.std() / math.sqrt(n) # of the paired differences, with n in the variance
+        better, worse = int(np.sum(right & ~was)), int(np.sum(was & ~right))
+        e["against"] = {"rows": n, "better": better, "worse": worse, "change": float(d.mean()), "low": float(d.mean() - half),
+                        "high": float(d.mean() + half), "p": mcnemar(better, worse),
+                        "test": "McNemar, exact, two-sided; interval normal on paired differences"}
+    return e
+
+
+# --- cases ---
+
+def evaluate(binary, p, q=None, *more, out, launcher=(), wanted=0):
+    args = [*launcher, binary, "evaluate", "--predictions", p, "--out", out, *(("--against", q) if q else ()), *more]
+    done = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    check(done.returncode == wanted, f"{' '.join(map(str, args))} exited {done.returncode}, wanted {wanted}: {done.stderr}")
+    if wanted:
+        check(not pathlib.Path(out).exists(), f"{out}: something was published")
+        return None
+    return json.loads((pathlib.Path(out) / "evaluation.json").read_text())
+
+
+def random_pair():
+    """2,600 rows that cross what is read at once, of 1,024, and the cuts between files; one class has no rows, one is never predicted"""
+    r = np.random.default_rng(17)
+    n, k = 2600, 5
+    id = r.integers(0, 1 << 64, n, dtype="u8")
+    label = r.choice([0, 1, 2, 3], n)
+    label[r.random(n) < 0.15] = -1
+    prob = r.dirichlet(np.full(k, 0.4), n).astype("f4")
+    pred = np.where(r.random(n) < 0.5, np.maximum(label, 0), r.choice([0, 1, 3, 4], n)) # not always the likeliest class
+    pred[pred == 2] = 0
+    edges = [np.float32(m / 15) for m in range(16)]
+    edges += [np.nextafter(edge, np.float32(0)) for edge in edges[1:]] + [np.float32(1.0005)]
+    for i, edge in enumerate(edges): # a confidence on each edge of a bin and just below
+        prob[1000 + i, pred[1000 + i]] = edge
+    twins = r.choice(n, 40, replace=False) # the same image again, also across the files
+    for a, b in twins.reshape(-1, 2):
+        id[b], label[b], pred[b] = id[a], label[a], pred[a]
+    names = ["ant", "bee", "cat", "dog", "empty"]
+    p = Predictions(id, label, pred, prob, names)
+    theirs = np.where(r.random(n) < 0.4, np.maximum(label, 0), r.choice(k, n))
+    for a, b in twins.reshape(-1, 2):
+        theirs[b] = theirs[a]
+    q = Predictions(id, label, theirs, r.dirichlet(np.ones(k), n), names, "d" * 64).take(r.permutation(n))
+    return p, q
+
+
+def by_hand():
+    """20 rows of two classes: 15 right now, 7 before, 9 better and 1 worse; the confidence is 0.9 where it is right now, else 0.7"""
+    right = np.array([1] * 15 + [0] * 5)
+    was = np.array([0] * 9 + [1] * 6 + [1] + [0] * 4)
+    label = np.arange(20) % 2
+    pred = np.where(right, label, 1 - label)
+    prob = np.empty((20, 2))
+    prob[np.arange(20), pred] = np.where(right, 0.9, 0.7)
+    prob[np.arange(20), 1 - pred] = 1 - prob[np.arange(20), pred]
+    id = np.arange(100, 120)
+    before = Predictions(id, label, np.where(was, label, 1 - label), prob, ["a", "b"])
+    return Predictions(id, label, pred, prob, ["a", "b"]), before.take(slice(None, None, -1))
+
+
+def known_constants(binary):
+    p, q = by_hand()
+    p.write("hand-p")
+    q.write("hand-q")
+    e = evaluate(binary, "hand-p", "hand-q", out="hand")
+    # statsmodels: proportion_confint(15, 20, method="wilson"), mcnemar([[0, 9], [1, 0]], exact=True); the interval of the change is
+    # 0.4 -+ z sqrt((10/20 - 0.4^2) / 20); the error of calibration is (15 |1 - 0.9| + 5 |0 - 0.7|) / 20
+    wanted = {"correct": 15, "rows": 20, "accuracy": 0.75, "low": 0.5312991223812559, "high": 0.8881382985923344,
+              "confusion": [[8, 2], [3, 7]]}
+    for key, value in wanted.items():
+        agree(e[key], value, f"by hand: {key}")
+    half = Z * math.sqrt(0.34 / 20)
+    for key, value in {"rows": 20, "better": 9, "worse": 1, "change": 0.4, "low": 0.4 - half, "high": 0.4 + half, "p": 0.021484375}.items():
+        agree(e["against"][key], value, f"by hand: against.{key}")
+    check(abs(e["calibration_error"] - 0.25) < 1e-7, f"by hand: calibration_error {e['calibration_error']}") # 0.9 and 0.7 are floats
+    agree(e, evaluation(p, q), "by hand")
+    # the other way round
+    e = evaluate(binary, "hand-q", "hand-p", out="back")
+    agree(e, evaluation(q, p), "back")
+    for key, value in {"better": 1, "worse": 9, "change": -0.4, "low": -0.4 - half, "high": -0.4 + half, "p": 0.021484375}.items():
+        agree(e["against"][key], value, f"back: against.{key}")
+    # nothing changed, everything right, nothing right: the intervals are proportion_confint(10, 10) and (0, 10)
+    e = evaluate(binary, "hand-p", "hand-p", out="same")["against"]
+    agree([e["better"], e["worse"], e["change"], e["low"], e["high"], e["p"]], [0, 0, 0.0, 0.0, 0.0, 1.0], "against itself")
+    right = Predictions(range(10), [0, 1] * 5, [0, 1] * 5, [[1, 0], [0, 1]] * 5, ["a", "b"]).write("right")
+    wrong = Predictions(range(10), [0, 1] * 5, [1, 0] * 5, [[0.5, 0.5]] * 10, ["a", "b"]).write("wrong")
+    for p, name, q, other, low, high, p_value in ((right, "right", wrong, "wrong", 0.7224672001371106, 1.0, 0.001953125),
+                                                  (wrong, "wrong", right, "right", 0.0, 0.27753279986288926, 0.001953125)):
+        e = evaluate(binary, name, other, out=f"all-{name}")
+        agree(e, evaluation(p, q), f"all {name}")
+        agree([e["low"], e["high"], e["against"]["p"]], [low, high, p_value], f"all {name}")
+    # as many better as worse: a sum of both tails that counts the middle twice is above 1
+    even = Predictions(range(10), [0, 1] * 5, [0, 1] * 2 + [1, 0] * 3, [[0.5, 0.5]] * 10, ["a", "b"]).write("even")
+    odd = Predictions(range(10), [0, 1] * 5, [1, 0] * 2 + [0, 1] * 2 + [1, 0], [[0.5, 0.5]] * 10, ["a", "b"]).write("odd")
+    e = evaluate(binary, "even", "odd", out="ties")
+    agree(e, evaluation(even, odd), "ties")
+    agree([e["against"]["better"], e["against"]["worse"], e["against"]["p"]], [4, 4, 1.0], "ties")
+
+
+def definitions(binary):
+    p, q = random_pair()
+    p.write("p", cuts=(1, 1501))
+    q.write("q", cuts=(777,))
+    agree(evaluate(binary, "p", out="alone"), evaluation(p), "alone")
+    e = evaluate(binary, "p", "q", out="paired")
+    agree(e, evaluation(p, q), "paired")
+    check(sum(e["confusion"][4]) == 0 and not any(row[2] for row in e["confusion"]), "a class has no rows, another no predictions")
+    run = json.loads(pathlib.Path("paired/run.json").read_text())
+    check({i["what"]: i["digest"] for i in run["inputs"]} == {"predictions": p.digest, "against": q.digest},
+          f"run.json: inputs {run['inputs']}")
+    check(run["counts"]["rows"] == e["rows"], "run.json: counts")
+    evaluate(binary, "p", "q", out="ranks", launcher=RANKS)
+    check(pathlib.Path("ranks/evaluation.json").read_bytes() == pathlib.Path("paired/evaluation.json").read_bytes(),
+          "two ranks say something else")
+    q.write("unlabelled", without=("label",)) # of the other one, its labels are not wanted
+    agree(evaluate(binary, "p", "unlabelled", out="theirs")["against"], e["against"], "against predictions without labels")
+
+
+def the_gates_half(binary):
+    p, q = random_pair()
+    p, q = p.take(slice(0, 301)), None
+    for seed in (1, 1 << 33 | 5):
+        # the last of the half has a twin beyond it, which must join it
+        draws = sorted((audit_draw(seed, int(i)), row) for row, i in enumerate(p.id) if p.label[row] >= 0)
+        half = len(draws) // 2
+        a, b = draws[half - 1][1], draws[half][1]
+        p.id[b], p.label[b], p.pred[b] = p.id[a], p.label[a], p.pred[a]
+        r = np.random.default_rng(seed)
+        q = Predictions(p.id, p.label, r.choice(5, len(p.id)), p.prob, p.classes)
+        for twin in range(len(q.id)):
+            q.pred[twin] = q.pred[np.flatnonzero(q.id == q.id[twin])[0]]
+        q = q.take(r.permutation(len(p.id)))
+        names = f"half-p-{seed}", f"half-q-{seed}"
+        p.write(names[0], cuts=(100,))
+        q.write(names[1])
+        wanted = evaluation(p, q, "gate", seed)
+        check(wanted["rows"] == half + 1, "the twin is in the half")
+        e = evaluate(binary, *names, "--evaluate.rows=gate", f"--seed={seed}", out=f"half-{seed}")
+        agree(e, wanted, f"the gate's half, seed {seed}")
+    check(wanted["confusion"] != evaluation(p, q, "gate", 1)["confusion"], "both seeds draw the same half")
+
+
+def relabel(p, label):
+    return Predictions(p.id, label, p.pred, p.prob, p.classes)
+
+
+def refusals(binary):
+    p, q = by_hand()
+    relabelled = q.label.copy()
+    relabelled[3] = 1 - relabelled[3]
+    cases = relabel(q, relabelled), q.take(slice(0, 19)), Predictions(q.id, q.label, q.pred, q.prob, ["b", "a"])
+    for i, them in enumerate(cases): # another label, a row less, the classes in another order
+        them.write(f"refused-{i}")
+        evaluate(binary, "hand-p", f"refused-{i}", out="refused", wanted=65)
+    # all of one class, so that no label tells that the rows are not the same
+    relabel(p, np.zeros(20)).write("one-class")
+    for strange in (5, 999):
+        q.id[3] = strange
+        relabel(q, np.zeros(20)).write(f"strange-{strange}")
+        evaluate(binary, "one-class", f"strange-{strange}", out="refused", wanted=65)
+    q = by_hand()[1]
+    for name in ("id", "pred"):
+        q.write(f"their-{name}", without=(name,))
+        evaluate(binary, "hand-p", f"their-{name}", out="refused", wanted=65)
+    for name in ("id", "label", "pred", "prob"):
+        p.write(f"lacking-{name}", without=(name,))
+        evaluate(binary, f"lacking-{name}", out="refused", wanted=65)
+    Predictions(p.id, np.full(20, -1), p.pred, p.prob, p.classes).write("no-label")
+    evaluate(binary, "no-label", out="refused", wanted=65)
+    evaluate(binary, "hand-p", None, "--evaluate.rows=most", out="refused", wanted=78)
+
+
+if __name__ == "__main__":
+    for part in (known_constants, definitions, the_gates_half, refusals):
+        part(sys.argv[1])
+    print(f"{checks} checks passed")

@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# evaluate: every number against its definition, and the fixed ones of scipy and statsmodels; rows are paired by identity.
+. "$(dirname "$0")/lib.sh"
+PYTHONDONTWRITEBYTECODE=1 "$python" "$here/evaluate.py" "$ns"
