@@ -106,8 +106,8 @@ out:
 	return status;
 }
 
-/* back, and forward again: that is one ref */
-static enum ns_status show_rollback(struct ns_night *n, const char *night, const char *before, const char *after)
+/* Back, and forward again: that is one ref. The last entry has the evidence too, so that this gate knows its move when it is run again. */
+static enum ns_status show_rollback(struct ns_night *n, const char *night, const char *before, const char *after, const char *evidence)
 {
 	char now[NS_SHA256_HEX], path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
 	json_t *json;
@@ -118,7 +118,7 @@ static enum ns_status show_rollback(struct ns_night *n, const char *night, const
 	NS_TRY(ns_registry_ref(n->registry, "production", now));
 	ok = !strcmp(now, before);
 	NS_TRY(ns_comm_barrier(n->job->comm));
-	NS_TRY(registry_move(n, "production", after, before, "forward again", NULL));
+	NS_TRY(registry_move(n, "production", after, before, "forward again", evidence));
 	NS_TRY(ns_registry_ref(n->registry, "production", now));
 	ok &= !strcmp(now, after);
 	json = json_pack("{s:s, s:b}", "schema", "nightshift.rollback/1", "rolled_back_and_forward", ok);
@@ -190,5 +190,5 @@ enum ns_status ns_night_gate(struct ns_night *n, const struct ns_step *s)
 		NS_TRY(registry_move(n, "production", after, before, "passed the gate", evidence));
 	if (facts[0] && facts[1])
 		return NS_OK;
-	return ns_conf_bool(n->job->conf, "night.show_rollback") ? show_rollback(n, s->night, before, after) : NS_OK;
+	return ns_conf_bool(n->job->conf, "night.show_rollback") ? show_rollback(n, s->night, before, after, evidence) : NS_OK;
 }

@@ -212,10 +212,15 @@ def shown(binary):
     n = Night(binary, show=True).begun().evaluated(NEW, OLD)
     n.gate(launcher=evaluate.RANKS)
     ours = (n.b, n.evidence())
-    whole = [(n.a, ""), ours, (n.a, ""), (n.b, "")]
+    whole = [(n.a, ""), ours, (n.a, ""), ours]
     check(n.moves() == whole, f"the rollback shown: {n.moves()}")
+    n.gate()
+    check(n.moves() == whole, f"run again: {n.moves()}")
+    n.log_is(*[(new, "", evidence) for new, evidence in whole], (n.c, "", ""))
+    n.gate()
+    check(n.moves() == [*whole, (n.c, "")], f"run again after another night moved production: {n.moves()}")
     check(read(n.night / "changed/rollback.json") == {"schema": "nightshift.rollback/1", "rolled_back_and_forward": True}, "rollback.json")
-    back_and_forward = [(n.a, ""), (n.b, "")]
+    back_and_forward = [(n.a, ""), ours]
     for kept, then in ((1, [ours, *back_and_forward]), (2, back_and_forward), (3, [ours, *back_and_forward]), (4, back_and_forward)):
         n.log_is(*[(new, "", evidence) for new, evidence in whole[:kept]])
         (n.night / "changed/rollback.json").unlink()
@@ -353,7 +358,7 @@ def whole_night(binary, gains, show=False):
     check(g["passed"] is gains and [r["held"] for r in g["rules"]] == [gains, True], f"the gate says {g}")
     check([r["measured"] for r in g["rules"]] == [e[f"changed/{step}"]["against"] for step in ("gate-new", "gate-old")],
           "gate.json and the evaluations")
-    moves = [(n.a, "")] + ([(n.b, n.evidence())] if gains else []) + ([(n.a, ""), (n.b, "")] if gains and show else [])
+    moves = [(n.a, "")] + ([(n.b, n.evidence())] if gains else []) + ([(n.a, ""), (n.b, n.evidence())] if gains and show else [])
     check(n.moves() == moves and n.moves("candidate") == [(n.b, "")], f"{n.moves()}, wanted {moves}; candidate {n.moves('candidate')}")
     check(not (n.night / "quiet/gate.json").exists() and n.state("quiet/gate") == "skipped", "a quiet night has a gate")
     wanted = {"schema": "nightshift.summary/1", "promoted": gains, "rolled_back_and_forward": gains and show,
