@@ -9,12 +9,35 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-static void say(const char *what, const char *value)
+/* a line for people, or, where `json` collects them, a member that is printed at the end */
+static void say(json_t *json, const char *what, const char *value)
 {
-	printf("%-12s %s\n", what, value);
+	if (json)
+		json_object_set_new(json, what, ns_json_string(value));
+	else
+		printf("%-12s %s\n", what, value);
 }
 
-static void devices(void)
+static void implementations(json_t *json, const struct ns_backend *b)
+{
+	const struct ns_impl *const *impl;
+	char key[64];
+
+	snprintf(key, sizeof key, "%s implementations", b->name);
+	if (json)
+		json_object_set_new(json, key, json_array());
+	else
+		printf("%-12s", "");
+	for (impl = b->impls; *impl; impl++)
+		if (json)
+			json_array_append_new(json_object_get(json, key), json_string((*impl)->name));
+		else
+			printf(" %s", (*impl)->name);
+	if (!json)
+		printf("\n");
+}
+
+static void devices(json_t *json)
 {
 	static const char *const names[] = {"cuda", "cpu", "ref"};
 	char text[768];
@@ -22,30 +45,26 @@ static void devices(void)
 
 	for (i = 0; i < sizeof names / sizeof *names; i++) {
 		const struct ns_backend *b = ns_backend_find(names[i]);
-		const struct ns_impl *const *impl;
 		struct ns_device *dev;
 
 		if (!b) {
-			say(names[i], ns_message());
+			say(json, names[i], ns_message());
 			continue;
 		}
 		if (b->open(&dev, 0) != NS_OK) {
 			snprintf(text, sizeof text, "cannot be opened: %s", ns_message());
-			say(names[i], text);
+			say(json, names[i], text);
 			continue;
 		}
 		b->describe(dev, text, sizeof text);
-		say(names[i], text);
+		say(json, names[i], text);
 		b->close(dev);
-		printf("%-12s", "");
-		for (impl = b->impls; *impl; impl++)
-			printf(" %s", (*impl)->name);
-		printf("\n");
+		implementations(json, b);
 	}
 }
 
 /* Collective: a line a rank, printed by the first: where it runs, and on what. */
-static enum ns_status ranks(struct ns_job *job)
+static enum ns_status ranks(struct ns_job *job, json_t *json)
 {
 	const char *visible = getenv("CUDA_VISIBLE_DEVICES");
 	enum ns_status status = ns_device_set_open(job->set, job->conf, job->workers);
@@ -63,13 +82,13 @@ static enum ns_status ranks(struct ns_job *job)
 		NS_TRY(ns_comm_broadcast(job->comm, line, sizeof line, r));
 		snprintf(name, sizeof name, "rank %d", r);
 		if (job->comm->rank == 0)
-			say(name, line);
+			say(json, name, line);
 	}
 	return NS_OK;
 }
 
 /* link() that refuses a taken name is what the registry stands on */
-static void file_system(void)
+static void file_system(json_t *json)
 {
 	char a[64], b[64], text[128];
 	struct statvfs fs;
@@ -78,38 +97,47 @@ static void file_system(void)
 	snprintf(a, sizeof a, ".doctor-%ld-a", (long)getpid());
 	snprintf(b, sizeof b, ".doctor-%ld-b", (long)getpid());
 	if (ns_write_file(a, "a", 1) != NS_OK) {
-		say("this folder", ns_message());
+		say(json, "this folder", ns_message());
 		return;
 	}
 	first = link(a, b);
 	second = link(a, b);
-	say("link()", first == 0 && second != 0 ? "works, and refuses a taken name" : "DOES NOT WORK here: no registry on this file system");
+	say(json, "link()", first == 0 && second != 0 ? "works, and refuses a taken name" : "DOES NOT WORK here: no registry on this file system");
 	unlink(b);
 	fd = open(a, O_RDWR);
-	say("locks", fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 ? "work" : "DO NOT WORK here: mount with locks (Lustre: -o flock), see NS_UNLOCKED");
+	say(json, "locks", fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 ? "work" : "DO NOT WORK here: mount with locks (Lustre: -o flock), see NS_UNLOCKED");
 	close(fd);
 	unlink(a);
 	if (statvfs(".", &fs) == 0) {
 		snprintf(text, sizeof text, "%.1f GiB here", (double)fs.f_bavail * (double)fs.f_frsize / (1 << 30));
-		say("free space", text);
+		say(json, "free space", text);
 	}
 }
 
 enum ns_status ns_job_doctor(struct ns_job *job, int argc, char **argv)
 {
-	char text[128];
+	json_t *json = ns_conf_bool(job->conf, "json") ? json_pack("{s:s}", "schema", "nightshift.doctor/1") : NULL;
+	enum ns_status status;
+	char text[128], *all;
 
 	(void)argv;
-	if (argc)
-		return ns_fail(NS_USAGE, "doctor: takes no operand");
+	NS_GO(argc ? ns_fail(NS_USAGE, "doctor: takes no operand") : NS_OK);
 	if (job->comm->rank == 0) {
-		say("nightshift", NS_CODE_VERSION);
-		devices();
+		say(json, "nightshift", NS_CODE_VERSION);
+		devices(json);
 		snprintf(text, sizeof text, "%ld", sysconf(_SC_NPROCESSORS_ONLN));
-		say("processors", text);
-		file_system();
+		say(json, "processors", text);
+		file_system(json);
 		snprintf(text, sizeof text, "%d%s", job->comm->size, job->comm->size == 1 ? " (no launcher: MPI is not started)" : "");
-		say("ranks", text);
+		say(json, "ranks", text);
 	}
-	return ranks(job);
+	NS_GO(ranks(job, json));
+	if (json && job->comm->rank == 0) {
+		all = json_dumps(json, JSON_INDENT(1));
+		puts(all ? all : "{}");
+		free(all);
+	}
+out:
+	json_decref(json);
+	return status;
 }
