@@ -42,7 +42,7 @@ static void verb_help(int verb)
 	for (k = ns_keys; k->name; k++) {
 		char name[64];
 
-		if (!(k->verbs >> verb & 1))
+		if (!(k->verbs >> verb & 1) || !k->help)
 			continue;
 		snprintf(name, sizeof name, "--%s", k->flag ? k->flag : k->name);
 		printf("  %-28s %s%s%s%s\n", name, k->help, strcmp(k->otherwise, "null") ? " [" : "",
@@ -104,7 +104,7 @@ static enum ns_status parse(struct ns_conf *conf, int verb, int *argc, char **ar
 		if (eq)
 			value = eq + 1;
 		else if (k && k->type == NS_KEY_BOOL)
-			value = (char *)(uintptr_t)"true";
+			value = "true";
 		else if (i + 1 < *argc && k)
 			value = argv[++i];
 		NS_TRY(value ? ns_conf_set(conf, name, value, verb)
@@ -164,6 +164,15 @@ static void print_conf(const struct ns_conf *conf, int rank)
 	json_decref(clean);
 }
 
+static void warn_of_retired(struct ns_log *log, const struct ns_conf *conf)
+{
+	const struct ns_key *k;
+
+	for (k = conf->keys; k->name; k++)
+		if (!k->help && ns_conf_given(conf, k->name))
+			ns_log_warn(log, "the key %s has no effect any more; remove it from the configuration", k->name);
+}
+
 /* a verb as a part of another: see ns_call_fn */
 static enum ns_status call_verb(struct ns_job *caller, int verb, struct ns_conf *conf, int argc, char **argv)
 {
@@ -191,6 +200,7 @@ static enum ns_status run_verb(int verb, struct ns_conf *conf, struct ns_comm *c
 	NS_TRY(ns_workers_make(&workers, count));
 	NS_GO(ns_job_init(&job, ns_verbs[verb].name, conf, comm, &log, workers, &set));
 	job.call = call_verb;
+	warn_of_retired(&log, conf);
 	if (ns_conf_bool(conf, "dry_run"))
 		print_conf(conf, comm->rank);
 	else
@@ -260,7 +270,11 @@ int main(int argc, char **argv)
 
 	keep_standard_files();
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of writing, as a full disk is */
-	if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+	if (argc == 3 && !strcmp(argv[1], "help") && find_verb(argv[2]) >= 0) {
+		verb_help(find_verb(argv[2]));
+		return printed();
+	}
+	if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || (argc == 2 && !strcmp(argv[1], "help"))) {
 		usage(argc < 2 ? stderr : stdout);
 		return argc < 2 ? 64 : printed();
 	}
@@ -269,6 +283,8 @@ int main(int argc, char **argv)
 		return printed();
 	}
 	verb = find_verb(argv[1]);
+	if (!strcmp(argv[1], "help"))
+		argv[1] = argv[2]; /* which is no verb: that is the error */
 	for (i = 2; verb >= 0 && i < argc; i++) {
 		if (!strcmp(argv[i], "--man")) {
 			ns_man_page(stdout, verb);

@@ -37,7 +37,7 @@ void ns_man_page(FILE *f, int verb)
 		   "written b under a.\n",
 		v->needs_out ? " \\-\\-out PATH" : "");
 	for (k = ns_keys; k->name; k++) {
-		if (!(k->verbs >> verb & 1))
+		if (!(k->verbs >> verb & 1) || !k->help)
 			continue;
 		fprintf(f, ".TP\n.B \\-\\-");
 		put(f, k->flag ? k->flag : k->name);

@@ -1,6 +1,7 @@
 /*
  * jobs/table.c - the verbs and the keys. A row here is what the command line parses, what YAML may say and what --help
- * prints. Adding a key: one row, and the verb that reads it.
+ * prints. Adding a key: one row, and the verb that reads it. A key without a help text is retired: it is taken, so that old
+ * configurations go on working, and a warning says that it does nothing.
  */
 #include "jobs/verb.h"
 #include "jobs/admin/admin.h"
@@ -16,6 +17,7 @@
 
 #define V(verb) (1u << NS_VERB_##verb)
 #define ANY	 ((1u << NS_VERBS) - 1)
+#define PUBLISHES (ANY & ~(V(REGISTRY) | V(REPORT) | V(DOCTOR))) /* those that have an output directory */
 #define NET	 (V(TRAIN) | V(NIGHT))
 #define RUNS	 (V(AUGMENT) | V(TRAIN) | V(INFER) | V(DRIFT) | V(NIGHT) | V(DOCTOR) | V(BENCH))
 
@@ -44,8 +46,8 @@ const struct ns_key ns_keys[] = {
 	{"threads", NULL, NS_KEY_INT, "0", ANY, "workers of each rank; 0: one a core that it may use", 0, 4096},
 	{"registry", NULL, NS_KEY_TEXT, "registry", V(TRAIN) | V(INFER) | V(DRIFT) | V(REGISTRY) | V(NIGHT) | V(EVALUATE),
 	 "folder of the registry", 0, 0},
-	{"out", NULL, NS_KEY_TEXT, "null", ANY, "where the result appears, whole or not at all", 0, 0},
-	{"force", NULL, NS_KEY_BOOL, "false", ANY, "replace a published result", 0, 0},
+	{"out", NULL, NS_KEY_TEXT, "null", PUBLISHES, "where the result appears, whole or not at all", 0, 0},
+	{"force", NULL, NS_KEY_BOOL, "false", PUBLISHES, "replace a published result", 0, 0},
 	{"json", NULL, NS_KEY_BOOL, "false", ANY, "JSON lines even on a terminal", 0, 0},
 	{"dry_run", "dry-run", NS_KEY_BOOL, "false", ANY, "print the configuration as it would be used, do nothing", 0, 0},
 	{"exit_code", "exit-code", NS_KEY_BOOL, "false", V(DRIFT), "exit 1 when drift was found", 0, 0},
@@ -107,7 +109,7 @@ const struct ns_key ns_keys[] = {
 
 	{"drift.reference", "reference", NS_KEY_TEXT, "null", V(DRIFT), "predictions (or plain HDF5, .npy embeddings, a data set) of the reference", 0, 0},
 	{"drift.current", "current", NS_KEY_TEXT, "null", V(DRIFT), "predictions (or plain HDF5, .npy embeddings, a data set) of the window to judge", 0, 0},
-	{"drift.reference_data", "reference-data", NS_KEY_TEXT, "null", V(DRIFT), "the reference's images, for pictures", 0, 0},
+	{"drift.reference_data", "reference-data", NS_KEY_TEXT, "null", V(DRIFT), NULL, 0, 0},
 	{"drift.current_data", "current-data", NS_KEY_TEXT, "null", V(DRIFT), "the window's images, for pictures and the manifest",
 	 0, 0},
 	{"drift.replay_data", "replay-data", NS_KEY_TEXT, "null", V(DRIFT), "training data to replay when retraining", 0, 0},

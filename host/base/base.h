@@ -72,6 +72,8 @@ enum ns_status ns_read_at(int fd, const char *path, void *data, size_t bytes, ui
 enum ns_status ns_write_at(int fd, const char *path, const void *data, size_t bytes, uint64_t offset);
 
 void ns_sha256(char hex[NS_SHA256_HEX], const void *data, size_t bytes);
+/* The 32 bytes of the digest of `data` followed by `tail`, without a copy of either. NS_NO_MEMORY. */
+enum ns_status ns_sha256_two(unsigned char digest[32], const void *data, size_t bytes, const void *tail, size_t tail_bytes);
 /*
  * The digest of a file, computed once by a process: it is remembered by device, inode, size, and times of change, so that asking
  * again costs a look at these. NS_IO where it cannot be read.
@@ -83,6 +85,8 @@ int ns_is_sha256(const char *text);
 enum ns_status ns_sha256_check(const char *path, const char *wanted, const char *where);
 uint64_t ns_xxh3(const void *data, size_t bytes);
 
+/* json_object_foreach() over what is only read: jansson has no const form of it. */
+#define NS_JSON_EACH(object, key, value) json_object_foreach((json_t *)(uintptr_t)(object), key, value)
 /* A path need not be UTF-8, and so need no text from outside: a byte that is not part of it becomes \\xE9, so that none is lost. */
 json_t *ns_json_string(const char *text);
 /* A copy in which every string that is not UTF-8 is put so: a configuration holds paths as the user gave them. */
@@ -168,7 +172,7 @@ struct ns_key {
 	enum ns_key_type type;
 	const char *otherwise; /* default, as YAML; "null": none */
 	unsigned verbs;	       /* bit v: verb v reads it */
-	const char *help;
+	const char *help;      /* NULL: retired, it is taken and does nothing */
 	double low, high; /* of numbers; both 0: any */
 };
 
