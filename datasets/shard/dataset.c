@@ -338,27 +338,18 @@ enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h,
 	return status;
 }
 
-uint64_t ns_pixel_id(const uint8_t *pixels, int h, int w, int c)
+enum ns_status ns_pixel_id(const uint8_t *pixels, int h, int w, int c, uint64_t *id)
 {
 	uint32_t shape[3] = {(uint32_t)h, (uint32_t)w, (uint32_t)c};
 	unsigned char tail[12], hash[32];
-	uint64_t id = 0;
-	uint8_t *all;
-	size_t n = (size_t)h * (size_t)w * (size_t)c;
 	int i;
 
 	for (i = 0; i < 12; i++)
 		tail[i] = (unsigned char)(shape[i / 4] >> (8 * (i % 4)));
-	all = malloc(n + 12);
-	if (!all)
-		return 0;
-	memcpy(all, pixels, n);
-	memcpy(all + n, tail, 12);
-	SHA256(all, n + 12, hash);
-	free(all);
-	for (i = 0; i < 8; i++)
-		id = id << 8 | hash[i];
-	return id;
+	NS_TRY(ns_sha256_two(hash, pixels, (size_t)h * (size_t)w * (size_t)c, tail, sizeof tail));
+	for (*id = 0, i = 0; i < 8; i++)
+		*id = *id << 8 | hash[i];
+	return NS_OK;
 }
 
 void ns_view_get(const struct ns_view *v, int64_t index, struct ns_pick *pick)

@@ -121,7 +121,7 @@ enum ns_status ns_dataset_publish(struct ns_job *job, const char *folder, const 
 				  json_t *parents, json_t *made);
 
 /* first 8 bytes, big-endian, of the SHA-256 of the pixels followed by h, w, c as little-endian u32 */
-uint64_t ns_pixel_id(const uint8_t *pixels, int h, int w, int c);
+enum ns_status ns_pixel_id(const uint8_t *pixels, int h, int w, int c, uint64_t *id);
 
 /* --- views: rows of one or more data sets, relabelled and repeated --- */
 

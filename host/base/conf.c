@@ -140,7 +140,7 @@ static enum ns_status merge(struct ns_conf *conf, const json_t *tree, const char
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)(uintptr_t)tree, key, value) {
+	NS_JSON_EACH(tree, key, value) {
 		char name[256];
 		const struct ns_key *k;
 

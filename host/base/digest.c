@@ -52,6 +52,16 @@ void ns_sha256(char hex[NS_SHA256_HEX], const void *data, size_t bytes)
 	to_hex(hex, digest);
 }
 
+enum ns_status ns_sha256_two(unsigned char digest[32], const void *data, size_t bytes, const void *tail, size_t tail_bytes)
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	int ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && EVP_DigestUpdate(md, data, bytes) && EVP_DigestUpdate(md, tail, tail_bytes) &&
+		 EVP_DigestFinal_ex(md, digest, NULL);
+
+	EVP_MD_CTX_free(md);
+	return ok ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a digest of %zu bytes", bytes + tail_bytes);
+}
+
 static int same_time(struct timespec a, struct timespec b)
 {
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;

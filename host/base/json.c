@@ -39,7 +39,7 @@ json_t *ns_json_clean(const json_t *json)
 	if (!json_is_object(json))
 		return json_deep_copy(json);
 	copy = json_object();
-	json_object_foreach((json_t *)(uintptr_t)json, key, value) json_object_set_new(copy, key, ns_json_clean(value));
+	NS_JSON_EACH(json, key, value) json_object_set_new(copy, key, ns_json_clean(value));
 	return copy;
 }
 

@@ -33,7 +33,7 @@ static void print_plain(const char *event, const json_t *facts)
 	int first = 1;
 
 	printf("%-10s", event);
-	json_object_foreach((json_t *)(uintptr_t)facts, key, value) {
+	NS_JSON_EACH(facts, key, value) {
 		printf("%s%s ", first ? " " : ", ", key);
 		first = 0;
 		if (json_is_real(value)) {

@@ -19,7 +19,7 @@ static int mark_json(json_t *marked, const json_t *json)
 	if (json_is_string(json) && ns_is_sha256(json_string_value(json)))
 		ok = json_object_set_new(marked, json_string_value(json), json_true()) == 0;
 	else if (json_is_object(json))
-		json_object_foreach((json_t *)(uintptr_t)json, key, value) ok &= mark_json(marked, value);
+		NS_JSON_EACH(json, key, value) ok &= mark_json(marked, value);
 	else if (json_is_array(json))
 		json_array_foreach(json, i, value) ok &= mark_json(marked, value);
 	return ok;

@@ -45,12 +45,12 @@ static enum ns_status one_band(void *context, int task, int worker)
 	return NS_OK;
 }
 
-static enum ns_status covariance(struct ns_workers *workers, const struct moments *m)
+static enum ns_status covariance(struct ns_workers *workers, struct moments *m)
 {
 	int a, b, d = m->d;
 
 	memset(m->c, 0, sizeof *m->c * (size_t)d * (size_t)d);
-	NS_TRY(ns_workers_run(workers, (d + BAND - 1) / BAND, one_band, (void *)(uintptr_t)m));
+	NS_TRY(ns_workers_run(workers, (d + BAND - 1) / BAND, one_band, m));
 	for (a = 0; a < d; a++)
 		for (b = 0; b < a; b++)
 			m->c[(int64_t)b * d + a] = m->c[(int64_t)a * d + b];

@@ -56,7 +56,7 @@ static enum ns_status one_shard(struct augment *g, int index)
 	NS_GO(ns_shard_read(s, 0, n, g->in));
 	NS_GO(ns_workers_run(g->job->workers, (int)(room / BATCH), one_batch, g));
 	for (i = 0; i < n; i++)
-		rows.id[i] = ns_pixel_id(g->out + (size_t)i * image, g->h, g->w, g->c);
+		NS_GO(ns_pixel_id(g->out + (size_t)i * image, g->h, g->w, g->c, &rows.id[i]));
 	NS_GO(ns_path(path, "%s/shard-%05d.h5", g->job->dir, index));
 	status = ns_shard_write(path, &head, &rows, g->out, NULL);
 out:

@@ -114,7 +114,7 @@ static enum ns_status take(const struct operation *o, struct ns_augment_config *
 		NS_TRY(range_of(o, value, where, range));
 		return set_probability(o, c, p, where);
 	}
-	json_object_foreach((json_t *)(uintptr_t)value, key, v) {
+	NS_JSON_EACH(value, key, v) {
 		if (!strcmp(key, "p") && json_is_number(v)) {
 			p = json_number_value(v);
 		} else if (!strcmp(key, "padding") && crop && json_is_integer(v) && json_integer_value(v) >= 0 &&

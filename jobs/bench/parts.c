@@ -230,7 +230,7 @@ static enum ns_status load_once(void *context)
 enum ns_status ns_bench_loader(struct ns_bench *b)
 {
 	static const char name[] = "shard read, 256 at a time";
-	char path[NS_PATH_MAX], *names[] = {(char *)(uintptr_t)"a"};
+	char path[NS_PATH_MAX], *names[] = {"a"};
 	struct ns_shard_head head = {.encoding = "raw", .dataset = "bench", .classes = names, .class_count = 1, .groups = names,
 				     .group_count = 1, .h = 32, .w = 32, .c = 3};
 	struct ns_rows rows = {.rows = 16384};

@@ -109,7 +109,7 @@ static enum ns_status permuted(const struct deal *g, int worker, const float *x,
 	int64_t q[MMD_DRAWS + 1], r[MMD_DRAWS + 1], total;
 	size_t bytes = sizeof *x * (size_t)n * (size_t)d;
 	struct ns_op op = {.kind = NS_OP_MMD};
-	struct ns_staged io = {{(void *)(uintptr_t)x, (void *)(uintptr_t)(x + n * d)}, {bytes, bytes}, {q, r, &total}, {sizeof q, sizeof r, sizeof total}};
+	struct ns_staged io = {{x, x + n * d}, {bytes, bytes}, {q, r, &total}, {sizeof q, sizeof r, sizeof total}};
 
 	op.u.mmd = (struct ns_op_mmd){.m = n, .n = n, .row_end = 2 * n, .d = d, .permutations = MMD_DRAWS, .seed = seed, .gamma = g->gamma};
 	NS_TRY(ns_staged_run(s->job->set->devices[worker], s->job->set->queues[worker], &op, &io));

@@ -158,7 +158,7 @@ static enum ns_status how_sure(struct ns_drift *s, const struct ns_predictions *
 
 static enum ns_status output_tests(struct ns_drift *s)
 {
-	static char *const names[] = {(char *)(uintptr_t)"confidence", (char *)(uintptr_t)"entropy"};
+	static char *const names[] = {"confidence", "entropy"};
 	struct ns_matrix ref = {.rows = s->ref.rows, .d = 2}, cur = {.rows = s->cur.rows, .d = 2};
 
 	NS_TRY(how_sure(s, &s->ref, &s->ref_sure));

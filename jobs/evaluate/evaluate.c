@@ -204,7 +204,7 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 	const char *path, *against = ns_conf_text(job->conf, "evaluate.against"), *rows = ns_conf_text(job->conf, "evaluate.rows");
 	uint64_t seed = (uint64_t)ns_conf_int(job->conf, "seed");
 	struct ns_predictions p = {0}, q = {0};
-	json_t *json = json_pack("{s:s}", "schema", "nightshift.evaluation/1");
+	json_t *json = NULL;
 	char file[NS_PATH_MAX];
 	enum ns_status status;
 	uint8_t *gate = NULL;
@@ -226,6 +226,7 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 		}
 	}
 	NS_GO(ns_job_begin(job, 0));
+	json = json_pack("{s:s}", "schema", "nightshift.evaluation/1");
 	NS_GO(judge(&p, gate, json));
 	json_object_set_new(json, "half", json_string(rows));
 	json_object_set_new(json, "model", json_string(p.model));

@@ -98,7 +98,7 @@ static enum ns_status append(struct ns_ingest *g, struct batch *b, const struct 
 		memcpy(b->image + b->bytes, pixels, n);
 	else
 		NS_TRY(ns_resize(pixels, h, w, c, b->image + b->bytes, g->h, g->w));
-	b->rows.id[i] = g->raw ? ns_pixel_id(b->image + b->bytes, g->h, g->w, g->c) : ns_pixel_id(pixels, h, w, c);
+	NS_TRY(g->raw ? ns_pixel_id(b->image + b->bytes, g->h, g->w, g->c, &b->rows.id[i]) : ns_pixel_id(pixels, h, w, c, &b->rows.id[i]));
 	b->rows.label[i] = keep_label ? item->label : -1;
 	b->rows.time[i] = item->time;
 	memcpy(b->rows.source + b->rows.source_offset[i], item->name, len);
@@ -171,14 +171,13 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 {
 	int64_t begin = shard * g->shard_rows, end = begin + g->shard_rows < p->rows ? begin + g->shard_rows : p->rows, i;
 	int64_t *items = malloc(sizeof *items * 2 * (size_t)(end - begin));
-	char path[NS_PATH_MAX], *group = (char *)(uintptr_t)ns_conf_text(g->job->conf, "ingest.group");
+	char path[NS_PATH_MAX], *group = strdup(ns_conf_text(g->job->conf, "ingest.group"));
 	struct ns_shard_head head = {.classes = g->source.classes, .class_count = g->source.class_count, .groups = &group,
 				     .group_count = 1, .h = g->h, .w = g->w, .c = g->c};
 	struct batch b = {0};
 	enum ns_status status;
 
-	if (!items)
-		return ns_fail(NS_NO_MEMORY, "no memory for a shard of %lld rows", (long long)(end - begin));
+	NS_GO(items && group ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a shard of %lld rows", (long long)(end - begin)));
 	snprintf(head.encoding, sizeof head.encoding, "%s", g->raw ? "raw" : g->encoding);
 	snprintf(head.dataset, sizeof head.dataset, "%s", p->name);
 	for (i = begin; i < end; i++) {
@@ -198,6 +197,7 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 out:
 	batch_release(&b);
 	free(items);
+	free(group);
 	return status;
 }
 
@@ -254,6 +254,7 @@ static json_t *how_made(const struct ns_ingest *g, const struct ns_ingest_set *p
 static enum ns_status publish_part(struct ns_ingest *g, const char *source)
 {
 	json_t *files = json_array(), *sets = json_array();
+	enum ns_status status = NS_OK;
 	int i, s, turn = 0;
 
 	for (i = 0; i < g->set_count; i++) {
@@ -266,35 +267,38 @@ static enum ns_status publish_part(struct ns_ingest *g, const char *source)
 			int is;
 
 			snprintf(name, sizeof name, "%s%sshard-%05d.h5", g->permuted ? p->name : "", g->permuted ? "/" : "", s);
-			NS_TRY(ns_path(path, "%s/%s", g->job->dir, name));
+			NS_GO(ns_path(path, "%s/%s", g->job->dir, name));
 			/* nothing of a stretch may have been fit to keep */
-			NS_TRY(ns_exists(path, &is));
+			NS_GO(ns_exists(path, &is));
 			if (ns_job_part_of(g->job, turn) && is)
 				json_array_append_new(files, json_pack("{s:s}", "file", name));
 		}
 	}
-	return ns_part_write(g->job, json_pack("{s:o}", "sets", sets), files);
+	status = ns_part_write(g->job, json_pack("{s:O}", "sets", sets), json_incref(files));
+out:
+	json_decref(sets);
+	json_decref(files);
+	return status;
 }
 
 static enum ns_status publish_sets(struct ns_ingest *g, const char *source)
 {
-	json_t *parents = json_array(), *made;
+	json_t *parents, *made;
+	enum ns_status status = NS_OK;
 	int i;
 
-	if (g->job->parts > 1) {
-		json_decref(parents);
+	if (g->job->parts > 1)
 		return publish_part(g, source);
-	}
-
-	for (i = 0; i < g->set_count; i++) {
+	parents = json_array();
+	for (i = 0; i < g->set_count && status == NS_OK; i++) {
 		const struct ns_ingest_set *p = &g->sets[i];
 
 		made = how_made(g, p, source);
-		NS_TRY(ns_dataset_publish(g->job, g->permuted ? p->name : NULL, p->name, p->shards, parents, made));
+		status = ns_dataset_publish(g->job, g->permuted ? p->name : NULL, p->name, p->shards, parents, made);
 		json_decref(made);
 	}
 	json_decref(parents);
-	return NS_OK;
+	return status;
 }
 
 static enum ns_status ingest_all(struct ns_ingest *g)

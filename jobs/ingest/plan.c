@@ -105,7 +105,7 @@ enum ns_status ns_ingest_sets(struct ns_ingest *g)
 		g->set_count = 1;
 	}
 	g->permuted = split != NULL;
-	json_object_foreach((json_t *)(uintptr_t)split, name, rows) {
+	NS_JSON_EACH(split, name, rows) {
 		struct ns_ingest_set *p = &g->sets[g->set_count++];
 
 		NS_TRY(check_set(name, rows));
@@ -117,7 +117,7 @@ enum ns_status ns_ingest_sets(struct ns_ingest *g)
 		p->labelled = json_is_integer(json_object_get(labelled, name)) ? json_integer_value(json_object_get(labelled, name)) : -1;
 		first += p->rows;
 	}
-	json_object_foreach((json_t *)(uintptr_t)labelled, name, rows)
+	NS_JSON_EACH(labelled, name, rows)
 		if (!json_object_get(split, name))
 			return ns_fail(NS_CONFIG, "ingest.labelled: %s is not in ingest.split", name);
 	if (first > g->source.items)

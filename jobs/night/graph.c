@@ -180,7 +180,7 @@ static void reckon(struct graph *g)
 		struct row *r = &g->row[i];
 		double ready = r->submitted;
 
-		json_array_foreach((json_t *)(uintptr_t)r->after, k, name) {
+		json_array_foreach(r->after, k, name) {
 			const struct row *before = find(g, json_string_value(name));
 
 			if (before && !isnan(before->end))
@@ -221,7 +221,7 @@ static void draw_lines(struct ns_html *h, const struct graph *g)
 
 	ns_html_raw(h, "<g fill=\"none\" stroke=\"var(--dim)\" stroke-width=\".7\" opacity=\".45\">");
 	for (i = 0; i < g->count; i++)
-		json_array_foreach((json_t *)(uintptr_t)g->row[i].after, k, name) {
+		json_array_foreach(g->row[i].after, k, name) {
 			const struct row *r = &g->row[i], *before = find(g, json_string_value(name));
 			double x;
 

@@ -51,7 +51,7 @@ static enum ns_status read_recipes(const struct ns_conf *conf, json_t **recipes)
 	size_t i;
 
 	*recipes = json_object();
-	json_array_foreach((json_t *)(uintptr_t)nights, i, entry) {
+	json_array_foreach(nights, i, entry) {
 		const char *file = ns_json_text(entry, "recipe");
 		json_t *recipe = NULL;
 
@@ -181,7 +181,7 @@ static enum ns_status check_night(const struct ns_conf *conf, const json_t *nigh
 	const char *name = ns_json_text(entry, "name"), *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)(uintptr_t)entry, key, value)
+	NS_JSON_EACH(entry, key, value)
 		if (strcmp(key, known[0]) && strcmp(key, known[1]) && strcmp(key, known[2]))
 			return ns_fail(NS_CONFIG, "night.nights[%zu]: unknown key '%s'; name, source and recipe are", i, key);
 	NS_TRY(check_night_name(nights, name, i));
@@ -207,7 +207,7 @@ static enum ns_status check_conf(struct ns_job *job)
 			return ns_fail(NS_CONFIG, "night: %s and night.prepared do not go together: the preparation is done", wanted[i]);
 	if (!json_array_size(nights))
 		return ns_fail(NS_CONFIG, "night.nights: a list of {name: .., source: .., recipe: ..} is wanted");
-	json_object_foreach((json_t *)(uintptr_t)split, name, rows)
+	NS_JSON_EACH(split, name, rows)
 		NS_TRY(ns_check_name("night.split", name));
 	for (i = 0; i < json_array_size(nights); i++)
 		NS_TRY(check_night(job->conf, nights, i));

@@ -28,10 +28,25 @@ static struct ns_step *find(struct ns_night *n, const char *name)
 }
 
 /* `what` of a night, or of the preparation where night is "" */
+static void release_step(struct ns_step *s)
+{
+	json_decref(s->settings);
+	json_decref(s->recipe);
+	free(s->source);
+	free(s->after);
+	memset(s, 0, sizeof *s);
+}
+
 static struct ns_step *add(struct plan *p, const char *stage, enum ns_verb_id verb, const char *night, const char *what)
 {
-	struct ns_step *s = &p->n->steps[p->n->count++];
+	struct ns_step *s;
 
+	if (p->n->count == p->room) { /* the one behind the last, which is no step: the plan fails */
+		p->status = ns_fail(NS_INTERNAL, "step %s: the night has more than the %d steps that were counted", what, p->room);
+		p->n->count--;
+	}
+	s = &p->n->steps[p->n->count++];
+	release_step(s);
 	snprintf(s->name, sizeof s->name, "%s/%s", *night ? night : "prepare", what);
 	snprintf(s->night, sizeof s->night, "%s", night);
 	s->stage = stage;
@@ -161,7 +176,7 @@ static json_t *labelled(const struct ns_night *n, const json_t *split)
 	json_t *out = json_object(), *rows;
 	const char *name;
 
-	json_object_foreach((json_t *)(uintptr_t)split, name, rows)
+	NS_JSON_EACH(split, name, rows)
 		if (strcmp(name, "train") && strcmp(name, "reference"))
 			json_object_set_new(out, name, json_integer(ns_conf_int(n->job->conf, "night.audited")));
 	return out;
@@ -377,7 +392,7 @@ enum ns_status ns_night_plan(struct ns_night *n, int arrays)
 	else
 		ns_night_in(n, p.base, "prepare");
 	prepare(&p);
-	json_array_foreach((json_t *)(uintptr_t)nights, i, entry) {
+	json_array_foreach(nights, i, entry) {
 		const char *name = ns_json_text(entry, "name");
 
 		one_night(&p, name, ns_json_text(entry, "source"), json_object_get(n->recipes, name));
@@ -390,12 +405,8 @@ void ns_night_plan_free(struct ns_night *n)
 {
 	int i;
 
-	for (i = 0; n->steps && i < n->count; i++) {
-		json_decref(n->steps[i].settings);
-		json_decref(n->steps[i].recipe);
-		free(n->steps[i].source);
-		free(n->steps[i].after);
-	}
+	for (i = 0; n->steps && i < n->count; i++)
+		release_step(&n->steps[i]);
 	free(n->steps);
 	n->steps = NULL;
 }

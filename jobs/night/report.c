@@ -40,7 +40,7 @@ static enum ns_status put_accuracy(struct ns_night *n, const char *key, const ch
 /* a gate that passed and whose move was made: its step is done */
 static enum ns_status put_gate(struct ns_night *n, const char *night)
 {
-	json_t *gate, *back = NULL, *record;
+	json_t *gate, *back = NULL, *record = NULL;
 	char step[NS_STEP_NAME];
 	enum ns_status status;
 
@@ -54,8 +54,8 @@ static enum ns_status put_gate(struct ns_night *n, const char *night)
 			n->refused = 1;
 		if (json_is_true(json_object_get(back, "rolled_back_and_forward")))
 			json_object_set_new(n->summary, "rolled_back_and_forward", json_true());
-		json_decref(record);
 	}
+	json_decref(record);
 	json_decref(gate);
 	json_decref(back);
 	return status;
@@ -146,7 +146,7 @@ static enum ns_status sweep(const struct ns_night *n)
 	NS_TRY(ns_exists(ns_night_in(n, path, "prepare"), &is));
 	if (is)
 		NS_TRY(ns_sweep_temporary(path));
-	json_array_foreach((json_t *)(uintptr_t)nights, i, entry) {
+	json_array_foreach(nights, i, entry) {
 		NS_TRY(ns_exists(ns_night_in(n, path, ns_json_text(entry, "name")), &is));
 		if (is)
 			NS_TRY(ns_sweep_temporary(path));
@@ -193,7 +193,7 @@ enum ns_status ns_night_report(struct ns_night *n, const struct ns_step *s)
 	status = put_accuracy(n, "production_accuracy", "prepare", "test-evaluation/evaluation.json");
 	if (status == NS_OK)
 		status = put_accuracy(n, "old_accuracy_before", "prepare", "test-evaluation/evaluation.json");
-	json_array_foreach((json_t *)(uintptr_t)nights, i, entry) {
+	json_array_foreach(nights, i, entry) {
 		json_array_append_new(names, json_string(ns_json_text(entry, "name")));
 		if (status == NS_OK)
 			status = put_night(n, ns_json_text(entry, "name"));

@@ -34,7 +34,7 @@ static enum ns_status refuse_unknown(const json_t *object, const char *const *kn
 	json_t *value;
 	int i;
 
-	json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+	NS_JSON_EACH(object, key, value) {
 		for (i = 0; known[i] && strcmp(known[i], key); i++)
 			;
 		if (!known[i])
@@ -171,12 +171,12 @@ static enum ns_status open_manifest(struct retrain *r, const char *path)
 }
 
 /* picks of the selection; labels[i] replaces -1, what stays -1 is left out */
-static enum ns_status make_view(const struct retrain *r, const int32_t *labels, struct ns_view *view)
+static enum ns_status make_view(struct retrain *r, const int32_t *labels, struct ns_view *view)
 {
 	int64_t i, n = 0;
 	uint32_t k;
 
-	*view = (struct ns_view){.sets = (struct ns_dataset **)(uintptr_t)r->sets, .set_count = 2};
+	*view = (struct ns_view){.sets = r->sets, .set_count = 2};
 	for (i = 0; i < r->s.rows; i++)
 		if (r->s.label[i] >= 0 || (labels && labels[i] >= 0))
 			n += r->s.repeat[i];

@@ -103,7 +103,7 @@ enum ns_status ns_quarantine_join(struct ns_job *job, const json_t *files)
 	json_t *file;
 	size_t i, bytes = 0;
 
-	json_array_foreach((json_t *)(uintptr_t)files, i, file)
+	json_array_foreach(files, i, file)
 		NS_GO(add_lines(&l, json_string_value(file)));
 	if (l.count)
 		qsort(l.line, l.count, sizeof *l.line, by_item);
