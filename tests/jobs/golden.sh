@@ -43,6 +43,8 @@ quietly "$ns" drift --reference predictions --current dark-predictions "${drift[
 known check_history judged-again 2 0 + check_again history-before history "$(basename history/*-1702ed99faa01941-*)"
 [ "$(ls history)" = "$(ls history-before)" ] || fail "the window was counted twice: $(ls history)"
 same retrain/selection.h5 judged-again/selection.h5
+quietly "$ns" drift --reference predictions --current predictions "${drift[@]}" --out first-again # what came later is none of its past
+known check_history first-again 1 0
 quietly "$ns" drift --reference predictions --current kept-predictions "${drift[@]}" --out third
 known check_history third 3 1
 # a manifest is executed
