@@ -1,6 +1,6 @@
 /*
- * tests/datasets/test_shard.c - writing a shard and reading it is the identity, for shapes, columns and texts that a seed draws; the ends of
- * stretches of a MiB among them.
+ * tests/datasets/test_shard.c - writing a shard and reading it is the identity, for shapes, columns and texts that a seed draws; the ends
+ * of stretches of a MiB among them.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <setjmp.h>
@@ -61,7 +61,8 @@ static void fill(uint64_t *s, void *data, size_t bytes)
 /* names as people give them, and as they should not */
 static char **draw_texts(uint64_t *s, int n)
 {
-	static const char *const pieces[] = {"a", "Z", "7", " ", "<b>&\"", "'", "/", "\\", "\xc3\xa4", "\xe6\xbc\xa2", "\xf0\x9f\x8c\x99", "\t", "null", "..", "%s"};
+	static const char *const pieces[] = {"a", "Z", "7", " ", "<b>&\"", "'", "/", "\\", "\xc3\xa4", "\xe6\xbc\xa2", "\xf0\x9f\x8c\x99", "\t",
+					     "null", "..", "%s"};
 	char **texts = calloc((size_t)n + 1, sizeof *texts);
 	int i, k;
 
@@ -135,7 +136,9 @@ static void draw_shard(uint64_t *s, struct drawn *d, int64_t rows, int h, int w,
 {
 	static const char *const encodings[] = {"raw", "png", "jpeg"};
 
-	*d = (struct drawn){.rows = {.rows = rows}, .head = {.class_count = 1 + (int)below(s, 40), .group_count = (int)below(s, 4), .h = h, .w = w, .c = c}};
+	*d = (struct drawn){.rows = {.rows = rows}, .head = {.h = h, .w = w, .c = c}};
+	d->head.class_count = 1 + (int)below(s, 40);
+	d->head.group_count = (int)below(s, 4);
 	strcpy(d->head.encoding, encodings[h ? 0 : 1 + below(s, 2)]);
 	snprintf(d->head.dataset, sizeof d->head.dataset, "set \xc3\xa4 %llu", (unsigned long long)below(s, 1000));
 	d->head.classes = draw_texts(s, d->head.class_count);
@@ -279,9 +282,10 @@ static void is_the_identity(void **state)
 
 	(void)state;
 	for (round = 0; round < 40; round++) {
-		int raw = below(&s, 3) > 0, c = below(&s, 2) ? 3 : 1;
+		int64_t rows = 1 + (int64_t)below(&s, below(&s, 4) ? 20 : 700);
+		int raw = below(&s, 3) > 0, h = 1 + (int)below(&s, 17), w = 1 + (int)below(&s, 17), c = below(&s, 2) ? 3 : 1;
 
-		there_and_back(&s, 1 + (int64_t)below(&s, below(&s, 4) ? 20 : 700), raw ? 1 + (int)below(&s, 17) : 0, raw ? 1 + (int)below(&s, 17) : 0, raw ? c : 0);
+		there_and_back(&s, rows, raw ? h : 0, raw ? w : 0, raw ? c : 0);
 	}
 }
 

@@ -41,7 +41,8 @@ infer=(--registry registry --infer.precision=f32 --threads=1)
 "$ns" infer --data dark "${infer[@]}" --out dark-predictions
 drift=(--drift.history=history --drift.self_test=0 --drift.permutations=19 --registry registry --threads=1)
 "$ns" drift --reference predictions --current predictions "${drift[@]}" --out quiet
-SOURCE_DATE_EPOCH=1700086400 "$ns" drift --reference predictions --current dark-predictions "${drift[@]}" --current-data dark --replay-data data \
+SOURCE_DATE_EPOCH=1700086400 "$ns" drift --reference predictions --current dark-predictions "${drift[@]}" \
+	--current-data dark --replay-data data \
 	--drift.emit=material --retrain.replay=20 --retrain.epochs='[1, 1]' --retrain.confidence=0.5 --out retrain
 # a manifest has whole paths and ends after a week: here it is of the folder that it is executed in, and has no end
 /usr/bin/python3 - <<'P'
@@ -75,7 +76,8 @@ night:
   nights: [{name: quiet}]
 Y
 "$ns" night --config night.yaml --out night
-rm -r night/run.json night/summary.json night/night.html night/quiet/drift* night/steps/{report,quiet.drift,quiet.cand*,quiet.prod*,quiet.gate*}.json
+rm -r night/run.json night/summary.json night/night.html night/quiet/drift*
+rm night/steps/{report,quiet.drift,quiet.cand*,quiet.prod*,quiet.gate*}.json
 sed -i 's/"host": ".*"/"host": "node1"/' night/steps/*.json
 mv model-1 model
 pack() {

@@ -142,8 +142,13 @@ static void permutations_differ(void **state)
 	int orders[27] = {0}, kinds = 0, fixed = 0;
 
 	(void)state;
-	for (seed = 0; seed < 1200; seed++)
-		orders[ns_permute(0, 3, seed, NS_FOR_SHUFFLE, 0) * 9 + ns_permute(1, 3, seed, NS_FOR_SHUFFLE, 0) * 3 + ns_permute(2, 3, seed, NS_FOR_SHUFFLE, 0)]++;
+	for (seed = 0; seed < 1200; seed++) {
+		uint64_t order = 0;
+
+		for (i = 0; i < 3; i++)
+			order = 3 * order + ns_permute(i, 3, seed, NS_FOR_SHUFFLE, 0);
+		orders[order]++;
+	}
 	for (i = 0; i < 27; i++) {
 		kinds += orders[i] > 0;
 		assert_true(!orders[i] || (orders[i] > 130 && orders[i] < 270)); /* 200 expected, 13 their standard deviation */
@@ -246,7 +251,9 @@ static void *add_up(void *p)
 /* the definition: a node is its left half's sum plus its right half's */
 static float tree(const float *leaves, int first, int width, size_t n, size_t at)
 {
-	return width == 1 ? leaves[(size_t)first * n + at] : tree(leaves, first, width / 2, n, at) + tree(leaves, first + width / 2, width / 2, n, at);
+	int half = width / 2;
+
+	return width == 1 ? leaves[(size_t)first * n + at] : tree(leaves, first, half, n, at) + tree(leaves, first + half, half, n, at);
 }
 
 /* Numbers of very different size and sign: added in another order, most sums are others. */
@@ -390,8 +397,8 @@ static const struct ns_key keys[] = {{"seed", NULL, NS_KEY_INT, "1", 1, "", 0, 1
 
 static json_t *draw_text(uint64_t *s)
 {
-	static const char *const pieces[] = {"a", "B", "0", "7", " ", ":", "#", "-", "\\", "\"", "'", "{", "]", ",", "\n", "\t", "\x01", "\xc3\xa4", "\xe6\xbc\xa2",
-					     "<b>&", "null", "true", "~", "1e3", "%", "@", "!", "|", ">", "*", "&x"};
+	static const char *const pieces[] = {"a", "B", "0", "7", " ", ":", "#", "-", "\\", "\"", "'", "{", "]", ",", "\n", "\t", "\x01", "\xc3\xa4",
+					     "\xe6\xbc\xa2", "<b>&", "null", "true", "~", "1e3", "%", "@", "!", "|", ">", "*", "&x"};
 	char text[256] = "";
 	int n = (int)below(s, 9);
 
@@ -582,7 +589,8 @@ static void yaml_reads_what_json_writes(void **state)
 	(void)state;
 	for (round = 0; round < 2000; round++) {
 		json_t *value = json_pack("{s:o}", "top", draw_value(&s, 0)), *back = NULL;
-		char *text = json_dumps(value, JSON_REAL_PRECISION(17) | (draw(&s) & 1 ? JSON_INDENT(2) : JSON_COMPACT) | (draw(&s) & 1 ? JSON_ENSURE_ASCII : 0));
+		size_t flags = (draw(&s) & 1 ? JSON_INDENT(2) : JSON_COMPACT) | (draw(&s) & 1 ? JSON_ENSURE_ASCII : 0);
+		char *text = json_dumps(value, JSON_REAL_PRECISION(17) | flags);
 
 		assert_non_null(text);
 		if (ns_yaml_parse(&back, text, strlen(text), "here") != NS_OK)

@@ -1,7 +1,10 @@
-"""What the old files of tests/golden hold, in numbers that were written down when they were made; and what the program makes of them today."""
+"""What the old files of tests/golden hold, in numbers written down when they were made; and what the program makes of them today."""
 import hashlib
 import json
+import pathlib
+import struct
 import sys
+import zlib
 
 import h5py
 import numpy as np
@@ -24,7 +27,7 @@ def read(path):
     out = {}
     for name in files:
         with h5py.File(name, "r") as f:
-            attrs = {k: v for k, v in f.attrs.items()}
+            attrs = dict(f.attrs)
             for k in f:
                 if k != "checksum":
                     out.setdefault(k, []).append(f[k][:])
@@ -36,9 +39,12 @@ def text(x):
 
 
 # SHA-256 of what must come out of a shard: the columns that every job reads
-SHARDS = {"old-1": {"image": "b152b4fb4e54a4cf", "label": "bb19dd8147044bd7", "id": "95e8c80b9ec2f750", "time": "2ea9ab9198d16380", "group": "17b0761f87b081d5"},
-          "data": {"image": "3819e7ae29f855f6", "label": "204e2a95619b2785", "id": "ba12663218829281", "time": "ab6e7e9fa312f205", "group": "b393978842a0fa3d"},
-          "dark": {"image": "23784a550c8b212a", "label": "204e2a95619b2785", "id": "11425101bbf6bd08", "time": "ab6e7e9fa312f205", "group": "b393978842a0fa3d"}}
+SHARDS = {"old-1": {"image": "b152b4fb4e54a4cf", "label": "bb19dd8147044bd7", "id": "95e8c80b9ec2f750",
+                   "time": "2ea9ab9198d16380", "group": "17b0761f87b081d5"},
+          "data": {"image": "3819e7ae29f855f6", "label": "204e2a95619b2785", "id": "ba12663218829281",
+                   "time": "ab6e7e9fa312f205", "group": "b393978842a0fa3d"},
+          "dark": {"image": "23784a550c8b212a", "label": "204e2a95619b2785", "id": "11425101bbf6bd08",
+                   "time": "ab6e7e9fa312f205", "group": "b393978842a0fa3d"}}
 CLASSES = {"old-1": ["0", "1", "2"], "data": ["cat", "dog"], "dark": ["cat", "dog"]}
 
 
@@ -57,8 +63,6 @@ def check_encoded(predictions):
     assert x["pred"].tolist() == x["label"].tolist() == [0] * 10 + [1] * 10
     data, _ = read("kept")
     off, raw = data["image_offset"], data["image_bytes"].tobytes()
-    import struct
-    import zlib
     for i in range(20): # tiny.png's: one IDAT chunk behind IHDR, no filter
         png = raw[off[i]:off[i + 1]]
         rows = zlib.decompress(png[41:41 + struct.unpack(">I", png[33:37])[0]])
@@ -95,13 +99,13 @@ def check_model(predictions, golden):
 
 PRODUCTION = "64a19583080c0a78d1cc99cce948e432a02dd94d91b19002c0f17f44f2736b77"
 SECOND = "4cf760fa9cc939bc6d3eb2ece2fda6860a18159106902879b5bd6ac5b58c728d"
-NOBODYS = ["5aeef5b74b1e800808c32d9c318b94f056862a7654a12ed5c3e34e6e3ec1eb02", "7dd03063953903a800ebb892f58b9ed5735e8f40205e6babc123ac45f347dbc3",
+NOBODYS = ["5aeef5b74b1e800808c32d9c318b94f056862a7654a12ed5c3e34e6e3ec1eb02",
+           "7dd03063953903a800ebb892f58b9ed5735e8f40205e6babc123ac45f347dbc3",
            "ec585dd404efd5e2a2cca1f398e9998895842d1b9ebc048a4c369bd771d0781e"] # two are the third model's, one is the second's weights
 
 
 def check_registry(path, moves):
     """its history goes on where it was: an entry on top of the three old ones, from what they ended with"""
-    import pathlib
     old = [("", PRODUCTION, "the first"), (PRODUCTION, SECOND, "a second try"), (SECOND, PRODUCTION, "the first was better")]
     entries = [json.load(open(p)) for p in sorted(pathlib.Path(path, "log/production").glob("*.json"))]
     got = [(e["old"], e["new"], e["why"]) for e in entries]
@@ -111,7 +115,6 @@ def check_registry(path, moves):
 
 def check_collected(path):
     """gc takes the model that no log names, and nothing else"""
-    import pathlib
     left = {p.parent.name + p.name for p in pathlib.Path(path, "objects").glob("*/*")}
     weights = {d: json.load(open(pathlib.Path(path, "objects", d[:2], d[2:])))["weights"] for d in (PRODUCTION, SECOND)}
     assert left == {*weights, *weights.values()} and weights[PRODUCTION].startswith("9078cecff737"), left
@@ -123,13 +126,14 @@ def safetensors(path):
     n = int.from_bytes(data[:8], "little")
     head = json.loads(data[8:8 + n])
     head.pop("__metadata__", None)
-    return {k: np.frombuffer(data[8 + n:], "f4")[v["data_offsets"][0] // 4:v["data_offsets"][1] // 4].reshape(v["shape"]) for k, v in head.items()}
+    x = np.frombuffer(data[8 + n:], "f4")
+    return {k: x[v["data_offsets"][0] // 4:v["data_offsets"][1] // 4].reshape(v["shape"]) for k, v in head.items()}
 
 
 def check_continued(path, golden):
     """
-    Taken up after step 12 of 20: the first two epochs are the checkpoint's to the digit, the rest and the weights are what the training came to
-    that was not stopped. It went on with the momentum, the average and the sums within the epoch, or the numbers would be others.
+    Taken up after step 12 of 20: the first two epochs are those of the checkpoint to the digit, the rest and the weights what the training came
+    to that was not stopped. It went on with the momentum, the average and the sums within the epoch, or the numbers would be others.
     """
     lines, want = ([json.loads(line) for line in open(p)] for p in (f"{path}/metrics.jsonl", f"{golden}/final.jsonl"))
     assert [line["step"] for line in lines] == [5, 10, 15, 20] and lines[:2] == want[:2], lines
@@ -173,7 +177,8 @@ def check_retrained(path, manifest):
     assert model["training"] == {"what": "round 2", "steps": rows // 8, "rows": rows}, model["training"]
 
 
-DONE = ["prepare/data", "prepare/test", "prepare/model", "prepare/test-predictions", "prepare/test-evaluation", "quiet/predictions", "quiet/reference"]
+DONE = ["prepare/data", "prepare/test", "prepare/model", "prepare/test-predictions", "prepare/test-evaluation", "quiet/predictions",
+        "quiet/reference"]
 
 
 def check_plan(path):
@@ -184,7 +189,6 @@ def check_plan(path):
 
 def check_night(path, old):
     """What was done is not done again, and its record says when it was first begun; the rest was done, and the summary is of both."""
-    import pathlib
     s = json.load(open(f"{path}/summary.json"))
     assert s["unfinished"] == [] and s["quiet_status"] == "none" and s["promoted"] is False and s["nights"] == ["quiet"], s
     low, high = wilson(20, 20)
@@ -195,7 +199,8 @@ def check_night(path, old):
                 assert (pathlib.Path(path) / p.relative_to(old)).read_bytes() == p.read_bytes(), p
     for name in DONE:
         a, b = (json.load(open(f"{p}/steps/{name.replace('/', '.')}.json")) for p in (old, path))
-        assert (a["starts"], b["starts"], b["state"]) == (1, 2, "done") and a["first_start"] == b["first_start"] and a["counts"] == b["counts"], (a, b)
+        assert (a["starts"], b["starts"], b["state"]) == (1, 2, "done"), (a, b)
+        assert a["first_start"] == b["first_start"] and a["counts"] == b["counts"], (a, b)
     for name, state in {"quiet/drift": "done", "quiet/gate": "skipped", "quiet/candidate": "skipped", "report": "done"}.items():
         assert json.load(open(f"{path}/steps/{name.replace('/', '.')}.json"))["state"] == state
     drift = json.load(open(f"{path}/quiet/drift.json"))

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Old files (tests/golden) open for ever, and mean what they meant: shards, predictions, a model, a registry, a checkpoint, a history, a retrain
-# manifest, a night that was cut off.
+# Old files (tests/golden) open for ever, and mean what they meant: shards, predictions, a model, a registry, a checkpoint, a history, a
+# retrain manifest, a night that was cut off.
 . "$(dirname "$0")/lib.sh"
 export SOURCE_DATE_EPOCH=1700172800
 known() { "$python" "$here/golden.py" "$@" >known.log 2>&1 || { cat known.log >&2; fail "golden.py $*"; }; ok; }
 for f in "$here"/../golden/*-2.tar.gz; do tar -xzf "$f" || fail "$f"; done
-gunzip -c "$here/../golden/shard-1.h5.gz" >old-1.h5 && gunzip -c "$here/../golden/predictions-1.h5.gz" >old-predictions-1.h5 || fail "gunzip"
+gunzip -c "$here/../golden/shard-1.h5.gz" >old-1.h5 || fail "gunzip"
+gunzip -c "$here/../golden/predictions-1.h5.gz" >old-predictions-1.h5 || fail "gunzip"
 for f in "$here"/../golden/*.gz; do
 	[ "$(stat -c %s "$f")" -lt 51200 ] || fail "$f has more than 50 KiB"
 done
@@ -20,7 +21,8 @@ quietly "$ns" infer --data data "${infer[@]}" --out by-ref-predictions
 quietly "$ns" infer --data data --model model "${infer[@]}" --out by-folder-predictions
 for p in predictions dark-predictions old-predictions-1.h5; do quietly "$ns" evaluate --predictions $p --out evaluation-${p%.h5}; done
 known check_encoded kept-predictions + check_model by-ref-predictions predictions + check_model by-folder-predictions predictions + \
-	check_evaluation evaluation-predictions 40 40 + check_evaluation evaluation-dark-predictions 20 40 + check_evaluation evaluation-old-predictions-1 4 12
+	check_evaluation evaluation-predictions 40 40 + check_evaluation evaluation-dark-predictions 20 40 + \
+	check_evaluation evaluation-old-predictions-1 4 12
 quietly "$ns" registry verify --registry registry
 known check_registry registry 0
 quietly "$ns" registry promote production 4cf760fa9cc9 --why 'once more' --registry registry
@@ -38,8 +40,8 @@ known check_continued taken-up checkpoint
 # a history: a window of before counts once, a new one is the third
 cp -r history history-before
 drift=(--drift.history=history --drift.self_test=0 --drift.permutations=19 --registry registry --threads=1)
-quietly "$ns" drift --reference predictions --current dark-predictions "${drift[@]}" --current-data dark --replay-data data --drift.emit=material \
-	--retrain.replay=20 --retrain.epochs='[1, 1]' --retrain.confidence=0.5 --out judged-again
+quietly "$ns" drift --reference predictions --current dark-predictions "${drift[@]}" --current-data dark --replay-data data \
+	--drift.emit=material --retrain.replay=20 --retrain.epochs='[1, 1]' --retrain.confidence=0.5 --out judged-again
 known check_history judged-again 2 0 + check_again history-before history "$(basename history/*-1702ed99faa01941-*)"
 [ "$(ls history)" = "$(ls history-before)" ] || fail "the window was counted twice: $(ls history)"
 same retrain/selection.h5 judged-again/selection.h5

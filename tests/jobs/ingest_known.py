@@ -1,4 +1,4 @@
-"""Inputs with known answers for `ingest`, and what the data sets made of them must hold: the oracles are written here, not taken from the program."""
+"""Inputs with known answers for `ingest`, and what the data sets made of them must hold, by oracles of the test's own."""
 import gzip
 import hashlib
 import json
@@ -102,7 +102,8 @@ def make_photos(out, backwards):
     for i, (name, number, time) in enumerate(files):
         x = photo_pixels(number)
         # the same pixels as other files: another compression, or colours that are all grey
-        write(f"{out}/{name}", png(np.stack([x] * 3, 2)) if name == "bee/3.png" else png(x, 0 if name in ("ant/a copy.png", "bee/2.png") else 9), time)
+        grey, level = name != "bee/3.png", 0 if name in ("ant/a copy.png", "bee/2.png") else 9
+        write(f"{out}/{name}", png(x if grey else np.stack([x] * 3, 2), level), time)
     write(f"{out}/bee/broken.png", b"\x89PNG\r\n\x1a\n and no more", NEW + 5) # in quarantine: neither a row nor a time
     write(f"{out}/bee/.hidden.png", png(photo_pixels(1)))
     write(f"{out}/bee/deeper/1.png", png(photo_pixels(1)))
@@ -125,8 +126,8 @@ def check_photos(path, rows):
     times.insert(10, 0) # the broken file has its place behind bee/4.png, and leaves it empty
     newest = [max([0] + times[i:i + rows]) for i in range(0, len(times), rows)]
     assert len(newest) == len(shards)
-    stamps = {1_600_000_000: "2020-09-13T12:26:40Z", NEW: "2023-11-14T22:13:20Z", 1_000_000_002: "2001-09-09T01:46:42Z", 0: "1970-01-01T00:00:00Z",
-              1_300_000_003: "2011-03-13T07:06:43Z"}
+    stamps = {1_600_000_000: "2020-09-13T12:26:40Z", NEW: "2023-11-14T22:13:20Z", 1_000_000_002: "2001-09-09T01:46:42Z",
+              1_300_000_003: "2011-03-13T07:06:43Z", 0: "1970-01-01T00:00:00Z"}
     assert [s.attrs["created"].decode() for s in shards] == [stamps[n] for n in newest], [s.attrs["created"] for s in shards]
     quarantine = [json.loads(line) for line in open(f"{path}/quarantine.jsonl")]
     assert [q["path"] for q in quarantine] == ["bee/broken.png"], quarantine
@@ -260,7 +261,7 @@ def check_split(path, seed, shard_rows):
         for begin in range(0, rows, shard_rows):
             here = sorted((permute(first + at, IDX, seed, SPLIT), at) for at in range(begin, min(begin + shard_rows, rows)))
             want += [item for item, at in here]
-            label += [item * item % 5 if name not in LABELLED or permute(at, rows, seed, AUDIT) < LABELLED[name] else -1 for item, at in here]
+            label += [item * item % 5 if permute(at, rows, seed, AUDIT) < LABELLED.get(name, rows) else -1 for item, at in here]
         assert sources(shards) == [f"images-idx3-ubyte#{i}" for i in want], (name, sources(shards))
         got = column(shards, "image")
         assert got.shape == images[want].shape and (got == images[want]).all()
@@ -280,8 +281,8 @@ SHAPES = [(37, 53), (12, 16), (5, 7), (24, 32), (13, 16), (200, 17), (9, 120), (
 
 def weights(n, out, scale):
     """
-    (out, n): each output pixel is a triangle around its centre, as wide as max(1, scale) pixels of the input each way, of weight 1 in all. The
-    middle of the input is the middle of the output. Beyond the border its last pixel goes on.
+    (out, n): each output pixel is a triangle around its centre, as wide as max(1, scale) pixels of the input each way, of weight 1 in all.
+    The middle of the input is the middle of the output. Beyond the border its last pixel goes on.
     """
     w = np.zeros((out, n))
     radius = max(1.0, scale)
@@ -302,7 +303,8 @@ def resize(x, h, w):
 
 def scaled_images():
     draw = np.random.default_rng(9)
-    return [draw.integers(0, 256, (*s, 3), "u1") for s in SHAPES] + [np.full((33, 71, 3), 201, "u1")] + [np.kron(np.eye(30, 40)[..., None], [[[255, 128, 64]]]).astype("u1")]
+    plain, line = np.full((33, 71, 3), 201, "u1"), np.kron(np.eye(30, 40)[..., None], [[[255, 128, 64]]]).astype("u1")
+    return [draw.integers(0, 256, (*s, 3), "u1") for s in SHAPES] + [plain, line]
 
 
 def make_scaled(path):
@@ -312,8 +314,8 @@ def make_scaled(path):
 
 def check_scaled(path):
     """
-    Each grey level is the reference's, rounded to the nearest: half a level, and a thousandth for single precision between the two passes. What
-    has the size already comes through as it is, and what is of one colour stays so.
+    Each grey level is the reference's, rounded to the nearest: half a level, and a thousandth for single precision between the two passes.
+    What has the size already comes through as it is, and what is of one colour stays so.
     """
     j, shards = folder(path)
     is_true_of_all(path, j, shards)
@@ -370,16 +372,15 @@ def sign(path):
     json.dump(j, open(f"{path}/dataset.json", "w"))
 
 
-# bytes of an element, and how far from the end of a stretch the byte stands of which one bit may turn without any value being impossible: the
-# low byte of the last element; of offsets the last one is held by the end, so the one before it
-COLUMNS = {"label": (4, 4), "id": (8, 1), "time": (8, 1), "group": (4, 4), "source": (1, 1), "source_offset": (8, 16), "image_offset": (8, 16),
-           "image": (1, 1), "image_bytes": (1, 1)}
+# how far from the end of a stretch the byte stands of which one bit may turn without any value being impossible: the low byte of the last
+# element; of offsets the last one is held by the end, so the one before it
+COLUMNS = {"label": 4, "id": 1, "time": 1, "group": 4, "source": 1, "source_offset": 16, "image_offset": 16, "image": 1, "image_bytes": 1}
 
 
 def damage(ns, path, verb):
     """
-    The last byte of every stretch of every column: changed, with all digests signed again, so that nothing but the shard's own checksums can know.
-    Columns are looked at wherever the shard is opened; images, which a data set's digests vouch for, where the shard stands alone.
+    The end of every stretch of every column is changed, with all digests signed again, so that nothing but the shard's own checksums can
+    know. Columns are looked at wherever the shard is opened; images, which a data set's digests vouch for, where the shard stands alone.
     """
     shard = f"{path}/shard-00000.h5"
     with h5py.File(shard, "r+") as f:
@@ -392,7 +393,8 @@ def damage(ns, path, verb):
 
     def open_it(data):
         shutil.rmtree("refused", ignore_errors=True)
-        args = {"augment": ["--data", data, "--augment=[{flip: 1}]"], "drift": ["--reference", data, "--current", data, "--drift.self_test=0"]}
+        args = {"augment": ["--data", data, "--augment=[{flip: 1}]"],
+                "drift": ["--reference", data, "--current", data, "--drift.self_test=0"]}
         done = subprocess.run([ns, verb, *args[verb], "--out", "refused", "--threads=1"], capture_output=True, text=True)
         assert done.returncode == 0 or not os.path.exists("refused")
         return done.returncode, done.stderr
@@ -401,7 +403,7 @@ def damage(ns, path, verb):
         assert code == 0, said
     tried = 0
     for name, (at, size) in places.items():
-        each, back = COLUMNS[name]
+        back = COLUMNS[name]
         images = name in ("image", "image_bytes")
         for end in [*range(STRETCH, size, STRETCH), size]:
             # a change that only a checksum sees; and of the column's very last byte, which may make a value that cannot be

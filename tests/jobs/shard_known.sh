@@ -16,5 +16,6 @@ for w in reference window; do quietly "$ns" infer --data $w --model model --infe
 drift=(--drift.self_test=0 --drift.permutations=19 --drift.sequence_seconds=3)
 quietly "$ns" drift --reference reference-predictions --current window-predictions "${drift[@]}" --out verdict
 quietly "$ns" drift --reference reference --current window "${drift[@]}" --out of-images
-known check_windows reference-predictions reference reference + check_windows window-predictions window window + check_drift verdict + check_drift of-images
+known check_windows reference-predictions reference reference + check_windows window-predictions window window + check_drift verdict + \
+	check_drift of-images
 done_testing
