@@ -67,19 +67,19 @@ def door_of(room):
 
 def objects(build):
     """source file -> (external names that it defines, names that it asks for)"""
-    found = {}
+    found, at = {}, {}
     for o in build.rglob("*.o"):
         m = re.search(r"(?:ns_kernels|ns_host|ns_datasets|ns_jobs|nightshift)\.dir/(.*)\.o$", o.as_posix())
-        if not m or not m[1].endswith(".c"):
-            continue
-        defined, wanted = set(), set()
-        for line in subprocess.run(["nm", o], capture_output=True, text=True, check=True).stdout.splitlines():
-            kind, name = line.split()[-2:]
-            if kind in "TDRBGSVWC" and not name.startswith(("__asan", "__odr_asan", "__gcov")):
-                defined.add(name)
-            elif kind == "U":
-                wanted.add(name)
-        found[m[1]] = defined, wanted
+        if m and m[1].endswith(".c"):
+            at[o.as_posix()] = m[1]
+            found[m[1]] = set(), set()
+    for line in subprocess.run(["nm", "-A", *at], capture_output=True, text=True, check=True).stdout.splitlines() if at else []:
+        file, _, symbol = line.partition(":")
+        kind, name = symbol.split()[-2:]
+        if kind in "TDRBGSVWC" and not name.startswith(("__asan", "__odr_asan", "__gcov")):
+            found[at[file]][0].add(name)
+        elif kind == "U":
+            found[at[file]][1].add(name)
     return found
 
 
