@@ -1,6 +1,6 @@
 /*
  * jobs/table.c - the verbs and the keys. A row here is what the command line parses, what YAML may say and what --help
- * prints. Adding a key: one row, and the verb that reads it. A key without a help text is retired: it is taken, so that old
+ * prints. Adding a key: one row, and the verb that reads it; its default stays what it is (see ns_conf_chosen()). A key without a help text is retired: it is taken, so that old
  * configurations go on working, and a warning says that it does nothing.
  */
 #include "jobs/verb.h"

@@ -205,6 +205,11 @@ int ns_conf_bool(const struct ns_conf *conf, const char *name);
 const char *ns_conf_text(const struct ns_conf *conf, const char *name);	 /* NULL where null */
 const json_t *ns_conf_node(const struct ns_conf *conf, const char *name); /* NULL where null */
 int ns_conf_given(const struct ns_conf *conf, const char *name);
+/*
+ * What was chosen: the values that are not their key's default, but for those of `without` (NULL at its end). What is going on under one version
+ * is gone on with by the next, which knows more keys; so a default is never changed, a new key is made instead. The caller drops it; NULL: no memory.
+ */
+json_t *ns_conf_chosen(const struct ns_conf *conf, const char *const *without);
 /* Set one by program, as a job does for the jobs it calls. */
 void ns_conf_put(struct ns_conf *conf, const char *name, json_t *value);
 void ns_conf_put_text(struct ns_conf *conf, const char *name, const char *text);

@@ -306,3 +306,22 @@ void ns_conf_put_text(struct ns_conf *conf, const char *name, const char *text)
 {
 	ns_conf_put(conf, name, text ? json_string_nocheck(text) : json_null()); /* a path is whatever bytes it is */
 }
+
+json_t *ns_conf_chosen(const struct ns_conf *conf, const char *const *without)
+{
+	json_t *chosen = json_object(), *by_default;
+	const struct ns_key *k;
+
+	for (k = conf->keys; k->name && chosen; k++) {
+		const json_t *value = value_of(conf, k->name);
+
+		if (ns_yaml_parse(&by_default, k->otherwise, strlen(k->otherwise), k->name) != NS_OK)
+			continue; /* ns_conf_init() has parsed it: it can be */
+		if (!json_equal(value, by_default))
+			json_object_set_new(chosen, k->name, json_deep_copy(value));
+		json_decref(by_default);
+	}
+	for (; *without; without++)
+		json_object_del(chosen, *without);
+	return chosen;
+}

@@ -18,12 +18,9 @@
 static void digest_of(const struct ns_conf *conf, char hex[NS_SHA256_HEX])
 {
 	static const char *const free_to_differ[] = {"threads", "json", "force", "out", "dry_run", "part", "comm.timeout",
-						     "night.step", "night.task", "night.plan", "night.open", "night.tasks"};
-	json_t *all = json_copy(conf->values);
-	size_t i;
+						     "night.step", "night.task", "night.plan", "night.open", "night.tasks", NULL};
+	json_t *all = ns_conf_chosen(conf, free_to_differ);
 
-	for (i = 0; i < sizeof free_to_differ / sizeof *free_to_differ; i++)
-		json_object_del(all, free_to_differ[i]);
 	ns_json_digest(hex, all);
 	json_decref(all);
 }

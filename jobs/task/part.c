@@ -10,13 +10,10 @@
 /* what all parts must agree on: everything but where and how a part is made */
 static void digest_of(const struct ns_job *job, char digest[NS_SHA256_HEX])
 {
-	static const char *const free_to_differ[] = {"out", "part", "force", "json", "threads", "dry_run", "comm.timeout"};
-	json_t *all = json_copy(job->conf->values), *value;
+	static const char *const free_to_differ[] = {"out", "part", "force", "json", "threads", "dry_run", "comm.timeout", NULL};
+	json_t *all = ns_conf_chosen(job->conf, free_to_differ), *value;
 	const char *key;
-	size_t i;
 
-	for (i = 0; i < sizeof free_to_differ / sizeof *free_to_differ; i++)
-		json_object_del(all, free_to_differ[i]);
 	json_object_foreach(job->conf->values, key, value) /* which step of a night it is, is no matter of the verb */
 		if (!strncmp(key, "night.", 6))
 			json_object_del(all, key);

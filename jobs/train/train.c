@@ -93,14 +93,11 @@ static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, con
 static void digest_of(struct ns_job *job, const struct ns_view *view, const struct ns_train_options *o, char digest[NS_SHA256_HEX])
 {
 	static const char *const free_to_differ[] = {"out",  "force", "json",	 "threads", "train.checkpoint_steps", "registry",
-						     "data", "train.val", "dry_run", "device", "train.collective", "comm.timeout"};
-	json_t *all = json_copy(job->conf->values), *value;
+						     "data", "train.val", "dry_run", "device", "train.collective", "comm.timeout", NULL};
+	json_t *all = ns_conf_chosen(job->conf, free_to_differ), *value;
 	const char *key;
-	size_t i;
 	int s;
 
-	for (i = 0; i < sizeof free_to_differ / sizeof *free_to_differ; i++)
-		json_object_del(all, free_to_differ[i]);
 	json_object_foreach(job->conf->values, key, value) /* alone or as a step of a night, submitted or not */
 		if (!strncmp(key, "night.", 6))
 			json_object_del(all, key);

@@ -14,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "datasets/h5.h"
-#include "datasets/shard.h"
-#include "host/folder.h"
+#include "datasets/h5/h5.h"
+#include "datasets/shard/shard.h"
+#include "host/base/base.h"
 
 static char folder[] = "/tmp/nightshift-shard.XXXXXX", path[128];
 

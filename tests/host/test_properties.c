@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/comm.h"
-#include "host/conf.h"
+#include "host/comm/comm.h"
+#include "host/base/base.h"
 #include "kernels/formula/random.h"
 
 /* The tests' own generator (splitmix64), so that a fault in the product's cannot choose what it is tested on. */
