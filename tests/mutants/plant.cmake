@@ -1,0 +1,27 @@
+# Included where NS_MUTANTS is ON, after the targets: planted copies take the place of the files that table.tsv names.
+set(NS_PLANTED ${CMAKE_BINARY_DIR}/planted)
+set(NS_MUTANT_TABLE ${CMAKE_SOURCE_DIR}/tests/mutants/table.tsv)
+execute_process(COMMAND /usr/bin/python3 ${CMAKE_SOURCE_DIR}/tests/mutants/plant.py ${NS_MUTANT_TABLE} ${CMAKE_SOURCE_DIR} ${NS_PLANTED}
+                RESULT_VARIABLE NS_PLANT_CODE)
+if(NOT NS_PLANT_CODE EQUAL 0)
+  message(FATAL_ERROR "tests/mutants/plant.py failed")
+endif()
+set(NS_PLANT_INPUTS ${NS_MUTANT_TABLE} ${CMAKE_SOURCE_DIR}/tests/mutants/plant.py)
+file(STRINGS ${NS_PLANTED}/sources NS_PLANT_PAIRS) # "original copy"
+target_sources(ns_kernels PRIVATE ${CMAKE_SOURCE_DIR}/tests/mutants/mutant.c)
+foreach(target ns_kernels ns_host ns_datasets ns_jobs nightshift)
+  get_target_property(sources ${target} SOURCES)
+  set(chosen)
+  foreach(source ${sources})
+    get_filename_component(original ${source} ABSOLUTE BASE_DIR ${CMAKE_SOURCE_DIR})
+    file(RELATIVE_PATH name ${CMAKE_SOURCE_DIR} ${original})
+    if("${original} ${NS_PLANTED}/${name}" IN_LIST NS_PLANT_PAIRS)
+      list(APPEND NS_PLANT_INPUTS ${original})
+      set_source_files_properties(${NS_PLANTED}/${name} PROPERTIES COMPILE_OPTIONS -w) # a mutant may well be odd
+      set(original ${NS_PLANTED}/${name})
+    endif()
+    list(APPEND chosen ${original})
+  endforeach()
+  set_target_properties(${target} PROPERTIES SOURCES "${chosen}")
+endforeach()
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${NS_PLANT_INPUTS})

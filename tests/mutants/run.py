@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""run.py BUILD [options] - runs, for each mutant planted in BUILD, the tests that must kill it, one by one until one fails. See README."""
+import argparse
+import collections
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import plant
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PATIENCE = 5  # times a test's own time, after which it hangs
+LEAST = 20  # seconds; other jobs may want the processors, too
+GOOD = ("killed", "excused")
+
+
+class Tests:
+    """What ctest knows of each test; how long it takes where no mutant is chosen."""
+
+    def __init__(self, build, within):
+        said = subprocess.run(["ctest", "--show-only=json-v1"], cwd=build, capture_output=True, text=True, check=True).stdout
+        self.known = {t["name"]: t for t in json.loads(said)["tests"]}
+        self.build, self.within, self.base, self.took = build, within, {}, {}
+        self.scratch = tempfile.mkdtemp(prefix="mutants.")
+
+    def run(self, name, bound, mutant=0, reached=None):
+        """(exit code or None where it hung, seconds); temporary files go with it"""
+        test = self.known[name]
+        p = {x["name"]: x["value"] for x in test.get("properties", [])}
+        temporary = os.path.join(self.scratch, "tmp")
+        os.makedirs(temporary, exist_ok=True)
+        env = dict(os.environ, TMPDIR=temporary)
+        env.update(x.split("=", 1) for x in p.get("ENVIRONMENT", []))
+        if mutant:
+            env.update(NST_MUTANT=str(mutant), NST_MUTANT_REACHED=reached)
+        start = time.monotonic()
+        with open(os.path.join(self.scratch, "log"), "wb") as log:
+            child = subprocess.Popen(test["command"], cwd=p.get("WORKING_DIRECTORY", self.build), env=env, stdin=subprocess.DEVNULL, stdout=log,
+                                     stderr=log, start_new_session=True)
+            try:
+                code = child.wait(bound)
+            except subprocess.TimeoutExpired:
+                code = None
+            finally:
+                self.end(child)
+        shutil.rmtree(temporary, ignore_errors=True)
+        return code, time.monotonic() - start
+
+    @staticmethod
+    def end(child):
+        """what is left of its session: a launcher ends its ranks when it is asked to"""
+        for sign, wait in ((signal.SIGTERM, 3), (signal.SIGKILL, 0)):
+            until = time.monotonic() + wait
+            try:
+                os.killpg(child.pid, sign)
+                while time.monotonic() < until:
+                    child.poll()
+                    os.killpg(child.pid, 0)
+                    time.sleep(0.05)
+            except ProcessLookupError:
+                break
+        child.wait()
+
+    def last_words(self):
+        text = open(os.path.join(self.scratch, "log"), errors="replace").read().strip().splitlines()
+        return text[-1][:160] if text else ""
+
+    def baseline(self, name):
+        """'' where it is green without a mutant, else why it says nothing"""
+        if name not in self.base:
+            if name not in self.known:
+                self.base[name] = "no test of that name"
+            else:
+                code, self.took[name] = self.run(name, self.within)
+                skip = {x["name"]: x["value"] for x in self.known[name].get("properties", [])}.get("SKIP_RETURN_CODE")
+                self.base[name] = ("" if code == 0 else "it takes longer than %g s" % self.within if code is None
+                                   else "it is skipped here" if code == skip else "it fails without a mutant: " + self.last_words())
+            if self.base[name]:
+                print("%s: %s" % (name, self.base[name]), flush=True)
+        return self.base[name]
+
+
+def one_mutant(row, tests, reached):
+    """(state, the test that killed it or what is to be said)"""
+    names = [t for t in row.tests.split() if t != "timeout"]
+    may_hang = "timeout" in row.tests.split()
+    usable = [t for t in names if not tests.baseline(t)]
+    seen, hung = False, []
+    if not usable:
+        return "not run", "; ".join("%s: %s" % (t, tests.base[t]) for t in names) or "it names no test"
+    for name in usable:
+        with open(reached, "wb") as f:
+            f.write(b"0")
+        code, _ = tests.run(name, max(LEAST, PATIENCE * tests.took[name]), row.id, reached)
+        here = open(reached, "rb").read(1) == b"1"
+        seen |= here
+        if code is None:
+            hung.append(name)
+            if may_hang and here:
+                return "killed", name + " (hung)"
+        elif code and here:
+            return "killed", name
+        elif code:
+            return "not run", "%s failed, but it was never reached: %s" % (name, tests.last_words())
+    return ("survived" if seen else "never reached"), ", ".join(usable) + (" (hung: %s)" % ", ".join(hung) if hung else "")
+
+
+def judge(row, state):
+    if row.reason and state in ("survived", "never reached"):
+        return "excused"
+    if row.reason and state == "killed":
+        return "stale reason"
+    return state
+
+
+def chosen(rows, args):
+    if args.only:
+        wanted = {int(x) for x in args.only.split(",")}
+        rows = [r for r in rows if r.id in wanted]
+    if args.file:
+        rows = [r for r in rows if args.file in r.file]
+    if args.test:
+        rows = [r for r in rows if args.test in r.tests.split()]
+    if args.tenth:
+        k = time.localtime().tm_yday % 10 if args.tenth == "today" else int(args.tenth)
+        rows = [r for r in rows if r.id % 10 == k]
+    return rows
+
+
+def summary(results):
+    folders = collections.OrderedDict()
+    for row, verdict in results:
+        folders.setdefault(row.file.split("/")[0], collections.Counter())[verdict] += 1
+    folders["all"] = sum(folders.values(), collections.Counter())
+    for folder, count in folders.items():
+        all_of = sum(count.values())
+        print("%-10s %3d mutants: %s; %.1f %% killed" % (folder, all_of, ", ".join("%d %s" % (n, v) for v, n in sorted(count.items())),
+                                                         100 * count["killed"] / max(1, all_of)))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("--tenth", help="rows whose id ends in this digit; today: in the day of the year's")
+    parser.add_argument("--only", help="ids, by commas")
+    parser.add_argument("--file", help="rows whose file holds this text")
+    parser.add_argument("--test", help="rows that name this test")
+    parser.add_argument("--within", type=float, default=900, help="leave out tests that take longer than so many seconds")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what it has started is ended, too
+    os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT", "1")
+    os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+    build = os.path.realpath(args.build)
+    rows = chosen(plant.read_table(os.path.join(HERE, "table.tsv")), args)
+    refused = dict(line.rstrip("\n").split(" ", 1) for line in open(os.path.join(build, "planted", "refused"), encoding="utf-8"))
+    lines = {x.split()[0]: ":".join(x.split()[1:]) for x in open(os.path.join(build, "planted", "planted"), encoding="utf-8")}
+    tests, results = Tests(build, args.within), []
+    reached = os.path.join(tests.scratch, "reached")
+    try:
+        for row in rows:
+            if str(row.id) in refused:
+                state, why = "not planted", refused[str(row.id)]
+            else:
+                state, why = one_mutant(row, tests, reached)
+            verdict = judge(row, state)
+            results.append((row, verdict))
+            print("%4d %-14s %-34s %s%s" % (row.id, verdict, lines.get(str(row.id), row.file), why, "; " + row.reason if row.reason else ""), flush=True)
+    finally:
+        shutil.rmtree(tests.scratch, ignore_errors=True)
+    for row, verdict in results:
+        if verdict not in GOOD:
+            print("%s %d: %s: %s -> %s" % (verdict, row.id, row.file, row.old, row.new))
+    summary(results)
+    sys.exit(0 if all(v in GOOD for _, v in results) else 1)
+
+
+if __name__ == "__main__":
+    main()
