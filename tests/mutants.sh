@@ -9,10 +9,16 @@ cmake -S . -B "$build" -G Ninja -DNS_MUTANTS=ON -DNS_TESTS=ON -DNS_CUDA=OFF -DCM
 	{ cat "$build.log"; exit 1; }
 grep '^plant: ' "$build.log" || true
 rm -f "$build.log"
-# the program, what its scripts want, and the test programs that the table names; the simulator is not wanted
+# the program, what its scripts want, and the test programs that the table names; the simulator only where a script asks for it
 programs=$(cut -f5 tests/mutants/table.tsv | tr ' ' '\n' | grep -E '^(host|datasets|kernels)\.' | sort -u | while IFS=. read -r folder name; do
 	[ ! -e "tests/$folder/$name.c" ] || echo "$name"
-done)
+done) || true
+for name in $(cut -f5 tests/mutants/table.tsv | tr ' ' '\n' | sed -n 's/^jobs\.//p' | sort -u); do
+	if grep -qs nightshift-sim "tests/jobs/$name.sh"; then
+		programs="$programs nightshift-sim"
+		break
+	fi
+done
 preloaded=$(cd tests/tools && for f in *.c; do [ "$f" = images.c ] || echo "${f%.c}"; done)
 # shellcheck disable=SC2086 # words of a list
 cmake --build "$build" --target nightshift images $preloaded $programs -- -j"${NST_JOBS:-$(nproc)}" --quiet

@@ -36,8 +36,7 @@ def why_not(row, sources):
         name = plant.find_file(ROOT, row.file)
         if name not in sources:
             sources[name] = plant.Source(open(os.path.join(ROOT, name), encoding="utf-8").read())
-        if not name.endswith(".c"):
-            return "only .c files are planted"
+        plant.check_kind(name)
         plant.place_of(sources[name], row)
     except plant.Refused as e:
         return str(e)

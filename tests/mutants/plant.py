@@ -16,6 +16,15 @@ import sys
 
 ROOMS = ("kernels", "host", "datasets", "jobs")
 COLUMNS = ("id", "file", "old", "new", "tests", "reason")
+HEAD = """#ifdef __cplusplus
+extern "C" {
+#endif
+extern int nst_mutant;
+int nst_reached(void);
+#ifdef __cplusplus
+}
+#endif
+"""
 Row = collections.namedtuple("Row", COLUMNS)
 Token = collections.namedtuple("Token", "text begin end")
 TOKEN = re.compile(
@@ -404,7 +413,7 @@ def plant(path, shown, rows, refused):
         except Refused as e:
             refused.append((row.id, "%s: %s" % (shown, e)))
     good = check_crossing(placed, refused)
-    head = "extern int nst_mutant; int nst_reached(void);\n#line 1 \"%s\"\n" % path
+    head = HEAD + "#line 1 \"%s\"\n" % path
     text = source.text[:source.tokens[0].begin] + write(source, good, 0, len(source.tokens)) + "\n" if good else source.text
     return head + text, [(row, source.line(place.a)) for row, place in good]
 
@@ -419,6 +428,11 @@ def find_file(root, name):
     return found[0]
 
 
+def check_kind(name):
+    if not name.endswith((".c", ".h")):
+        raise Refused("%s: only .c and .h files are planted" % name)
+
+
 def put(path, text):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if not os.path.exists(path) or open(path, encoding="utf-8").read() != text:
@@ -430,12 +444,11 @@ def main():
     if len(sys.argv) != 4:
         sys.exit(__doc__)
     table, root, out = sys.argv[1], os.path.realpath(sys.argv[2]), os.path.realpath(sys.argv[3])
-    files, refused, planted, sources = collections.OrderedDict(), [], [], []
+    files, refused, planted, sources, copies = collections.OrderedDict(), [], [], [], set()
     for row in read_table(table):
         try:
             name = find_file(root, row.file)
-            if not name.endswith(".c"):
-                raise Refused("%s: only .c files are planted" % name)
+            check_kind(name)
             files.setdefault(name, []).append(row)
         except Refused as e:
             refused.append((row.id, str(e)))
@@ -444,8 +457,13 @@ def main():
         if not places:
             continue
         put(os.path.join(out, name), text)
+        copies.add(name)
         sources.append("%s %s\n" % (os.path.join(root, name), os.path.join(out, name)))
         planted += [(row.id, name, line) for row, line in places]
+    for folder, _, names in os.walk(out):  # what is planted no more; an old header would be found before the real one
+        for name in names:
+            if folder != out and os.path.relpath(os.path.join(folder, name), out) not in copies:
+                os.remove(os.path.join(folder, name))
     put(os.path.join(out, "sources"), "".join(sources))
     put(os.path.join(out, "planted"), "".join("%d %s %d\n" % p for p in sorted(planted)))
     put(os.path.join(out, "refused"), "".join("%d %s\n" % r for r in sorted(refused)))
