@@ -43,8 +43,8 @@ static enum ns_status write_head(hid_t file, const char *path, const struct ns_s
 
 	for (i = 0; i < r->rows; i++)
 		newest = r->time[i] > newest ? r->time[i] : newest;
-	gmtime_r(&newest, &tm);
-	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (!gmtime_r(&newest, &tm) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm)) /* a year that no calendar has */
+		snprintf(text, sizeof text, "%lld", (long long)newest);
 	NS_TRY(ns_h5_set_text(file, path, "/", "schema", "nightshift.shard/1"));
 	NS_TRY(ns_h5_set_text(file, path, "/", "dataset", head->dataset));
 	NS_TRY(ns_h5_set_text(file, path, "/", "encoding", head->encoding));

@@ -95,12 +95,14 @@ enum ns_status ns_list_if_there(const char *folder, struct ns_names *names)
 
 /* --- making and flushing --- */
 
-static enum ns_status make_one(const char *path)
+/* *made: whether it was not there before; then it is flushed into the one that holds it */
+static enum ns_status make_one(const char *path, int *made)
 {
 	char parent[NS_PATH_MAX];
 	int is;
 
-	if (mkdir(path, 0777) == 0) {
+	*made = mkdir(path, 0777) == 0;
+	if (*made) {
 		NS_TRY(ns_path_parent(parent, path));
 		return ns_sync_dir(parent);
 	}
@@ -112,8 +114,9 @@ static enum ns_status make_one(const char *path)
 
 enum ns_status ns_mkdirs(const char *path)
 {
-	char part[NS_PATH_MAX];
+	char part[NS_PATH_MAX], there[NS_PATH_MAX] = "", parent[NS_PATH_MAX];
 	char *p;
+	int made;
 
 	NS_TRY(ns_path(part, "%s", path));
 	for (p = part + strlen(part); p > part + 1 && p[-1] == '/'; p--)
@@ -121,10 +124,19 @@ enum ns_status ns_mkdirs(const char *path)
 	for (p = part + 1; *p; p++)
 		if (*p == '/' && p[-1] != '/') {
 			*p = 0;
-			NS_TRY(make_one(part));
+			NS_TRY(make_one(part, &made));
+			if (!made)
+				strcpy(there, part);
 			*p = '/';
 		}
-	return make_one(part);
+	NS_TRY(make_one(part, &made));
+	if (!made)
+		strcpy(there, part);
+	/* who made the last of those that were there may have been killed before it was flushed */
+	if (!*there || !strcmp(there, "/"))
+		return NS_OK;
+	NS_TRY(ns_path_parent(parent, there));
+	return ns_sync_dir(parent);
 }
 
 enum ns_status ns_sync_dir(const char *path)

@@ -127,8 +127,11 @@ enum ns_status ns_registry_move(const char *registry, const char *name, const ch
 	NS_TRY(refresh_all(registry, name, digest));
 	for (tries = 0; !won && !same && tries < 1000; tries++)
 		NS_TRY(try_move(registry, name, digest, expected, why, evidence, &won, &same, warning));
-	if (same) /* whoever was killed after the link has only the copy left to write */
+	if (same) { /* whoever was killed after the link has its flush and the copy left to do */
+		NS_TRY(ns_path(path, "%s/log/%s", registry, name));
+		NS_TRY(ns_sync_dir(path));
 		return write_copy(registry, name);
+	}
 	if (!won)
 		return ns_fail(NS_IO, "%s: ref '%s' is moved by too many at once", registry, name);
 	return look_again(registry, name, digest, warning);

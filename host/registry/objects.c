@@ -62,8 +62,10 @@ static enum ns_status put(const char *registry, const char *data, size_t bytes, 
 	NS_TRY(ns_exists(path, &is));
 	if (is)
 		NS_TRY(is_whole(path, digest, &is));
-	if (is) /* a damaged one is replaced */
-		return ns_registry_refresh(path);
+	if (is) { /* a damaged one is replaced; who put a sound one may have been killed before its name was flushed */
+		NS_TRY(ns_registry_refresh(path));
+		return ns_sync_dir(dir);
+	}
 	NS_TRY(ns_mkdirs(dir));
 	NS_TRY(ns_write_file(path, data, bytes));
 	chmod(path, 0444);

@@ -48,7 +48,21 @@ static void append(struct ns_html *h, const char *text, size_t n)
 	h->text[h->len] = 0;
 }
 
-static void append_format(struct ns_html *h, const char *format, va_list args, int escape)
+static void append_escaped(struct ns_html *h, const char *text, size_t n)
+{
+	for (; n; n--, text++) {
+		const char *entity = *text == '<'   ? "&lt;"
+				     : *text == '>' ? "&gt;"
+				     : *text == '&' ? "&amp;"
+				     : *text == '"' ? "&quot;"
+						    : NULL;
+
+		append(h, entity ? entity : text, entity ? strlen(entity) : 1);
+	}
+}
+
+/* formatted, then escaped */
+static void append_format(struct ns_html *h, const char *format, va_list args)
 {
 	char small[1024], *text = small;
 	va_list again;
@@ -64,34 +78,87 @@ static void append_format(struct ns_html *h, const char *format, va_list args, i
 	va_end(again);
 	if (!text || n < 0)
 		h->failed = 1;
-	else if (escape)
-		ns_html_text(h, text);
 	else
-		append(h, text, (size_t)n);
+		append_escaped(h, text, (size_t)n);
 	if (text != small)
 		free(text);
 }
 
+/* what a page shows of a string: all of it, or as many bytes as "%.16s" says, and no half of a character */
+static void append_string(struct ns_html *h, const char *string, const char *spec)
+{
+	const char *dot = strchr(spec, '.');
+	size_t n = strlen(string), most = dot ? strtoul(dot + 1, NULL, 10) : n;
+
+	if (most > n)
+		most = n;
+	while (most < n && most && ((unsigned char)string[most] & 0xc0) == 0x80)
+		most--;
+	append_escaped(h, string, most);
+}
+
+/* a number as the conversion `spec` has it; longs: 0 int, 1 long or size_t, 2 long long */
+static void append_number(struct ns_html *h, const char *spec, char kind, size_t longs, va_list *args)
+{
+	char text[512];
+
+	if (kind == 'd' && longs == 2)
+		snprintf(text, sizeof text, spec, va_arg(*args, long long));
+	else if (kind == 'd' && longs)
+		snprintf(text, sizeof text, spec, va_arg(*args, long));
+	else if (kind == 'd')
+		snprintf(text, sizeof text, spec, va_arg(*args, int));
+	else if (kind == 'u' && longs == 2)
+		snprintf(text, sizeof text, spec, va_arg(*args, unsigned long long));
+	else if (kind == 'u' && longs)
+		snprintf(text, sizeof text, spec, va_arg(*args, size_t));
+	else if (kind == 'u')
+		snprintf(text, sizeof text, spec, va_arg(*args, unsigned));
+	else
+		snprintf(text, sizeof text, spec, va_arg(*args, double));
+	append(h, text, strlen(text));
+}
+
+/*
+ * Conversion by conversion, so that what comes as an argument is data and is escaped, whatever the page's author forgot. Conversions are
+ * those of pages: s d u f g e %, with flags, width, precision, l, ll and z.
+ */
 void ns_html_raw(struct ns_html *h, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	append_format(h, format, args, 0);
+	while (*format) {
+		size_t plain = strcspn(format, "%"), flags, longs;
+		char spec[24];
+
+		append(h, format, plain);
+		format += plain;
+		if (!*format)
+			break;
+		flags = 1 + strspn(format + 1, "-+ #0123456789.");
+		longs = strspn(format + flags, "lz");
+		snprintf(spec, sizeof spec, "%.*s", (int)(flags + longs + 1), format);
+		format += flags + longs;
+		if (*format == '%')
+			append(h, "%", 1);
+		else if (*format == 's')
+			append_string(h, va_arg(args, const char *), spec);
+		else
+			append_number(h, spec, *format, longs, &args);
+		format++;
+	}
 	va_end(args);
+}
+
+void ns_html_markup(struct ns_html *h, const char *markup)
+{
+	append(h, markup, strlen(markup));
 }
 
 void ns_html_text(struct ns_html *h, const char *text)
 {
-	for (; *text; text++) {
-		const char *entity = *text == '<'   ? "&lt;"
-				     : *text == '>' ? "&gt;"
-				     : *text == '&' ? "&amp;"
-				     : *text == '"' ? "&quot;"
-						    : NULL;
-
-		append(h, entity ? entity : text, entity ? strlen(entity) : 1);
-	}
+	append_escaped(h, text, strlen(text));
 }
 
 void ns_html_element(struct ns_html *h, const char *tag, const char *format, ...)
@@ -99,11 +166,15 @@ void ns_html_element(struct ns_html *h, const char *tag, const char *format, ...
 	size_t n = strcspn(tag, " ");
 	va_list args;
 
-	ns_html_raw(h, "<%s>", tag);
+	append(h, "<", 1);
+	append(h, tag, strlen(tag));
+	append(h, ">", 1);
 	va_start(args, format);
-	append_format(h, format, args, 1);
+	append_format(h, format, args);
 	va_end(args);
-	ns_html_raw(h, "</%.*s>\n", (int)n, tag);
+	append(h, "</", 2);
+	append(h, tag, n);
+	append(h, ">\n", 2);
 }
 
 void ns_html_begin(struct ns_html *h, const char *title)

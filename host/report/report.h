@@ -20,8 +20,10 @@ void ns_html_begin(struct ns_html *h, const char *title);
 enum ns_status ns_html_write(struct ns_html *h, const char *path);
 void ns_html_release(struct ns_html *h);
 
-/* markup as it is */
+/* The format is markup as it is; what its conversions put in is data and is escaped. */
 void ns_html_raw(struct ns_html *h, const char *format, ...) NS_PRINTF(2, 3);
+/* Markup as it is, all of it: never data from a file that another program may have written. */
+void ns_html_markup(struct ns_html *h, const char *markup);
 /* text from data: <, >, & and quotes become entities */
 void ns_html_text(struct ns_html *h, const char *text);
 /* <h2>, <p> ... around escaped text */

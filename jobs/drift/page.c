@@ -44,8 +44,12 @@ static void verdict(const struct ns_drift *s, struct ns_html *h)
 		ns_html_raw(h, " ");
 	}
 	if (!isnan(s->measured))
-		ns_html_raw(h, "Accuracy, measured on %lld audited rows: %.1f&nbsp;%% (%.1f to %.1f); on the reference %.1f&nbsp;%%. ",
-			    (long long)s->audited, 100 * s->measured, 100 * s->measured_low, 100 * s->measured_high, 100 * s->base);
+		ns_html_raw(h, "Accuracy, measured on %lld audited rows: %.1f&nbsp;%% (%.1f to %.1f)", (long long)s->audited, 100 * s->measured,
+			    100 * s->measured_low, 100 * s->measured_high);
+	if (!isnan(s->measured) && !isnan(s->base))
+		ns_html_raw(h, "; on the reference %.1f&nbsp;%%", 100 * s->base);
+	if (!isnan(s->measured))
+		ns_html_markup(h, ". ");
 	if (!isnan(s->cbpe))
 		ns_html_raw(h, "Without labels: at most about %.1f&nbsp;%% (mean confidence; %.1f&nbsp;%% on the reference). ", 100 * s->cbpe,
 			    100 * s->cbpe_ref);
@@ -59,10 +63,12 @@ static void picture(struct ns_html *h, const struct ns_drift_test *t)
 {
 	const struct ns_histogram *p = &t->histogram;
 	double a[NS_HISTOGRAM_BINS], b[NS_HISTOGRAM_BINS];
-	char title[128];
+	char title[128], column[41];
 
 	ns_drift_shares(p, a, b);
-	snprintf(title, sizeof title, "%.40s: D = %.3f, %s", t->column, t->effect, ns_drift_name(t->status));
+	snprintf(column, sizeof column, "%s", t->column);
+	ns_drift_cut_utf8(column);
+	snprintf(title, sizeof title, "%s: D = %.3f, %s", column, t->effect, ns_drift_name(t->status));
 	ns_svg_histogram(h, title, a, b, NS_HISTOGRAM_BINS, p->low, p->high, "reference", "current");
 }
 
@@ -195,6 +201,7 @@ static void label_mix(const struct ns_drift *s, struct ns_html *h)
 		const char *cells[3] = {name, w, wide};
 
 		snprintf(name, sizeof name, "%.60s", s->cur.names && i < s->cur.class_names ? s->cur.names[i] : "");
+		ns_drift_cut_utf8(name);
 		if (!*name)
 			snprintf(name, sizeof name, "%d", i);
 		snprintf(w, sizeof w, isnan(s->weights[i]) ? "-" : "%.2f", s->weights[i]);

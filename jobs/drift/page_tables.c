@@ -63,7 +63,7 @@ void ns_drift_page_table(const struct ns_drift *s, struct ns_html *h, int decidi
 	int i, shown = 0;
 
 	ns_html_raw(h, "<div class=\"wide\"><table>");
-	ns_html_raw(h, "<tr><th>column</th>%s", deciding ? "<th>before, now</th>" : "");
+	ns_html_markup(h, deciding ? "<tr><th>column</th><th>before, now</th>" : "<tr><th>column</th>");
 	ns_html_cells(h, "th", head, 7);
 	ns_html_raw(h, "</tr>\n");
 	for (i = 0; i < s->count; i++) {

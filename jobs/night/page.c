@@ -184,7 +184,10 @@ static void gate_table(struct ns_html *h, const json_t *g)
 		cell(v[1], sizeof v[1], "%.0f", ns_json_number(m, "better", NAN));
 		cell(v[2], sizeof v[2], "%.0f", ns_json_number(m, "worse", NAN));
 		cell(v[3], sizeof v[3], "%+.2f points", percent(m, "change"));
-		snprintf(v[4], sizeof v[4], "%+.2f to %+.2f", percent(m, "low"), percent(m, "high"));
+		if (isnan(percent(m, "low")) || isnan(percent(m, "high")))
+			snprintf(v[4], sizeof v[4], "-");
+		else
+			snprintf(v[4], sizeof v[4], "%+.2f to %+.2f", percent(m, "low"), percent(m, "high"));
 		cell(v[5], sizeof v[5], "%.3g", ns_json_number(m, "p", NAN));
 		ns_html_row(h, "td", cells, 8);
 	}
@@ -236,7 +239,7 @@ static void fragment(struct ns_html *h, const char *dir, const char *night)
 	size_t bytes;
 
 	if (ns_path(path, "%s/%s/drift/drift.fragment.html", dir, night) == NS_OK && ns_read_file(path, &text, &bytes) == NS_OK) {
-		ns_html_raw(h, "%s", text);
+		ns_html_markup(h, text);
 		free(text);
 	}
 }
@@ -251,10 +254,10 @@ static void one_night(struct ns_html *h, const char *dir, const json_t *s, const
 	ns_html_text(h, night);
 	ns_html_raw(h, "&rdquo;</h2>\n");
 	fragment(h, dir, night);
-	strongest_tests(h, drift);
-	ns_html_raw(h, "<a href=\"");
-	ns_html_text(h, night);
-	ns_html_raw(h, "/drift.html\">drift.html</a></p></details>\n");
+	if (drift) {
+		strongest_tests(h, drift);
+		ns_html_raw(h, "<a href=\"%s/drift.html\">drift.html</a></p></details>\n", night);
+	}
 	if (gate) {
 		const json_t *counts = json_object_get(candidate, "counts");
 

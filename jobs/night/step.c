@@ -312,9 +312,18 @@ out:
 	return status;
 }
 
+static enum ns_status sync_parent(const char *path)
+{
+	char parent[NS_PATH_MAX];
+
+	NS_TRY(ns_path_parent(parent, path));
+	return ns_sync_dir(parent);
+}
+
 static enum ns_status do_it(struct ns_night *n, const struct ns_step *s, int task)
 {
 	char result[NS_PATH_MAX];
+	enum ns_status flushed = NS_OK;
 	int64_t kept = 0;
 
 	if (s->run)
@@ -323,6 +332,10 @@ static enum ns_status do_it(struct ns_night *n, const struct ns_step *s, int tas
 	if (n->job->comm->rank == 0)
 		kept = is_kept(n, s, task, result);
 	NS_TRY(ns_comm_broadcast(n->job->comm, &kept, sizeof kept, 0));
+	if (kept && n->job->comm->rank == 0) /* who published it may have been killed before its name was flushed */
+		flushed = sync_parent(result);
+	if (kept)
+		NS_TRY(ns_job_agree(n->job, flushed));
 	if (kept && n->job->comm->rank == 0 && ns_place_sweep(result) != NS_OK) /* the result is there, whatever lies beside it */
 		ns_log_warn(n->job->log, "%s", ns_message());
 	if (kept)

@@ -158,7 +158,7 @@ static enum ns_status open_manifest(struct retrain *r, const char *path)
 	NS_TRY(refuse_unknown(r->predicate, predicate, path));
 	/* a night executes the manifest that it has made itself, however long it lay */
 	if (!ns_conf_text(r->job->conf, "night.step") &&
-	    ns_json_number(json_object_get(r->predicate, "budget"), "expires", 0) < (double)time(NULL))
+	    ns_json_number(json_object_get(r->predicate, "budget"), "expires", 0) < (double)ns_today())
 		return ns_fail(NS_BAD_DATA, "%s: has expired", path);
 	NS_TRY(read_config(r, path));
 	for (i = 0; i < sizeof parts / sizeof *parts; i++)

@@ -107,9 +107,8 @@ class Night:
         drift, gate, final, run = (self.read(night, n) for n in ("drift.json", "gate.json", "final/evaluation.json", "candidate/run.json"))
         if drift:
             yield from Drift(folder / "drift").fragment()
-        drift = drift or {"tests": []}
-        yield Text("number of tests", num("%d", len(drift["tests"])))
-        yield strongest_tests(drift)
+            yield Text("number of tests", num("%d", len(drift["tests"])))
+            yield strongest_tests(drift)
         if not gate:
             return
         yield Text("selection", num("%d", run["counts"]["selected"]), num("%d", run["counts"].get("labelled_by_model", 0)))

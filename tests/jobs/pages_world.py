@@ -90,7 +90,11 @@ def spoil(folder):
         if isinstance(value, list):
             return [change(v, key) for v in value]
         return ONE if isinstance(value, str) and key not in keep else value
-    for name in ("changed/drift.json", "changed/gate.json", "changed/final/evaluation.json", "prepare/test-evaluation/evaluation.json"):
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["changed_status"] = ONE
+    (folder / "summary.json").write_text(json.dumps(summary))
+    for name in ("changed/drift.json", "changed/gate.json", "changed/final/evaluation.json", "prepare/test-evaluation/evaluation.json",
+                 "prepare/model/model.json"):
         path = folder / name
         path.write_text(json.dumps(change(json.loads(path.read_text()))))
     for path in (folder / "steps").glob("*.*.json"):
@@ -102,7 +106,7 @@ def spoil(folder):
 def earlier(path):
     """a run in which the first row was slow, the second fast, and the third missing"""
     bench = json.loads(path.read_text())
-    for row, factor in zip(bench["results"], (1e-6, 1e6)):
+    for row, factor in zip(bench["results"], (1e-3, 1e3)):
         for key in ("rate", "low", "high"):
             row[key] *= factor
     del bench["results"][2:3]
