@@ -339,6 +339,23 @@ static void put_away(struct ns_place *p, const char *old)
 		(void)!rename(old, aside);
 }
 
+/*
+ * The new result is OUT: its name is flushed, and only then goes the old one (NULL: there was none). Else a power cut between the two might
+ * leave the old name with half of the old files. From here on nothing fails, it is a warning.
+ */
+static void settle(struct ns_place *p, const char *old)
+{
+	char parent[NS_PATH_MAX];
+	enum ns_status status = ns_path_parent(parent, p->out);
+
+	if (status == NS_OK)
+		status = ns_sync_dir(parent);
+	if (status != NS_OK)
+		snprintf(p->warning, sizeof p->warning, "the result is published, but a power cut may undo that: %.400s", ns_message());
+	else if (old)
+		put_away(p, old);
+}
+
 /* NFS and some others cannot exchange: two renames, and the old result put back if the second fails */
 static enum ns_status replace_in_two(struct ns_place *p)
 {
@@ -353,7 +370,7 @@ static enum ns_status replace_in_two(struct ns_place *p)
 		(void)!rename(old, p->out);
 		return status;
 	}
-	put_away(p, old);
+	settle(p, old);
 	return NS_OK;
 }
 
@@ -364,10 +381,13 @@ static enum ns_status replace(struct ns_place *p)
 	NS_TRY(ns_exists(p->out, &there));
 	if (there)
 		NS_TRY(is_empty(p->out, &empty));
-	if (!there || empty) /* an empty folder of the user's: rename() replaces it */
-		return ns_rename(p->partial, p->out);
+	if (!there || empty) { /* an empty folder of the user's: rename() replaces it */
+		NS_TRY(ns_rename(p->partial, p->out));
+		settle(p, NULL);
+		return NS_OK;
+	}
 	if (renameat2(AT_FDCWD, p->partial, AT_FDCWD, p->out, RENAME_EXCHANGE) == 0) {
-		put_away(p, p->partial);
+		settle(p, p->partial);
 		return NS_OK;
 	}
 	if (errno == EINVAL || errno == ENOSYS || errno == ENOTSUP)
@@ -382,10 +402,7 @@ enum ns_status ns_place_publish(struct ns_place *p)
 	NS_TRY(ns_path(path, "%s/" NS_MARKER, p->partial));
 	NS_TRY(ns_remove_file(path));
 	NS_TRY(ns_sync_tree(p->partial));
-	NS_TRY(replace(p));
-	if (ns_path_parent(path, p->out) == NS_OK && ns_sync_dir(path) != NS_OK)
-		snprintf(p->warning, sizeof p->warning, "the result is published, but a power cut may undo that: %.400s", ns_message());
-	return NS_OK;
+	return replace(p);
 }
 
 /*

@@ -11,6 +11,9 @@ cut and no later flush of the same folder shows it:
   folder that gets one has all its names flushed, and so have the folders in it;
 - place: nothing is made or written under a final name; it comes there by a rename or a link;
 - name: once a name is final, its folder is flushed before the next name becomes final anywhere, and before the job ends;
+- old: what was published before is removed only when the new result's name is flushed;
+- again: a job that is killed right after a name became final, before its folder was flushed, and is then run again, leaves all of it on
+  the disk, although it finds much of its work done;
 - registry: when a log entry appears, every object that it reaches is on the disk; when a ref's copy appears, the log entry is;
 - night: when a step's record says done, the step's result is on the disk, and a ref names a model that it made; when the night's own
   record appears, all of the night is, and nothing but step records comes after it;
@@ -53,6 +56,7 @@ KINDS = (
     ("file in a result", re.compile(r"\.partial/")),
     ("result", re.compile(r"^(o|night/.*)$")),
 )
+AGAIN = ("ingest", "train", "drift", "promote", "step-data") # jobs that find work of their own done, each kind of it
 OTHER = ("result by exchange", "result by two renames", "shard of a part") # seen by their calls, not by a path
 
 
@@ -131,6 +135,8 @@ class Rules:
             self.appears("folder", path, None, self.disk.folder_of(f"{self.world}/{path}")[0])
         if what in ("rename", "link", "exchange"):
             self.moves(what, path, self.short(other), self.disk.inodes[inode])
+        if what in ("unlink", "rmdir") and any(kind_of(name) == "result" for name in self.owed.values()):
+            self.break_rule("old", path, f"is removed before the folder of {next(iter(self.owed.values()))} is flushed")
         if what == "unlink" and CHECKPOINT.search(path):
             self.checkpoint_goes(path)
 
@@ -264,6 +270,47 @@ def try_job(bench, job, show):
     return rules.seen, rules.broken
 
 
+def kept_at_the_end(disk):
+    """the first place that a power cut would take something from after all has ended, or None"""
+    for top in ("o", "r", "night", "history"):
+        node = disk.node(top)
+        lost = node and (disk.unkept_below(node, top) or (None if disk.root.kept.get(top) is node else top))
+        if lost and not is_temporary(lost):
+            return lost
+    return None
+
+
+def run_again(bench, job):
+    """killed after each name that it made, before anything else, and run again: what is broken then"""
+    _, lines, _ = bench.cut(job, None)
+    places = [int(line.split("\t")[0]) + 1 for line in lines if line.split("\t")[1] in ("rename", "link", "mkdir", "exchange")]
+    broken, more = [], bench.work / "again"
+    for n in places:
+        run, lines, disk = bench.cut(job, n)
+        if run.code != durable.POWER_CUT:
+            continue
+        for line in lines:
+            disk.apply(line)
+        shutil.rmtree(more, ignore_errors=True)
+        more.mkdir()
+        log = bench.work / "again.log"
+        log.unlink(missing_ok=True)
+        run = tiny.run(bench.binary, job.args, bench.live, bench.tool, NST_CUT_UNDER=str(bench.live), NST_CUT_LOG=str(log), NST_CUT_SNAPSHOTS=str(more))
+        rules = Rules(disk, bench.live, job)
+        for line in log.read_text().splitlines() if log.exists() else []:
+            _, what, inode, path, other = line.split("\t")
+            rules.before(what, int(inode), path, other)
+            disk.apply(line)
+            rules.after(what, int(inode))
+        if run.code == 74 and "holds a published result" in run.said(): # it was killed after that, and the user is told
+            continue
+        rules.ends()
+        lost = kept_at_the_end(disk)
+        broken += [f"again: killed after {lines[-1].split(chr(9))[1]} {rules.short(lines[-1].split(chr(9))[3])}: {why}" for why in
+                   rules.broken + ([f"{lost} is not on the disk at the end"] if lost else []) + ([f"exit {run.code}: {run.said()}"] if run.code else [])]
+    return len(places), broken
+
+
 class Bench(durable.Bench):
     """keeps the disk as it is before the job, with this file's model of it"""
     def cut(self, job, n):
@@ -304,6 +351,11 @@ def main():
             seen += found
             failed += bool(broken)
             print(f"{'FAIL' if broken else 'PASS'} {job.name}: {sum(found.values())} publications", flush=True)
+            if job.name in AGAIN:
+                places, more = run_again(bench, job)
+                failed += bool(more)
+                broken += more
+                print(f"{'FAIL' if more else 'PASS'} {job.name}: killed at {places} names and run again", flush=True)
             for line, times in collections.Counter(broken).items():
                 print(f"     {line}" + (f" ({times} times)" if times > 1 else ""))
         for kind in [k for k, _ in KINDS] + list(OTHER) + ["done with a result", "done with a model", "checkpoint goes"]:
