@@ -10,6 +10,7 @@
 struct ns_query { /* with the rule that select.c has */
 	uint64_t seed;
 	int64_t replay, audited_repeat; /* old rows shown again; times an epoch shows an audited row */
+	int former;			/* of a manifest of version 0.1.0: old rows may be the gate's, too */
 };
 struct ns_selected {
 	int64_t replayed, audited, pool, excluded;

@@ -8,13 +8,17 @@
 
 #include "kernels/formula/random.h"
 
-static const char rule[] = "replay: first rows of the keyed permutation of dataset 0; audited: labelled rows of dataset 1 that are not the "
-			   "gate's half; to_label: its other rows, less any that share an identity with the gate's";
+static const char rule[] = "replay: first rows of the keyed permutation of dataset 0 that share no identity with the gate's half of dataset 1; "
+			   "audited: labelled rows of dataset 1 that are not the gate's half; to_label: its other rows, less any that share an "
+			   "identity with the gate's";
+/* a manifest that was written under it is executed under it */
+static const char former_rule[] = "replay: first rows of the keyed permutation of dataset 0; audited: labelled rows of dataset 1 that are not the "
+				  "gate's half; to_label: its other rows, less any that share an identity with the gate's";
 
 json_t *ns_query_json(const struct ns_query *q)
 {
 	return json_pack("{s:I, s:I, s:I, s:s}", "seed", (json_int_t)q->seed, "replay", (json_int_t)q->replay, "audited_repeat",
-			 (json_int_t)q->audited_repeat, "rule", rule);
+			 (json_int_t)q->audited_repeat, "rule", q->former ? former_rule : rule);
 }
 
 enum ns_status ns_query_read(struct ns_query *q, const json_t *json, const char *path)
@@ -24,9 +28,10 @@ enum ns_status ns_query_read(struct ns_query *q, const json_t *json, const char 
 	if (!json_is_integer(seed) || !json_is_integer(replay) || !json_is_integer(repeat) || json_integer_value(seed) < 0 ||
 	    json_integer_value(replay) < 0 || json_integer_value(repeat) < 1 || json_integer_value(repeat) > 64)
 		return ns_fail(NS_BAD_DATA, "%s: data.query: whole numbers are wanted: seed and replay from 0, audited_repeat of 1 to 64", path);
-	if (strcmp(ns_json_text(json, "rule"), rule))
+	if (strcmp(ns_json_text(json, "rule"), rule) && strcmp(ns_json_text(json, "rule"), former_rule))
 		return ns_fail(NS_BAD_DATA, "%s: data.query.rule: is none that this version knows", path);
-	*q = (struct ns_query){(uint64_t)json_integer_value(seed), json_integer_value(replay), json_integer_value(repeat)};
+	*q = (struct ns_query){(uint64_t)json_integer_value(seed), json_integer_value(replay), json_integer_value(repeat),
+			       !strcmp(ns_json_text(json, "rule"), former_rule)};
 	return NS_OK;
 }
 
@@ -85,6 +90,12 @@ static enum ns_status look(struct window *w, const struct ns_dataset *current, u
 	return NS_OK;
 }
 
+/* is it an image that the gate will judge by? To train on it would be to know the answer */
+static int is_gates(const struct window *w, uint64_t id)
+{
+	return bsearch(&id, w->gate_ids, (size_t)w->gates, sizeof *w->gate_ids, by_id) != NULL;
+}
+
 enum ns_status ns_query_run(const struct ns_query *q, const struct ns_dataset *replay, const struct ns_dataset *current, struct ns_selection *s,
 			    struct ns_selected *count)
 {
@@ -98,14 +109,16 @@ enum ns_status ns_query_run(const struct ns_query *q, const struct ns_dataset *r
 	if (status != NS_OK)
 		goto out;
 	s->rows = 0;
-	for (i = 0; i < want; i++) {
+	for (i = 0; i < replay->rows && count->replayed < want; i++) {
 		int64_t row = (int64_t)ns_permute((uint64_t)i, (uint64_t)replay->rows, q->seed, NS_FOR_SPLIT, 1);
 
+		if (!q->former && is_gates(&w, ns_dataset_id(replay, row)))
+			continue;
 		put(s, 0, row, ns_dataset_id(replay, row), ns_dataset_label(replay, row), NS_LABEL_HUMAN, 1);
 		count->replayed++;
 	}
 	for (i = 0; i < current->rows; i++) {
-		if (w.gate[i] || bsearch(&w.id[i], w.gate_ids, (size_t)w.gates, sizeof *w.gate_ids, by_id)) {
+		if (w.gate[i] || is_gates(&w, w.id[i])) {
 			count->excluded++;
 		} else if (w.label[i] >= 0) {
 			put(s, 1, i, w.id[i], w.label[i], NS_LABEL_HUMAN, (uint32_t)q->audited_repeat);

@@ -220,7 +220,7 @@ enum ns_status ns_manifest_emit(struct ns_drift *s)
 {
 	const char *replay = ns_conf_text(s->job->conf, "drift.replay_data"), *current = ns_conf_text(s->job->conf, "drift.current_data");
 	const struct ns_conf *c = s->job->conf;
-	struct select q = {.s = s, .query = {s->seed, ns_conf_int(c, "retrain.replay"), ns_conf_int(c, "retrain.audited_repeat")}};
+	struct select q = {.s = s, .query = {s->seed, ns_conf_int(c, "retrain.replay"), ns_conf_int(c, "retrain.audited_repeat"), 0}};
 	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
 	enum ns_status status;
 

@@ -241,7 +241,7 @@ line = {"schema": "nightshift.history/1", "time": 1699000000, "window": 1, "reje
 put("history", "three", cut.join([text(line), text({**line, "window": 2, "time": 1699500000}), text({**line, "window": 3, "current": "cc"})]))
 old = {"path": "old", "digest": "0" * 64}
 rule = None
-for source in (root / "jobs/curate/select.c").read_text().split('rule[] = "')[1:]:
+for source in (root / "jobs/curate/select.c").read_text().split('char rule[] = "')[1:]:
     rule = "".join(source.split('";')[0].replace('"\n', "").replace("\t", "").replace('"', "").splitlines())
 manifest = {"_type": "https://in-toto.io/Statement/v1", "subject": [], "predicateType": "nightshift.retrain/1", "predicate": {
     "data": {"selection": "selection.h5", "sha256": sha(chosen), "datasets": [old, {**old, "digest": "of no file"}], "classes": ["a", "b"],

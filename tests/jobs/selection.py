@@ -69,10 +69,10 @@ def make_window(path, across):
 def select(old, window, replay, repeat):
     """(set, row, id, label, source, repeat) in the selection's order, and how many rows were left out"""
     n = len(old.ids)
-    first = [permute(i, n, SEED, SPLIT, 1) for i in range(min(replay, n))]
-    rows = [(0, r, old.ids[r], old.labels[r], 0, 1) for r in first]
     gate = gate_rows(window.ids, window.labels, SEED)
     judged = {window.ids[i] for i in gate}
+    first = [r for r in (permute(i, n, SEED, SPLIT, 1) for i in range(n)) if old.ids[r] not in judged][:replay]
+    rows = [(0, r, old.ids[r], old.labels[r], 0, 1) for r in first]
     for i, (one, label) in enumerate(zip(window.ids, window.labels)):
         if one not in judged:
             rows.append((1, i, one, label, 0, repeat) if label >= 0 else (1, i, one, -1, 1, 1))
@@ -312,6 +312,13 @@ def main():
     check_selection("whole", p, rows, excluded)
     equal([p["base"]["model"], p["base"]["baseline"]], [newer, sha256("stranger.h5")], "base of predictions without a model: production")
     equal([p["config"]["confidence"], [g["rows"] for g in p["gates"]]], [0.9, [len(gate), None, None]], "the default, and the gates' rows")
+    # images that the gate judges by lie among the old ones: to replay them would be to train on the answers
+    twins = Rows(old.pixels + [plain.pixels[i] for i in sorted(gate)[:5]], old.labels + [plain.labels[i] for i in sorted(gate)[:5]]).write("twins.h5")
+    for replay, wanted in ((1000, 60), (62, 60), (58, 58)):
+        rows, excluded, _ = select(twins, plain, replay, 3)
+        equal(sum(r[0] == 0 for r in rows), wanted, "old rows that are not the gate's, as many as are asked for")
+        assert not {r[2] for r in rows} & {plain.ids[i] for i in gate}
+        check_selection(f"twins-{replay}", emit(f"twins-{replay}", "plain", [f"--retrain.replay={replay}", "--replay-data=twins.h5"]), rows, excluded)
     # a manifest is good for a week, and nothing is replayed where nothing is wanted
     rows, excluded, _ = select(old, across, 0, 3)
     for out, made, code in (("stale", NOW - WEEK - 600, 65), ("fresh", NOW - WEEK + 600, 0)):
