@@ -21,7 +21,7 @@ struct ns_backend;
 struct ns_device {
 	const struct ns_backend *backend;
 	const char *force; /* NS_FORCE: "conv/ref,xent/cpu"; borrowed; NULL: best first */
-	/* told of every choice that ns_plan_make() takes; NULL is fine */
+	/* called with every choice that ns_plan_make() makes; NULL is fine */
 	void (*chosen)(void *user, const struct ns_op *op, const char *impl);
 	void *chosen_user;
 };
@@ -48,7 +48,7 @@ struct ns_impl {	  /* one way to compute one op */
 	const char *name; /* "conv/dnnl", in logs and in NS_FORCE */
 	enum ns_op_kind kind;
 	/*
-	 * Claim `op`: set *plan, which the caller now owns. Or return NS_DECLINED, leave *plan alone, and the
+	 * Either accepts `op` and sets *plan, which the caller then owns, or returns NS_DECLINED and leaves *plan alone, and the
 	 * next implementation is asked. This answer is the only statement of what an implementation supports.
 	 */
 	enum ns_status (*make)(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op);
@@ -61,35 +61,35 @@ struct ns_backend {				/* one kind of device */
 	void (*close)(struct ns_device *dev);
 	enum ns_status (*mem_make)(void **mem, struct ns_device *dev, size_t bytes); /* zeroed */
 	void (*mem_free)(struct ns_device *dev, void *mem);
-	/* memory of the host from which put() and get() need not wait: pinned for a GPU */
+	/* host memory with which put() and get() need not wait: pinned for a GPU */
 	enum ns_status (*host_make)(void **mem, struct ns_device *dev, size_t bytes);
 	void (*host_free)(struct ns_device *dev, void *mem);
 	enum ns_status (*queue_make)(struct ns_queue **queue, struct ns_device *dev);
 	void (*queue_free)(struct ns_queue *queue);
-	/* in the queue's order; memory of the host that is not from host_make() has been read (put) or written (get) on return */
+	/* in the queue's order; host memory that is not from host_make() has been read (put) or written (get) on return */
 	enum ns_status (*put)(struct ns_queue *queue, void *dst, const void *src, size_t bytes);
 	enum ns_status (*get)(struct ns_queue *queue, void *dst, const void *src, size_t bytes);
 	enum ns_status (*copy)(struct ns_queue *queue, void *dst, const void *src, size_t bytes); /* within device memory */
-	enum ns_status (*after)(struct ns_queue *queue, struct ns_queue *other); /* order two */
+	enum ns_status (*after)(struct ns_queue *queue, struct ns_queue *other); /* what follows in `queue` waits for `other` */
 	enum ns_status (*wait)(struct ns_queue *queue);
 	/*
-	 * Between record() and recorded(), work given to the queue, and to queues that are put after() it, is kept instead of
-	 * done; those queues are put before it again at the end. replay() does it, with the addresses it was recorded with;
-	 * memory of the host among them is from host_make(). All four are NULL where the host itself computes.
+	 * Between record() and recorded(), work given to the queue, and to queues that are put after() it, is recorded instead of
+	 * executed; the queue must be put after() those queues again before recorded(). replay() executes it with the recorded
+	 * addresses; host memory among them must be from host_make(). All four are NULL where the host itself computes.
 	 */
 	enum ns_status (*record)(struct ns_queue *queue);
 	enum ns_status (*recorded)(struct ns_queue *queue, struct ns_graph **graph);
 	enum ns_status (*replay)(struct ns_queue *queue, struct ns_graph *graph);
 	void (*graph_free)(struct ns_graph *graph); /* NULL is fine */
 	void *(*native)(struct ns_queue *queue);    /* its cudaStream_t, for NCCL; NULL where the host computes */
-	/* which piece of hardware: equal for two ranks that share a GPU */
+	/* the identity of the hardware: equal for two ranks that share a GPU */
 	void (*identify)(struct ns_device *dev, unsigned char id[16]);
-	/* one line that names hardware, instruction set and library versions: what "same bits" covers */
+	/* one line that names hardware, instruction set and library versions, within which results have the same bits */
 	void (*describe)(struct ns_device *dev, char *text, size_t size);
 	int host_memory; /* device memory can be read and written by the host */
 };
 
-/* NS_CONFIG: no such name; NS_NO_DEVICE, with the reason: CUDA is not in this build, or its module cannot be opened */
+/* NS_CONFIG: the name is unknown; NS_NO_DEVICE, with the reason: CUDA is not in this build, or its module cannot be opened */
 enum ns_status ns_backend_get(const struct ns_backend **backend, const char *name);
 const struct ns_backend *ns_backend_find(const char *name); /* NULL where ns_backend_get() fails */
 
@@ -98,11 +98,11 @@ enum ns_status ns_plan_run(const struct ns_plan *plan, const struct ns_args *arg
 void ns_plan_free(struct ns_plan *plan);
 /* NS_CONFIG if a name in dev->force is no implementation of this backend. */
 enum ns_status ns_force_check(const struct ns_device *dev);
-/* One implementation by name, whatever the order: for tests and benchmarks. */
+/* Uses the implementation of this name, wherever it stands in the table: for tests and benchmarks. */
 enum ns_status ns_plan_make_by(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op,
 			       const char *impl);
 
-/* Wait, whatever comes of it, before what the queue works on is released: the message that stands is left alone. */
+/* Waits before what the queue works on is released, and ignores an error: the message of the first failure is kept. */
 void ns_queue_drain(const struct ns_backend *backend, struct ns_queue *queue);
 
 /* For backends whose memory is the host's: ref and cpu share these. */

@@ -21,7 +21,7 @@ enum ns_status ns_hostmem_make(void **mem, struct ns_device *dev, size_t bytes)
 	(void)dev;
 	*mem = NULL;
 	if (size < bytes || posix_memalign(mem, align, size ? size : align))
-		return ns_fail(NS_NO_MEMORY, "no memory for %zu bytes", bytes);
+		return ns_fail(NS_NO_MEMORY, "out of memory for %zu bytes", bytes);
 	if (align == HUGE)
 		(void)madvise(*mem, size, MADV_HUGEPAGE);
 	memset(*mem, 0, size ? size : align);
@@ -45,7 +45,7 @@ enum ns_status ns_host_queue_make(struct ns_queue **queue, struct ns_device *dev
 {
 	*queue = malloc(sizeof **queue);
 	if (!*queue)
-		return ns_fail(NS_NO_MEMORY, "no memory for a queue");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a queue");
 	(*queue)->dev = dev;
 	return NS_OK;
 }

@@ -15,7 +15,7 @@
 
 extern const struct ns_backend ns_backend_cuda __attribute__((weak));
 
-/* beside the binary, or where NS_CUDA_MODULE says */
+/* The module lies beside the binary, or where NS_CUDA_MODULE says. */
 static enum ns_status module_path(char *path, size_t size)
 {
 	const char *given = getenv("NS_CUDA_MODULE");
@@ -27,7 +27,7 @@ static enum ns_status module_path(char *path, size_t size)
 	}
 	n = readlink("/proc/self/exe", path, size - sizeof MODULE - 1);
 	if (n < 0)
-		return ns_fail(NS_INTERNAL, "the binary cannot find its own place");
+		return ns_fail(NS_INTERNAL, "/proc/self/exe: cannot read the path of the binary");
 	path[n] = 0;
 	strcpy(strrchr(path, '/') + 1, MODULE);
 	return NS_OK;
@@ -41,7 +41,7 @@ static enum ns_status open_module(const struct ns_backend **backend)
 	NS_TRY(module_path(path, sizeof path));
 	if (access(path, R_OK))
 		return ns_fail(NS_NO_DEVICE, "device cuda: this build has no CUDA backend (%s is not there)", path);
-	module = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* stays open: its table is used until the end */
+	module = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* stays open: its table is used until the process ends */
 	symbol = module ? dlsym(module, "ns_backend_cuda") : NULL;
 	if (!symbol)
 		return ns_fail(NS_NO_DEVICE, "device cuda: %s cannot be opened: %s", path, dlerror());
@@ -64,7 +64,7 @@ enum ns_status ns_backend_get(const struct ns_backend **backend, const char *nam
 			return NS_OK;
 		}
 	if (strcmp(name, "cuda"))
-		return ns_fail(NS_CONFIG, "device '%s' is unknown; auto, cuda, cpu or ref is wanted", name);
+		return ns_fail(NS_CONFIG, "unknown device '%s': expected auto, cuda, cpu or ref", name);
 	if (&ns_backend_cuda) {
 		*backend = &ns_backend_cuda;
 		return NS_OK;

@@ -53,14 +53,14 @@ int ns_op_pool_q(const struct ns_op_pool *pool)
 	return (pool->w + 2 * pool->pad - pool->s) / pool->stride + 1;
 }
 
-/* --- what a shape must be --- */
+/* --- valid shapes --- */
 
-static enum ns_status wrong(const struct ns_op *op, const char *what, double found, const char *wanted)
+static enum ns_status wrong(const struct ns_op *op, const char *what, double found, const char *expected)
 {
-	return ns_fail(NS_INVALID, "%s: %s = %g, wanted %s", ns_op_name(op->kind), what, found, wanted);
+	return ns_fail(NS_INVALID, "%s: %s = %g, expected %s", ns_op_name(op->kind), what, found, expected);
 }
 
-/* rank by rank: every size at least 1 */
+/* Every size must be at least 1. */
 static enum ns_status positive(const struct ns_op *op, const int *sizes, int n)
 {
 	int i;
@@ -71,7 +71,7 @@ static enum ns_status positive(const struct ns_op *op, const int *sizes, int n)
 	return NS_OK;
 }
 
-/* a window of r x s with padding over h x w must touch the image everywhere and fit at least once */
+/* A window of r x s with padding over h x w must overlap the image at every position and fit at least once. */
 static enum ns_status window_fits(const struct ns_op *op, int h, int w, int r, int s, int pad)
 {
 	if (pad < 0 || pad >= (r < s ? r : s))
@@ -90,7 +90,7 @@ static enum ns_status check_conv(const struct ns_op *op)
 	if (v->flags & NS_CONV_BIAS && v->flags & NS_CONV_NORM)
 		return wrong(op, "flags", v->flags, "bias or normalisation, not both");
 	if (op->kind == NS_OP_CONV && v->flags & NS_CONV_NORM)
-		return wrong(op, "flags", v->flags, "normalisation folded into weights and bias for inference");
+		return wrong(op, "flags", v->flags, "no normalisation: inference folds it into weights and bias");
 	return window_fits(op, v->h, v->w, v->r, v->s, v->pad);
 }
 
@@ -101,7 +101,7 @@ static enum ns_status check_pool(const struct ns_op *op)
 
 	NS_TRY(positive(op, sizes, 7));
 	if (v->mode == NS_POOL_MAX && v->r * v->s > 256)
-		return wrong(op, "the window's pixels", v->r * v->s, "at most 256: the winner's place is one byte");
+		return wrong(op, "the window's pixels", v->r * v->s, "at most 256: the index of the maximum is one byte");
 	return window_fits(op, v->h, v->w, v->r, v->s, v->pad);
 }
 
@@ -168,5 +168,5 @@ enum ns_status ns_op_check(const struct ns_op *op)
 	case NS_OP_KINDS:
 		break;
 	}
-	return ns_fail(NS_INVALID, "op kind %d does not exist", (int)op->kind);
+	return ns_fail(NS_INVALID, "op kind %d is unknown", (int)op->kind);
 }

@@ -44,7 +44,7 @@ enum ns_op_kind {
 const char *ns_op_name(enum ns_op_kind kind);
 
 /*
- * Where weights lie. native == NULL: canonical OHWI of `dtype`. Otherwise a layout of the backend's own,
+ * The layout of weights. native == NULL: canonical OHWI of `dtype`. Otherwise a layout of the backend's own,
  * which it compares and converts with NS_OP_REORDER; it lives as long as the plan that showed it.
  */
 struct ns_layout {
@@ -54,8 +54,8 @@ struct ns_layout {
 };
 
 /*
- * NS_INVALID, with the op and the number that is wrong, for shapes that mean nothing: sizes below 1, windows that do not
- * fit, padding as wide as a window, flags that exclude each other. Every ns_plan_make() asks this first.
+ * NS_INVALID, with the op and the number that is wrong, for invalid shapes: sizes below 1, windows that do not
+ * fit, padding as wide as a window, flags that exclude each other. Every ns_plan_make() calls this first.
  */
 struct ns_op;
 enum ns_status ns_op_check(const struct ns_op *op);
@@ -65,7 +65,7 @@ enum { /* flags of the convolutions */
        NS_CONV_NORM = 2,     /* batch normalisation over N,H,W (training only: folded for inference) */
        NS_CONV_RELU = 4,     /* max(0, .) last */
        NS_CONV_RESIDUAL = 8, /* + residual, same shape as y, before the ReLU */
-       NS_CONV_NO_DX = 16,   /* backward: the input's gradient is not wanted (first layer) */
+       NS_CONV_NO_DX = 16,   /* backward: the input's gradient is not computed (first layer) */
        NS_CONV_DY2 = 32      /* backward: the gradient arrives as the sum of two tensors */
 };
 
@@ -82,7 +82,7 @@ int ns_op_conv_q(const struct ns_op_conv *conv);
 
 enum { NS_POOL_MAX, NS_POOL_AVG };
 
-/* x (N,H,W,C) -> y (N,P,Q,C). Average counts only what lies inside the image. Max keeps which one won. */
+/* x (N,H,W,C) -> y (N,P,Q,C). Average divides by the pixels inside the image. Max stores the index of the maximum. */
 struct ns_op_pool {
 	int n, h, w, c, r, s, stride, pad, mode;
 	int dy2; /* backward: gradient as the sum of two tensors */
@@ -100,7 +100,7 @@ struct ns_op_linear {
 /*
  * Softmax cross-entropy of N rows over K classes; target t = (1 - smoothing) * onehot or soft + smoothing / K.
  * loss[0] = sum of the rows' losses, hits[0] = rows whose largest logit is the (largest) target;
- * dx = scale * (softmax - t). Labels < 0 count nothing and get no gradient.
+ * dx = scale * (softmax - t). Rows with a label < 0 add nothing and get no gradient.
  */
 struct ns_op_xent {
 	int n, k;
@@ -142,7 +142,7 @@ struct ns_op_norm2 { /* sum of squares in f64: blocks of NS_NORM2_BLOCK, then a 
 };
 #define NS_NORM2_BLOCK 4096
 
-/* x (N,H,W,C) u8 -> y (N,P,Q,C) u8, or normalised f32 / bf16 (also f32 and u8 at once is not needed). */
+/* x (N,H,W,C) u8 -> y (N,P,Q,C) u8, or normalised f32 / bf16. */
 struct ns_augment_config; /* kernels/formula/augment.h */
 struct ns_op_augment {
 	int n, h, w, c, p, q;
@@ -163,14 +163,14 @@ struct ns_op_ks {
 };
 
 /*
- * MMD^2 of ref (M,D) and cur (N,D) under RBF kernel exp(-gamma d^2), or, `distance`, under 1 - gamma d (0 from 1 / gamma on), which
- * makes it gamma times the energy distance (Sejdinovic et al. 2013); observed and for `permutations` random
- * labellings keyed (seed, p, row). The kernel matrix is quantised to NS_MMD_ONE steps, so all sums are
+ * MMD^2 (maximum mean discrepancy) of ref (M,D) and cur (N,D) under RBF kernel exp(-gamma d^2) or, with `distance`, under
+ * 1 - gamma d (0 from 1 / gamma on), which makes it gamma times the energy distance (Sejdinovic et al. 2013); observed and for
+ * `permutations` random permutations keyed (seed, p). The kernel matrix is quantised to NS_MMD_ONE steps, so all sums are
  * integers and equal for any tile or rank. Rows [row_begin, row_end) of the pooled matrix are summed here; the
  * caller adds the outputs of all parts: out q[p] = w_p' K w_p, s[p] = r' w_p (i64, p = 0 observed), total S.
  *
  * With `blocks`, rows that belong together stay together: in[NS_MMD_BLOCK] (M + N, i32) is each row's block below `blocks`, the
- * first `ref_blocks` of which are the reference's, and labellings are of blocks; how many rows are in group X then differs.
+ * first `ref_blocks` of which are the reference's, and blocks are permuted; how many rows are in group X then differs.
  */
 struct ns_op_mmd {
 	int64_t m, n, row_begin, row_end;
@@ -206,7 +206,7 @@ struct ns_op {
 	} u;
 };
 
-/* Argument slots: op by op, in[] then out[]. Slots marked (opt) go with a flag. */
+/* Indices into ns_args: op by op, in[] then out[]. Those marked (opt) are read only with their flag. */
 enum { NS_AUGMENT_X, NS_AUGMENT_SAMPLES };
 enum { NS_AUGMENT_Y };
 enum { NS_STATS_X };

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The name in `force` that speaks of `kind`, its length in *len; NULL if there is none. */
+/* The implementation in `force` for `kind`, its length in *len; NULL if there is none. */
 static const char *forced(const char *force, const char *kind, size_t *len)
 {
 	size_t k = strlen(kind);
@@ -107,7 +107,7 @@ enum ns_status ns_plain_plan_make(struct ns_plan **plan, const struct ns_op *op,
 	struct ns_plain_plan *p = calloc(1, sizeof *p);
 
 	if (!p)
-		return ns_fail(NS_NO_MEMORY, "no memory for a plan");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a plan");
 	p->base.workspace_bytes = workspace_bytes;
 	p->base.run = run;
 	p->base.free = plain_free;

@@ -6,7 +6,7 @@
  *	NS_GO(ns_shard_open(&shard, path));       the same for functions with an `out:` label
  *
  * The message belongs to the calling thread until its next ns_fail(), as errno does; worker threads
- * hand theirs to the thread that waits for them (host/run/run.h). It names file, item, found and wanted.
+ * hand theirs to the thread that waits for them (host/run/run.h). It names file, item, what was found and what was expected.
  */
 #ifndef NS_STATUS_H
 #define NS_STATUS_H
@@ -15,19 +15,19 @@
 
 enum ns_status {
 	NS_OK = 0,
-	NS_DECLINED,	/* an implementation does not do this op; never reaches a user */
-	NS_USAGE,	/* a command line that makes no sense */
+	NS_DECLINED,	/* an implementation does not support this op; never reaches a user */
+	NS_USAGE,	/* an invalid command line */
 	NS_INVALID,	/* arguments that break a contract */
-	NS_BAD_DATA,	/* an input that is not what it should be */
+	NS_BAD_DATA,	/* an invalid input */
 	NS_NO_DEVICE,
 	NS_NO_MEMORY,
 	NS_INTERNAL,
 	NS_IO,
-	NS_STOPPED,	/* asked to leave by a signal; a checkpoint was written */
+	NS_STOPPED,	/* stopped by a signal; a checkpoint was written */
 	NS_DIGEST,	/* bytes that do not match their digest */
-	NS_CONFIG,	/* a configuration that makes no sense */
-	NS_REFUSED,	/* the gate said no */
-	NS_FINDING	/* drift found, and --exit-code asked for it to count */
+	NS_CONFIG,	/* an invalid configuration */
+	NS_REFUSED,	/* the gate refused the model */
+	NS_FINDING	/* drift found, and --exit-code makes that an error */
 };
 
 #if defined(__GNUC__)
@@ -36,9 +36,9 @@ enum ns_status {
 #define NS_PRINTF(fmt, args)
 #endif
 
-/* Leave a message for this thread and return `status`. */
+/* Sets this thread's message and returns `status`. */
 enum ns_status ns_fail(enum ns_status status, const char *format, ...) NS_PRINTF(2, 3);
-/* Put "prefix: " before the message that stands, and return `status`. */
+/* Puts "prefix: " before this thread's message, and returns `status`. */
 enum ns_status ns_fail_in(enum ns_status status, const char *format, ...) NS_PRINTF(2, 3);
 /* The message of this thread's last failure; never NULL. */
 const char *ns_message(void);

@@ -77,7 +77,7 @@ static void exact_row(const struct ns_op_augment *v, const struct ns_augment_sam
 			y[j * c + ch] = x0 - j < 0 || x0 - j >= v->w ? (uint8_t)fill : row[(x0 - j) * c + ch];
 }
 
-/* a row of pixels as words; the byte behind a pixel is the next one's, but for the last */
+/* A row of pixels as words: each load reads one byte of the next pixel, except the last, which must not read beyond the row. */
 static void tile_row(const struct ns_op_augment *v, uint32_t *restrict t, const uint8_t *restrict r)
 {
 	int w = v->w, j;
@@ -114,7 +114,7 @@ static void tile_fill(const struct ns_op_augment *v, struct space *s, const uint
 	}
 	if (v->c == 3)
 		return;
-	for (i = 0; i < high; i++) /* the cell's four corners in one word: each was its own low byte until now */
+	for (i = 0; i < high; i++) /* the cell's four corners in one word, of which each held only its low byte */
 		for (j = 0; j < wide; j++) {
 			uint32_t *t = s->tile + (int64_t)i * wide + j;
 			uint32_t right = j + 1 < wide ? t[1] & 255 : fill, down = i + 1 < high ? t[wide] & 255 : fill;
@@ -125,8 +125,8 @@ static void tile_fill(const struct ns_op_augment *v, struct space *s, const uint
 }
 
 /*
- * Where the pixels of row i read: index into the tile, and weights in 1/256. All that does not change along the row is
- * copied out first: what may alias the results would keep the loop from being vectorised.
+ * Computes where the pixels of row i read: index into the tile, and weights in 1/256. What is constant along the row is
+ * copied to locals first: values that may alias the results would keep the loop from being vectorised.
  */
 static void locate_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
 {
@@ -148,7 +148,7 @@ static void locate_row(const struct ns_op_augment *v, const struct ns_augment_sa
 }
 
 /*
- * Three loops a row: coordinates; the scattered reads, which no vector unit does faster than plain loads of two pixels at a
+ * Three loops a row: coordinates; the gather, which no vector unit does faster than plain loads of two pixels at a
  * time; and the blend, two channels at a time in 16-bit halves (255 * 256 fits).
  */
 static void affine_row3(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
@@ -177,7 +177,7 @@ static void affine_row3(const struct ns_op_augment *v, const struct ns_augment_s
 	}
 }
 
-/* the same with one channel: one word of the tile holds all four neighbours */
+/* The same with one channel: one word of the tile holds all four neighbours. */
 static void affine_row1(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
 {
 	const uint32_t *restrict tile = s->tile;

@@ -1,4 +1,4 @@
-/* kernels/cpu/conv.c - convolutions by oneDNN, and around them in training what norm.c does. */
+/* kernels/cpu/conv.c - convolutions by oneDNN; in training, norm.c surrounds them. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/norm.h"
 
@@ -53,7 +53,7 @@ static enum ns_status infer_run(const struct ns_plan *plan, const struct ns_args
 	const struct conv_plan *p = (const struct conv_plan *)plan;
 
 	(void)queue;
-	if (p->v.flags & NS_CONV_RESIDUAL) /* oneDNN adds to what stands in dst */
+	if (p->v.flags & NS_CONV_RESIDUAL) /* oneDNN adds to the contents of dst */
 		memcpy(a->out[NS_CONV_Y], a->in[NS_CONV_RES], y_bytes(&p->v));
 	return ns_dnnl_conv_run(p->forward, a->in[NS_CONV_X], a->in[NS_CONV_W], a->in[NS_CONV_B], a->out[NS_CONV_Y],
 				a->workspace);
@@ -115,7 +115,7 @@ static enum ns_status plan_alloc(struct conv_plan **p, const struct ns_op *op,
 		return NS_DECLINED;
 	*p = calloc(1, sizeof **p);
 	if (!*p)
-		return ns_fail(NS_NO_MEMORY, "no memory for a plan");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a plan");
 	(*p)->v = op->u.conv;
 	(*p)->base.run = run;
 	(*p)->base.free = conv_free;
@@ -216,7 +216,7 @@ static enum ns_status make_reorder(struct ns_plan **plan, struct ns_device *dev,
 		return NS_DECLINED;
 	p = calloc(1, sizeof *p);
 	if (!p)
-		return ns_fail(NS_NO_MEMORY, "no memory for a plan");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a plan");
 	p->base.run = reorder_run;
 	p->base.free = reorder_free;
 	if (ns_dnnl_layout_equal(&o->from, &o->to))

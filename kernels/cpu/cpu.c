@@ -19,7 +19,7 @@ static enum ns_status cpu_open(struct ns_device **dev, int index)
 
 	(void)index;
 	if (!cpu)
-		return ns_fail(NS_NO_MEMORY, "no memory for a device");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a device");
 	cpu->base.backend = &ns_backend_cpu;
 	status = ns_dnnl_open(&cpu->dnnl);
 	if (status != NS_OK)
@@ -29,7 +29,7 @@ static enum ns_status cpu_open(struct ns_device **dev, int index)
 	return status;
 }
 
-/* the processor's own name, as Linux tells it */
+/* the processor's name from /proc/cpuinfo */
 static void cpu_name(char *name, size_t size)
 {
 	FILE *f = fopen("/proc/cpuinfo", "r");

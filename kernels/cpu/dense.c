@@ -71,7 +71,7 @@ static int argmax(const float *x, int k)
 	return best;
 }
 
-/* y = exp((x - top) / over), and the sum of it */
+/* y = exp((x - top) / over), and its sum */
 static float exp_row(float *y, const float *x, float top, float over, int k)
 {
 	float sum = 0;
@@ -80,7 +80,7 @@ static float exp_row(float *y, const float *x, float top, float over, int k)
 	for (j = 0; j < k; j++) {
 		float t = (x[j] - top) * over;
 
-		y[j] = t == t ? ns_exp_neg(t) : t; /* NaN goes through */
+		y[j] = t == t ? ns_exp_neg(t) : t; /* NaN is passed on */
 		sum += y[j];
 	}
 	return sum;

@@ -1,7 +1,7 @@
 /*
- * kernels/cpu/dnnl.c - the only file that knows oneDNN, and that 2.x and 3.x differ.
+ * kernels/cpu/dnnl.c - the only file that uses oneDNN, and that hides the differences of 2.x and 3.x.
  *
- * Weights are shown to the rest as struct ns_layout, whose `native` points to one of our struct md.
+ * Layouts of weights leave this file as struct ns_layout, whose `native` points to a struct md.
  */
 #include "kernels/cpu/dnnl.h"
 
@@ -84,7 +84,7 @@ static void md_release(struct md *md)
 #endif
 }
 
-/* a copy that outlives the primitive descriptor it was asked of */
+/* a copy that outlives the primitive descriptor it was queried from */
 static dnnl_status_t md_of(struct md *md, const_dnnl_primitive_desc_t pd, dnnl_query_t what)
 {
 #if V3
@@ -101,7 +101,7 @@ enum ns_status ns_dnnl_open(struct ns_dnnl **dnnl)
 	enum ns_status status = NS_OK;
 
 	if (!d)
-		return ns_fail(NS_NO_MEMORY, "no memory for a device");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a device");
 	omp_set_num_threads(1);
 	DNNL_GO(dnnl_engine_create(&d->engine, dnnl_cpu, 0));
 	DNNL_GO(dnnl_stream_create(&d->stream, d->engine, dnnl_stream_in_order));
@@ -109,7 +109,7 @@ enum ns_status ns_dnnl_open(struct ns_dnnl **dnnl)
 	return NS_OK;
 out:
 	ns_dnnl_close(d);
-	return status == NS_DECLINED ? ns_fail(NS_NO_DEVICE, "oneDNN has no CPU engine here") : status;
+	return status == NS_DECLINED ? ns_fail(NS_NO_DEVICE, "oneDNN has no CPU engine on this machine") : status;
 }
 
 void ns_dnnl_close(struct ns_dnnl *d)
@@ -148,7 +148,7 @@ static dnnl_status_t conv_pd(dnnl_primitive_desc_t *pd, const struct ns_dnnl *dn
 			     enum ns_dnnl_phase phase, struct conv_mds *m, const_dnnl_primitive_attr_t attr)
 {
 	dnnl_dims_t stride = {v->stride, v->stride}, dilate = {0, 0}, pad = {v->pad, v->pad};
-	/* rows and columns that the last window does not reach count as negative padding */
+	/* rows and columns beyond the last window become negative padding */
 	dnnl_dims_t pad_end = {(ns_op_conv_p(v) - 1) * v->stride + v->r - v->h - v->pad,
 			       (ns_op_conv_q(v) - 1) * v->stride + v->s - v->w - v->pad};
 	dnnl_prop_kind_t kind = phase == NS_DNNL_INFER ? dnnl_forward_inference : dnnl_forward_training;
@@ -160,7 +160,7 @@ static dnnl_status_t conv_pd(dnnl_primitive_desc_t *pd, const struct ns_dnnl *dn
 		return dnnl_convolution_forward_primitive_desc_create(
 			pd, dnnl->engine, kind, dnnl_convolution_direct, MD(&m->x), MD(&m->w),
 			m->has_bias ? MD(&m->b) : NULL, MD(&m->y), stride, dilate, pad, pad_end, attr);
-	/* 3.x wants a forward descriptor as a hint: the types of the gradient kept out of it */
+	/* 3.x requires a forward descriptor as a hint, without the types of the gradient */
 	s = dnnl_convolution_forward_primitive_desc_create(&hint, dnnl->engine, kind, dnnl_convolution_direct,
 							   MD(&m->x), MD(&m->b), NULL, MD(&m->y), stride, dilate,
 							   pad, pad_end, NULL);
@@ -229,7 +229,7 @@ static dnnl_status_t conv_mds_init(struct conv_mds *m, const struct ns_op_conv *
 		s = md_by_tag(&m->y, yd, 4, v->dtype, dnnl_acdb);
 	if (s == dnnl_success)
 		s = md_by_tag(&m->w, wd, 4, wt, dnnl_format_tag_any);
-	if (s == dnnl_success) /* backward: the forward weights of 3.x's hint lie here */
+	if (s == dnnl_success) /* backward: `b` describes the forward weights of 3.x's hint */
 		s = phase == NS_DNNL_INFER ? md_by_tag(&m->b, bd, 1, NS_F32, dnnl_a)
 					   : md_by_tag(&m->b, wd, 4, v->dtype, dnnl_format_tag_any);
 	return s;
@@ -274,7 +274,7 @@ enum ns_status ns_dnnl_conv_make(struct ns_dnnl_conv **made, struct ns_dnnl *dnn
 	enum ns_status status = NS_OK;
 
 	if (!c)
-		return ns_fail(NS_NO_MEMORY, "no memory for a plan");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a plan");
 	c->dnnl = dnnl;
 	c->phase = phase;
 	c->w_type = phase == NS_DNNL_BACKWARD_WEIGHTS ? NS_F32 : conv->dtype;
@@ -376,7 +376,7 @@ out:
 
 /* --- reorder --- */
 
-/* what `layout` means for weights of this shape: canonical is OHWI, dnnl's acdb */
+/* The memory descriptor of `layout` for weights of this shape: canonical is OHWI, dnnl's acdb. */
 static dnnl_status_t layout_md(struct md *made, struct md **md, const struct ns_op_reorder *o,
 			       const struct ns_layout *layout)
 {
@@ -398,7 +398,7 @@ enum ns_status ns_dnnl_reorder_make(struct ns_dnnl_reorder **made, struct ns_dnn
 	enum ns_status status = NS_OK;
 
 	if (!r)
-		return ns_fail(NS_NO_MEMORY, "no memory for a plan");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a plan");
 	r->dnnl = dnnl;
 	omp_set_num_threads(1);
 	DNNL_GO(layout_md(&from_made, &from, o, &o->from));

@@ -1,5 +1,5 @@
 /*
- * kernels/cpu/dnnl.h - the few things that nightshift asks of oneDNN, the same for 2.x and 3.x.
+ * kernels/cpu/dnnl.h - what nightshift uses of oneDNN, the same for 2.x and 3.x.
  *
  * Everything runs on the calling thread alone. Activations are NHWC; weights take oneDNN's own layout.
  */
@@ -18,7 +18,7 @@ enum ns_status ns_dnnl_open(struct ns_dnnl **dnnl);
 void ns_dnnl_close(struct ns_dnnl *dnnl);
 /* "oneDNN 2.6.3, AVX-512 ..." */
 void ns_dnnl_describe(char *text, size_t size);
-/* bf16 instructions are there (not emulated) */
+/* whether the processor has bf16 instructions (oneDNN would emulate them) */
 int ns_dnnl_has_bf16(void);
 
 /*
@@ -31,7 +31,7 @@ void ns_dnnl_conv_free(struct ns_dnnl_conv *conv);
 size_t ns_dnnl_conv_scratch(const struct ns_dnnl_conv *conv);
 /* layout of the weights (or of their gradient); lives as long as `conv` */
 struct ns_layout ns_dnnl_conv_layout(const struct ns_dnnl_conv *conv);
-/* x and y stand for src and dst, or for their gradients, as the phase has it; bias may be NULL */
+/* x and y stand for src and dst, or for their gradients, depending on the phase; bias may be NULL */
 enum ns_status ns_dnnl_conv_run(const struct ns_dnnl_conv *conv, const void *x, const void *w, const void *bias,
 				const void *y, void *scratch);
 
@@ -39,7 +39,7 @@ enum ns_status ns_dnnl_reorder_make(struct ns_dnnl_reorder **made, struct ns_dnn
 				    const struct ns_op_reorder *reorder);
 void ns_dnnl_reorder_free(struct ns_dnnl_reorder *reorder);
 enum ns_status ns_dnnl_reorder_run(const struct ns_dnnl_reorder *reorder, const void *x, void *y);
-/* the same bytes mean the same weights */
+/* whether both layouts store the same weights as the same bytes */
 int ns_dnnl_layout_equal(const struct ns_layout *a, const struct ns_layout *b);
 
 #endif

@@ -1,25 +1,25 @@
 /*
- * kernels/cpu/ks.c - Kolmogorov-Smirnov without sorting. Values are counted in buckets, in their order, so that both distribution
- * functions are known exactly at every edge; between two edges of a bucket with a rows of the reference and c of the window they
- * cannot part further than by all a before all c, or all c before all a. Only buckets that could still hold the largest difference are
- * taken apart, by the same means. Differences are integers, |i n - j m|, so nothing is lost by looking elsewhere first; the result is
- * that of sorting, to the last bit.
+ * kernels/cpu/ks.c - Kolmogorov-Smirnov without sorting. Values are counted in ordered buckets, so that both distribution functions
+ * are known exactly at every bucket's edge. Within a bucket of a reference rows and c current rows the difference is largest if all a
+ * come before all c, or all c before all a. Only buckets whose bound reaches the largest difference so far are split, recursively, by
+ * the same method. Differences are integers, |i n - j m|, so the order of the search does not matter: the result is that of sorting,
+ * to the last bit.
  */
 #include <stdlib.h>
 
 #include "kernels/cpu/cpu.h"
 #include "kernels/formula/sort.h"
 
-#define BUCKETS	 32768	      /* at most: their counts stay in the second cache */
-#define FEW	 48	      /* rows that are sorted at once */
-#define PENDING	 (2 * BUCKETS) /* jobs that wait; more are sorted where they stand */
-#define STRIPE	 1024	      /* values whose buckets are known before they are counted */
+#define BUCKETS	 32768	      /* at most: their counts stay in the level 2 cache */
+#define FEW	 48	      /* parts of at most so many rows are sorted */
+#define PENDING	 (2 * BUCKETS) /* capacity of the stack; a part with more buckets than fit is sorted */
+#define STRIPE	 1024	      /* values whose buckets are computed in one vectorised loop */
 
 struct count {
 	int32_t x, y;
 };
 
-/* rows of both that lie in one bucket, and how many rows lie before them; `at`: of its values in its area */
+/* rows of both in one bucket, and how many rows precede it; `at`: offset of its values in its area */
 struct part {
 	int64_t m, n, i, j, at;
 	int area;
@@ -28,15 +28,15 @@ struct part {
 struct search {
 	int64_t m, n, most; /* rows of both; largest |i n - j m| so far */
 	double best;
-	float *area[2];	      /* (m + n) each: a part lies in one and is taken apart into the other */
+	float *area[2];	      /* (m + n) each: a part in one is split into the other */
 	struct count *count;  /* (BUCKETS) */
-	int64_t *place;	      /* (BUCKETS): where the next value of each bucket that is taken apart goes; -1: it is not */
+	int64_t *place;	      /* (BUCKETS): where the next value of each bucket that is split goes; -1: not split */
 	struct part *pending; /* (PENDING) */
 	int waiting;
 };
 
-/* the distribution functions stand at i / m and j / n where a group of ties ends */
-static void look(struct search *s, int64_t i, int64_t j)
+/* A group of ties ends where the distribution functions are i / m and j / n: keep the largest difference. */
+static void keep_largest(struct search *s, int64_t i, int64_t j)
 {
 	int64_t apart = llabs(i * s->n - j * s->m);
 
@@ -46,8 +46,8 @@ static void look(struct search *s, int64_t i, int64_t j)
 	s->best = fmax(s->best, fabs((double)i / (double)s->m - (double)j / (double)s->n));
 }
 
-/* could a point within this bucket be as far as the furthest so far? */
-static int promises(const struct search *s, int64_t i, int64_t j, int64_t a, int64_t c)
+/* Could the difference within this bucket reach the largest so far? */
+static int may_reach(const struct search *s, int64_t i, int64_t j, int64_t a, int64_t c)
 {
 	int64_t apart = i * s->n - j * s->m;
 
@@ -65,7 +65,7 @@ static void merge(struct search *s, const uint32_t *x, int64_t m, const uint32_t
 			i++;
 		while (j < n && y[j] == v)
 			j++;
-		look(s, i0 + i, j0 + j);
+		keep_largest(s, i0 + i, j0 + j);
 	}
 }
 
@@ -101,13 +101,13 @@ static void by_few(struct search *s, const float *x, int64_t m, const float *y, 
 	merge(s, a, m, a + m, n, i0, j0);
 }
 
-/* values that are no finite numbers, and what finds no room to wait */
+/* For parts with values that are not finite, and where the stack of pending parts is full. */
 static enum ns_status by_sorting(struct search *s, const float *x, int64_t m, const float *y, int64_t n, int64_t i0, int64_t j0)
 {
 	uint32_t *a = malloc(sizeof *a * 2 * (size_t)(m + n)), *b = a + 2 * m;
 
 	if (!a)
-		return ns_fail(NS_NO_MEMORY, "no memory to sort %lld values", (long long)(m + n));
+		return ns_fail(NS_NO_MEMORY, "out of memory for sorting %lld values", (long long)(m + n));
 	keys(a, x, m);
 	keys(b, y, n);
 	merge(s, ns_sort_keys(a, a + m, m), m, ns_sort_keys(b, b + n, n), n, i0, j0);
@@ -115,14 +115,14 @@ static enum ns_status by_sorting(struct search *s, const float *x, int64_t m, co
 	return NS_OK;
 }
 
-/* buckets of equal width, or, where these would leave most values in a few, of equal numbers of floats (nearly, of equal ratio) */
+/* Buckets of equal width or, if these would put most values into a few, of equal numbers of floats (almost a logarithmic scale). */
 struct grid {
 	float low, scale;
 	uint32_t low_key;
 	int by_key, shift, buckets;
 };
 
-/* least, largest, and whether all are finite numbers */
+/* Extends [low, high] by the values; returns whether all are finite. */
 static int range(const float *x, int64_t n, float *low, float *high)
 {
 	uint32_t size = 0;
@@ -142,7 +142,7 @@ static int range(const float *x, int64_t n, float *low, float *high)
 	return size < 0x7f800000u;
 }
 
-/* subtraction and multiplication round, but never out of order: a larger value is in no earlier bucket */
+/* Subtraction and multiplication round monotonically: a larger value is never in an earlier bucket. */
 static void buckets_of(const struct grid *g, const float *x, int n, int32_t *of)
 {
 	int i;
@@ -160,7 +160,7 @@ static void buckets_of(const struct grid *g, const float *x, int n, int32_t *of)
 
 #define SAMPLE 512
 
-/* how often two of a sample share one of 512 sections of the grid */
+/* How many pairs of a sample of 512 values share one of 512 sections of the grid. */
 static int64_t crowded(const struct grid *g, const float *x, int64_t n)
 {
 	int32_t of[SAMPLE], count[SAMPLE + 1] = {0};
@@ -176,7 +176,7 @@ static int64_t crowded(const struct grid *g, const float *x, int64_t n)
 	return pairs;
 }
 
-/* by width only where differences are numbers that tell values apart */
+/* Equal widths are used only if the width is finite and a sample spreads at least as well over them. */
 static void lay_grid(struct grid *g, const struct part *p, const float *x, float low, float high)
 {
 	uint32_t keys = ns_float_key(high) - ns_float_key(low);
@@ -196,7 +196,7 @@ static void lay_grid(struct grid *g, const struct part *p, const float *x, float
 		*g = other;
 }
 
-/* count: of the first bucket, x's or y's */
+/* `count` points to the first bucket's x or y; the next bucket's is two further. */
 static void count_values(int32_t *count, const struct grid *g, const float *x, int64_t n)
 {
 	int32_t of[STRIPE];
@@ -211,7 +211,7 @@ static void count_values(int32_t *count, const struct grid *g, const float *x, i
 	}
 }
 
-/* values of the buckets that are taken apart go to their places */
+/* Moves the values of the buckets that are split to their new parts. */
 static void move(struct search *s, const struct grid *g, const float *x, int64_t n, float *to)
 {
 	int32_t of[STRIPE];
@@ -227,8 +227,8 @@ static void move(struct search *s, const struct grid *g, const float *x, int64_t
 	}
 }
 
-/* every edge is looked at first: the further the furthest, the fewer buckets promise more */
-static void look_at_edges(struct search *s, const struct grid *g, int64_t i, int64_t j)
+/* All edges are evaluated before any bucket is split: the larger the difference so far, the fewer buckets may reach it. */
+static void evaluate_edges(struct search *s, const struct grid *g, int64_t i, int64_t j)
 {
 	int b;
 
@@ -236,12 +236,12 @@ static void look_at_edges(struct search *s, const struct grid *g, int64_t i, int
 		if (s->count[b].x | s->count[b].y) {
 			i += s->count[b].x;
 			j += s->count[b].y;
-			look(s, i, j);
+			keep_largest(s, i, j);
 		}
 }
 
-/* parts for those that promise more, x then y of each in the other area; returns 0 where there is no room for them all */
-static int take_apart(struct search *s, const struct grid *g, const struct part *p, const float *x, const float *y)
+/* Pushes a part for each bucket that may reach the largest difference, x then y in the other area; returns 0 if the stack is full. */
+static int split_part(struct search *s, const struct grid *g, const struct part *p, const float *x, const float *y)
 {
 	int64_t i = p->i, j = p->j, at = p->at;
 	float *to = s->area[!p->area];
@@ -251,7 +251,7 @@ static int take_apart(struct search *s, const struct grid *g, const struct part 
 		int64_t a = s->count[b].x, c = s->count[b].y;
 
 		s->place[b] = -1;
-		if (promises(s, i, j, a, c)) {
+		if (may_reach(s, i, j, a, c)) {
 			if (s->waiting == PENDING) {
 				s->waiting = first;
 				return 0;
@@ -265,7 +265,7 @@ static int take_apart(struct search *s, const struct grid *g, const struct part 
 	}
 	if (s->waiting == first)
 		return 1;
-	move(s, g, x, p->m, to); /* then each place is where its bucket's y begin */
+	move(s, g, x, p->m, to); /* afterwards each place is where its bucket's y begin */
 	move(s, g, y, p->n, to);
 	return 1;
 }
@@ -282,8 +282,8 @@ static enum ns_status search_part(struct search *s, const struct part *p, const 
 		return NS_OK;
 	}
 	finite = range(x, p->m, &low, &high) & range(y, p->n, &low, &high);
-	if (finite && low == high) { /* its end was an edge already, of all of them where it is the first */
-		look(s, p->i + p->m, p->j + p->n);
+	if (finite && low == high) { /* one group of ties: only its end counts */
+		keep_largest(s, p->i + p->m, p->j + p->n);
 		return NS_OK;
 	}
 	if (!finite)
@@ -292,8 +292,8 @@ static enum ns_status search_part(struct search *s, const struct part *p, const 
 	memset(s->count, 0, sizeof *s->count * (size_t)g.buckets);
 	count_values(&s->count->x, &g, x, p->m);
 	count_values(&s->count->y, &g, y, p->n);
-	look_at_edges(s, &g, p->i, p->j);
-	return take_apart(s, &g, p, x, y) ? NS_OK : by_sorting(s, x, p->m, y, p->n, p->i, p->j);
+	evaluate_edges(s, &g, p->i, p->j);
+	return split_part(s, &g, p, x, y) ? NS_OK : by_sorting(s, x, p->m, y, p->n, p->i, p->j);
 }
 
 static size_t carve(struct search *s, const struct ns_op_ks *v, void *base)
@@ -307,7 +307,7 @@ static size_t carve(struct search *s, const struct ns_op_ks *v, void *base)
 	at += BUCKETS * sizeof *s->place;
 	s->count = (struct count *)(void *)(b + at);
 	at += BUCKETS * sizeof *s->count;
-	s->area[0] = (float *)(void *)(b + at); /* touched only as far as buckets are taken apart */
+	s->area[0] = (float *)(void *)(b + at); /* its pages are touched only as far as buckets are split */
 	at += all * sizeof(float);
 	s->area[1] = (float *)(void *)(b + at);
 	return at + all * sizeof(float);
@@ -325,35 +325,35 @@ static enum ns_status one_column(struct search *s, const float *x, const float *
 		struct part p = s->pending[--s->waiting];
 		const float *values = s->area[p.area] + p.at;
 
-		if (promises(s, p.i, p.j, p.m, p.n))
+		if (may_reach(s, p.i, p.j, p.m, p.n))
 			NS_TRY(search_part(s, &p, values, values + p.m));
 	}
 	*d = s->best;
 	return NS_OK;
 }
 
-static const float *column(const float *x, int64_t n, int stride, float *room)
+static const float *column(const float *x, int64_t n, int stride, float *scratch)
 {
 	int64_t i;
 
 	if (stride == 1)
 		return x;
 	for (i = 0; i < n; i++)
-		room[i] = x[i * stride];
-	return room;
+		scratch[i] = x[i * stride];
+	return scratch;
 }
 
 static enum ns_status ks_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	const struct ns_op_ks *v = &ns_cpu_op(plan)->u.ks;
 	struct search s = {.m = v->m, .n = v->n};
-	float *room = (float *)(void *)((char *)a->workspace + carve(&s, v, a->workspace));
+	float *scratch = (float *)(void *)((char *)a->workspace + carve(&s, v, a->workspace));
 	int c;
 
 	(void)queue;
 	for (c = 0; c < v->d; c++) {
-		const float *x = column((const float *)a->in[NS_KS_REF] + c, v->m, v->d, room);
-		const float *y = column((const float *)a->in[NS_KS_CUR] + c, v->n, v->d, room + v->m);
+		const float *x = column((const float *)a->in[NS_KS_REF] + c, v->m, v->d, scratch);
+		const float *y = column((const float *)a->in[NS_KS_CUR] + c, v->n, v->d, scratch + v->m);
 
 		NS_TRY(one_column(&s, x, y, (double *)a->out[NS_KS_D] + c));
 	}
@@ -366,7 +366,7 @@ static enum ns_status make_ks(struct ns_plan **plan, struct ns_device *dev, cons
 	struct search s;
 
 	(void)dev;
-	if (v->m >= 1LL << 31 || v->n >= 1LL << 31) /* i n would not fit */
+	if (v->m >= 1LL << 31 || v->n >= 1LL << 31) /* i n - j m could overflow 64 bits */
 		return NS_DECLINED;
 	return ns_plain_plan_make(plan, op, carve(&s, v, NULL) + (v->d > 1 ? sizeof(float) * (size_t)(v->m + v->n) : 0), ks_run);
 }

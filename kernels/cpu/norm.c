@@ -1,6 +1,6 @@
 /*
  * kernels/cpu/norm.c - see norm.h. Channels go in chunks of 16 lanes, rows in blocks of NS_CPU_BLOCK: a block's
- * sums are f32 and exact enough, blocks are merged in double, always in the same order.
+ * sums are accurate enough in f32, blocks are merged in double, always in the same order.
  */
 #include "kernels/cpu/norm.h"
 #include "kernels/cpu/vec.h"
@@ -12,7 +12,7 @@ INLINE int lanes_at(int k, int c)
 	return k - c < 16 ? k - c : 16;
 }
 
-/* one block of rows: its mean, and sum of squares about it, while it lies in the cache */
+/* The mean of one block of rows and the sum of squares about it: the second pass reads from the cache. */
 INLINE void block_moments(const void *z, enum ns_dtype t, int64_t at, int64_t n, int k, int lanes, v16f *mean,
 			  v16f *square)
 {

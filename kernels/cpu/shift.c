@@ -4,22 +4,22 @@
 #include "kernels/formula/mmd.h"
 
 /*
- * Sixteen rows i are the lanes. Columns j are taken GROUP at a time: for each six of them a table holds the sums of all 64
+ * Sixteen rows i are the lanes. Columns j are processed GROUP at a time: for each six of them a table holds the sums of all 64
  * subsets of their kernel values, and a permutation's labels of the group are one word, so its sum is five loads and
- * adds, of 20 KiB of tables. Kernel values are below 2^15: CHUNK columns fit 32 bits.
+ * adds from 20 KiB of tables. Kernel values are below 2^15: CHUNK columns fit in 32 bits.
  */
 #define GROUP  30
 #define BITS   6
 #define TABLES (GROUP / BITS)
 #define SUBSETS (1 << BITS)
-#define AHEAD  5 /* columns whose distances are under way at once */
+#define AHEAD  5 /* columns whose distances are computed at once, to hide latency */
 #define CHUNK  ((int64_t)GROUP * 2048)
 
 struct mmd_space { /* carved out of the workspace */
 	v16u *sums;	  /* (P + 1): w_p' K over the columns so far, for the 16 rows */
 	v16u *table;	  /* (TABLES, SUBSETS) */
 	float *rows;	  /* (D, 16) */
-	uint32_t *bits;	  /* of one labelling */
+	uint32_t *bits;	  /* of one permutation */
 	uint32_t *labels; /* (ceil(N / GROUP), P + 1), bit j % GROUP of word j / GROUP */
 };
 
@@ -35,7 +35,7 @@ static size_t carve(struct mmd_space *s, const struct ns_op_mmd *v, void *base)
 	s->rows = (float *)(void *)(b + at);
 	at += 16 * (size_t)v->d * sizeof(float);
 	s->bits = (uint32_t *)(void *)(b + at);
-	at += (n / 32 + 2) * sizeof(uint32_t); /* a word behind the last, for reading across */
+	at += (n / 32 + 2) * sizeof(uint32_t); /* one word more, for reads across a word's end */
 	s->labels = (uint32_t *)(void *)(b + at);
 	return at + (n + GROUP - 1) / GROUP * p * sizeof(uint32_t);
 }
@@ -126,7 +126,7 @@ static void subset_sums(v16u *table, const v16u k[BITS])
 			table[(1 << bit) + b] = table[b] + k[bit];
 }
 
-/* hand the sums of a chunk of columns to the totals: rows of group X count for q */
+/* Adds the sums of a chunk of columns to the totals: only rows of group X count for q. */
 static void flush(const struct ns_op_mmd *v, struct mmd_space *s, int64_t i0, int lanes, v16u row_sum, int64_t *q,
 		  int64_t *sum, int64_t *total)
 {

@@ -1,5 +1,5 @@
 /*
- * kernels/cpu/vec.h - sixteen lanes at a time, whatever the instruction set makes of them.
+ * kernels/cpu/vec.h - vectors of sixteen lanes, which the compiler maps to the instruction set at hand.
  *
  * Loads and stores of fewer than 16 lanes fill with 0 and touch nothing beyond. Activations are f32 or bf16; sums
  * are f32 over at most NS_CPU_BLOCK rows, then double.

@@ -1,9 +1,9 @@
 /*
- * kernels/cuda/augment.cu - the fused augmentation: u8 in, u8 or normalised f32 / bf16 out, each sample with its own draw,
+ * kernels/cuda/augment.cu - the fused augmentation: u8 in, u8 or normalised f32 / bf16 out, each sample with its own parameters,
  * the same bytes as ref's.
  *
- * Where the recipe has neither a resolution loss nor blur, one pass does it all: a thread makes eight or four neighbours of a row
- * and writes them in pieces of 16 or 8 bytes where rows allow it; the image lies in shared memory where it fits (RGB a word a
+ * If the recipe has neither a resolution loss nor blur, one pass does it all: a thread computes eight or four neighbours of a row
+ * and writes them in words of 16 or 8 bytes where rows are aligned; the image lies in shared memory where it fits (RGB a word a
  * pixel), else it is gathered through the cache, in words. Otherwise a block owns a sample and works on it stage by stage, in two copies in global memory.
  */
 #include "kernels/cuda/cuda.h"
@@ -16,7 +16,7 @@ extern "C" {
 
 #define THREADS 128
 #define STAGE_THREADS 256
-#define SHARED_MAX ((48 << 10) - 256) /* of the image; a launch has 48 KiB, and the sample lies there too */
+#define SHARED_MAX ((48 << 10) - 256) /* bytes for the image: a launch has 48 KiB, and the sample lies there too */
 
 struct recipe { /* what all samples share; the tables lie in device memory */
 	int n, h, w, p, q, fill;
@@ -25,12 +25,12 @@ struct recipe { /* what all samples share; the tables lie in device memory */
 };
 
 /*
- * Where an image is read. BYTES: global memory, channel by channel. WORDS: RGB in global memory, in aligned words (each image
- * begins at one). CACHED: shared memory as it is. PIXELS: RGB in shared memory, a word a pixel, the fourth byte anything.
+ * The memory that an image is read from. BYTES: global, channel by channel. WORDS: global, RGB in aligned words (each image begins
+ * at one). CACHED: shared, as it is. PIXELS: shared, RGB, a word a pixel, whose fourth byte is undefined.
  */
 enum { BYTES, WORDS, CACHED, PIXELS };
 
-/* Which way a pixel goes: ANY, as its sample says; the others are fixed, for tests/roofline.sh to count instructions. */
+/* The path of a pixel: ANY chooses by its sample; the others are fixed, for tests/roofline.sh to count instructions. */
 enum { ANY, CROP, AFFINE };
 
 template <int C, int HOW, int PATH> static __device__ inline int32_t pixel(const uint8_t *x, const recipe &v, int i, int j, int ch)
@@ -81,7 +81,7 @@ template <int C, int HOW> static __device__ inline void gather_inside(const uint
 	}
 }
 
-/* all channels of one output pixel, geometry only, from its place in the input (u, t) in 1/65536 */
+/* all channels of one output pixel, geometry only, from its position in the input (u, t) in 1/65536 */
 template <int C, int HOW, int PATH>
 static __device__ inline void gather(const uint8_t *x, const recipe &v, int exact, int32_t u, int32_t t, int32_t *out)
 {
@@ -100,7 +100,7 @@ static __device__ inline void gather(const uint8_t *x, const recipe &v, int exac
 	}
 }
 
-/* as ns_colour(), with `half` already added to row[3] or not */
+/* as ns_colour(); half is 0 if it was already added to row[3] */
 static __device__ inline int32_t colour(const int32_t *row, int32_t half, int32_t r, int32_t g, int32_t b)
 {
 	int32_t t = (row[0] * r + row[1] * g + row[2] * b + (row[3] + half)) >> 12;
@@ -121,7 +121,7 @@ template <int C> static __device__ inline void colours(const ns_augment_sample &
 		t[ch] = colour(a.colour[ch], half, r, g, b);
 }
 
-/* is there anything behind colour? the same for all pixels of a sample */
+/* Does a stage follow colour? The same for all pixels of a sample. */
 static __device__ inline int has_more(const ns_augment_sample &a)
 {
 	return a.gamma >= 0 || a.noise || (a.cut[0] < a.cut[2] && a.cut[1] < a.cut[3]);
@@ -160,7 +160,7 @@ static __device__ inline void put(ns_bf16 *y, int32_t v, float scale, float shif
 	ns_store(y, ns_normalise(v, scale, shift));
 }
 
-/* `count` values in registers to memory, in words of 16, 8 or 4 bytes: all begin at a multiple of that */
+/* Copies BYTES bytes from registers to memory in words of 16, 8 or 4 bytes; both must be aligned to the word. */
 template <int BYTES> static __device__ inline void copy_out(void *to, const void *from)
 {
 	const int each = BYTES % 16 == 0 ? 16 : BYTES % 8 == 0 ? 8 : 4;
@@ -206,7 +206,7 @@ template <int HOW> static __device__ inline void fill_cache(const recipe &v, con
 	}
 }
 
-/* the sample into shared memory; half of colour's unit is added here, once */
+/* the sample into shared memory; the rounding term of colour is added here, once */
 static __device__ inline void fill_sample(const ns_augment_sample *from, ns_augment_sample *a)
 {
 	int k = (int)threadIdx.x, constant = (int)offsetof(ns_augment_sample, colour) / 4 + 3;
@@ -424,7 +424,7 @@ static enum ns_status augment_make(struct ns_plan **plan, struct ns_device *dev,
 		return NS_DECLINED;
 	p = (struct augment_plan *)calloc(1, sizeof *p);
 	if (!p)
-		return ns_fail(NS_NO_MEMORY, "no memory for a plan");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a plan");
 	p->plain.op = *op;
 	p->plain.base.run = augment_run;
 	p->plain.base.free = augment_free;

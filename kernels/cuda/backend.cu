@@ -19,7 +19,7 @@ enum ns_status ns_cuda_status(cudaError_t error, const char *what)
 {
 	if (error == cudaSuccess)
 		return NS_OK;
-	cudaGetLastError(); /* it has been told; the next call starts clean */
+	cudaGetLastError(); /* the error is reported here; the next call must not see it again */
 	return ns_fail(error == cudaErrorMemoryAllocation ? NS_NO_MEMORY : NS_NO_DEVICE, "CUDA: %s: %s", what, cudaGetErrorString(error));
 }
 
@@ -42,7 +42,7 @@ static enum ns_status no_device(cudaError_t error)
 	cudaDriverGetVersion(&driver);
 	cudaRuntimeGetVersion(&runtime);
 	if (error != cudaErrorInsufficientDriver)
-		return ns_fail(NS_NO_DEVICE, "device cuda: this machine has no GPU that the driver shows");
+		return ns_fail(NS_NO_DEVICE, "device cuda: the driver shows no GPU on this machine");
 	if (!driver)
 		return ns_fail(NS_NO_DEVICE, "device cuda: this machine has no GPU driver");
 	return ns_fail(NS_NO_DEVICE, "device cuda: the GPU's driver is made for CUDA %d.%d, this build wants %d.%d", driver / 1000,
@@ -51,7 +51,7 @@ static enum ns_status no_device(cudaError_t error)
 
 static __global__ void probe() {}
 
-/* is there machine code, or code to make it from, for this GPU? */
+/* Does this build have machine code for this GPU, or PTX to compile? */
 static enum ns_status check_architecture(const struct ns_cuda *d)
 {
 	struct cudaFuncAttributes a;
@@ -66,7 +66,7 @@ static enum ns_status check_architecture(const struct ns_cuda *d)
 static enum ns_status cuda_open(struct ns_device **dev, int index)
 {
 	struct ns_cuda *d;
-	int count = 0; /* an old driver leaves it unwritten */
+	int count = 0; /* an old driver does not write it */
 	cudaError_t error = cudaGetDeviceCount(&count);
 	enum ns_status status;
 
@@ -75,7 +75,7 @@ static enum ns_status cuda_open(struct ns_device **dev, int index)
 	index %= count; /* more ranks than GPUs share them */
 	d = (struct ns_cuda *)calloc(1, sizeof *d);
 	if (!d)
-		return ns_fail(NS_NO_MEMORY, "no memory for a device");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a device");
 	d->base.backend = &ns_backend_cuda;
 	d->index = index;
 	d->count = count;
@@ -157,7 +157,7 @@ static enum ns_status queue_make(struct ns_queue **queue, struct ns_device *dev)
 	enum ns_status status;
 
 	if (!q)
-		return ns_fail(NS_NO_MEMORY, "no memory for a queue");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a queue");
 	q->dev = (struct ns_cuda *)dev;
 	cudaSetDevice(q->dev->index);
 	status = ns_cuda_status(cudaStreamCreateWithFlags(&q->stream, cudaStreamNonBlocking), "making a stream");
@@ -214,7 +214,7 @@ static enum ns_status recorded(struct ns_queue *queue, struct ns_graph **graph)
 	enum ns_status status = ns_cuda_status(cudaStreamEndCapture(ns_cuda_stream(queue), &made), "recording a graph");
 
 	if (!g && status == NS_OK)
-		status = ns_fail(NS_NO_MEMORY, "no memory for a graph");
+		status = ns_fail(NS_NO_MEMORY, "out of memory for a graph");
 	if (status == NS_OK)
 		status = ns_cuda_status(cudaGraphInstantiate(&g->exec, made, 0), "making a graph");
 	if (made)
@@ -240,7 +240,7 @@ static void graph_free(struct ns_graph *graph)
 
 static void *native(struct ns_queue *queue)
 {
-	return ns_cuda_stream(queue); /* its device is this thread's from here on: NCCL asks for no more */
+	return ns_cuda_stream(queue); /* also makes its device current for this thread, as NCCL requires */
 }
 
 static void identify(struct ns_device *dev, unsigned char id[16])
@@ -259,7 +259,7 @@ static void describe(struct ns_device *dev, char *text, size_t size)
 		 d->index, d->count, runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
 }
 
-/* best first; there is no ref at the end: it cannot read device memory */
+/* best first; ref is not at the end: it cannot read device memory */
 static const struct ns_impl *const impls[] = {
 	&ns_cuda_augment, &ns_cuda_stats,
 #ifdef NS_CUDNN

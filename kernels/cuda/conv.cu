@@ -1,6 +1,6 @@
 /*
- * kernels/cuda/conv.cu - convolutions as products of matrices whose operands are gathered on the way (implicit GEMM), for
- * any shape, in f32 sums: what runs where cuDNN is not, and what its answers are compared with.
+ * kernels/cuda/conv.cu - convolutions as matrix products whose operands are gathered on the fly (implicit GEMM), for any
+ * shape, with f32 sums: used where there is no cuDNN, and the reference for cuDNN's results.
  */
 #include "kernels/cuda/convert.cuh"
 #include "kernels/cuda/gemm.cuh"

@@ -1,10 +1,10 @@
 /*
- * kernels/cuda/cuda.h - what every .cu file includes, and the only place where CUDA's own headers are included.
+ * kernels/cuda/cuda.h - what every .cu file includes, and the only file that includes CUDA's own headers.
  *
  * With NS_CUDASIM the same sources compile for the processor (tests/cudasim), hence three words in place of CUDA's own:
  * NS_LAUNCH(kernel, grid, block, shared_bytes, stream, args...), NS_SHARED(type, name, [dims]) and
  * NS_SHARED_DYN(type, name). Rules that keep a kernel simulable: no thread waits for another block, every thread reaches
- * every barrier, whole warps shuffle, and what runs under __CUDA_ARCH__ alone has a portable branch beside it.
+ * every barrier, whole warps shuffle, and code that runs under __CUDA_ARCH__ alone has a portable branch beside it.
  *
  * The whole folder is built with -fmad=false: a * b + c rounds twice, as on the CPU; fmaf() says where one rounding is
  * meant. Reductions have a fixed order, so that a plan gives the same bits every time.
@@ -29,7 +29,7 @@ extern "C" {
 #include "kernels/formula/inline.h"
 }
 
-#ifndef NS_CUDA_BUILT_FOR /* a list of architectures, as CMake has it */
+#ifndef NS_CUDA_BUILT_FOR /* a list of architectures, from CMake */
 #define NS_CUDA_BUILT_FOR "what nvcc takes by default"
 #endif
 #define NS_WARP 0xffffffffu
@@ -37,7 +37,7 @@ extern "C" {
 struct ns_cuda { /* a device */
 	struct ns_device base;
 	int index, count; /* among the GPUs in sight */
-	void *cudnn; /* its handle, made with the first plan that wants one; cudnn_conv.cu */
+	void *cudnn; /* its handle, created with the first plan that needs one; cudnn_conv.cu */
 	void (*cudnn_close)(void *handle);
 	struct cudaDeviceProp prop;
 };
@@ -48,11 +48,11 @@ struct ns_queue {
 	cudaEvent_t event;
 };
 
-/* NS_OK, or the message of CUDA with what was tried */
+/* NS_OK, or an error whose message has `what` and CUDA's own text */
 enum ns_status ns_cuda_status(cudaError_t error, const char *what);
-/* the queue's stream, its device made current for this thread */
+/* the queue's stream; makes its device current for this thread */
 cudaStream_t ns_cuda_stream(struct ns_queue *queue);
-/* what the last launches of this thread came to */
+/* the status of this thread's last launches */
 enum ns_status ns_cuda_launched(const struct ns_plan *plan);
 
 static inline const struct ns_op *ns_cuda_op(const struct ns_plan *plan)
@@ -163,7 +163,7 @@ template <int V> static __device__ inline void ns_store_many(ns_bf16 *p, const f
 		*(uint4 *)p = make_uint4(ns_bf16_pair(x[0], x[1]), ns_bf16_pair(x[2], x[3]), ns_bf16_pair(x[4], x[5]), ns_bf16_pair(x[6], x[7]));
 }
 
-/* 8 where neighbours can be taken together: `each` of them follow each other, from pointers (NULL: none) at 16 bytes; else 1 */
+/* The V of vector loads: 8 if `each` is a multiple of 8 and the pointers (NULL: none) are aligned to 16 bytes, else 1. */
 static inline int ns_cuda_together(int64_t each, const void *const *p, int count)
 {
 	uintptr_t bits = 0;

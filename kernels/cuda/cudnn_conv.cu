@@ -1,9 +1,9 @@
 /*
  * kernels/cuda/cudnn_conv.cu - convolutions by cuDNN through its plain C interface, NHWC, in bf16 (sums in f32, tensor
- * cores) or in true f32; what surrounds them (normalisation, residual, ReLU, bias) by our own kernels.
+ * cores) or in true f32; normalisation, residual, ReLU and bias around them by our own kernels.
  *
- * Only deterministic algorithms are taken, in the order in which cuDNN's heuristics rank them: no timing decides bits.
- * Weights are canonical (K,R,S,C) in the type of the activations; their gradient is handed on in f32.
+ * Only deterministic algorithms are used, in the order in which cuDNN's heuristics rank them: no timing decides bits.
+ * Weights are canonical (K,R,S,C) in the type of the activations; their gradient is returned in f32.
  */
 #include "kernels/cuda/convert.cuh"
 #include "kernels/cuda/norm.cuh"
@@ -72,7 +72,7 @@ enum ns_status ns_cudnn_handle(struct ns_cuda *dev, cudnnHandle_t *handle)
 {
 	cudaSetDevice(dev->index);
 	if (!dev->cudnn) {
-		NS_TRY(check(cudnnCreate(handle), "making a handle"));
+		NS_TRY(check(cudnnCreate(handle), "creating a handle"));
 		dev->cudnn = *handle;
 		dev->cudnn_close = close_handle;
 	}
@@ -85,20 +85,20 @@ static enum ns_status describe(struct cudnn_plan *p, const struct ns_op_conv *v)
 {
 	cudnnDataType_t type = v->dtype == NS_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
 
-	NS_TRY(check(cudnnCreateTensorDescriptor(&p->x), "a descriptor"));
-	NS_TRY(check(cudnnCreateTensorDescriptor(&p->y), "a descriptor"));
-	NS_TRY(check(cudnnCreateFilterDescriptor(&p->w), "a descriptor"));
-	NS_TRY(check(cudnnCreateConvolutionDescriptor(&p->conv), "a descriptor"));
-	NS_TRY(check(cudnnSetTensor4dDescriptor(p->x, CUDNN_TENSOR_NHWC, type, v->n, v->c, v->h, v->w), "the input's shape"));
-	NS_TRY(check(cudnnSetTensor4dDescriptor(p->y, CUDNN_TENSOR_NHWC, type, v->n, v->k, ns_op_conv_p(v), ns_op_conv_q(v)), "the output's shape"));
-	NS_TRY(check(cudnnSetFilter4dDescriptor(p->w, type, CUDNN_TENSOR_NHWC, v->k, v->c, v->r, v->s), "the filter's shape"));
+	NS_TRY(check(cudnnCreateTensorDescriptor(&p->x), "creating a descriptor"));
+	NS_TRY(check(cudnnCreateTensorDescriptor(&p->y), "creating a descriptor"));
+	NS_TRY(check(cudnnCreateFilterDescriptor(&p->w), "creating a descriptor"));
+	NS_TRY(check(cudnnCreateConvolutionDescriptor(&p->conv), "creating a descriptor"));
+	NS_TRY(check(cudnnSetTensor4dDescriptor(p->x, CUDNN_TENSOR_NHWC, type, v->n, v->c, v->h, v->w), "setting the input's shape"));
+	NS_TRY(check(cudnnSetTensor4dDescriptor(p->y, CUDNN_TENSOR_NHWC, type, v->n, v->k, ns_op_conv_p(v), ns_op_conv_q(v)), "setting the output's shape"));
+	NS_TRY(check(cudnnSetFilter4dDescriptor(p->w, type, CUDNN_TENSOR_NHWC, v->k, v->c, v->r, v->s), "setting the filter's shape"));
 	NS_TRY(check(cudnnSetConvolution2dDescriptor(p->conv, v->pad, v->pad, v->stride, v->stride, 1, 1, CUDNN_CROSS_CORRELATION,
 						     CUDNN_DATA_FLOAT),
-		     "the window"));
-	return check(cudnnSetConvolutionMathType(p->conv, v->dtype == NS_BF16 ? CUDNN_TENSOR_OP_MATH : CUDNN_FMA_MATH), "the arithmetic");
+		     "setting the window"));
+	return check(cudnnSetConvolutionMathType(p->conv, v->dtype == NS_BF16 ? CUDNN_TENSOR_OP_MATH : CUDNN_FMA_MATH), "setting the arithmetic");
 }
 
-/* the first of cuDNN's ranking that works, is deterministic and wants no more memory than we give; NS_DECLINED: none */
+/* The first of cuDNN's ranking that works, is deterministic and needs at most WORKSPACE_MAX bytes; NS_DECLINED: none. */
 template <class Perf, class Algo> static enum ns_status pick(const Perf *ranked, int count, Algo *algo, size_t *scratch)
 {
 	int i;
@@ -153,7 +153,7 @@ template <class T> static enum ns_status forward(const struct cudnn_plan *p, con
 	NS_TRY(check(cudnnSetStream(p->handle, stream), "choosing a stream"));
 	NS_TRY(check(cudnnConvolutionForward(p->handle, &one, p->x, a->in[NS_CONV_X], p->w, a->in[NS_CONV_W], p->conv, p->forward, a->workspace,
 					     p->scratch, &zero, p->y, z),
-		     "convolution"));
+		     "running the convolution"));
 	if (v->flags & NS_CONV_NORM)
 		norm_forward<T>(v, a, (char *)a->workspace + p->norm_at, stream);
 	else if (v->flags & (NS_CONV_BIAS | NS_CONV_RESIDUAL | NS_CONV_RELU))
@@ -182,13 +182,13 @@ template <class T> static enum ns_status backward(const struct cudnn_plan *p, co
 	norm_backward<T, T>(v, a, space + p->norm_at, dz, stream);
 	NS_TRY(check(cudnnConvolutionBackwardFilter(p->handle, &one, p->x, a->in[NS_CONVB_X], p->y, dz, p->conv, p->filter, space, p->scratch,
 						    &zero, p->w, dw),
-		     "the weights' gradient"));
+		     "computing the weights' gradient"));
 	if (narrow)
 		launch_convert<ns_bf16, float>((const ns_bf16 *)dw, (float *)a->out[NS_CONVB_DW], (int64_t)weights(v), stream);
 	if (!(v->flags & NS_CONV_NO_DX))
 		NS_TRY(check(cudnnConvolutionBackwardData(p->handle, &one, p->w, a->in[NS_CONVB_W], p->y, dz, p->conv, p->data, space, p->scratch,
 							  &zero, p->x, a->out[NS_CONVB_DX]),
-			     "the input's gradient"));
+			     "computing the input's gradient"));
 	return ns_cuda_launched(&p->plain.base);
 }
 
@@ -225,7 +225,7 @@ static enum ns_status make(struct ns_plan **plan, struct ns_device *dev, const s
 		return NS_DECLINED;
 	p = (struct cudnn_plan *)calloc(1, sizeof *p);
 	if (!p)
-		return ns_fail(NS_NO_MEMORY, "no memory for a plan");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a plan");
 	p->plain.op = *op;
 	p->plain.base.run = back ? backward_run : forward_run;
 	p->plain.base.free = cudnn_free;
@@ -263,7 +263,7 @@ const struct ns_impl ns_cudnn_conv = {"conv/cudnn", NS_OP_CONV, make_forward};
 const struct ns_impl ns_cudnn_conv_train = {"conv_train/cudnn", NS_OP_CONV_TRAIN, make_forward};
 const struct ns_impl ns_cudnn_conv_backward = {"conv_backward/cudnn", NS_OP_CONV_BACKWARD, make_backward};
 
-/* For tests without a device: what cuDNN says that the output of these descriptors is, (N, K, P, Q). */
+/* For tests without a device: the output's shape (N, K, P, Q) according to cuDNN. */
 extern "C" enum ns_status ns_cudnn_output_of(const struct ns_op_conv *conv, int sizes[4]);
 
 enum ns_status ns_cudnn_output_of(const struct ns_op_conv *conv, int sizes[4])
@@ -272,10 +272,10 @@ enum ns_status ns_cudnn_output_of(const struct ns_op_conv *conv, int sizes[4])
 	enum ns_status status;
 
 	if (!p)
-		return ns_fail(NS_NO_MEMORY, "no memory for a plan");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a plan");
 	status = describe(p, conv);
 	if (status == NS_OK)
-		status = check(cudnnGetConvolution2dForwardOutputDim(p->conv, p->x, p->w, sizes, sizes + 1, sizes + 2, sizes + 3), "the output's shape");
+		status = check(cudnnGetConvolution2dForwardOutputDim(p->conv, p->x, p->w, sizes, sizes + 1, sizes + 2, sizes + 3), "computing the output's shape");
 	cudnn_free(&p->plain.base);
 	return status;
 }

@@ -1,9 +1,9 @@
 /*
- * kernels/cuda/cudnn_graph.cu - inference's convolution with all that follows it (bias, residual, ReLU) as one cuDNN graph, in
- * bf16 with sums in f32: what follows costs no pass over memory of its own. Through the backend interface, which is plain C.
+ * kernels/cuda/cudnn_graph.cu - inference's convolution with bias, residual and ReLU as one cuDNN graph, in bf16 with sums in
+ * f32: these need no pass over memory of their own. It uses cuDNN's backend interface, which is plain C.
  *
- * The first of cuDNN's ranking is taken that says it is deterministic and fits the memory that we give. A shape for which
- * there is none is declined, and the plain interface (cudnn_conv.cu) is asked.
+ * The first engine of cuDNN's ranking that is deterministic and needs at most WORKSPACE_MAX bytes is used. A shape without
+ * such an engine is declined, and the plain interface (cudnn_conv.cu) is tried.
  */
 #include "kernels/cuda/cudnn_handle.h"
 
@@ -13,11 +13,11 @@
 
 #define WORKSPACE_MAX ((int64_t)512 << 20)
 #define MOST 40    /* descriptors of a graph */
-#define RANKED 16  /* of cuDNN's ranking */
+#define RANKED 16  /* engines of cuDNN's ranking that are tried */
 #define POINTERS 5 /* x, w, bias, residual, y: their numbers are 1 to 5 */
 
-/* a plan for a device that is described in words: newer than the oldest cuDNN that the rest builds with */
-#define IN_WORDS (CUDNN_VERSION >= 91900)
+/* planning for a device that a JSON text describes needs a newer cuDNN than the rest */
+#define FROM_JSON (CUDNN_VERSION >= 91900)
 
 typedef cudnnBackendDescriptor_t descriptor;
 
@@ -46,7 +46,7 @@ static enum ns_status make_one(struct graph_plan *p, cudnnBackendDescriptorType_
 {
 	if (p->count == MOST)
 		return ns_fail(NS_INTERNAL, "cuDNN graph: more than %d descriptors", MOST);
-	NS_TRY(check(cudnnBackendCreateDescriptor(type, d), "a descriptor"));
+	NS_TRY(check(cudnnBackendCreateDescriptor(type, d), "creating a descriptor"));
 	p->all[p->count++] = *d;
 	return NS_OK;
 }
@@ -64,7 +64,7 @@ static enum ns_status set_descriptor(descriptor d, cudnnBackendAttributeName_t n
 	return set(d, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &value);
 }
 
-/* number 0: it lies nowhere, one op hands it to the next. Sizes (N, C, H, W) of what lies as (N, H, W, C) */
+/* Number 0: a virtual tensor, which is never in memory. Sizes are (N, C, H, W), the layout is (N, H, W, C). */
 static enum ns_status tensor(struct graph_plan *p, int number, cudnnDataType_t type, int64_t n, int64_t c, int64_t h, int64_t w, descriptor *d)
 {
 	int64_t sizes[4] = {n, c, h, w}, strides[4] = {h * w * c, 1, w * c, c}, id = number ? number : 100 + p->count, align = 16;
@@ -77,7 +77,7 @@ static enum ns_status tensor(struct graph_plan *p, int number, cudnnDataType_t t
 	NS_TRY(set(*d, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &id));
 	NS_TRY(set(*d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &align));
 	NS_TRY(set(*d, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1, &is_virtual));
-	return check(cudnnBackendFinalize(*d), "a tensor");
+	return check(cudnnBackendFinalize(*d), "finishing a tensor");
 }
 
 static enum ns_status add_convolution(struct graph_plan *p, const struct ns_op_conv *v, descriptor x, descriptor w, descriptor y)
@@ -96,7 +96,7 @@ static enum ns_status add_convolution(struct graph_plan *p, const struct ns_op_c
 	NS_TRY(set(window, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, pad));
 	NS_TRY(set(window, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, ones));
 	NS_TRY(set(window, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, stride));
-	NS_TRY(check(cudnnBackendFinalize(window), "the window"));
+	NS_TRY(check(cudnnBackendFinalize(window), "finishing the window"));
 	NS_TRY(make_one(p, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, &op));
 	NS_TRY(set_descriptor(op, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, window));
 	NS_TRY(set_descriptor(op, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x));
@@ -104,7 +104,7 @@ static enum ns_status add_convolution(struct graph_plan *p, const struct ns_op_c
 	NS_TRY(set_descriptor(op, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, y));
 	NS_TRY(set(op, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT, 1, &alpha));
 	NS_TRY(set(op, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_TYPE_FLOAT, 1, &beta));
-	NS_TRY(check(cudnnBackendFinalize(op), "the convolution"));
+	NS_TRY(check(cudnnBackendFinalize(op), "finishing the convolution"));
 	p->ops[p->op_count++] = op;
 	return NS_OK;
 }
@@ -118,19 +118,19 @@ static enum ns_status add_pointwise(struct graph_plan *p, cudnnPointwiseMode_t m
 	NS_TRY(make_one(p, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, &how));
 	NS_TRY(set(how, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode));
 	NS_TRY(set(how, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &type));
-	NS_TRY(check(cudnnBackendFinalize(how), "an operation on values"));
+	NS_TRY(check(cudnnBackendFinalize(how), "finishing a pointwise operation"));
 	NS_TRY(make_one(p, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, &op));
 	NS_TRY(set_descriptor(op, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, how));
 	NS_TRY(set_descriptor(op, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x));
 	if (b)
 		NS_TRY(set_descriptor(op, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b));
 	NS_TRY(set_descriptor(op, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y));
-	NS_TRY(check(cudnnBackendFinalize(op), "an operation on values"));
+	NS_TRY(check(cudnnBackendFinalize(op), "finishing a pointwise operation"));
 	p->ops[p->op_count++] = op;
 	return NS_OK;
 }
 
-/* the result of a step: the output itself after the last, else something that lies nowhere */
+/* the result of an op: the output after the last one, else a virtual tensor */
 static enum ns_status result(struct graph_plan *p, const struct ns_op_conv *v, int steps_left, descriptor *d)
 {
 	return tensor(p, steps_left ? 0 : POINTERS, steps_left ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16, v->n, v->k, ns_op_conv_p(v), ns_op_conv_q(v), d);
@@ -165,40 +165,40 @@ static enum ns_status build(struct graph_plan *p, const struct ns_op_conv *v)
 	if (p->handle)
 		NS_TRY(set(p->graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &p->handle));
 	NS_TRY(set(p->graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, p->op_count, p->ops));
-	return check(cudnnBackendFinalize(p->graph), "the graph");
+	return check(cudnnBackendFinalize(p->graph), "finishing the graph");
 }
 
-/* does this way of computing give the same bits every time? */
-static int deterministic(descriptor config)
+/* Does this engine give the same bits every time? */
+static int is_deterministic(descriptor config)
 {
 	cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
 	descriptor engine = NULL;
 	int64_t count = 0, got = 0, i;
-	int sure = 0;
+	int deterministic = 0;
 
 	if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine) != CUDNN_STATUS_SUCCESS)
 		return 0;
 	if (cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &got, &engine) == CUDNN_STATUS_SUCCESS &&
 	    cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &count,
 				     notes) == CUDNN_STATUS_SUCCESS)
-		for (sure = 1, i = 0; i < count; i++)
-			sure &= notes[i] != CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
+		for (deterministic = 1, i = 0; i < count; i++)
+			deterministic &= notes[i] != CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
 	cudnnBackendDestroyDescriptor(engine);
-	return sure;
+	return deterministic;
 }
 
-/* says to an execution plan which device it is for */
+/* sets the device that an execution plan is for */
 static cudnnStatus_t on_device(const struct graph_plan *p, descriptor plan)
 {
-#if IN_WORDS
+#if FROM_JSON
 	if (!p->handle)
 		return cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &p->properties);
 #endif
 	return cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &p->handle);
 }
 
-/* a plan of this configuration, if it can be built and wants no more memory than we give */
-static int takes(struct graph_plan *p, descriptor config)
+/* Plans with this configuration; returns 0 if it cannot be built or needs more than WORKSPACE_MAX bytes. */
+static int plan_with(struct graph_plan *p, descriptor config)
 {
 	descriptor plan;
 	int64_t bytes = -1, got = 0;
@@ -236,18 +236,18 @@ static enum ns_status choose(struct graph_plan *p)
 	NS_TRY(make_one(p, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, &heuristics));
 	NS_TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, p->graph));
 	NS_TRY(set(heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode));
-#if IN_WORDS
+#if FROM_JSON
 	if (!p->handle)
 		NS_TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, p->properties));
 #endif
-	NS_TRY(check(cudnnBackendFinalize(heuristics), "the ranking"));
+	NS_TRY(check(cudnnBackendFinalize(heuristics), "ranking engines"));
 	for (i = 0; i < RANKED; i++)
-		NS_GO(check(cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &ranked[i]), "a descriptor"));
+		NS_GO(check(cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &ranked[i]), "creating a descriptor"));
 	NS_GO(check(cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, RANKED, &count, ranked),
-		    "the ranking"));
+		    "ranking engines"));
 	status = NS_DECLINED;
 	for (i = 0; i < count && i < RANKED && status == NS_DECLINED; i++)
-		if (deterministic(ranked[i]) && takes(p, ranked[i])) {
+		if (is_deterministic(ranked[i]) && plan_with(p, ranked[i])) {
 			p->all[p->count++] = ranked[i]; /* lives as long as its plan */
 			ranked[i] = NULL;
 			status = NS_OK;
@@ -277,25 +277,25 @@ static enum ns_status pack(struct graph_plan *p, const void *const *pointers)
 			present[n] = numbers[i];
 			given[n++] = pointers[i];
 		}
-	NS_TRY(check(cudnnBackendCreateDescriptor(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &p->pack), "a descriptor"));
+	NS_TRY(check(cudnnBackendCreateDescriptor(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &p->pack), "creating a descriptor"));
 	NS_TRY(set(p->pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, n, present));
 	NS_TRY(set(p->pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, n, given));
 	NS_TRY(set(p->pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &pointers[POINTERS]));
-	NS_TRY(check(cudnnBackendFinalize(p->pack), "the arguments"));
+	NS_TRY(check(cudnnBackendFinalize(p->pack), "finishing the arguments"));
 	memcpy(p->packed, pointers, sizeof p->packed);
 	return NS_OK;
 }
 
 static enum ns_status graph_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
-	struct graph_plan *p = (struct graph_plan *)(uintptr_t)plan; /* remembers its arguments; a plan is one thread's */
+	struct graph_plan *p = (struct graph_plan *)(uintptr_t)plan; /* the plan caches its arguments; one thread at a time runs it */
 	unsigned flags = p->plain.op.u.conv.flags;
 	const void *pointers[POINTERS + 1] = {a->in[NS_CONV_X], a->in[NS_CONV_W], flags & NS_CONV_BIAS ? a->in[NS_CONV_B] : NULL,
 					      flags & NS_CONV_RESIDUAL ? a->in[NS_CONV_RES] : NULL, a->out[NS_CONV_Y], a->workspace};
 
 	NS_TRY(check(cudnnSetStream(p->handle, ns_cuda_stream(queue)), "choosing a stream"));
 	NS_TRY(pack(p, pointers));
-	NS_TRY(check(cudnnBackendExecute(p->handle, p->plan, p->pack), "running"));
+	NS_TRY(check(cudnnBackendExecute(p->handle, p->plan, p->pack), "running the graph"));
 	return ns_cuda_launched(plan);
 }
 
@@ -312,7 +312,7 @@ static void graph_free(struct ns_plan *plan)
 	free(p);
 }
 
-/* tensor cores want rows of channels in pieces of 16 bytes */
+/* tensor cores need rows of channels in multiples of 16 bytes */
 static int fits(const struct ns_op_conv *v)
 {
 	return v->dtype == NS_BF16 && v->c % 8 == 0 && v->k % 8 == 0 && !(v->flags & NS_CONV_NORM);
@@ -342,9 +342,9 @@ static enum ns_status graph_make(struct ns_plan **plan, struct ns_device *dev, c
 		return NS_DECLINED;
 	p = start(op);
 	if (!p)
-		return ns_fail(NS_NO_MEMORY, "no memory for a plan");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a plan");
 	status = ns_cudnn_handle((struct ns_cuda *)dev, &p->handle);
-	/* a graph that this cuDNN does not take, or has no way to compute, is declined */
+	/* a graph that this cuDNN rejects, or has no engine for, is declined */
 	if (status == NS_OK && (build(p, &op->u.conv) != NS_OK || choose(p) != NS_OK))
 		status = NS_DECLINED;
 	if (status != NS_OK)
@@ -356,16 +356,16 @@ static enum ns_status graph_make(struct ns_plan **plan, struct ns_device *dev, c
 
 extern "C" {
 extern const struct ns_impl ns_cudnn_graph;
-#if IN_WORDS
+#if FROM_JSON
 enum ns_status ns_cudnn_graph_for(const struct ns_op_conv *conv, const char *device, size_t *workspace);
 #endif
 }
 const struct ns_impl ns_cudnn_graph = {"conv/graph", NS_OP_CONV, graph_make};
 
-#if IN_WORDS
+#if FROM_JSON
 /*
  * For tests without a device: builds, ranks and plans for the device that a JSON text describes, as graph_make() does for one
- * that is there. NS_DECLINED: cuDNN has no deterministic way.
+ * that is there. NS_DECLINED: cuDNN has no deterministic engine.
  */
 enum ns_status ns_cudnn_graph_for(const struct ns_op_conv *conv, const char *device, size_t *workspace)
 {
@@ -379,10 +379,10 @@ enum ns_status ns_cudnn_graph_for(const struct ns_op_conv *conv, const char *dev
 		return NS_DECLINED;
 	p = start(&op);
 	if (!p)
-		return ns_fail(NS_NO_MEMORY, "no memory for a plan");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a plan");
 	NS_GO(make_one(p, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &p->properties));
 	NS_GO(set(p->properties, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(device) + 1, device));
-	NS_GO(check(cudnnBackendFinalize(p->properties), "the device"));
+	NS_GO(check(cudnnBackendFinalize(p->properties), "describing the device"));
 	NS_GO(build(p, conv));
 	NS_GO(choose(p));
 	*workspace = p->plain.base.workspace_bytes;

@@ -1,4 +1,4 @@
-/* kernels/cuda/cudnn_handle.h - what the two callers of cuDNN share: the device's handle, made with the first plan that wants one. */
+/* kernels/cuda/cudnn_handle.h - what the two callers of cuDNN share: the device's handle, created with the first plan that needs one. */
 #ifndef NS_CUDA_CUDNN_HANDLE_H
 #define NS_CUDA_CUDNN_HANDLE_H
 

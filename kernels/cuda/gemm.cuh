@@ -1,6 +1,6 @@
 /*
- * kernels/cuda/gemm.cuh - c(i, j) = sum over t of a(i, t) * b(t, j) in float, for operands that are functions: what a
- * convolution or a linear layer gathers. 32 x 32 outputs a block, four a thread, tiles of 32 terms through shared memory;
+ * kernels/cuda/gemm.cuh - c(i, j) = sum over t of a(i, t) * b(t, j) in float, for operands that are functions, as a
+ * convolution or a linear layer gathers them. 32 x 32 outputs a block, four a thread, tiles of 32 terms through shared memory;
  * terms are added in order, so the bits do not depend on the tiling of i and j.
  *
  * An operand is a struct of plain values with  __device__ float at(int64_t row, int64_t column) const.
@@ -16,7 +16,7 @@
 
 template <class A, class B, class C> static __global__ void gemm(const A a, const B b, const C c, int64_t m, int64_t n, int64_t terms)
 {
-	/* a column more, so that neither rows nor columns meet in one bank */
+	/* one more column, so that neither rows nor columns have bank conflicts */
 	NS_SHARED(float, as, [GEMM_TILE][GEMM_TILE + 1]);
 	NS_SHARED(float, bs, [GEMM_TILE][GEMM_TILE + 1]);
 	int x = (int)(threadIdx.x % GEMM_TILE), y = (int)(threadIdx.x / GEMM_TILE), k, t;

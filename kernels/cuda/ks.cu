@@ -1,9 +1,9 @@
 /*
  * kernels/cuda/ks.cu - Kolmogorov-Smirnov distance of each column: both samples sorted column by column (least significant
- * digit first, 8 bits at a time, stable), then each value that ends a group of ties looks itself up in the other sample.
+ * digit first, 8 bits at a time, stable), then each value that ends a group of ties is looked up in the other sample.
  *
  * A column is sorted by tiles of TILE values: digits counted a tile, counts added up over tiles, values scattered. Columns
- * are taken in groups, so that the scratch stays below KS_SCRATCH.
+ * are processed in groups, so that the scratch stays below KS_SCRATCH.
  */
 #include "kernels/cuda/cuda.h"
 
@@ -44,7 +44,7 @@ static __global__ void count_digits(const uint32_t *keys, int64_t rows, int shif
 	counts[((int64_t)blockIdx.y * DIGITS + threadIdx.x) * tiles + blockIdx.x] = count[threadIdx.x];
 }
 
-/* counts become the places where each digit of each tile begins: a block a column, a thread a digit */
+/* Counts become the positions at which each digit of each tile begins: a block a column, a thread a digit. */
 static __global__ void add_up(uint32_t *counts, int tiles)
 {
 	NS_SHARED(uint32_t, total, [DIGITS]);

@@ -72,7 +72,7 @@ template <class T> static __global__ void xent(const struct ns_op_xent v, const 
 	}
 }
 
-/* both sums in one block: threads take rows in turn, then a tree */
+/* Both sums in one block: threads add rows in turn, then a tree adds the threads' sums. */
 static __global__ void sum_rows(const double *partial, int n, float *loss, float *hits)
 {
 	NS_SHARED(double, sums, [2][256]);

@@ -1,9 +1,9 @@
 /*
  * kernels/cuda/mmd.cu - the sums behind MMD^2 and all its permutations, in integers: equal to ref's for any tile.
  *
- * A block owns ROWS rows of the pooled kernel matrix and PERMS labellings. It makes the matrix ROWS x COLUMNS at a time in
- * shared memory, as bytes, and adds for each row and labelling the values of the columns in group X: on tensor cores, or
- * four products an instruction. Labellings are drawn on the device, one warp each, and kept as a bit a row.
+ * A block owns ROWS rows of the pooled kernel matrix and PERMS permutations. It makes the matrix ROWS x COLUMNS at a time in
+ * shared memory, as bytes, and adds for each row and permutation the values of the columns in group X: on tensor cores, or
+ * four products an instruction. Permutations are drawn on the device, one warp each, and kept as a bit a row.
  */
 #include "kernels/cuda/cuda.h"
 
@@ -14,20 +14,20 @@ extern "C" {
 #define ROWS 32
 #define COLUMNS 32
 #define THREADS 256
-#define EACH 24 /* labellings of a warp: more, and fewer blocks make the same tile, but registers run out */
+#define EACH 24 /* permutations of a warp: more of them would let fewer blocks compute the same tile, but registers run out */
 #define PERMS (EACH * THREADS / 32)
 #define SPAN ((int64_t)1 << 23) /* columns whose bytes add up to less than 2^32 */
 #define DIMS 32	 /* columns of the data at a time */
 #ifdef NS_CUDASIM
-#define BITS_MAX 12 /* few, so that small cases go both ways */
+#define BITS_MAX 12 /* few, so that small cases test both branches */
 #else
-#define BITS_MAX (16 << 10) /* bytes of a labelling that lie in shared memory */
+#define BITS_MAX (16 << 10) /* bytes of a permutation that fit in shared memory */
 #endif
-#define DRAWN 128	    /* candidates of a labelling drawn at once */
+#define DRAWN 128	    /* candidates of a permutation drawn at once */
 
 /*
- * Labelling p by block p, as ns_mmd_labels(): who of 32 rows is in group X is word[rows / 32 * count + p]. Candidates are drawn
- * by all lanes and inserted by the first, in shared memory, or, SPACIOUS, in the block's own words of `own`.
+ * Block p draws permutation p, as ns_mmd_labels(): word[row / 32 * count + p] says which of 32 rows are in group X. All
+ * lanes draw candidates, and the first inserts them, in shared memory, or, SPACIOUS, in the block's own words of `own`.
  */
 template <int SPACIOUS> static __global__ void draw_members(const struct ns_op_mmd v, uint32_t m, uint32_t total, int count, uint32_t *own, uint32_t *word)
 {
@@ -54,7 +54,7 @@ template <int SPACIOUS> static __global__ void draw_members(const struct ns_op_m
 		word[(int64_t)i * count + p] = bits[i];
 }
 
-/* labellings of blocks become labellings of rows */
+/* Permutations of blocks become permutations of rows. */
 static __global__ void spread_blocks(const int32_t *block, uint32_t total, int count, const uint32_t *of_blocks, uint32_t *word)
 {
 	int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
@@ -118,7 +118,7 @@ static __device__ inline void make_tile(const struct ns_op_mmd &v, const float *
 	}
 }
 
-/* who of columns j0.., a multiple of 32, is in group X, for each of the block's labellings: a byte each, four columns a word */
+/* which of the columns from j0 (a multiple of 32) on are in group X, for each of the block's permutations: a byte each, four a word */
 static __device__ inline void load_members(const uint32_t *word, int64_t j0, int p0, int count, uint32_t (&in)[COLUMNS / 4][PERMS])
 {
 	int k, b;
@@ -132,9 +132,9 @@ static __device__ inline void load_members(const uint32_t *word, int64_t j0, int
 	}
 }
 
-/* --- sums over a span of columns: what each lane holds of them differs --- */
+/* --- sums over a span of columns, in two ways of sharing them among lanes --- */
 
-/* by four products an instruction: a lane is a row, a warp EACH labellings */
+/* by four products an instruction: a lane is a row, a warp has EACH permutations */
 struct by_rows {
 	uint32_t low[EACH], high[EACH];
 
@@ -155,7 +155,7 @@ struct by_rows {
 			}
 		}
 	}
-	/* in each lane, for labelling k of the warp: sums over those of its rows that `rows` has a bit for, of values and of totals */
+	/* in each lane, for permutation k of the warp: sums of values and of totals over the rows whose bit in `rows` is set */
 	__device__ void over_members(int k, uint32_t rows, unsigned long long total, int lane, unsigned long long *inner, unsigned long long *outer) const
 	{
 		int mine = rows >> lane & 1;
@@ -190,7 +190,7 @@ static __device__ inline void multiply_bytes(uint32_t (&c)[4], const uint32_t (&
 #endif
 }
 
-/* by tensor cores: tiles of 16 rows and 8 labellings; the same integers */
+/* by tensor cores: tiles of 16 rows and 8 permutations; the same integers */
 struct by_tiles {
 	uint32_t low[2][EACH / 8][4], high[2][EACH / 8][4];
 
@@ -227,7 +227,7 @@ struct by_tiles {
 		unsigned long long sum = 0;
 		int n = k / 8, i;
 
-		/* labelling k is column k % 8: lanes with lane % 4 = k % 8 / 2 hold it, in c[k % 2] and c[2 + k % 2] */
+		/* permutation k is column k % 8: lanes with lane % 4 = k % 8 / 2 hold it, in c[k % 2] and c[2 + k % 2] */
 #pragma unroll
 		for (i = 0; i < 4; i++) {
 			int m = i / 2, c = i % 2 * 2 + k % 2;
@@ -261,7 +261,7 @@ static __global__ void __launch_bounds__(THREADS, 2) sum_tiles(const struct ns_o
 			make_tile(v, ref, cur, i0, j0, all, xs, ys, kernel[0]);
 			load_members(word, j0, p0, count, in);
 			__syncthreads();
-			for (j = 0; j < COLUMNS / 4; j++) { /* a lane is a row, whoever sums the rest */
+			for (j = 0; j < COLUMNS / 4; j++) { /* here a lane is a row, in both ways */
 				row_low = __dp4a(kernel[0].low[lane][j], 0x01010101u, row_low);
 				row_high = __dp4a(kernel[0].high[lane][j], 0x01010101u, row_high);
 			}

@@ -1,5 +1,5 @@
 /*
- * kernels/cuda/norm.cuh - what surrounds a convolution in training, whoever computes the convolution: batch normalisation
+ * kernels/cuda/norm.cuh - what surrounds a convolution in training, independent of its implementation: batch normalisation
  * with residual and ReLU, fused to as few passes over memory as its sums allow, forward and backward.
  *
  * Channels lie next to each other (NHWC). A thread keeps to its channels, V neighbours (8, in pieces of 16 bytes, or 1), and
@@ -12,12 +12,12 @@
 
 #include "kernels/cuda/cuda.h"
 
-#define NORM_ROWS 512	/* of a stretch, at most: its second reading is served by the cache */
-#define NORM_BLOCKS 512 /* that many at least, where rows allow it */
+#define NORM_ROWS 512	/* of a stretch, at most: its second pass reads from the cache */
+#define NORM_BLOCKS 512 /* at least so many, if there are rows enough */
 #define NORM_THREADS 256
 #define NORM_COLUMNS 32 /* at most */
 #define NORM_DEEP 4	/* rows of a thread at a time, where nothing is summed */
-#define NORM_GRID 2048	/* blocks that walk over all rows, so that what they know of their channels is read but a few times */
+#define NORM_GRID 2048	/* at most so many blocks, each over many rows, so that per-channel values are loaded few times */
 
 /* threads beside each other, for k channels V at a time */
 static inline int norm_columns(int k, int v)
@@ -59,7 +59,7 @@ static inline dim3 norm_walk(int64_t rows, int k, int v, int deep)
 	return dim3(grid.x < most ? grid.x : most, grid.y);
 }
 
-/* this thread's first channel, and which row of those that the block takes at once */
+/* this thread's first channel */
 template <int V> static __device__ inline int norm_channel(int columns)
 {
 	return ((int)blockIdx.y * columns + ((int)threadIdx.x & (columns - 1))) * V;
@@ -129,8 +129,8 @@ struct norm_statistics {
 };
 
 /*
- * What stretches came to, put together: a block takes TOGETHER channels, its threads walk down the stretches and meet in a
- * tree.
+ * Combines the results of the stretches: a block takes TOGETHER channels, its threads add stretches in turn, and a tree adds
+ * the threads' sums.
  */
 #define TOGETHER 2
 
@@ -175,7 +175,7 @@ static __global__ void norm_together(const double *partial, int64_t rows, int st
 	s.sum_var[c] = (float)(rows > 1 ? square / (n - 1) : square / n);
 }
 
-/* --- y = relu((z - mean) * (invstd * gamma) + beta + residual), each part where it is there; y may be z --- */
+/* --- y = relu((z - mean) * (invstd * gamma) + beta + residual), each part only if present; y may be z --- */
 
 struct norm_line { /* per channel; NULL: 0, or 1 */
 	const float *mean, *invstd, *gamma, *beta;
@@ -211,7 +211,7 @@ static __global__ void norm_apply(const T *z, const T *residual, const norm_line
 
 		at = (begin + row) * k + c;
 #pragma unroll
-		for (d = 0; d < NORM_DEEP; d++) { /* all on their way before the first is used */
+		for (d = 0; d < NORM_DEEP; d++) { /* all loads are issued before the first is used */
 			i = row + d * down;
 			if (i < n)
 				ns_load_many<V>(z + at + d * down * k, t[d]);
@@ -385,7 +385,7 @@ template <class T, class G, int V> static __global__ void norm_back_apply(const 
 
 		at = (begin + row) * b.k + c;
 #pragma unroll
-		for (d = 0; d < NORM_BACK_DEEP; d++) /* all on their way before the first is used */
+		for (d = 0; d < NORM_BACK_DEEP; d++) /* all loads are issued before the first is used */
 			if (row + d * down < n) {
 				unmasked<T, V>(b, at + d * down * b.k, g[d]);
 				if (b.mean)

@@ -20,7 +20,7 @@ static int aligned(const void *const *p, int count)
 	return bits % 16 == 0;
 }
 
-/* four neighbours of an array; what lies behind the end is not touched */
+/* four neighbours of an array; nothing beyond its end is touched */
 struct four {
 	float v[4];
 };
@@ -87,8 +87,8 @@ static __global__ void norm2_stretches(const float *x, int64_t n, double *partia
 }
 
 /*
- * The tree whose left half is the largest power of two below n, neighbours at doubling distance: each block makes its TREE
- * of them one, until one is left.
+ * The tree whose left half is the largest power of two below n adds neighbours at doubling distance: each block reduces TREE
+ * of them to one, until one is left.
  */
 #define TREE 1024
 
@@ -119,7 +119,7 @@ static enum ns_status norm2_run(const struct ns_plan *plan, const struct ns_args
 
 	NS_LAUNCH(norm2_stretches, blocks, THREADS, 0, stream, (const float *)a->in[NS_NORM2_X], n, (double *)a->workspace);
 	x = (double *)a->workspace;
-	do { /* a level's sums lie behind what it adds up */
+	do { /* a level's sums are stored after its inputs */
 		left = ns_cuda_blocks(blocks, TREE);
 		NS_LAUNCH(tree_level, left, THREADS, 0, stream, (const double *)x, (int64_t)blocks, left == 1 ? (double *)a->out[NS_NORM2_Y] : x + blocks);
 		x += blocks;
@@ -250,7 +250,7 @@ static enum ns_status ema_run(const struct ns_plan *plan, const struct ns_args *
 	return ns_cuda_launched(plan);
 }
 
-/* all levels: each is at most a TREEth of the one before, and one more */
+/* bytes of all levels: each has at most 1 / TREE of the one before, rounded up */
 static size_t norm2_workspace(int64_t n)
 {
 	return ((size_t)(n / NS_NORM2_BLOCK + 1) / (TREE - 1) * TREE + TREE + 8) * sizeof(double);

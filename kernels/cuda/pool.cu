@@ -1,6 +1,6 @@
 /*
  * kernels/cuda/pool.cu - max and average pooling. Forward a thread an output; backward a thread an input, which gathers
- * from the windows that hold it, so that nothing is added up in a random order.
+ * from the windows that contain it, so that the order of the sum is fixed.
  */
 #include "kernels/cuda/cuda.h"
 
@@ -19,8 +19,8 @@ static __device__ inline span window(const struct ns_op_pool &v, int p, int q)
 }
 
 /*
- * Both kernels: a thread takes V neighbouring channels (8, or 1) of a place; blockIdx.y walks over images, so that what is
- * divided fits 32 bits.
+ * Both kernels: a thread takes V neighbouring channels (8, or 1) of a pixel; blockIdx.y walks over images, so that indices
+ * fit in 32 bits for the divisions.
  */
 template <int V> static __device__ inline void store_places(uint8_t *p, const int (&x)[V])
 {
@@ -94,7 +94,7 @@ static __global__ void pool_backward(const struct ns_op_pool v, int P, int Q, co
 {
 	unsigned at = blockIdx.x * THREADS + threadIdx.x, channels = (unsigned)v.c / V;
 	int c = (int)(at % channels) * V, x = (int)(at / channels % (unsigned)v.w), y = (int)(at / channels / (unsigned)v.w), n, p, q, k;
-	/* the first window that ends behind this pixel, and on until one begins behind it */
+	/* windows that contain this pixel: from the first that ends after it to the last that does not begin after it */
 	int p0 = y + v.pad < v.r ? 0 : (y + v.pad - v.r) / v.stride + 1, q0 = x + v.pad < v.s ? 0 : (x + v.pad - v.s) / v.stride + 1;
 
 	if (y >= v.h)

@@ -1,4 +1,4 @@
-/* kernels/formula/augment.c - drawing what becomes of a sample. See augment.h. */
+/* kernels/formula/augment.c - random parameters of a sample's augmentation. See augment.h. */
 #include "kernels/formula/augment.h"
 
 static int32_t fixed(double x, double one)
@@ -67,7 +67,7 @@ void ns_augment_identity(struct ns_augment_sample *a, int h, int w, int p, int q
 	static const double one[4] = {1, 0, 0, 1};
 
 	memset(a, 0, sizeof *a);
-	/* half a pixel of rest in a centre crop would blur it: round it away */
+	/* an odd margin would shift a centre crop by half a pixel, and interpolation would blur it: it is rounded to whole pixels */
 	set_map(a, one, (w - q) % 2 ? -0.5 : 0, (h - p) % 2 ? -0.5 : 0, h, w, p, q);
 	a->blur[0] = 256;
 	a->gamma = -1;
@@ -84,12 +84,12 @@ static void times(double m[4], double a, double b, double c, double d)
 	m[3] = m2 * b + m[3] * d;
 }
 
-struct identity { /* who is drawing */
+struct identity { /* what the draws of a sample are keyed by */
 	uint64_t seed, id;
 	uint32_t epoch, repeat;
 };
 
-/* repeats of a row within an epoch draw apart: the upper half of the draw number counts them */
+/* Repeats of a row within an epoch have independent draws: the upper bits of the draw number count them. */
 static struct ns_philox draw(const struct identity *who, uint32_t number)
 {
 	return ns_draw(who->seed, NS_FOR_AUGMENT, who->epoch, who->id, who->repeat << 8 | number);

@@ -1,5 +1,5 @@
 /*
- * kernels/formula/augment.h - what a pixel becomes. Integer from end to end, so that the bytes are equal on
+ * kernels/formula/augment.h - augmentation, pixel by pixel. Integer from end to end, so that the bytes are equal on
  * every device; floats appear only when the finished byte is normalised.
  *
  * Stages, in this order, each with its own draw per sample:
@@ -41,11 +41,11 @@ struct ns_augment_config {
 	uint8_t gamma_table[NS_GAMMA_STEPS][256]; /* ns_augment_prepare() fills it */
 };
 
-/* One sample's draw: integers only, made on the host, read by every device. */
+/* One sample's parameters: integers only, made on the host, read by every device. */
 struct ns_augment_sample {
 	uint64_t key;	     /* of the noise */
 	int32_t map[6];	     /* input x = map[0] x + map[1] y + map[2], input y = map[3] x + ..., in 1/65536 */
-	int32_t exact;	     /* whole pixels, rows stay rows: nothing is interpolated */
+	int32_t exact;	     /* a shift by whole pixels: nothing is interpolated */
 	int32_t low_h, low_w; /* coarser grid; 0: off */
 	int32_t blur[3];     /* weights of distance 0, 1, 2 in 1/256; blur[0] = 256: off */
 	int32_t colour[3][4]; /* in 1/4096 */
@@ -82,7 +82,7 @@ NS_FORMULA int32_t ns_add_noise(int32_t v, int32_t noise, uint64_t key, uint32_t
 	return ns_clamp_i32(v + ((ns_noise_bytes(key, index) * noise + 32768) >> 16), 0, 255);
 }
 
-/* shared length of coarse cell i of `low` over `full` pixels and pixel j, in units of 1/low pixel */
+/* overlap of coarse cell i (of `low` over `full` pixels) with pixel j, in units of 1/low pixel */
 NS_FORMULA int32_t ns_overlap(int32_t i, int32_t j, int32_t low, int32_t full)
 {
 	int32_t begin = i * full > j * low ? i * full : j * low;
@@ -113,14 +113,14 @@ NS_FORMULA float ns_normalise(int32_t v, float scale, float shift)
 	return product + shift;
 }
 
-/* --- drawing a sample's parameters: host code, double, + - * / only besides ns_cos_sin --- */
+/* --- a sample's random parameters: host code, double, + - * / only besides ns_cos_sin --- */
 
 enum { /* draw numbers: each stage has its own, so that switching one on changes no other */
        NS_DRAW_CROP, NS_DRAW_FLIP, NS_DRAW_RESIZE, NS_DRAW_AFFINE, NS_DRAW_SHEAR, NS_DRAW_RESOLUTION,
        NS_DRAW_BLUR, NS_DRAW_COLOUR, NS_DRAW_HUE, NS_DRAW_GAMMA, NS_DRAW_NOISE, NS_DRAW_CUTOUT };
 
 /*
- * Fill the gamma tables. NULL, or a message when a range makes no sense for images of h x w; the fixed-point map
+ * Fills the gamma tables. Returns NULL, or a message if a range is invalid for images of h x w; the fixed-point map
  * holds for sides up to NS_AUGMENT_SIDE_MAX.
  */
 const char *ns_augment_prepare(struct ns_augment_config *config, int h, int w);
@@ -129,7 +129,7 @@ const char *ns_augment_prepare(struct ns_augment_config *config, int h, int w);
 /* The identity draw: nothing changes but the size (centre crop or fill). */
 void ns_augment_identity(struct ns_augment_sample *a, int h, int w, int p, int q);
 
-/* What sample `id` (its `repeat`-th appearance) becomes in `epoch`: h x w in, p x q out. */
+/* The parameters of sample `id` (its `repeat`-th appearance) in `epoch`: h x w in, p x q out. */
 void ns_augment_draw(struct ns_augment_sample *a, const struct ns_augment_config *config, int h, int w, int p,
 		     int q, uint64_t seed, uint32_t epoch, uint64_t id, uint32_t repeat);
 

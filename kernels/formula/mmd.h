@@ -1,5 +1,5 @@
 /*
- * kernels/formula/mmd.h - the quantised kernel matrix and the random labellings of the permutation test.
+ * kernels/formula/mmd.h - the quantised kernel matrix and the random permutations of the test.
  *
  * Kernel values are integers 0..NS_MMD_ONE, so every sum over them is exact and the exceedance counts are
  * the same for any tile, thread or rank. Quantising moves a value by at most 1.6e-5, at random.
@@ -9,7 +9,7 @@
 
 #include "kernels/formula/random.h"
 
-/* one column's part of the squared distance, rounded once; (x - y)^2 is the same either way round: K is symmetric to the bit */
+/* Adds one column to the squared distance, rounded once; (x - y)^2 = (y - x)^2 exactly, so K is symmetric to the bit. */
 NS_FORMULA float ns_mmd_distance(float d2, float x, float y)
 {
 	float t = x - y;
@@ -17,7 +17,7 @@ NS_FORMULA float ns_mmd_distance(float d2, float x, float y)
 	return fmaf(t, t, d2);
 }
 
-/* exp(-gamma d2), or 1 - gamma d as far as it is positive, in NS_MMD_ONE = 32767 steps */
+/* exp(-gamma d2), or max(0, 1 - gamma d), in NS_MMD_ONE = 32767 steps */
 NS_FORMULA uint32_t ns_mmd_kernel(float d2, float gamma, int distance)
 {
 	float near = 1.0f - gamma * sqrtf(d2), k = distance ? (near > 0.0f ? near : 0.0f) : ns_exp_neg(-gamma * d2);
@@ -27,15 +27,15 @@ NS_FORMULA uint32_t ns_mmd_kernel(float d2, float gamma, int distance)
 
 /*
  * Who is in group X under permutation p: bit i of bits[i / 32]; (total + 31) / 32 words, total < 2^32. p = 0 is the observed
- * labelling, the first m rows; others are a subset of m rows, each as likely, keyed (seed, p), by Floyd's algorithm (Bentley,
- * Floyd 1987, "A sample of brilliance"): a bit a row is all its memory, so it stays in a cache or in shared memory.
+ * grouping, the first m rows; the others are random subsets of m rows, all equally likely, keyed (seed, p), by Floyd's algorithm
+ * (Bentley, Floyd 1987, "A sample of brilliance"): it needs only a bit a row, so it stays in a cache or in shared memory.
  */
 NS_FORMULA uint32_t ns_mmd_candidate(uint32_t bits, uint32_t i)
 {
 	return (uint32_t)((uint64_t)bits * ((uint64_t)i + 1) >> 32); /* 0..i */
 }
 
-NS_FORMULA void ns_mmd_insert(uint32_t *bits, uint32_t candidate, uint32_t i) /* i where the candidate is in already */
+NS_FORMULA void ns_mmd_insert(uint32_t *bits, uint32_t candidate, uint32_t i) /* i itself if the candidate is already in the set */
 {
 	uint32_t at = bits[candidate / 32] >> candidate % 32 & 1 ? i : candidate;
 

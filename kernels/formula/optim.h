@@ -26,7 +26,7 @@ NS_FORMULA void ns_adamw_element(float *w, float *m, float *v, float grad, float
 	*w -= lr * (*m / c1) / (sqrtf(*v / c2) + eps);
 }
 
-/* what the gradient is multiplied by so that its norm is at most `clip` */
+/* The factor that scales the gradient to a norm of at most `clip`. */
 NS_FORMULA float ns_clip_scale(double norm2, float clip)
 {
 	double norm = sqrt(norm2);

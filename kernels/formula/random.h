@@ -87,7 +87,7 @@ NS_FORMULA double ns_uniform(uint32_t bits)
 
 /*
  * The `index`-th entry of a keyed permutation of 0..n-1, in constant memory: a Feistel network of six rounds
- * over the smallest even number of bits that holds n, walked until it lands inside (Black, Rogaway 2002).
+ * over the smallest even number of bits that holds n, applied again until the result is below n (cycle walking: Black, Rogaway 2002).
  */
 NS_FORMULA uint64_t ns_permute(uint64_t index, uint64_t n, uint64_t seed, enum ns_domain domain, uint32_t epoch)
 {
@@ -117,7 +117,7 @@ NS_FORMULA uint64_t ns_permute(uint64_t index, uint64_t n, uint64_t seed, enum n
 	return index;
 }
 
-/* Sum of 8 random bytes around 0: mean 0, standard deviation 209.0, nearly normal within 3.5 of them. */
+/* Sum of 8 random bytes around 0: mean 0, standard deviation 209.0, nearly normal within 3.5 deviations. */
 NS_FORMULA int32_t ns_noise_bytes(uint64_t key, uint32_t index)
 {
 	uint64_t r = ns_philox2x32(index, (uint32_t)(key >> 32), (uint32_t)key);

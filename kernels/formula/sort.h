@@ -1,4 +1,4 @@
-/* kernels/formula/sort.h - floats in order, by radix: what the processor's KS and the host's other column tests share. */
+/* kernels/formula/sort.h - radix sort of floats, for the CPU's KS and the host's other column tests. */
 #ifndef NS_FORMULA_SORT_H
 #define NS_FORMULA_SORT_H
 

@@ -1,6 +1,6 @@
 /*
  * kernels/ref/ks.c - two-sample Kolmogorov-Smirnov distance of each column: the largest difference of the two
- * empirical distribution functions, looked at only where a group of ties ends. NaN sorts last, as one value.
+ * empirical distribution functions, evaluated only where a group of ties ends. NaN sorts last, as one value.
  */
 #include "kernels/ref/ref.h"
 

@@ -14,14 +14,14 @@ static struct span window(const struct ns_op_pool *v, int p, int q)
 	return s;
 }
 
-/* one output; the winner's place in the window (row-major) in *which */
+/* one output; the maximum's index in the window (row-major) in *which */
 static double reduce(const struct ns_op_pool *v, const void *x, int n, int p, int q, int c, int *which)
 {
 	struct span s = window(v, p, q);
 	double best = -INFINITY, sum = 0;
 	int i, j;
 
-	/* where nothing is larger than -infinity, the first pixel inside the image */
+	/* if nothing is larger than -infinity, the first pixel inside the image is taken */
 	*which = (s.y0 - (p * v->stride - v->pad)) * v->s + s.x0 - (q * v->stride - v->pad);
 	for (i = s.y0; i < s.y1; i++)
 		for (j = s.x0; j < s.x1; j++) {

@@ -9,7 +9,7 @@ static enum ns_status ref_open(struct ns_device **dev, int index)
 	(void)index;
 	*dev = calloc(1, sizeof **dev);
 	if (!*dev)
-		return ns_fail(NS_NO_MEMORY, "no memory for a device");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a device");
 	(*dev)->backend = &ns_backend_ref;
 	return NS_OK;
 }

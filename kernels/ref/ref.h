@@ -1,6 +1,6 @@
 /*
  * kernels/ref/ref.h - plain C, one op a file: what each op means. Sums run in double whatever the dtype, and any
- * dtype is taken (F64 too, in which gradients are checked against finite differences). Canonical layouts only.
+ * dtype is accepted (F64 too, in which gradients are checked against finite differences). Canonical layouts only.
  */
 #ifndef NS_REF_H
 #define NS_REF_H
@@ -52,7 +52,7 @@ static inline const struct ns_op *ns_ref_op(const struct ns_plan *plan)
 	return &((const struct ns_plain_plan *)plan)->op;
 }
 
-/* make() of an op that ref takes in every shape */
+/* make() of an op of which ref supports every shape */
 #define NS_REF_IMPL(var, label, op_kind, run, workspace)                                                     \
 	static enum ns_status var##_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op) \
 	{                                                                                                    \
