@@ -1,4 +1,4 @@
-/* host/comm/comm.c - what is the same for every kind of communicator, the fixed tree above all. */
+/* host/comm/comm.c - what every kind of communicator shares, above all the fixed tree. */
 #include "host/comm/comm.h"
 
 #include <stdlib.h>
@@ -73,7 +73,7 @@ int ns_comm_subtrees(int begin, int end, int *first, int *width)
 	return count;
 }
 
-/* nodes[first] += its sibling, until the subtree [first, first + width) is one sum in nodes[first] */
+/* Adds siblings, level by level, until nodes[first] is the sum of the subtree [first, first + width). */
 static void fold(float **nodes, int first, int width, size_t n)
 {
 	int step, i;
@@ -98,16 +98,16 @@ static enum ns_status scratch(struct ns_comm *comm, size_t bytes, void **p)
 		comm->scratch_bytes = 0;
 		comm->scratch = malloc(bytes);
 		if (!comm->scratch)
-			return ns_fail(NS_NO_MEMORY, "no memory for %zu bytes to exchange gradients", bytes);
+			return ns_fail(NS_NO_MEMORY, "out of memory for %zu bytes to exchange gradients", bytes);
 		comm->scratch_bytes = bytes;
 	}
 	*p = comm->scratch;
 	return NS_OK;
 }
 
-/* slices of n over the ranks, and the subtrees of every rank */
 #define PIECE ((size_t)1 << 24) /* floats of one exchange */
 
+/* Assigns slices of n to the ranks, and lists the subtrees of every rank. */
 static void lay_out(const struct ns_comm *comm, int virtual_ranks, size_t n, struct plan *p)
 {
 	int r, begin, end, i;
@@ -190,7 +190,7 @@ enum ns_status ns_comm_tree_sum(struct ns_comm *comm, int virtual_ranks, float *
 			       "train.virtual_ranks = %d must be a power of two, at most 1024 and at least the %d ranks",
 			       virtual_ranks, comm->size);
 	ns_comm_share(comm, comm->rank, virtual_ranks, &begin, &end);
-	/* MPI counts in ints: pieces far below them, however many parameters and parts there are */
+	/* MPI counts are int: pieces stay far below that, however many parameters and parts there are */
 	for (at = 0; comm->size > 1 && at < n; at += PIECE) {
 		for (i = begin; i < end; i++)
 			nodes[i] = leaves[i - begin] + at;

@@ -2,8 +2,8 @@
  * host/comm/comm.h - the only place where ranks meet. Every function here is collective but rank(), size() and
  * abort(): all ranks call it, in the same order. A lone process is one rank, and starts no MPI.
  *
- * NS_INTERNAL where a rank does not come within `timeout`: the message names the rank, its node and process, and the call. The
- * communicator is of no more use then.
+ * NS_INTERNAL if a rank does not make the call within `timeout`: the message names the rank, its node and process, and the
+ * call. The communicator cannot be used any more then.
  */
 #ifndef NS_COMM_H
 #define NS_COMM_H
@@ -17,9 +17,9 @@ struct ns_comm {
 	int rank, size;
 	int local_rank, local_size; /* among the ranks of this node */
 	int node;		    /* the lowest rank of this node: the same for all that share it */
-	double timeout;		    /* seconds until a rank that does not come to a collective call is an error; 0: never */
+	double timeout;		    /* seconds until a rank that does not make a collective call is an error; 0: never */
 	const struct ns_comm_ops *ops;
-	void *data; /* of the kind */
+	void *data; /* private to the kind */
 	void *scratch;
 	size_t scratch_bytes;
 };
@@ -37,7 +37,7 @@ struct ns_comm_ops {
 	void (*close)(struct ns_comm *comm);
 };
 
-/* MPI where the environment says that a launcher started us, else a lone rank. comm->timeout is set: it holds for this call too. */
+/* MPI if the environment says that a launcher started us, else a lone rank. The caller sets comm->timeout, which holds for this call too. */
 enum ns_status ns_comm_open(struct ns_comm *comm, int *argc, char ***argv);
 void ns_comm_close(struct ns_comm *comm);
 enum ns_status ns_comm_self(struct ns_comm *comm);
@@ -47,12 +47,12 @@ int ns_comm_mpi_wants_pmix(void); /* this build's MPI can be started by srun thr
 enum ns_status ns_comm_barrier(struct ns_comm *comm);
 enum ns_status ns_comm_broadcast(struct ns_comm *comm, void *data, size_t bytes, int root);
 enum ns_status ns_comm_sum_i64(struct ns_comm *comm, int64_t *data, size_t n);
-/* The library's own sum, whose bits depend on the number of ranks: for measuring ours against, and for nothing else. */
+/* The library's own sum, whose bits depend on the number of ranks: only for benchmarks of ours against it. */
 enum ns_status ns_comm_plain_sum(struct ns_comm *comm, float *data, size_t n);
 /* End every rank of the job with this exit code. Does not return under MPI. */
 void ns_comm_abort(struct ns_comm *comm, int code);
 
-/* Which virtual ranks this rank computes: [*begin, *end) of `virtual_ranks`. Not collective. */
+/* The virtual ranks that this rank computes: [*begin, *end) of `virtual_ranks`. Not collective. */
 void ns_comm_share(const struct ns_comm *comm, int rank, int virtual_ranks, int *begin, int *end);
 
 /*
@@ -71,9 +71,9 @@ int64_t ns_comm_slice(const struct ns_comm *comm, int64_t n);
 enum ns_status ns_comm_tree_sum(struct ns_comm *comm, int virtual_ranks, float *const *leaves, size_t n, float *out);
 
 /*
- * --- comm_nccl: what ranks with a GPU each send to one another without passing through the host. The library is
- * opened at run time (libnccl.so.2, or what NS_NCCL_LIBRARY names), so that a build and a machine without it lose nothing
- * but this. Work is given to a stream, in its order; every call is collective, in the same order on all ranks.
+ * --- nccl: exchange between ranks with a GPU each, without copies through the host. The library is opened at run time
+ * (libnccl.so.2, or what NS_NCCL_LIBRARY names), so that a build and a machine without it lose nothing but this. Work is
+ * given to a stream, in its order; every call is collective, in the same order on all ranks.
  */
 
 struct ns_nccl;
@@ -92,9 +92,9 @@ enum ns_status ns_nccl_begin(struct ns_nccl *nccl);
 enum ns_status ns_nccl_send(struct ns_nccl *nccl, const float *data, int64_t n, int to, void *stream);
 enum ns_status ns_nccl_receive(struct ns_nccl *nccl, float *data, int64_t n, int from, void *stream);
 enum ns_status ns_nccl_end(struct ns_nccl *nccl);
-/* data: one slice of n floats a rank, of which this rank's is set; on return of the stream all are */
+/* data: one slice of n floats a rank, of which this rank's is set; once the stream gets there all are */
 enum ns_status ns_nccl_gather(struct ns_nccl *nccl, float *data, int64_t n, void *stream);
-/* an error of another rank that came meanwhile */
+/* an asynchronous error, such as another rank's failure */
 enum ns_status ns_nccl_check(struct ns_nccl *nccl);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * host/comm/mpi.c - the only file that includes mpi.h. Every collective is begun and then waited for with an eye on the clock:
- * where somebody does not come, the others ask around, name who is missing and from which call, and give up together. The clock is the
- * monotonic one, also for MPI_Init: who sets a node's time ends no rank. (What MPI_Wtime reads is each MPI's own choice.)
+ * host/comm/mpi.c - the only file that includes mpi.h. Every collective is started without blocking and then waited for with a
+ * timeout: if a rank does not make the call, the others ask each other for their call counts, name the missing ranks and the call, and
+ * fail together. The clock is monotonic, also for MPI_Init, so that setting a node's time ends no rank. (MPI_Wtime may read any clock.)
  */
 #define _GNU_SOURCE
 #include "host/comm/comm.h"
@@ -22,20 +22,20 @@
 #define GRACE	  3.0		     /* seconds for answers to "where are you?" */
 #define ASK	  71		     /* tags of the second communicator */
 #define ANSWER	  72
-#define PROBE	  0.05 /* seconds between two looks for questions, while waiting */
+#define PROBE	  0.05 /* seconds between two checks for questions while waiting */
 #define MOST_NAMED 8
 
-struct who { /* of a rank, for messages */
+struct who { /* identifies a rank in messages */
 	char host[48];
 	int64_t pid;
 };
 
 struct mpi {
-	MPI_Comm ask; /* questions and answers, apart from the work */
+	MPI_Comm ask; /* questions and answers, apart from the collectives */
 	struct who *who;
-	const char *call; /* what this rank waits in */
-	int64_t calls;	  /* how many it has begun: the same on all ranks that are at the same place */
-	int broken;	  /* somebody did not come: nothing collective can follow */
+	const char *call; /* the call that this rank waits in */
+	int64_t calls;	  /* calls begun so far: equal on ranks that wait in the same call */
+	int broken;	  /* a rank did not make a call: nothing collective can follow */
 };
 
 static enum ns_status check(int code, const char *what)
@@ -52,8 +52,8 @@ static enum ns_status check(int code, const char *what)
 /*
  * --- beginning and ending ---
  *
- * MPI_Init and MPI_Finalize wait for everybody and cannot be begun and looked after like the others: a thread with a clock ends
- * this rank where they do not return, and the launcher ends the rest.
+ * MPI_Init and MPI_Finalize wait for all ranks and have no nonblocking form: a thread with a timer ends this rank if they do
+ * not return, and the launcher ends the others.
  */
 struct watch {
 	pthread_t thread;
@@ -71,7 +71,7 @@ static void *watch_over(void *data)
 	char host[48] = "";
 	int code = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &until); /* as the condition's: watch_begin */
+	clock_gettime(CLOCK_MONOTONIC, &until); /* the condition's clock, see watch_begin() */
 	until.tv_sec += (time_t)w->timeout + 1;
 	pthread_mutex_lock(&w->lock);
 	while (!w->done && code != ETIMEDOUT)
@@ -116,7 +116,7 @@ static void watch_end(struct watch *w)
 
 /* --- who is missing --- */
 
-/* Whoever waits answers: an answer is how many calls this rank has begun. */
+/* Every waiting rank answers questions: an answer is how many calls this rank has begun. */
 static void answer_questions(struct mpi *m)
 {
 	int asked = 0, nothing;
@@ -124,7 +124,7 @@ static void answer_questions(struct mpi *m)
 
 	while (MPI_Iprobe(MPI_ANY_SOURCE, ASK, m->ask, &asked, &from) == MPI_SUCCESS && asked) {
 		MPI_Recv(&nothing, 1, MPI_INT, from.MPI_SOURCE, ASK, m->ask, MPI_STATUS_IGNORE);
-		MPI_Send(&m->calls, 1, MPI_INT64_T, from.MPI_SOURCE, ANSWER, m->ask); /* small: goes at once */
+		MPI_Send(&m->calls, 1, MPI_INT64_T, from.MPI_SOURCE, ANSWER, m->ask); /* small, so it does not block */
 	}
 }
 
@@ -137,7 +137,7 @@ static void hear_answers(struct mpi *m, int64_t *at)
 		MPI_Recv(&at[from.MPI_SOURCE], 1, MPI_INT64_T, from.MPI_SOURCE, ANSWER, m->ask, MPI_STATUS_IGNORE);
 }
 
-/* "rank 3 (n2, process 4711), rank 5 (...) and 2 more": those of whom `at` says that they are not where this rank is */
+/* "rank 3 (n2, process 4711), rank 5 (...) and 2 more": the ranks that, according to `at`, are not in this rank's call */
 static int name_missing(const struct ns_comm *comm, const int64_t *at, int64_t here, char *text, size_t size)
 {
 	const struct mpi *m = comm->data;
@@ -185,7 +185,7 @@ static enum ns_status too_late(struct ns_comm *comm)
 	if (missing)
 		return ns_fail(NS_INTERNAL, "%s (call %lld of this run): %s did not come within %g s (comm.timeout)", m->call,
 			       (long long)m->calls, text, comm->timeout);
-	return ns_fail(NS_INTERNAL, "%s (call %lld of this run): every rank came, but it did not end within %g s (comm.timeout): the network",
+	return ns_fail(NS_INTERNAL, "%s (call %lld of this run): every rank came, but the call did not end within %g s (comm.timeout): check the network",
 		       m->call, (long long)m->calls, comm->timeout);
 }
 
@@ -202,7 +202,7 @@ static enum ns_status begin(struct ns_comm *comm, const char *call)
 	return NS_OK;
 }
 
-/* spin for a moment, then let others have the core, and after a second look only ten thousand times a second */
+/* Spins for a moment, then yields the core, and after a second polls only ten thousand times a second. */
 static void pause_while(double waited)
 {
 	struct timespec moment = {0, 100000};
@@ -273,7 +273,7 @@ static enum ns_status mpi_exchange(struct ns_comm *comm, const float *send, cons
 	MPI_Request r;
 
 	if (!at)
-		return ns_fail(NS_NO_MEMORY, "no memory for %d offsets", comm->size);
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d offsets", comm->size);
 	for (i = 0; i < comm->size; i++) {
 		at[i] = i ? at[i - 1] + send_counts[i - 1] : 0;
 		from[i] = i ? from[i - 1] + receive_counts[i - 1] : 0;
@@ -363,7 +363,7 @@ static enum ns_status meet(struct ns_comm *comm, struct mpi *m, int *argc, char 
 	NS_TRY(check(MPI_Comm_dup(MPI_COMM_WORLD, &m->ask), "MPI_Comm_dup"));
 	m->who = calloc((size_t)comm->size, sizeof *m->who);
 	if (!m->who)
-		return ns_fail(NS_NO_MEMORY, "no memory for %d ranks", comm->size);
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d ranks", comm->size);
 	gethostname(me.host, sizeof me.host - 1);
 	return check(MPI_Allgather(&me, sizeof me, MPI_BYTE, m->who, sizeof me, MPI_BYTE, MPI_COMM_WORLD), "MPI_Allgather");
 }
@@ -375,7 +375,7 @@ enum ns_status ns_comm_mpi(struct ns_comm *comm, int *argc, char ***argv)
 	struct watch w;
 
 	if (!m)
-		return ns_fail(NS_NO_MEMORY, "no memory for MPI");
+		return ns_fail(NS_NO_MEMORY, "out of memory for MPI");
 	comm->data = m;
 	watch_begin(&w, "MPI_Init", comm->timeout);
 	status = meet(comm, m, argc, argv);

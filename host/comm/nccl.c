@@ -59,14 +59,14 @@ static enum ns_status load(struct ns_nccl *n)
 
 		if (!symbol)
 			return ns_fail(NS_NO_DEVICE, "NCCL: %s has no %s", name ? name : "libnccl.so.2", all[i].name);
-		memcpy(all[i].to, &symbol, sizeof symbol); /* a function's address from an object's: ISO C has no cast for it */
+		memcpy(all[i].to, &symbol, sizeof symbol); /* ISO C has no cast from an object pointer to a function pointer */
 	}
 	NS_TRY(check(n, n->get_version(&v), "asking its version"));
 	snprintf(n->version, sizeof n->version, "NCCL %d.%d.%d", v / 10000, v / 100 % 100, v % 100);
 	return NS_OK;
 }
 
-/* Each rank's GPU is its own, and each rank has the library? The first that says no is named on all of them. */
+/* Does each rank have the library and a GPU of its own? The first that does not is named on all ranks. */
 static enum ns_status everyone_can(struct ns_comm *comm, const unsigned char id[16], enum ns_status mine)
 {
 	struct {
@@ -77,7 +77,7 @@ static enum ns_status everyone_can(struct ns_comm *comm, const unsigned char id[
 	int r, s;
 
 	if (!all)
-		return ns_fail(NS_NO_MEMORY, "no memory to compare %d GPUs", comm->size);
+		return ns_fail(NS_NO_MEMORY, "out of memory for comparing %d GPUs", comm->size);
 	memcpy(all[comm->rank].id, id, 16);
 	if (mine != NS_OK)
 		snprintf(all[comm->rank].reason, sizeof all->reason, "%s", ns_message());
@@ -101,7 +101,7 @@ enum ns_status ns_nccl_open(struct ns_nccl **nccl, struct ns_comm *comm, const u
 		ncclUniqueId unique;
 		int failed;
 	} start = {{{0}}, 0};
-	enum ns_status status = n ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for NCCL");
+	enum ns_status status = n ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for NCCL");
 
 	if (n)
 		n->comm = comm;

@@ -1,4 +1,4 @@
-/* host/comm/nccl_abi_inner.h - what of NCCL's interface (version 2) crosses a function call: for comm_nccl.c and its test alone. */
+/* host/comm/nccl_abi_inner.h - the types of NCCL's interface (version 2) that function calls use: for nccl.c and its test alone. */
 #ifndef NS_NCCL_ABI_H
 #define NS_NCCL_ABI_H
 

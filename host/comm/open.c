@@ -1,12 +1,12 @@
-/* host/comm/open.c - which communicator: apart from comm.c, so that what needs no launcher links without MPI. */
+/* host/comm/open.c - chooses the communicator: apart from comm.c, so that programs that need no launcher link without MPI. */
 #include "host/comm/comm.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /*
- * srun whose way to MPI is not this MPI's starts N processes of which each believes to be alone: N jobs that overwrite each
- * other, where one of N ranks was meant. Tasks beyond the first keep quiet about it.
+ * An srun whose --mpi plugin does not fit this MPI starts N processes that each see a single rank: N jobs that overwrite each
+ * other instead of one job of N ranks. comm->rank is set, so that only the first task reports it.
  */
 static enum ns_status refuse_singletons(struct ns_comm *comm)
 {
@@ -16,8 +16,8 @@ static enum ns_status refuse_singletons(struct ns_comm *comm)
 		return NS_OK;
 	comm->rank = atoi(number);
 	return ns_fail(NS_USAGE,
-		       "srun started %s tasks that do not know of each other; begin them with: srun --mpi=pmix nightshift ... (srun --mpi=list "
-		       "tells what this Slurm has; NS_SRUN in slurm/site.conf), or with mpirun",
+		       "srun started %s tasks that do not know of each other; start them with: srun --mpi=pmix nightshift ... (srun --mpi=list "
+		       "shows what this Slurm supports; NS_SRUN in slurm/site.conf), or with mpirun",
 		       tasks);
 }
 

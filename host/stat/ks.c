@@ -17,7 +17,7 @@ static double ks_equal(int64_t n, int64_t h)
 	double base = 2 * lgamma((double)n + 1), sum = 0;
 	int64_t i;
 
-	if (h < 1) /* D is less than one row: windows that count as fewer rows than they have */
+	if (h < 1) /* D is less than 1 / n: the window counts as fewer rows than it has */
 		return 1;
 	for (i = 1; i * h <= n; i++) {
 		double t = exp(base - lgamma((double)(n - i * h) + 1) - lgamma((double)(n + i * h) + 1));
@@ -29,8 +29,8 @@ static double ks_equal(int64_t n, int64_t h)
 
 /*
  * Share of lattice paths from (0,0) to (m,n) that leave |i/m - j/n| < d: row by row, each count divided by all paths to
- * that point, so that nothing overflows: P(i,j) = i/(i+j) P(i-1,j) + j/(i+j) P(i,j-1), with 1 outside. Only the band
- * inside is walked: 2 d of all cells.
+ * that point, so that nothing overflows: P(i,j) = i/(i+j) P(i-1,j) + j/(i+j) P(i,j-1), with 1 outside. Only the cells inside
+ * the band are computed: a share 2 d of all.
  */
 static double ks_paths(double d, int64_t m, int64_t n)
 {
@@ -161,8 +161,8 @@ double ns_stat_ks_p_asymptotic(double d, int64_t m, int64_t n)
 		return 1;
 	if (d >= 1)
 		return 0;
-	/* the matrix has 2 n d rows: where it grows too large, the expansion; far out its difference from 1 is all rounding, and the
-	 * limit with Stephens' correction is near */
+	/* the matrix has 2 n d rows: where that is too large, the expansion is used; in the far tail 1 - P is only rounding error,
+	 * and the limit with Stephens' correction is accurate */
 	if ((double)en * d < 60 && (double)en * d * d < 18)
 		return clamp01(1 - mtw(d, en));
 	if ((double)en * d * d < 9)

@@ -6,8 +6,8 @@
 
 #include "kernels/formula/random.h"
 
-#define BAND 32 /* rows of the covariance of a task */
-#define ROWS 4	/* of x that are added at once */
+#define BAND 32 /* rows of the covariance in a task */
+#define ROWS 4	/* rows of x that are added at once */
 
 struct moments {
 	const float *x;
@@ -27,7 +27,7 @@ static enum ns_status one_band(void *context, int task, int worker)
 
 	(void)worker;
 	if (!row)
-		return ns_fail(NS_NO_MEMORY, "no memory for a covariance of %d dimensions", m->d);
+		return ns_fail(NS_NO_MEMORY, "out of memory for a covariance of %d dimensions", m->d);
 	for (r = 0; r < ROWS; r++)
 		at[r] = row + (int64_t)r * last;
 	for (i = 0; i < m->n; i += ROWS) {
@@ -57,7 +57,7 @@ static enum ns_status covariance(struct ns_workers *workers, struct moments *m)
 	return NS_OK;
 }
 
-/* rows of v become orthonormal, one after the other */
+/* Gram-Schmidt: makes the rows of v orthonormal. */
 static void orthonormal(double *v, int k, int d)
 {
 	int i, j, a;
@@ -82,7 +82,7 @@ static void orthonormal(double *v, int k, int d)
 }
 
 #define ROUNDS 60 /* at most */
-#define STILL  1e-9 /* share of the variance that another round no longer finds */
+#define STILL  1e-9 /* a round that adds less than this share of the variance is the last */
 
 struct iteration {
 	const double *c, *v;
@@ -110,7 +110,7 @@ static enum ns_status one_product(void *context, int task, int worker)
 	return NS_OK;
 }
 
-/* v (k, d) becomes the directions; its variance grows from round to round until there is no more to be found */
+/* Iterates v (k, d) to the principal directions: the variance along it grows each round, until it no longer does. */
 static enum ns_status iterate(struct ns_workers *workers, const double *c, int d, int k, double *v, double *next)
 {
 	struct iteration g = {c, v, next, d, k};
@@ -135,7 +135,7 @@ enum ns_status ns_stat_pca_fit(struct ns_workers *workers, const float *x, int64
 {
 	double *c = malloc(sizeof *c * (size_t)d * (size_t)d), *next = malloc(sizeof *next * (size_t)k * (size_t)d);
 	struct moments m = {x, mean, c, n, d};
-	enum ns_status status = c && next ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for principal components of %d dimensions", d);
+	enum ns_status status = c && next ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for principal components of %d dimensions", d);
 	int64_t i;
 	int a, t;
 
@@ -166,7 +166,7 @@ enum ns_status ns_stat_pca_apply(const float *y, int64_t rows, int d, int k, con
 	int a, t, first;
 
 	if (!turned)
-		return ns_fail(NS_NO_MEMORY, "no memory for a projection from %d dimensions", d);
+		return ns_fail(NS_NO_MEMORY, "out of memory for a projection from %d dimensions", d);
 	for (first = 0; first < k; first += LANES) {
 		for (a = 0; a < d; a++)
 			for (t = 0; t < LANES; t++)

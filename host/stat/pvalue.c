@@ -42,7 +42,7 @@ double ns_stat_chi2_sf(double x, double df)
 	return df <= 0 ? 1 : gamma_q(df / 2, x / 2);
 }
 
-/* rows of both samples; returns how many classes occur */
+/* m, n: rows of the samples; returns how many classes occur. */
 static int margins(const int64_t *ref, const int64_t *cur, int k, double *m, double *n)
 {
 	int i, used = 0;
@@ -98,12 +98,12 @@ double ns_stat_g_counts(const int64_t *ref, const int64_t *cur, int k, double *s
 		g += cur[i] ? (double)cur[i] * log((double)cur[i] / f) : 0;
 	}
 	*statistic = 2 * g;
-	/* Williams 1976: divided by its mean over the limit's, which small counts make larger than 1 */
+	/* Williams 1976: G is divided by the ratio of its mean to that of chi-square, which is above 1 for small counts */
 	rows = (m + n) / m + (m + n) / n;
 	return ns_stat_chi2_sf(2 * g / (1 + (rows - 1) * (each - 1) / (6 * (m + n) * (used - 1))), used - 1);
 }
 
-/* sum over classes of cur^2 / all: with both margins given, chi-square grows with it */
+/* Sum over classes of cur^2 / all, of which chi-square is an increasing function when both margins are fixed. */
 static double spread(const int64_t *cur, const int64_t *all, int k)
 {
 	double sum = 0;
@@ -137,7 +137,7 @@ double ns_stat_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int dra
 		for (i = 0; i < all[c]; i++)
 			rows[at++] = c;
 	observed = spread(cur, all, k) - 1e-9;
-	for (t = 0; t < draws; t++) { /* the first n of a shuffle that goes on from the last one */
+	for (t = 0; t < draws; t++) { /* the first n of a partial shuffle, which continues from the previous one's order */
 		memset(drawn, 0, sizeof *drawn * (size_t)k);
 		for (i = 0; i < n; i++) {
 			uint32_t bits = ns_draw(seed, NS_FOR_PERMUTE, (uint32_t)t, (uint64_t)i, 1).v[0];
@@ -155,13 +155,13 @@ double ns_stat_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int dra
 	return (1.0 + far) / (1.0 + draws);
 }
 
-/* both are weighted sums of the same squares: to second order (1/m + 1/n) chi-square of k - 1, and an eighth of it */
+/* Without drift, to second order, PSI is (1/m + 1/n) times chi-square of k - 1 degrees, and Jensen-Shannon an eighth of PSI. */
 double ns_stat_psi_no_drift(int k, double m, double n)
 {
 	double low = 0, high = 10 + 3.0 * k;
 	int i;
 
-	for (i = 0; i < 100; i++) { /* the chi-square point by bisection */
+	for (i = 0; i < 100; i++) { /* the 95 % point of chi-square by bisection */
 		double mid = (low + high) / 2;
 
 		if (ns_stat_chi2_sf(mid, k - 1) > 0.05)

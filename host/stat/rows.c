@@ -1,5 +1,5 @@
 /*
- * host/stat/rows.c - of whole rows: the classifier test, Frechet and kernel distances.
+ * host/stat/rows.c - comparisons of whole rows: the classifier two-sample test, Frechet and kernel distances.
  */
 #define _XOPEN_SOURCE 700
 #include "host/stat/stat.h"
@@ -12,7 +12,7 @@
 
 /* --- the classifier --- */
 
-/* solves a x = b in place (a symmetric, positive definite, (d, d)); 0 where it is not */
+/* Solves a x = b in place, a (d, d) symmetric and positive definite; returns 0 if it is not. */
 static int cholesky_solve(double *a, double *b, int d)
 {
 	int i, j, l;
@@ -102,7 +102,7 @@ double ns_stat_c2st(const float *x, int64_t m, const float *y, int64_t n, int d,
 		trace += s[c * d + c];
 	if (!(trace > 0))
 		goto out;
-	/* shrunk towards a ball, the more the fewer rows there are for each dimension */
+	/* the covariance is shrunk towards a multiple of the identity, the more the fewer rows there are per dimension */
 	for (c = 0; c < d; c++)
 		s[c * d + c] += trace / d * (1e-3 + (double)d / (double)(2 * half));
 	for (c = 0; c < d; c++)
@@ -131,7 +131,7 @@ out:
 
 /* --- Frechet's distance --- */
 
-/* a = L L', lower half in place, the upper half 0. A pivot that is nothing beside the largest is a direction without variance: its column is 0. */
+/* a = L L', lower half in place, the upper half 0. A pivot below 1e-14 of the largest diagonal entry is a direction without variance: its column is 0. */
 static void cholesky(double *a, int d)
 {
 	double most = 0;
@@ -175,10 +175,10 @@ static void sandwich(const double *low, const double *t, double *between, double
 				c[(int64_t)i * d + j] += low[(int64_t)l * d + i] * between[(int64_t)l * d + j];
 }
 
-/* symmetric a (d, d), which is destroyed, by Householder's reflections to a diagonal and the squares of what is beside it; room: 2 d */
-static void tridiagonal(double *a, int d, double *diagonal, double *beside2, double *room)
+/* Reduces symmetric a (d, d), which is overwritten, by Householder reflections to its diagonal and the squares beside it; scratch: 2 d. */
+static void tridiagonal(double *a, int d, double *diagonal, double *beside2, double *scratch)
 {
-	double *v = room, *w = room + d;
+	double *v = scratch, *w = scratch + d;
 	int i, j, k;
 
 	for (k = 0; k < d; k++) {
@@ -194,7 +194,7 @@ static void tridiagonal(double *a, int d, double *diagonal, double *beside2, dou
 		v[k + 1] += v[k + 1] < 0 ? -sqrt(norm) : sqrt(norm);
 		for (i = k + 1; i < d; i++)
 			length += v[i] * v[i];
-		for (i = k + 1; i < d; i++) { /* w = 2 A v / v'v, less its share along v */
+		for (i = k + 1; i < d; i++) { /* w = 2 A v / v'v, less its projection on v */
 			double sum = 0;
 
 #pragma omp simd reduction(+ : sum)
@@ -211,7 +211,7 @@ static void tridiagonal(double *a, int d, double *diagonal, double *beside2, dou
 	}
 }
 
-/* how many eigenvalues are below x: signs of the pivots of T - x (Givens 1954) */
+/* How many eigenvalues are below x: the negative pivots of T - x (Givens 1954). */
 static int below(const double *diagonal, const double *beside2, int d, double x)
 {
 	double pivot = 1;
@@ -226,7 +226,7 @@ static int below(const double *diagonal, const double *beside2, int d, double x)
 	return count;
 }
 
-/* sum of the roots of the eigenvalues, none of which is below 0 but by rounding; each by bisection */
+/* Sum of the square roots of the eigenvalues, which are negative only by rounding; each is found by bisection. */
 static double sum_of_roots(const double *diagonal, const double *beside2, int d)
 {
 	double most = 0, sum = 0;
@@ -253,14 +253,14 @@ static double sum_of_roots(const double *diagonal, const double *beside2, int d)
 double ns_stat_frechet(const double *mu, const double *s, const double *nu, const double *t, int d)
 {
 	size_t square = (size_t)d * (size_t)d;
-	double *low = malloc(sizeof *low * (3 * square + 4 * (size_t)d)), *c = low + square, *room = c + square, *rest = room + square, sum = 0;
+	double *low = malloc(sizeof *low * (3 * square + 4 * (size_t)d)), *c = low + square, *scratch = c + square, *rest = scratch + square, sum = 0;
 	int i;
 
 	if (!low)
 		return NAN;
 	memcpy(low, s, sizeof *low * square);
 	cholesky(low, d);
-	sandwich(low, t, room, c, d);
+	sandwich(low, t, scratch, c, d);
 	tridiagonal(c, d, rest, rest + d, rest + 2 * d);
 	for (i = 0; i < d; i++)
 		sum += (mu[i] - nu[i]) * (mu[i] - nu[i]) + s[(int64_t)i * d + i] + t[(int64_t)i * d + i];

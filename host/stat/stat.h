@@ -1,5 +1,5 @@
 /*
- * host/stat/stat.h - statistics: distributions behind the tests, two-sample comparisons, principal directions. It knows no window and no page.
+ * host/stat/stat.h - statistics: distributions of the tests, two-sample comparisons, principal directions. It knows no window and no page.
  */
 #ifndef NS_STAT_H
 #define NS_STAT_H
@@ -10,7 +10,7 @@
 #include "kernels/status.h"
 
 /*
- * --- pvalue: the distributions behind the tests. Definitions: docs/drift.md.
+ * --- pvalue: the distributions of the tests. Definitions: docs/drift.md.
  */
 
 /*
@@ -19,7 +19,7 @@
  * one-sample distribution at n = round(mn / (m + n)) (Marsaglia, Tsang, Wang 2003), as scipy's `asymp` has it.
  */
 double ns_stat_ks_p(double d, int64_t m, int64_t n);
-/* the third way alone, for any size */
+/* the last of these alone, for any size */
 double ns_stat_ks_p_asymptotic(double d, int64_t m, int64_t n);
 
 /* P(chi-square with `df` degrees >= x) */
@@ -32,11 +32,11 @@ double ns_stat_chi2_counts(const int64_t *ref, const int64_t *cur, int k, double
 /* log-likelihood ratio of the 2 x K table (Sokal, Rohlf), p by chi-square with Williams' correction; *least: its smallest expected count */
 double ns_stat_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *least);
 /*
- * The chi-square statistic's p where expected counts are small: (1 + tables at least as far) / (1 + draws), tables drawn with
- * the margins of this one, keyed by the seed.
+ * The chi-square statistic's p for small expected counts: (1 + tables at least as extreme) / (1 + draws), with tables drawn
+ * at random with the margins of this one, keyed by the seed.
  */
 double ns_stat_chi2_draws(const int64_t *ref, const int64_t *cur, int k, int draws, uint64_t seed);
-/* Population stability index with half a count added to each cell. */
+/* Population stability index (PSI) with half a count added to each cell. */
 double ns_stat_psi(const int64_t *ref, const int64_t *cur, int k);
 /* the 95 % points without drift of k cells and m and n independent rows (Yurdakul 2018): PSI's, and Jensen-Shannon's */
 double ns_stat_psi_no_drift(int k, double m, double n);
@@ -54,13 +54,13 @@ double ns_stat_binomial_sf(int64_t k, int64_t n, double p);
 void ns_stat_wilson(int64_t k, int64_t n, double *low, double *high);
 
 /*
- * Black-box shift estimation (Lipton, Wang, Smola 2018): w = C^-1 mu, C[i * k + j] = P(predicted i, label j) on the
+ * Black-box shift estimation, BBSE (Lipton, Wang, Smola 2018): w = C^-1 mu, C[i * k + j] = P(predicted i, label j) on the
  * reference, mu[i] = P(predicted i) now. Returns the condition number of C (1-norm), infinite where it is singular.
  */
 double ns_stat_bbse(const double *c, const double *mu, int k, double *w);
 
 /*
- * --- twosample: more ways to compare two samples: of one column, and of whole rows. Definitions: docs/drift.md.
+ * --- twosample: more comparisons of two samples: of one column, and of whole rows. Definitions: docs/drift.md.
  */
 
 /* --- one column; x (m) and y (n) are sorted, finite, and not empty --- */
@@ -74,17 +74,17 @@ struct ns_stat_column {
 };
 void ns_stat_column(const float *x, int64_t m, const float *y, int64_t n, struct ns_stat_column *out);
 /*
- * Rows of both in up to `bins` bins between the reference's quantiles, with open ends, into ref and cur (bins); ties make them fewer. Returns
- * how many there are.
+ * Counts the rows of both in up to `bins` bins between the reference's quantiles, with open ends, into ref and cur (bins). Returns the
+ * number of bins, which ties make smaller.
  */
 int ns_stat_quantile_bins(const float *x, int64_t m, const float *y, int64_t n, int bins, int64_t *ref, int64_t *cur);
-/* of Cramer-von Mises: from its limit, mean and variance matched */
+/* p of Cramer-von Mises from its limit distribution, with mean and variance matched */
 double ns_stat_cvm_p(double t, double m, double n);
 /*
  * Basic interval (95 %) of Wasserstein's distance, whose `estimate` is known, by the Poisson bootstrap: each row counts as often as a Poisson draw
- * of mean 1, keyed (seed, column, row), says. From 4096 rows on, the rows of both are taken in 512 groups in their order: what a group's rows
- * draw sums to a Poisson draw of as many, and where within its group a row lies is left out of account. Samples that count as fewer
- * independent rows (counts_m, counts_n) are drawn as fewer.
+ * of mean 1, keyed (seed, column, row), says. From 4096 rows on, the sorted rows of both are divided into 512 groups: the draws of a group's
+ * rows sum to one Poisson draw with their number as mean, and a row's position within its group is ignored. Samples that count as fewer
+ * independent rows (counts_m, counts_n) are resampled with as many.
  */
 enum ns_status ns_stat_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double counts_m, double counts_n, double estimate,
 				       uint64_t seed, uint32_t column, double *low, double *high);
@@ -95,22 +95,22 @@ double ns_stat_poisson(double mean, uint32_t a, uint32_t b);
 /* --- rows: x (m, d), y (n, d) --- */
 
 /*
- * Classifier two-sample test (Lopez-Paz, Oquab 2017): a linear discriminant learnt on half of the rows, as many of each
+ * Classifier two-sample test, C2ST (Lopez-Paz, Oquab 2017): a linear discriminant learnt on half of the rows, as many of each
  * sample, judged on the other half. *accuracy, with its 95 % interval (Wilson); returns P(Bin(rows judged, 1/2) >= hits).
- * NaN where fewer than eight rows a side are there.
+ * NaN if a sample has fewer than eight rows.
  */
 double ns_stat_c2st(const float *x, int64_t m, const float *y, int64_t n, int d, uint64_t seed, double *accuracy, double *low, double *high);
 /* Frechet distance of two normal distributions: |mu - nu|^2 + tr(S + T - 2 (S T)^1/2); S and T (d, d) */
 double ns_stat_frechet(const double *mu, const double *s, const double *nu, const double *t, int d);
-/* the same of the samples' moments (covariances with n - 1): FID (Heusel et al. 2017) on these rows */
+/* the same of the samples' moments (covariances with n - 1): Frechet inception distance, FID (Heusel et al. 2017), of these rows */
 double ns_stat_fid(const float *x, int64_t m, const float *y, int64_t n, int d);
-/* unbiased MMD^2 under (x'y / d + 1)^3: KID (Binkowski et al. 2018); may be negative */
+/* unbiased MMD^2 (maximum mean discrepancy) under (x'y / d + 1)^3: kernel inception distance, KID (Binkowski et al. 2018); may be negative */
 double ns_stat_kid(const float *x, int64_t m, const float *y, int64_t n, int d);
 
 /* --- labels --- */
 
 /*
- * Confident learning (Northcutt et al. 2021), in pieces of rows: first all are learnt from, then all are judged. The threshold of class k is
+ * Confident learning (Northcutt et al. 2021), in chunks of rows: first all are given to learn(), then all to judge(). The threshold of class k is
  * the mean P(k) over rows labelled k; a row is confident in k where P(k) >= threshold - 1e-6, the most probable of several. joint (K, K):
  * labelled i, confident in j; where they differ the label is suspect. Rows without a label (-1) take no part.
  */

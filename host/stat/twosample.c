@@ -1,4 +1,4 @@
-/* host/stat/twosample.c - of one column: Cramer-von Mises, Wasserstein, energy, bins; and labels that probabilities doubt. */
+/* host/stat/twosample.c - comparisons of one column: Cramer-von Mises, Wasserstein, energy, bins; and confident learning. */
 #define _XOPEN_SOURCE 700 /* M_PI */
 #include "host/stat/stat.h"
 
@@ -10,7 +10,7 @@
 
 /* --- one column --- */
 
-/* K_nu(z): integral of exp(-z cosh t) cosh(nu t) over t > 0, which the trapezoid rule does to all digits; times exp(z) */
+/* K_nu(z): integral of exp(-z cosh t) cosh(nu t) over t > 0, to which the trapezoid rule converges to all digits; times exp(z) */
 static double bessel_k_scaled(double nu, double z)
 {
 	double sum = 0.5, h = 1.0 / 64, t;
@@ -41,8 +41,8 @@ static double cvm_cdf(double x)
 }
 
 /*
- * P(the limit > x) where 1 less the sum above has no digits left: Smirnov's integral (1936), of which the first piece is all from x = 3 on,
- * 2/pi int_pi^2pi exp(-x s^2 / 2) / s sqrt(s / -sin s) ds; with s = pi + u^2 it is even and smooth, and the trapezoid rule does it.
+ * P(the limit > x) where 1 - cvm_cdf(x) is only rounding error: Smirnov's integral (1936), of which the first interval suffices for x > 3,
+ * 2/pi int_pi^2pi exp(-x s^2 / 2) / s sqrt(s / -sin s) ds; with s = pi + u^2 it is even and smooth, and the trapezoid rule converges to all digits.
  */
 static double cvm_tail(double x)
 {
@@ -70,7 +70,7 @@ double ns_stat_cvm_p(double t, double m, double n)
 void ns_stat_column(const float *x, int64_t m, const float *y, int64_t n, struct ns_stat_column *s)
 {
 	double u_x = 0, u_y = 0, fm = (double)m, fn = (double)n, difference = 0, last = 0, share = 1 / (fm * fn);
-	int64_t i = 0, j = 0, apart, most = 0; /* i / m - j / n in parts of 1 / (m n): windows have less than 2^31 rows */
+	int64_t i = 0, j = 0, apart, most = 0; /* i / m - j / n in units of 1 / (m n): windows have fewer than 2^31 rows */
 
 	memset(s, 0, sizeof *s);
 	while (i < m || j < n) {
@@ -98,7 +98,7 @@ void ns_stat_column(const float *x, int64_t m, const float *y, int64_t n, struct
 		apart = i * n - j * m;
 		difference = (double)apart * share;
 		last = (double)v;
-		if (llabs(apart) >= most) { /* divided here alone, and as everywhere, so that it is the same to the last bit */
+		if (llabs(apart) >= most) { /* only here with divisions, those of the other KS implementations, so that it is the same to the last bit */
 			most = llabs(apart);
 			s->ks = fmax(s->ks, fabs((double)i / fm - (double)j / fn));
 		}
@@ -131,7 +131,7 @@ int ns_stat_quantile_bins(const float *x, int64_t m, const float *y, int64_t n, 
 		float edge = x[m * b / bins];
 		int64_t i = below(x, m, edge);
 
-		if (i == before) /* the edge before, or the least of all */
+		if (i == before) /* the same edge as before, or the minimum */
 			continue;
 		ref[count] = i - before;
 		cur[count] = below(y, n, edge) - now;
@@ -155,7 +155,7 @@ double ns_stat_poisson(double mean, uint32_t a, uint32_t b)
 }
 
 #define BOOTSTRAPS 200
-#define GROUPS	   512 /* of rows next to each other, where there are GROUPED or more: a group's draws sum to one of its own */
+#define GROUPS	   512 /* of neighbouring rows, from GROUPED rows on: the Poisson draws of a group's rows sum to one Poisson draw */
 #define GROUPED	   4096
 
 static int by_double(const void *a, const void *b)
@@ -165,7 +165,7 @@ static int by_double(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* rows of both in order, a group of them after the other; the last value of each, and how many rows of either it has */
+/* The rows of both samples in order, divided into groups: each group's last value and its rows of either sample. */
 struct groups {
 	int count;
 	double last[GROUPED], x[GROUPED], y[GROUPED];
@@ -181,7 +181,7 @@ static void group(struct groups *g, const float *x, int64_t m, const float *y, i
 
 		while (i + j < all * (g->count + 1) / wanted || i + j == i0 + j0)
 			v = j >= n || (i < m && x[i] <= y[j]) ? x[i++] : y[j++];
-		while (i < m && x[i] == v) /* F and G are known where ties end */
+		while (i < m && x[i] == v) /* ties stay in one group: F and G step only where ties end */
 			i++;
 		while (j < n && y[j] == v)
 			j++;
@@ -191,7 +191,7 @@ static void group(struct groups *g, const float *x, int64_t m, const float *y, i
 	}
 }
 
-/* integral of |F - G| of these counts, F and G known where groups end */
+/* Integral of |F - G| for these counts; F and G are taken as constant between the ends of groups. */
 static double between(const struct groups *g, const double *x, const double *y, double m, double n)
 {
 	double f = 0, h = 0, sum = 0;
@@ -213,7 +213,7 @@ enum ns_status ns_stat_wasserstein_interval(const float *x, int64_t m, const flo
 	int b, k;
 
 	if (!g)
-		return ns_fail(NS_NO_MEMORY, "no memory for a bootstrap of %lld rows", (long long)(m + n));
+		return ns_fail(NS_NO_MEMORY, "out of memory for a bootstrap of %lld rows", (long long)(m + n));
 	group(g, x, m, y, n);
 	whole = between(g, g->x, g->y, (double)m, (double)n);
 	for (b = 0; b < BOOTSTRAPS; b++) {
@@ -228,7 +228,7 @@ enum ns_status ns_stat_wasserstein_interval(const float *x, int64_t m, const flo
 		distance[b] = between(g, drawn->x, drawn->y, count[0], count[1]);
 	}
 	qsort(distance, BOOTSTRAPS, sizeof *distance, by_double);
-	/* turned about the estimate ("basic"): drawn again, a distance is larger than it was, the more so the smaller it is */
+	/* the basic interval reflects about the estimate: resampled distances are biased upwards, the more so the smaller they are */
 	*low = fmax(0, estimate + whole - distance[BOOTSTRAPS - 1 - BOOTSTRAPS * 25 / 1000]);
 	*high = fmax(estimate, estimate + whole - distance[BOOTSTRAPS * 25 / 1000]);
 	free(g);
@@ -244,7 +244,7 @@ enum ns_status ns_stat_confident_init(struct ns_stat_confident *c, int k)
 	if (c->sum && c->rows && c->joint)
 		return NS_OK;
 	ns_stat_confident_release(c);
-	return ns_fail(NS_NO_MEMORY, "no memory for the labels of %d classes", k);
+	return ns_fail(NS_NO_MEMORY, "out of memory for the labels of %d classes", k);
 }
 
 void ns_stat_confident_release(struct ns_stat_confident *c)
@@ -268,7 +268,7 @@ void ns_stat_confident_learn(struct ns_stat_confident *c, const float *prob, con
 
 double ns_stat_confident_threshold(const struct ns_stat_confident *c, int k)
 {
-	return c->rows[k] ? c->sum[k] / (double)c->rows[k] : INFINITY; /* nobody is confident in a class without labels */
+	return c->rows[k] ? c->sum[k] / (double)c->rows[k] : INFINITY; /* no row is confident in a class without labels */
 }
 
 void ns_stat_confident_judge(struct ns_stat_confident *c, const float *prob, const int32_t *label, int64_t rows, uint8_t *suspect)
