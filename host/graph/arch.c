@@ -6,7 +6,7 @@
 
 #include "host/base/base.h"
 
-/* a whole number within bounds, or NS_CONFIG */
+/* Reads a whole number within bounds, or returns NS_CONFIG. */
 static enum ns_status take(const json_t *value, const char *name, const char *where, int low, int high, int *out)
 {
 	int64_t x;
@@ -26,27 +26,27 @@ enum ns_status ns_arch_from_json(struct ns_arch *a, const json_t *json, const ch
 
 	memset(a, 0, sizeof *a);
 	if (strcmp(ns_json_text(json, "family"), "resnet"))
-		return ns_fail(NS_CONFIG, "%s: family is '%s', wanted 'resnet'", where, ns_json_text(json, "family"));
+		return ns_fail(NS_CONFIG, "%s: family is '%s', expected 'resnet'", where, ns_json_text(json, "family"));
 	if (strcmp(block, "basic") && strcmp(block, "bottleneck"))
-		return ns_fail(NS_CONFIG, "%s: block is '%s', wanted basic or bottleneck", where, block);
+		return ns_fail(NS_CONFIG, "%s: block is '%s', expected basic or bottleneck", where, block);
 	if (strcmp(stem, "small") && strcmp(stem, "imagenet"))
-		return ns_fail(NS_CONFIG, "%s: stem is '%s', wanted small or imagenet", where, stem);
+		return ns_fail(NS_CONFIG, "%s: stem is '%s', expected small or imagenet", where, stem);
 	a->bottleneck = !strcmp(block, "bottleneck");
 	a->imagenet_stem = !strcmp(stem, "imagenet");
 	a->stages = (int)json_array_size(blocks);
 	if (a->stages < 1 || a->stages > 8)
-		return ns_fail(NS_CONFIG, "%s: blocks has %d entries, 1 to 8 are wanted", where, a->stages);
+		return ns_fail(NS_CONFIG, "%s: blocks has %d entries, expected 1 to 8", where, a->stages);
 	for (i = 0; i < json_array_size(blocks); i++) {
 		snprintf(name, sizeof name, "blocks[%zu]", i);
 		NS_TRY(take(json_array_get(blocks, i), name, where, 1, 100, &a->blocks[i]));
 	}
 	if (json_array_size(input) != 3)
-		return ns_fail(NS_CONFIG, "%s: input has %zu entries, [H, W, C] are wanted", where, json_array_size(input));
+		return ns_fail(NS_CONFIG, "%s: input has %zu entries, expected [H, W, C]", where, json_array_size(input));
 	NS_TRY(take(json_array_get(input, 0), "input[0]", where, 4, 4096, &a->h));
 	NS_TRY(take(json_array_get(input, 1), "input[1]", where, 4, 4096, &a->w));
 	NS_TRY(take(json_array_get(input, 2), "input[2]", where, 1, 3, &a->c));
 	if (a->c == 2)
-		return ns_fail(NS_CONFIG, "%s: input is %dx%dx%d, 1 or 3 channels are wanted", where, a->h, a->w, a->c);
+		return ns_fail(NS_CONFIG, "%s: input is %dx%dx%d, expected 1 or 3 channels", where, a->h, a->w, a->c);
 	NS_TRY(take(json_object_get(json, "width"), "width", where, 1, 4096, &a->width));
 	return take(json_object_get(json, "classes"), "classes", where, 2, 4096, &a->classes);
 }
@@ -90,7 +90,7 @@ static int add_param(struct ns_net *n, const char *prefix, const char *name, enu
 	return n->param_count++;
 }
 
-/* conv `name` and its normalisation `norm` */
+/* Adds the convolution `name` and its normalisation `norm`. */
 static struct shape conv(struct ns_net *n, struct shape in, const char *name, const char *norm, int k, int r, int stride,
 			 int relu, int res)
 {
@@ -140,7 +140,7 @@ static struct shape block(struct ns_net *n, struct shape in, int stage, int inde
 		snprintf(down[i], sizeof down[i], "layer%d.%d.downsample.%d", stage + 1, index, i);
 	if (stride != 1 || in.c != out)
 		res = conv(n, in, down[0], down[1], out, 1, stride, 0, -1).tensor;
-	if (deep) { /* the stride is on the 3x3, as torchvision has it */
+	if (deep) { /* the stride is on the 3x3, as in torchvision */
 		t = conv(n, in, name[0], norm[0], k, 1, 1, 1, -1);
 		t = conv(n, t, name[1], norm[1], k, 3, stride, 1, -1);
 		return conv(n, t, name[2], norm[2], out, 1, 1, 1, res);
@@ -172,7 +172,7 @@ static void build_layers(struct ns_net *n)
 	n->tensors++;
 }
 
-/* weights first, then vectors, then statistics; layers keep pointing at theirs */
+/* Sorts parameters: weights, then vectors, then statistics; the layers' indices follow. */
 static enum ns_status sort_params(struct ns_net *n)
 {
 	struct ns_param *sorted = calloc((size_t)n->param_count, sizeof *sorted);
@@ -182,7 +182,7 @@ static enum ns_status sort_params(struct ns_net *n)
 	if (!sorted || !moved) {
 		free(sorted);
 		free(moved);
-		return ns_fail(NS_NO_MEMORY, "no memory for a network");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a network");
 	}
 	for (pass = 0; pass < 3; pass++) {
 		for (i = 0; i < n->param_count; i++) {
@@ -231,7 +231,7 @@ enum ns_status ns_net_build(struct ns_net *n, const struct ns_arch *arch)
 	n->params = calloc((size_t)(5 * (4 * blocks + 8)), sizeof *n->params);
 	if (!n->layers || !n->params) {
 		ns_net_release(n);
-		return ns_fail(NS_NO_MEMORY, "no memory for a network");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a network");
 	}
 	build_layers(n);
 	return sort_params(n);

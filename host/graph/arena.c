@@ -12,7 +12,7 @@ static int alive_together(const struct ns_buffer *a, const struct ns_buffer *b)
 	return a->born <= b->dies && b->born <= a->dies;
 }
 
-/* the lowest offset at which b fits beside those placed that live with it; `placed` is sorted by offset */
+/* The lowest offset at which b overlaps no placed buffer that is alive at the same time; `placed` is sorted by offset. */
 static size_t lowest(const struct ns_buffer *b, struct ns_buffer *const *placed, int n)
 {
 	size_t at = 0;
@@ -44,7 +44,7 @@ enum ns_status ns_arena_plan(struct ns_buffer *buffers, int n, size_t *total)
 	int i, j;
 
 	if (!order)
-		return ns_fail(NS_NO_MEMORY, "no memory to plan %d buffers", n);
+		return ns_fail(NS_NO_MEMORY, "out of memory for the layout of %d buffers", n);
 	for (i = 0; i < n; i++)
 		order[i] = &buffers[i];
 	qsort(order, (size_t)n, sizeof *order, by_size);

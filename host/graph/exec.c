@@ -214,14 +214,14 @@ enum ns_status ns_exec_alloc(struct ns_exec **made, const struct ns_net *net, st
 	int i;
 
 	if (!e)
-		return ns_fail(NS_NO_MEMORY, "no memory for a compiled network");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a compiled network");
 	*e = (struct ns_exec){.net = net, .dev = dev, .queue = queue, .n = n, .training = training, .dtype = dtype};
 	e->units = calloc((size_t)net->layer_count, sizeof *e->units);
 	e->tensor = calloc((size_t)net->tensors + 1, sizeof *e->tensor);
 	e->buffers = calloc((size_t)(10 * net->layer_count + 16), sizeof *e->buffers);
 	if (!e->units || !e->tensor || !e->buffers) {
 		ns_exec_free(e);
-		return ns_fail(NS_NO_MEMORY, "no memory for a compiled network");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a compiled network");
 	}
 	for (i = 0; i < net->layer_count; i++) {
 		e->units[i].l = &net->layers[i];

@@ -23,7 +23,7 @@ static void fold(const struct ns_net *net, const struct ns_layer *l, const float
 	}
 }
 
-/* one layer's weights and bias, to where they are read; `w` and `stage` have room for the largest */
+/* Stores one layer's weights and bias where inference reads them; `w` and `stage` are large enough for any layer. */
 static enum ns_status pack_layer(struct ns_exec *e, const struct ns_unit *u, const float *values, float *w, void *stage)
 {
 	const struct ns_backend *b = e->dev->backend;
@@ -48,16 +48,16 @@ static enum ns_status pack_folded(struct ns_exec *e, const float *values)
 {
 	const struct ns_net *net = e->net;
 	const struct ns_backend *b = e->dev->backend;
-	size_t at = e->packed_bytes, room = sizeof(float) * (size_t)net->floats;
-	float *w = malloc(room);
+	size_t at = e->packed_bytes, bytes = sizeof(float) * (size_t)net->floats;
+	float *w = malloc(bytes);
 	void *stage = NULL;
-	enum ns_status status = w ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory to fold weights");
+	enum ns_status status = w ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for folded weights");
 	int i;
 
-	for (i = 0; i < net->layer_count; i++) { /* behind the packed weights: biases, then the last layer's matrix */
+	for (i = 0; i < net->layer_count; i++) { /* after the packed weights: biases, then the last layer's matrix */
 		struct ns_unit *u = &e->units[i];
 
-		u->packed_backward = at; /* inference has no backward weights: here the bias lies */
+		u->packed_backward = at; /* inference has no backward weights: this offset is the bias's */
 		at += ns_exec_round64((size_t)u->l->k * 4);
 		if (u->l->kind == NS_LAYER_LINEAR) {
 			u->packed_forward = at;
@@ -67,7 +67,7 @@ static enum ns_status pack_folded(struct ns_exec *e, const float *values)
 	if (status == NS_OK)
 		status = b->mem_make(&e->folded, e->dev, at);
 	if (status == NS_OK)
-		status = b->mem_make(&stage, e->dev, room);
+		status = b->mem_make(&stage, e->dev, bytes);
 	for (i = 0; i < net->layer_count && status == NS_OK; i++)
 		status = pack_layer(e, &e->units[i], values, w, stage);
 	if (stage)
@@ -78,7 +78,7 @@ static enum ns_status pack_folded(struct ns_exec *e, const float *values)
 
 /*
  * On a processor a batch goes through the network in chunks whose activations stay in the cache: 12 % faster for the demo
- * network at 128 images. A device that is not the host wants the whole batch at once.
+ * network at 128 images. A device that is not the host gets the whole batch at once.
  */
 #define CACHE ((int64_t)1 << 20)
 #define MOST 32
@@ -96,13 +96,13 @@ static int chunk_of(const struct ns_net *net, const struct ns_device *dev, int n
 
 		widest = bytes > widest ? bytes : widest;
 	}
-	/* an input, an output and a residual; never below 8 images, which convolutions want for their own blocking */
+	/* an input, an output and a residual; never below 8 images, which convolutions need for their own blocking */
 	for (m = n < MOST ? n : MOST; m > 8 && (n % m || 3 * widest * m > CACHE); m--)
 		;
 	return n % m ? n : m;
 }
 
-/* of one image, in the order in which they lie behind each other for the whole batch */
+/* Bytes of each result of one image, in the order in which memory holds them for the whole batch. */
 static void result_sizes(const struct ns_net *net, size_t bytes[6])
 {
 	size_t k = (size_t)net->arch.classes;

@@ -1,6 +1,6 @@
 /*
  * host/graph/exec_inner.h - what a compiled network is made of: for exec.c (buffers and plans), exec_train.c and
- * exec_infer.c alone. Times of buffers: forward of layer i is step i, backward of it 2 L - i.
+ * exec_infer.c alone. Times of buffers: layer i runs forward in step i, backward in step 2 L - i.
  */
 #ifndef NS_EXEC_INNER_H
 #define NS_EXEC_INNER_H
@@ -8,13 +8,13 @@
 #include "host/graph/arena_inner.h"
 #include "host/graph/graph.h"
 
-struct ns_unit { /* one layer's plans and buffers; buffers are numbers, -1: none */
+struct ns_unit { /* one layer's plans and buffers; buffers are indices, -1: none */
 	const struct ns_layer *l;
 	struct ns_plan *forward, *backward;
 	struct ns_plan *pack_forward, *pack_backward, *to_flat, *from_flat; /* weights of convolutions */
 	size_t packed_forward, packed_backward;				       /* offsets */
 	int y, z, which, mean, invstd;
-	int dx, dres, dy[2]; /* gradients: handed on, and received */
+	int dx, dres, dy[2]; /* gradients: computed (dx, dres), and received (dy) */
 };
 
 struct ns_exec {
@@ -34,23 +34,23 @@ struct ns_exec {
 	size_t packed_bytes;
 };
 
-/* a buffer that is needed from one time to another; its number */
+/* Adds a buffer that is alive from one step to another; returns its index. */
 int ns_exec_buffer(struct ns_exec *e, size_t bytes, int born, int dies);
 void ns_exec_extend(struct ns_exec *e, int buffer, int dies);
-/* where it lies; NULL for -1 */
+/* its address; NULL for -1 */
 void *ns_exec_at(const struct ns_exec *e, int buffer);
-/* of a layer's output */
+/* bytes of a layer's output */
 size_t ns_exec_out_bytes(const struct ns_exec *e, const struct ns_layer *l);
 size_t ns_exec_round64(size_t n);
 
-/* Made in this order: the object, buffers of the forward pass, plans, memory. */
+/* To be called in this order: the object, buffers of the forward pass, plans, memory. */
 enum ns_status ns_exec_alloc(struct ns_exec **made, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue,
 			     int n, int training, enum ns_dtype dtype);
 void ns_exec_plan_forward(struct ns_exec *e);
 enum ns_status ns_exec_compile(struct ns_exec *e);
 enum ns_status ns_exec_allocate(struct ns_exec *e);
 
-/* a plan of one input and one output */
+/* Runs a plan of one input and one output. */
 enum ns_status ns_exec_run1(struct ns_exec *e, struct ns_plan *plan, const void *x, void *y);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Each consumer of a tensor hands back one gradient; the producer takes up to two as a sum. */
+/* Each consumer of a tensor computes one gradient; the producer receives the sum of at most two. */
 static enum ns_status receive(struct ns_exec *e, int tensor, int gradient)
 {
 	int i;
@@ -95,7 +95,7 @@ enum ns_status ns_exec_flat(const struct ns_exec *e, struct ns_flat *f)
 	f->count = calloc((size_t)n, sizeof *f->count);
 	if (!f->at || !f->count) {
 		ns_flat_release(f);
-		return ns_fail(NS_NO_MEMORY, "no memory for a parameter table");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a parameter table");
 	}
 	for (p = 0; p < n; p++) {
 		const struct ns_param *q = &e->net->params[p];
@@ -143,8 +143,8 @@ enum ns_status ns_exec_pack(struct ns_exec *e, const struct ns_flat *f, const fl
 }
 
 /*
- * Canonical values lie in host memory, flat arrays on the device: weights of convolutions go through a staging buffer, in
- * which they change their layout; the rest is copied as it is.
+ * Canonical values are in host memory, flat arrays on the device: weights of convolutions go through a staging buffer, from
+ * which they are reordered; the rest is copied as it is.
  */
 static enum ns_status carry(struct ns_exec *e, const struct ns_flat *f, float *canonical, float *flat, int to_flat)
 {

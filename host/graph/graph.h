@@ -1,5 +1,5 @@
 /*
- * host/graph/graph.h - models as graphs: architecture, weights in a file, a model as it is kept, executables.
+ * host/graph/graph.h - models as graphs: architecture, weights in a file, a stored model, executables.
  */
 #ifndef NS_GRAPH_H
 #define NS_GRAPH_H
@@ -60,7 +60,7 @@ void ns_net_release(struct ns_net *net);
 int ns_net_param(const struct ns_net *net, const char *name); /* -1: none */
 
 /*
- * --- safetensors: tensors in a file that anybody reads: 8 bytes length, a JSON header, the data.
+ * --- safetensors: tensors in a common file format: 8 bytes length, a JSON header, the data.
  * (huggingface/safetensors: F32 here only; little-endian.)
  */
 
@@ -79,17 +79,17 @@ struct ns_tensors { /* a file that was read */
 	size_t data_bytes;
 };
 
-/* sha256: of the bytes as they were meant, or NULL */
+/* sha256: set to the digest of the bytes before they are written, or NULL */
 enum ns_status ns_tensors_write(const char *path, const struct ns_tensor_out *tensors, int n, const json_t *metadata, char *sha256);
 enum ns_status ns_tensors_read(struct ns_tensors *t, const char *path);
 void ns_tensors_release(struct ns_tensors *t);
-/* F32 data of the wanted shape; NS_BAD_DATA names what differs. dims may be NULL: any shape of `count` values. */
+/* F32 data of the expected shape; NS_BAD_DATA names what differs. dims may be NULL: any shape of `count` values. */
 enum ns_status ns_tensors_get(const struct ns_tensors *t, const char *name, int rank, const int64_t *dims, float *out);
 int ns_tensors_has(const struct ns_tensors *t, const char *name);
 const char *ns_tensors_metadata(const struct ns_tensors *t, const char *key);
 
 /*
- * --- model: a model as it is kept: architecture, canonical weights, and what its user must know.
+ * --- model: a stored model: architecture, canonical weights, and what inference needs.
  */
 
 #define NS_BN_EPS 1e-5f
@@ -104,19 +104,19 @@ struct ns_model {
 	char precision[8];
 	char digest[NS_SHA256_HEX];  /* of model.json, where it was read from */
 	char weights[NS_SHA256_HEX]; /* of model.safetensors, once the values are in one */
-	json_t *facts;		    /* what else stands in model.json: parents, metrics, training data ... */
+	json_t *facts;		    /* other members of model.json: parents, metrics, training data ... */
 };
 
 enum ns_status ns_model_make(struct ns_model *m, const struct ns_arch *arch, const char *const *classes, int n);
 void ns_model_release(struct ns_model *m);
 /* Kaiming normal (fan out) for convolutions, uniform for the classifier: torchvision's choice, keyed by seed. */
 void ns_model_initialise(struct ns_model *m, uint64_t seed);
-/* Weights in torchvision's names and layout. partial: a classifier of another size keeps its first values. */
+/* Weights in torchvision's names and layout. partial: a classifier of another size keeps its initial values. */
 enum ns_status ns_model_write_weights(const struct ns_model *m, const float *values, const char *path);
 enum ns_status ns_model_read_weights(struct ns_model *m, const char *path, int partial);
 /* model.json, with the digest of the weights file beside it */
 json_t *ns_model_to_json(const struct ns_model *m, const char *weights_digest);
-/* From model.json; the weights lie at `weights` and are checked against their digest. */
+/* Reads model.json; the weights are read from `weights` and checked against their digest. */
 enum ns_status ns_model_read(struct ns_model *m, const char *json_path, const char *weights);
 
 /*
@@ -127,7 +127,7 @@ enum ns_status ns_model_read(struct ns_model *m, const char *json_path, const ch
  */
 
 /*
- * The training state's layout: for each parameter where it lies in the flat arrays (weights, gradients, momentum, ...),
+ * The training state's layout: for each parameter its offset in the flat arrays (weights, gradients, momentum, ...),
  * in the layout of the gradient, so that optimisers are element by element; then running statistics; then the tail.
  */
 struct ns_flat {
@@ -146,7 +146,7 @@ enum ns_status ns_exec_infer(struct ns_exec **exec, const struct ns_net *net, st
 			     struct ns_queue *queue, int n, enum ns_dtype dtype, float temperature, const float *values);
 void ns_exec_free(struct ns_exec *exec);
 
-/* where the images go, (n, h, w, c) of dtype: device memory of this worker */
+/* the input of images, (n, h, w, c) of dtype: device memory of this worker */
 void *ns_exec_images(struct ns_exec *exec);
 
 /* --- training --- */
@@ -159,7 +159,7 @@ enum ns_status ns_exec_pack(struct ns_exec *exec, const struct ns_flat *flat, co
 /* canonical values of trainable parameters <-> flat array */
 enum ns_status ns_exec_to_flat(struct ns_exec *exec, const struct ns_flat *flat, const float *canonical, float *out);
 enum ns_status ns_exec_from_flat(struct ns_exec *exec, const struct ns_flat *flat, const float *in, float *canonical);
-/* one virtual rank, labels in device memory: grad (flat->total) is written whole. The caller waits. */
+/* one virtual rank, labels in device memory: grad (flat->total) is overwritten. The caller waits. */
 enum ns_status ns_exec_step(struct ns_exec *exec, const struct ns_flat *flat, const float *weights, const void *packed,
 			    const int32_t *labels, float *grad);
 

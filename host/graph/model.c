@@ -24,7 +24,7 @@ enum ns_status ns_model_make(struct ns_model *m, const struct ns_arch *arch, con
 		long long floats = m->net.floats;
 
 		ns_model_release(m);
-		return ns_fail(NS_NO_MEMORY, "no memory for a model of %lld parameters", floats);
+		return ns_fail(NS_NO_MEMORY, "out of memory for a model of %lld parameters", floats);
 	}
 	for (i = 0; i < n; i++)
 		m->classes[m->class_count++] = strdup(classes[i]);
@@ -112,7 +112,7 @@ enum ns_status ns_model_write_weights(const struct ns_model *m, const float *val
 	if (!out || !torch) {
 		free(out);
 		free(torch);
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for the weights", path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for the weights", path);
 	}
 	for (p = 0; p < n; p++) {
 		const struct ns_param *q = &m->net.params[p];
@@ -128,7 +128,7 @@ enum ns_status ns_model_write_weights(const struct ns_model *m, const float *val
 	return status;
 }
 
-/* a network with one value that is no number computes nothing, and with a negative variance neither */
+/* One NaN, infinity or negative variance makes every output of a network invalid. */
 static enum ns_status check_values(const struct ns_param *p, const float *x, const char *path)
 {
 	int variance = strstr(p->name, "running_var") != NULL;
@@ -136,8 +136,8 @@ static enum ns_status check_values(const struct ns_param *p, const float *x, con
 
 	for (i = 0; i < p->count; i++)
 		if (!isfinite(x[i]) || (variance && x[i] < 0))
-			return ns_fail(NS_BAD_DATA, "%s: %s[%lld] is %g, a %s is wanted", path, p->name, (long long)i, (double)x[i],
-				       variance ? "variance" : "finite number");
+			return ns_fail(NS_BAD_DATA, "%s: %s[%lld] is %g, expected a %s", path, p->name, (long long)i, (double)x[i],
+				       variance ? "variance of at least 0" : "finite number");
 	return NS_OK;
 }
 
@@ -149,7 +149,7 @@ enum ns_status ns_model_read_weights(struct ns_model *m, const char *path, int p
 	int p;
 
 	if (!torch)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for the weights", path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for the weights", path);
 	status = ns_tensors_read(&t, path);
 	if (status != NS_OK) {
 		free(torch);
@@ -161,7 +161,7 @@ enum ns_status ns_model_read_weights(struct ns_model *m, const char *path, int p
 		int rank = torch_shape(q, dims);
 
 		if (partial && !strncmp(q->name, "fc.", 3)) {
-			/* another set of classes: the classifier starts anew where its shape differs */
+			/* another set of classes: a classifier of another shape keeps its initial values */
 			if (ns_tensors_get(&t, q->name, rank, dims, torch) != NS_OK)
 				continue;
 		} else {
@@ -195,7 +195,7 @@ json_t *ns_model_to_json(const struct ns_model *m, const char *weights_digest)
 	return json;
 }
 
-/* one number a channel; a deviation is more than 0 */
+/* Reads one number a channel; deviations must be above 0. */
 static enum ns_status channel_values(const json_t *pre, const char *key, int channels, const char *path, float *out)
 {
 	const json_t *list = json_object_get(pre, key);
@@ -204,13 +204,13 @@ static enum ns_status channel_values(const json_t *pre, const char *key, int cha
 	double x;
 
 	if ((int)json_array_size(list) != channels)
-		return ns_fail(NS_BAD_DATA, "%s: preprocess.%s has %zu numbers, the input has %d channels", path, key, json_array_size(list), channels);
+		return ns_fail(NS_BAD_DATA, "%s: preprocess.%s has %zu numbers, expected one for each of %d channels", path, key, json_array_size(list), channels);
 	for (i = 0; i < channels; i++) {
 		snprintf(name, sizeof name, "preprocess.%s[%d]", key, i);
 		NS_TRY(ns_json_finite(json_array_get(list, (size_t)i), name, path, &x));
 		out[i] = (float)x;
 		if (!isfinite(out[i]) || (deviation && !(out[i] > 0)))
-			return ns_fail(NS_BAD_DATA, "%s: %s = %g, a finite number%s is wanted", path, name, x, deviation ? " above 0" : "");
+			return ns_fail(NS_BAD_DATA, "%s: %s = %g, expected a finite number%s", path, name, x, deviation ? " above 0" : "");
 	}
 	return NS_OK;
 }
@@ -225,18 +225,18 @@ static enum ns_status from_json(struct ns_model *m, const json_t *json, const ch
 	if (ns_arch_from_json(&arch, json_object_get(json, "architecture"), path) != NS_OK)
 		return NS_BAD_DATA;
 	if ((int)n != arch.classes || n > sizeof names / sizeof *names)
-		return ns_fail(NS_BAD_DATA, "%s: architecture has %d classes, but %zu are named (at most 4096)", path, arch.classes, n);
+		return ns_fail(NS_BAD_DATA, "%s: architecture has %d classes, but the list of classes has %zu (at most 4096)", path, arch.classes, n);
 	for (i = 0; i < n; i++)
 		if (!(names[i] = json_string_value(json_array_get(classes, i))))
-			return ns_fail(NS_BAD_DATA, "%s: class %zu is no text", path, i);
+			return ns_fail(NS_BAD_DATA, "%s: class %zu is not a string", path, i);
 	NS_TRY(ns_model_make(m, &arch, names, (int)n));
 	NS_TRY(channel_values(pre, "mean", arch.c, path, m->mean));
 	NS_TRY(channel_values(pre, "std", arch.c, path, m->std));
 	NS_TRY(ns_json_get_real(json, "temperature", path, &m->temperature));
 	if (!((float)m->temperature > 0) || !isfinite((float)m->temperature))
-		return ns_fail(NS_BAD_DATA, "%s: temperature = %g, more than 0 is wanted", path, m->temperature);
+		return ns_fail(NS_BAD_DATA, "%s: temperature = %g, expected more than 0", path, m->temperature);
 	if (strcmp(ns_json_text(json, "precision"), "f32") && strcmp(ns_json_text(json, "precision"), "bf16"))
-		return ns_fail(NS_BAD_DATA, "%s: precision is '%.20s', f32 or bf16 is wanted", path, ns_json_text(json, "precision"));
+		return ns_fail(NS_BAD_DATA, "%s: precision is '%.20s', expected f32 or bf16", path, ns_json_text(json, "precision"));
 	snprintf(m->precision, sizeof m->precision, "%s", ns_json_text(json, "precision"));
 	json_object_update(m->facts, (json_t *)(uintptr_t)json);
 	return NS_OK;
@@ -253,7 +253,7 @@ enum ns_status ns_model_read(struct ns_model *m, const char *json_path, const ch
 	NS_GO(from_json(m, json, json_path));
 	NS_GO(ns_sha256_file(hex, weights));
 	if (strcmp(hex, ns_json_text(json, "weights"))) {
-		status = ns_fail(NS_DIGEST, "%s: its SHA-256 is %.12s..., but %s wants %.12s...", weights, hex, json_path,
+		status = ns_fail(NS_DIGEST, "%s: its SHA-256 is %.12s..., but %s has %.12s...", weights, hex, json_path,
 				 ns_json_text(json, "weights"));
 		goto out;
 	}

@@ -51,7 +51,7 @@ enum ns_status ns_tensors_write(const char *path, const struct ns_tensor_out *te
 	file = text ? malloc(8 + padded + bytes) : NULL;
 	if (!file) {
 		free(text);
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for %zu bytes of tensors", path, bytes);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for %zu bytes of tensors", path, bytes);
 	}
 	prefix = padded;
 	memcpy(file, &prefix, 8);
@@ -71,7 +71,7 @@ enum ns_status ns_tensors_write(const char *path, const struct ns_tensor_out *te
 	return status;
 }
 
-/* --- reading, as strictly as the reference does: https://github.com/huggingface/safetensors, `validate` --- */
+/* --- reading, as strictly as the reference implementation: https://github.com/huggingface/safetensors, `validate` --- */
 
 static const struct {
 	const char *name;
@@ -103,13 +103,13 @@ static enum ns_status size_of(const json_t *entry, const char *where, int64_t *b
 	for (k = 0; k < sizeof dtypes / sizeof *dtypes && strcmp(dtypes[k].name, dtype); k++)
 		;
 	if (k == sizeof dtypes / sizeof *dtypes)
-		return ns_fail(NS_BAD_DATA, "%s: dtype is '%.20s', which is unknown", where, dtype);
+		return ns_fail(NS_BAD_DATA, "%s: unknown dtype '%.20s'", where, dtype);
 	if (!json_is_array(shape))
-		return ns_fail(NS_BAD_DATA, "%s: has no shape", where);
+		return ns_fail(NS_BAD_DATA, "%s: the shape is missing", where);
 	for (count = dtypes[k].bits / 8, i = 0; i < json_array_size(shape); i++) {
 		NS_TRY(ns_json_int(json_array_get(shape, i), "shape", where, 0, INT64_MAX, &d));
 		if (d && count > INT64_MAX / d)
-			return ns_fail(NS_BAD_DATA, "%s: its shape is of an impossible size", where);
+			return ns_fail(NS_BAD_DATA, "%s: the shape has an impossible size", where);
 		count *= d;
 	}
 	*bytes = count;
@@ -126,7 +126,7 @@ static enum ns_status span_of(const json_t *entry, const char *path, const char 
 	s->name = name;
 	NS_TRY(size_of(entry, where, &bytes));
 	if (json_array_size(offsets) != 2)
-		return ns_fail(NS_BAD_DATA, "%s: data_offsets: two are wanted", where);
+		return ns_fail(NS_BAD_DATA, "%s: data_offsets has %zu entries, expected [begin, end]", where, json_array_size(offsets));
 	NS_TRY(ns_json_int(json_array_get(offsets, 0), "data_offsets[0]", where, 0, INT64_MAX, &s->begin));
 	NS_TRY(ns_json_int(json_array_get(offsets, 1), "data_offsets[1]", where, 0, INT64_MAX, &s->end));
 	return s->end - s->begin == bytes ? NS_OK
@@ -134,7 +134,7 @@ static enum ns_status span_of(const json_t *entry, const char *path, const char 
 						    (long long)s->end, (long long)bytes);
 }
 
-/* every byte of the data belongs to one tensor: no holes, no overlaps, nothing behind the last */
+/* Every byte of the data must belong to one tensor: no holes, no overlaps, nothing after the last. */
 static enum ns_status check_spans(const struct ns_tensors *t, struct span *spans, size_t n)
 {
 	int64_t at = 0;
@@ -154,7 +154,7 @@ static enum ns_status check_spans(const struct ns_tensors *t, struct span *spans
 static enum ns_status check_header(const struct ns_tensors *t)
 {
 	struct span *spans = malloc(sizeof *spans * (json_object_size(t->header) + 1));
-	enum ns_status status = spans ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for its tensors", t->path);
+	enum ns_status status = spans ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for its tensors", t->path);
 	const char *name, *key;
 	json_t *entry, *value;
 	size_t n = 0;
@@ -167,10 +167,10 @@ static enum ns_status check_header(const struct ns_tensors *t)
 			continue;
 		}
 		if (!json_is_object(entry))
-			status = ns_fail(NS_BAD_DATA, "%s: __metadata__ is no map of texts", t->path);
+			status = ns_fail(NS_BAD_DATA, "%s: __metadata__ is not an object, expected strings by name", t->path);
 		json_object_foreach(entry, key, value)
 			if (!json_is_string(value))
-				status = ns_fail(NS_BAD_DATA, "%s: __metadata__: '%.60s' is no text", t->path, key);
+				status = ns_fail(NS_BAD_DATA, "%s: __metadata__: '%.60s' is not a string", t->path, key);
 	}
 	if (status == NS_OK)
 		status = check_spans(t, spans, n);
@@ -186,7 +186,7 @@ enum ns_status ns_tensors_read(struct ns_tensors *t, const char *path)
 
 	memset(t, 0, sizeof *t);
 	NS_TRY(ns_read_file(path, &t->bytes, &t->size));
-	NS_GO((t->path = strdup(path)) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory", path));
+	NS_GO((t->path = strdup(path)) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", path));
 	if (t->size >= 8)
 		memcpy(&len, t->bytes, 8);
 	if (t->size < 8 || len > t->size - 8 || len > (uint64_t)100 << 20 || !len || t->bytes[8] != '{') {
@@ -196,7 +196,7 @@ enum ns_status ns_tensors_read(struct ns_tensors *t, const char *path)
 	t->header = json_loadb(t->bytes + 8, (size_t)len, JSON_REJECT_DUPLICATES, &error);
 	t->data = t->bytes + 8 + len;
 	t->data_bytes = t->size - 8 - (size_t)len;
-	status = json_is_object(t->header) ? check_header(t) : ns_fail(NS_BAD_DATA, "%s: its header is no JSON: %s", path, error.text);
+	status = json_is_object(t->header) ? check_header(t) : ns_fail(NS_BAD_DATA, "%s: its header is not JSON: %s", path, error.text);
 out:
 	if (status != NS_OK)
 		ns_tensors_release(t);
@@ -232,19 +232,19 @@ enum ns_status ns_tensors_get(const struct ns_tensors *t, const char *name, int 
 	if (!entry)
 		return ns_fail(NS_BAD_DATA, "%s: has no tensor '%s'", t->path, name);
 	if (strcmp(ns_json_text(entry, "dtype"), "F32"))
-		return ns_fail(NS_BAD_DATA, "%s: %s: is of type '%s', wanted F32", t->path, name, ns_json_text(entry, "dtype"));
+		return ns_fail(NS_BAD_DATA, "%s: %s: is of type '%s', expected F32", t->path, name, ns_json_text(entry, "dtype"));
 	if ((int)json_array_size(shape) != rank)
-		return ns_fail(NS_BAD_DATA, "%s: %s: has %zu dimensions, wanted %d", t->path, name, json_array_size(shape), rank);
+		return ns_fail(NS_BAD_DATA, "%s: %s: has %zu dimensions, expected %d", t->path, name, json_array_size(shape), rank);
 	for (i = 0; i < rank; i++) {
 		json_int_t d = json_integer_value(json_array_get(shape, (size_t)i));
 
 		if (d != dims[i])
-			return ns_fail(NS_BAD_DATA, "%s: %s: dimension %d is %lld, wanted %lld", t->path, name, i, (long long)d,
+			return ns_fail(NS_BAD_DATA, "%s: %s: dimension %d is %lld, expected %lld", t->path, name, i, (long long)d,
 				       (long long)dims[i]);
 		count *= dims[i];
 	}
 	if (begin < 0 || end < begin || (uint64_t)end > t->data_bytes || end - begin != count * 4)
-		return ns_fail(NS_BAD_DATA, "%s: %s: bytes %lld to %lld of %zu, wanted %lld bytes", t->path, name, (long long)begin,
+		return ns_fail(NS_BAD_DATA, "%s: %s: bytes %lld to %lld of %zu, expected %lld bytes", t->path, name, (long long)begin,
 			       (long long)end, t->data_bytes, (long long)count * 4);
 	memcpy(out, t->data + begin, (size_t)count * 4);
 	return NS_OK;

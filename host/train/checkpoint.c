@@ -10,8 +10,8 @@
 
 static const char *const array_names[4] = {"weights", "momentum", "second_moment", "average"};
 
-/* the first `room` of the steps that have a record, newest first */
-static enum ns_status list_steps(const char *dir, int64_t *steps, int room, int *count)
+/* Lists the newest `capacity` of the steps that have a record, newest first. */
+static enum ns_status list_steps(const char *dir, int64_t *steps, int capacity, int *count)
 {
 	struct ns_names list;
 	size_t k;
@@ -25,10 +25,10 @@ static enum ns_status list_steps(const char *dir, int64_t *steps, int room, int 
 
 		if (end == list.name[k] || strcmp(end, ".json"))
 			continue;
-		for (i = *count < room ? (*count)++ : room; i > 0 && steps[i - 1] < step; i--)
-			if (i < room)
+		for (i = *count < capacity ? (*count)++ : capacity; i > 0 && steps[i - 1] < step; i--)
+			if (i < capacity)
 				steps[i] = steps[i - 1];
-		if (i < room)
+		if (i < capacity)
 			steps[i] = step;
 	}
 	ns_names_release(&list);
@@ -42,7 +42,7 @@ static int ends_in(const char *name, const char *end)
 	return n > k && !strcmp(name + n - k, end);
 }
 
-/* Tensors without a record do not exist, nor does half a file of a process that was killed while it wrote. */
+/* Tensors without a record, and temporary files of a process that was killed while it wrote, are to be removed. */
 static int is_left_over(const char *dir, const char *name)
 {
 	char record[NS_PATH_MAX];
@@ -55,7 +55,7 @@ static int is_left_over(const char *dir, const char *name)
 	return ns_path(record, "%s/%.*s.json", dir, (int)(strlen(name) - strlen(".safetensors")), name) == NS_OK && ns_exists(record, &is) == NS_OK && !is;
 }
 
-/* What cannot be tidied up now is tidied up after the next one. */
+/* Errors are ignored: what cannot be removed now is removed after the next checkpoint. */
 static void drop_older(const char *dir, int keep)
 {
 	int64_t steps[64];
@@ -94,16 +94,16 @@ enum ns_status ns_checkpoint_write(const char *dir, const struct ns_checkpoint *
 	NS_TRY(ns_tensors_write(path, out, n, NULL, hex));
 	NS_TRY(ns_sha256_file(found, path));
 	if (strcmp(hex, found))
-		return ns_fail(NS_IO, "%s: what is read back is not what was written; the checkpoint before it stays", path);
+		return ns_fail(NS_IO, "%s: the data read back differs from what was written; the previous checkpoint is kept", path);
 	NS_TRY(ns_path(path, "%s/%08lld.json", dir, (long long)c->step));
 	json = json_pack("{s:s, s:I, s:s, s:s, s:s, s:f, s:f, s:O}", "schema", "nightshift.checkpoint/1", "step",
 			 (json_int_t)c->step, "sha256", hex, "precision", c->precision, "config", c->config_digest, "loss",
 			 c->loss, "hits", c->hits, "metrics", c->metrics);
 	if (!json)
-		return ns_fail(NS_INTERNAL, "%s: the record cannot be made", path);
-	/* doubles in full: the epoch's sums go on bit for bit */
+		return ns_fail(NS_INTERNAL, "%s: cannot make the record", path);
+	/* doubles with all digits: a resumed epoch's sums must have the same bits */
 	text = json_dumps(json, JSON_REAL_PRECISION(17));
-	status = text ? ns_write_file(path, text, strlen(text)) : ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+	status = text ? ns_write_file(path, text, strlen(text)) : ns_fail(NS_NO_MEMORY, "%s: out of memory", path);
 	free(text);
 	json_decref(json);
 	if (status == NS_OK)
@@ -124,7 +124,7 @@ static enum ns_status read_one(const char *dir, int64_t step, struct ns_checkpoi
 	NS_GO(ns_path(path, "%s/%08lld.safetensors", dir, (long long)step));
 	NS_GO(ns_exists(path, &is));
 	if (!is) {
-		status = ns_fail(NS_DIGEST, "%s: is not there, but its record is", path);
+		status = ns_fail(NS_DIGEST, "%s: is missing, but its record exists", path);
 		goto out;
 	}
 	NS_GO(ns_sha256_file(hex, path));
@@ -133,7 +133,7 @@ static enum ns_status read_one(const char *dir, int64_t step, struct ns_checkpoi
 		goto out;
 	}
 	if (strcmp(c->config_digest, ns_json_text(json, "config"))) {
-		status = ns_fail(NS_CONFIG, "%s: belongs to another configuration; remove %s to start anew", path, dir);
+		status = ns_fail(NS_CONFIG, "%s: belongs to another configuration; remove %s to start from the beginning", path, dir);
 		goto out;
 	}
 	NS_GO(ns_tensors_read(&t, path));
@@ -153,7 +153,7 @@ out:
 	return status;
 }
 
-/* its record goes, so that it is refused once; the tensors stay to be looked at until the next checkpoint */
+/* Removes the record, so that the checkpoint is refused only once; the tensors stay for inspection until the next checkpoint. */
 static enum ns_status refuse(const char *dir, int64_t step)
 {
 	char path[NS_PATH_MAX];
@@ -176,10 +176,10 @@ enum ns_status ns_checkpoint_read(const char *dir, struct ns_checkpoint *c, stru
 	if (status != NS_DIGEST && status != NS_BAD_DATA)
 		return status;
 	if (n < 2)
-		return ns_fail_in(status, "the checkpoint is damaged, and there is none before it (remove %s to begin anew)", dir);
+		return ns_fail_in(status, "the checkpoint is damaged, and there is none before it (remove %s to start from the beginning)", dir);
 	ns_log_warn(log, "checkpoint REFUSED: %s; the one before it, of step %lld, is used", ns_message(), (long long)steps[1]);
 	status = read_one(dir, steps[1], c);
 	if (status == NS_DIGEST || status == NS_BAD_DATA)
-		return ns_fail_in(status, "two checkpoints are damaged (remove %s to begin anew)", dir);
+		return ns_fail_in(status, "two checkpoints are damaged (remove %s to start from the beginning)", dir);
 	return status == NS_OK ? refuse(dir, steps[0]) : status;
 }

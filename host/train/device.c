@@ -1,13 +1,13 @@
 /*
  * host/train/device.c - steps on a device with memory of its own, without the host in between.
  *
- * What a step does there is recorded once and replayed. There are two slots: while the device computes the step in one, the
- * host writes rows, labels and numbers of the next into the other, and the copy travels on a queue of its own. Nothing waits
- * for a step but the one after the next, which takes its slot; so what came of a step is known two steps later, or at once
- * where an epoch ends or a checkpoint is due.
+ * A step's work is recorded once and replayed. There are two slots: while the device computes the step in one, the host writes
+ * rows, labels and hyperparameters of the next into the other, and the copy runs on a queue of its own. Only the step after the
+ * next waits for a step, because it reuses the slot; so a step's results are known two steps later, or at once where an epoch
+ * ends or a checkpoint is due.
  *
- * Several ranks meet between the backward pass and the optimiser, in the tree of ns_comm_tree_sum(), to the same bits:
- * through NCCL where each has a GPU and the library, else through the host, which has to be said.
+ * Several ranks add their gradients between the backward pass and the optimiser, in the tree of ns_comm_tree_sum(), to the same
+ * bits: through NCCL if each has a GPU and the library, else through the host, which the log says.
  */
 #include "host/train/device_inner.h"
 
@@ -19,9 +19,9 @@
 
 #define PIECE 64 /* rows that one worker stages at a time */
 
-/* --- ranks meet --- */
+/* --- the sum over ranks --- */
 
-/* each rank gets its slice of every subtree's sum, finishes the tree, and hands the slice to all */
+/* Each rank receives its slice of every subtree's sum, finishes the tree, and sends the slice to all. */
 static enum ns_status sum_by_nccl(struct ns_trainer *r)
 {
 	struct ns_device_meeting *m = &r->steps->meeting;
@@ -86,7 +86,7 @@ static enum ns_status stage(void *context, int task, int worker)
 			     (int32_t *)(void *)(rows + r->steps->label_at));
 }
 
-/* an error of the device comes when something waits for it: say where training was */
+/* The device's errors surface when the host waits: the message names the step and the last checkpoint. */
 static enum ns_status lost(const struct ns_trainer *r, int64_t step, enum ns_status status)
 {
 	if (status != NS_NO_DEVICE)
@@ -143,7 +143,7 @@ enum ns_status ns_device_step(struct ns_trainer *r, int *stop)
 	float tail[NS_TAIL_COUNT] = {0};
 
 	NS_TRY(finish(r, s, stop));
-	if (*stop) /* all ranks know it of the same step */
+	if (*stop) /* all ranks learn it from the same step */
 		return NS_OK;
 	ns_trainer_hyper(r, (float *)(void *)s->here);
 	tail[NS_TAIL_STOP] = (float)ns_stop_requested();

@@ -7,10 +7,10 @@
 #define NS_DEVICE_SLOTS 2
 
 struct ns_device_slot {
-	char *here, *there; /* numbers, then the first leaf's tail, then rows and labels of each virtual rank */
-	char *back;	    /* of the host: tail of the sum, then the squared norm */
+	char *here, *there; /* host, device: hyperparameters, then the first leaf's tail, then rows and labels of each virtual rank */
+	char *back;	    /* host memory: tail of the sum, then the squared norm */
 	struct ns_queue *done;
-	struct ns_graph *leaves, *update; /* update NULL: one graph does all */
+	struct ns_graph *leaves, *update; /* update NULL: one graph does both */
 	int64_t step;			  /* -1: free */
 };
 
@@ -18,7 +18,7 @@ struct ns_device_meeting { /* several ranks, through NCCL */
 	struct ns_nccl *nccl;
 	int first[64], width[64]; /* our own subtrees */
 	int count;
-	int *all_first, *all_count, total; /* every rank's: where each subtree begins, by rank; how many a rank has */
+	int *all_first, *all_count, total; /* every rank's subtrees: their first leaves, by rank; how many a rank has */
 	int64_t slice;
 	float *receive; /* device memory: our slice of each subtree's sum */
 	struct ns_plan *fold;
@@ -27,7 +27,7 @@ struct ns_device_meeting { /* several ranks, through NCCL */
 struct ns_device_steps {
 	struct ns_device_slot slots[NS_DEVICE_SLOTS];
 	struct ns_queue *copies;
-	size_t tail_at, rows_at, row_bytes, label_at, bytes; /* in a slot; of one virtual rank, and where in it its labels are */
+	size_t tail_at, rows_at, row_bytes, label_at, bytes; /* offsets in a slot; bytes of one virtual rank, and its labels' offset in them */
 	int next;					      /* slot of the next step */
 	struct ns_plan *fold;
 	float *host;	 /* several ranks without NCCL: leaves and their sum, pinned; else NULL */

@@ -1,4 +1,4 @@
-/* host/train/device_make.c - what a step does on a device is recorded; slots, memory and the way in which ranks meet are made. */
+/* host/train/device_make.c - records the steps of a device, and makes slots, memory and the exchange between ranks. */
 #include "host/train/device_inner.h"
 
 #include <stdio.h>
@@ -22,7 +22,7 @@ enum ns_status ns_device_add(struct ns_trainer *r, struct ns_plan *plan, float *
 	return ns_plan_run(plan, &a, r->job->set->queues[0]);
 }
 
-/* the subtree [first, first + width) of our leaves into its first */
+/* Adds the subtree [first, first + width) of our leaves into its first. */
 static enum ns_status fold(struct ns_trainer *r, int first, int width)
 {
 	int s, i;
@@ -89,15 +89,15 @@ static enum ns_status record(struct ns_trainer *r, const struct ns_device_slot *
 	status = work(r, s);
 	if (status == NS_OK)
 		return b->recorded(q, graph);
-	snprintf(why, sizeof why, "%s", ns_message()); /* the recording has to end all the same */
+	snprintf(why, sizeof why, "%s", ns_message()); /* the recording must end all the same */
 	if (b->recorded(q, &dropped) == NS_OK)
 		b->graph_free(dropped);
 	return ns_fail(status, "%s", why);
 }
 
 /*
- * Once without recording: libraries load code when it is first used, which a recording need not allow, and what is wrong shows
- * here. Nothing is trained yet: everything is zero before, and is made so again.
+ * Runs a step once without recording: libraries load code at first use, which may fail during a recording, and errors of the
+ * kernels surface here. Nothing is trained yet: all arrays are zero before, and are set to zero again.
  */
 static enum ns_status rehearse(struct ns_trainer *r, const struct ns_device_slot *s)
 {
@@ -113,7 +113,7 @@ static enum ns_status rehearse(struct ns_trainer *r, const struct ns_device_slot
 	NS_TRY(status);
 	for (i = 0; i < sizeof touched / sizeof *touched; i++)
 		if (touched[i])
-			NS_TRY(b->copy(q, touched[i], r->sum, bytes)); /* no sum was made: zeros */
+			NS_TRY(b->copy(q, touched[i], r->sum, bytes)); /* the sum is still zero */
 	for (i = 0; i < (size_t)r->local; i++)
 		NS_TRY(b->copy(q, r->leaf[i], r->sum, bytes));
 	return b->wait(q);
@@ -167,7 +167,7 @@ static enum ns_status meet_by_nccl(struct ns_trainer *r)
 	m->all_first = calloc((size_t)r->s->virtual_ranks, sizeof *m->all_first);
 	m->all_count = calloc((size_t)comm->size, sizeof *m->all_count);
 	if (!m->all_first || !m->all_count)
-		return ns_fail(NS_NO_MEMORY, "no memory to plan how ranks meet");
+		return ns_fail(NS_NO_MEMORY, "out of memory for the exchange between ranks");
 	for (k = 0; k < comm->size; k++) {
 		int first[64];
 
@@ -190,7 +190,7 @@ static enum ns_status meet_by_host(struct ns_trainer *r)
 	NS_TRY(memory(r, (size_t)r->flat.total * sizeof(float) * (size_t)(r->local + 1), 1, &d->host));
 	d->leaves = calloc((size_t)r->local, sizeof *d->leaves);
 	if (!d->leaves)
-		return ns_fail(NS_NO_MEMORY, "no memory to plan how ranks meet");
+		return ns_fail(NS_NO_MEMORY, "out of memory for the exchange between ranks");
 	for (i = 0; i < r->local; i++)
 		d->leaves[i] = d->host + (int64_t)(i + 1) * r->flat.total;
 	return NS_OK;
@@ -239,7 +239,7 @@ enum ns_status ns_device_steps_make(struct ns_trainer *r)
 	int i;
 
 	if (!d)
-		return ns_fail(NS_NO_MEMORY, "no memory for steps");
+		return ns_fail(NS_NO_MEMORY, "out of memory for steps");
 	d->tail_at = round256(HYPER_ALL * sizeof(float));
 	d->rows_at = d->tail_at + 256;
 	d->label_at = round256(r->t->input.bytes);
@@ -266,7 +266,7 @@ void ns_device_steps_free(struct ns_trainer *r)
 
 	if (!d)
 		return;
-	for (i = 0; i < r->lanes; i++) /* what failed may have left work behind */
+	for (i = 0; i < r->lanes; i++) /* a failed step may have left work in the queues */
 		ns_queue_drain(b, r->job->set->queues[i]);
 	for (i = 0; i < NS_DEVICE_SLOTS; i++) {
 		struct ns_device_slot *s = &d->slots[i];

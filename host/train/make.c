@@ -79,7 +79,7 @@ static enum ns_status make_execs(struct ns_trainer *r)
 		NS_TRY(set->backend->host_make(&r->staged[i], set->devices[i], r->t->input.bytes));
 		r->labels[i] = calloc((size_t)r->n, sizeof **r->labels);
 		if (!r->labels[i])
-			return ns_fail(NS_NO_MEMORY, "no memory for labels");
+			return ns_fail(NS_NO_MEMORY, "out of memory for labels");
 	}
 	return ns_exec_flat(r->exec[0], &r->flat);
 }
@@ -89,12 +89,12 @@ static enum ns_status check_spec(const struct ns_train_spec *s, int ranks)
 	int v = s->virtual_ranks;
 
 	if (v < 1 || v & (v - 1) || v < ranks || v > 1024)
-		return ns_fail(NS_CONFIG, "train.virtual_ranks = %d, wanted a power of two up to 1024 that is at least the %d ranks", v, ranks);
+		return ns_fail(NS_CONFIG, "train.virtual_ranks = %d, expected a power of two up to 1024 that is at least the %d ranks", v, ranks);
 	if (s->batch % v || s->batch / v < 2)
-		return ns_fail(NS_CONFIG, "train.batch = %d, wanted a multiple of train.virtual_ranks = %d, at least 2 images each",
+		return ns_fail(NS_CONFIG, "train.batch = %d, expected a multiple of train.virtual_ranks = %d, at least 2 images each",
 			       s->batch, v);
 	if (s->rows < s->batch)
-		return ns_fail(NS_BAD_DATA, "training has %lld rows, but train.batch = %d", (long long)s->rows, s->batch);
+		return ns_fail(NS_BAD_DATA, "training has %lld rows, expected at least train.batch = %d", (long long)s->rows, s->batch);
 	return NS_OK;
 }
 
@@ -159,7 +159,7 @@ enum ns_status ns_trainer_init(struct ns_trainer *r)
 	if (!r->exec || !r->staged || !r->labels || !r->optim || !r->w_ema || !r->leaf) {
 		free(r->leaf);
 		r->leaf = NULL;
-		return ns_fail(NS_NO_MEMORY, "no memory for a trainer");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a trainer");
 	}
 	NS_TRY(make_execs(r));
 	NS_TRY(make_arrays(r));

@@ -1,4 +1,4 @@
-/* host/train/precision.c - precision: auto. The flag says that bf16 works, not that it is faster: time it. */
+/* host/train/precision.c - precision: auto. The processor's flag says that bf16 works, not that it is faster: it is timed. */
 #include <string.h>
 
 #include "host/train/train.h"
@@ -16,7 +16,7 @@ static double time_conv(struct ns_job *job, enum ns_dtype dtype)
 	double best = 0;
 	int i;
 
-	/* ref takes any type but is no choice: ask for the backend's best by name */
+	/* ref supports any type but is never worth it: only implementations of the backend's own count */
 	if (ns_plan_make(&plan, dev, &op) != NS_OK)
 		return 0;
 	if (!strstr(plan->impl->name, "/ref") &&
@@ -61,7 +61,7 @@ enum ns_status ns_choose_precision(struct ns_job *job, const char *wanted, enum 
 		return NS_OK;
 	}
 	if (strcmp(wanted, "auto"))
-		return ns_fail(NS_CONFIG, "precision = '%s', wanted auto, f32 or bf16", wanted);
+		return ns_fail(NS_CONFIG, "precision = '%s', expected auto, f32 or bf16", wanted);
 	if (job->comm->rank == 0) {
 		t.f32 = time_conv(job, NS_F32);
 		t.bf16 = time_conv(job, NS_BF16);

@@ -3,7 +3,7 @@
  *
  * A global batch is `virtual_ranks` parts, each computed alone (normalisation statistics included). Their gradients
  * are summed in one fixed binary tree, whatever the number of ranks and workers, so weights after N steps are equal
- * bit for bit. Rows are asked for by their place in the epoch; the caller knows what they are.
+ * bit for bit. Rows are requested by their position in the epoch; the caller maps positions to rows.
  */
 #ifndef NS_TRAIN_H
 #define NS_TRAIN_H
@@ -13,20 +13,20 @@
 
 struct ns_train_spec {
 	int batch, virtual_ranks, epochs, checkpoint_steps;
-	int checkpoint_last; /* one at the end too: there is work after this training */
+	int checkpoint_last; /* also write one at the end, because work follows this training */
 	int64_t rows; /* of an epoch; floor(rows / batch) steps use them */
 	int adamw, nesterov, decay_all;
 	double lr, momentum, beta2, weight_decay, warmup_epochs, smoothing, ema, clip;
 	int cosine; /* else constant */
 	char precision[8];	/* auto, f32, bf16 */
-	const char *collective; /* how GPUs meet: auto, nccl, mpi; borrowed, of several ranks alone */
+	const char *collective; /* how GPUs exchange gradients: auto, nccl, mpi; borrowed, read with several ranks only */
 	uint64_t seed;
 	const char *label; /* for the progress bar */
 };
 
 /*
- * Where images come from, for `n` rows at a time: bytes that the host writes, and what a device makes of them. The first
- * half of the next step is done while a device computes this one.
+ * The source of images, for `n` rows at a time: the host stages bytes, and the device makes images of them. The next step is
+ * staged while a device computes this one.
  */
 struct ns_train_input {
 	void *context;
@@ -35,10 +35,10 @@ struct ns_train_input {
 	 * may do parts of the same n rows at once */
 	enum ns_status (*stage)(void *context, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged,
 				int32_t *labels);
-	/* device memory: images (n, h, w, c) in the network's type from what was staged, on queue and plans of `lane` */
+	/* device memory: images (n, h, w, c) in the network's type from what was staged, with the queue and plans of `lane` */
 	enum ns_status (*images)(void *context, int lane, const void *staged, void *images);
 };
-/* After each epoch, on all ranks: values are the model as it would be kept; may add to `line` of metrics.jsonl. */
+/* Called after each epoch, on all ranks, with the values that would be stored; may add to `line` of metrics.jsonl. */
 typedef enum ns_status ns_epoch_fn(void *context, int epoch, const float *values, json_t *line);
 
 struct ns_training { /* collective */
@@ -55,7 +55,7 @@ struct ns_training { /* collective */
 };
 
 /*
- * What precision this training has: that of a checkpoint that will be taken up, else as spec.precision says. Collective.
+ * The precision of this training: that of a checkpoint to resume from, else as spec.precision says. Collective.
  * Fixes spec.precision, so that asking twice gives the same answer.
  */
 enum ns_status ns_training_precision(struct ns_job *job, struct ns_training *training, enum ns_dtype *dtype);

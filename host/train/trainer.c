@@ -1,4 +1,4 @@
-/* host/train/trainer.c - steps where the host computes, and epochs; see trainer.h. */
+/* host/train/trainer.c - steps where the host computes, and epochs; see trainer_inner.h. */
 #include "host/train/trainer_inner.h"
 
 #include <math.h>
@@ -62,7 +62,7 @@ static enum ns_status write_metrics(struct ns_trainer *r)
 		if (!more) {
 			free(text);
 			free(all);
-			return ns_job_agree(r->job, ns_fail(NS_NO_MEMORY, "no memory for metrics"));
+			return ns_job_agree(r->job, ns_fail(NS_NO_MEMORY, "out of memory for metrics"));
 		}
 		all = more;
 		memcpy(all + len, text, n);
@@ -122,7 +122,7 @@ static enum ns_status run(struct ns_trainer *r)
 		if (save || stop)
 			NS_TRY(ns_trainer_save(r));
 	}
-	if (begun == total) /* taken up at its very end: its file of metrics is written all the same */
+	if (begun == total) /* resumed at its end: the metrics file is written all the same */
 		NS_TRY(write_metrics(r));
 	r->t->steps = r->step;
 	r->t->seconds = ns_now() - start;

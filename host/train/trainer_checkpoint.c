@@ -1,4 +1,4 @@
-/* host/train/trainer_checkpoint.c - a training put down and taken up again. */
+/* host/train/trainer_checkpoint.c - saving a training in a checkpoint, and resuming it. */
 #include "host/train/trainer_inner.h"
 
 #include <stdlib.h>
@@ -14,7 +14,7 @@ static enum ns_status checkpoint_arrays(struct ns_trainer *r, struct ns_checkpoi
 	strcpy(c->precision, r->dtype == NS_BF16 ? "bf16" : "f32");
 	for (i = 0; i < 4; i++)
 		if (flat[i] && !(c->arrays[i] = malloc(sizeof(float) * (size_t)c->floats)))
-			return ns_fail(NS_NO_MEMORY, "no memory for a checkpoint");
+			return ns_fail(NS_NO_MEMORY, "out of memory for a checkpoint");
 	return NS_OK;
 }
 
@@ -49,7 +49,7 @@ enum ns_status ns_trainer_save(struct ns_trainer *r)
 	return ns_job_agree(r->job, status);
 }
 
-/* rank 0 reads, everyone gets it; the precision of a resumed run is that of the checkpoint */
+/* Rank 0 reads and broadcasts; the precision of a resumed run is that of the checkpoint. */
 enum ns_status ns_trainer_restore(struct ns_trainer *r)
 {
 	float *flat[4] = {r->w, r->m, r->v, r->average};
@@ -83,7 +83,7 @@ out:
 	return status;
 }
 
-/* what precision a checkpoint was made in, before anything is compiled */
+/* The precision must be known before anything is compiled, so the checkpoint is read for it alone. */
 enum ns_status ns_training_precision(struct ns_job *job, struct ns_training *t, enum ns_dtype *dtype)
 {
 	struct ns_checkpoint c = {.step = -1};

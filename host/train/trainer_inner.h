@@ -1,6 +1,6 @@
 /*
  * host/train/trainer_inner.h - the state of one training: for trainer.c (epochs, and steps where the host computes),
- * trainer_device.c (steps on a device with memory of its own), trainer_make.c and trainer_checkpoint.c alone.
+ * update.c, make.c, trainer_checkpoint.c, and device.c and device_make.c (steps on a device with memory of its own) alone.
  */
 #ifndef NS_TRAINER_INNER_H
 #define NS_TRAINER_INNER_H
@@ -14,31 +14,31 @@ struct ns_trainer {
 	struct ns_model *model;
 	struct ns_training *t;
 	const struct ns_train_spec *s;
-	int lanes; /* compiled networks: one a worker where the host computes, else one a queue, up to `local` */
+	int lanes; /* compiled networks, each with a queue: one a worker where the host computes, else up to `local` */
 	int parts; /* of the flat arrays at once: one a worker where the host computes, else one */
 	int n, first_rank, local; /* virtual ranks [first_rank, first_rank + local) of n images are ours */
 	struct ns_exec **exec;
 	struct ns_flat flat;
-	float *w, *m, *v, *average, *sum, **leaf; /* device memory, flat->total floats each, and room for whole slices */
-	float *total;				    /* the sum of all leaves: `sum`, or the first leaf where they were folded there */
+	float *w, *m, *v, *average, *sum, **leaf; /* device memory, flat->total floats each, rounded up to whole slices */
+	float *total;				    /* the sum of all leaves: `sum`, or the first leaf if they are added up there */
 	float *numbers;				    /* device memory: HYPER_* of the step */
 	double *norm2_at;			    /* device memory: the squared norm of the gradient */
 	void *packed, *norm_space;
 	void **staged; /* where the host computes: a worker's rows and labels */
 	int32_t **labels;
 	struct ns_plan **optim, **w_ema, *stats_ema, *norm2;
-	struct ns_device_steps *steps; /* steps on their way to and on a device; NULL where the host computes */
-	double gradient_norm2, rate;   /* of the last step that is done */
+	struct ns_device_steps *steps; /* steps in flight on a device; NULL where the host computes */
+	double gradient_norm2, rate;   /* of the last completed step */
 	enum ns_dtype dtype;
-	int64_t step, per_epoch; /* steps begun: done too, where the host computes and after ns_device_drain() */
-	int64_t done, saved;	 /* steps of this process that are done; the last checkpoint's step, -1: none */
+	int64_t step, per_epoch; /* steps begun: all complete where the host computes, and after ns_device_drain() */
+	int64_t done, saved;	 /* steps that this process completed; the last checkpoint's step, -1: none */
 	double loss, hits;	 /* of the epoch so far */
 };
 
-/* numbers of a step: where things lie in numbers[] */
+/* offsets in numbers[], the hyperparameters of a step */
 enum { HYPER_OPTIM = 0, HYPER_STATS = NS_HYPER_COUNT, HYPER_ADD = 2 * NS_HYPER_COUNT, HYPER_ALL = 3 * NS_HYPER_COUNT };
 
-/* the worker's part of [0, n): whole cache lines, the last takes the rest */
+/* The worker's part of [0, n): whole cache lines, the last gets the rest. */
 void ns_trainer_part(int64_t n, int i, int parts, int64_t *begin, int64_t *end);
 /* Plans, device memory. Released by ns_trainer_release(), also when it failed halfway. */
 enum ns_status ns_trainer_init(struct ns_trainer *r);
@@ -47,22 +47,22 @@ void ns_trainer_release(struct ns_trainer *r);
 /* --- parts of a step --- */
 
 void ns_trainer_hyper(const struct ns_trainer *r, float hyper[HYPER_ALL]);
-/* the first of the rows of our virtual rank `task` in this step's place of the epoch */
+/* The first row, as a position in the epoch, of our virtual rank `task` in this step. */
 int64_t ns_trainer_first(const struct ns_trainer *r, int task);
-/* forward and backward of one virtual rank into its leaf */
+/* Runs forward and backward of one virtual rank; the gradient goes into its leaf. */
 enum ns_status ns_trainer_leaf(struct ns_trainer *r, int lane, int task, const void *staged, const int32_t *labels);
 enum ns_status ns_trainer_norm(struct ns_trainer *r);
 /* part `part` of the optimiser and of running statistics; then of the average, and of the weights that the next step reads */
 enum ns_status ns_trainer_update(struct ns_trainer *r, int part, int lane);
 enum ns_status ns_trainer_prepare(struct ns_trainer *r, int part, int lane);
-/* what a step came to, asked for in the order of steps: tail of the sum, squared norm of the gradient, learning rate */
+/* Accounts for a completed step, in the order of steps, by its tail of the sum, squared norm of the gradient and learning rate. */
 enum ns_status ns_trainer_account(struct ns_trainer *r, int64_t step, double rate, const float *tail, double norm2, int *stop);
 
 /*
  * Steps on a device: ns_device_step() begins the next and accounts for the one before the last, ns_device_drain() for all
  * that have begun. Collective.
  */
-enum ns_status ns_device_steps_make(struct ns_trainer *r); /* before anything is put into weights: it leaves them zero */
+enum ns_status ns_device_steps_make(struct ns_trainer *r); /* to be called before weights are set: it leaves them zero */
 void ns_device_steps_free(struct ns_trainer *r);
 enum ns_status ns_device_step(struct ns_trainer *r, int *stop);
 enum ns_status ns_device_drain(struct ns_trainer *r, int *stop);

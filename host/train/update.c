@@ -1,4 +1,4 @@
-/* host/train/update.c - what a step of any kind does: learning rate, leaves, norm, update, what it came to. */
+/* host/train/update.c - what steps on host and device share: learning rate, leaves, norm, update, accounting. */
 #include "host/train/trainer_inner.h"
 
 #include <math.h>
@@ -93,11 +93,11 @@ enum ns_status ns_trainer_prepare(struct ns_trainer *r, int part, int lane)
 		a.out[NS_EMA_Y] = r->average + begin;
 		NS_TRY(ns_plan_run(r->w_ema[part], &a, r->job->set->queues[lane]));
 	}
-	/* plans belong to their lane: a part is packed by whoever runs it */
+	/* one thread at a time may run a plan: a part is packed with the plans of the lane that runs it */
 	return ns_exec_pack(r->exec[lane], &r->flat, r->w, r->packed, part, r->parts);
 }
 
-/* ReLU and max pooling swallow a NaN, so a finite loss is no proof: the gradient is looked at too */
+/* ReLU and max pooling drop a NaN, so a finite loss proves nothing: the gradient's norm is checked too. */
 enum ns_status ns_trainer_account(struct ns_trainer *r, int64_t step, double rate, const float *tail, double norm2, int *stop)
 {
 	double loss = (double)tail[NS_TAIL_LOSS];

@@ -109,7 +109,7 @@ infer=("$ns" infer --model bad --data data --out refused)
 spoil "pass" && quietly "$ns" infer --model bad --data data --out good
 spoil 'put("conv1.weight", 3, nan)' && refuses 65 "conv1.weight\[3\] is nan" "${infer[@]}"
 spoil 'put("fc.bias", 0, inf)' && refuses 65 "fc.bias\[0\] is inf" "${infer[@]}"
-spoil 'put("bn1.running_var", 1, -1.0)' && refuses 65 "bn1.running_var\[1\] is -1, a variance" "${infer[@]}"
+spoil 'put("bn1.running_var", 1, -1.0)' && refuses 65 "bn1.running_var\[1\] is -1, expected a variance" "${infer[@]}"
 spoil '[put("layer1.0.bn2.bias", i, 10.0) for i in range(4)]; [put("fc.weight", i, 3e38) for i in range(12)]' && refuses 65 "data/shard-0000[0-9].h5: row [0-9]*: the model gives" "${infer[@]}"
 spoil 'j["preprocess"]["mean"] = [1e999]' && refuses 65 "" "${infer[@]}"
 spoil 'j["preprocess"]["mean"] = ["0.5"]' && refuses 65 'preprocess.mean\[0\] is "0.5"' "${infer[@]}"
