@@ -1,8 +1,8 @@
 /*
- * jobs/drift/blocks.c - frames that were taken one after the other are no independent rows: one burst of a camera in the dark is not a
- * hundred dark images. Rows of one group whose times follow within drift.sequence_seconds are a block. Blocks are what permutation
- * tests permute; other tests count each window as the number of independent rows that would know its mean as well (Kish 1965,
- * "Survey Sampling": the design effect 1 + (rows of a block - 1) x correlation within blocks), column by column.
+ * jobs/drift/blocks.c - frames that were taken one after the other are not independent rows: one burst of a camera in the dark is not a
+ * hundred dark images. Rows of one group whose times follow within drift.sequence_seconds form a block. Permutation tests permute blocks;
+ * other tests use, column by column, the effective number of rows: that of independent rows whose mean has the same variance (Kish 1965,
+ * "Survey Sampling": rows divided by the design effect 1 + (rows of a block - 1) x correlation within blocks).
  */
 #include "jobs/drift/drift_inner.h"
 
@@ -37,7 +37,7 @@ static enum ns_status find(const struct ns_predictions *p, double seconds, int32
 	*count = 0;
 	if (!m || !*block) {
 		free(m);
-		return ns_fail(NS_NO_MEMORY, "no memory for %lld rows in order", (long long)p->rows);
+		return ns_fail(NS_NO_MEMORY, "out of memory for the order of %lld rows", (long long)p->rows);
 	}
 	for (i = 0; i < p->rows; i++)
 		m[i] = (struct moment){p->group[i], p->time[i], i};
@@ -60,7 +60,7 @@ enum ns_status ns_drift_find_blocks(struct ns_drift *s)
 	if (!(seconds > 0))
 		return NS_OK;
 	if (!s->ref.group || !s->ref.time || !s->cur.group || !s->cur.time)
-		return ns_fail(NS_BAD_DATA, "drift.sequence_seconds = %g wants the columns group and time on both sides", seconds);
+		return ns_fail(NS_BAD_DATA, "drift.sequence_seconds = %g needs the columns group and time on both sides", seconds);
 	NS_TRY(find(&s->ref, seconds, &s->ref_block, &s->ref_blocks));
 	return find(&s->cur, seconds, &s->cur_block, &s->cur_blocks);
 }
@@ -68,13 +68,13 @@ enum ns_status ns_drift_find_blocks(struct ns_drift *s)
 double ns_drift_effective(const float *x, const int32_t *block, int64_t rows, int64_t blocks)
 {
 	double *sum, *count, mean = 0, between = 0, within = 0, squares = 0, typical, even, correlation;
-	int64_t i, used = 0; /* blocks that have rows here: a slice need not have all */
+	int64_t i, used = 0; /* blocks with rows here; a slice may lack some */
 
 	if (!block || rows < 2)
 		return (double)rows;
 	sum = calloc(2 * (size_t)blocks, sizeof *sum);
 	if (!sum)
-		return 1; /* too cautious rather than too bold */
+		return 1; /* out of memory: the most cautious answer */
 	count = sum + blocks;
 	for (i = 0; i < rows; i++) {
 		sum[block[i]] += (double)x[i];
@@ -97,8 +97,8 @@ double ns_drift_effective(const float *x, const int32_t *block, int64_t rows, in
 	free(sum);
 	if (used < 2 || used == rows)
 		return used < 2 ? 1 : (double)rows;
-	typical = squares / (double)rows;					      /* rows of the block of a row */
-	even = ((double)rows - typical) / (double)(used - 1);		      /* analysis of variance's rows of a block */
+	typical = squares / (double)rows;					      /* mean block size, weighted by rows */
+	even = ((double)rows - typical) / (double)(used - 1);		      /* the block size n0 of a one-way analysis of variance */
 	between /= (double)(used - 1);
 	within /= (double)(rows - used);
 	correlation = between + (even - 1) * within > 0 ? (between - within) / (between + (even - 1) * within) : 1;

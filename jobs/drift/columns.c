@@ -12,16 +12,16 @@
 
 struct columns {
 	struct ns_drift *s;
-	struct ns_plan **plans; /* of KS, and their memory, one a worker */
-	void **rooms;
-	int first; /* number of the first column among all of this window, for its draws */
-	struct column { /* words of 8 bytes: ranks hand them on as such */
+	struct ns_plan **plans; /* of KS, and their device memory, one a worker */
+	void **scratch;
+	int first; /* of the bootstrap's key: tests before these columns, so that no two columns share draws */
+	struct column { /* words of 8 bytes, which ranks exchange */
 		struct ns_stat_column shift;
-		double m, n; /* rows that count */
-		double ks_p, cvm_p, spread, low, high; /* of the reference: standard deviation; interval of Wasserstein's distance */
+		double m, n; /* effective number of rows */
+		double ks_p, cvm_p, spread, low, high; /* spread: the reference's standard deviation; low, high: interval of Wasserstein's distance */
 		double psi, js;
-		int64_t bins; /* of these two */
-		int64_t note, broken; /* note: of untestable[] */
+		int64_t bins; /* of psi and js */
+		int64_t note, broken; /* note: index into untestable[] */
 		struct ns_histogram histogram;
 	} *out;
 };
@@ -30,7 +30,7 @@ enum { TESTABLE, REF_NO_NUMBER, CUR_NO_NUMBER, CONSTANT };
 static const char *const untestable[] = {NULL, "has values that are no finite numbers in the reference",
 					 "has values that are no finite numbers in the current window", "is constant"};
 
-/* a constant column, or one of NaN, says nothing: it is listed as untested */
+/* A constant column, or one with NaN, cannot be tested: it is listed as untested. */
 static int64_t look_at(const float *x, int64_t m, int64_t n, int64_t *broken)
 {
 	int ref = ns_all_finite(x, m), cur = ns_all_finite(x + m, n);
@@ -61,7 +61,7 @@ static double deviation(const float *x, int64_t n)
 
 double ns_drift_cvm_p(double t, int64_t m, int64_t n, double counts_m, double counts_n)
 {
-	/* T grows with mn / (m + n) where windows differ; what of it is chance has its mean of about 1/6 whatever their size */
+	/* without drift T averages about 1/6 at any size; under drift it grows with mn / (m + n), which effective rows reduce */
 	return ns_stat_cvm_p(t * (counts_m * counts_n / (counts_m + counts_n)) / ((double)m * (double)n / (double)(m + n)), counts_m, counts_n);
 }
 
@@ -94,8 +94,8 @@ static double mean_of(const float *x, int64_t n)
 	return sum / (double)n;
 }
 
-/* of every so many rows of either, in the order of rows; means are of all */
-static void draw(struct ns_histogram *p, const float *x, int64_t m, int64_t n)
+/* Histograms of every a-th row of the reference and every b-th of the window, in row order; means are of all rows. */
+static void fill_histogram(struct ns_histogram *p, const float *x, int64_t m, int64_t n)
 {
 	int64_t a = m / NS_HISTOGRAM_ROWS + 1, b = n / NS_HISTOGRAM_ROWS + 1;
 
@@ -110,7 +110,7 @@ static void draw(struct ns_histogram *p, const float *x, int64_t m, int64_t n)
 	fill(p->cur, p, x + m, n, b);
 }
 
-/* by the device: a GPU's sort, a processor's counting */
+/* D from the device's own KS: a sort on a GPU, counting on a CPU */
 static enum ns_status ks_alone(const struct columns *k, int worker, float *x, double *d)
 {
 	int64_t m = k->s->ref.rows, n = k->s->cur.rows;
@@ -120,7 +120,7 @@ static enum ns_status ks_alone(const struct columns *k, int worker, float *x, do
 
 	if (!k->plans[worker])
 		NS_TRY(ns_plan_make(&k->plans[worker], set->devices[worker], &op));
-	return ns_staged_keep(set->devices[worker], set->queues[worker], k->plans[worker], &io, &k->rooms[worker]);
+	return ns_staged_keep(set->devices[worker], set->queues[worker], k->plans[worker], &io, &k->scratch[worker]);
 }
 
 #define QUANTILES 10
@@ -134,7 +134,7 @@ static void in_bins(const float *x, int64_t m, int64_t n, struct column *out)
 	out->js = ns_stat_js(ref, cur, (int)out->bins);
 }
 
-/* sorted, for those that want ranks; the host's own D is that of any device */
+/* All detectors that need a sorted column; the host's D equals that of any device. */
 static enum ns_status in_order(const struct columns *k, int column, float *x, struct column *out)
 {
 	int64_t m = k->s->ref.rows, n = k->s->cur.rows;
@@ -142,8 +142,8 @@ static enum ns_status in_order(const struct columns *k, int column, float *x, st
 	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(m > n ? m : n));
 
 	if (!scratch)
-		return ns_fail(NS_NO_MEMORY, "no memory to sort %lld rows", (long long)(m + n));
-	out->spread = wasserstein ? deviation(x, m) : 0; /* in the order of rows, as sums round */
+		return ns_fail(NS_NO_MEMORY, "out of memory for sorting %lld rows", (long long)(m + n));
+	out->spread = wasserstein ? deviation(x, m) : 0; /* before sorting, because sums round in row order */
 	ns_sort_floats(x, m, scratch);
 	ns_sort_floats(x + m, n, scratch);
 	free(scratch);
@@ -172,7 +172,7 @@ static enum ns_status one_column(void *context, int column, int worker, float *x
 	out->note = look_at(x, m, n, &out->broken);
 	if (out->note)
 		return NS_OK;
-	draw(&out->histogram, x, m, n);
+	fill_histogram(&out->histogram, x, m, n);
 	out->m = ns_drift_effective(x, k->s->ref_block, m, k->s->ref_blocks);
 	out->n = ns_drift_effective(x + m, k->s->cur_block, n, k->s->cur_blocks);
 	if (wants_order(k->s))
@@ -186,7 +186,7 @@ static enum ns_status one_column(void *context, int column, int worker, float *x
 enum ns_status ns_drift_gather(struct ns_drift *s, enum ns_status status, void *words, size_t n)
 {
 	NS_TRY(ns_job_agree(s->job, status));
-	return ns_comm_sum_i64(s->job->comm, words, n); /* all but one are 0: the bits stay what they are */
+	return ns_comm_sum_i64(s->job->comm, words, n); /* all ranks but one contribute 0, so the bits are preserved */
 }
 
 static enum ns_status ks_test(struct ns_drift *s, const struct column *o, const char *kind, const char *name)
@@ -195,7 +195,7 @@ static enum ns_status ks_test(struct ns_drift *s, const struct column *o, const 
 	struct ns_drift_test *t = ns_drift_add(s, kind, "ks", name);
 
 	if (!t)
-		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
 	t->histogram = o->histogram;
 	t->note = untestable[o->note];
 	t->broken = (int)o->broken;
@@ -208,7 +208,7 @@ static enum ns_status ks_test(struct ns_drift *s, const struct column *o, const 
 	return NS_OK;
 }
 
-/* what supports or describes it: statistic, p, effect with its ends, NaN where there is none */
+/* Adds the supporting detectors: statistic, p, effect with its interval; NaN where there is none. */
 static enum ns_status others(struct ns_drift *s, const struct column *o, const char *kind, const char *name)
 {
 	double unit = o->spread > 0 ? o->spread : NAN;
@@ -233,7 +233,7 @@ static enum ns_status others(struct ns_drift *s, const struct column *o, const c
 		if (!ns_drift_wants(s, all[i].method))
 			continue;
 		if (!t)
-			return ns_fail(NS_NO_MEMORY, "no memory for tests");
+			return ns_fail(NS_NO_MEMORY, "out of memory for tests");
 		t->statistic = all[i].statistic;
 		t->p = all[i].p;
 		t->effect = all[i].effect;
@@ -256,14 +256,14 @@ enum ns_status ns_drift_columns(struct ns_drift *s, const char *kind, const stru
 		return NS_OK;
 	k.out = calloc((size_t)d + 1, sizeof *k.out);
 	k.plans = calloc((size_t)workers, sizeof *k.plans);
-	k.rooms = calloc((size_t)workers, sizeof *k.rooms);
-	status = k.out && k.plans && k.rooms ? ns_drift_each_column(s, ref, cur, one_column, &k) : ns_fail(NS_NO_MEMORY, "no memory for %d columns", d);
-	for (w = 0; k.plans && k.rooms && w < workers; w++) {
+	k.scratch = calloc((size_t)workers, sizeof *k.scratch);
+	status = k.out && k.plans && k.scratch ? ns_drift_each_column(s, ref, cur, one_column, &k) : ns_fail(NS_NO_MEMORY, "out of memory for %d columns", d);
+	for (w = 0; k.plans && k.scratch && w < workers; w++) {
 		ns_plan_free(k.plans[w]);
-		s->job->set->devices[w]->backend->mem_free(s->job->set->devices[w], k.rooms[w]);
+		s->job->set->devices[w]->backend->mem_free(s->job->set->devices[w], k.scratch[w]);
 	}
 	free(k.plans);
-	free(k.rooms);
+	free(k.scratch);
 	status = ns_drift_gather(s, status, k.out, sizeof *k.out / 8 * (size_t)d);
 	for (c = 0; c < d && status == NS_OK; c++) {
 		char name[64];
@@ -276,7 +276,7 @@ enum ns_status ns_drift_columns(struct ns_drift *s, const char *kind, const stru
 			s->ref_effective = fmin(s->ref_effective, k.out[c].m);
 			s->cur_effective = fmin(s->cur_effective, k.out[c].n);
 		}
-		/* what cannot be tested is said, whoever wanted to */
+		/* an untestable column is listed under KS, whatever drift.detectors names */
 		if (ns_drift_wants(s, "ks") || k.out[c].note)
 			status = ks_test(s, &k.out[c], kind, name);
 		if (status == NS_OK && !k.out[c].note)

@@ -15,7 +15,7 @@ static void quality(struct ns_drift *s, const char *what, const char *detail)
 	ns_log_warn(s->job->log, "%s: %s", what, detail);
 }
 
-/* rows or columns that cannot be judged are said aloud, never silently dropped */
+/* Rows and columns that cannot be judged are reported, never silently dropped. */
 static void look_at_quality(struct ns_drift *s)
 {
 	const struct {
@@ -41,9 +41,9 @@ static void look_at_quality(struct ns_drift *s)
 	}
 }
 
-#define SELF_LEVEL 0.01 /* of all detectors' self-tests together: every night has one */
+#define SELF_LEVEL 0.01 /* for all detectors' self-tests together; low, because every night runs them */
 
-/* a detector that alarms on the reference itself more often than chance lets alpha is not to be believed on this data */
+/* A detector that alarms on the reference itself more often than alpha explains is not to be trusted on this data. */
 static void doubt_self(struct ns_drift *s)
 {
 	char text[192];
@@ -58,7 +58,7 @@ static void doubt_self(struct ns_drift *s)
 	}
 }
 
-/* what cannot alarm by itself whatever happens: permutations are too few for tonight's level; nothing decides */
+/* Reports what can never alarm by itself: MMD with too few permutations for tonight's level, or no deciding detector at all. */
 static void look_at_reach(struct ns_drift *s)
 {
 	char text[224];
@@ -75,7 +75,7 @@ static void look_at_reach(struct ns_drift *s)
 		if (strcmp(t->method->name, "mmd") || isnan(t->p))
 			continue;
 		least = fmin(1, 1 / ns_drift_joint_share(s) / (1.0 + s->permutations));
-		/* Holm wants less than alpha, Benjamini-Hochberg and the history no more */
+		/* Holm rejects below alpha, Benjamini-Hochberg and the history at or below their level */
 		if ((least < s->alpha || (least <= s->alpha && !strcmp(ns_conf_text(s->job->conf, "drift.correction"), "bh"))) && (!s->past || least <= s->level))
 			continue;
 		snprintf(text, sizeof text, "mmd cannot alarm by itself: its least adjusted p is %.2g with drift.permutations = %d, less than %.2g is wanted",
@@ -85,8 +85,8 @@ static void look_at_reach(struct ns_drift *s)
 }
 
 /*
- * One model predicted both: by its digest where both have one, else by its weights and temperature (a baseline is part of its model, and
- * cannot name it).
+ * Both windows must come from one model: compared by its digest where both have one, else by weights and temperature (a baseline is part
+ * of its model and cannot contain that model's digest).
  */
 static enum ns_status check_models(const struct ns_predictions *a, const struct ns_predictions *b)
 {
@@ -95,10 +95,10 @@ static enum ns_status check_models(const struct ns_predictions *a, const struct 
 
 	if ((by_model || by_weights) && strcmp(x, y))
 		return ns_fail(NS_BAD_DATA,
-			       "the reference was predicted by %s %.16s.., the current window by %.16s..: what two models say cannot be "
-			       "compared; predict both with one",
+			       "the reference was predicted by %s %.16s.., the current window by %.16s..: predictions of two models "
+			       "cannot be compared; predict both with one model",
 			       by_model ? "model" : "weights", x, y);
-	/* model.json has nine digits of it */
+	/* model.json keeps nine digits of the temperature */
 	if (by_weights && !(fabs(a->temperature - b->temperature) <= 1e-6 * fabs(b->temperature)))
 		return ns_fail(NS_BAD_DATA, "the reference was predicted at temperature %g, the current window at %g: predict both with one model",
 			       a->temperature, b->temperature);
@@ -198,7 +198,7 @@ static json_t *label_shift_json(const struct ns_drift *s)
 	return json_pack("{s:o, s:o, s:o, s:o}", "weights", weights, "low", low, "high", high, "condition", ns_json_real(s->condition));
 }
 
-/* over many nights: what tonight had to show, and what has been spent */
+/* the alarm budget over many nights: tonight's evidence, its level, and the alarms so far */
 static json_t *budget_json(const struct ns_drift *s)
 {
 	if (!s->past)
@@ -208,7 +208,7 @@ static json_t *budget_json(const struct ns_drift *s)
 			 ns_json_real(s->evidence), "p_needed", ns_json_real(s->level));
 }
 
-/* how often each detector cries out where nothing can have moved */
+/* how often each detector alarms on random splits of the reference, where nothing has shifted */
 static json_t *self_json(const struct ns_drift *s)
 {
 	json_t *all = json_object();
@@ -264,7 +264,7 @@ static enum ns_status to_json(struct ns_drift *s)
 			    (json_int_t)s->seed, "permutations", s->permutations, "tests", tests, "methods", methods_json(s), "slices",
 			    slices_json(s), "performance", performance_json(s), "label_shift", label_shift_json(s), "alarm_budget", budget_json(s), "self_test", self_json(s), "sequences", sequences_json(s),
 			    "manifest", "emit", s->emit, "because", s->because, "top", top_json(s), "quality", s->quality);
-	return s->json ? NS_OK : ns_fail(NS_INTERNAL, "drift.json cannot be made");
+	return s->json ? NS_OK : ns_fail(NS_INTERNAL, "cannot build drift.json: a value is not representable in JSON, or out of memory");
 }
 
 static enum ns_status setup(struct ns_drift *s)
@@ -284,12 +284,12 @@ static enum ns_status setup(struct ns_drift *s)
 	correction = ns_conf_text(job->conf, "drift.correction");
 	emit = ns_conf_text(job->conf, "drift.emit");
 	if (strcmp(correction, "holm") && strcmp(correction, "bh"))
-		return ns_fail(NS_CONFIG, "drift.correction = '%s', wanted holm or bh", correction);
+		return ns_fail(NS_CONFIG, "drift.correction = '%s', expected holm or bh", correction);
 	if (strcmp(emit, "harmful") && strcmp(emit, "material"))
-		return ns_fail(NS_CONFIG, "drift.emit = '%s', wanted harmful or material", emit);
+		return ns_fail(NS_CONFIG, "drift.emit = '%s', expected harmful or material", emit);
 	one = ns_conf_node(job->conf, "drift.detectors");
 	if (one && !json_is_null(one) && !json_is_array(one))
-		return ns_fail(NS_CONFIG, "drift.detectors: a list is wanted, such as [ks, chi2, mmd]");
+		return ns_fail(NS_CONFIG, "drift.detectors: expected a list, such as [ks, chi2, mmd]");
 	json_array_foreach(ns_conf_node(job->conf, "drift.detectors"), at, one)
 		if (!json_is_string(one) || !ns_drift_detector(json_string_value(one))->name)
 			return ns_fail(NS_CONFIG, "drift.detectors: '%s' is no detector", json_is_string(one) ? json_string_value(one) : "?");
@@ -300,7 +300,7 @@ static enum ns_status setup(struct ns_drift *s)
 	s->seed = (uint64_t)ns_conf_int(job->conf, "seed");
 	s->quality = json_array();
 	if (s->alpha < 1.0 / (s->permutations + 1))
-		return ns_fail(NS_CONFIG, "drift.alpha = %g cannot be reached with drift.permutations = %d; at least %d are wanted",
+		return ns_fail(NS_CONFIG, "drift.alpha = %g cannot be reached with drift.permutations = %d, which must be at least %d",
 			       s->alpha, s->permutations, (int)ceil(1 / s->alpha));
 	return NS_OK;
 }
@@ -319,8 +319,8 @@ static void release(struct ns_drift *s)
 	free(s->pca_mean);
 	free(s->ref_block);
 	free(s->cur_block);
-	free(s->ref_sure);
-	free(s->cur_sure);
+	free(s->ref_confidence);
+	free(s->cur_confidence);
 	free(s->slices);
 	for (i = 0; i < 4; i++)
 		free(s->slice_rows[i]);
@@ -348,7 +348,7 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 
 	(void)argv;
 	if (argc)
-		return ns_fail(NS_USAGE, "drift: takes no operand; --reference and --current are wanted");
+		return ns_fail(NS_USAGE, "drift: takes no operand; --reference and --current are required");
 	NS_TRY(ns_job_need(job, "drift.reference", "reference", &ref));
 	NS_TRY(ns_job_need(job, "drift.current", "current", &cur));
 	NS_GO(setup(&s));
@@ -362,13 +362,13 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_drift_test_all(&s));
 	doubt_self(&s);
 	NS_GO(ns_drift_performance(&s));
-	NS_GO(ns_drift_history_read(&s)); /* all ranks: all of them decide */
+	NS_GO(ns_drift_history_read(&s)); /* on all ranks, because all of them decide */
 	ns_drift_decide(&s);
 	look_at_reach(&s);
 	ns_drift_policy(&s);
 	ns_drift_summarise(&s);
 	if (s.emit && !(ns_conf_text(job->conf, "drift.current_data") && ns_conf_text(job->conf, "drift.replay_data"))) {
-		s.emit = 0; /* nothing is: neither cool-down nor budget is spent */
+		s.emit = 0; /* no manifest is written, so neither cool-down nor budget is spent */
 		snprintf(s.because, sizeof s.because, "the status is %s, but --current-data and --replay-data do not say what to select from",
 			 ns_drift_name(s.status));
 		ns_log_warn(job->log, "no manifest: %s", s.because);

@@ -1,4 +1,4 @@
-/* jobs/drift/drift.h - how far a window has shifted, and whether it does harm. */
+/* jobs/drift/drift.h - how far a window has shifted, and whether the shift harms the model. */
 #ifndef NS_JOBS_DRIFT_H
 #define NS_JOBS_DRIFT_H
 

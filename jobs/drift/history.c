@@ -1,9 +1,9 @@
 /*
- * jobs/drift/history.c - what past windows came to, and what follows for tonight: the alarm budget of many nights, hysteresis,
- * cool-down. drift.history is a folder, a file a window, each written whole: nights that run at once cannot harm each other.
+ * jobs/drift/history.c - the verdicts of past windows and what follows for tonight: the alarm budget of many nights, hysteresis,
+ * cool-down. drift.history is a folder, a file a window, each written whole, so that nights may run at the same time.
  *
- * The budget: e-LOND (Xu, Ramdas 2024), which keeps the expected share of false alarms among all alarms below alpha under any
- * dependence of the nights, and they do depend: all are compared with one reference. A window's least corrected p becomes the
+ * The budget: e-LOND (Xu, Ramdas 2024), which keeps the expected share of false alarms among all alarms (FDR) below alpha under any
+ * dependence of the nights; they do depend, because all are compared with one reference. A window's least corrected p becomes the
  * e-value 1 / (2 sqrt p) (Vovk, Wang 2021); it is an alarm from 1 / level on, level = alpha gamma_t (alarms so far + 1),
  * gamma_t = t^-1.6 / 2.2858.
  */
@@ -37,7 +37,7 @@ static enum ns_status take_up(struct ns_drift *s, const json_t *line, const char
 	return ns_json_get_int(line, "rejected_before", path, 0, INT64_MAX, &s->rejected_before);
 }
 
-/* lines before this window's own, should it have been judged already: then its time and its place stay what they were */
+/* Reads all lines. A window that was judged before keeps the time and number of its own line. */
 static enum ns_status read_lines(struct ns_drift *s, const char *folder)
 {
 	char path[NS_PATH_MAX];
@@ -66,7 +66,7 @@ static enum ns_status read_lines(struct ns_drift *s, const char *folder)
 	return status;
 }
 
-/* what was judged later than this window, the first time, is none of its past */
+/* Drops windows that were first judged after this one: they are not its past. */
 static void drop_later(struct ns_drift *s)
 {
 	size_t i;
@@ -76,7 +76,7 @@ static void drop_later(struct ns_drift *s)
 			json_array_remove(s->past, i);
 }
 
-/* rank 0 reads, and its clock counts: others may see another folder, and decide otherwise */
+/* Rank 0 reads and broadcasts folder and clock: ranks that saw different ones would decide differently. */
 enum ns_status ns_drift_history_read(struct ns_drift *s)
 {
 	const char *folder = ns_conf_text(s->job->conf, "drift.history");
@@ -101,7 +101,7 @@ enum ns_status ns_drift_history_read(struct ns_drift *s)
 		}
 		text = json_dumps(s->past, JSON_COMPACT);
 		if (status == NS_OK && !text)
-			status = ns_fail(NS_NO_MEMORY, "no memory for the history");
+			status = ns_fail(NS_NO_MEMORY, "out of memory for the history");
 		facts[0] = s->now;
 		facts[1] = s->window;
 		facts[2] = s->rejected_before;
@@ -111,7 +111,7 @@ enum ns_status ns_drift_history_read(struct ns_drift *s)
 	NS_GO(ns_comm_broadcast(s->job->comm, facts, sizeof facts, 0));
 	if (s->job->comm->rank)
 		text = calloc((size_t)facts[3] + 1, 1);
-	NS_GO(ns_job_agree(s->job, text ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for the history")));
+	NS_GO(ns_job_agree(s->job, text ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the history")));
 	NS_GO(ns_comm_broadcast(s->job->comm, text, (size_t)facts[3], 0));
 	s->now = facts[0];
 	s->window = facts[1];
@@ -137,7 +137,7 @@ void ns_drift_history_level(struct ns_drift *s, double least_p)
 	s->rejected = least_p <= s->level;
 }
 
-/* does the status of a line call for a manifest? */
+/* Does this status call for a manifest? */
 static int calls(const struct ns_drift *s, const char *status)
 {
 	int material = !strcmp(ns_conf_text(s->job->conf, "drift.emit"), "material");
@@ -189,7 +189,7 @@ double ns_drift_largest(const struct ns_drift *s)
 
 	for (i = 0; i < s->count; i++)
 		if (s->tests[i].status <= NS_DRIFT_HARMFUL && !*s->tests[i].slice)
-			effect = fmax(s->tests[i].effect, effect); /* the other where one is NaN */
+			effect = fmax(s->tests[i].effect, effect); /* fmax ignores a NaN */
 	return effect;
 }
 
@@ -208,7 +208,7 @@ enum ns_status ns_drift_history_write(struct ns_drift *s)
 			 "level", ns_json_real(s->level), "alarm", s->status >= NS_DRIFT_MATERIAL && s->status <= NS_DRIFT_HARMFUL, "emitted",
 			 s->emit, "effect", ns_json_real(ns_drift_largest(s)), "estimated", ns_json_real(s->cbpe), "measured", ns_json_real(s->measured));
 	if (!line)
-		return ns_fail(NS_INTERNAL, "the history's line cannot be made");
+		return ns_fail(NS_INTERNAL, "cannot write this window's line of the history as JSON");
 	status = ns_mkdirs(folder);
 	if (status == NS_OK)
 		status = ns_path(path, "%s/%012lld-%.16s-%.16s.json", folder, (long long)s->now, s->cur.digest, s->ref.digest);

@@ -1,6 +1,6 @@
 /*
- * jobs/drift/open.c - what a window is: predictions, a user's own HDF5 columns, or a data set without predictions, of which
- * the image statistics are measured here.
+ * jobs/drift/open.c - opens a window: predictions, a user's own HDF5 columns, or a data set without predictions, whose image
+ * statistics are measured here.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "jobs/drift/drift_inner.h"
@@ -27,14 +27,14 @@ static enum ns_status one_batch(void *context, int task, int worker)
 {
 	struct measure *m = context;
 	int64_t first = (int64_t)task * BATCH, n = m->data->rows - first < BATCH ? m->data->rows - first : BATCH, i;
-	size_t image = (size_t)m->h * (size_t)m->w * (size_t)m->c, room = 0;
+	size_t image = (size_t)m->h * (size_t)m->w * (size_t)m->c, capacity = 0;
 	uint8_t *pixels = calloc(BATCH, image), *buffer = NULL;
 	float part[BATCH * NS_STAT_COUNT];
 	struct ns_staged io = {{pixels}, {BATCH * image}, {part}, {sizeof part}};
-	enum ns_status status = pixels ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %d images", BATCH);
+	enum ns_status status = pixels ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %d images", BATCH);
 
 	for (i = 0; i < n && status == NS_OK; i++)
-		status = ns_dataset_pixels(m->data, first + i, m->h, m->w, m->c, pixels + (size_t)i * image, &buffer, &room);
+		status = ns_dataset_pixels(m->data, first + i, m->h, m->w, m->c, pixels + (size_t)i * image, &buffer, &capacity);
 	if (status == NS_OK)
 		status = ns_staged_plan(m->job->set->devices[worker], m->job->set->queues[worker], m->plans[worker], &io);
 	if (status == NS_OK)
@@ -44,12 +44,12 @@ static enum ns_status one_batch(void *context, int task, int worker)
 	return status;
 }
 
-/* encoded images may be of any size: all are looked at in the size of the first */
+/* encoded images may differ in size: all are scaled to the size of the first */
 static enum ns_status size_of(struct measure *m)
 {
 	const struct ns_shard *s = m->data->shards[0];
 	uint8_t *file = NULL, *pixels = NULL;
-	size_t room = 0, bytes;
+	size_t capacity = 0, bytes;
 	enum ns_status status;
 
 	m->h = s->head.h;
@@ -57,7 +57,7 @@ static enum ns_status size_of(struct measure *m)
 	m->c = s->head.c;
 	if (m->h && m->w)
 		return NS_OK;
-	status = ns_shard_read_encoded(s, 0, &file, &room, &bytes);
+	status = ns_shard_read_encoded(s, 0, &file, &capacity, &bytes);
 	if (status == NS_OK) {
 		m->c = 0;
 		status = ns_decode(file, bytes, &m->h, &m->w, &m->c, &pixels);
@@ -77,7 +77,7 @@ static enum ns_status measure_all(struct measure *m)
 	op.u.stats = (struct ns_op_stats){BATCH, m->h, m->w, m->c};
 	m->plans = calloc((size_t)workers, sizeof *m->plans);
 	if (!m->plans)
-		return ns_fail(NS_NO_MEMORY, "no memory for plans");
+		return ns_fail(NS_NO_MEMORY, "out of memory for plans");
 	for (i = 0; i < workers; i++)
 		NS_GO(ns_plan_make(&m->plans[i], m->job->set->devices[i], &op));
 	status = ns_workers_run(m->job->workers, (int)((m->data->rows + BATCH - 1) / BATCH), one_batch, m);
@@ -96,7 +96,7 @@ static enum ns_status name_columns(struct ns_predictions *p, const struct ns_sha
 	p->stats_names = calloc(NS_STAT_COUNT + 1, sizeof *p->stats_names);
 	p->names = calloc((size_t)head->class_count + 1, sizeof *p->names);
 	if (!p->stats_names || !p->names)
-		return ns_fail(NS_NO_MEMORY, "no memory for names");
+		return ns_fail(NS_NO_MEMORY, "out of memory for names");
 	for (i = 0; i < NS_STAT_COUNT; i++)
 		p->stats_names[p->stats_named++] = strdup(names[i]);
 	for (i = 0; i < head->class_count; i++)
@@ -120,7 +120,7 @@ static enum ns_status from_dataset(struct ns_job *job, struct ns_predictions *p,
 	p->group = calloc((size_t)p->rows + 1, sizeof *p->group);
 	p->time = calloc((size_t)p->rows + 1, sizeof *p->time);
 	if (!m.stats || !p->id || !p->label || !p->group || !p->time)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for %lld rows", data->path, (long long)p->rows);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for %lld rows", data->path, (long long)p->rows);
 	for (i = 0; i < p->rows; i++) {
 		const struct ns_shard *s = ns_dataset_at(data, i, &at);
 

@@ -8,9 +8,9 @@
 #include "kernels/formula/random.h"
 
 #define PCA_DIM	   16
-#define PCA_VALUES 10000000 /* of the rows that components are fitted to */
+#define PCA_VALUES 10000000 /* at most, in the rows to which components are fitted */
 
-/* rows of both windows, chosen by key among all of them together */
+/* Rows of the pooled windows, chosen by key. */
 static enum ns_status pooled_rows(const struct ns_drift *s, float **x, int64_t *n)
 {
 	int64_t m = s->ref.rows, all = m + s->cur.rows, most = PCA_VALUES / s->ref.embedding.d, i, *row, ref = 0;
@@ -22,7 +22,7 @@ static enum ns_status pooled_rows(const struct ns_drift *s, float **x, int64_t *
 	row = malloc(sizeof *row * (size_t)*n);
 	for (i = 0; row && i < *n; i++) {
 		row[i] = all <= most ? i : (int64_t)ns_permute((uint64_t)i, (uint64_t)all, s->seed, NS_FOR_PERMUTE, 3);
-		if (row[i] < m) { /* the reference's come first */
+		if (row[i] < m) { /* keeps the reference's rows in front */
 			int64_t t = row[ref];
 
 			row[ref++] = row[i];
@@ -32,14 +32,14 @@ static enum ns_status pooled_rows(const struct ns_drift *s, float **x, int64_t *
 	}
 	for (i = ref; row && i < *n; i++)
 		row[i] -= m;
-	status = *x && row ? ns_matrix_pick(&s->ref.embedding, row, ref, *x) : ns_fail(NS_NO_MEMORY, "no memory for a projection");
+	status = *x && row ? ns_matrix_pick(&s->ref.embedding, row, ref, *x) : ns_fail(NS_NO_MEMORY, "out of memory for a projection");
 	if (status == NS_OK)
 		status = ns_matrix_pick(&s->cur.embedding, row + ref, *n - ref, *x + ref * s->ref.embedding.d);
 	free(row);
 	return status;
 }
 
-/* of both: directions fitted to the reference alone would spread its own rows more than any others */
+/* Fitted to both windows: directions fitted to the reference alone would spread its rows more than new ones, without any drift. */
 enum ns_status ns_drift_components(struct ns_drift *s)
 {
 	int d = s->ref.embedding.d;
@@ -50,7 +50,7 @@ enum ns_status ns_drift_components(struct ns_drift *s)
 	s->pca_dim = d < PCA_DIM ? d : PCA_DIM;
 	s->pca_mean = malloc(sizeof *s->pca_mean * (size_t)d);
 	s->pca = malloc(sizeof *s->pca * (size_t)d * (size_t)s->pca_dim);
-	NS_GO(s->pca_mean && s->pca ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a projection"));
+	NS_GO(s->pca_mean && s->pca ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a projection"));
 	NS_GO(pooled_rows(s, &x, &n));
 	NS_GO(ns_stat_pca_fit(s->job->workers, x, n, d, s->pca_dim, s->pca_mean, s->pca));
 	status = ns_drift_columns(s, "embedding", &(struct ns_columns){&s->ref.embedding, s->pca_mean, s->pca, s->pca_dim},
@@ -60,12 +60,12 @@ out:
 	return status;
 }
 
-/* Gaussian directions, keyed: the same for every window of as many dimensions */
+/* Gaussian directions, a function of seed and dimension alone, so that every window of that dimension has the same. */
 enum ns_status ns_drift_projections(struct ns_drift *s, int k)
 {
 	int d = s->ref.embedding.d, t, c;
 	double *mean = calloc((size_t)d, sizeof *mean), *directions = malloc(sizeof *directions * (size_t)d * (size_t)k);
-	enum ns_status status = mean && directions ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a projection");
+	enum ns_status status = mean && directions ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a projection");
 
 	for (t = 0; status == NS_OK && t < k; t++)
 		for (c = 0; c < d; c++) {

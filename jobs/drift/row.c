@@ -12,7 +12,6 @@ const char *ns_drift_name(enum ns_drift_status status)
 	return names[status];
 }
 
-/* a text that was cut by its bytes loses the beginning of a character at its end */
 void ns_drift_cut_utf8(char *text)
 {
 	size_t n = strlen(text), back = 0;
@@ -32,21 +31,21 @@ struct ns_drift_test *ns_drift_add(struct ns_drift *s, const char *kind, const c
 {
 	struct ns_drift_test *t;
 
-	if (s->count == s->room) {
-		int room = s->room ? 2 * s->room : 64;
-		struct ns_drift_test *more = realloc(s->tests, sizeof *more * (size_t)room);
+	if (s->count == s->capacity) {
+		int capacity = s->capacity ? 2 * s->capacity : 64;
+		struct ns_drift_test *more = realloc(s->tests, sizeof *more * (size_t)capacity);
 
 		if (!more)
 			return NULL;
 		s->tests = more;
-		s->room = room;
+		s->capacity = capacity;
 	}
 	t = &s->tests[s->count++];
 	memset(t, 0, sizeof *t);
 	t->kind = kind;
 	t->of = -1;
 	t->method = ns_drift_detector(method);
-	t->status = t->method->decides ? NS_DRIFT_UNTESTED : NS_DRIFT_DESCRIPTIVE; /* until it is decided */
+	t->status = t->method->decides ? NS_DRIFT_UNTESTED : NS_DRIFT_DESCRIPTIVE; /* until ns_drift_decide() */
 	t->statistic = t->p = t->p_adjusted = t->effect = t->effect_low = t->effect_high = NAN;
 	snprintf(t->column, sizeof t->column, "%.63s", column);
 	ns_drift_cut_utf8(t->column);

@@ -1,4 +1,4 @@
-/* jobs/drift/rows.c - embeddings: the tests of whole rows; their projections are in drift_project.c. */
+/* jobs/drift/rows.c - embeddings: the tests of whole rows; their projections are in project.c. */
 #include "jobs/drift/drift_inner.h"
 
 #include <math.h>
@@ -11,16 +11,16 @@
 #include "kernels/formula/mmd.h"
 #include "kernels/formula/sort.h"
 
-#define MMD_ROWS    10000 /* of each window, chosen by key: the test's power is plenty, its cost is quadratic */
-#define ENERGY_ROWS 2000  /* likewise for what supports it */
-#define FRECHET_DIM 2048  /* dimensions up to which covariances are compared: seconds, by the cube */
+#define MMD_ROWS    10000 /* of each window, chosen by key: enough power, and the cost is quadratic */
+#define ENERGY_ROWS 2000  /* likewise, for energy and KID, which only support */
+#define FRECHET_DIM 2048  /* most dimensions for FID: its cost is cubic, seconds at this size */
 
-/* --- MMD: row blocks over ranks and workers; sums are integers, so nothing depends on who did which --- */
+/* --- MMD: row blocks over ranks and workers; sums are integers, so the result is the same for any distribution of the blocks --- */
 
 struct mmd {
 	struct ns_drift *s;
 	float *x, *y;
-	int64_t m, n, *rows, *ref_rows; /* original number of each row in y and x */
+	int64_t m, n, *rows, *ref_rows; /* index in its window of each row of y and x */
 	int32_t *block; /* of each pooled row, the reference's first; NULL: rows are independent */
 	int64_t ref_blocks, blocks;
 	int d, per, distance;
@@ -50,7 +50,7 @@ static enum ns_status mmd_part(void *context, int task, int worker)
 	return ns_staged_run(dev, job->set->queues[worker], &op, &io);
 }
 
-/* up to `most` rows, chosen by key: *x (n, d), which the caller frees, whatever comes back; their numbers in `chosen` (most), or NULL */
+/* Up to `most` rows, chosen by key: *x (n, d), which the caller frees in any case; their indices in `chosen` (most), or NULL. */
 static enum ns_status choose_rows(const struct ns_matrix *of, int64_t most, uint64_t seed, float **x, int64_t *n, int64_t *chosen)
 {
 	int64_t i, *row;
@@ -63,7 +63,7 @@ static enum ns_status choose_rows(const struct ns_matrix *of, int64_t most, uint
 		row[i] = of->rows <= most ? i : (int64_t)ns_permute((uint64_t)i, (uint64_t)of->rows, seed, NS_FOR_PERMUTE, 0);
 	if (row && chosen)
 		memcpy(chosen, row, sizeof *row * (size_t)*n);
-	status = *x && row ? ns_matrix_pick(of, row, *n, *x) : ns_fail(NS_NO_MEMORY, "no memory for %lld rows", (long long)*n);
+	status = *x && row ? ns_matrix_pick(of, row, *n, *x) : ns_fail(NS_NO_MEMORY, "out of memory for %lld rows", (long long)*n);
 	free(row);
 	return status;
 }
@@ -87,8 +87,8 @@ static const float *pooled(const struct mmd *g, int64_t i)
 }
 
 /*
- * Lower median of squared distances over pairs of up to 2000 rows of both windows, whichever they are of: a bandwidth that knew the
- * reference from the window would make labellings unequal, and small windows alarm too often.
+ * gamma = 1 / the lower median of squared distances over pairs of up to 2000 pooled rows. A bandwidth that depended on which window a row is
+ * of would break the exchangeability that the permutation test needs, and small windows would alarm too often.
  */
 static enum ns_status median_gamma(struct mmd *g)
 {
@@ -99,7 +99,7 @@ static enum ns_status median_gamma(struct mmd *g)
 	if (!d2 || !scratch) {
 		free(d2);
 		free(scratch);
-		return ns_fail(NS_NO_MEMORY, "no memory for %lld distances", (long long)pairs);
+		return ns_fail(NS_NO_MEMORY, "out of memory for %lld distances", (long long)pairs);
 	}
 	for (i = 0; i < n; i++)
 		for (j = i + 1; j < n; j++)
@@ -112,7 +112,7 @@ static enum ns_status median_gamma(struct mmd *g)
 	return NS_OK;
 }
 
-/* 1 / the largest distance there can be: twice that from the reference's mean */
+/* gamma = 1 / an upper bound of all distances: twice the largest distance from the reference's mean */
 static enum ns_status scale_distances(struct mmd *g)
 {
 	float *mean = calloc((size_t)g->d, sizeof *mean), most = 0;
@@ -120,7 +120,7 @@ static enum ns_status scale_distances(struct mmd *g)
 	int c;
 
 	if (!mean)
-		return ns_fail(NS_NO_MEMORY, "no memory for a mean");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a mean");
 	for (c = 0; c < g->d; c++) {
 		double sum = 0;
 
@@ -137,7 +137,7 @@ static enum ns_status scale_distances(struct mmd *g)
 	return NS_OK;
 }
 
-/* unbiased MMD^2 from the sums of one labelling */
+/* unbiased MMD^2 from the sums of one permutation */
 static double mmd2(double q, double s, double total, double m, double n)
 {
 	double one = 32767, xx = q / one, xy = (s - q) / one, yy = (total - 2 * s + q) / one;
@@ -145,7 +145,7 @@ static double mmd2(double q, double s, double total, double m, double n)
 	return xx / (m * (m - 1)) + yy / (n * (n - 1)) - 2 * xy / (m * n);
 }
 
-/* --- the witness: mean kernel to the current window minus mean kernel to the reference, largest where they differ most --- */
+/* --- the witness function: mean kernel to the current window minus mean kernel to the reference; large where a row drifted most --- */
 
 #define WITNESS_ROWS  2000 /* of each window that a row is compared with */
 #define WITNESS_BLOCK 64   /* rows of a task */
@@ -183,7 +183,7 @@ static enum ns_status witness(struct ns_drift *s, const struct mmd *g)
 	int t;
 
 	if (!w.score)
-		return ns_fail(NS_NO_MEMORY, "no memory for %lld scores", (long long)g->n);
+		return ns_fail(NS_NO_MEMORY, "out of memory for %lld scores", (long long)g->n);
 	status = ns_workers_run(s->job->workers, (int)((g->n + WITNESS_BLOCK - 1) / WITNESS_BLOCK), witness_block, &w);
 	for (i = 0; status == NS_OK && i < g->n; i++) {
 		for (t = s->top_count < 24 ? s->top_count++ : 24; t > 0 && s->top[t - 1].score < w.score[i]; t--)
@@ -196,7 +196,7 @@ static enum ns_status witness(struct ns_drift *s, const struct mmd *g)
 	return status;
 }
 
-/* rows in group X under each labelling: of blocks, which have rows of their own number */
+/* Rows in group X under each permutation; it varies where blocks of different sizes are permuted. */
 static enum ns_status group_sizes(const struct mmd *g, double *size)
 {
 	int64_t *rows = calloc((size_t)g->blocks + 1, sizeof *rows), i;
@@ -215,17 +215,17 @@ static enum ns_status group_sizes(const struct mmd *g, double *size)
 	}
 	free(rows);
 	free(bits);
-	return rows && bits ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %lld blocks", (long long)g->blocks);
+	return rows && bits ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %lld blocks", (long long)g->blocks);
 }
 
-/* from the sums of all parts and ranks: the statistic, and the share of labellings that are at least as far */
+/* From the sums of all parts and ranks: the statistic, and p = (1 + #{permuted >= observed}) / (1 + P). */
 static enum ns_status permuted(struct mmd *g, double *observed, double *p_value)
 {
 	struct ns_drift *s = g->s;
 	int p = s->permutations, width = 2 * (p + 1) + 1, i, part, exceed = 0;
 	int64_t *sum = calloc((size_t)width, sizeof *sum);
 	double *size = malloc(sizeof *size * (size_t)(p + 1)), all = (double)(g->m + g->n);
-	enum ns_status status = sum && size ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %d permutations", p);
+	enum ns_status status = sum && size ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %d permutations", p);
 
 	if (status == NS_OK)
 		status = group_sizes(g, size);
@@ -239,7 +239,7 @@ static enum ns_status permuted(struct mmd *g, double *observed, double *p_value)
 	for (i = 1; i <= p; i++) {
 		double v = mmd2((double)sum[i], (double)sum[p + 1 + i], (double)sum[width - 1], size[i], all - size[i]);
 
-		exceed += !(v < *observed); /* no number, where a group has one row: at least as far */
+		exceed += !(v < *observed); /* NaN, where a group has one row, counts as at least as large */
 	}
 	*p_value = (1.0 + exceed) / (1.0 + p);
 out:
@@ -248,7 +248,7 @@ out:
 	return status;
 }
 
-/* the blocks of the chosen rows, numbered anew: those that have rows here, the reference's first */
+/* Renumbers the blocks of the chosen rows without gaps, the reference's first. */
 static enum ns_status number_blocks(struct mmd *g)
 {
 	const struct ns_drift *s = g->s;
@@ -261,7 +261,7 @@ static enum ns_status number_blocks(struct mmd *g)
 	g->block = malloc(sizeof *g->block * (size_t)(g->m + g->n));
 	if (!now || !g->block) {
 		free(now);
-		return ns_fail(NS_NO_MEMORY, "no memory for blocks");
+		return ns_fail(NS_NO_MEMORY, "out of memory for blocks");
 	}
 	memset(now, 0xff, sizeof *now * (size_t)(most + 1));
 	for (i = 0; i < g->m; i++) {
@@ -284,7 +284,7 @@ static enum ns_status number_blocks(struct mmd *g)
 	return NS_OK;
 }
 
-/* rows chosen, all labellings summed; `then` reads what came of it */
+/* Chooses rows, computes the sums of all permutations, the statistic and p; `then` sets the effect. */
 static enum ns_status permute(struct ns_drift *s, int64_t most, int distance, enum ns_status (*then)(struct mmd *, struct ns_drift_test *),
 			      const char *method)
 {
@@ -297,7 +297,7 @@ static enum ns_status permute(struct ns_drift *s, int64_t most, int distance, en
 		return NS_OK;
 	t = ns_drift_add(s, "embedding", method, "embedding");
 	if (!t)
-		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
 	if (s->ref.rows < 2 || s->cur.rows < 2) {
 		t->note = "needs at least two rows on each side";
 		t->status = NS_DRIFT_UNTESTED;
@@ -306,7 +306,7 @@ static enum ns_status permute(struct ns_drift *s, int64_t most, int distance, en
 	g.rows = malloc(2 * sizeof *g.rows * (size_t)most);
 	g.ref_rows = g.rows ? g.rows + most : NULL;
 	g.sums = calloc((size_t)workers * (2 * ((size_t)s->permutations + 1) + 1), sizeof *g.sums);
-	NS_GO(g.rows && g.sums ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %s", method));
+	NS_GO(g.rows && g.sums ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %s", method));
 	NS_GO(choose_rows(&s->ref.embedding, most, s->seed, &g.x, &g.m, g.ref_rows));
 	NS_GO(choose_rows(&s->cur.embedding, most, s->seed, &g.y, &g.n, g.rows));
 	NS_GO(number_blocks(&g));
@@ -331,12 +331,12 @@ out:
 static enum ns_status mmd_seen(struct mmd *g, struct ns_drift_test *t)
 {
 	g->s->gamma = g->gamma;
-	t->effect = sqrt(fmax(0, t->statistic)); /* the distance itself, between 0 and sqrt 2 */
-	/* no interval: the spread of the permutations is that of no drift, not of this one */
+	t->effect = sqrt(fmax(0, t->statistic)); /* MMD itself, between 0 and sqrt 2 */
+	/* no interval: permutations show the spread without drift, not with this one */
 	return g->s->job->comm->rank == 0 ? witness(g->s, g) : NS_OK;
 }
 
-/* back to the embeddings' unit; its share of 2 E|x - y| is 0 for equal, 1 for constant and different windows */
+/* Statistic in the embeddings' unit; effect = its share of 2 E|x - y|: 0 for equal windows, 1 for two different constants. */
 static enum ns_status energy_seen(struct mmd *g, struct ns_drift_test *t)
 {
 	double across = 0;
@@ -351,7 +351,7 @@ static enum ns_status energy_seen(struct mmd *g, struct ns_drift_test *t)
 	return NS_OK;
 }
 
-/* --- the classifier, and the two distances --- */
+/* --- the classifier two-sample test (C2ST), the Frechet (FID) and the kernel distance (KID) --- */
 
 static enum ns_status whole_rows(struct ns_drift *s, const char *method, int64_t most)
 {
@@ -365,7 +365,7 @@ static enum ns_status whole_rows(struct ns_drift *s, const char *method, int64_t
 		return NS_OK;
 	t = ns_drift_add(s, "embedding", method, "embedding");
 	if (!t)
-		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
 	if (!strcmp(method, "c2st") && s->ref_block)
 		t->note = "rows of a sequence are not independent";
 	else if (!strcmp(method, "fid") && d > FRECHET_DIM)
@@ -407,7 +407,7 @@ static enum ns_status finite_rows(void *context, int64_t first, int64_t n, const
 	return NS_OK;
 }
 
-/* are all values of a window numbers? Ranks share its rows out. */
+/* Collective. Are all values of a window finite? Ranks share its rows. */
 static enum ns_status look_for_numbers(struct ns_drift *s, const struct ns_matrix *of, int *finite)
 {
 	struct finite f = {.d = of->d};
@@ -432,7 +432,7 @@ enum ns_status ns_drift_test_rows(struct ns_drift *s)
 			t->note = "has values that are no finite numbers";
 			t->broken = ref;
 		}
-		return t ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for tests");
+		return t ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for tests");
 	}
 	if (ns_drift_wants(s, "ks"))
 		NS_TRY(ns_drift_components(s));

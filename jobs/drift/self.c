@@ -1,10 +1,10 @@
 /*
- * jobs/drift/self.c - the nightly self-test: the reference against itself. It is dealt into two halves many times, and each detector that
- * has a p-value says how often it would have cried out, where nothing should have moved.
+ * jobs/drift/self.c - the nightly self-test: the reference against itself. It is split at random into two halves many times; each detector
+ * with a p-value reports how often it would have raised a (false) alarm.
  *
- * What is dealt is sequences (drift.sequence_seconds), else stretches of rows that were taken one after the other: were single rows
- * dealt, the halves of a reference of bursts would be as alike as those of any other. Where rows have no times, rows are dealt, and
- * the test is of the arithmetic alone.
+ * The units of the split are sequences (drift.sequence_seconds), else stretches of consecutive rows: halves of a reference of bursts are
+ * alike if single rows are assigned at random, and correlation between neighbours stays hidden. Without times single rows are assigned,
+ * which tests the arithmetic alone.
  */
 #include "jobs/drift/drift_inner.h"
 
@@ -17,25 +17,25 @@
 #include "kernels/formula/mmd.h"
 #include "kernels/formula/sort.h"
 
-#define DEALT	    20000 /* rows of the reference that are dealt, chosen by key: they are kept in memory */
+#define SPLIT_ROWS  20000 /* rows of the reference that take part, chosen by key: they are kept in memory */
 #define HALF	    2000 /* rows of a half, at most */
 #define MMD_HALF    250
-#define MMD_DRAWS   499 /* p can be as small as MMD's share of an alpha of 5 % wants */
-#define ROWS_WANTED 100 /* fewer tell nothing */
+#define MMD_DRAWS   499 /* the smallest p, 1/500, is below MMD's share (a tenth) of an alpha of 5 % */
+#define ROWS_NEEDED 100 /* fewer are too few for a self-test */
 
 #define STRETCHES 50
 
-/* rows of the reference, their columns beside each other */
-struct deal {
+/* the self-test: rows of the reference with their columns */
+struct self_test {
 	struct ns_drift *s;
-	int64_t rows, *row; /* numbers in the reference */
-	float *stats, *sure, *prob, *embedding, *pca;
-	int32_t *pred, *block; /* NULL: there are none */
-	int32_t *of; /* the stretch of each row; NULL: each row by itself */
+	int64_t rows, *row; /* indices in the reference */
+	float *stats, *confidence, *prob, *embedding, *pca;
+	int32_t *pred, *block; /* NULL: none */
+	int32_t *of; /* the stretch of each row; NULL: each row is a unit of its own */
 	int64_t stretches;
 	int64_t half;
-	float gamma; /* MMD's, of the whole test; 0: not tested */
-	uint64_t *alarm; /* (rounds, NS_SELF_KINDS): 0, 1, or 2 where it was not tested; words that ranks hand on */
+	float gamma; /* of MMD's kernel, as in the test of the window; 0: not tested */
+	uint64_t *alarm; /* (rounds, NS_SELF_KINDS): 0, 1, or 2 where not tested; words of 8 bytes that ranks exchange */
 };
 
 static const char *const names[NS_SELF_KINDS] = {"ks", "cvm", "chi2", "mmd", "c2st", "all that decide"};
@@ -45,12 +45,12 @@ const char *ns_drift_self_name(int kind)
 	return names[kind];
 }
 
-/* columns of x (rows, d) in two halves: the least p of KS and of Cramer-von Mises over columns, and how many columns there are */
-static void columns(const struct deal *g, const float *x, int d, const int64_t *row, int64_t half, float *a, uint32_t *scratch, double *ks, double *cvm,
+/* Tests the columns of x (rows, d) between two halves: least p of KS and of Cramer-von Mises, number of columns tested. */
+static void columns(const struct self_test *g, const float *x, int d, const int64_t *row, int64_t half, float *a, uint32_t *scratch, double *ks, double *cvm,
 		    int *count)
 {
 	float *b = a + half;
-	int32_t *block = (int32_t *)scratch; /* of either half, before they are sorted */
+	int32_t *block = (int32_t *)scratch; /* of both halves; read before scratch serves the sort */
 	int64_t i;
 	int c;
 
@@ -102,7 +102,7 @@ static double classes(const int32_t *pred, const int64_t *row, int64_t half, uin
 	return result;
 }
 
-static enum ns_status permuted(const struct deal *g, int worker, const float *x, int64_t n, uint64_t seed, double *p)
+static enum ns_status permuted(const struct self_test *g, int worker, const float *x, int64_t n, uint64_t seed, double *p)
 {
 	const struct ns_drift *s = g->s;
 	int d = s->ref.embedding.d, i, exceed = 0;
@@ -113,7 +113,7 @@ static enum ns_status permuted(const struct deal *g, int worker, const float *x,
 
 	op.u.mmd = (struct ns_op_mmd){.m = n, .n = n, .row_end = 2 * n, .d = d, .permutations = MMD_DRAWS, .seed = seed, .gamma = g->gamma};
 	NS_TRY(ns_staged_run(s->job->set->devices[worker], s->job->set->queues[worker], &op, &io));
-	for (i = 1; i <= MMD_DRAWS; i++) /* halves are equal, so MMD^2 grows with 4 q - 2 s */
+	for (i = 1; i <= MMD_DRAWS; i++) /* with halves of equal size MMD^2 is an increasing function of q - r */
 		exceed += 4 * q[i] - 4 * r[i] >= 4 * q[0] - 4 * r[0];
 	*p = (1.0 + exceed) / (1.0 + MMD_DRAWS);
 	return NS_OK;
@@ -130,8 +130,8 @@ static int by_time(const void *a, const void *b)
 	return x->time != y->time ? (x->time > y->time) - (x->time < y->time) : (x->row > y->row) - (x->row < y->row);
 }
 
-/* rows in order of time, in STRETCHES of as many rows; where times do not tell them apart, none */
-static enum ns_status stretches(struct deal *g)
+/* Cuts the rows, in order of time, into STRETCHES of equal size; none where there are fewer distinct times than that. */
+static enum ns_status stretches(struct self_test *g)
 {
 	const struct ns_predictions *p = &g->s->ref;
 	struct taken *t;
@@ -143,17 +143,17 @@ static enum ns_status stretches(struct deal *g)
 	g->of = malloc(sizeof *g->of * (size_t)g->rows);
 	if (!t || !g->of) {
 		free(t);
-		return ns_fail(NS_NO_MEMORY, "no memory for a self-test");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a self-test");
 	}
 	for (i = 0; i < g->rows; i++)
 		t[i] = (struct taken){g->block ? g->block[i] : p->time[g->row[i]], i};
 	qsort(t, (size_t)g->rows, sizeof *t, by_time);
 	for (i = 0; i < g->rows; i++) {
 		distinct += i == 0 || t[i].time != t[i - 1].time;
-		g->of[t[i].row] = (int32_t)(g->block ? distinct - 1 : i * STRETCHES / g->rows); /* sequences are stretches of their own */
+		g->of[t[i].row] = (int32_t)(g->block ? distinct - 1 : i * STRETCHES / g->rows); /* each sequence is a stretch */
 	}
 	for (i = 0; g->block && i < g->rows; i++)
-		g->block[i] = g->of[i]; /* numbered anew: of millions few have rows here */
+		g->block[i] = g->of[i]; /* renumbered: most sequences of a large reference have no row here */
 	g->stretches = g->block ? distinct : STRETCHES;
 	if (!g->block && distinct < STRETCHES) {
 		free(g->of);
@@ -163,26 +163,26 @@ static enum ns_status stretches(struct deal *g)
 	return NS_OK;
 }
 
-/* rows of the two halves, at most `half` of each: row[0..), row[half..); fewer than half of one: that many of both, in *half */
-static void deal(const struct deal *g, uint64_t seed, int64_t *row, int64_t *half)
+/* A random split: at most *half rows of each half, in row[0..) and row[*half..); *half becomes the size of the smaller one. */
+static void random_split(const struct self_test *g, uint64_t seed, int64_t *row, int64_t *half)
 {
 	int64_t rows = g->rows, n[2] = {0, 0}, most = *half, i, less;
 
-	for (i = 0; i < rows; i++) { /* in random order, so that those who do not fit are any */
+	for (i = 0; i < rows; i++) { /* in random order, so that rows beyond the capacity are dropped at random */
 		int64_t r = (int64_t)ns_permute((uint64_t)i, (uint64_t)rows, seed, NS_FOR_SPLIT, 2);
-		int64_t place = g->of ? (int64_t)ns_permute((uint64_t)g->of[r], (uint64_t)g->stretches, seed, NS_FOR_SPLIT, 3) * 2 / g->stretches : i % 2;
+		int64_t side = g->of ? (int64_t)ns_permute((uint64_t)g->of[r], (uint64_t)g->stretches, seed, NS_FOR_SPLIT, 3) * 2 / g->stretches : i % 2;
 
-		if (n[place] < most)
-			row[place * most + n[place]++] = r;
+		if (n[side] < most)
+			row[side * most + n[side]++] = r;
 	}
 	less = n[0] < n[1] ? n[0] : n[1];
 	memmove(row + less, row + most, sizeof *row * (size_t)less);
 	*half = less;
 }
 
-static enum ns_status one_deal(void *context, int task, int worker)
+static enum ns_status one_split(void *context, int task, int worker)
 {
-	struct deal *g = context;
+	struct self_test *g = context;
 	struct ns_drift *s = g->s;
 	int64_t half = g->half, i, n;
 	int d = s->ref.embedding.d, round = task * s->job->comm->size + s->job->comm->rank, count = 0, all;
@@ -191,21 +191,21 @@ static enum ns_status one_deal(void *context, int task, int worker)
 	float *a = malloc(sizeof *a * 2 * (size_t)half), *rows = malloc(sizeof *rows * (size_t)(2 * half * (d + 1)));
 	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)half);
 	double ks = 1, cvm = 1, chi = NAN, mmd = NAN, c2st = NAN, joint, least, low, high, accuracy;
-	enum ns_status status = row && a && rows && scratch ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a self-test");
+	enum ns_status status = row && a && rows && scratch ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a self-test");
 
 	if (status != NS_OK || round >= ns_conf_int(s->job->conf, "drift.self_test"))
 		goto out;
-	deal(g, seed, row, &half);
+	random_split(g, seed, row, &half);
 	for (i = 0; i < NS_SELF_KINDS; i++)
 		alarm[i] = 2;
 	if (half < 20)
 		goto out;
 	n = half < MMD_HALF ? half : MMD_HALF;
 	columns(g, g->stats, s->ref.stats.d, row, half, a, scratch, &ks, &cvm, &count);
-	columns(g, g->sure, 2, row, half, a, scratch, &ks, &cvm, &count);
+	columns(g, g->confidence, 2, row, half, a, scratch, &ks, &cvm, &count);
 	columns(g, g->prob, s->ref.prob.d, row, half, a, scratch, &ks, &cvm, &count);
 	columns(g, g->pca, s->pca_dim, row, half, a, scratch, &ks, &cvm, &count);
-	if (g->pred && !g->block) /* of sequences, columns alone */
+	if (g->pred && !g->block) /* with sequences only columns are tested */
 		chi = classes(g->pred, row, half, seed);
 	if (g->gamma > 0 && !g->block) {
 		for (i = 0; i < half; i++) {
@@ -216,7 +216,7 @@ static enum ns_status one_deal(void *context, int task, int worker)
 		memmove(rows + n * d, rows + half * d, sizeof *rows * (size_t)(n * d));
 		NS_GO(permuted(g, worker, rows, n, seed, &mmd));
 	}
-	all = count + !isnan(chi); /* Holm's first step, at the shares of alpha that a window's tests have */
+	all = count + !isnan(chi); /* Holm's first step, with the shares of alpha of a window's tests */
 	joint = isnan(mmd) ? 0 : all ? ns_drift_joint_share(s) : 1;
 	least = fmin(all ? fmin(ks, isnan(chi) ? 1 : chi) * all / (1 - joint) : 1, joint > 0 ? mmd / joint : 1);
 	alarm[0] = count ? ks * count < s->alpha : 2;
@@ -233,16 +233,16 @@ out:
 	return status;
 }
 
-/* a matrix's rows that are dealt; *x stays NULL where there is none */
-static enum ns_status gather(const struct deal *g, const struct ns_matrix *of, float **x)
+/* the chosen rows of a matrix; *x stays NULL where the matrix has no columns */
+static enum ns_status gather(const struct self_test *g, const struct ns_matrix *of, float **x)
 {
 	if (!of->d)
 		return NS_OK;
 	*x = malloc(sizeof **x * (size_t)g->rows * (size_t)of->d);
-	return *x ? ns_matrix_pick(of, g->row, g->rows, *x) : ns_fail(NS_NO_MEMORY, "no memory for a self-test");
+	return *x ? ns_matrix_pick(of, g->row, g->rows, *x) : ns_fail(NS_NO_MEMORY, "out of memory for a self-test");
 }
 
-static enum ns_status of_each(const struct deal *g, const int32_t *all, int32_t **x)
+static enum ns_status of_each(const struct self_test *g, const int32_t *all, int32_t **x)
 {
 	int64_t i;
 
@@ -251,41 +251,41 @@ static enum ns_status of_each(const struct deal *g, const int32_t *all, int32_t 
 	*x = malloc(sizeof **x * (size_t)g->rows);
 	for (i = 0; *x && i < g->rows; i++)
 		(*x)[i] = all[g->row[i]];
-	return *x ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a self-test");
+	return *x ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a self-test");
 }
 
-static enum ns_status choose(struct deal *g)
+static enum ns_status choose(struct self_test *g)
 {
 	const struct ns_drift *s = g->s;
 	int64_t all = s->ref.rows, i;
-	struct ns_matrix sure = {.rows = all, .d = s->ref_sure ? 2 : 0, .data = s->ref_sure};
+	struct ns_matrix confidence = {.rows = all, .d = s->ref_confidence ? 2 : 0, .data = s->ref_confidence};
 
-	g->rows = all < DEALT ? all : DEALT;
+	g->rows = all < SPLIT_ROWS ? all : SPLIT_ROWS;
 	g->row = malloc(sizeof *g->row * (size_t)g->rows);
 	if (!g->row)
-		return ns_fail(NS_NO_MEMORY, "no memory for a self-test");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a self-test");
 	for (i = 0; i < g->rows; i++)
-		g->row[i] = all <= DEALT ? i : (int64_t)ns_permute((uint64_t)i, (uint64_t)all, s->seed, NS_FOR_SPLIT, 4);
+		g->row[i] = all <= SPLIT_ROWS ? i : (int64_t)ns_permute((uint64_t)i, (uint64_t)all, s->seed, NS_FOR_SPLIT, 4);
 	NS_TRY(gather(g, &s->ref.stats, &g->stats));
-	NS_TRY(gather(g, &sure, &g->sure));
+	NS_TRY(gather(g, &confidence, &g->confidence));
 	NS_TRY(gather(g, &s->ref.prob, &g->prob));
 	if (s->pca || s->gamma > 0)
 		NS_TRY(gather(g, &s->ref.embedding, &g->embedding));
 	if (s->pca) {
 		g->pca = malloc(sizeof *g->pca * (size_t)g->rows * (size_t)s->pca_dim);
 		if (!g->pca)
-			return ns_fail(NS_NO_MEMORY, "no memory for a self-test");
+			return ns_fail(NS_NO_MEMORY, "out of memory for a self-test");
 		NS_TRY(ns_stat_pca_apply(g->embedding, g->rows, s->ref.embedding.d, s->pca_dim, s->pca_mean, s->pca, g->pca));
 	}
 	NS_TRY(of_each(g, s->ref.pred, &g->pred));
 	return of_each(g, s->ref_block, &g->block);
 }
 
-static void release(struct deal *g)
+static void release(struct self_test *g)
 {
 	free(g->row);
 	free(g->stats);
-	free(g->sure);
+	free(g->confidence);
 	free(g->prob);
 	free(g->embedding);
 	free(g->pca);
@@ -298,18 +298,18 @@ static void release(struct deal *g)
 enum ns_status ns_drift_self_test(struct ns_drift *s)
 {
 	int rounds = (int)ns_conf_int(s->job->conf, "drift.self_test"), ranks = s->job->comm->size, r, k;
-	struct deal g = {.s = s, .gamma = s->pca ? s->gamma : 0};
+	struct self_test g = {.s = s, .gamma = s->pca ? s->gamma : 0};
 	enum ns_status status;
 
-	if (!rounds || s->ref.rows < ROWS_WANTED)
+	if (!rounds || s->ref.rows < ROWS_NEEDED)
 		return NS_OK;
 	g.alarm = calloc((size_t)rounds, NS_SELF_KINDS * sizeof *g.alarm);
-	status = g.alarm ? choose(&g) : ns_fail(NS_NO_MEMORY, "no memory for a self-test");
+	status = g.alarm ? choose(&g) : ns_fail(NS_NO_MEMORY, "out of memory for a self-test");
 	if (status == NS_OK)
 		status = stretches(&g);
 	g.half = g.rows / 2 < HALF ? g.rows / 2 : HALF;
 	if (status == NS_OK)
-		status = ns_workers_run(s->job->workers, (rounds + ranks - 1) / ranks, one_deal, &g);
+		status = ns_workers_run(s->job->workers, (rounds + ranks - 1) / ranks, one_split, &g);
 	NS_GO(ns_drift_gather(s, status, g.alarm, (size_t)rounds * NS_SELF_KINDS));
 	for (r = 0; r < rounds; r++)
 		for (k = 0; k < NS_SELF_KINDS; k++) {

@@ -1,6 +1,6 @@
 /*
- * jobs/drift/slices.c - the same questions of parts of the window: each group of images, each predicted class. Their tests are a
- * family of their own, with their own share of alpha.
+ * jobs/drift/slices.c - tests slices of the window: each group of images, each predicted class. Their tests are a family of
+ * their own, with its own share of alpha.
  */
 #include "jobs/drift/drift_inner.h"
 
@@ -14,14 +14,14 @@
 #define EXACT 1000000 /* cells up to which a slice's p is exact */
 
 /* mean of the largest probabilities */
-static double mean_sure(const float *sure, const int32_t *row, int64_t n)
+static double mean_confidence(const float *confidence, const int32_t *row, int64_t n)
 {
 	double sum = 0;
 	int64_t i;
 
-	for (i = 0; sure && i < n; i++)
-		sum += (double)sure[2 * (int64_t)row[i]];
-	return sure && n ? sum / (double)n : NAN;
+	for (i = 0; confidence && i < n; i++)
+		sum += (double)confidence[2 * (int64_t)row[i]];
+	return confidence && n ? sum / (double)n : NAN;
 }
 
 static enum ns_status add_slice(struct ns_drift *s, const char *kind, const char *name, int32_t value, struct ns_slice found)
@@ -33,8 +33,8 @@ static enum ns_status add_slice(struct ns_drift *s, const char *kind, const char
 	else
 		snprintf(found.name, sizeof found.name, "%s %d", kind, (int)value);
 	ns_drift_cut_utf8(found.name);
-	found.confidence_ref = mean_sure(s->ref_sure, found.ref, found.ref_rows);
-	found.confidence = mean_sure(s->cur_sure, found.cur, found.cur_rows);
+	found.confidence_ref = mean_confidence(s->ref_confidence, found.ref, found.ref_rows);
+	found.confidence = mean_confidence(s->cur_confidence, found.cur, found.cur_rows);
 	NS_TRY(ns_drift_accuracy(&s->ref, found.ref, found.ref_rows, s->ref_block, s->ref_blocks, &found.base, &found.base_rows, &found.base_low, &high));
 	NS_TRY(ns_drift_accuracy(&s->cur, found.cur, found.cur_rows, s->cur_block, s->cur_blocks, &found.measured, &found.audited, &found.low, &found.high));
 	found.moved = NAN;
@@ -45,8 +45,8 @@ static enum ns_status add_slice(struct ns_drift *s, const char *kind, const char
 
 #define SLICES_MAX 256 /* of a kind */
 
-/* the place of a value among n that ascend, or -1 - where it would be */
-static int place_of(const int32_t *values, int n, int32_t value)
+/* Index of a value among n ascending ones, or -1 - the index at which it would be inserted. */
+static int index_of(const int32_t *values, int n, int32_t value)
 {
 	int low = 0, high = n;
 
@@ -61,27 +61,27 @@ static int place_of(const int32_t *values, int n, int32_t value)
 	return low < n && values[low] == value ? low : -1 - low;
 }
 
-/* the least SLICES_MAX values from 0 on that occur, in order; *more: others do, too */
+/* The smallest SLICES_MAX distinct values >= 0, ascending; *more: there are others. */
 static void distinct(const int32_t *of, int64_t rows, int32_t values[SLICES_MAX], int *n, int *more)
 {
 	int64_t i;
 
 	for (i = 0; i < rows; i++) {
-		int at = of[i] < 0 ? 0 : -1 - place_of(values, *n, of[i]);
+		int at = of[i] < 0 ? 0 : -1 - index_of(values, *n, of[i]);
 
 		if (of[i] < 0 || at < 0)
 			continue;
 		*more |= *n == SLICES_MAX;
 		if (at == SLICES_MAX)
 			continue;
-		*n -= *n == SLICES_MAX; /* the largest makes room */
+		*n -= *n == SLICES_MAX; /* the largest is dropped */
 		memmove(values + at + 1, values + at, sizeof *values * (size_t)(*n - at));
 		values[at] = of[i];
 		++*n;
 	}
 }
 
-/* row numbers, those of the first value first; count (n): how many each has */
+/* Row indices, grouped by value in the order of `values`; count (n): rows of each. */
 static int32_t *sort_rows(const int32_t *of, int64_t rows, const int32_t *values, int n, int64_t *count)
 {
 	int64_t at[SLICES_MAX], i;
@@ -90,14 +90,14 @@ static int32_t *sort_rows(const int32_t *of, int64_t rows, const int32_t *values
 
 	memset(count, 0, sizeof *count * (size_t)n);
 	for (i = 0; i < rows; i++) {
-		k = place_of(values, n, of[i]);
+		k = index_of(values, n, of[i]);
 		if (k >= 0)
 			count[k]++;
 	}
 	for (at[0] = 0, k = 1; k < n; k++)
 		at[k] = at[k - 1] + count[k - 1];
 	for (i = 0; list && i < rows; i++) {
-		k = place_of(values, n, of[i]);
+		k = index_of(values, n, of[i]);
 		if (k >= 0)
 			list[at[k]++] = (int32_t)i;
 	}
@@ -113,13 +113,13 @@ static enum ns_status find_kind(struct ns_drift *s, const char *kind, const int3
 	distinct(ref, s->ref.rows, values, &n, &more);
 	distinct(cur, s->cur.rows, values, &n, &more);
 	if (more)
-		ns_log_warn(s->job->log, "more than %d values of %s: the first %d are looked at one by one", SLICES_MAX, kind, SLICES_MAX);
+		ns_log_warn(s->job->log, "more than %d values of %s: only the first %d are tested as slices", SLICES_MAX, kind, SLICES_MAX);
 	if (n < 2)
 		return NS_OK;
 	lists[0] = sort_rows(ref, s->ref.rows, values, n, count[0]);
 	lists[1] = sort_rows(cur, s->cur.rows, values, n, count[1]);
 	if (!lists[0] || !lists[1])
-		return ns_fail(NS_NO_MEMORY, "no memory for slices");
+		return ns_fail(NS_NO_MEMORY, "out of memory for slices");
 	for (i = 0; i < n; i++) {
 		NS_TRY(add_slice(s, kind, values[i] < named ? names[values[i]] : NULL, values[i],
 				 (struct ns_slice){.ref = lists[0] + at[0], .cur = lists[1] + at[1], .ref_rows = count[0][i], .cur_rows = count[1][i]}));
@@ -133,7 +133,7 @@ static enum ns_status find_slices(struct ns_drift *s)
 {
 	s->slices = calloc(2 * SLICES_MAX, sizeof *s->slices);
 	if (!s->slices)
-		return ns_fail(NS_NO_MEMORY, "no memory for slices");
+		return ns_fail(NS_NO_MEMORY, "out of memory for slices");
 	if (s->ref.group && s->cur.group)
 		NS_TRY(find_kind(s, "group", s->ref.group, s->cur.group, NULL, 0, s->slice_rows));
 	if (s->ref.pred && s->cur.pred)
@@ -145,14 +145,14 @@ static enum ns_status find_slices(struct ns_drift *s)
 
 struct job {
 	struct ns_drift *s;
-	int columns, stats, first; /* first: of the columns that are at hand */
+	int columns, stats, first; /* first: index of the first of the columns at hand */
 	struct result {
 		double d, p;
 		int64_t note;
-	} *out; /* (slices, columns); of words of 8 bytes, which ranks hand on */
+	} *out; /* (slices, columns); words of 8 bytes, which ranks exchange */
 };
 
-/* a slice's values of a column, and the blocks of its rows where rows have some */
+/* Copies a slice's values of a column; returns the blocks of its rows, or NULL where rows have none. */
 static const int32_t *pick(const float *x, const int32_t *row, int64_t n, const int32_t *block_of, float *out, int32_t *block)
 {
 	int64_t i;
@@ -164,13 +164,13 @@ static const int32_t *pick(const float *x, const int32_t *row, int64_t n, const 
 	return block_of ? block : NULL;
 }
 
-/* room: of twice as many words as the slice has rows */
-static void one_slice(const struct ns_drift *s, const struct ns_slice *l, const float *x, float *out, uint32_t *room, struct result *r)
+/* scratch: twice as many words as the slice has rows */
+static void one_slice(const struct ns_drift *s, const struct ns_slice *l, const float *x, float *out, uint32_t *scratch, struct result *r)
 {
 	int64_t m = l->ref_rows, n = l->cur_rows;
 	float *y = out + m;
-	const int32_t *before = pick(x, l->ref, m, s->ref_block, out, (int32_t *)room);
-	const int32_t *now = pick(x + s->ref.rows, l->cur, n, s->cur_block, y, (int32_t *)room + m);
+	const int32_t *before = pick(x, l->ref, m, s->ref_block, out, (int32_t *)scratch);
+	const int32_t *now = pick(x + s->ref.rows, l->cur, n, s->cur_block, y, (int32_t *)scratch + m);
 	struct ns_stat_column shift;
 	double em, en;
 
@@ -180,8 +180,8 @@ static void one_slice(const struct ns_drift *s, const struct ns_slice *l, const 
 		return;
 	em = ns_drift_effective(out, before, m, s->ref_blocks);
 	en = ns_drift_effective(y, now, n, s->cur_blocks);
-	ns_sort_floats(out, m, room);
-	ns_sort_floats(y, n, room);
+	ns_sort_floats(out, m, scratch);
+	ns_sort_floats(y, n, scratch);
 	r->note = 2;
 	if (out[0] == y[0] && out[m - 1] == y[n - 1] && out[0] == out[m - 1])
 		return;
@@ -197,20 +197,20 @@ static enum ns_status all_slices(void *context, int column, int worker, float *x
 	const struct ns_drift *s = j->s;
 	int64_t all = s->ref.rows + s->cur.rows;
 	float *y = malloc(sizeof *y * (size_t)all);
-	uint32_t *room = malloc(sizeof *room * 2 * (size_t)all);
-	enum ns_status status = y && room ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for slices of %lld rows", (long long)all);
+	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)all);
+	enum ns_status status = y && scratch ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for slices of %lld rows", (long long)all);
 	int i;
 
 	(void)worker;
 	for (i = 0; status == NS_OK && i < s->slice_count; i++)
 		if (s->slices[i].status != NS_DRIFT_UNTESTED)
-			one_slice(s, &s->slices[i], x, y, room, &j->out[i * j->columns + j->first + column]);
+			one_slice(s, &s->slices[i], x, y, scratch, &j->out[i * j->columns + j->first + column]);
 	free(y);
-	free(room);
+	free(scratch);
 	return status;
 }
 
-/* confidences, which are the first of two columns */
+/* The confidence: the first of the two columns confidence and entropy. */
 static enum ns_status confidence_alone(void *context, int column, int worker, float *x)
 {
 	return column ? NS_OK : all_slices(context, column, worker, x);
@@ -229,7 +229,7 @@ static enum ns_status record(struct ns_drift *s, const struct job *j)
 				ns_drift_add(s, stat ? "input" : "output", "ks", stat ? s->ref.stats_names[c] : "confidence");
 
 			if (!t)
-				return ns_fail(NS_NO_MEMORY, "no memory for tests");
+				return ns_fail(NS_NO_MEMORY, "out of memory for tests");
 			snprintf(t->slice, sizeof t->slice, "%s", s->slices[i].name);
 			t->of = i;
 			t->statistic = t->effect = r->d;
@@ -243,7 +243,7 @@ static enum ns_status record(struct ns_drift *s, const struct job *j)
 	return NS_OK;
 }
 
-/* drift.guarded: names of slices, "group 3" or "class bag", whose harm is the whole window's */
+/* drift.guarded: names of slices, "group 3" or "class bag"; harm to one of them is harm to the window */
 static enum ns_status guard(struct ns_drift *s)
 {
 	const json_t *list = ns_conf_node(s->job->conf, "drift.guarded"), *one;
@@ -251,7 +251,7 @@ static enum ns_status guard(struct ns_drift *s)
 	int i;
 
 	if (!json_is_array(list))
-		return ns_fail(NS_CONFIG, "drift.guarded: a list of names is wanted, such as [group 3, class bag]");
+		return ns_fail(NS_CONFIG, "drift.guarded: expected a list of names, such as [group 3, class bag]");
 
 	json_array_foreach(list, at, one) {
 		const char *name = json_string_value(one);
@@ -261,16 +261,16 @@ static enum ns_status guard(struct ns_drift *s)
 			if (!strcmp(s->slices[i].name, name))
 				found = s->slices[i].guarded = 1;
 		if (!name)
-			return ns_fail(NS_CONFIG, "drift.guarded: names are wanted, such as \"group 3\" or \"class bag\"");
+			return ns_fail(NS_CONFIG, "drift.guarded: expected names, such as \"group 3\" or \"class bag\"");
 		if (!found)
-			ns_log_warn(s->job->log, "drift.guarded: no row of either window is in '%s'", name);
+			ns_log_warn(s->job->log, "drift.guarded: no row of either window belongs to '%s'", name);
 	}
 	return NS_OK;
 }
 
 static enum ns_status test_columns(struct ns_drift *s, struct job *j)
 {
-	struct ns_matrix ref = {.rows = s->ref.rows, .d = 2, .data = s->ref_sure}, cur = {.rows = s->cur.rows, .d = 2, .data = s->cur_sure};
+	struct ns_matrix ref = {.rows = s->ref.rows, .d = 2, .data = s->ref_confidence}, cur = {.rows = s->cur.rows, .d = 2, .data = s->cur_confidence};
 
 	if (j->stats)
 		NS_TRY(ns_drift_each_column(s, &(struct ns_columns){.of = &s->ref.stats}, &(struct ns_columns){.of = &s->cur.stats}, all_slices, j));
@@ -288,11 +288,11 @@ enum ns_status ns_drift_test_slices(struct ns_drift *s)
 	NS_TRY(guard(s));
 	if (!ns_drift_wants(s, "ks"))
 		return NS_OK;
-	j.columns = j.stats + (s->ref_sure && s->cur_sure);
+	j.columns = j.stats + (s->ref_confidence && s->cur_confidence);
 	if (!j.columns || !s->slice_count)
 		return NS_OK;
 	j.out = calloc((size_t)s->slice_count * (size_t)j.columns, sizeof *j.out);
-	status = j.out ? test_columns(s, &j) : ns_fail(NS_NO_MEMORY, "no memory for slices");
+	status = j.out ? test_columns(s, &j) : ns_fail(NS_NO_MEMORY, "out of memory for slices");
 	NS_GO(ns_drift_gather(s, status, j.out, sizeof *j.out / 8 * (size_t)s->slice_count * (size_t)j.columns));
 	status = record(s, &j);
 out:

@@ -1,4 +1,4 @@
-/* jobs/drift/tests.c - which tests there are; those of counts. Of columns: columns.c, of whole rows: rows.c, of slices: slices.c. */
+/* jobs/drift/tests.c - runs all tests; those of counts are here, of columns in columns.c, of whole rows in rows.c, of slices in slices.c. */
 #include "jobs/drift/drift_inner.h"
 
 #include <math.h>
@@ -9,9 +9,9 @@
 
 /* --- predicted classes --- */
 
-#define EXPECTED 5 /* fewer in a cell, and chi-square's p is counted over drawn tables */
+#define EXPECTED 5 /* below this expected count in a cell, chi-square's p comes from random tables with the same margins */
 
-/* of the indicator of each class, the mean of both windows' */
+/* Mean design effect of the indicators of the classes, over both windows. */
 static double class_design(struct ns_drift *s, const int64_t *ref, const int64_t *cur, int k)
 {
 	int64_t rows = s->ref.rows > s->cur.rows ? s->ref.rows : s->cur.rows, i;
@@ -47,7 +47,7 @@ static enum ns_status count_tests(struct ns_drift *s, const int64_t *ref, const 
 	struct ns_drift_test *t = ns_drift_wants(s, "chi2") ? ns_drift_add(s, "output", "chi2", "predicted class") : &unwanted;
 
 	if (!t)
-		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
 	t->p = ns_stat_chi2_counts(ref, cur, k, &t->statistic, &t->effect);
 	v = t->effect;
 	for (c = 0; c < k; c++)
@@ -57,10 +57,10 @@ static enum ns_status count_tests(struct ns_drift *s, const int64_t *ref, const 
 		t->note = "is constant";
 		return NS_OK;
 	}
-	if (s->ref_block) { /* Rao and Scott 1984: both by the mean design effect of their classes */
+	if (s->ref_block) { /* Rao and Scott 1984: chi-square and G divided by the classes' mean design effect */
 		design = class_design(s, ref, cur, k);
 		if (isnan(design))
-			return ns_fail(NS_NO_MEMORY, "no memory for the classes of sequences");
+			return ns_fail(NS_NO_MEMORY, "out of memory for the classes of sequences");
 		t->p = ns_stat_chi2_sf(t->statistic / design, classes - 1);
 		g_p = ns_stat_chi2_sf(g / design, classes - 1);
 		t->note = "rows of a sequence are not independent: divided by the design effect";
@@ -71,22 +71,22 @@ static enum ns_status count_tests(struct ns_drift *s, const int64_t *ref, const 
 		t->p = ns_stat_chi2_draws(ref, cur, k, s->permutations, s->seed);
 		t->note = "a class is expected fewer than five times: p by permutation";
 		if (isnan(t->p))
-			return ns_fail(NS_NO_MEMORY, "no memory for drawn tables");
+			return ns_fail(NS_NO_MEMORY, "out of memory for drawn tables");
 	}
 	t = ns_drift_wants(s, "g") ? ns_drift_add(s, "output", "g", "predicted class") : &unwanted;
 	if (!t)
-		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
 	t->statistic = g;
 	t->p = g_p;
 	t->effect = v;
 	t = ns_drift_wants(s, "psi") ? ns_drift_add(s, "output", "psi", "predicted class") : &unwanted;
 	if (!t)
-		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
 	t->statistic = t->effect = ns_stat_psi(ref, cur, k);
 	t->effect_high = design * ns_stat_psi_no_drift(classes, (double)s->ref.rows, (double)s->cur.rows);
 	t = ns_drift_wants(s, "js") ? ns_drift_add(s, "output", "js", "predicted class") : &unwanted;
 	if (!t)
-		return ns_fail(NS_NO_MEMORY, "no memory for tests");
+		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
 	t->statistic = t->effect = ns_stat_js(ref, cur, k);
 	t->effect_high = design * ns_stat_js_no_drift(classes, (double)s->ref.rows, (double)s->cur.rows);
 	return NS_OK;
@@ -104,7 +104,7 @@ static enum ns_status class_counts(struct ns_drift *s)
 		k = s->cur.pred[i] >= k ? s->cur.pred[i] + 1 : k;
 	count = calloc(2 * (size_t)(k + 1), sizeof *count);
 	if (!count)
-		return ns_fail(NS_NO_MEMORY, "no memory for class counts");
+		return ns_fail(NS_NO_MEMORY, "out of memory for class counts");
 	for (i = 0; i < s->ref.rows; i++)
 		if (s->ref.pred[i] >= 0)
 			count[s->ref.pred[i]]++;
@@ -116,16 +116,16 @@ static enum ns_status class_counts(struct ns_drift *s)
 	return status;
 }
 
-/* --- how sure the model is --- */
+/* --- the model's confidence --- */
 
-struct sure {
+struct confidence {
 	const struct ns_predictions *p;
 	float *out; /* (rows, 2): the largest probability, and the entropy in nats */
 };
 
-static enum ns_status sure_of_rows(void *context, int64_t first, int64_t n, const float *x)
+static enum ns_status confidence_of_rows(void *context, int64_t first, int64_t n, const float *x)
 {
-	const struct sure *u = context;
+	const struct confidence *u = context;
 	int k = u->p->prob.d, c;
 	int64_t i;
 
@@ -146,11 +146,11 @@ static enum ns_status sure_of_rows(void *context, int64_t first, int64_t n, cons
 	return NS_OK;
 }
 
-/* ranks share the rows out; two floats are a word */
-static enum ns_status how_sure(struct ns_drift *s, const struct ns_predictions *p, float **out)
+/* Collective. Ranks share the rows; the two floats of a row are one word of 8 bytes. */
+static enum ns_status confidences(struct ns_drift *s, const struct ns_predictions *p, float **out)
 {
-	struct sure u = {p, calloc((size_t)p->rows + 1, 2 * sizeof *u.out)};
-	enum ns_status status = u.out ? ns_drift_each_row(s, &p->prob, sure_of_rows, &u) : ns_fail(NS_NO_MEMORY, "no memory for confidences");
+	struct confidence u = {p, calloc((size_t)p->rows + 1, 2 * sizeof *u.out)};
+	enum ns_status status = u.out ? ns_drift_each_row(s, &p->prob, confidence_of_rows, &u) : ns_fail(NS_NO_MEMORY, "out of memory for confidences");
 
 	*out = u.out;
 	return ns_drift_gather(s, status, u.out, (size_t)p->rows);
@@ -161,10 +161,10 @@ static enum ns_status output_tests(struct ns_drift *s)
 	static char *const names[] = {"confidence", "entropy"};
 	struct ns_matrix ref = {.rows = s->ref.rows, .d = 2}, cur = {.rows = s->cur.rows, .d = 2};
 
-	NS_TRY(how_sure(s, &s->ref, &s->ref_sure));
-	NS_TRY(how_sure(s, &s->cur, &s->cur_sure));
-	ref.data = s->ref_sure;
-	cur.data = s->cur_sure;
+	NS_TRY(confidences(s, &s->ref, &s->ref_confidence));
+	NS_TRY(confidences(s, &s->cur, &s->cur_confidence));
+	ref.data = s->ref_confidence;
+	cur.data = s->cur_confidence;
 	NS_TRY(ns_drift_columns(s, "output", &(struct ns_columns){.of = &ref}, &(struct ns_columns){.of = &cur}, names, ""));
 	return ns_drift_columns(s, "output", &(struct ns_columns){.of = &s->ref.prob}, &(struct ns_columns){.of = &s->cur.prob}, s->ref.names, "P: ");
 }
@@ -180,7 +180,7 @@ enum ns_status ns_drift_test_all(struct ns_drift *s)
 	if (s->ref.embedding.d && s->cur.embedding.d)
 		NS_TRY(ns_drift_test_rows(s));
 	if (!s->count)
-		return ns_fail(NS_BAD_DATA, "the two windows have no column in common that drift.detectors test");
+		return ns_fail(NS_BAD_DATA, "the two windows have no column in common that a detector of drift.detectors tests");
 	NS_TRY(ns_drift_test_slices(s));
 	return ns_drift_self_test(s);
 }

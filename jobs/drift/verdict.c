@@ -1,4 +1,4 @@
-/* jobs/drift/verdict.c - how well the model does on the window, estimated and measured, and the decision. */
+/* jobs/drift/verdict.c - the model's accuracy on the window, estimated and measured, and the verdict. */
 #include "jobs/drift/drift_inner.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@
 #include "host/stat/stat.h"
 #include "kernels/formula/random.h"
 
-#define NS_AUDIT_ENOUGH 30 /* audited rows from which on what they measure counts */
+#define NS_AUDIT_ENOUGH 30 /* with fewer audited rows the measured accuracy does not decide */
 
 /* --- performance --- */
 
@@ -19,7 +19,10 @@ static int by_double(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* ATC (Garg et al. 2022): the share of current scores strictly above the threshold that fits the reference's accuracy */
+/*
+ * ATC, average thresholded confidence (Garg et al. 2022): the threshold is such that the share of reference rows above it is the reference's
+ * accuracy; the share of current rows above it estimates the current accuracy.
+ */
 static double atc(const struct ns_drift *s)
 {
 	double *score = malloc(sizeof *score * (size_t)(s->ref.rows + 1)), threshold, above = 0;
@@ -28,12 +31,12 @@ static double atc(const struct ns_drift *s)
 	if (!score)
 		return NAN;
 	for (i = 0; i < n; i++)
-		score[i] = (double)s->ref_sure[2 * i];
+		score[i] = (double)s->ref_confidence[2 * i];
 	qsort(score, (size_t)n, sizeof *score, by_double);
 	at = (int64_t)((double)n * (1 - s->base) + 0.5);
 	threshold = score[at < 1 ? 0 : at > n ? n - 1 : at - 1];
 	for (i = 0; i < s->cur.rows; i++)
-		above += (double)s->cur_sure[2 * i] > threshold;
+		above += (double)s->cur_confidence[2 * i] > threshold;
 	free(score);
 	return above / (double)s->cur.rows;
 }
@@ -59,27 +62,27 @@ enum ns_status ns_drift_accuracy(const struct ns_predictions *p, const int32_t *
 	*labelled = with;
 	*accuracy = with ? (double)hits / (double)with : NAN;
 	*low = *high = NAN;
-	if (with) { /* frames of a sequence are right or wrong together: as many independent rows as they count for */
+	if (with) { /* frames of a sequence are right or wrong together, so the interval is that of the effective number of rows */
 		counts = ns_drift_effective(hit, block ? of : NULL, with, blocks);
 		ns_stat_wilson((int64_t)((double)hits / (double)with * counts + 0.5), (int64_t)(counts + 0.5), low, high);
 	}
 	free(hit);
 	free(of);
-	return hit && of ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for the labels of %lld rows", (long long)n);
+	return hit && of ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)n);
 }
 
 #define BOOTSTRAPS 200
-#define BBSE_CLASSES 200 /* more would take minutes, and hardly be identified */
+#define BBSE_CLASSES 200 /* more take minutes, and their weights are hardly identifiable */
 
-/* a cell of a table, drawn again; its rows count as `share` of themselves, for they are not independent */
-static double again(const struct ns_drift *s, double count, double share, int round, int cell)
+/* A bootstrap draw of a cell; `share` is its effective over its actual number of rows, which are not independent. */
+static double resample(const struct ns_drift *s, double count, double share, int round, int cell)
 {
 	struct ns_philox r = ns_draw(s->seed, NS_FOR_BOOTSTRAP, (uint32_t)round, (uint64_t)cell, 1);
 
 	return count > 0 ? ns_stat_poisson(share * count, r.v[0], r.v[1]) : 0;
 }
 
-/* 95 % percentile intervals of the weights: every cell of both tables drawn again */
+/* 95 % percentile intervals of the weights, by a Poisson bootstrap of every cell of both tables. */
 static void weight_intervals(struct ns_drift *s, const double *counts, const double *seen, int k)
 {
 	double *c = malloc(sizeof *c * (size_t)(k * k + 2 * k)), *mu = c + k * k, *w = mu + k, *all = malloc(sizeof *all * (size_t)k * BOOTSTRAPS);
@@ -89,9 +92,9 @@ static void weight_intervals(struct ns_drift *s, const double *counts, const dou
 		double total = 0, rows = 0;
 
 		for (a = 0; a < k * k; a++)
-			total += c[a] = again(s, counts[a], s->ref_effective / (double)s->ref.rows, b, a);
+			total += c[a] = resample(s, counts[a], s->ref_effective / (double)s->ref.rows, b, a);
 		for (a = 0; a < k; a++)
-			rows += mu[a] = again(s, seen[a], s->cur_effective / (double)s->cur.rows, b, k * k + a);
+			rows += mu[a] = resample(s, seen[a], s->cur_effective / (double)s->cur.rows, b, k * k + a);
 		for (a = 0; a < k * k; a++)
 			c[a] /= fmax(1, total);
 		for (a = 0; a < k; a++)
@@ -128,7 +131,7 @@ static enum ns_status label_shift(struct ns_drift *s)
 		if (s->ref.pred[i] >= k || s->ref.label[i] >= k)
 			return NS_OK;
 	for (i = 0; i < s->cur.rows; i++)
-		if (s->cur.pred[i] >= k) /* a class that the reference does not know: its confusions say nothing of it */
+		if (s->cur.pred[i] >= k) /* the reference's confusion matrix does not have this class */
 			return NS_OK;
 	c = calloc((size_t)(2 * (k * k + k)), sizeof *c);
 	mu = c + k * k;
@@ -137,7 +140,7 @@ static enum ns_status label_shift(struct ns_drift *s)
 	s->weights = calloc((size_t)k + 1, sizeof *s->weights);
 	if (!c || !s->weights) {
 		free(c);
-		return ns_fail(NS_NO_MEMORY, "no memory for label shift");
+		return ns_fail(NS_NO_MEMORY, "out of memory for label shift");
 	}
 	for (i = 0; i < s->ref.rows; i++)
 		if (s->ref.label[i] >= 0) {
@@ -151,12 +154,12 @@ static enum ns_status label_shift(struct ns_drift *s)
 	for (a = 0; a < k; a++)
 		mu[a] = seen[a] / (double)s->cur.rows;
 	s->condition = ns_stat_bbse(c, mu, k, s->weights);
-	if (!(s->condition < 1000)) { /* weights from such a matrix mean nothing: refused, with the number that says why */
+	if (!(s->condition < 1000)) { /* so ill-conditioned that the weights would be noise: refused, the condition number is reported */
 		free(s->weights);
 		s->weights = NULL;
 	} else {
 		weight_intervals(s, counts, seen, k);
-		/* were the mix of labels all that changed, this would be the accuracy */
+		/* the accuracy under label shift alone */
 		for (a = 0, s->reweighted = 0; a < k; a++)
 			s->reweighted += fmax(0, s->weights[a]) * c[a * k + a];
 		s->reweighted = fmin(1, s->reweighted);
@@ -165,7 +168,7 @@ static enum ns_status label_shift(struct ns_drift *s)
 	return NS_OK;
 }
 
-#define LABELS 4096 /* labelled rows whose probabilities are looked at together */
+#define LABELS 4096 /* labelled rows whose probabilities are read together */
 
 struct doubt {
 	const struct ns_predictions *p;
@@ -195,12 +198,12 @@ static enum ns_status look_at_labels(struct doubt *q, int judge)
 	return NS_OK;
 }
 
-/* labels of audited rows that the probabilities doubt: once through them for the thresholds, once to judge */
+/* Counts labels of audited rows that confident learning flags as wrong: one pass for its thresholds, one to judge. */
 static enum ns_status doubt_labels(struct ns_drift *s)
 {
 	struct doubt q = {.p = &s->cur, .row = malloc(sizeof *q.row * (size_t)(s->cur.rows + 1)),
 			  .prob = malloc(sizeof *q.prob * LABELS * (size_t)s->cur.prob.d), .label = malloc(sizeof *q.label * LABELS)};
-	enum ns_status status = q.row && q.prob && q.label ? ns_stat_confident_init(&q.c, s->cur.prob.d) : ns_fail(NS_NO_MEMORY, "no memory for labels");
+	enum ns_status status = q.row && q.prob && q.label ? ns_stat_confident_init(&q.c, s->cur.prob.d) : ns_fail(NS_NO_MEMORY, "out of memory for labels");
 	int64_t i;
 
 	if (status != NS_OK)
@@ -227,12 +230,12 @@ enum ns_status ns_drift_performance(struct ns_drift *s)
 	NS_TRY(ns_drift_accuracy(&s->ref, NULL, s->ref.rows, s->ref_block, s->ref_blocks, &s->base, &n, &s->base_low, &s->base_high));
 	s->base_rows = n;
 	NS_TRY(ns_drift_accuracy(&s->cur, NULL, s->cur.rows, s->cur_block, s->cur_blocks, &s->measured, &s->audited, &s->measured_low, &s->measured_high));
-	if (s->ref_sure && s->cur_sure) {
+	if (s->ref_confidence && s->cur_confidence) {
 		s->cbpe = s->cbpe_ref = 0;
 		for (i = 0; i < s->ref.rows; i++)
-			s->cbpe_ref += (double)s->ref_sure[2 * i] / (double)s->ref.rows;
+			s->cbpe_ref += (double)s->ref_confidence[2 * i] / (double)s->ref.rows;
 		for (i = 0; i < s->cur.rows; i++)
-			s->cbpe += (double)s->cur_sure[2 * i] / (double)s->cur.rows;
+			s->cbpe += (double)s->cur_confidence[2 * i] / (double)s->cur.rows;
 		if (n)
 			s->atc = atc(s);
 	}
@@ -245,7 +248,7 @@ enum ns_status ns_drift_performance(struct ns_drift *s)
 
 /* --- the verdict --- */
 
-/* by more than the tolerance, and the interval of the difference (Newcombe 1998, from both Wilson intervals) is above 0 */
+/* Has accuracy fallen by more than the tolerance, with the difference's interval (Newcombe 1998, from both Wilson intervals) above 0? */
 static int fell(double base, double base_low, double now, double now_high, double tolerance)
 {
 	return base - now > tolerance && base - now > sqrt((base - base_low) * (base - base_low) + (now_high - now) * (now_high - now));
@@ -260,14 +263,14 @@ static int harmful(const struct ns_drift *s)
 {
 	double base = isnan(s->base) || s->base_rows < NS_AUDIT_ENOUGH ? s->cbpe_ref : s->base;
 
-	if (is_measured(s)) /* measured beats estimated: it fell by more than chance and tolerance */
+	if (is_measured(s)) /* a measured accuracy takes precedence over an estimated one */
 		return fell(s->base, s->base_low, s->measured, s->measured_high, s->tolerance);
 	return (!isnan(s->cbpe) && s->cbpe < s->cbpe_ref - s->tolerance) || (!isnan(s->atc) && s->atc < base - s->tolerance);
 }
 
 /*
- * What answers different questions is corrected by itself, at its share of alpha: columns and counts of the whole window; its rows
- * jointly (MMD, whose p is never below 1 / (1 + P): among a thousand columns of a thousand classes it could not be heard); slices.
+ * Families of tests, each corrected by itself at its share of alpha: columns and counts of the whole window; its rows jointly (MMD, whose p
+ * is never below 1 / (1 + P): corrected together with a thousand columns it could never be significant); slices.
  */
 enum family { COLUMNS, JOINT, SLICES, FAMILIES };
 
@@ -276,8 +279,8 @@ static enum family family_of(const struct ns_drift_test *t)
 	return *t->slice ? SLICES : !strcmp(t->method->name, "mmd") ? JOINT : COLUMNS;
 }
 
-/* that of a family where others are tested, too, goes to the columns; where there are none, to rows, then slices */
-static void share_out(const struct ns_drift *s, double share[FAMILIES])
+/* Shares of alpha: a family without tests has none; what is left goes to the columns, or without columns to rows, then slices. */
+static void alpha_shares(const struct ns_drift *s, double share[FAMILIES])
 {
 	static const double wanted[FAMILIES] = {0, 0.1, 0.2};
 	int tested[FAMILIES] = {0}, f, i, rest = FAMILIES;
@@ -300,11 +303,11 @@ double ns_drift_joint_share(const struct ns_drift *s)
 {
 	double share[FAMILIES];
 
-	share_out(s, share);
+	alpha_shares(s, share);
 	return share[JOINT];
 }
 
-/* the tests of one family corrected together, at its share of alpha; returns the least adjusted p of those that are material, NaN: there is none */
+/* Corrects and decides the tests of one family at its share of alpha; returns the least adjusted p of the material ones, NaN: none. */
 static double decide_family(struct ns_drift *s, enum family family, double share)
 {
 	double *p = malloc(sizeof *p * 2 * (size_t)(s->count + 1)), *adjusted = p + s->count, least = NAN;
@@ -335,7 +338,7 @@ static double decide_family(struct ns_drift *s, enum family family, double share
 			t->status = t->effect >= s->min_effect ? NS_DRIFT_MATERIAL : NS_DRIFT_STATISTICAL;
 		if (t->status > s->status)
 			s->status = t->status;
-		if (t->status == NS_DRIFT_MATERIAL) /* what is sure but small is no evidence of what is large */
+		if (t->status == NS_DRIFT_MATERIAL) /* a significant but small shift is no evidence of a large one */
 			least = fmin(t->p_adjusted, least);
 	}
 #undef IS_OURS
@@ -343,7 +346,7 @@ static double decide_family(struct ns_drift *s, enum family family, double share
 	return least;
 }
 
-/* what each slice's tests came to; harm as for the whole */
+/* The status of each slice from its tests; harm is decided as for the whole window. */
 static void decide_slices(struct ns_drift *s)
 {
 	int i, j;
@@ -379,22 +382,22 @@ void ns_drift_decide(struct ns_drift *s)
 	double least = NAN, share[FAMILIES];
 
 	s->status = NS_DRIFT_NONE;
-	share_out(s, share);
+	alpha_shares(s, share);
 	for (f = 0; f < FAMILIES; f++)
 		least = fmin(least, decide_family(s, (enum family)f, share[f]));
 	decide_slices(s);
-	/* what became no number has shifted, whatever a test can say of it */
+	/* values that are no longer finite are a material shift, though they cannot be tested */
 	for (i = 0; i < s->count; i++)
 		if (s->tests[i].broken) {
 			least = 0;
 			if (s->status < NS_DRIFT_MATERIAL)
 				s->status = NS_DRIFT_MATERIAL;
 		}
-	/* over many nights an alarm wants more than alpha; harm that was measured is no matter of chance between windows */
+	/* over many nights an alarm needs more evidence than alpha; harm that was measured on labels does not */
 	ns_drift_history_level(s, least);
 	if (s->past && s->status == NS_DRIFT_MATERIAL && !(least <= s->level))
 		s->status = NS_DRIFT_STATISTICAL;
-	/* an estimate of harm counts where something has moved; harm that was measured counts by itself (concept drift) */
+	/* estimated harm counts only with a material shift; measured harm counts by itself (concept drift) */
 	if ((s->status == NS_DRIFT_MATERIAL || measured) && harmful(s))
 		s->status = NS_DRIFT_HARMFUL;
 	for (i = 0; i < s->slice_count; i++)

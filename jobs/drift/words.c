@@ -1,4 +1,4 @@
-/* jobs/drift/words.c - what moved, in a sentence: "Images became darker and blurrier, mostly group 3; class bag suffers most." */
+/* jobs/drift/words.c - what shifted, in a sentence: "Images became darker and blurrier, mostly group 3; class bag suffers most." */
 #include "jobs/drift/drift_inner.h"
 
 #include <math.h>
@@ -17,7 +17,7 @@ static void say(struct ns_drift *s, const char *format, ...)
 	va_end(args);
 }
 
-/* image statistics that moved materially, strongest first */
+/* Image statistics with a material shift, strongest first. */
 static int images(struct ns_drift *s)
 {
 	static const char *const words[][3] = {{"brightness", "brighter", "darker"},	    {"contrast", "richer in contrast", "flatter"},
@@ -41,7 +41,7 @@ static int images(struct ns_drift *s)
 				known |= !strcmp(words[w][0], t->column);
 			for (k = 0; k < n; k++)
 				known &= t != said[k];
-			/* black and white pixels only say again what brightness says */
+			/* the shares of black and white pixels repeat what brightness says */
 			if (known && brightness && (!strcmp(t->column, "dark") || !strcmp(t->column, "bright")))
 				known = 0;
 			if (known && !*t->slice && t->histogram.high > t->histogram.low && t->status == NS_DRIFT_MATERIAL && (!best || t->effect > best->effect))
@@ -61,7 +61,7 @@ static int images(struct ns_drift *s)
 	return n;
 }
 
-/* the group that moved most, if it stands out from the rest */
+/* The group with the largest effect, if it exceeds the others' mean by more than 0.1. */
 static const struct ns_slice *mover(const struct ns_drift *s)
 {
 	const struct ns_slice *best = NULL;
@@ -80,7 +80,7 @@ static const struct ns_slice *mover(const struct ns_drift *s)
 	return best && n && best->status >= NS_DRIFT_MATERIAL && best->moved > others / n + 0.1 ? best : NULL;
 }
 
-/* how far a slice's accuracy fell, measured where labels suffice, else by confidence */
+/* The fall of a slice's accuracy: measured where labels suffice, else estimated by confidence. */
 static double fall(const struct ns_slice *l)
 {
 	if (l->audited >= NS_SLICE_ROWS && !isnan(l->base) && !isnan(l->measured))

@@ -63,9 +63,9 @@ quietly "$ns" drift --reference ref.h5 --current ill.h5 --out ill --drift.tolera
 [ "$(field ill/drift.json status)" = harmful ] && fail "on the whole, accuracy did not fall by 0.4"
 quietly "$ns" drift --reference ref.h5 --current ill.h5 --out guarded --drift.tolerance=0.4 --drift.guarded='[class cat, group 9]'
 grep -q "'group 9'" log || fail "a guarded slice without rows is not said"
-refuses 78 "names are wanted" "$ns" drift --reference ref.h5 --current ill.h5 --out refused --drift.guarded='[1]'
-refuses 78 "a list of names is wanted" "$ns" drift --reference ref.h5 --current ill.h5 --out refused --drift.guarded='group 1'
-refuses 78 "a list is wanted" "$ns" drift --reference ref.h5 --current ill.h5 --out refused --drift.detectors=ks
+refuses 78 "expected names" "$ns" drift --reference ref.h5 --current ill.h5 --out refused --drift.guarded='[1]'
+refuses 78 "expected a list of names" "$ns" drift --reference ref.h5 --current ill.h5 --out refused --drift.guarded='group 1'
+refuses 78 "expected a list" "$ns" drift --reference ref.h5 --current ill.h5 --out refused --drift.detectors=ks
 refuses 78 "'f' is no detector" "$ns" drift --reference ref.h5 --current ill.h5 --out refused --drift.detectors='[ks, f]'
 quietly "$ns" drift --reference ref.h5 --current moved.h5 --out support --drift.detectors='[cvm, g]'
 grep -q 'names none that decides' support/drift.json || fail "that nothing decides is not said"
