@@ -1,4 +1,4 @@
-/* jobs/main.c - parse, call, publish: the top, where it is decided what an error means. */
+/* jobs/main.c - parses, calls the verb, and turns its status into a message and an exit code. */
 #define _GNU_SOURCE
 #include "jobs/verb.h"
 
@@ -73,7 +73,7 @@ static enum ns_status unknown_verb(const char *name)
 		       near ? near : "", near ? "'?" : "");
 }
 
-/* --config first, whatever its place; then the others in order; operands are left in argv */
+/* Reads --config first, wherever it stands, then the others in order; operands are left in argv. */
 static enum ns_status parse(struct ns_conf *conf, int verb, int *argc, char **argv)
 {
 	int i, n = 0;
@@ -84,7 +84,7 @@ static enum ns_status parse(struct ns_conf *conf, int verb, int *argc, char **ar
 		else if (!strcmp(argv[i], "--config") && i + 1 < *argc)
 			NS_TRY(ns_conf_file(conf, argv[i + 1]));
 		else if (!strcmp(argv[i], "--config"))
-			return ns_fail(NS_USAGE, "--config: a file is wanted");
+			return ns_fail(NS_USAGE, "--config: expected a file");
 	}
 	for (i = 0; i < *argc; i++) {
 		char name[256], *eq, *value = NULL;
@@ -108,13 +108,13 @@ static enum ns_status parse(struct ns_conf *conf, int verb, int *argc, char **ar
 		else if (i + 1 < *argc && k)
 			value = argv[++i];
 		NS_TRY(value ? ns_conf_set(conf, name, value, verb)
-			     : k ? ns_fail(NS_USAGE, "--%s: a value is wanted", name) : ns_conf_set(conf, name, "", verb));
+			     : k ? ns_fail(NS_USAGE, "--%s: expected a value", name) : ns_conf_set(conf, name, "", verb));
 	}
 	*argc = n;
 	return NS_OK;
 }
 
-/* Collective: how many ranks of this node, this one among them, may use the very same cores. */
+/* Collective. The number of ranks of this node, with this one, that may use exactly the same cores. */
 static enum ns_status count_sharers(struct ns_comm *comm, const cpu_set_t *set, int *sharers)
 {
 	int64_t *mark = calloc(2 * (size_t)comm->size, sizeof *mark), *mine = mark + 2 * comm->rank;
@@ -122,7 +122,7 @@ static enum ns_status count_sharers(struct ns_comm *comm, const cpu_set_t *set, 
 	int r;
 
 	if (!mark)
-		return ns_fail(NS_NO_MEMORY, "no memory for %d ranks", comm->size);
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d ranks", comm->size);
 	mine[0] = comm->node;
 	mine[1] = (int64_t)ns_xxh3(set, sizeof *set);
 	status = ns_comm_sum_i64(comm, mark, 2 * (size_t)comm->size);
@@ -133,8 +133,8 @@ static enum ns_status count_sharers(struct ns_comm *comm, const cpu_set_t *set, 
 }
 
 /*
- * Collective. Cores that this rank may use: those it is bound to, divided among the ranks that are bound to the same; where
- * Slurm gave it fewer without binding it, so many.
+ * Collective. The number of cores for this rank: those it is bound to, divided among the ranks bound to the same; or Slurm's
+ * number where that is smaller and Slurm did not bind.
  */
 static enum ns_status worker_count(const struct ns_conf *conf, struct ns_comm *comm, int *workers)
 {
@@ -173,7 +173,7 @@ static void warn_of_retired(struct ns_log *log, const struct ns_conf *conf)
 			ns_log_warn(log, "the key %s has no effect any more; remove it from the configuration", k->name);
 }
 
-/* a verb as a part of another: see ns_call_fn */
+/* Runs a verb as a part of another: see ns_call_fn. */
 static enum ns_status call_verb(struct ns_job *caller, int verb, struct ns_conf *conf, int argc, char **argv)
 {
 	struct ns_job job;
@@ -213,27 +213,27 @@ out:
 }
 
 /*
- * One line for one error: rank 0 speaks at once and ends the job; others give it time to, in case they all have the same
- * error; who only heard that another failed waits longest.
+ * One error is one message: rank 0 prints at once and ends the job. Other ranks wait for it, in case all have the same error; a rank that
+ * only learnt that another failed waits longest.
  */
 static void complain(struct ns_comm *comm, enum ns_status status)
 {
 	struct timespec moment = {0, 0};
 
 	if (comm->size < 2 && comm->rank > 0)
-		return; /* one of several that were started apart: the first has said it */
+		return; /* started as one of several separate processes: the first has printed the error */
 	if (comm->size > 1 && !strcmp(ns_message(), "another rank failed"))
 		moment.tv_sec = 6;
 	else if (comm->rank > 0)
 		moment.tv_sec = 2;
-	signal(SIGTERM, SIG_DFL); /* the launcher's way of ending this rank while it waits */
+	signal(SIGTERM, SIG_DFL); /* lets the launcher end this rank while it waits */
 	nanosleep(&moment, NULL);
 	fprintf(stderr, "nightshift: %s\n", ns_message());
 	if (comm->size > 1 && status != NS_STOPPED && status != NS_FINDING && status != NS_REFUSED)
 		ns_comm_abort(comm, exit_code(status));
 }
 
-/* Descriptors 0, 1 and 2 that the caller has closed would be given to files, and messages be written into them. */
+/* Opens descriptors 0, 1 and 2 if the caller has closed them: else files would get these numbers, and messages be written into them. */
 static void keep_standard_files(void)
 {
 	int fd;
@@ -245,7 +245,7 @@ static void keep_standard_files(void)
 		close(fd);
 }
 
-/* What was to be printed is the product where nothing is published: lost, it is an error. */
+/* Where nothing is published, the printed text is the result: losing it is an error. */
 static int printed(void)
 {
 	int bad = ferror(stdout) | fflush(stdout);
@@ -269,7 +269,7 @@ int main(int argc, char **argv)
 	int verb, i, count, code;
 
 	keep_standard_files();
-	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of writing, as a full disk is */
+	signal(SIGXFSZ, SIG_IGN); /* a file at its size limit is an error of writing, like a full disk */
 	if (argc == 3 && !strcmp(argv[1], "help") && find_verb(argv[2]) >= 0) {
 		verb_help(find_verb(argv[2]));
 		return printed();
@@ -284,7 +284,7 @@ int main(int argc, char **argv)
 	}
 	verb = find_verb(argv[1]);
 	if (!strcmp(argv[1], "help"))
-		argv[1] = argv[2]; /* which is no verb: that is the error */
+		argv[1] = argv[2]; /* not a verb, so parsing it reports the error */
 	for (i = 2; verb >= 0 && i < argc; i++) {
 		if (!strcmp(argv[i], "--man")) {
 			ns_man_page(stdout, verb);
@@ -297,7 +297,7 @@ int main(int argc, char **argv)
 	}
 	count = argc - 2;
 	status = verb < 0 ? unknown_verb(argv[1]) : ns_conf_init(&conf, ns_keys);
-	if (status == NS_OK) { /* read before the ranks meet, as it says how long they wait; what is wrong with it the first one says */
+	if (status == NS_OK) { /* parsed before MPI starts, because it sets comm.timeout; rank 0 reports what is wrong */
 		parsed = parse(&conf, verb, &count, argv + 2);
 		snprintf(said, sizeof said, "%s", ns_message());
 		comm.timeout = ns_conf_real(&conf, "comm.timeout");

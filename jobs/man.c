@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* roff reads a backslash, and a dot or a quote that begins a line, as its own */
+/* Escapes what roff interprets: a backslash, and a dot or a quote at the start of a line. */
 static void put(FILE *f, const char *text)
 {
 	if (*text == '.' || *text == '\'')

@@ -1,7 +1,7 @@
 /*
- * jobs/table.c - the verbs and the keys. A row here is what the command line parses, what YAML may say and what --help
- * prints. Adding a key: one row, and the verb that reads it; its default stays what it is (see ns_conf_chosen()). A key without a help text is retired: it is taken, so that old
- * configurations go on working, and a warning says that it does nothing.
+ * jobs/table.c - the verbs and the keys. The command line, YAML and --help are all made from these rows.
+ * To add a key: one row, and the verb that reads it; never change a default (see ns_conf_chosen()). A key without a help text is retired: it
+ * is accepted, so that old configurations keep working, and a warning says that it has no effect.
  */
 #include "jobs/verb.h"
 #include "jobs/admin/admin.h"
@@ -110,7 +110,7 @@ const struct ns_key ns_keys[] = {
 	{"drift.reference", "reference", NS_KEY_TEXT, "null", V(DRIFT), "predictions (or plain HDF5, .npy embeddings, a data set) of the reference", 0, 0},
 	{"drift.current", "current", NS_KEY_TEXT, "null", V(DRIFT), "predictions (or plain HDF5, .npy embeddings, a data set) of the window to judge", 0, 0},
 	{"drift.reference_data", "reference-data", NS_KEY_TEXT, "null", V(DRIFT), NULL, 0, 0},
-	{"drift.current_data", "current-data", NS_KEY_TEXT, "null", V(DRIFT), "the window's images, for pictures and the manifest",
+	{"drift.current_data", "current-data", NS_KEY_TEXT, "null", V(DRIFT), "the window's images, for the page and the manifest",
 	 0, 0},
 	{"drift.replay_data", "replay-data", NS_KEY_TEXT, "null", V(DRIFT), "training data to replay when retraining", 0, 0},
 	{"drift.alpha", NULL, NS_KEY_REAL, "0.05", V(DRIFT) | V(NIGHT), "level of all tests together", 0.0001, 0.5},
@@ -123,14 +123,14 @@ const struct ns_key ns_keys[] = {
 	{"drift.detectors", NULL, NS_KEY_NODE, "null", V(DRIFT) | V(NIGHT), "which of them, as [ks, chi2, mmd]; null: all", 0, 0},
 	{"drift.projections", NULL, NS_KEY_INT, "0", V(DRIFT) | V(NIGHT), "random projections of embeddings that are tested beside their principal components", 0, 512},
 	{"drift.sequence_seconds", NULL, NS_KEY_REAL, "0", V(DRIFT) | V(NIGHT), "rows of a group that follow within this belong together; 0: rows are independent", 0, 1e9},
-	{"drift.self_test", NULL, NS_KEY_INT, "40", V(DRIFT) | V(NIGHT), "times that the reference is dealt in two and tested against itself; 0: never", 0, 10000},
+	{"drift.self_test", NULL, NS_KEY_INT, "40", V(DRIFT) | V(NIGHT), "random splits of the reference into two halves that are tested against each other; 0: none", 0, 10000},
 	{"drift.slices", NULL, NS_KEY_BOOL, "true", V(DRIFT) | V(NIGHT), "look at each group and each predicted class by itself", 0, 0},
 	{"drift.guarded", NULL, NS_KEY_NODE, "[]", V(DRIFT) | V(NIGHT), "slices whose harm is the window's: [group 3, class bag]", 0, 0},
 	{"drift.history", NULL, NS_KEY_TEXT, "null", V(DRIFT) | V(NIGHT), "folder of past windows, for the alarm budget, hysteresis and cool-down", 0, 0},
 	{"drift.hysteresis", NULL, NS_KEY_INT, "1", V(DRIFT) | V(NIGHT), "windows in a row that must call for a manifest", 1, 100},
 	{"drift.cooldown_days", NULL, NS_KEY_REAL, "0", V(DRIFT) | V(NIGHT), "days between two manifests", 0, 3650},
 	{"drift.budget", NULL, NS_KEY_INT, "0", V(DRIFT) | V(NIGHT), "manifests in 30 days, at most; 0: any number", 0, 1000},
-	{"drift.memory", NULL, NS_KEY_INT, "1024", V(DRIFT) | V(NIGHT), "MiB of columns that a rank keeps at a time; fewer: more passages through the rows", 1, 1048576},
+	{"drift.memory", NULL, NS_KEY_INT, "1024", V(DRIFT) | V(NIGHT), "MiB of columns that a rank keeps at a time; fewer: more passes over the rows", 1, 1048576},
 	{"drift.label", NULL, NS_KEY_TEXT, "null", V(DRIFT), "name of the window on the page", 0, 0},
 
 	{"retrain.replay", NULL, NS_KEY_INT, "12000", V(DRIFT) | V(NIGHT), "old rows shown again", 0, 1000000000},

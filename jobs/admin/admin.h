@@ -1,4 +1,4 @@
-/* jobs/admin/admin.h - the registry by hand, and what this machine has. */
+/* jobs/admin/admin.h - registry operations by hand, and a check of this machine. */
 #ifndef NS_JOBS_ADMIN_H
 #define NS_JOBS_ADMIN_H
 

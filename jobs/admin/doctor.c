@@ -1,4 +1,4 @@
-/* jobs/admin/doctor.c - what this machine has, and what will not work here. */
+/* jobs/admin/doctor.c - reports what this machine has, and what will not work here. */
 #define _POSIX_C_SOURCE 200809L
 #include "jobs/admin/admin.h"
 
@@ -9,7 +9,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* a line for people, or, where `json` collects them, a member that is printed at the end */
+/* Prints a line, or, where `json` collects results, adds a member that is printed at the end. */
 static void say(json_t *json, const char *what, const char *value)
 {
 	if (json)
@@ -63,7 +63,7 @@ static void devices(json_t *json)
 	}
 }
 
-/* Collective: a line a rank, printed by the first: where it runs, and on what. */
+/* Collective. Prints a line a rank, from rank 0: its node and device. */
 static enum ns_status ranks(struct ns_job *job, json_t *json)
 {
 	const char *visible = getenv("CUDA_VISIBLE_DEVICES");
@@ -87,7 +87,7 @@ static enum ns_status ranks(struct ns_job *job, json_t *json)
 	return NS_OK;
 }
 
-/* link() that refuses a taken name is what the registry stands on */
+/* The registry needs a link() that fails when the name exists. */
 static void file_system(json_t *json)
 {
 	char a[64], b[64], text[128];

@@ -1,4 +1,4 @@
-/* jobs/admin/registry.c - what stands in the registry, and moving its refs. */
+/* jobs/admin/registry.c - the verb registry: lists and shows its content, moves its refs, verifies, collects garbage. */
 #include "host/registry/registry.h"
 #include "jobs/admin/admin.h"
 
@@ -37,7 +37,7 @@ static enum ns_status list(struct ns_job *job, const char *registry, const char 
 	return NS_OK;
 }
 
-/* a ref's or a digest's object; text as it is, other bytes only measured */
+/* Shows the object of a ref or a digest: JSON as text, of other objects only the size. */
 static enum ns_status show(struct ns_job *job, const char *registry, const char *name, const char *digest)
 {
 	char path[NS_PATH_MAX], now[NS_SHA256_HEX], *text;
@@ -73,11 +73,11 @@ static enum ns_status promote(struct ns_job *job, const char *registry, const ch
 	size_t n;
 
 	if (!digest)
-		return ns_fail(NS_USAGE, "registry promote: NAME and DIGEST are wanted");
+		return ns_fail(NS_USAGE, "registry promote: expected NAME and DIGEST");
 	if (strlen(name) >= 8 && strspn(name, "0123456789abcdef") == strlen(name))
-		return ns_fail(NS_USAGE, "registry promote: '%s' would be read as a digest; name the ref otherwise", name);
+		return ns_fail(NS_USAGE, "registry promote: '%s' would be read as a digest; choose another name for the ref", name);
 	NS_TRY(ns_registry_object(registry, digest, path));
-	NS_TRY(ns_json_read(path, &facts, "nightshift.model/1")); /* only a model can be one */
+	NS_TRY(ns_json_read(path, &facts, "nightshift.model/1")); /* a ref can only point to a model */
 	json_decref(facts);
 	n = strlen(path); /* .../ab/cdef */
 	snprintf(full, sizeof full, "%.2s%.62s", path + n - 65, path + n - 62);
@@ -140,7 +140,7 @@ static enum ns_status gc(struct ns_job *job, const char *registry, const char *n
 
 static const struct {
 	const char *name;
-	int operands; /* at least so many after it */
+	int operands; /* least number after the action's name */
 	enum ns_status (*run)(struct ns_job *, const char *registry, const char *name, const char *digest);
 } actions[] = {{"list", 0, list}, {"show", 1, show},   {"promote", 2, promote}, {"rollback", 1, rollback},
 	       {"log", 1, show_log}, {"verify", 0, verify}, {"gc", 0, gc}};
@@ -151,15 +151,15 @@ enum ns_status ns_job_registry(struct ns_job *job, int argc, char **argv)
 	size_t i;
 
 	if (argc < 1)
-		return ns_fail(NS_USAGE, "registry: list, show, promote, rollback, log, verify or gc is wanted");
+		return ns_fail(NS_USAGE, "registry: expected an action: list, show, promote, rollback, log, verify or gc");
 	for (i = 0; i < sizeof actions / sizeof *actions; i++) {
 		if (strcmp(actions[i].name, argv[0]))
 			continue;
 		if (argc - 1 < actions[i].operands || argc > 3)
-			return ns_fail(NS_USAGE, "registry %s: %d operands are wanted", argv[0], actions[i].operands);
+			return ns_fail(NS_USAGE, "registry %s: expected %d operands", argv[0], actions[i].operands);
 		if (job->comm->rank != 0)
 			return NS_OK;
 		return actions[i].run(job, registry, argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL);
 	}
-	return ns_fail(NS_USAGE, "registry: unknown action '%s'; list, show, promote, rollback, log, verify, gc are", argv[0]);
+	return ns_fail(NS_USAGE, "registry: unknown action '%s'; expected list, show, promote, rollback, log, verify or gc", argv[0]);
 }

@@ -1,4 +1,4 @@
-/* jobs/augment/augment.c - a data set through the fused augmentation into another; contact.png shows what became of it. */
+/* jobs/augment/augment.c - applies the fused augmentation to a data set and writes another; contact.png shows examples. */
 #include "jobs/augment/augment.h"
 
 #include <stdlib.h>
@@ -31,7 +31,7 @@ static enum ns_status one_batch(void *context, int task, int worker)
 	struct ns_staged io = {{g->in + (size_t)first * image, s}, {BATCH * image, BATCH * sizeof *s}, {g->out + (size_t)first * image},
 			       {BATCH * image}};
 
-	for (i = 0; i < BATCH; i++) /* rows past the end are computed into room that nobody reads */
+	for (i = 0; i < BATCH; i++) /* rows past the end are computed into padding that nobody reads */
 		ns_augment_draw(&s[i], &g->config, g->h, g->w, g->h, g->w, g->seed, 0, i < n ? g->shard->rows.id[first + i] : 0, 0);
 	return ns_staged_plan(g->job->set->devices[worker], g->job->set->queues[worker], g->plans[worker], &io);
 }
@@ -40,21 +40,21 @@ static enum ns_status one_shard(struct augment *g, int index)
 {
 	const struct ns_shard *s = g->shard = g->data->shards[index];
 	size_t image = (size_t)g->h * (size_t)g->w * (size_t)g->c;
-	int64_t n = s->rows.rows, room = (n + BATCH - 1) / BATCH * BATCH, i;
+	int64_t n = s->rows.rows, padded = (n + BATCH - 1) / BATCH * BATCH, i;
 	struct ns_shard_head head = s->head;
 	struct ns_rows rows = s->rows;
 	char path[NS_PATH_MAX];
 	enum ns_status status;
 
 	rows.id = malloc(sizeof *rows.id * (size_t)(n + 1));
-	g->in = calloc((size_t)room + 1, image);
-	g->out = malloc((size_t)(room + 1) * image);
+	g->in = calloc((size_t)padded + 1, image);
+	g->out = malloc((size_t)(padded + 1) * image);
 	if (!rows.id || !g->in || !g->out) {
-		status = ns_fail(NS_NO_MEMORY, "no memory for a shard of %lld images", (long long)n);
+		status = ns_fail(NS_NO_MEMORY, "out of memory for a shard of %lld images", (long long)n);
 		goto out;
 	}
 	NS_GO(ns_shard_read(s, 0, n, g->in));
-	NS_GO(ns_workers_run(g->job->workers, (int)(room / BATCH), one_batch, g));
+	NS_GO(ns_workers_run(g->job->workers, (int)(padded / BATCH), one_batch, g));
 	for (i = 0; i < n; i++)
 		NS_GO(ns_pixel_id(g->out + (size_t)i * image, g->h, g->w, g->c, &rows.id[i]));
 	NS_GO(ns_path(path, "%s/shard-%05d.h5", g->job->dir, index));
@@ -76,7 +76,7 @@ static enum ns_status prepare(struct augment *g)
 	g->samples = calloc((size_t)workers * BATCH, sizeof *g->samples);
 	g->plans = calloc((size_t)workers, sizeof *g->plans);
 	if (!g->samples || !g->plans)
-		return ns_fail(NS_NO_MEMORY, "no memory for workers");
+		return ns_fail(NS_NO_MEMORY, "out of memory for workers");
 	for (i = 0; i < workers; i++)
 		NS_TRY(ns_plan_make(&g->plans[i], g->job->set->devices[i], &op));
 	return NS_OK;
@@ -93,23 +93,23 @@ static void release(struct augment *g)
 	ns_dataset_close(g->data);
 }
 
-/* eight rows of eight: an image and, right of it, what became of it */
+/* The contact sheet: eight rows of eight pairs, an image and, right of it, the augmented one. */
 static enum ns_status contact_sheet(struct augment *g)
 {
 	int columns = 8, lines = 8, gap = 4, i, y;
 	int64_t n = g->data->shards[0]->rows.rows;
-	int side = g->w > g->h ? g->w : g->h, zoom = g->w < 64 ? 64 / g->w : 1, skip = (side + 159) / 160; /* at most 160 pixels */
+	int side = g->w > g->h ? g->w : g->h, zoom = g->w < 64 ? 64 / g->w : 1, skip = (side + 159) / 160; /* a side of at most 160 pixels */
 	int w = g->w * zoom / skip > 0 ? g->w * zoom / skip : 1, h = g->h * zoom / skip > 0 ? g->h * zoom / skip : 1;
 	int width = columns * (2 * w + gap) + gap, height = lines * (h + gap) + gap;
 	size_t image = (size_t)g->h * (size_t)g->w * (size_t)g->c;
 	uint8_t *sheet = malloc((size_t)width * (size_t)height * (size_t)g->c), *pair = malloc(2 * image), *buffer = NULL;
 	char path[NS_PATH_MAX];
 	struct ns_shard *after = NULL;
-	size_t room = 0;
+	size_t capacity = 0;
 	enum ns_status status;
 
 	if (!sheet || !pair) {
-		status = ns_fail(NS_NO_MEMORY, "no memory for a contact sheet");
+		status = ns_fail(NS_NO_MEMORY, "out of memory for a contact sheet");
 		goto out;
 	}
 	memset(sheet, 255, (size_t)width * (size_t)height * (size_t)g->c);
@@ -119,7 +119,7 @@ static enum ns_status contact_sheet(struct augment *g)
 		int64_t row = i * n / (columns * lines);
 		int x0 = gap + i % columns * (2 * w + gap), y0 = gap + i / columns * (h + gap), x;
 
-		NS_GO(ns_dataset_pixels(g->data, row, g->h, g->w, g->c, pair, &buffer, &room));
+		NS_GO(ns_dataset_pixels(g->data, row, g->h, g->w, g->c, pair, &buffer, &capacity));
 		NS_GO(ns_shard_read(after, row, 1, pair + image));
 		for (y = 0; y < h; y++)
 			for (x = 0; x < 2 * w; x++)
@@ -169,7 +169,7 @@ enum ns_status ns_job_augment(struct ns_job *job, int argc, char **argv)
 
 	(void)argv;
 	if (argc)
-		return ns_fail(NS_USAGE, "augment: takes no operand; --data is wanted");
+		return ns_fail(NS_USAGE, "augment: takes no operand; --data is required");
 	NS_TRY(ns_job_need(job, "data", "data", &path));
 	NS_GO(ns_dataset_open(job, &g.data, path, 0));
 	h = ns_dataset_head(g.data);

@@ -1,11 +1,11 @@
-/* jobs/augment/augment.h - a recipe of augmentations, and a data set through it. */
+/* jobs/augment/augment.h - reads a recipe of augmentations, and applies it to a data set. */
 #ifndef NS_JOBS_AUGMENT_H
 #define NS_JOBS_AUGMENT_H
 
 #include "host/run/run.h"
 #include "kernels/formula/augment.h"
 
-/* `augment:` as a list of named operations in the order in which they act; NULL: none. */
+/* Reads `augment:`, a list of named operations in the order in which they act (NULL: none), for images of h x w; `where` is for messages. */
 enum ns_status ns_recipe_parse(struct ns_augment_config *config, const json_t *list, int h, int w, const char *where);
 
 /* the verb augment */

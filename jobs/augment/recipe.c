@@ -7,7 +7,7 @@
  *	  - rotate: [-25, 25]
  *	  - brightness: {range: [0.6, 1.4], p: 0.8}
  *
- * They act in the order of the table, which the list must follow: another order is an error, never silently changed.
+ * They act in the order of the table, which the list must follow: another order is an error, never silently reordered.
  */
 #include "jobs/augment/augment.h"
 
@@ -20,7 +20,7 @@ static const struct operation {
 	const char *name;
 	size_t p;	    /* offset of the stage's probability */
 	long range;	    /* offset of its range, or NO_RANGE: the value is the probability */
-	double low, high; /* what is sensible */
+	double low, high; /* the allowed values */
 	const char *unit;
 } table[] = {
 #define AT(field) offsetof(struct ns_augment_config, field)
@@ -66,7 +66,7 @@ static enum ns_status unknown(const char *where, size_t i, const char *name)
 		       near ? near : "", near ? "'?" : "");
 }
 
-/* a number, or [low, high] */
+/* Reads a number or [low, high]. */
 static enum ns_status range_of(const struct operation *o, const json_t *value, const char *where, struct ns_range *r)
 {
 	if (json_is_number(value)) {
@@ -76,10 +76,10 @@ static enum ns_status range_of(const struct operation *o, const json_t *value, c
 		r->low = json_number_value(json_array_get(value, 0));
 		r->high = json_number_value(json_array_get(value, 1));
 	} else {
-		return ns_fail(NS_CONFIG, "%s: %s: a number or [low, high] is wanted (%s)", where, o->name, o->unit);
+		return ns_fail(NS_CONFIG, "%s: %s: expected a number or [low, high] (%s)", where, o->name, o->unit);
 	}
 	if (!(r->low <= r->high) || r->low < o->low || r->high > o->high)
-		return ns_fail(NS_CONFIG, "%s: %s: [%g, %g], within %g to %g is wanted (%s)", where, o->name, r->low, r->high,
+		return ns_fail(NS_CONFIG, "%s: %s: [%g, %g], expected values within %g to %g (%s)", where, o->name, r->low, r->high,
 			       o->low, o->high, o->unit);
 	return NS_OK;
 }
@@ -89,9 +89,9 @@ static enum ns_status set_probability(const struct operation *o, struct ns_augme
 	double *at = (double *)(void *)((char *)c + o->p);
 
 	if (!(p >= 0 && p <= 1))
-		return ns_fail(NS_CONFIG, "%s: %s: p = %g, 0 to 1 is wanted", where, o->name, p);
+		return ns_fail(NS_CONFIG, "%s: %s: p = %g, expected 0 to 1", where, o->name, p);
 	if (*at > 0 && o->range != NO_RANGE && *at != p)
-		return ns_fail(NS_CONFIG, "%s: %s: p = %g, but its stage is drawn once for all, with %g before", where, o->name, p,
+		return ns_fail(NS_CONFIG, "%s: %s: p = %g, but operations of one stage are drawn together, and an earlier one has p = %g", where, o->name, p,
 			       *at);
 	*at = p;
 	return NS_OK;
@@ -107,10 +107,10 @@ static enum ns_status take(const struct operation *o, struct ns_augment_config *
 
 	if (!json_is_object(value)) {
 		if (crop)
-			return ns_fail(NS_CONFIG, "%s: crop: {padding: pixels} is wanted", where);
+			return ns_fail(NS_CONFIG, "%s: crop: expected {padding: pixels}", where);
 		if (!range)
 			return json_is_number(value) ? set_probability(o, c, json_number_value(value), where)
-						     : ns_fail(NS_CONFIG, "%s: %s: a probability is wanted", where, o->name);
+						     : ns_fail(NS_CONFIG, "%s: %s: expected a probability", where, o->name);
 		NS_TRY(range_of(o, value, where, range));
 		return set_probability(o, c, p, where);
 	}
@@ -129,7 +129,7 @@ static enum ns_status take(const struct operation *o, struct ns_augment_config *
 			aspect.high = 10;
 			NS_TRY(range_of(&aspect, v, where, &c->aspect));
 		} else {
-			return ns_fail(NS_CONFIG, "%s: %s: unknown or unfit key '%s' (range, p%s)", where, o->name, key,
+			return ns_fail(NS_CONFIG, "%s: %s: unknown or unsuitable key '%s', expected range or p%s", where, o->name, key,
 				       crop ? ", padding" : "");
 		}
 	}
@@ -146,13 +146,13 @@ enum ns_status ns_recipe_parse(struct ns_augment_config *c, const json_t *list, 
 	memset(c, 0, sizeof *c);
 	c->zoom = c->brightness = c->contrast = c->saturation = c->gamma = c->aspect = (struct ns_range){1, 1};
 	if (list && !json_is_array(list))
-		return ns_fail(NS_CONFIG, "%s: a list of operations is wanted", where);
+		return ns_fail(NS_CONFIG, "%s: expected a list of operations", where);
 	json_array_foreach(list, i, entry) {
 		const char *name = json_object_iter_key(json_object_iter(entry));
 		const struct operation *o;
 
 		if (!json_is_object(entry) || json_object_size(entry) != 1)
-			return ns_fail(NS_CONFIG, "%s[%zu]: a map of one operation is wanted, as in - rotate: [-25, 25]", where, i);
+			return ns_fail(NS_CONFIG, "%s[%zu]: expected a map of one operation, as in - rotate: [-25, 25]", where, i);
 		o = find(name);
 		if (!o)
 			return unknown(where, i, name);

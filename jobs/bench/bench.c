@@ -27,7 +27,7 @@ static enum ns_status copy_once(void *context)
 	struct copy *c = context;
 
 	memcpy(c->to, c->from, c->bytes);
-	c->from[c->to[c->bytes / 2] & 63]++; /* so that no copy is left out */
+	c->from[c->to[c->bytes / 2] & 63]++; /* keeps the compiler from removing the copy */
 	return NS_OK;
 }
 
@@ -41,7 +41,7 @@ static enum ns_status copy_once(void *context)
 
 typedef float vector __attribute__((vector_size(LANES * sizeof(float))));
 
-/* the one place where a multiply and an add may become an FMA by themselves: it is what is measured */
+/* The only function in which the compiler may contract a multiply and an add into an FMA: the FMA rate is measured. */
 __attribute__((optimize("fp-contract=fast"))) static enum ns_status fma_once(void *context)
 {
 	vector *sink = context, a[CHAINS], x = *sink * 0 + 0.999f, y = *sink * 0 + 0.001f;
@@ -56,7 +56,7 @@ __attribute__((optimize("fp-contract=fast"))) static enum ns_status fma_once(voi
 	}
 	for (i = 0; i < CHAINS; i++)
 		*sink += a[i] * 1e-9f;
-	__asm__ volatile("" : "+m"(*sink)); /* somebody wants the result */
+	__asm__ volatile("" : "+m"(*sink)); /* keeps the compiler from removing the loop */
 	return NS_OK;
 }
 
@@ -69,16 +69,16 @@ static enum ns_status fma_bf16_once(void *context)
 	int i, j;
 
 	for (i = 0; i < CHAINS; i++)
-		a[i] = _mm512_add_ps(*sink, _mm512_set1_ps((float)i)); /* apart, or they would be one */
+		a[i] = _mm512_add_ps(*sink, _mm512_set1_ps((float)i)); /* different values, or the compiler would merge the chains */
 	for (j = 0; j < ROUNDS; j++) {
 #pragma GCC unroll 12
 		for (i = 0; i < CHAINS; i++)
 			a[i] = _mm512_dpbf16_ps(a[i], x, y);
-		__asm__ volatile("" : "+v"(x)); /* the product is not to be taken out of the loop */
+		__asm__ volatile("" : "+v"(x)); /* keeps the product in the loop */
 	}
 	for (i = 0; i < CHAINS; i++)
 		*sink = _mm512_add_ps(*sink, a[i]);
-	__asm__ volatile("" : "+m"(*sink)); /* somebody wants the result */
+	__asm__ volatile("" : "+m"(*sink)); /* keeps the compiler from removing the loop */
 	return NS_OK;
 }
 
@@ -92,14 +92,14 @@ static enum ns_status bf16_limit(struct ns_bench *b)
 	return NS_OK;
 }
 #else
-static enum ns_status bf16_limit(struct ns_bench *b) /* this build's processor has no bf16: it is f32's */
+static enum ns_status bf16_limit(struct ns_bench *b) /* without AVX512_BF16 the limit is that of f32 */
 {
 	b->fma_bf16 = b->fma;
 	return NS_OK;
 }
 #endif
 
-/* a GPU: a copy within its memory, and the largest matrix product, as a convolution of one pixel, that its library makes */
+/* The limits of a GPU: a copy within its memory, and its library's fastest matrix product, as a 1x1 convolution. */
 static enum ns_status device_copy(void *context)
 {
 	struct ns_bench_op *c = context;
@@ -111,7 +111,7 @@ static enum ns_status device_copy(void *context)
 	return d->wait(c->b->queue);
 }
 
-/* pixels times channels times channels; larger ones as long as one takes less than 5 ms */
+/* A product of (pixels, channels) and (channels, channels), enlarged until it takes 5 ms. */
 static enum ns_status matrix_product(struct ns_bench *b, enum ns_dtype dtype, double *limit)
 {
 	struct ns_op op = {.kind = NS_OP_CONV};
@@ -136,7 +136,7 @@ static enum ns_status matrix_product(struct ns_bench *b, enum ns_dtype dtype, do
 		r.args.out[NS_CONV_Y] = (char *)block + 3 * each;
 		r.args.workspace = workspace;
 		b->rounds = 2;
-		status = ns_bench_op_once(&r); /* warm */
+		status = ns_bench_op_once(&r); /* warm up */
 		start = ns_now();
 		if (status == NS_OK)
 			status = ns_bench_op_once(&r);
@@ -185,14 +185,14 @@ static enum ns_status core_limits(struct ns_bench *b)
 	double rate[4];
 	enum ns_status status;
 
-	/* the memory that ops get: huge pages, every one of them written once */
+	/* memory as ops get it: huge pages, each written once */
 	status = b->dev->backend->mem_make((void **)&c.from, b->dev, c.bytes);
 	if (status == NS_OK)
 		status = b->dev->backend->mem_make((void **)&c.to, b->dev, c.bytes);
 	if (status == NS_OK)
 		memset(c.from, 1, c.bytes);
-	status = status == NS_OK ? ns_bench_clock(b, copy_once, &c, 2.0 * (double)c.bytes, rate) : ns_fail(NS_NO_MEMORY, "no memory to copy");
-	b->copy = rate[3]; /* a limit is the best that was seen */
+	status = status == NS_OK ? ns_bench_clock(b, copy_once, &c, 2.0 * (double)c.bytes, rate) : ns_fail(NS_NO_MEMORY, "out of memory for a copy");
+	b->copy = rate[3]; /* the limit is the best observed rate */
 	if (c.from)
 		b->dev->backend->mem_free(b->dev, c.from);
 	if (c.to)
@@ -237,7 +237,7 @@ static enum ns_status measure(struct ns_bench *b)
 	NS_TRY(ns_bench_augment(b));
 	NS_TRY(ns_bench_loader(b));
 	NS_TRY(ns_bench_nets(b));
-	return b->count ? NS_OK : ns_fail(NS_CONFIG, "bench.only = '%s': no measurement has that in its name", b->only);
+	return b->count ? NS_OK : ns_fail(NS_CONFIG, "bench.only = '%s': no measurement has this in its name", b->only);
 }
 
 enum ns_status ns_job_bench(struct ns_job *job, int argc, char **argv)
@@ -257,7 +257,7 @@ enum ns_status ns_job_bench(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_bench_comm(&b));
-	if (job->comm->rank == 0) { /* one core is measured: the other ranks keep still */
+	if (job->comm->rank == 0) { /* one core is measured, while the other ranks wait */
 		b.dev = job->set->devices[0];
 		b.queue = job->set->queues[0];
 		b.rounds = b.dev->backend->host_memory ? 1 : 20;

@@ -1,4 +1,4 @@
-/* jobs/bench/bench.h - each part's speed as a share of its limit. */
+/* jobs/bench/bench.h - measures each part's speed as a share of its limit. */
 #ifndef NS_JOBS_BENCH_H
 #define NS_JOBS_BENCH_H
 

@@ -1,6 +1,6 @@
 /*
- * jobs/bench/comm.c - the sum of gradients whose bits do not depend on the number of ranks, beside MPI's own, which promises
- * nothing: both in turns, on the gradients of the demo network and of ResNet-18. Collective: under mpirun -n 2 or more.
+ * jobs/bench/comm.c - compares the sum of gradients whose bits do not depend on the number of ranks with MPI's own, which does not
+ * promise that: both in turns, on the gradients of the demo network and of ResNet-18. Collective: under mpirun -n 2 or more.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "jobs/bench/bench_inner.h"
@@ -28,7 +28,7 @@ static void refill(struct sums *s)
 			s->leaf[v][i] = (float)((i + (size_t)v) % 17) - 8;
 }
 
-/* what a data-parallel trainer without our promise would do: add up its own, then one call */
+/* What a data-parallel trainer without that promise does: add its own gradients, then one MPI_Allreduce. */
 static enum ns_status plain(struct sums *s)
 {
 	size_t i, at;
@@ -51,7 +51,7 @@ static enum ns_status take_turns(struct sums *s, double tree[ROUNDS], double mpi
 	double start;
 	int r;
 
-	for (r = -2; r < ROUNDS; r++) { /* two to warm up */
+	for (r = -2; r < ROUNDS; r++) { /* two rounds of warm-up */
 		refill(s);
 		NS_TRY(ns_comm_barrier(s->comm));
 		start = ns_now();
@@ -66,7 +66,7 @@ static enum ns_status take_turns(struct sums *s, double tree[ROUNDS], double mpi
 		NS_TRY(ns_comm_barrier(s->comm));
 		if (r >= 0)
 			mpi[r] = 1 / (ns_now() - start);
-		/* small whole numbers add up exactly in any order: both must say the same */
+		/* small integers sum exactly in any order, so both results must be equal */
 		if (memcmp(s->leaf[0], s->out, s->n * sizeof(float)))
 			return ns_fail(NS_INTERNAL, "bench: the tree's sum and MPI's differ on whole numbers");
 	}
@@ -106,7 +106,7 @@ static enum ns_status one_size(struct ns_bench *b, const char *name, size_t n)
 		if (!(s.leaf[v] = malloc(n * sizeof *s.leaf[v])))
 			status = NS_NO_MEMORY;
 	if (!s.leaf || !s.out || status != NS_OK)
-		status = ns_fail(NS_NO_MEMORY, "no memory for %d gradients", s.local);
+		status = ns_fail(NS_NO_MEMORY, "out of memory for %d gradients", s.local);
 	NS_GO(ns_job_agree(b->job, status));
 	NS_GO(take_turns(&s, tree, mpi));
 	if (s.comm->rank == 0)

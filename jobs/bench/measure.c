@@ -29,7 +29,7 @@ enum ns_status ns_bench_clock(struct ns_bench *b, ns_bench_fn *fn, void *context
 	double r[REPEATS];
 	int i;
 
-	NS_TRY(fn(context)); /* warm */
+	NS_TRY(fn(context)); /* warm up */
 	for (i = 0; i < REPEATS; i++) {
 		double start = ns_now(), t;
 		int64_t n = 0;

@@ -77,7 +77,7 @@ struct steps {
 	double at[MAX_STEPS + 1];
 };
 
-/* asked for the first rows of each step: that is the clock */
+/* Called for the first rows of each step, so its times are those of the steps. */
 static enum ns_status stage(void *context, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged,
 			    int32_t *labels)
 {
@@ -95,13 +95,13 @@ static enum ns_status stage(void *context, int worker, int epoch, int64_t first,
 	return NS_OK;
 }
 
-static enum ns_status images(void *context, int lane, const void *staged, void *to)
+static enum ns_status images(void *context, int queue, const void *staged, void *to)
 {
 	struct steps *s = context;
 	struct ns_device_set *set = s->b->job->set;
 
 	if (!set->backend->host_memory)
-		return set->backend->copy(set->queues[lane], to, staged, s->bytes);
+		return set->backend->copy(set->queues[queue], to, staged, s->bytes);
 	memcpy(to, staged, s->bytes);
 	return NS_OK;
 }
@@ -120,7 +120,7 @@ static void noise(void *images, int64_t values, enum ns_dtype dtype)
 	}
 }
 
-/* `count` steps; their times are left in s */
+/* Runs `count` steps and leaves their times in s. */
 static enum ns_status take_steps(struct ns_bench *b, struct ns_model *m, enum ns_dtype dtype, int count, struct steps *s)
 {
 	struct ns_training *t = calloc(1, sizeof *t);
@@ -129,7 +129,7 @@ static enum ns_status take_steps(struct ns_bench *b, struct ns_model *m, enum ns
 	enum ns_status status;
 
 	if (!t)
-		return ns_fail(NS_NO_MEMORY, "no memory for training");
+		return ns_fail(NS_NO_MEMORY, "out of memory for training");
 	alone.workers = NULL;
 	alone.comm = &self;
 	t->spec = (struct ns_train_spec){.batch = b->batch, .virtual_ranks = NS_BENCH_VIRTUAL, .epochs = 1,
@@ -166,7 +166,7 @@ static enum ns_status training(struct ns_bench *b, const char *name, const struc
 	if (s)
 		s->bytes = (size_t)n * (size_t)arch->h * (size_t)arch->w * (size_t)arch->c * (dtype == NS_BF16 ? 2 : 4);
 	if (!s || !(s->images = calloc(s->bytes, 1))) {
-		status = ns_fail(NS_NO_MEMORY, "no memory for images");
+		status = ns_fail(NS_NO_MEMORY, "out of memory for images");
 		goto out;
 	}
 	noise(s->images, (int64_t)n * arch->h * arch->w * arch->c, dtype);
@@ -174,7 +174,7 @@ static enum ns_status training(struct ns_bench *b, const char *name, const struc
 	once = s->at[2] - s->at[1];
 	count = (int)(b->seconds / once) + 4;
 	NS_GO(take_steps(b, &m, dtype, count < MAX_STEPS ? count : MAX_STEPS, s));
-	for (i = 1; i < s->count - 1; i++) /* the first step warms up, the last has the end of an epoch in it */
+	for (i = 1; i < s->count - 1; i++) /* the first step warms up, the last includes the end of an epoch */
 		s->at[i] = b->batch / (s->at[i + 1] - s->at[i]);
 	ns_bench_quartiles(s->at + 1, s->count - 2, rate);
 	ns_bench_record(b, name, "images", rate, 3 * net_flops(&m.net), 0, dtype == NS_BF16 ? b->fma_bf16 : b->fma);

@@ -6,7 +6,7 @@
 
 #include "host/report/report.h"
 
-/* 12,345 as 12.3 k: four digits at most */
+/* Formats 12,345 as 12.3 k: at most four digits. */
 static void si(char text[32], double v)
 {
 	static const char *const unit[] = {"", " k", " M", " G", " T"};
@@ -17,7 +17,7 @@ static void si(char text[32], double v)
 	snprintf(text, 32, "%.*f%s", v < 10 ? 2 : v < 100 ? 1 : 0, v, unit[i]);
 }
 
-/* log-log: arithmetic intensity across, flop rate up, the two roofs, and each op that has flops and bytes, by its row's number */
+/* The roofline plot, log-log: arithmetic intensity against flop rate, both roofs, each op with flops and bytes by its row's number. */
 static void roofline(struct ns_html *h, const struct ns_bench *b)
 {
 	double x0 = -1, x1 = 4, y1 = log10(b->fma) + 0.2, y0 = y1 - 2.2, ridge = log10(b->fma / b->copy);
@@ -52,7 +52,7 @@ static void roofline(struct ns_html *h, const struct ns_bench *b)
 #undef Y
 }
 
-/* words for a change: intervals that do not overlap are a change */
+/* Describes a change of rate; only intervals that do not overlap count as one. */
 static const char *compare_words(const struct ns_measured *m, const json_t *old, double *ratio)
 {
 	double rate = ns_json_number(old, "rate", 0), low = ns_json_number(old, "low", 0), high = ns_json_number(old, "high", 0);

@@ -31,7 +31,7 @@ enum ns_status ns_bench_memory(struct ns_bench *b, size_t bytes, void **mem)
 	uint32_t r = 1;
 	enum ns_status status;
 
-	NS_GO(block ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for %zu bytes", some));
+	NS_GO(block ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %zu bytes", some));
 	for (at = 0; at + 1 < some; at += 2) {
 		r = r * 1664525u + 1013904223u;
 		block[at] = (uint8_t)(r >> 23);
@@ -46,7 +46,7 @@ out:
 	return status;
 }
 
-/* all arguments point into one block, far enough apart for any of these ops */
+/* All arguments point into one block, far enough apart for any of these ops. */
 static enum ns_status one_op(struct ns_bench *b, const char *name, const struct ns_op *op, size_t each, double items, double flops,
 			       double bytes)
 {
@@ -145,7 +145,7 @@ static enum ns_status augment_once(void *context)
 	struct augment_run *r = context;
 	int i;
 
-	for (i = 0; i < r->n; i++) /* drawing is part of the work */
+	for (i = 0; i < r->n; i++) /* the random draws are part of the work */
 		ns_augment_draw(&r->samples[i], &r->config, r->side, r->side, r->side, r->side, 1, 0, (uint64_t)i, 0);
 	if (r->drawn)
 		NS_TRY(r->op.b->dev->backend->put(r->op.b->queue, r->drawn, r->samples, (size_t)r->n * sizeof *r->samples));
@@ -249,7 +249,7 @@ enum ns_status ns_bench_loader(struct ns_bench *b)
 	rows.time = calloc(16384, 8);
 	l.pixels = malloc(256 * 3072);
 	if (!image || !rows.label || !rows.group || !rows.id || !rows.time || !l.pixels) {
-		status = ns_fail(NS_NO_MEMORY, "no memory for a shard");
+		status = ns_fail(NS_NO_MEMORY, "out of memory for a shard");
 		goto out;
 	}
 	NS_GO(ns_path(path, "%s/bench.h5", b->job->dir));

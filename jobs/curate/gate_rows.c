@@ -1,4 +1,4 @@
-/* jobs/curate/gate_rows.c - which half of the audited rows is the gate's. */
+/* jobs/curate/gate_rows.c - determines the gate's half of the audited rows. */
 #include "jobs/curate/curate.h"
 
 #include <stdlib.h>
@@ -34,7 +34,7 @@ uint8_t *ns_gate_rows(const uint64_t *id, const int32_t *label, int64_t n, uint6
 	qsort(d, (size_t)count, sizeof *d, by_draw);
 	for (i = 0; i < count / 2; i++)
 		gate[d[i].row] = 1;
-	/* the same image twice is on one side: whoever shares an identity with the gate's last row joins it */
+	/* copies of one image stay in one half: rows with the identity of the gate's last row join it */
 	for (; i > 0 && i < count && d[i].draw == d[i - 1].draw; i++)
 		gate[d[i].row] = 1;
 	free(d);

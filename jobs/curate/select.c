@@ -1,5 +1,5 @@
 /*
- * jobs/curate/select.c - which rows a retraining uses: the query that a manifest holds, run when it is written and again before it is executed.
+ * jobs/curate/select.c - the query of a manifest, which selects a retraining's rows: run when the manifest is written and again before it is executed.
  */
 #include "jobs/curate/curate.h"
 
@@ -27,9 +27,9 @@ enum ns_status ns_query_read(struct ns_query *q, const json_t *json, const char 
 
 	if (!json_is_integer(seed) || !json_is_integer(replay) || !json_is_integer(repeat) || json_integer_value(seed) < 0 ||
 	    json_integer_value(replay) < 0 || json_integer_value(repeat) < 1 || json_integer_value(repeat) > 64)
-		return ns_fail(NS_BAD_DATA, "%s: data.query: whole numbers are wanted: seed and replay from 0, audited_repeat of 1 to 64", path);
+		return ns_fail(NS_BAD_DATA, "%s: data.query: expected whole numbers: seed and replay of at least 0, audited_repeat of 1 to 64", path);
 	if (strcmp(ns_json_text(json, "rule"), rule) && strcmp(ns_json_text(json, "rule"), former_rule))
-		return ns_fail(NS_BAD_DATA, "%s: data.query.rule: is none that this version knows", path);
+		return ns_fail(NS_BAD_DATA, "%s: data.query.rule: unknown to this version; run drift again for a new manifest", path);
 	*q = (struct ns_query){(uint64_t)json_integer_value(seed), json_integer_value(replay), json_integer_value(repeat),
 			       !strcmp(ns_json_text(json, "rule"), former_rule)};
 	return NS_OK;
@@ -54,7 +54,7 @@ static void put(struct ns_selection *s, uint32_t set, int64_t row, uint64_t id, 
 	s->repeat[i] = repeat;
 }
 
-/* ids and labels of the window's rows, and which of them the gate will judge by */
+/* ids and labels of the window's rows, and which of them the gate will use */
 struct window {
 	uint64_t *id, *gate_ids;
 	int32_t *label;
@@ -82,7 +82,7 @@ static enum ns_status look(struct window *w, const struct ns_dataset *current, u
 	}
 	w->gate = w->id && w->label && w->gate_ids ? ns_gate_rows(w->id, w->label, n, seed) : NULL;
 	if (!w->gate)
-		return ns_fail(NS_NO_MEMORY, "no memory to select from %lld rows", (long long)n);
+		return ns_fail(NS_NO_MEMORY, "out of memory for a selection from %lld rows", (long long)n);
 	for (i = 0; i < n; i++)
 		if (w->gate[i])
 			w->gate_ids[w->gates++] = w->id[i];
@@ -133,7 +133,7 @@ out:
 	return status;
 }
 
-/* the first row in which two selections differ; -1: in none */
+/* Index of the first row in which two selections differ; -1: none. */
 static int64_t first_difference(const struct ns_selection *a, const struct ns_selection *b)
 {
 	int64_t i, n = a->rows < b->rows ? a->rows : b->rows;

@@ -32,7 +32,7 @@ static json_t *accuracy(int64_t hits, int64_t n)
 			 n ? json_real((double)hits / (double)n) : json_null(), "low", low, "high", high);
 }
 
-/* does this row count? labelled, and of the wanted half */
+/* Does this row count: is it labelled, and in the requested half? */
 static int counts(const struct ns_predictions *p, int64_t i, const uint8_t *gate)
 {
 	return p->label[i] >= 0 && (!gate || gate[i]);
@@ -60,12 +60,12 @@ static json_t *confusion(const struct ns_predictions *p, const uint8_t *gate)
 
 #define BLOCK 1024 /* rows whose probabilities are read together */
 
-/* mean |confidence - accuracy| over 15 equal bins (Guo et al. 2017) */
+/* expected calibration error: mean |confidence - accuracy| over 15 bins of equal width (Guo et al. 2017) */
 static enum ns_status calibration_error(const struct ns_predictions *p, const uint8_t *gate, double *error)
 {
 	double conf[15] = {0}, hit[15] = {0}, all = 0;
 	float *prob = malloc(sizeof *prob * BLOCK * (size_t)p->prob.d);
-	enum ns_status status = prob ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for probabilities");
+	enum ns_status status = prob ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for probabilities");
 	int64_t first, i;
 	int b;
 
@@ -142,7 +142,7 @@ static struct joined *index_of(const struct ns_predictions *p)
 	return j;
 }
 
-/* rows that count, and those of them where only one of the two is right */
+/* Counts the rows that count, and those where only one of the two models is right. */
 static enum ns_status count_pairs(const struct ns_predictions *p, const struct ns_predictions *q, const struct joined *a,
 				  const struct joined *b, const uint8_t *gate, int64_t count[3])
 {
@@ -168,7 +168,7 @@ static enum ns_status count_pairs(const struct ns_predictions *p, const struct n
 	return NS_OK;
 }
 
-/* change of accuracy from `q` to `p` on the same rows: exact test, and the interval of the mean difference */
+/* Change of accuracy from `q` to `p` on the same rows: exact McNemar test, and the interval of the mean difference. */
 static enum ns_status compare(const struct ns_predictions *p, const struct ns_predictions *q, const uint8_t *gate, json_t *json)
 {
 	struct joined *a, *b;
@@ -177,14 +177,14 @@ static enum ns_status compare(const struct ns_predictions *p, const struct ns_pr
 	enum ns_status status;
 
 	if (p->rows != q->rows || !q->pred || !q->id)
-		return ns_fail(NS_BAD_DATA, "evaluate: %lld rows against %lld; the same rows are wanted", (long long)p->rows,
+		return ns_fail(NS_BAD_DATA, "evaluate: %lld rows against %lld, expected the same rows", (long long)p->rows,
 			       (long long)q->rows);
 	if (p->names && q->names)
 		NS_TRY(ns_classes_agree((const char *const *)p->names, p->class_names, "the predictions", (const char *const *)q->names,
 					q->class_names, "those they are held against"));
 	a = index_of(p);
 	b = index_of(q);
-	status = a && b ? count_pairs(p, q, a, b, gate, count) : ns_fail(NS_NO_MEMORY, "no memory to pair rows");
+	status = a && b ? count_pairs(p, q, a, b, gate, count) : ns_fail(NS_NO_MEMORY, "out of memory for pairing rows");
 	free(a);
 	free(b);
 	NS_TRY(status);
@@ -211,17 +211,17 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 
 	(void)argv;
 	if (argc)
-		return ns_fail(NS_USAGE, "evaluate: takes no operand; --predictions is wanted");
+		return ns_fail(NS_USAGE, "evaluate: takes no operand; --predictions is required");
 	NS_TRY(ns_job_need(job, "evaluate.predictions", "predictions", &path));
 	if (strcmp(rows, "all") && strcmp(rows, "gate"))
-		return ns_fail(NS_CONFIG, "evaluate.rows = '%s', wanted all or gate", rows);
+		return ns_fail(NS_CONFIG, "evaluate.rows = '%s', expected all or gate", rows);
 	NS_GO(ns_predictions_open(&p, path));
 	if (against)
 		NS_GO(ns_predictions_open(&q, against));
 	if (!strcmp(rows, "gate") && p.id && p.label) {
 		gate = ns_gate_rows(p.id, p.label, p.rows, seed);
 		if (!gate) {
-			status = ns_fail(NS_NO_MEMORY, "no memory for the gate's rows");
+			status = ns_fail(NS_NO_MEMORY, "out of memory for the gate's rows");
 			goto out;
 		}
 	}

@@ -1,4 +1,4 @@
-/* jobs/evaluate/evaluate.h - accuracy with intervals; pairs of models on the same rows. */
+/* jobs/evaluate/evaluate.h - accuracy with intervals; paired comparison of two models on the same rows. */
 #ifndef NS_JOBS_EVALUATE_H
 #define NS_JOBS_EVALUATE_H
 

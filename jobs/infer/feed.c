@@ -1,4 +1,4 @@
-/* jobs/infer/feed.c - rows of a view into a network: read or decode, draw; then augment, normalise, cast. */
+/* jobs/infer/feed.c - feeds rows of a view to a network: read or decode, random draws; then augment, normalise, cast. */
 #include "jobs/infer/infer.h"
 
 #include <stdlib.h>
@@ -13,7 +13,7 @@ static size_t image_bytes(const struct ns_feed *f)
 	return (size_t)a->h * (size_t)a->w * (size_t)a->c;
 }
 
-static enum ns_status make_lane(struct ns_feed *f, int index, enum ns_dtype dtype)
+static enum ns_status make_context(struct ns_feed *f, int index, enum ns_dtype dtype)
 {
 	struct ns_feed_lane *l = &f->lanes[index];
 	const struct ns_arch *a = &f->model->net.arch;
@@ -45,10 +45,10 @@ enum ns_status ns_feed_init(struct ns_feed *f, struct ns_job *job, const struct 
 	f->workers = calloc((size_t)workers, sizeof *f->workers);
 	f->lanes = calloc((size_t)job->set->count, sizeof *f->lanes);
 	if (!f->config || !f->workers || !f->lanes)
-		return ns_fail(NS_NO_MEMORY, "no memory to feed %d workers", workers);
+		return ns_fail(NS_NO_MEMORY, "out of memory for the feed of %d workers", workers);
 	NS_TRY(ns_recipe_parse(f->config, recipe, a->h, a->w, "augment"));
 	for (i = 0; i < job->set->count; i++)
-		NS_TRY(make_lane(f, i, dtype));
+		NS_TRY(make_context(f, i, dtype));
 	return NS_OK;
 }
 
@@ -81,7 +81,7 @@ enum ns_status ns_feed_stage(void *context, int worker, int epoch, int64_t first
 	int i;
 
 	if (n != f->n)
-		return ns_fail(NS_INTERNAL, "a feed of %d images was asked for %d", f->n, n);
+		return ns_fail(NS_INTERNAL, "a feed was made for %d images at a time, but asked for %d", f->n, n);
 	for (i = begin; i < end; i++) {
 		int64_t row = first + i < f->view->rows ? first + i : f->view->rows - 1;
 		struct ns_dataset *set;
@@ -92,7 +92,7 @@ enum ns_status ns_feed_stage(void *context, int worker, int epoch, int64_t first
 		ns_view_get(f->view, row, &pick);
 		set = f->view->sets[pick.set];
 		NS_TRY(ns_dataset_pixels(set, pick.row, a->h, a->w, a->c, (uint8_t *)staged + (size_t)i * image_bytes(f), &w->buffer,
-					 &w->room));
+					 &w->capacity));
 		if (f->shuffle)
 			ns_augment_draw(&samples[i], f->config, a->h, a->w, a->h, a->w, f->seed, (uint32_t)epoch,
 					ns_dataset_id(set, pick.row), pick.repeat);
@@ -103,10 +103,10 @@ enum ns_status ns_feed_stage(void *context, int worker, int epoch, int64_t first
 	return NS_OK;
 }
 
-enum ns_status ns_feed_images(void *context, int lane, const void *staged, void *images)
+enum ns_status ns_feed_images(void *context, int queue, const void *staged, void *images)
 {
 	struct ns_feed *f = context;
-	struct ns_args args = {{staged, (const char *)staged + f->samples_at}, {images}, f->lanes[lane].workspace};
+	struct ns_args args = {{staged, (const char *)staged + f->samples_at}, {images}, f->lanes[queue].workspace};
 
-	return ns_plan_run(f->lanes[lane].plan, &args, f->job->set->queues[lane]);
+	return ns_plan_run(f->lanes[queue].plan, &args, f->job->set->queues[queue]);
 }

@@ -1,4 +1,4 @@
-/* jobs/infer/infer.c - a model over a data set: one file of predictions a shard, ranks take shards in turn. */
+/* jobs/infer/infer.c - runs a model over a data set: one file of predictions a shard, ranks take shards in turn. */
 #define _POSIX_C_SOURCE 200809L
 #include "host/base/base.h"
 #include "jobs/infer/infer.h"
@@ -10,7 +10,7 @@
 #include "kernels/formula/stats.h"
 #include "jobs/task/task.h"
 
-static char *stat_names[] = NS_STAT_NAMES; /* borrowed by what is written */
+static char *stat_names[] = NS_STAT_NAMES; /* borrowed by the predictions that are written */
 
 static enum ns_status alloc_columns(struct ns_predictions *p, struct ns_inference *out, int64_t n, int k, int d)
 {
@@ -26,14 +26,14 @@ static enum ns_status alloc_columns(struct ns_predictions *p, struct ns_inferenc
 	out->pred = p->pred = malloc(rows * sizeof(int32_t));
 	if (out->prob && out->embedding && out->stats && out->pred)
 		return NS_OK;
-	return ns_fail(NS_NO_MEMORY, "no memory for %lld predictions", (long long)n);
+	return ns_fail(NS_NO_MEMORY, "out of memory for %lld predictions", (long long)n);
 }
 
 static enum ns_status predict_shard(struct ns_job *job, const struct ns_model *m, const char *model_digest,
 				    struct ns_dataset *data, int index, const char *path, enum ns_dtype dtype)
 {
 	struct ns_shard *s = data->shards[index];
-	/* to this shard's end: a batch is filled up with its last row, not with another's */
+	/* batches end with the shard: the last is padded with the shard's last row */
 	struct ns_view view = {.sets = &data, .set_count = 1, .rows = data->first[index + 1]};
 	struct ns_predictions p = {.temperature = m->temperature, .names = m->classes, .class_names = m->class_count};
 	struct ns_inference out = {0};
@@ -79,7 +79,7 @@ out:
 	return status;
 }
 
-/* of an array's task: which files it wrote, and what the whole will say of itself */
+/* Publishes the part of an array's task: its files, and the index that the merged result needs. */
 static enum ns_status write_part(struct ns_job *job, const struct ns_dataset *data, const char *model_digest)
 {
 	json_t *files = json_array();
@@ -135,14 +135,14 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 
 	(void)argv;
 	if (argc)
-		return ns_fail(NS_USAGE, "infer: takes no operand; --model and --data are wanted");
+		return ns_fail(NS_USAGE, "infer: takes no operand; --model and --data are required");
 	NS_TRY(ns_job_need(job, "data", "data", &path));
 	NS_GO(ns_dataset_open(job, &data, path, 1));
 	NS_GO(ns_load_model(job, &model, ns_conf_text(job->conf, "infer.model")));
 	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_GO(ns_dataset_verify(job, data));
 	NS_GO(ns_choose_precision(job, ns_conf_text(job->conf, "infer.precision"), &dtype));
-	/* run.json and a part's record say what was used: merge refuses parts that were timed differently */
+	/* stored for run.json and the part's record: merge refuses parts of different precision */
 	ns_conf_put_text(job->conf, "infer.precision", dtype == NS_BF16 ? "bf16" : "f32");
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_predict(job, &model, model.digest, data, NULL, dtype, digest));

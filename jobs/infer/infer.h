@@ -1,4 +1,4 @@
-/* jobs/infer/infer.h - models by name, rows into a network, predictions of a data set. */
+/* jobs/infer/infer.h - models by name, feeding rows to a network, predictions of a data set. */
 #ifndef NS_JOBS_INFER_H
 #define NS_JOBS_INFER_H
 
@@ -10,16 +10,16 @@
 
 /* --- models --- */
 
-/* A ref, a digest, or a folder left by train. Collective: every rank reads. */
+/* Collective: every rank reads. `name` is a ref, a digest, or a folder that train has written. */
 enum ns_status ns_load_model(struct ns_job *job, struct ns_model *model, const char *name);
-/* model.safetensors in job->dir, and its digest in the model: before model.json, which holds that of what the model predicts. Collective. */
+/* Collective. Writes model.safetensors to job->dir and its digest into the model; before model.json, which holds the digest of predictions. */
 enum ns_status ns_keep_weights(struct ns_job *job, struct ns_model *model);
-/* model.json, model.safetensors (unless it is there) in job->dir and both as objects. Collective. */
+/* Collective. Writes model.json and, unless it exists, model.safetensors to job->dir, and both as objects. */
 enum ns_status ns_keep_model(struct ns_job *job, struct ns_model *model);
 
 /* --- feeding a network --- */
 
-/* Rows of a view into a network: the host reads or decodes pixels and draws, the device augments and normalises. */
+/* Feeds rows of a view to a network: the host reads or decodes pixels and makes random draws, the device augments and normalises. */
 struct ns_feed {
 	const struct ns_view *view;
 	const struct ns_model *model;
@@ -29,34 +29,34 @@ struct ns_feed {
 	uint64_t seed;
 	size_t bytes, samples_at; /* staged: pixels (n, h, w, c) u8, then n draws */
 	struct ns_feed_worker {
-		uint8_t *buffer; /* for what is decoded */
-		size_t room;
+		uint8_t *buffer; /* for encoded images */
+		size_t capacity;
 	} *workers;
-	struct ns_feed_lane { /* one a device of the set */
+	struct ns_feed_lane { /* one for each device of the set */
 		struct ns_plan *plan;
 		void *workspace;
 	} *lanes;
 };
 
-/* recipe NULL: images as they are. Release it in any case. */
+/* recipe NULL: no augmentation. The caller releases *feed in any case. */
 enum ns_status ns_feed_init(struct ns_feed *feed, struct ns_job *job, const struct ns_view *view,
 			    const struct ns_model *model, const json_t *recipe, int n, int shuffle, enum ns_dtype dtype);
 void ns_feed_release(struct ns_feed *feed);
 /* The two halves of struct ns_train_input. Rows beyond the view's end repeat its last and get label -1. */
 enum ns_status ns_feed_stage(void *feed, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged,
 			     int32_t *labels);
-enum ns_status ns_feed_images(void *feed, int lane, const void *staged, void *images);
+enum ns_status ns_feed_images(void *feed, int queue, const void *staged, void *images);
 
 /* --- inference, for infer, train's validation and evaluate --- */
 
-/* Logits or probabilities of all rows of a view, spread over ranks and workers: what each row gives is stored. */
+/* results a row, stored for all rows */
 struct ns_inference {
 	int64_t rows;
 	int classes, dim;
-	float *prob, *embedding, *stats, *logits; /* caller's, or NULL where not wanted */
+	float *prob, *embedding, *stats, *logits; /* owned by the caller; NULL: not computed */
 	int32_t *pred, *label;
 };
-/* Not collective: this process alone computes rows [first, first + count) of the view into out's arrays from 0 on. */
+/* Not collective: this process alone computes rows [first, first + count) of the view into out's arrays, from index 0. */
 enum ns_status ns_infer_rows(struct ns_job *job, const struct ns_model *model, const struct ns_view *view, int64_t first,
 			     int64_t count, int batch, enum ns_dtype dtype, struct ns_inference *out, const char *label);
 

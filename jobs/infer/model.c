@@ -36,7 +36,7 @@ static enum ns_status from_registry(struct ns_model *m, const char *registry, co
 	if (!strncmp(m->digest, digest, strlen(digest)))
 		return NS_OK;
 	ns_model_release(m);
-	return ns_fail(NS_DIGEST, "%s: its content is not what its name says; the object was changed", json);
+	return ns_fail(NS_DIGEST, "%s: its SHA-256 differs from the digest in its name; the object was changed", json);
 }
 
 enum ns_status ns_load_model(struct ns_job *job, struct ns_model *model, const char *name)
@@ -86,7 +86,7 @@ enum ns_status ns_keep_model(struct ns_job *job, struct ns_model *m)
 		NS_GO(*m->weights ? NS_OK : write_weights(job, m));
 		NS_GO(ns_path(path, "%s/model.json", job->dir));
 		json = ns_model_to_json(m, m->weights);
-		status = json ? ns_json_write(path, json) : ns_fail(NS_INTERNAL, "the model cannot be put as JSON");
+		status = json ? ns_json_write(path, json) : ns_fail(NS_INTERNAL, "cannot write the model as JSON");
 		json_decref(json);
 		if (status == NS_OK)
 			status = register_model(ns_conf_text(job->conf, "registry"), job->dir, m->digest);
@@ -120,7 +120,7 @@ static double nll(const float *logits, const int32_t *label, int64_t n, int k, d
 	return used ? sum / (double)used : 0;
 }
 
-/* golden section over log T in [log 1/20, log 20]: the likelihood has one optimum in 1/T */
+/* Golden section search over log T in [log 1/20, log 20]; the likelihood has a single optimum in 1/T. */
 static double fit_temperature(const float *logits, const int32_t *label, int64_t n, int k)
 {
 	double a = -3, b = 3, g = 0.6180339887498949, x = b - g * (b - a), y = a + g * (b - a);
@@ -151,7 +151,7 @@ enum ns_status ns_calibrate(struct ns_job *job, struct ns_model *m, struct ns_da
 	int k = m->net.arch.classes;
 	struct ns_inference out = {.logits = malloc(sizeof(float) * (size_t)(data->rows * k)),
 				   .label = malloc(sizeof(int32_t) * (size_t)data->rows)};
-	enum ns_status status = out.logits && out.label ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory to calibrate");
+	enum ns_status status = out.logits && out.label ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the calibration");
 	int64_t labelled = 0, i;
 	double t = 1;
 
@@ -162,14 +162,14 @@ enum ns_status ns_calibrate(struct ns_job *job, struct ns_model *m, struct ns_da
 	for (i = 0; i < data->rows; i++)
 		labelled += status == NS_OK && job->comm->rank == 0 && out.label[i] >= 0;
 	if (status == NS_OK && job->comm->rank == 0 && !labelled)
-		status = ns_fail(NS_BAD_DATA, "%s: no row has a label; a calibration wants some", data->path);
+		status = ns_fail(NS_BAD_DATA, "%s: no row has a label; a calibration needs labelled rows", data->path);
 	if (status == NS_OK && job->comm->rank == 0) {
 		t = fit_temperature(out.logits, out.label, data->rows, k);
 		ns_log_event(job->log, "calibrated",
 			     json_pack("{s:f, s:f, s:f}", "temperature", t, "nll_before", nll(out.logits, out.label, data->rows, k, 1),
 				       "nll_after", nll(out.logits, out.label, data->rows, k, 1 / t)));
 		if (t < 0.051 || t > 19.6)
-			ns_log_warn(job->log, "the temperature %g is at the end of the range that is searched: the model's confidence says little", t);
+			ns_log_warn(job->log, "the temperature %g is at the end of the searched range: do not rely on this model's confidence", t);
 	}
 	free(out.logits);
 	free(out.label);

@@ -1,5 +1,5 @@
 /*
- * jobs/infer/rows.c - a network over the rows of a view. Where the host computes, each worker takes batches through its own
+ * jobs/infer/rows.c - runs a network over the rows of a view. Where the host computes, each worker takes batches through its own
  * copy of the network. On a device with memory of its own there is one network and two slots: the host writes the next
  * batch and the copy travels while the device computes this one, which is recorded once and replayed.
  */
@@ -15,19 +15,19 @@
 #define SLOTS 2
 #define PIECE 32 /* rows that one worker stages at a time for a device */
 
-struct slot { /* a batch: where the host computes one a worker, else SLOTS of them */
+struct slot { /* a batch: one a worker where the host computes, else SLOTS of them */
 	struct ns_exec *exec; /* the slots of a device share one */
 	struct ns_plan *stats;
 	void *stats_space;
 	struct ns_outputs out;
 	float *stats_out; /* device memory */
-	char *here, *there; /* staged rows; the same on a device */
+	char *here, *there; /* staged rows: on the host, on the device */
 	int32_t *labels;
-	/* a device's: */
+	/* on a device only: */
 	struct ns_queue *done;
 	struct ns_graph *graph;
-	float *back; /* of the host: prob, logits, embedding, stats, pred, one behind the other */
-	int64_t at;  /* the first of the rows that are on their way; -1: none */
+	float *back; /* host memory: prob, logits, embedding, stats, pred, one after the other */
+	int64_t at;  /* the first row of the batch in flight; -1: none */
 };
 
 struct inference {
@@ -40,11 +40,11 @@ struct inference {
 	int64_t first, count;
 	struct ns_inference *out;
 	const char *label;
-	int64_t staging; /* the batch that workers are writing, and its slot */
+	int64_t staging; /* first row of the batch that workers are writing; `staged`: its slot */
 	struct slot *staged;
 };
 
-/* what goes back, in the order of slot->back: floats a row, from where, to where */
+/* one of the results, in the order of slot->back: floats a row, source, destination */
 struct column {
 	size_t each;
 	const void *from;
@@ -69,14 +69,14 @@ static int64_t rows_of(const struct inference *r, int64_t at)
 	return r->count - at < r->batch ? r->count - at : r->batch;
 }
 
-/* from staged rows to results in device memory; of padding they are dropped later */
-static enum ns_status compute(struct inference *r, struct slot *s, int lane, const void *staged)
+/* Computes results in device memory from staged rows; those of padding are dropped later. */
+static enum ns_status compute(struct inference *r, struct slot *s, int queue, const void *staged)
 {
 	struct ns_args a = {{staged}, {s->stats_out}, s->stats_space};
 
-	NS_TRY(ns_feed_images(&r->feed, lane, staged, ns_exec_images(s->exec)));
+	NS_TRY(ns_feed_images(&r->feed, queue, staged, ns_exec_images(s->exec)));
 	NS_TRY(ns_exec_run(s->exec, &s->out));
-	return r->out->stats ? ns_plan_run(s->stats, &a, r->job->set->queues[lane]) : NS_OK;
+	return r->out->stats ? ns_plan_run(s->stats, &a, r->job->set->queues[queue]) : NS_OK;
 }
 
 /* --- where the host computes --- */
@@ -168,7 +168,7 @@ static enum ns_status record(struct inference *r, struct slot *s)
 	struct column c[COLUMNS];
 	int i;
 
-	/* once without recording: libraries load code when it is first used, which a recording need not allow */
+	/* one run without recording: libraries load code on first use, which a recording may not allow */
 	NS_TRY(compute(r, s, 0, s->there));
 	NS_TRY(b->wait(q));
 	NS_TRY(b->record(q));
@@ -190,15 +190,15 @@ static enum ns_status make_slot(struct inference *r, int i, enum ns_dtype dtype)
 	const struct ns_arch *a = &r->model->net.arch;
 	struct ns_op op = {.kind = NS_OP_STATS, .u.stats = {r->batch, a->h, a->w, a->c}};
 	const struct ns_backend *b = r->job->set->backend;
-	int lane = b->host_memory ? i : 0;
-	struct ns_device *dev = r->job->set->devices[lane];
+	int queue = b->host_memory ? i : 0;
+	struct ns_device *dev = r->job->set->devices[queue];
 	void *staged, *stats;
 
 	s->at = -1;
 	if (!b->host_memory && i > 0)
 		s->exec = r->slots[0].exec;
 	else
-		NS_TRY(ns_exec_infer(&s->exec, &r->model->net, dev, r->job->set->queues[lane], r->batch, dtype, (float)r->model->temperature,
+		NS_TRY(ns_exec_infer(&s->exec, &r->model->net, dev, r->job->set->queues[queue], r->batch, dtype, (float)r->model->temperature,
 				     r->model->values));
 	NS_TRY(ns_plan_make(&s->stats, dev, &op));
 	NS_TRY(b->mem_make(&s->stats_space, dev, s->stats->workspace_bytes));
@@ -207,7 +207,7 @@ static enum ns_status make_slot(struct inference *r, int i, enum ns_dtype dtype)
 	NS_TRY(b->host_make(&staged, dev, r->feed.bytes));
 	s->here = staged;
 	s->labels = calloc((size_t)r->batch, sizeof *s->labels);
-	return s->labels ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for labels");
+	return s->labels ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for labels");
 }
 
 static enum ns_status make_device_slot(struct inference *r, struct slot *s)
@@ -238,7 +238,7 @@ static enum ns_status make(struct inference *r, enum ns_dtype dtype)
 	NS_TRY(ns_feed_init(&r->feed, r->job, r->feed.view, r->model, NULL, r->batch, 0, dtype));
 	r->slots = calloc((size_t)count, sizeof *r->slots);
 	if (!r->slots)
-		return ns_fail(NS_NO_MEMORY, "no memory for inference");
+		return ns_fail(NS_NO_MEMORY, "out of memory for inference");
 	r->slot_count = count;
 	for (i = 0; i < count; i++)
 		NS_TRY(make_slot(r, i, dtype));
@@ -255,7 +255,7 @@ static void release(struct inference *r)
 	const struct ns_backend *b = r->job->set->backend;
 	int i;
 
-	if (!b->host_memory && r->copies) { /* what failed may have left work behind */
+	if (!b->host_memory && r->copies) { /* a failure may have left work in the queues */
 		ns_queue_drain(b, r->copies);
 		ns_queue_drain(b, r->job->set->queues[0]);
 	}
@@ -282,7 +282,7 @@ static void release(struct inference *r)
 	ns_feed_release(&r->feed);
 }
 
-/* What is no number must end here, by name: no test, no selection and no confidence could do anything with it. */
+/* Values that are not finite are refused here, by name: no test, selection or confidence is defined on them. */
 static enum ns_status check_column(const struct inference *r, const char *what, const float *x, int each)
 {
 	int64_t i, in_shard;
@@ -292,7 +292,7 @@ static enum ns_status check_column(const struct inference *r, const char *what, 
 		if (isfinite(x[i]))
 			continue;
 		ns_view_get(r->feed.view, r->first + i / each, &pick);
-		return ns_fail(NS_BAD_DATA, "%s: row %lld: the model gives %s[%lld] = %g, a finite number is wanted",
+		return ns_fail(NS_BAD_DATA, "%s: row %lld: the model gives %s[%lld] = %g, expected a finite number",
 			       ns_dataset_at(r->feed.view->sets[pick.set], pick.row, &in_shard)->path, (long long)in_shard, what, (long long)(i % each),
 			       (double)x[i]);
 	}

@@ -1,5 +1,5 @@
 /*
- * jobs/ingest/ingest.c - images into shards. Items are numbered by the source; a data set is a stretch of a keyed permutation
+ * jobs/ingest/ingest.c - writes images into shards. Items are numbered by the source; a data set is a stretch of a keyed permutation
  * of them (or of their order), cut into shards of `ingest.shard_rows`; ranks take shards in turn, so the bytes do not
  * depend on how many ranks there are. A broken image goes to quarantine.jsonl and never stops the job.
  */
@@ -19,23 +19,23 @@ struct batch { /* a shard being filled */
 	struct ns_rows rows;
 	uint8_t *image;
 	uint64_t *offset;
-	size_t bytes, room, source_room;
+	size_t bytes, capacity, source_capacity;
 };
 
-static enum ns_status grow(void *pp, size_t *room, size_t need)
+static enum ns_status grow(void *pp, size_t *capacity, size_t need)
 {
 	void **p = pp, *more;
-	size_t size = *room ? *room : 1 << 16;
+	size_t size = *capacity ? *capacity : 1 << 16;
 
-	if (need <= *room)
+	if (need <= *capacity)
 		return NS_OK;
 	while (size < need)
 		size *= 2;
 	more = realloc(*p, size);
 	if (!more)
-		return ns_fail(NS_NO_MEMORY, "no memory for %zu bytes of a shard", size);
+		return ns_fail(NS_NO_MEMORY, "out of memory for %zu bytes of a shard", size);
 	*p = more;
-	*room = size;
+	*capacity = size;
 	return NS_OK;
 }
 
@@ -60,20 +60,20 @@ static enum ns_status batch_init(struct batch *b, int64_t rows)
 	if (b->rows.label && b->rows.group && b->rows.id && b->rows.time && b->rows.source_offset && b->offset)
 		return NS_OK;
 	batch_release(b);
-	return ns_fail(NS_NO_MEMORY, "no memory for a shard of %lld rows", (long long)rows);
+	return ns_fail(NS_NO_MEMORY, "out of memory for a shard of %lld rows", (long long)rows);
 }
 
 static enum ns_status refuse(struct ns_ingest *g, const struct ns_item *item, int64_t number)
 {
 	json_t *line = json_pack("{s:o, s:I, s:o}", "path", ns_json_string(item->name), "item", (json_int_t)number, "reason", ns_json_string(ns_message()));
 	char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
-	enum ns_status status = text ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a line of quarantine.jsonl");
+	enum ns_status status = text ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a line of quarantine.jsonl");
 	size_t len = text ? strlen(text) : 0;
 
 	if (!g->refused++)
 		snprintf(g->first_reason, sizeof g->first_reason, "%.200s: %.300s", item->name, ns_message());
 	if (status == NS_OK)
-		status = grow(&g->quarantine, &g->quarantine_room, g->quarantine_bytes + len + 1);
+		status = grow(&g->quarantine, &g->quarantine_capacity, g->quarantine_bytes + len + 1);
 	if (status == NS_OK) {
 		memcpy(g->quarantine + g->quarantine_bytes, text, len);
 		g->quarantine[g->quarantine_bytes + len] = '\n';
@@ -90,8 +90,8 @@ static enum ns_status append(struct ns_ingest *g, struct batch *b, const struct 
 	int64_t i = b->rows.rows;
 	size_t n = g->raw ? (size_t)g->h * (size_t)g->w * (size_t)g->c : item->bytes, len = strlen(item->name);
 
-	NS_TRY(grow(&b->image, &b->room, b->bytes + n));
-	NS_TRY(grow(&b->rows.source, &b->source_room, (size_t)b->rows.source_offset[i] + len));
+	NS_TRY(grow(&b->image, &b->capacity, b->bytes + n));
+	NS_TRY(grow(&b->rows.source, &b->source_capacity, (size_t)b->rows.source_offset[i] + len));
 	if (!g->raw)
 		memcpy(b->image + b->bytes, item->data, n);
 	else if (h == g->h && w == g->w)
@@ -110,7 +110,7 @@ static enum ns_status append(struct ns_ingest *g, struct batch *b, const struct 
 	return NS_OK;
 }
 
-/* one item into the batch, or into quarantine */
+/* Adds one item to the batch or to the quarantine. */
 static enum ns_status take(struct ns_ingest *g, struct batch *b, int64_t number, int keep_label)
 {
 	struct ns_item item;
@@ -177,14 +177,14 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 	struct batch b = {0};
 	enum ns_status status;
 
-	NS_GO(items && group ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a shard of %lld rows", (long long)(end - begin)));
+	NS_GO(items && group ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a shard of %lld rows", (long long)(end - begin)));
 	snprintf(head.encoding, sizeof head.encoding, "%s", g->raw ? "raw" : g->encoding);
 	snprintf(head.dataset, sizeof head.dataset, "%s", p->name);
 	for (i = begin; i < end; i++) {
 		items[2 * (i - begin)] = item_at(g, p, i);
 		items[2 * (i - begin) + 1] = keeps_label(g, p, i);
 	}
-	qsort(items, (size_t)(end - begin), 2 * sizeof *items, by_number); /* front to back through the source */
+	qsort(items, (size_t)(end - begin), 2 * sizeof *items, by_number); /* so that the source is read front to back */
 	NS_GO(batch_init(&b, end - begin));
 	for (i = 0; i < end - begin; i++) {
 		NS_GO(take(g, &b, items[2 * i], (int)items[2 * i + 1]));
@@ -201,7 +201,7 @@ out:
 	return status;
 }
 
-/* --- what is written beside the shards --- */
+/* --- files beside the shards --- */
 
 static enum ns_status make_folders(struct ns_ingest *g)
 {
@@ -223,7 +223,7 @@ static enum ns_status write_quarantine(const struct ns_ingest *g)
 	return ns_write_file(path, g->quarantine ? g->quarantine : "", g->quarantine_bytes);
 }
 
-/* every rank's refusals into one file */
+/* Joins every rank's quarantined images in one file. */
 static enum ns_status join_quarantine(struct ns_ingest *g)
 {
 	json_t *files = json_array(), *file;
@@ -235,7 +235,7 @@ static enum ns_status join_quarantine(struct ns_ingest *g)
 		char path[NS_PATH_MAX];
 
 		NS_GO(ns_path(path, "%s/quarantine.%d", g->job->dir, r));
-		json_array_append_new(files, json_string_nocheck(path)); /* a path, for this process alone */
+		json_array_append_new(files, json_string_nocheck(path)); /* a path, used by this process only */
 	}
 	NS_GO(ns_quarantine_join(g->job, files));
 	json_array_foreach(files, i, file) NS_GO(ns_remove_file(json_string_value(file)));
@@ -250,7 +250,7 @@ static json_t *how_made(const struct ns_ingest *g, const struct ns_ingest_set *p
 			 (json_int_t)p->first, "rows", (json_int_t)p->rows, "labelled", (json_int_t)p->labelled);
 }
 
-/* of an array's task: the shards that it wrote, and what the whole will say of each data set */
+/* Publishes the part of an array's task: its shards, and the index of each data set that the merged result needs. */
 static enum ns_status publish_part(struct ns_ingest *g, const char *source)
 {
 	json_t *files = json_array(), *sets = json_array();
@@ -268,7 +268,7 @@ static enum ns_status publish_part(struct ns_ingest *g, const char *source)
 
 			snprintf(name, sizeof name, "%s%sshard-%05d.h5", g->permuted ? p->name : "", g->permuted ? "/" : "", s);
 			NS_GO(ns_path(path, "%s/%s", g->job->dir, name));
-			/* nothing of a stretch may have been fit to keep */
+			/* every image of a shard may have been refused */
 			NS_GO(ns_exists(path, &is));
 			if (ns_job_part_of(g->job, turn) && is)
 				json_array_append_new(files, json_pack("{s:s}", "file", name));
@@ -320,7 +320,7 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	int64_t sums[2];
 
 	if (argc != 1)
-		return ns_fail(NS_USAGE, "ingest: one SRC is wanted, %d given", argc);
+		return ns_fail(NS_USAGE, "ingest: expected one SRC, found %d", argc);
 	NS_TRY(ns_source_open(&g.source, argv[0], ns_conf_node(job->conf, "ingest.classes")));
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_ingest_encoding(&g));
@@ -336,7 +336,7 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	g.refused = sums[1];
 	if (!sums[0] && g.first_reason[0] && job->parts == 1)
 		status = ns_fail(NS_BAD_DATA, "%s: no image was fit to keep (the first: %s)", argv[0], g.first_reason);
-	NS_GO(sums[0] || job->parts > 1 ? NS_OK : ns_job_agree(job, status)); /* of an array the merge says it */
+	NS_GO(sums[0] || job->parts > 1 ? NS_OK : ns_job_agree(job, status)); /* in an array, merge reports it */
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? join_quarantine(&g) : NS_OK));
 	NS_GO(publish_sets(&g, argv[0]));
 	if (100 * sums[1] > sums[0] + sums[1])

@@ -1,4 +1,4 @@
-/* jobs/ingest/ingest_inner.h - one ingestion: for ingest.c and plan.c alone. */
+/* jobs/ingest/ingest_inner.h - one ingestion, shared by ingest.c and plan.c. */
 #ifndef NS_INGEST_INNER_H
 #define NS_INGEST_INNER_H
 
@@ -22,12 +22,12 @@ struct ns_ingest {
 	uint64_t seed;
 	int64_t shard_rows, refused, taken;
 	char *quarantine; /* a line of JSON for each image that was refused here */
-	size_t quarantine_bytes, quarantine_room;
+	size_t quarantine_bytes, quarantine_capacity;
 };
 
-/* How images are kept: raw or encoded, and of which size, from the configuration and the first images. */
+/* Decides from the configuration and the first images how images are stored: raw or encoded, and their size. */
 enum ns_status ns_ingest_encoding(struct ns_ingest *g);
-/* Which data sets are written, from ingest.name or ingest.split. */
+/* Decides from ingest.name or ingest.split which data sets are written. */
 enum ns_status ns_ingest_sets(struct ns_ingest *g);
 
 #endif

@@ -1,4 +1,4 @@
-/* jobs/ingest/plan.c - what is to be written: how images are kept, and which data sets. */
+/* jobs/ingest/plan.c - decides what is written: how images are stored, and in which data sets. */
 #define _POSIX_C_SOURCE 200809L
 #include "jobs/ingest/ingest_inner.h"
 
@@ -14,12 +14,12 @@ static enum ns_status parse_size(struct ns_ingest *g, const char *text)
 	int n = sscanf(text, "%dx%dx%d%c", &g->h, &g->w, &g->c, &rest);
 
 	if ((n != 2 && n != 3) || g->h < 1 || g->w < 1 || g->h > 8192 || g->w > 8192 || (n == 3 && g->c != 1 && g->c != 3))
-		return ns_fail(NS_CONFIG, "ingest.size = '%s', wanted HxW or HxWxC with C 1 or 3", text);
+		return ns_fail(NS_CONFIG, "ingest.size = '%s', expected HxW or HxWxC with C 1 or 3", text);
 	g->raw = g->sized = 1;
 	return NS_OK;
 }
 
-/* the first images decide: one size means raw, else they stay encoded; unless the user said. Channels: the most that one has */
+/* Unless the user decides, the first images do: equal sizes are stored raw, others stay encoded. Channels: the largest number found. */
 enum ns_status ns_ingest_encoding(struct ns_ingest *g)
 {
 	const char *encoding = ns_conf_text(g->job->conf, "ingest.encoding"), *size = ns_conf_text(g->job->conf, "ingest.size");
@@ -27,7 +27,7 @@ enum ns_status ns_ingest_encoding(struct ns_ingest *g)
 	int same = 1, mixed = 0;
 
 	if (strcmp(encoding, "auto") && strcmp(encoding, "raw") && strcmp(encoding, "encoded"))
-		return ns_fail(NS_CONFIG, "ingest.encoding = '%s', wanted auto, raw or encoded", encoding);
+		return ns_fail(NS_CONFIG, "ingest.encoding = '%s', expected auto, raw or encoded", encoding);
 	if (size)
 		NS_TRY(parse_size(g, size));
 	if (g->c)
@@ -72,7 +72,7 @@ enum ns_status ns_ingest_encoding(struct ns_ingest *g)
 	return NS_OK;
 }
 
-/* The name of a set is a folder beside the files that ingest itself writes there. */
+/* A set's name is a folder beside the files that ingest itself writes. */
 static enum ns_status check_set(const char *name, const json_t *rows)
 {
 	static const char *const taken[] = {"run.json", "part.json", "partial.json", "quarantine.jsonl"};
@@ -81,9 +81,9 @@ static enum ns_status check_set(const char *name, const json_t *rows)
 	NS_TRY(ns_check_name("ingest.split", name));
 	for (i = 0; i < sizeof taken / sizeof *taken; i++)
 		if (!strcmp(name, taken[i]) || !strncmp(name, "quarantine.", strlen("quarantine.")))
-			return ns_fail(NS_CONFIG, "ingest.split: '%s' is a file beside the sets; another name is wanted", name);
+			return ns_fail(NS_CONFIG, "ingest.split: '%s' is a file of ingest beside the data sets; choose another name", name);
 	if (!json_is_integer(rows) || json_integer_value(rows) < 1)
-		return ns_fail(NS_CONFIG, "ingest.split: %s: a whole number of rows is wanted", name);
+		return ns_fail(NS_CONFIG, "ingest.split: %s: expected an integer number of rows", name);
 	return NS_OK;
 }
 
@@ -97,7 +97,7 @@ enum ns_status ns_ingest_sets(struct ns_ingest *g)
 	int i;
 
 	if (!split && !name && g->job->parts > 1)
-		return ns_fail(NS_USAGE, "ingest: --name is wanted with --part: the parts share it");
+		return ns_fail(NS_USAGE, "ingest: --name is required with --part, because the parts share it");
 	if (!split) {
 		base = strrchr(g->job->out, '/');
 		g->sets[0] = (struct ns_ingest_set){.rows = g->source.items, .labelled = -1};
@@ -110,7 +110,7 @@ enum ns_status ns_ingest_sets(struct ns_ingest *g)
 
 		NS_TRY(check_set(name, rows));
 		if (g->set_count == 32)
-			return ns_fail(NS_CONFIG, "ingest.split: at most 31 sets are made at once, '%s' is one more", name);
+			return ns_fail(NS_CONFIG, "ingest.split: at most 31 data sets are made at once, '%s' exceeds that", name);
 		snprintf(p->name, sizeof p->name, "%.127s", name);
 		p->first = first;
 		p->rows = json_integer_value(rows);

@@ -1,4 +1,4 @@
-/* jobs/night/gate.c - what moves in the registry during a night: the first model, the candidate, the gate's decision. */
+/* jobs/night/gate.c - moves of refs in the registry during a night: the first model, the candidate, the gate's decision. */
 #include "jobs/night/night_inner.h"
 
 #include <math.h>
@@ -43,7 +43,7 @@ static enum ns_status model_digest(const struct ns_night *n, const struct ns_ste
 	return ns_sha256_file(digest, ns_night_in(n, path, name));
 }
 
-/* rank 0 alone; of two nights that begin a site at once, the first one's model is production for both */
+/* Rank 0 alone. If two first nights of a site run at once, the model of the first to promote is production for both. */
 static enum ns_status promote_first(const struct ns_night *n, const char *digest)
 {
 	char now[NS_SHA256_HEX];
@@ -73,8 +73,8 @@ enum ns_status ns_night_candidate(struct ns_night *n, const struct ns_step *s)
 	return registry_move(n, "candidate", digest, NULL, "retrained", NULL);
 }
 
-/* Paired, on the same rows: surely better on the audited new ones, not worse on the old ones beyond what is allowed. */
-static enum ns_status judge(struct ns_night *n, const char *night, int *passed)
+/* Paired, on the same rows: significantly better on the audited new rows, and on the old ones not worse than gate.old_* allow. */
+static enum ns_status gate_judge(struct ns_night *n, const char *night, int *passed)
 {
 	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
 	double floor_old = ns_conf_real(n->job->conf, "gate.old_floor"), least = ns_conf_real(n->job->conf, "gate.old_estimate");
@@ -106,7 +106,7 @@ out:
 	return status;
 }
 
-/* Back, and forward again: that is one ref. The last entry has the evidence too, so that this gate knows its move when it is run again. */
+/* Rolls production back and forward again. The last log entry carries the evidence, by which has_moved() knows it if the gate runs again. */
 static enum ns_status show_rollback(struct ns_night *n, const char *night, const char *before, const char *after, const char *evidence)
 {
 	char now[NS_SHA256_HEX], path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
@@ -129,8 +129,8 @@ static enum ns_status show_rollback(struct ns_night *n, const char *night, const
 }
 
 /*
- * rank 0 alone: whether this gate made its move already, and was killed before its record; others may have moved since. What
- * came before production was last what this night began with is another night's, though it be the same to the last bit.
+ * Rank 0 alone. Has this gate promoted already, and been killed before its record? Others may have promoted since. Log entries older than the
+ * last one that made `before` production belong to another night, even with the same digest and evidence.
  */
 static enum ns_status has_moved(const struct ns_night *n, const char *before, const char *digest, const char *evidence, int64_t *moved)
 {
@@ -165,19 +165,19 @@ static enum ns_status look_back(const struct ns_night *n, const char *night, con
 }
 
 /*
- * The promotion names what it replaces: where another night has moved production meanwhile, this one's comparison was with a
- * model that is no longer there, and it is refused.
+ * The promotion is a compare-and-swap: if another night has moved production meanwhile, the comparison was with a model that is no longer
+ * production, and the promotion is refused.
  */
 enum ns_status ns_night_gate(struct ns_night *n, const struct ns_step *s)
 {
 	char before[NS_SHA256_HEX], after[NS_SHA256_HEX], evidence[NS_SHA256_HEX], path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
-	int64_t facts[2] = {0, 0}; /* as rank 0 sees them: moved already, rollback shown already */
+	int64_t facts[2] = {0, 0}; /* from rank 0: has promoted already, has shown the rollback already */
 	int passed = 0;
 
 	NS_TRY(ns_night_production(n, s->night, before));
 	snprintf(name, sizeof name, "%s/candidate/model.json", s->night);
 	NS_TRY(ns_sha256_file(after, ns_night_in(n, path, name)));
-	NS_TRY(judge(n, s->night, &passed));
+	NS_TRY(gate_judge(n, s->night, &passed));
 	if (!passed)
 		return NS_OK;
 	snprintf(name, sizeof name, "%s/gate.json", s->night);

@@ -1,7 +1,7 @@
 /*
- * jobs/night/graph.c - how a night went: its steps over time with what each waited for, and a table of what each took. Drawn from
- * steps/plan.json, the steps' records, and slurm/jobs.tsv where the night was submitted; a night that is still going on, or
- * that broke off, is drawn as far as it came.
+ * jobs/night/graph.c - plots a night's steps over time with their waiting times, and a table of their resources. Sources are
+ * steps/plan.json, the steps' records, and slurm/jobs.tsv where the night was submitted; an unfinished night is plotted as far as
+ * it has come.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "jobs/night/night_inner.h"
@@ -13,7 +13,7 @@
 #include "host/report/report.h"
 
 #define WIDTH	 930
-#define LEFT	 215 /* of the time axis */
+#define LEFT	 215 /* of the time axis, in pixels */
 #define RIGHT	 735
 #define ROW	 17
 #define TOP	 34
@@ -50,7 +50,7 @@ static double plus(double a, double b)
 	return isnan(b) ? a : isnan(a) ? b : a + b;
 }
 
-/* of several tasks, the state that a person should know of */
+/* Of several tasks the state with the highest rank is shown. */
 static int rank_of(const char *state)
 {
 	static const char *const states[] = {"done", "skipped", "none", "running", "stopped", "blocked", "failed"};
@@ -69,7 +69,7 @@ static const char *name_of(int rank)
 	return names[rank];
 }
 
-/* joules that Slurm measured, kept by slurm/step.sh; else what the nodes themselves told */
+/* Joules measured by Slurm, kept by slurm/step.sh; else by the nodes' own counters. */
 static double joules_of(const struct graph *g, const struct row *r, int task, const json_t *record)
 {
 	char path[NS_PATH_MAX], *text;
@@ -87,7 +87,7 @@ static double joules_of(const struct graph *g, const struct row *r, int task, co
 	return joules;
 }
 
-/* samples a second while the job ran; tasks run side by side, so theirs add up */
+/* Samples a second while the job ran; tasks run in parallel, so their rates add up. */
 static double rate_of(const json_t *record, const json_t *counts)
 {
 	double rows = ns_json_number(counts, "rows", ns_json_number(counts, "in", NAN)), seconds = ns_json_number(record, "seconds", NAN);
@@ -130,7 +130,7 @@ static void read_row(const struct graph *g, struct row *r, const json_t *step)
 
 	*r = (struct row){.name = ns_json_text(step, "step"), .stage = ns_json_text(step, "stage"), .state = "", .rank = -1, .submitted = NAN, .first = NAN,
 			  .start = NAN, .end = NAN, .waiting = NAN, .rate = NAN, .memory = NAN, .joules = NAN};
-	r->tasks = (int)fmin(fmax(ns_json_number(step, "tasks", 0), 0), 100000); /* as many as --part takes */
+	r->tasks = (int)fmin(fmax(ns_json_number(step, "tasks", 0), 0), 100000); /* the limit of --part */
 	r->after = json_object_get(step, "after");
 	for (t = r->tasks ? 0 : -1; t < (r->tasks ? r->tasks : 0); t++)
 		read_task(g, r, t);
@@ -140,7 +140,7 @@ static void read_row(const struct graph *g, struct row *r, const json_t *step)
 	r->memory = finite(r->memory);
 }
 
-/* JOB, STEP, Unix seconds: when each was submitted, the newest last */
+/* Reads lines of JOB, STEP, Unix seconds of submission, the newest last. */
 static void read_submissions(struct graph *g)
 {
 	char path[NS_PATH_MAX], *text, *line, *rest = NULL, name[NS_STEP_NAME];
@@ -153,7 +153,7 @@ static void read_submissions(struct graph *g)
 	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
 		if (sscanf(line, "%*s %199s %lf", name, &at) == 2)
 			for (i = 0; i < g->count; i++)
-				if (!strcmp(g->row[i].name, name) && !(g->row[i].first < at)) /* later ones were submitted again, done */
+				if (!strcmp(g->row[i].name, name) && !(g->row[i].first < at)) /* a later line is a resubmission of a finished step */
 					g->row[i].submitted = at;
 	free(text);
 }
@@ -168,7 +168,7 @@ static struct row *find(const struct graph *g, const char *name)
 	return NULL;
 }
 
-/* a step waits from when it was submitted and the last of those before it had ended */
+/* A step waits from its submission, or the end of the last step before it if that is later. */
 static void reckon(struct graph *g)
 {
 	int i;
@@ -212,7 +212,7 @@ static void box(struct ns_html *h, double x1, double x2, double y, const char *f
 		    x2 - x1 > 1.5 ? x2 - x1 : 1.5, fill, opacity);
 }
 
-/* from the end of what came before to the beginning of what waited for it */
+/* Lines from the end of each step to the start of the steps after it. */
 static void draw_lines(struct ns_html *h, const struct graph *g)
 {
 	json_t *name;
@@ -287,7 +287,7 @@ static void draw_axis(struct ns_html *h, const struct graph *g)
 
 	for (i = 0; i < sizeof steps / sizeof *steps && (g->to - g->from) / step > 7; i++)
 		step = steps[i];
-	if ((g->to - g->from) / step > 7) /* no night, but a record may claim it */
+	if ((g->to - g->from) / step > 7) /* not plausible, but a damaged record may say so */
 		step = (g->to - g->from) / 7;
 	for (t = 0; t <= g->to - g->from; t += step) {
 		double x = x_of(g, g->from + t);

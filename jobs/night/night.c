@@ -2,8 +2,8 @@
  * jobs/night/night.c - the whole chain: every step in turn (on one machine), one step as a job of its own (under Slurm), or only the
  * list of them.
  *
- * Every step is a job of its own that appears whole or not at all; what was published is not done again, so a night
- * that was cut off goes on where it was. Its commit record is run.json, written last.
+ * Every step is a job of its own whose result appears whole or not at all; published results are not computed again, so an interrupted
+ * night resumes where it stopped. The night's commit record is run.json, written last.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "host/base/base.h"
@@ -14,7 +14,7 @@
 #include <string.h>
 
 
-/* what may differ between the jobs of one night, as it decides no bit of any result */
+/* Digest of the configuration without the keys that may differ between the jobs of a night, because no bit of a result depends on them. */
 static void digest_of(const struct ns_conf *conf, char hex[NS_SHA256_HEX])
 {
 	static const char *const free_to_differ[] = {"threads", "json", "force", "out", "dry_run", "part", "comm.timeout",
@@ -33,18 +33,18 @@ static enum ns_status write_once(const struct ns_night *n, const char *name, jso
 
 	json_decref(json);
 	if (!text)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for %s", n->dir, name);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for %s", n->dir, name);
 	status = ns_link_file(ns_night_in(n, path, name), text, strlen(text), &won);
 	free(text);
 	return status;
 }
 
-/* {NAME of a night: its augment: list}, each looked at before the first hour of training */
+/* Reads {NAME of a night: its augment: list}; each is checked before the first hour of training. */
 static enum ns_status read_recipes(const struct ns_conf *conf, json_t **recipes)
 {
 	const json_t *nights = ns_conf_node(conf, "night.nights"), *entry;
 	struct ns_augment_config *config = calloc(1, sizeof *config);
-	enum ns_status status = config ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a recipe");
+	enum ns_status status = config ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a recipe");
 	size_t i;
 
 	*recipes = json_object();
@@ -64,8 +64,8 @@ static enum ns_status read_recipes(const struct ns_conf *conf, json_t **recipes)
 }
 
 /*
- * night.json: whose configuration this is, and its recipes as they were when it began: who edits one of them tonight changes
- * tomorrow. Whoever comes first writes it.
+ * night.json holds the digest of the configuration and the recipes as they were when the night began: editing one tonight affects tomorrow.
+ * The first job of the night writes it.
  */
 static enum ns_status begin_night(const struct ns_night *n, const json_t *recipes)
 {
@@ -80,15 +80,15 @@ static enum ns_status begin_night(const struct ns_night *n, const json_t *recipe
 		NS_GO(write_once(n, "night.json", json_pack("{s:s, s:s, s:O}", "schema", "nightshift.night/1", "config", hex, "recipes", recipes)));
 	NS_GO(ns_json_read(path, &old, "nightshift.night/1"));
 	if (strcmp(hex, ns_json_text(old, "config")))
-		status = ns_fail(NS_CONFIG, "%s: was begun with another configuration; say --force to begin anew", n->dir);
+		status = ns_fail(NS_CONFIG, "%s: was begun with another configuration; use --force to start over", n->dir);
 	else if (recipes && !json_equal(recipes, json_object_get(old, "recipes")))
-		status = ns_fail(NS_CONFIG, "%s: was begun with other recipes (night.json has them); say --force to begin anew", n->dir);
+		status = ns_fail(NS_CONFIG, "%s: was begun with other recipes (night.json holds them); use --force to start over", n->dir);
 out:
 	json_decref(old);
 	return status;
 }
 
-/* A folder that belongs to another configuration is not gone on with. lone: other jobs work there too. */
+/* Refuses a folder of another configuration. lone: other jobs work in the folder too. */
 static enum ns_status open_folder(struct ns_night *n, int lone, const json_t *recipes)
 {
 	char path[NS_PATH_MAX];
@@ -97,13 +97,13 @@ static enum ns_status open_folder(struct ns_night *n, int lone, const json_t *re
 	if (!lone && !ns_conf_bool(n->job->conf, "night.open"))
 		NS_TRY(ns_place_lock(&n->job->place, n->dir, "night"));
 	if (ns_conf_bool(n->job->conf, "force") && (lone || ns_conf_bool(n->job->conf, "night.open")))
-		return ns_fail(NS_USAGE, "night: --force and --step do not go together; remove the result that is to be made again");
+		return ns_fail(NS_USAGE, "night: --force and --step exclude each other; remove the result that should be computed again");
 	if (ns_conf_bool(n->job->conf, "force"))
 		NS_TRY(ns_place_clear(n->dir));
 	NS_TRY(ns_mkdirs(ns_night_in(n, path, "steps")));
 	NS_TRY(ns_exists(ns_night_in(n, path, "run.json"), &is));
 	if (is && !lone)
-		return ns_fail(NS_IO, "%s: this night is done; name another --out, or say --force to run it again", n->dir);
+		return ns_fail(NS_IO, "%s: this night is done; choose another --out, or use --force to run it again", n->dir);
 	return begin_night(n, recipes);
 }
 
@@ -115,7 +115,7 @@ static enum ns_status open_night(struct ns_night *n, int lone)
 	enum ns_status status;
 	int begun;
 
-	/* a step of a night that has begun goes by what night.json has kept */
+	/* a step of a night that has begun uses the recipes in night.json */
 	status = ns_exists(ns_night_in(n, path, "night.json"), &begun);
 	if (status == NS_OK && (!lone || !begun))
 		status = read_recipes(n->job->conf, &recipes);
@@ -125,7 +125,7 @@ static enum ns_status open_night(struct ns_night *n, int lone)
 	return status;
 }
 
-/* for the report and for people */
+/* Writes steps/plan.json, for the report and for people. */
 static enum ns_status keep_plan(const struct ns_night *n)
 {
 	char path[NS_PATH_MAX];
@@ -135,7 +135,7 @@ static enum ns_status keep_plan(const struct ns_night *n)
 	return is ? NS_OK : write_once(n, "steps/plan.json", ns_night_plan_json(n));
 }
 
-/* Collective: what rank 0 has begun or found. */
+/* Collective. Reads the recipes from the night.json that rank 0 has written or found. */
 static enum ns_status take_recipes(struct ns_night *n)
 {
 	char path[NS_PATH_MAX];
@@ -148,8 +148,8 @@ static enum ns_status take_recipes(struct ns_night *n)
 }
 
 /*
- * The name of a night is its folder, a column of the plan, and a part of the names of its jobs and records. One that is already in the
- * night's folder for something else, or that another night has, would mix two results.
+ * The name of a night is its folder, a column of the plan, and a part of the names of its jobs and records. A name that the night's folder
+ * uses for something else, or that another night has, would mix two results.
  */
 static enum ns_status check_night_name(const json_t *nights, const char *name, size_t i)
 {
@@ -160,14 +160,14 @@ static enum ns_status check_night_name(const json_t *nights, const char *name, s
 
 	snprintf(key, sizeof key, "night.nights[%zu].name", i);
 	if (json_is_number(json_object_get(json_array_get(nights, i), "name")))
-		return ns_fail(NS_CONFIG, "%s is a number, wanted a name: write it in quotes", key);
+		return ns_fail(NS_CONFIG, "%s is a number, expected a name: write it in quotes", key);
 	NS_TRY(ns_check_name(key, name));
 	for (k = 0; k < sizeof taken / sizeof *taken; k++)
 		if (!strcmp(name, taken[k]))
-			return ns_fail(NS_CONFIG, "%s = '%s', which a night's folder has for itself; another name is wanted", key, name);
+			return ns_fail(NS_CONFIG, "%s = '%s', which a night's folder uses itself; choose another name", key, name);
 	for (k = 0; k < i; k++)
 		if (!strcmp(name, ns_json_text(json_array_get(nights, k), "name")))
-			return ns_fail(NS_CONFIG, "%s = '%s', as night.nights[%zu] is called too; each night wants a name of its own", key, name, k);
+			return ns_fail(NS_CONFIG, "%s = '%s', which is also the name of night.nights[%zu]; give each night a name of its own", key, name, k);
 	return NS_OK;
 }
 
@@ -180,7 +180,7 @@ static enum ns_status check_night(const struct ns_conf *conf, const json_t *nigh
 
 	NS_JSON_EACH(entry, key, value)
 		if (strcmp(key, known[0]) && strcmp(key, known[1]) && strcmp(key, known[2]))
-			return ns_fail(NS_CONFIG, "night.nights[%zu]: unknown key '%s'; name, source and recipe are", i, key);
+			return ns_fail(NS_CONFIG, "night.nights[%zu]: unknown key '%s', expected name, source or recipe", i, key);
 	NS_TRY(check_night_name(nights, name, i));
 	if (!*ns_json_text(entry, "source") && (ns_conf_text(conf, "night.prepared") || !json_object_get(ns_conf_node(conf, "night.split"), name)))
 		return ns_fail(NS_CONFIG, "night.nights[%zu]: '%s' has no source: of its own, and no rows in night.split", i, name);
@@ -189,21 +189,21 @@ static enum ns_status check_night(const struct ns_conf *conf, const json_t *nigh
 
 static enum ns_status check_conf(struct ns_job *job)
 {
-	static const char *const wanted[] = {"night.train", "night.test", "night.split"};
+	static const char *const needed[] = {"night.train", "night.test", "night.split"};
 	const json_t *nights = ns_conf_node(job->conf, "night.nights"), *split = ns_conf_node(job->conf, "night.split");
 	const char *prepared = ns_conf_text(job->conf, "night.prepared"), *name;
 	json_t *rows;
 	size_t i;
 
 	if (!ns_conf_text(job->conf, "out"))
-		return ns_fail(NS_USAGE, "night: --out is wanted (or a --config that says it)");
-	for (i = 0; i < sizeof wanted / sizeof *wanted; i++)
-		if (!prepared && !ns_conf_node(job->conf, wanted[i]))
-			return ns_fail(NS_USAGE, "night: --%s is wanted, or --night.prepared (a preparation done before)", wanted[i]);
-		else if (prepared && ns_conf_node(job->conf, wanted[i]))
-			return ns_fail(NS_CONFIG, "night: %s and night.prepared do not go together: the preparation is done", wanted[i]);
+		return ns_fail(NS_USAGE, "night: --out is required (or a --config that sets it)");
+	for (i = 0; i < sizeof needed / sizeof *needed; i++)
+		if (!prepared && !ns_conf_node(job->conf, needed[i]))
+			return ns_fail(NS_USAGE, "night: --%s is required, or --night.prepared (an earlier preparation)", needed[i]);
+		else if (prepared && ns_conf_node(job->conf, needed[i]))
+			return ns_fail(NS_CONFIG, "night: %s and night.prepared exclude each other: the preparation is done already", needed[i]);
 	if (!json_array_size(nights))
-		return ns_fail(NS_CONFIG, "night.nights: a list of {name: .., source: .., recipe: ..} is wanted");
+		return ns_fail(NS_CONFIG, "night.nights: expected a list of {name: .., source: .., recipe: ..}");
 	NS_JSON_EACH(split, name, rows)
 		NS_TRY(ns_check_name("night.split", name));
 	for (i = 0; i < json_array_size(nights); i++)
@@ -211,7 +211,7 @@ static enum ns_status check_conf(struct ns_job *job)
 	return NS_OK;
 }
 
-/* for slurm/submit.sh: a step a line; name, stage, tasks, state, and the names that it comes after */
+/* Prints a line a step for slurm/submit.sh: name, stage, tasks, state, and the steps that it depends on. */
 static void print_plan(const struct ns_night *n)
 {
 	int i, k;
@@ -244,7 +244,7 @@ static enum ns_status one_step(struct ns_night *n, const char *name)
 	if (task < 0 && slurm)
 		task = atoll(slurm);
 	if (task < 0 || task >= n->steps[i].tasks)
-		return ns_fail(NS_USAGE, "night: step %s is an array: --task 0 to %d is wanted", name, n->steps[i].tasks - 1);
+		return ns_fail(NS_USAGE, "night: step %s is an array: expected --task 0 to %d", name, n->steps[i].tasks - 1);
 	return ns_step_run(n, &n->steps[i], (int)task, 1);
 }
 
@@ -269,7 +269,7 @@ enum ns_status ns_job_night(struct ns_job *job, int argc, char **argv)
 
 	(void)argv;
 	if (argc)
-		return ns_fail(NS_USAGE, "night: takes no operand; --config is wanted");
+		return ns_fail(NS_USAGE, "night: takes no operand; --config is required");
 	NS_TRY(check_conf(job));
 	if (!plan || ns_conf_bool(job->conf, "night.open")) {
 		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? open_night(&n, step != NULL) : NS_OK));

@@ -6,7 +6,7 @@
 
 /* the verb night */
 enum ns_status ns_job_night(struct ns_job *job, int argc, char **argv);
-/* the verb report: night.html again from what lies in a night's folder */
+/* the verb report: night.html again, from the files in a night's folder */
 enum ns_status ns_job_report(struct ns_job *job, int argc, char **argv);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * jobs/night/pin.c - what is decided once for a whole night, by whoever asks first, on whatever node: which model production
- * is, and device and precision of a verb where the configuration leaves them to be found out. Tasks of an array, and steps that are started
- * again, go by the file that the first has linked.
+ * jobs/night/pin.c - decisions that are made once for a whole night, by the first job that asks, on any node: the production model,
+ * and a verb's device and precision where the configuration leaves them open. Tasks of an array, and restarted steps, follow the file
+ * that the first job has linked.
  */
 #include "host/base/base.h"
 #include "jobs/night/night_inner.h"
@@ -72,7 +72,7 @@ static enum ns_status device_here(struct ns_night *n, char value[NS_SHA256_HEX])
 	return NS_OK;
 }
 
-/* on the device that is open, which is the night's */
+/* Measured on the open device, which is the night's. */
 static enum ns_status precision_here(struct ns_night *n, char value[NS_SHA256_HEX])
 {
 	enum ns_dtype dtype;
@@ -83,7 +83,7 @@ static enum ns_status precision_here(struct ns_night *n, char value[NS_SHA256_HE
 	return NS_OK;
 }
 
-/* what was opened as `auto` says may be another device than the one that the night decided for */
+/* The device that `auto` has opened here may differ from the night's; then opens the night's. */
 static enum ns_status hold(struct ns_night *n, const char *device)
 {
 	struct ns_device_set *set = n->job->set;
@@ -101,7 +101,7 @@ enum ns_status ns_night_production(struct ns_night *n, const char *night, char d
 	return pinned(n, *night ? night : "prepare", "production", production_now, digest);
 }
 
-/* steps/device.infer.json: training and inference may be given different nodes */
+/* A file a verb, such as steps/device.infer.json: training and inference may run on different kinds of nodes. */
 static enum ns_status of_verb(struct ns_night *n, const char *what, const char *verb, decide_fn *decide, char value[NS_SHA256_HEX])
 {
 	char name[64];

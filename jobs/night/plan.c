@@ -1,4 +1,4 @@
-/* jobs/night/plan.c - the configuration of a night, compiled into its steps. A step is one call here. */
+/* jobs/night/plan.c - compiles the configuration of a night into its steps. A step is one call here. */
 #define _POSIX_C_SOURCE 200809L
 #include "jobs/night/night_inner.h"
 
@@ -11,10 +11,10 @@
 
 struct plan {
 	struct ns_night *n;
-	char base[NS_PATH_MAX]; /* the folder with data/train, data/reference and test */
-	int room, tasks;
+	char base[NS_PATH_MAX]; /* the folder of data/train, data/reference and test */
+	int capacity, tasks;
 	enum ns_status status;
-	const char *last; /* the step that the next night must see: it may move production */
+	const char *last; /* the step that the next night depends on: it may move production */
 };
 
 static struct ns_step *find(struct ns_night *n, const char *name)
@@ -27,7 +27,7 @@ static struct ns_step *find(struct ns_night *n, const char *name)
 	return NULL;
 }
 
-/* `what` of a night, or of the preparation where night is "" */
+/* Path of `what` in a night, or in the preparation where night is "". */
 static void release_step(struct ns_step *s)
 {
 	json_decref(s->settings);
@@ -41,8 +41,8 @@ static struct ns_step *add(struct plan *p, const char *stage, enum ns_verb_id ve
 {
 	struct ns_step *s;
 
-	if (p->n->count == p->room) { /* the one behind the last, which is no step: the plan fails */
-		p->status = ns_fail(NS_INTERNAL, "step %s: the night has more than the %d steps that were counted", what, p->room);
+	if (p->n->count == p->capacity) { /* the spare element behind the last: not a step, the plan fails */
+		p->status = ns_fail(NS_INTERNAL, "step %s: the night has more than the %d steps that were counted", what, p->capacity);
 		p->n->count--;
 	}
 	s = &p->n->steps[p->n->count++];
@@ -63,11 +63,11 @@ static void come_after(struct plan *p, struct ns_step *s, int before)
 		s->after = more;
 		s->after[s->after_count++] = before;
 	} else {
-		p->status = ns_fail(NS_NO_MEMORY, "no memory for the steps of a night");
+		p->status = ns_fail(NS_NO_MEMORY, "out of memory for the steps of a night");
 	}
 }
 
-/* Those that it comes after, by name; what this night does not have (a preparation done long ago) is left out. */
+/* Adds the steps that `s` depends on, by name; those that this night does not have (an earlier preparation) are left out. */
 static void after(struct plan *p, struct ns_step *s, const char *format, ...)
 {
 	char name[2 * NS_STEP_NAME];
@@ -84,7 +84,7 @@ static void after(struct plan *p, struct ns_step *s, const char *format, ...)
 
 static void set(struct ns_step *s, const char *key, const char *value)
 {
-	json_object_set_new(s->settings, key, json_string_nocheck(value)); /* perhaps a path */
+	json_object_set_new(s->settings, key, json_string_nocheck(value)); /* may be a path, which need not be UTF-8 */
 }
 
 /* key = a path below the night's folder */
@@ -108,8 +108,8 @@ static void set_base(struct plan *p, struct ns_step *s, const char *key, const c
 }
 
 /*
- * Under Slurm, a step that goes shard by shard is an array of tasks that publish NAME.parts/00000 ... and a merge that makes
- * NAME of them. `s` is the last one added; what is returned has its name.
+ * Under Slurm, a step that works shard by shard becomes an array of tasks that publish NAME.parts/00000 ..., and a merge that makes
+ * NAME of them. `s` is the last step added; the returned step has its name.
  */
 static struct ns_step *spread(struct plan *p, struct ns_step *s, const char *what)
 {
@@ -141,7 +141,7 @@ static void ingest(struct plan *p, const char *night, const char *what, const ch
 	spread(p, s, what);
 }
 
-/* predictions of the night's production on `data`, a key's value */
+/* Predictions of the night's production model on `data`, a key's value. */
 static struct ns_step *infer(struct plan *p, const char *night, const char *what)
 {
 	struct ns_step *s = add(p, "infer", NS_VERB_INFER, night, what);
@@ -170,7 +170,7 @@ static struct ns_step *judge(struct plan *p, const char *night, const char *what
 
 /* --- the preparation --- */
 
-/* {quiet: 500, changed: 500} for every night in the split */
+/* {quiet: 500, changed: 500}: audited rows of every night in the split. */
 static json_t *labelled(const struct ns_night *n, const json_t *split)
 {
 	json_t *out = json_object(), *rows;
@@ -260,7 +260,7 @@ static void retrain(struct plan *p, const char *night, const char *data)
 	after(p, s, "%s/gate-new", night);
 }
 
-/* The figure that no decision reads: the old test images after the same change, before and after. */
+/* The figure that no decision reads: accuracy before and after on the old test images, changed in the same way. */
 static void final_figure(struct plan *p, const char *night, json_t *recipe)
 {
 	struct ns_step *s = add(p, "augment", NS_VERB_AUGMENT, night, "final-data");
@@ -286,7 +286,7 @@ static void final_figure(struct plan *p, const char *night, json_t *recipe)
 	judge(p, night, "final", "final-after", "final-before", "all");
 }
 
-/* the night's images: rows that the split kept for it, or new ones from a source; changed by its recipe if it has one */
+/* The night's images: its rows of the split, or new ones from a source; changed by its recipe if it has one. */
 static void night_data(struct plan *p, const char *night, const char *source, json_t *recipe, char data[NS_PATH_MAX], char *from)
 {
 	char raw[NS_PATH_MAX], name[NS_STEP_NAME];
@@ -322,7 +322,7 @@ static void one_night(struct plan *p, const char *night, const char *source, jso
 	set(s, "data", data);
 	after(p, s, "%s", from);
 	spread(p, s, "predictions");
-	/* the reference rows by the same model: production may have changed since they were first predicted */
+	/* the reference rows are predicted again, because production may have changed since */
 	s = infer(p, night, "reference");
 	set_base(p, s, "data", "data/reference");
 	after(p, s, "prepare/data");
@@ -342,12 +342,12 @@ static void one_night(struct plan *p, const char *night, const char *source, jso
 	if (recipe)
 		final_figure(p, night, recipe);
 	s = find(p->n, p->n->steps[p->n->count - 1].name);
-	for (; s->verb != NS_VERBS; s--) /* the gate of this night */
+	for (; s->verb != NS_VERBS; s--) /* back to the gate of this night */
 		;
 	p->last = s->name;
 }
 
-/* after everything that nobody else comes after */
+/* The report depends on every step that no other step depends on. */
 static void report(struct plan *p)
 {
 	struct ns_step *s = add(p, "report", NS_VERBS, "", "report");
@@ -383,10 +383,10 @@ enum ns_status ns_night_plan(struct ns_night *n, int arrays)
 	struct plan p = {.n = n, .tasks = arrays ? (int)ns_conf_int(conf, "night.tasks") : 0};
 	size_t i;
 
-	p.room = PREPARE_STEPS + NIGHT_STEPS * (int)json_array_size(nights) + 1;
-	n->steps = calloc((size_t)p.room, sizeof *n->steps);
+	p.capacity = PREPARE_STEPS + NIGHT_STEPS * (int)json_array_size(nights) + 1;
+	n->steps = calloc((size_t)p.capacity, sizeof *n->steps);
 	if (!n->steps)
-		return ns_fail(NS_NO_MEMORY, "no memory for %d steps", p.room);
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d steps", p.capacity);
 	if (prepared)
 		NS_TRY(ns_path(p.base, "%s", prepared));
 	else

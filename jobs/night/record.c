@@ -1,4 +1,4 @@
-/* jobs/night/record.c - where things lie in a night's folder, and what became of its steps. */
+/* jobs/night/record.c - paths in a night's folder, and the records of its steps. */
 #include "jobs/night/night_inner.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* jobs/night/report.c - the last step: what the night brought, as summary.json and a page; and what did not come about. */
+/* jobs/night/report.c - the last step: writes the night's results, and its unfinished steps, as summary.json and a page. */
 #define _POSIX_C_SOURCE 200809L
 #include "host/base/base.h"
 #include "host/run/run.h"
@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* *json NULL where this night did not come to it; what cannot be read is an error, and no such night */
+/* *json is NULL where the night has no such file; a file that cannot be read is an error. */
 static enum ns_status load(const struct ns_night *n, const char *a, const char *b, json_t **json)
 {
 	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
@@ -19,7 +19,7 @@ static enum ns_status load(const struct ns_night *n, const char *a, const char *
 	return ns_json_read_if_there(ns_night_in(n, path, name), json, NULL);
 }
 
-/* an accuracy with its interval from an evaluation, or nothing where this night did not do it */
+/* Adds an accuracy with its interval from an evaluation; nothing where the night has none. */
 static enum ns_status put_accuracy(struct ns_night *n, const char *key, const char *a, const char *b)
 {
 	char name[192];
@@ -37,7 +37,7 @@ static enum ns_status put_accuracy(struct ns_night *n, const char *key, const ch
 	return NS_OK;
 }
 
-/* a gate that passed and whose move was made: its step is done */
+/* Adds the gate's decision once its step is done, that is, after its promotion. */
 static enum ns_status put_gate(struct ns_night *n, const char *night)
 {
 	json_t *gate, *back = NULL, *record = NULL;
@@ -78,7 +78,7 @@ static enum ns_status put_night(struct ns_night *n, const char *night)
 	return put_gate(n, night);
 }
 
-/* steps and tasks that did not come to their end, each with its reason; `first`: when the first step began */
+/* Lists unfinished steps and tasks, each with its reason; *first: start of the earliest step. */
 static json_t *unfinished(const struct ns_night *n, double *first)
 {
 	json_t *list = json_array();
@@ -109,7 +109,7 @@ static json_t *run_record(struct ns_night *n)
 			 "seconds", ns_now() - n->job->start);
 }
 
-/* what the tasks of arrays published lives on in what was made of it */
+/* Removes the parts of arrays, whose content is in the merged results. */
 static enum ns_status drop_parts(const struct ns_night *n)
 {
 	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16];
@@ -127,13 +127,13 @@ static enum ns_status drop_parts(const struct ns_night *n)
 			if (ns_ours_remove(ns_night_in(n, path, name)) != NS_OK)
 				ns_log_warn(n->job->log, "%s", ns_message());
 		}
-		if (is) /* unless something of somebody's is among them */
+		if (is) /* fails, as it should, where somebody else's files are there */
 			rmdir(ns_night_in(n, path, s->name));
 	}
 	return NS_OK;
 }
 
-/* every other step has ended: what a killed one left under a temporary name is nobody's */
+/* Removes temporary files of killed steps: every other step has ended, so nobody uses them. */
 static enum ns_status sweep(const struct ns_night *n)
 {
 	const json_t *nights = ns_conf_node(n->job->conf, "night.nights"), *entry;
@@ -174,7 +174,7 @@ static enum ns_status write_all(struct ns_night *n, double seconds)
 	NS_TRY(drop_parts(n));
 	NS_TRY(sweep(n));
 	run = run_record(n);
-	status = run ? ns_json_write(ns_night_in(n, path, "run.json"), run) : ns_fail(NS_INTERNAL, "the record of the night cannot be made");
+	status = run ? ns_json_write(ns_night_in(n, path, "run.json"), run) : ns_fail(NS_INTERNAL, "cannot build the night's run.json");
 	json_decref(run);
 	return status;
 }

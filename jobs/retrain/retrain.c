@@ -1,7 +1,7 @@
 /*
- * jobs/retrain/retrain.c - executing a manifest. Two rounds: the audited rows with replayed old ones; then what that model is sure
- * of is labelled by it, and production is trained again on all three. (Production's own confident labels are a trap
- * exactly when they are wanted: on drifted images they are right two times of three.)
+ * jobs/retrain/retrain.c - executes a manifest in two rounds. The first trains on audited rows and replayed old ones. Its model gives
+ * pseudo-labels to the rows of which it is confident, and the second round trains production's weights again on all three. (Production's own
+ * confident labels mislead exactly when needed: on drifted images they are right two times of three.)
  */
 #define _POSIX_C_SOURCE 200809L
 #include "jobs/retrain/retrain.h"
@@ -20,7 +20,7 @@
 struct retrain {
 	struct ns_job *job;
 	json_t *manifest, *predicate; /* predicate is borrowed from manifest */
-	char dir[NS_PATH_MAX];	      /* of the manifest */
+	char dir[NS_PATH_MAX];	      /* the manifest's folder */
 	struct ns_dataset *sets[2];
 	struct ns_selection s;
 	struct ns_model base;
@@ -38,7 +38,7 @@ static enum ns_status refuse_unknown(const json_t *object, const char *const *kn
 		for (i = 0; known[i] && strcmp(known[i], key); i++)
 			;
 		if (!known[i])
-			return ns_fail(NS_BAD_DATA, "%s: unknown key '%s'; it is refused", where, key);
+			return ns_fail(NS_BAD_DATA, "%s: unknown key '%s'; a manifest with unknown keys is refused", where, key);
 	}
 	return NS_OK;
 }
@@ -60,11 +60,11 @@ static enum ns_status read_config(struct retrain *r, const char *path)
 		r->epochs[i] = (int)n;
 	}
 	if (!(r->confidence > 0 && r->confidence <= 1) || !(r->lr > 0) || r->epochs[0] < 1 || r->epochs[1] < 1)
-		return ns_fail(NS_BAD_DATA, "%s: config: confidence in 0..1, lr and two epochs above 0 are wanted", path);
+		return ns_fail(NS_BAD_DATA, "%s: config: expected confidence in 0..1, and lr and two epochs above 0", path);
 	NS_TRY(ns_json_get_int(c, "seed", path, 0, INT64_MAX, &seed));
 	return seed == ns_conf_int(r->job->conf, "seed")
 		       ? NS_OK
-		       : ns_fail(NS_CONFIG, "%s: was made with seed %lld, the configuration says %lld", path, (long long)seed,
+		       : ns_fail(NS_CONFIG, "%s: was made with seed %lld, but the configuration has %lld", path, (long long)seed,
 				 (long long)ns_conf_int(r->job->conf, "seed"));
 }
 
@@ -79,36 +79,36 @@ static enum ns_status open_data(struct retrain *r, const char *path)
 	NS_TRY(refuse_unknown(data, known, path));
 	NS_TRY(refuse_unknown(json_object_get(data, "query"), known_query, path));
 	if (strcmp(ns_json_text(data, "selection"), "selection.h5") || json_array_size(list) != 2)
-		return ns_fail(NS_BAD_DATA, "%s: data: selection.h5 and two data sets are wanted", path);
+		return ns_fail(NS_BAD_DATA, "%s: data: expected selection.h5 and two data sets", path);
 	for (i = 0; i < 2; i++) {
 		const json_t *d = json_array_get(list, i);
 
 		NS_TRY(ns_dataset_open(r->job, &r->sets[i], ns_json_text(d, "path"), 0));
 		if (strcmp(r->sets[i]->digest, ns_json_text(d, "digest")))
-			return ns_fail(NS_DIGEST, "%s: its digest is %.12s, but %s wants %.12s", r->sets[i]->path, r->sets[i]->digest, path,
+			return ns_fail(NS_DIGEST, "%s: its digest is %.12s, but %s expects %.12s", r->sets[i]->path, r->sets[i]->digest, path,
 				       ns_json_text(d, "digest"));
 		NS_TRY(ns_dataset_verify(r->job, r->sets[i]));
 	}
 	NS_TRY(ns_path(file, "%s/selection.h5", r->dir));
 	NS_TRY(ns_sha256_file(hex, file));
 	if (strcmp(hex, ns_json_text(data, "sha256")))
-		return ns_fail(NS_DIGEST, "%s: its SHA-256 is %.12s, but %s wants %.12s", file, hex, path, ns_json_text(data, "sha256"));
+		return ns_fail(NS_DIGEST, "%s: its SHA-256 is %.12s, but %s expects %.12s", file, hex, path, ns_json_text(data, "sha256"));
 	return ns_selection_read(file, &r->s);
 }
 
-/* what was selected, selected again */
+/* Runs the manifest's query again and compares the selection. */
 static enum ns_status check_query(const struct retrain *r, const char *path)
 {
 	struct ns_query q;
 
 	NS_TRY(ns_query_read(&q, json_object_get(json_object_get(r->predicate, "data"), "query"), path));
-	if (q.seed != (uint64_t)ns_conf_int(r->job->conf, "seed")) /* by which the gate's half is drawn, too */
-		return ns_fail(NS_BAD_DATA, "%s: data.query.seed = %llu, but config.seed is %lld: the gate would judge by rows that were trained on", path,
+	if (q.seed != (uint64_t)ns_conf_int(r->job->conf, "seed")) /* the seed also determines the gate's half */
+		return ns_fail(NS_BAD_DATA, "%s: data.query.seed = %llu, but config.seed is %lld: the gate would judge by rows that were used for training", path,
 			       (unsigned long long)q.seed, (long long)ns_conf_int(r->job->conf, "seed"));
 	return ns_query_check(&q, r->sets[0], r->sets[1], &r->s);
 }
 
-/* whoever wrote the selection: rows inside their data set, identities as there, labels that exist */
+/* Checks the selection, whoever wrote it: rows exist in their data set, identities match, labels are classes. */
 static enum ns_status check_selection(const struct retrain *r)
 {
 	int classes = r->base.class_count;
@@ -121,7 +121,7 @@ static enum ns_status check_selection(const struct retrain *r)
 			return ns_fail(NS_BAD_DATA, "selection.h5: row %lld: set %u, row %llu does not exist", (long long)i, set,
 				       (unsigned long long)r->s.row[i]);
 		if (ns_dataset_id(r->sets[set], (int64_t)r->s.row[i]) != r->s.id[i])
-			return ns_fail(NS_DIGEST, "selection.h5: row %lld: its identity is not that of the data", (long long)i);
+			return ns_fail(NS_DIGEST, "selection.h5: row %lld: its identity differs from the data set's", (long long)i);
 		if (r->s.label[i] < -1 || r->s.label[i] >= classes || r->s.repeat[i] > 64)
 			return ns_fail(NS_BAD_DATA, "selection.h5: row %lld: label %d, repeat %u", (long long)i, r->s.label[i], r->s.repeat[i]);
 	}
@@ -152,14 +152,14 @@ static enum ns_status open_manifest(struct retrain *r, const char *path)
 	NS_TRY(ns_json_read(path, &r->manifest, NULL));
 	NS_TRY(refuse_unknown(r->manifest, top, path));
 	if (strcmp(ns_json_text(r->manifest, "predicateType"), "nightshift.retrain/1"))
-		return ns_fail(NS_BAD_DATA, "%s: predicateType is '%s', wanted 'nightshift.retrain/1'", path,
+		return ns_fail(NS_BAD_DATA, "%s: predicateType is '%s', expected 'nightshift.retrain/1'", path,
 			       ns_json_text(r->manifest, "predicateType"));
 	r->predicate = json_object_get(r->manifest, "predicate");
 	NS_TRY(refuse_unknown(r->predicate, predicate, path));
-	/* a night executes the manifest that it has made itself, however long it lay */
+	/* a night executes its own manifest, however old */
 	if (!ns_conf_text(r->job->conf, "night.step") &&
 	    ns_json_number(json_object_get(r->predicate, "budget"), "expires", 0) < (double)ns_today())
-		return ns_fail(NS_BAD_DATA, "%s: has expired", path);
+		return ns_fail(NS_BAD_DATA, "%s: the manifest has expired; run drift again for a new one", path);
 	NS_TRY(read_config(r, path));
 	for (i = 0; i < sizeof parts / sizeof *parts; i++)
 		NS_TRY(refuse_unknown(json_object_get(r->predicate, parts[i].name), parts[i].known, path));
@@ -170,7 +170,7 @@ static enum ns_status open_manifest(struct retrain *r, const char *path)
 	return check_query(r, path);
 }
 
-/* picks of the selection; labels[i] replaces -1, what stays -1 is left out */
+/* The view of the selection's rows; labels[i] replaces a label of -1, rows that stay at -1 are left out. */
 static enum ns_status make_view(struct retrain *r, const int32_t *labels, struct ns_view *view)
 {
 	int64_t i, n = 0;
@@ -182,7 +182,7 @@ static enum ns_status make_view(struct retrain *r, const int32_t *labels, struct
 			n += r->s.repeat[i];
 	view->picks = malloc(sizeof *view->picks * (size_t)(n + 1));
 	if (!view->picks)
-		return ns_fail(NS_NO_MEMORY, "no memory for a view of %lld rows", (long long)n);
+		return ns_fail(NS_NO_MEMORY, "out of memory for a view of %lld rows", (long long)n);
 	for (n = 0, i = 0; i < r->s.rows; i++) {
 		int32_t label = r->s.label[i] >= 0 ? r->s.label[i] : labels ? labels[i] : -1;
 
@@ -193,7 +193,7 @@ static enum ns_status make_view(struct retrain *r, const int32_t *labels, struct
 	return NS_OK;
 }
 
-/* a model with production's weights: each round begins there */
+/* A model with production's weights, from which each round starts. */
 static enum ns_status from_base(const struct retrain *r, struct ns_model *m)
 {
 	NS_TRY(ns_model_make(m, &r->base.net.arch, (const char *const *)r->base.classes, r->base.class_count));
@@ -220,8 +220,8 @@ static enum ns_status run_round(struct retrain *r, int round, const int32_t *lab
 	return status;
 }
 
-/* what the first round's model is sure of. Every rank computes all: the pool is what one night brought, and the
- * answer must be the same everywhere */
+/* Pseudo-labels: the first round's predictions with a confidence above r->confidence. Every rank computes all of them: the pool is one
+ * night's rows, and the result must be the same everywhere. */
 static enum ns_status label_pool(struct retrain *r, const struct ns_model *m, int32_t *labels, int64_t *kept)
 {
 	enum ns_dtype dtype = strcmp(m->precision, "bf16") ? NS_F32 : NS_BF16;
@@ -229,7 +229,7 @@ static enum ns_status label_pool(struct retrain *r, const struct ns_model *m, in
 	int k = m->net.arch.classes;
 	struct ns_view view = {.sets = &r->sets[1], .set_count = 1, .rows = n};
 	struct ns_inference out = {.prob = malloc(sizeof(float) * (size_t)(n * k)), .pred = malloc(sizeof(int32_t) * (size_t)n)};
-	enum ns_status status = out.prob && out.pred ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory to label %lld rows", (long long)n);
+	enum ns_status status = out.prob && out.pred ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for labelling %lld rows", (long long)n);
 
 	if (status == NS_OK)
 		status = ns_infer_rows(r->job, m, &view, 0, n, (int)ns_conf_int(r->job->conf, "infer.batch"), dtype, &out, "label");
@@ -247,7 +247,7 @@ static enum ns_status label_pool(struct retrain *r, const struct ns_model *m, in
 	return status;
 }
 
-/* --- the labels, kept beside the first round's checkpoint --- */
+/* --- the pseudo-labels, kept beside the first round's checkpoint --- */
 
 static enum ns_status labels_path(const struct retrain *r, char path[NS_PATH_MAX])
 {
@@ -267,12 +267,12 @@ static enum ns_status keep_labels(const struct retrain *r, const char *manifest,
 	json = json_pack("{s:s, s:s, s:I, s:o}", "schema", "nightshift.labels/1", "manifest", manifest, "kept", (json_int_t)kept, "labels", list);
 	status = labels_path(r, path);
 	if (status == NS_OK)
-		status = json ? ns_json_write(path, json) : ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+		status = json ? ns_json_write(path, json) : ns_fail(NS_NO_MEMORY, "%s: out of memory", path);
 	json_decref(json);
 	return status;
 }
 
-/* rank 0 alone; *kept stays -1 where there are none of this manifest */
+/* Rank 0 alone. *kept stays -1 where no labels of this manifest are kept. */
 static enum ns_status find_labels(const struct retrain *r, const char *manifest, int32_t *labels, int64_t *kept)
 {
 	char path[NS_PATH_MAX];
@@ -298,8 +298,8 @@ static enum ns_status find_labels(const struct retrain *r, const char *manifest,
 }
 
 /*
- * Collective. A run that is taken up again in its second round trains on the labels that it began with: another processor could
- * flip one that is near the threshold.
+ * Collective. A run that resumes in its second round uses the pseudo-labels it began with: on another processor a confidence near the
+ * threshold could fall on its other side.
  */
 static enum ns_status label(struct retrain *r, const char *manifest, const struct ns_model *first, int32_t *labels, int64_t *kept)
 {
@@ -325,7 +325,7 @@ static enum ns_status execute(struct retrain *r, const char *manifest)
 	int64_t kept;
 
 	if (!labels)
-		return ns_fail(NS_NO_MEMORY, "no memory for labels");
+		return ns_fail(NS_NO_MEMORY, "out of memory for labels");
 	NS_GO(ns_sha256_file(hex, manifest));
 	NS_GO(run_round(r, 0, NULL, &first));
 	NS_GO(label(r, hex, &first, labels, &kept));

@@ -1,10 +1,10 @@
-/* jobs/retrain/retrain.h - a retrain manifest executed; the verb train. */
+/* jobs/retrain/retrain.h - executes a retrain manifest; the verb train. */
 #ifndef NS_JOBS_RETRAIN_H
 #define NS_JOBS_RETRAIN_H
 
 #include "host/run/run.h"
 
-/* Execute retrain.json: two rounds. Collective; job->dir is open. */
+/* Collective. Executes retrain.json in two rounds; job->dir is open. */
 enum ns_status ns_retrain(struct ns_job *job, const char *manifest);
 
 /* the verb train */

@@ -5,7 +5,7 @@
 
 #include "jobs/train/train.h"
 
-/* is every file there that this result lists, as it was? */
+/* Does every file that this result lists exist, unchanged? */
 static enum ns_status is_whole(const char *out, const json_t *outputs, int *is)
 {
 	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
@@ -24,7 +24,7 @@ static enum ns_status is_whole(const char *out, const json_t *outputs, int *is)
 	return NS_OK;
 }
 
-/* is --out what came of this very manifest, whole, by this seed? Rank 0 */
+/* Rank 0 alone. Is --out the complete result of this manifest with this seed? */
 static enum ns_status is_executed(const struct ns_job *job, const char *manifest, int *is)
 {
 	const char *out = ns_conf_text(job->conf, "out");
@@ -58,15 +58,15 @@ enum ns_status ns_job_train(struct ns_job *job, int argc, char **argv)
 	(void)argv;
 	ns_stop_install();
 	if (argc)
-		return ns_fail(NS_USAGE, "train: takes no operand; --data or --manifest is wanted");
+		return ns_fail(NS_USAGE, "train: takes no operand; --data or --manifest is required");
 	if (!manifest)
 		return ns_train_fresh(job);
 	for (i = 0; i < sizeof taken_from_manifest / sizeof *taken_from_manifest; i++)
 		if (ns_conf_given(job->conf, taken_from_manifest[i]))
-			return ns_fail(NS_USAGE, "train: the manifest says what --%s would; they do not go together", taken_from_manifest[i]);
+			return ns_fail(NS_USAGE, "train: the manifest determines --%s; remove the option", taken_from_manifest[i]);
 	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? is_executed(job, manifest, &executed) : NS_OK));
 	NS_TRY(ns_comm_broadcast(job->comm, &executed, sizeof executed, 0));
-	if (executed) { /* a plan is executed once, however often it is asked for */
+	if (executed) { /* a manifest is executed once, however often it is requested */
 		ns_log_event(job->log, "executed", json_pack("{s:s, s:s}", "manifest", manifest, "out", ns_conf_text(job->conf, "out")));
 		return NS_OK;
 	}

@@ -1,7 +1,7 @@
 /*
- * jobs/task/merge.c - what the tasks of an array published, as one result: the same bytes as one job would have made. A task's
- * folder counts if it was committed and only as a whole; a missing one is an error, never a smaller result. Files are
- * linked, not copied, where the file system can.
+ * jobs/task/merge.c - merges the parts of an array's tasks into one result, with the same bytes as one job would have published. A part
+ * counts only if it was committed; a missing one is an error, never a smaller result. Files are linked, not copied, where the file system
+ * can.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "host/base/base.h"
@@ -14,17 +14,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* --- the whole --- */
+/* --- the merged result --- */
 
 struct merge {
 	struct ns_job *job;
 	const char *folder;
 	json_t **parts; /* part.json of each */
 	int count;
-	json_t *files; /* all of them, in order of their names */
+	json_t *files; /* files of all parts, ordered by name */
 };
 
-/* one task's result: committed, and of the same work as the first */
+/* Reads one part and checks that it was committed and belongs to the same work as part 0. */
 static enum ns_status read_part(struct merge *m, int i)
 {
 	char path[NS_PATH_MAX];
@@ -42,10 +42,10 @@ static enum ns_status read_part(struct merge *m, int i)
 	NS_TRY(ns_json_get_int(p, "part", path, 0, INT64_MAX, &part));
 	NS_TRY(ns_json_get_int(p, "parts", path, 1, INT64_MAX, &parts));
 	if (part != i || parts != m->count)
-		return ns_fail(NS_BAD_DATA, "%s: is part %lld of %lld, wanted %d of %d", path, (long long)part, (long long)parts, i, m->count);
+		return ns_fail(NS_BAD_DATA, "%s: is part %lld of %lld, expected %d of %d", path, (long long)part, (long long)parts, i, m->count);
 	if (strcmp(ns_json_text(p, "of"), ns_json_text(m->parts[0], "of")) ||
 	    !json_equal(json_object_get(p, "index"), json_object_get(m->parts[0], "index")))
-		return ns_fail(NS_BAD_DATA, "%s: is a part of other work than part 0 (another configuration, model or data)", path);
+		return ns_fail(NS_BAD_DATA, "%s: is part of other work than part 0 (another configuration, model or data)", path);
 	return NS_OK;
 }
 
@@ -67,7 +67,7 @@ static enum ns_status open_parts(struct merge *m)
 	m->count = (int)count;
 	m->parts = calloc((size_t)m->count, sizeof(json_t *));
 	if (!m->parts)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for %d parts", m->folder, m->count);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for %d parts", m->folder, m->count);
 	for (i = 0; i < m->count; i++)
 		NS_TRY(read_part(m, i));
 	return NS_OK;
@@ -82,7 +82,7 @@ static int is_same_file(const char *a, const char *b)
 	return same;
 }
 
-/* a second name for the same bytes, or a copy; and they are what the task wrote */
+/* Links or copies a file, and checks that its digest is the one that the task wrote. */
 static enum ns_status take_file(struct merge *m, int part, const json_t *file)
 {
 	const char *name = ns_json_text(file, "file"), *slash = strchr(name, '/');
@@ -91,7 +91,7 @@ static enum ns_status take_file(struct merge *m, int part, const json_t *file)
 	size_t bytes;
 
 	if (!*name || *name == '/' || strstr(name, ".."))
-		return ns_fail(NS_BAD_DATA, "%s/%05d/part.json: '%s' is no file of a part", m->folder, part, name);
+		return ns_fail(NS_BAD_DATA, "%s/%05d/part.json: invalid file name '%s' for a part", m->folder, part, name);
 	NS_TRY(ns_path(from, "%s/%05d/%s", m->folder, part, name));
 	NS_TRY(ns_path(to, "%s/%s", m->job->dir, name));
 	if (slash) {
@@ -104,7 +104,7 @@ static enum ns_status take_file(struct merge *m, int part, const json_t *file)
 			       ns_json_text(file, "sha256"));
 	if (link(from, to) == 0)
 		return NS_OK;
-	if (errno == EEXIST && is_same_file(from, to)) /* NFS may lose the answer to a link that was made */
+	if (errno == EEXIST && is_same_file(from, to)) /* NFS may lose the reply to a link that succeeded */
 		return NS_OK;
 	if (errno == EEXIST)
 		return ns_fail(NS_BAD_DATA, "%s: is in two parts", name);
@@ -119,7 +119,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(ns_json_text(*(json_t *const *)a, "file"), ns_json_text(*(json_t *const *)b, "file"));
 }
 
-/* the files of all parts in order */
+/* Collects the files of all parts, in order. */
 static enum ns_status sort_files(struct merge *m)
 {
 	size_t n = 0, k, at;
@@ -132,7 +132,7 @@ static enum ns_status sort_files(struct merge *m)
 	m->files = json_array();
 	if (!all || !m->files) {
 		free(all);
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for a list of %zu files", m->folder, n);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for a list of %zu files", m->folder, n);
 	}
 	for (at = 0, i = 0; i < m->count; i++)
 		json_array_foreach(json_object_get(m->parts[i], "files"), k, file)
@@ -156,7 +156,7 @@ static enum ns_status take_all(struct merge *m)
 	return sort_files(m);
 }
 
-/* counts of all parts together */
+/* Adds up the counts of all parts. */
 static enum ns_status sum_counts(struct merge *m)
 {
 	int i;
@@ -194,7 +194,7 @@ out:
 	return status;
 }
 
-/* collective */
+/* Collective. */
 static enum ns_status publish_data(struct merge *m)
 {
 	json_t *sets = json_object_get(json_object_get(m->parts[0], "index"), "sets"), *set, *parents = json_array();
@@ -206,7 +206,7 @@ static enum ns_status publish_data(struct merge *m)
 		const char *folder = json_string_value(json_object_get(set, "folder"));
 		int64_t shards;
 
-		NS_GO(folder && !ns_is_name(folder) ? ns_fail(NS_BAD_DATA, "%s: '%s' is no name of a data set", m->folder, folder) : NS_OK);
+		NS_GO(folder && !ns_is_name(folder) ? ns_fail(NS_BAD_DATA, "%s: invalid name '%s' of a data set", m->folder, folder) : NS_OK);
 		NS_GO(ns_json_get_int(set, "shards", m->folder, 1, 100000, &shards));
 		NS_GO(ns_dataset_publish(m->job, folder, ns_json_text(set, "name"), (int)shards, parents,
 					 json_object_get(set, "made")));
@@ -228,7 +228,7 @@ static enum ns_status publish_predictions(struct merge *m)
 
 	NS_TRY(ns_json_get_int(index, "files", m->folder, 0, INT64_MAX, &files));
 	if (files != (int64_t)json_array_size(m->files))
-		return ns_fail(NS_BAD_DATA, "%s: %zu files in all parts, wanted %lld", m->folder, json_array_size(m->files), (long long)files);
+		return ns_fail(NS_BAD_DATA, "%s: %zu files in all parts, expected %lld", m->folder, json_array_size(m->files), (long long)files);
 	if (m->job->comm->rank != 0)
 		return NS_OK;
 	return ns_predictions_index(m->job->dir, ns_json_text(index, "model"), ns_json_text(index, "dataset"), m->files, digest);
@@ -242,7 +242,7 @@ enum ns_status ns_job_merge(struct ns_job *job, int argc, char **argv)
 	int i;
 
 	if (argc != 1)
-		return ns_fail(NS_USAGE, "merge: one folder of parts is wanted, %d given", argc);
+		return ns_fail(NS_USAGE, "merge: expected one folder of parts, found %d", argc);
 	NS_GO(open_parts(&m));
 	verb = ns_json_text(m.parts[0], "verb");
 	NS_GO(ns_job_begin(job, 0));
@@ -257,7 +257,7 @@ enum ns_status ns_job_merge(struct ns_job *job, int argc, char **argv)
 	else if (!strcmp(verb, "infer"))
 		status = ns_job_agree(job, publish_predictions(&m));
 	else
-		status = ns_fail(NS_BAD_DATA, "%s: parts of '%s', wanted those of ingest or infer", m.folder, verb);
+		status = ns_fail(NS_BAD_DATA, "%s: parts of '%s', expected those of ingest or infer", m.folder, verb);
 	if (status == NS_OK) {
 		ns_job_input(job, "parts", m.folder, ns_json_text(m.parts[0], "of"));
 		status = ns_job_publish(job);

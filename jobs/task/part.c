@@ -1,4 +1,4 @@
-/* jobs/task/part.c - what one task of an array publishes, and the indexes over what all of them did. */
+/* jobs/task/part.c - writes what one task of an array publishes, and the indexes over the parts of all tasks. */
 #define _POSIX_C_SOURCE 200809L
 #include "jobs/task/task.h"
 
@@ -7,14 +7,14 @@
 
 /* --- a part, as its task writes it --- */
 
-/* what all parts must agree on: everything but where and how a part is made */
+/* Digest of what all parts must agree on: the configuration without the keys that say where and how a part is computed. */
 static void digest_of(const struct ns_job *job, char digest[NS_SHA256_HEX])
 {
 	static const char *const free_to_differ[] = {"out", "part", "force", "json", "threads", "dry_run", "comm.timeout", NULL};
 	json_t *all = ns_conf_chosen(job->conf, free_to_differ), *value;
 	const char *key;
 
-	json_object_foreach(job->conf->values, key, value) /* which step of a night it is, is no matter of the verb */
+	json_object_foreach(job->conf->values, key, value) /* the same work alone or as a step of a night */
 		if (!strncmp(key, "night.", 6))
 			json_object_del(all, key);
 	json_object_set_new(all, "verb", json_string(job->verb));
@@ -38,7 +38,7 @@ static enum ns_status write_part(struct ns_job *job, json_t *index, json_t *file
 	json = json_pack("{s:s, s:s, s:i, s:i, s:s, s:O, s:O}", "schema", "nightshift.part/1", "verb", job->verb, "part", job->part, "parts",
 			 job->parts, "of", hex, "index", index, "files", files);
 	NS_GO(ns_path(path, "%s/part.json", job->dir));
-	status = json ? ns_json_write(path, json) : ns_fail(NS_INTERNAL, "%s: cannot be made", path);
+	status = json ? ns_json_write(path, json) : ns_fail(NS_INTERNAL, "%s: cannot be written as JSON", path);
 out:
 	json_decref(json);
 	return status;
@@ -65,7 +65,7 @@ static int by_item(const void *a, const void *b)
 
 struct lines {
 	char **line;
-	size_t count, room;
+	size_t count, capacity;
 };
 
 static enum ns_status add_lines(struct lines *l, const char *path)
@@ -76,15 +76,15 @@ static enum ns_status add_lines(struct lines *l, const char *path)
 
 	NS_TRY(ns_read_file(path, &text, &bytes));
 	for (at = strtok_r(text, "\n", &rest); at && status == NS_OK; at = strtok_r(NULL, "\n", &rest)) {
-		if (l->count == l->room) {
-			char **more = realloc(l->line, (2 * l->room + 64) * sizeof *more);
+		if (l->count == l->capacity) {
+			char **more = realloc(l->line, (2 * l->capacity + 64) * sizeof *more);
 
 			if (more)
 				l->line = more;
-			l->room = more ? 2 * l->room + 64 : l->room;
+			l->capacity = more ? 2 * l->capacity + 64 : l->capacity;
 		}
-		if (l->count == l->room || !(l->line[l->count] = strdup(at)))
-			status = ns_fail(NS_NO_MEMORY, "%s: no memory for its lines", path);
+		if (l->count == l->capacity || !(l->line[l->count] = strdup(at)))
+			status = ns_fail(NS_NO_MEMORY, "%s: out of memory for its lines", path);
 		else
 			l->count++;
 	}
@@ -107,7 +107,7 @@ enum ns_status ns_quarantine_join(struct ns_job *job, const json_t *files)
 	NS_GO(ns_path(path, "%s/quarantine.jsonl", job->dir));
 	for (i = 0; i < l.count; i++)
 		bytes += strlen(l.line[i]) + 1;
-	NS_GO((all = malloc(bytes + 1)) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %zu lines", path, l.count));
+	NS_GO((all = malloc(bytes + 1)) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for %zu lines", path, l.count));
 	for (bytes = 0, i = 0; i < l.count; i++)
 		bytes += (size_t)sprintf(all + bytes, "%s\n", l.line[i]);
 	status = ns_write_file(path, all, bytes);
@@ -136,7 +136,7 @@ enum ns_status ns_predictions_index(const char *dir, const char *model, const ch
 			 digest, "rows", rows, "files", files);
 	status = ns_path(path, "%s/predictions.json", dir);
 	if (status == NS_OK)
-		status = json ? ns_json_write(path, json) : ns_fail(NS_INTERNAL, "%s: cannot be made", path);
+		status = json ? ns_json_write(path, json) : ns_fail(NS_INTERNAL, "%s: cannot be written as JSON", path);
 	json_decref(json);
 	return status;
 }

@@ -5,13 +5,13 @@
 #include "host/run/run.h"
 
 /*
- * part.json in job->dir: what this part is and what `index` (taken over) the whole will want, with the digests of `files` (an
- * array of names below job->dir, taken over). Collective.
+ * Collective. Writes part.json to job->dir: which part it is, the `index` that the merged result needs, and the digests of `files` (an
+ * array of names below job->dir). It takes over both references.
  */
 enum ns_status ns_part_write(struct ns_job *job, json_t *index, json_t *files);
-/* Lines that refuse images, from several files into job->dir's quarantine.jsonl, ordered by item; the files stay. rank 0 alone. */
+/* Rank 0 alone. Joins the lines of several quarantine files in job->dir's quarantine.jsonl, ordered by item; the files stay. */
 enum ns_status ns_quarantine_join(struct ns_job *job, const json_t *files);
-/* predictions.json in `dir` over files that are listed as {file, rows, sha256}; its digest. rank 0 alone. */
+/* Rank 0 alone. Writes predictions.json to `dir`, over files listed as {file, rows, sha256}, and returns its digest. */
 enum ns_status ns_predictions_index(const char *dir, const char *model, const char *dataset, json_t *files, char digest[NS_SHA256_HEX]);
 
 /* the verb merge */

@@ -1,4 +1,4 @@
-/* jobs/train/train.c - train a network, or execute a retrain manifest. */
+/* jobs/train/train.c - trains a network, for the verb train and for each round of a manifest. */
 #define _POSIX_C_SOURCE 200809L
 #include "jobs/train/train.h"
 
@@ -22,7 +22,7 @@ static enum ns_status after_epoch(void *context, int epoch, const float *values,
 	struct fit *f = context;
 	struct ns_view view = {.sets = &f->val, .set_count = 1, .rows = f->val->rows};
 	int64_t size = f->job->comm->size, rank = f->job->comm->rank, rows = view.rows;
-	/* whole batches a rank, so that what a row gives does not depend on the number of ranks */
+	/* whole batches a rank, so that no row's result depends on the number of ranks */
 	int64_t batch = ns_conf_int(f->job->conf, "infer.batch"), batches = (rows + batch - 1) / batch;
 	int64_t first = batches * rank / size * batch, end = batches * (rank + 1) / size * batch, i, sums[2] = {0, 0};
 	struct ns_inference out = {0};
@@ -34,7 +34,7 @@ static enum ns_status after_epoch(void *context, int epoch, const float *values,
 	out.pred = malloc(sizeof(int32_t) * (size_t)(end - first + 1));
 	out.label = malloc(sizeof(int32_t) * (size_t)(end - first + 1));
 	if (!out.pred || !out.label)
-		status = ns_fail(NS_NO_MEMORY, "no memory to validate");
+		status = ns_fail(NS_NO_MEMORY, "out of memory for the validation");
 	if (status == NS_OK)
 		status = ns_infer_rows(f->job, f->model, &view, first, end - first, (int)batch, f->dtype, &out, "validate");
 	for (i = 0; status == NS_OK && i < end - first; i++) {
@@ -55,11 +55,11 @@ static enum ns_status check_words(struct ns_job *job)
 	const char *collective = ns_conf_text(job->conf, "train.collective");
 
 	if (strcmp(optimizer, "sgd") && strcmp(optimizer, "adamw"))
-		return ns_fail(NS_CONFIG, "train.optimizer = '%s', wanted sgd or adamw", optimizer);
+		return ns_fail(NS_CONFIG, "train.optimizer = '%s', expected sgd or adamw", optimizer);
 	if (strcmp(collective, "auto") && strcmp(collective, "nccl") && strcmp(collective, "mpi"))
-		return ns_fail(NS_CONFIG, "train.collective = '%s', wanted auto, nccl or mpi", collective);
+		return ns_fail(NS_CONFIG, "train.collective = '%s', expected auto, nccl or mpi", collective);
 	if (strcmp(schedule, "cosine") && strcmp(schedule, "constant"))
-		return ns_fail(NS_CONFIG, "train.schedule = '%s', wanted cosine or constant", schedule);
+		return ns_fail(NS_CONFIG, "train.schedule = '%s', expected cosine or constant", schedule);
 	return NS_OK;
 }
 
@@ -89,7 +89,7 @@ static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, con
 	snprintf(s->precision, sizeof s->precision, "%s", ns_conf_text(c, "train.precision"));
 }
 
-/* what must be the same for a checkpoint to be taken up: everything that decides bits, not how often or where */
+/* Digest of what must be equal for a checkpoint to be resumed: all that determines bits, not how often or where. */
 static void digest_of(struct ns_job *job, const struct ns_view *view, const struct ns_train_options *o, char digest[NS_SHA256_HEX])
 {
 	static const char *const free_to_differ[] = {"out",  "force", "json",	 "threads", "train.checkpoint_steps", "registry",
@@ -136,11 +136,11 @@ enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct n
 
 	NS_GO(prepare(&f, &t, view, o));
 	t.after_epoch = o->val ? after_epoch : NULL;
-	/* decided once, so that feeding and computing agree; a checkpoint's own choice wins inside ns_train */
+	/* decided once, so that feeding and computing agree; inside ns_train a checkpoint's own precision takes precedence */
 	NS_GO(ns_training_precision(job, &t, &dtype));
-	ns_conf_put_text(job->conf, "train.precision", t.spec.precision); /* a second round's too; run.json says what was used */
+	ns_conf_put_text(job->conf, "train.precision", t.spec.precision); /* holds for a second round too, and is stored in run.json */
 	f.dtype = dtype;
-	*model->weights = 0; /* whatever file its values came from, they are others now */
+	*model->weights = 0; /* the values no longer equal those of the file they came from */
 	NS_GO(ns_feed_init(&f.feed, job, view, model, ns_conf_node(job->conf, "augment"), t.spec.batch / t.spec.virtual_ranks, 1,
 			   dtype));
 	t.input = (struct ns_train_input){&f.feed, f.feed.bytes, ns_feed_stage, ns_feed_images};
@@ -168,33 +168,33 @@ static enum ns_status arch_of(struct ns_job *job, const struct ns_shard_head *h,
 
 	if (!input && !h->h) {
 		json_decref(shape);
-		return ns_fail(NS_CONFIG, "%s: holds encoded images of several sizes; say model.input: [H, W, C]", path);
+		return ns_fail(NS_CONFIG, "%s: holds encoded images of several sizes; set model.input: [H, W, C]", path);
 	}
 	json = json_pack("{s:s, s:s, s:O, s:i, s:s, s:o, s:i}", "family", ns_conf_text(c, "model.family"), "block",
 			 ns_conf_text(c, "model.block"), "blocks", ns_conf_node(c, "model.blocks"), "width",
 			 (int)ns_conf_int(c, "model.width"), "stem", ns_conf_text(c, "model.stem"), "input", shape, "classes",
 			 h->class_count);
-	status = json ? ns_arch_from_json(arch, json, "model") : ns_fail(NS_CONFIG, "model: blocks are wanted");
+	status = json ? ns_arch_from_json(arch, json, "model") : ns_fail(NS_CONFIG, "model: expected blocks");
 	json_decref(json);
 	return status;
 }
 
-/* mean and standard deviation of each channel over up to 4096 rows of the training data, chosen by key */
+/* Mean and standard deviation of each channel over up to 4096 rows of the training data, chosen by key. */
 static enum ns_status measure_pixels(struct ns_model *m, const struct ns_view *view, uint64_t seed)
 {
 	const struct ns_arch *a = &m->net.arch;
-	size_t image = (size_t)a->h * (size_t)a->w * (size_t)a->c, i, room = 0;
+	size_t image = (size_t)a->h * (size_t)a->w * (size_t)a->c, i, capacity = 0;
 	int64_t n = view->rows < 4096 ? view->rows : 4096, r;
 	uint8_t *pixels = malloc(image), *buffer = NULL;
 	double sum[4] = {0}, square[4] = {0}, count = (double)n * a->h * a->w;
-	enum ns_status status = pixels ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for an image");
+	enum ns_status status = pixels ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for an image");
 	int c;
 
 	for (r = 0; r < n && status == NS_OK; r++) {
 		struct ns_pick pick;
 
 		ns_view_get(view, (int64_t)ns_permute((uint64_t)r, (uint64_t)view->rows, seed, NS_FOR_SHUFFLE, 0), &pick);
-		status = ns_dataset_pixels(view->sets[pick.set], pick.row, a->h, a->w, a->c, pixels, &buffer, &room);
+		status = ns_dataset_pixels(view->sets[pick.set], pick.row, a->h, a->w, a->c, pixels, &buffer, &capacity);
 		for (i = 0; status == NS_OK && i < image; i++) {
 			double v = pixels[i] / 255.0;
 
@@ -220,7 +220,7 @@ static int ends_with(const char *text, const char *end)
 	return n >= k && !strcmp(text + n - k, end);
 }
 
-/* model.from: another network's weights to begin with */
+/* model.from: starts with another network's weights. */
 static enum ns_status start_from(struct ns_job *job, struct ns_model *m, const char *from)
 {
 	struct ns_model old = {0};
@@ -231,7 +231,7 @@ static enum ns_status start_from(struct ns_job *job, struct ns_model *m, const c
 		return ns_model_read_weights(m, from, 1);
 	NS_TRY(ns_load_model(job, &old, from));
 	if (old.net.floats != m->net.floats || memcmp(&old.net.arch, &m->net.arch, sizeof old.net.arch)) {
-		status = ns_fail(NS_CONFIG, "model.from: %s is of another architecture than model:", from);
+		status = ns_fail(NS_CONFIG, "model.from: %s has another architecture than the one under model:", from);
 	} else {
 		memcpy(m->values, old.values, sizeof *m->values * (size_t)m->net.floats);
 		for (c = 0; c < 4; c++) {
@@ -259,7 +259,7 @@ static enum ns_status new_model(struct ns_job *job, struct ns_model *m, struct n
 	return from ? start_from(job, m, from) : NS_OK;
 }
 
-/* rows with a label; every class must have some */
+/* The view of all labelled rows; every class must have some. */
 static enum ns_status labelled_rows(struct ns_view *view, struct ns_dataset **data)
 {
 	const struct ns_shard_head *h = ns_dataset_head(*data);
@@ -277,7 +277,7 @@ static enum ns_status labelled_rows(struct ns_view *view, struct ns_dataset **da
 		}
 	}
 	if (!count)
-		status = ns_fail(NS_NO_MEMORY, "no memory to count classes");
+		status = ns_fail(NS_NO_MEMORY, "out of memory for counting classes");
 	for (k = 0; status == NS_OK && k < h->class_count; k++)
 		if (!count[k])
 			status = ns_fail(NS_BAD_DATA, "%s: class %d ('%s') has no image", (*data)->path, k, h->classes[k]);
@@ -286,7 +286,7 @@ static enum ns_status labelled_rows(struct ns_view *view, struct ns_dataset **da
 		return status;
 	view->picks = malloc(sizeof *view->picks * (size_t)n);
 	if (!view->picks)
-		return ns_fail(NS_NO_MEMORY, "no memory for a view of %lld rows", (long long)n);
+		return ns_fail(NS_NO_MEMORY, "out of memory for a view of %lld rows", (long long)n);
 	for (n = 0, i = 0; i < view->rows; i++)
 		if (ns_dataset_label(*data, i) >= 0)
 			view->picks[n++] = (struct ns_pick){i, ns_dataset_label(*data, i), 0, 0};
@@ -333,7 +333,7 @@ enum ns_status ns_train_fresh(struct ns_job *job)
 
 		NS_GO(ns_calibrate(job, &model, reference, dtype));
 		NS_GO(ns_keep_weights(job, &model));
-		/* model.json will hold the baseline's digest, so the baseline cannot hold model.json's: it names the weights */
+		/* model.json holds the baseline's digest, so the baseline cannot hold model.json's and has the weights' instead */
 		NS_GO(ns_predict(job, &model, "", reference, "baseline", dtype, baseline));
 		json_object_set_new(model.facts, "baseline", json_string(baseline));
 	}

@@ -19,7 +19,7 @@ for order in reverse shuffle:5; do
 	same f32-1/model.safetensors lazy-$order/model.safetensors
 done
 refuses 69 "share one GPU" mpi 2 env "NS_NCCL_LIBRARY=$build/libnccl-sim.so" "$sim" train "${settings[@]}" --device=cuda --train.collective=nccl --out refused
-refuses 78 "wanted auto, nccl or mpi" "$sim" train "${settings[@]}" --device=cuda --train.collective=ring --out refused
+refuses 78 "expected auto, nccl or mpi" "$sim" train "${settings[@]}" --device=cuda --train.collective=ring --out refused
 
 # ranks with a GPU each meet through NCCL (here its stand-in), to the same bits; so do three ranks, whose shares are unequal
 own=(env NS_CUDASIM_GPU_A_RANK=1 "NS_NCCL_LIBRARY=$build/libnccl-sim.so" NS_CUDASIM_STREAMS=lazy)

@@ -75,7 +75,7 @@ refuses 77 "selection.h5: its SHA-256" run s7
 spoil s8 'p["config"]["seed"] += 1'
 refuses 78 "was made with seed" run s8
 spoil s9 's["id"][150] = 5'
-refuses 77 "its identity is not that of the data" run s9
+refuses 77 "its identity differs from the data set" run s9
 spoil s10 's["label"][50] = (s["label"][50] + 1) % 3'
 refuses 77 "row 50 of .* is not what data.query selects" run s10
 spoil s11 'p["data"]["query"]["replay"] = 99'

@@ -31,12 +31,12 @@ for name in '"a b"' '"a,b"' '"*"' '"a\tb"' '"a\nb"' '-x' '.x' '..' '"a/b"' '"a\"
 done
 for name in prepare steps slurm registry report run.json night.json night.html summary.json partial.json; do
 	night_yaml "$name" >odd.yaml
-	says 78 "night.nights[0].name = '$name', which a night's folder has for itself" dry --config odd.yaml --out o
+	says 78 "night.nights[0].name = '$name', which a night's folder uses itself" dry --config odd.yaml --out o
 done
 night_yaml 20260504 >odd.yaml
 says 78 "night.nights[0].name is a number" dry --config odd.yaml --out o
 night_yaml 'tonight, source: a}, {name: tonight' >odd.yaml
-says 78 "night.nights[1].name = 'tonight', as night.nights[0] is called too" dry --config odd.yaml --out o
+says 78 "night.nights[1].name = 'tonight', which is also the name of night.nights[0]" dry --config odd.yaml --out o
 for name in '"a b"' '"a,b"' '"../x"' .x -x; do
 	night_yaml tonight "$name" >odd.yaml
 	says 78 "night.split = '" dry --config odd.yaml --out o
