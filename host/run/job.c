@@ -62,7 +62,7 @@ int ns_job_turn(const struct ns_job *job, int64_t i)
 enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,
 			   struct ns_log *log, struct ns_workers *workers, struct ns_device_set *set)
 {
-	*job = (struct ns_job){.verb = verb, .conf = conf, .comm = comm, .log = log, .workers = workers, .set = set, .place = {.fd = -1}};
+	*job = (struct ns_job){.verb = verb, .conf = conf, .comm = comm, .log = log, .workers = workers, .set = set, .outdir = {.fd = -1}};
 	NS_TRY(read_part(job, ns_conf_text(conf, "part")));
 	job->inputs = json_array();
 	job->outputs = json_array();
@@ -78,8 +78,8 @@ void ns_job_release(struct ns_job *job)
 	json_decref(job->inputs);
 	json_decref(job->outputs);
 	json_decref(job->counts);
-	if (job->place.fd >= 0)
-		ns_place_close(&job->place);
+	if (job->outdir.fd >= 0)
+		ns_outdir_close(&job->outdir);
 }
 
 enum ns_status ns_job_agree(struct ns_job *job, enum ns_status status)
@@ -102,9 +102,9 @@ enum ns_status ns_job_begin(struct ns_job *job, int keep)
 	if (!out)
 		return ns_fail(NS_USAGE, "%s: --out PATH is wanted", job->verb);
 	if (job->comm->rank == 0) {
-		status = ns_place_open(&job->place, out, job->verb, ns_conf_bool(job->conf, "force"), keep);
-		snprintf(job->out, sizeof job->out, "%s", job->place.out);
-		snprintf(job->dir, sizeof job->dir, "%s", job->place.partial);
+		status = ns_outdir_open(&job->outdir, out, job->verb, ns_conf_bool(job->conf, "force"), keep);
+		snprintf(job->out, sizeof job->out, "%s", job->outdir.out);
+		snprintf(job->dir, sizeof job->dir, "%s", job->outdir.partial);
 	}
 	NS_TRY(ns_job_agree(job, status));
 	/* rank 0 followed the links: all go where it went */
@@ -248,7 +248,7 @@ static enum ns_status publish(struct ns_job *job, const struct used *used)
 	if (status == NS_OK)
 		status = ns_json_write(path, run);
 	json_decref(run);
-	return status == NS_OK ? ns_place_publish(&job->place) : status;
+	return status == NS_OK ? ns_outdir_publish(&job->outdir) : status;
 }
 
 enum ns_status ns_job_publish(struct ns_job *job)
@@ -260,8 +260,8 @@ enum ns_status ns_job_publish(struct ns_job *job)
 	status = job->comm->rank == 0 ? publish(job, &used) : NS_OK;
 	json_decref(used.joules);
 	NS_TRY(ns_job_agree(job, status));
-	if (*job->place.warning)
-		ns_log_warn(job->log, "%s", job->place.warning);
+	if (*job->outdir.warning)
+		ns_log_warn(job->log, "%s", job->outdir.warning);
 	ns_log_event(job->log, "published",
 		     json_pack("{s:s, s:o, s:f, s:O}", "verb", job->verb, "out", ns_json_string(ns_conf_text(job->conf, "out")), "seconds",
 			       ns_now() - job->start, "counts", job->counts));

@@ -84,7 +84,7 @@ static enum ns_status check_name(const char *out, const char *verb)
 	return NS_OK;
 }
 
-static enum ns_status set_names(struct ns_place *p, const char *out, const char *verb)
+static enum ns_status set_names(struct ns_outdir *p, const char *out, const char *verb)
 {
 	p->fd = -1;
 	*p->warning = 0;
@@ -113,7 +113,7 @@ static enum ns_status still_there(int fd, const char *path, int *is)
 	return NS_OK;
 }
 
-static enum ns_status taken(const struct ns_place *p, int fd)
+static enum ns_status taken(const struct ns_outdir *p, int fd)
 {
 	char who[128] = "";
 	ssize_t n = pread(fd, who, sizeof who - 1, 0);
@@ -137,7 +137,7 @@ static enum ns_status open_lock(const char *path, int *fd)
 	return ns_fail(NS_IO, "%s: is no regular file, and so no lock", path);
 }
 
-static enum ns_status lock_once(struct ns_place *p, int fd, int *locked)
+static enum ns_status lock_once(struct ns_outdir *p, int fd, int *locked)
 {
 	int bad, code;
 
@@ -165,7 +165,7 @@ static enum ns_status sign(int fd, const char *path, const char *verb)
 	return bad ? ns_io_error(path, "cannot write") : ns_write_at(fd, path, who, strlen(who), 0);
 }
 
-enum ns_status ns_place_lock(struct ns_place *p, const char *out, const char *verb)
+enum ns_status ns_outdir_lock(struct ns_outdir *p, const char *out, const char *verb)
 {
 	char parent[NS_PATH_MAX];
 	enum ns_status status;
@@ -190,7 +190,7 @@ enum ns_status ns_place_lock(struct ns_place *p, const char *out, const char *ve
 /* --- what is there already --- */
 
 /* a process died between the two renames of a file system that cannot exchange: the old result is put back */
-static enum ns_status recover(const struct ns_place *p)
+static enum ns_status recover(const struct ns_outdir *p)
 {
 	char old[NS_PATH_MAX];
 	int there, ours;
@@ -207,7 +207,7 @@ static enum ns_status recover(const struct ns_place *p)
 }
 
 /* Is OUT.partial of this verb? By its marker, or by run.json, with which a run was killed on the last step to its publication. */
-static enum ns_status is_left_by(const struct ns_place *p, const char *verb, int *same)
+static enum ns_status is_left_by(const struct ns_outdir *p, const char *verb, int *same)
 {
 	char path[NS_PATH_MAX];
 	json_t *json = NULL;
@@ -222,7 +222,7 @@ static enum ns_status is_left_by(const struct ns_place *p, const char *verb, int
 	return status == NS_BAD_DATA ? NS_OK : status;
 }
 
-static enum ns_status mark(const struct ns_place *p, const char *verb)
+static enum ns_status mark(const struct ns_outdir *p, const char *verb)
 {
 	char path[NS_PATH_MAX];
 	enum ns_status status;
@@ -237,7 +237,7 @@ static enum ns_status mark(const struct ns_place *p, const char *verb)
 }
 
 /* of what a stopped run of this verb left, the checkpoints alone; that all of it is ours was seen before */
-static enum ns_status keep_checkpoints(const struct ns_place *p)
+static enum ns_status keep_checkpoints(const struct ns_outdir *p)
 {
 	char path[NS_PATH_MAX];
 	struct ns_names list;
@@ -257,7 +257,7 @@ static enum ns_status keep_checkpoints(const struct ns_place *p)
 }
 
 /* in OUT.partial only what a run of the same verb left behind, and of that the checkpoints */
-static enum ns_status clean(const struct ns_place *p, const char *verb, int keep)
+static enum ns_status clean(const struct ns_outdir *p, const char *verb, int keep)
 {
 	int there, ours, empty, same = 0;
 
@@ -278,7 +278,7 @@ static enum ns_status clean(const struct ns_place *p, const char *verb, int keep
 }
 
 /* Old results that nobody could remove when they were replaced, such as a colleague's: perhaps this user can. */
-static void sweep_replaced(const struct ns_place *p)
+static void sweep_replaced(const struct ns_outdir *p)
 {
 	char parent[NS_PATH_MAX], path[NS_PATH_MAX], prefix[NS_PATH_MAX];
 	const char *name = strrchr(p->out, '/') ? strrchr(p->out, '/') + 1 : p->out;
@@ -294,7 +294,7 @@ static void sweep_replaced(const struct ns_place *p)
 	ns_names_release(&list);
 }
 
-static enum ns_status look_at_out(const struct ns_place *p, int force)
+static enum ns_status look_at_out(const struct ns_outdir *p, int force)
 {
 	int there, empty, ours;
 
@@ -313,9 +313,9 @@ static enum ns_status look_at_out(const struct ns_place *p, int force)
 	return ns_ours_check(p->out); /* before the work, not after it */
 }
 
-enum ns_status ns_place_open(struct ns_place *p, const char *out, const char *verb, int force, int keep)
+enum ns_status ns_outdir_open(struct ns_outdir *p, const char *out, const char *verb, int force, int keep)
 {
-	NS_TRY(ns_place_lock(p, out, verb));
+	NS_TRY(ns_outdir_lock(p, out, verb));
 	NS_TRY(recover(p));
 	NS_TRY(look_at_out(p, force));
 	NS_TRY(clean(p, verb, keep));
@@ -326,7 +326,7 @@ enum ns_status ns_place_open(struct ns_place *p, const char *out, const char *ve
 /* --- publishing --- */
 
 /* The new result is there. What is wrong with the old one, which lies at `old`, is worth a warning and no more. */
-static void put_away(struct ns_place *p, const char *old)
+static void put_away(struct ns_outdir *p, const char *old)
 {
 	char aside[NS_PATH_MAX];
 	uint64_t number;
@@ -357,7 +357,7 @@ static void settle(struct ns_place *p, const char *old)
 }
 
 /* NFS and some others cannot exchange: two renames, and the old result put back if the second fails */
-static enum ns_status replace_in_two(struct ns_place *p)
+static enum ns_status replace_in_two(struct ns_outdir *p)
 {
 	char old[NS_PATH_MAX];
 	enum ns_status status;
@@ -374,7 +374,7 @@ static enum ns_status replace_in_two(struct ns_place *p)
 	return NS_OK;
 }
 
-static enum ns_status replace(struct ns_place *p)
+static enum ns_status replace(struct ns_outdir *p)
 {
 	int there, empty;
 
@@ -395,7 +395,7 @@ static enum ns_status replace(struct ns_place *p)
 	return ns_fail(NS_IO, "%s: cannot exchange it for %s: %s", p->partial, p->out, strerror(errno));
 }
 
-enum ns_status ns_place_publish(struct ns_place *p)
+enum ns_status ns_outdir_publish(struct ns_outdir *p)
 {
 	char path[NS_PATH_MAX];
 
@@ -409,9 +409,9 @@ enum ns_status ns_place_publish(struct ns_place *p)
  * A run that was killed right after its publication leaves the old result it exchanged (as OUT.partial or OUT.replaced) and the
  * lock's file. Who finds OUT done, and nobody working there, takes them away.
  */
-enum ns_status ns_place_sweep(const char *out)
+enum ns_status ns_outdir_sweep(const char *out)
 {
-	struct ns_place p = {.fd = -1};
+	struct ns_outdir p = {.fd = -1};
 	char old[NS_PATH_MAX];
 	enum ns_status status;
 	int lock, partial, replaced;
@@ -423,16 +423,16 @@ enum ns_status ns_place_sweep(const char *out)
 	NS_TRY(ns_exists(old, &replaced));
 	if (!lock && !partial && !replaced)
 		return NS_OK;
-	if (ns_place_lock(&p, out, "sweep") != NS_OK) /* somebody does */
+	if (ns_outdir_lock(&p, out, "sweep") != NS_OK) /* somebody does */
 		return NS_OK;
 	status = partial ? ns_ours_remove(p.partial) : NS_OK;
 	if (status == NS_OK && replaced)
 		status = ns_ours_remove(old);
-	ns_place_close(&p);
+	ns_outdir_close(&p);
 	return status;
 }
 
-enum ns_status ns_place_clear(const char *out)
+enum ns_status ns_outdir_clear(const char *out)
 {
 	char to[NS_PATH_MAX];
 
@@ -440,7 +440,7 @@ enum ns_status ns_place_clear(const char *out)
 	return ns_ours_empty(to);
 }
 
-void ns_place_close(struct ns_place *p)
+void ns_outdir_close(struct ns_outdir *p)
 {
 	char message[1024];
 	int there, checkpoint;

@@ -95,11 +95,11 @@ static enum ns_status open_folder(struct ns_night *n, int lone, const json_t *re
 	int is;
 
 	if (!lone && !ns_conf_bool(n->job->conf, "night.open"))
-		NS_TRY(ns_place_lock(&n->job->place, n->dir, "night"));
+		NS_TRY(ns_outdir_lock(&n->job->outdir, n->dir, "night"));
 	if (ns_conf_bool(n->job->conf, "force") && (lone || ns_conf_bool(n->job->conf, "night.open")))
 		return ns_fail(NS_USAGE, "night: --force and --step exclude each other; remove the result that should be computed again");
 	if (ns_conf_bool(n->job->conf, "force"))
-		NS_TRY(ns_place_clear(n->dir));
+		NS_TRY(ns_outdir_clear(n->dir));
 	NS_TRY(ns_mkdirs(ns_night_in(n, path, "steps")));
 	NS_TRY(ns_exists(ns_night_in(n, path, "run.json"), &is));
 	if (is && !lone)

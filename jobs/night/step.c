@@ -336,7 +336,7 @@ static enum ns_status do_it(struct ns_night *n, const struct ns_step *s, int tas
 		flushed = sync_parent(result);
 	if (kept)
 		NS_TRY(ns_job_agree(n->job, flushed));
-	if (kept && n->job->comm->rank == 0 && ns_place_sweep(result) != NS_OK) /* the result is there, whatever lies beside it */
+	if (kept && n->job->comm->rank == 0 && ns_outdir_sweep(result) != NS_OK) /* the result is there, whatever lies beside it */
 		ns_log_warn(n->job->log, "%s", ns_message());
 	if (kept)
 		ns_log_event(n->job->log, "kept", json_pack("{s:s}", "out", result));
