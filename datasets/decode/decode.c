@@ -33,8 +33,8 @@ static int64_t count_scans(const uint8_t *data, size_t bytes)
 }
 
 /*
- * Each scan of a progressive file is a pass over all its pixels, and costs a few bytes: thousands of them are no image. An encoder writes about
- * ten.
+ * Each scan of a progressive file is a pass over all its pixels, and costs a few bytes, so that a small file could keep a processor busy for
+ * hours. An encoder writes about ten.
  */
 #define SCANS_MOST 100
 #define WORK_MOST  1500000000 /* pixels times scans */
@@ -48,7 +48,7 @@ static enum ns_status decode_jpeg(const uint8_t *data, size_t bytes, int *h, int
 
 	*pixels = NULL;
 	if (!tj)
-		return ns_fail(NS_NO_MEMORY, "no memory for a JPEG decoder");
+		return ns_fail(NS_NO_MEMORY, "out of memory for a JPEG decoder");
 	if (tjDecompressHeader3(tj, data, bytes, w, h, &sampling, &space)) {
 		status = ns_fail(NS_BAD_DATA, "JPEG: %s", tjGetErrorStr2(tj));
 	} else if (*h < 1 || *w < 1 || *h > SIDE_MAX || *w > SIDE_MAX) {
@@ -61,7 +61,7 @@ static enum ns_status decode_jpeg(const uint8_t *data, size_t bytes, int *h, int
 			*c = space == TJCS_GRAY ? 1 : 3;
 		*pixels = malloc((size_t)*h * (size_t)*w * (size_t)*c);
 		if (!*pixels)
-			status = ns_fail(NS_NO_MEMORY, "no memory for %d x %d pixels", *w, *h);
+			status = ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", *w, *h);
 		else if (tjDecompress2(tj, data, bytes, *pixels, *w, 0, *h, *c == 1 ? TJPF_GRAY : TJPF_RGB, TJFLAG_STOPONWARNING))
 			status = ns_fail(NS_BAD_DATA, "JPEG: %s", tjGetErrorStr2(tj));
 	}
@@ -88,7 +88,7 @@ static enum ns_status decode_png(const uint8_t *data, size_t bytes, int *h, int 
 	if (image.height > SIDE_MAX || image.width > SIDE_MAX)
 		status = ns_fail(NS_BAD_DATA, "PNG: %u x %u pixels; sides of 1 to %d are taken", image.width, image.height, SIDE_MAX);
 	else if (!(*pixels = malloc(PNG_IMAGE_SIZE(image))))
-		status = ns_fail(NS_NO_MEMORY, "no memory for %d x %d pixels", *w, *h);
+		status = ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", *w, *h);
 	else if (!png_image_finish_read(&image, &black, *pixels, 0, NULL) || image.warning_or_error)
 		status = ns_fail(NS_BAD_DATA, "PNG: %s", image.message);
 	png_image_free(&image);
@@ -107,13 +107,13 @@ enum ns_status ns_decode(const uint8_t *data, size_t bytes, int *h, int *w, int 
 }
 
 /* weight and first source pixel of a triangle filter, as wide as one output pixel where it shrinks */
-static int taps(double *weight, int room, double centre, double scale, int n, int *first)
+static int taps(double *weight, int capacity, double centre, double scale, int n, int *first)
 {
 	double radius = scale > 1 ? scale : 1, sum = 0;
 	int i, count = 0, end = (int)floor(centre + radius);
 
 	*first = (int)ceil(centre - radius);
-	for (i = *first; i <= end && count < room; i++) {
+	for (i = *first; i <= end && count < capacity; i++) {
 		double t = 1 - fabs(i - centre) / radius;
 
 		weight[count++] = t > 0 ? t : 0;
@@ -133,17 +133,17 @@ static int inside(int i, int n)
 enum ns_status ns_resize(const uint8_t *x, int xh, int xw, int c, uint8_t *y, int h, int w)
 {
 	double scale = fmin((double)xh / h, (double)xw / w); /* the smaller: cover */
-	int room = (int)(2 * scale) + 4, i, j, k, t, ch;
-	double *weight = malloc(sizeof *weight * (size_t)room);
+	int capacity = (int)(2 * scale) + 4, i, j, k, t, ch;
+	double *weight = malloc(sizeof *weight * (size_t)capacity);
 	float *rows = malloc(sizeof *rows * (size_t)xh * (size_t)w * (size_t)c);
 
 	if (!weight || !rows) {
 		free(weight);
 		free(rows);
-		return ns_fail(NS_NO_MEMORY, "no memory to scale %d x %d pixels", xw, xh);
+		return ns_fail(NS_NO_MEMORY, "out of memory while scaling %d x %d pixels", xw, xh);
 	}
 	for (j = 0; j < w; j++) {
-		int first, n = taps(weight, room, xw * 0.5 - 0.5 + (j + 0.5 - w * 0.5) * scale, scale, xw, &first);
+		int first, n = taps(weight, capacity, xw * 0.5 - 0.5 + (j + 0.5 - w * 0.5) * scale, scale, xw, &first);
 
 		for (i = 0; i < xh; i++)
 			for (ch = 0; ch < c; ch++) {
@@ -155,7 +155,7 @@ enum ns_status ns_resize(const uint8_t *x, int xh, int xw, int c, uint8_t *y, in
 			}
 	}
 	for (i = 0; i < h; i++) {
-		int first, n = taps(weight, room, xh * 0.5 - 0.5 + (i + 0.5 - h * 0.5) * scale, scale, xh, &first);
+		int first, n = taps(weight, capacity, xh * 0.5 - 0.5 + (i + 0.5 - h * 0.5) * scale, scale, xh, &first);
 
 		for (k = 0; k < w * c; k++) {
 			double sum = 0.5;
@@ -178,7 +178,7 @@ enum ns_status ns_png_encode(const uint8_t *pixels, int h, int w, int c, uint8_t
 
 	*png = malloc(n);
 	if (!*png)
-		return ns_fail(NS_NO_MEMORY, "no memory for a PNG of %d x %d", w, h);
+		return ns_fail(NS_NO_MEMORY, "out of memory for a PNG of %d x %d", w, h);
 	if (!png_image_write_to_memory(&image, *png, &n, 0, pixels, 0, NULL)) {
 		free(*png);
 		return ns_fail(NS_INTERNAL, "PNG: %s", image.message);

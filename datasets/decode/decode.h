@@ -9,7 +9,7 @@
 
 /* "jpeg", "png", or NULL by the first bytes */
 const char *ns_image_kind(const uint8_t *data, size_t bytes);
-/* c = 1 or 3 wanted, 0: as the file has it. The caller frees *pixels. Messages name no file. */
+/* *c: 1 or 3 for that many channels, 0: as the file has it. The caller frees *pixels. Messages name no file. */
 enum ns_status ns_decode(const uint8_t *data, size_t bytes, int *h, int *w, int *c, uint8_t **pixels);
 /* Scale to cover h x w with the middle kept: area average down, bilinear up. */
 enum ns_status ns_resize(const uint8_t *x, int xh, int xw, int c, uint8_t *y, int h, int w);

@@ -41,25 +41,25 @@ enum ns_status ns_h5_failed(const char *path, const char *name, const char *what
 }
 
 /*
- * Failures are told in our own words; and HDF5 does not flush at exit what a full disk refused before (it crashes there):
+ * Our messages replace HDF5's own; and HDF5 must not flush at exit what a full disk refused before (it crashes there):
  * every file is closed by us.
  */
 void ns_h5_settle(void)
 {
 	H5dont_atexit();
 	H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-	/* a link to another file is then of a kind that this process does not know: nothing follows it, wherever it stands in a path */
+	/* links to other files are then of a class that this process does not know: none is followed, wherever it stands in a path */
 	if (H5Lis_registered(H5L_TYPE_EXTERNAL) > 0)
 		H5Lunregister(H5L_TYPE_EXTERNAL);
 }
 
-/* Workers read chunked files at once, and a cluster's HDF5 is often built without its own lock: the library has one state. */
+/* Workers read chunked files concurrently, and a cluster's HDF5 is often built without its own lock. */
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
 /* the process that looks at files first, see look.c */
 static int is_child;
 
-/* What the child could read and this process cannot is the disk's trouble, or the process', and not the file's. */
+/* What the child could read and this process cannot is a fault of the disk or the process, and not of the file. */
 static enum ns_status unreadable(void)
 {
 	const char *look = getenv("NS_LOOK");
@@ -152,7 +152,7 @@ static enum ns_status open_set(hid_t *set, hid_t file, const char *path, const c
 	class = H5Tget_class(type);
 	/* HDF5 converts in a buffer of a value's size, which a file may claim to be gigabytes */
 	if ((class != H5T_INTEGER && class != H5T_FLOAT) || H5Tget_size(type) > 8)
-		status = ns_fail(NS_BAD_DATA, "%s: %s: is of a type that is refused; integers and floats of at most 8 bytes are read", path, name);
+		status = ns_fail(NS_BAD_DATA, "%s: %s: has a type that is refused, expected integers or floats of at most 8 bytes", path, name);
 	else
 		status = ns_h5_refuse_filters(plist, path, name);
 	if (status == NS_OK)
@@ -164,7 +164,7 @@ static enum ns_status open_set(hid_t *set, hid_t file, const char *path, const c
 	return status;
 }
 
-/* a value that the wanted type cannot hold ends the reading: 2^32 + 4 is no 4, and .7 is no 0; a float may lose digits */
+/* A value that the target type cannot hold ends the read: 2^32 + 4 is not taken for 4, nor .7 for 0; a float may lose digits. */
 static H5T_conv_ret_t on_exception(H5T_conv_except_t what, hid_t from, hid_t to, void *a, void *b, void *data)
 {
 	(void)from;
@@ -177,7 +177,7 @@ static H5T_conv_ret_t on_exception(H5T_conv_except_t what, hid_t from, hid_t to,
 		       : H5T_CONV_ABORT;
 }
 
-/* H5Dread(), of whole numbers into whole numbers, and nothing narrowed */
+/* H5Dread(), but whole numbers come from whole numbers alone, and none is narrowed. */
 static enum ns_status read_strictly(hid_t set, const char *path, const char *name, enum ns_h5_type type, hid_t memory, hid_t space, void *data)
 {
 	hid_t stored = H5Dget_type(set), transfer = H5Pcreate(H5P_DATASET_XFER);
@@ -186,7 +186,7 @@ static enum ns_status read_strictly(hid_t set, const char *path, const char *nam
 
 	H5Pset_type_conv_cb(transfer, on_exception, NULL);
 	if (type != NS_H5_F32 && !integer)
-		status = ns_fail(NS_BAD_DATA, "%s: %s: holds fractions, whole numbers are wanted", path, name);
+		status = ns_fail(NS_BAD_DATA, "%s: %s: holds fractions, expected whole numbers", path, name);
 	else if (H5Dread(set, ns_h5_native(type), memory, space, transfer, data) < 0)
 		status = ns_fail(unreadable(), "%s: %s: cannot be read: it is damaged, or a number in it is beyond %zu bytes", path, name,
 				 bytes_of(type));
@@ -202,7 +202,7 @@ static enum ns_status shape_of(hid_t set, const char *path, const char *name, in
 
 	if (n < 1 || n > 4) {
 		H5Sclose(space);
-		return ns_fail(NS_BAD_DATA, "%s: %s: has %d dimensions, 1 to 4 are wanted", path, name, n);
+		return ns_fail(NS_BAD_DATA, "%s: %s: has %d dimensions, expected 1 to 4", path, name, n);
 	}
 	*rank = H5Sget_simple_extent_dims(space, dims, NULL);
 	H5Sclose(space);
@@ -234,7 +234,7 @@ int ns_h5_is(hid_t file, const char *name, enum ns_h5_type type)
 	return same;
 }
 
-/* a size that the file cannot back is a lie: nobody allocates for it (deflate packs at most 1032 to 1) */
+/* A size that the file's bytes cannot make up is not allocated (deflate packs at most 1032 to 1). */
 static enum ns_status backed(hid_t set, const char *path, const char *name)
 {
 	hsize_t dims[4], total = 1, stored = H5Dget_storage_size(set);
@@ -271,11 +271,11 @@ enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum n
 	hid_t set;
 	int n, i;
 
-	*data = NULL; /* whatever becomes of it, the caller may free */
+	*data = NULL; /* the caller may free it whatever happens */
 	NS_TRY(open_set(&set, file, path, name));
 	NS_GO(shape_of(set, path, name, &n, dims));
 	if (n != rank || (rows != HSIZE_UNDEF && dims[0] != rows)) {
-		status = ns_fail(NS_BAD_DATA, "%s: %s: has %d dimensions and %llu rows, %d and %llu are wanted", path, name, n,
+		status = ns_fail(NS_BAD_DATA, "%s: %s: has %d dimensions and %llu rows, expected %d and %llu", path, name, n,
 				 (unsigned long long)dims[0], rank, (unsigned long long)rows);
 		goto out;
 	}
@@ -284,7 +284,7 @@ enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum n
 		total *= dims[i];
 	*data = malloc(total ? total * bytes_of(type) : 1);
 	if (!*data)
-		status = ns_fail(NS_NO_MEMORY, "%s: %s: no memory for %llu values", path, name, (unsigned long long)total);
+		status = ns_fail(NS_NO_MEMORY, "%s: %s: out of memory for %llu values", path, name, (unsigned long long)total);
 	else
 		status = read_strictly(set, path, name, type, H5S_ALL, H5S_ALL, *data);
 out:
@@ -296,8 +296,8 @@ out:
 	return status;
 }
 
-/* chunks that hold one row, and those of the next: whoever reads on in the order of rows unpacks each once */
-static hid_t with_room(hid_t set)
+/* A cache for the chunks that hold one row, and those of the next: reading in the order of rows unpacks each chunk once. */
+static hid_t with_chunk_cache(hid_t set)
 {
 	hid_t plist = H5Dget_create_plist(set), type = H5Dget_type(set), access = H5Pcreate(H5P_DATASET_ACCESS);
 	hsize_t chunk[4] = {1, 1, 1, 1}, dims[4] = {1, 1, 1, 1};
@@ -322,7 +322,7 @@ enum ns_status ns_h5_set_open(hid_t *set, hid_t file, const char *path, const ch
 	pthread_mutex_lock(&one_at_a_time);
 	status = open_set(set, file, path, name);
 	if (status == NS_OK) {
-		access = with_room(*set);
+		access = with_chunk_cache(*set);
 		H5Dclose(*set); /* first: what is opened twice keeps the cache that it was opened with */
 		*set = H5Dopen2(file, name, access);
 		H5Pclose(access);
@@ -355,7 +355,7 @@ static enum ns_status read_rows(hid_t set, const char *path, const char *name, e
 
 	NS_TRY(shape_of(set, path, name, &rank, dims));
 	if (first + count > dims[0])
-		return ns_fail(NS_INVALID, "%s: %s: rows beyond its end", path, name);
+		return ns_fail(NS_INVALID, "%s: %s: the rows lie beyond its end", path, name);
 	dims[0] = count;
 	space = H5Dget_space(set);
 	memory = H5Screate_simple(rank, dims, NULL);

@@ -16,7 +16,7 @@
 
 enum ns_h5_type { NS_H5_U8, NS_H5_I32, NS_H5_U32, NS_H5_I64, NS_H5_U64, NS_H5_F32 };
 
-/* A file that this process has looked at (see "look") or has written itself: regular, and never waited for. */
+/* A file that this process has looked at (see "look") or has written itself: a regular file, opened without blocking. */
 enum ns_status ns_h5_open(hid_t *file, const char *path);
 /* the file behind a descriptor, which the caller keeps; the path is for messages */
 enum ns_status ns_h5_open_fd(hid_t *file, const char *path, int fd);
@@ -26,7 +26,7 @@ enum ns_status ns_h5_open_image(hid_t *file, const char *path, void *bytes, size
 void ns_h5_before_fork(void);
 void ns_h5_forked(void);
 void ns_h5_after_fork(void);
-/* aligned to 4096, early allocation, nothing filled: H5Dget_offset turns reading into pread */
+/* aligned to 4096, early allocation, no fill values: with H5Dget_offset() a data set is read by pread() */
 enum ns_status ns_h5_create(hid_t *file, const char *path);
 enum ns_status ns_h5_close(hid_t file, const char *path);
 
@@ -34,7 +34,7 @@ int ns_h5_has(hid_t file, const char *name);
 /* rank and sizes; refuses links, external storage, foreign filters and compound types, by name */
 enum ns_status ns_h5_shape(hid_t file, const char *path, const char *name, int *rank, hsize_t dims[4]);
 /*
- * The whole data set, converted to `type`, wanted rank and first size checked; the caller frees *data. Whole numbers are read from whole numbers
+ * The whole data set, converted to `type`; its rank and first size must be these. The caller frees *data. Whole numbers are read from whole numbers
  * alone, and one that `type` cannot hold is NS_BAD_DATA.
  */
 enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
@@ -47,7 +47,7 @@ int ns_h5_is(hid_t file, const char *name, enum ns_h5_type type);
 enum ns_status ns_h5_read_rows(hid_t file, const char *path, const char *name, enum ns_h5_type type, hsize_t first,
 			       hsize_t count, void *data);
 /*
- * The same for whoever reads a data set in pieces, in the order of its rows: chunks are kept while they are being read, up to 256 MiB.
+ * The same for reading a data set piece by piece in the order of its rows: chunks are cached while they are being read, up to 256 MiB.
  * It holds its file open.
  */
 enum ns_status ns_h5_set_open(hid_t *set, hid_t file, const char *path, const char *name);
@@ -73,9 +73,9 @@ void ns_texts_free(char **texts, int n);
 /*
  * --- look: foreign HDF5 files are looked at by a child process, before this one trusts them.
  *
- * libhdf5 follows what a damaged or hostile file says out of its own memory (eight changed bytes of a global heap are enough). So the whole
- * of a file is read once in a child that has a bound on time and memory, can open nothing and reach nobody (seccomp, where the
- * kernel has it), and says by a pipe what it found. It sees files as memory: libhdf5 opens none by their names. What was
+ * A damaged or hostile file makes libhdf5 access memory out of bounds (eight changed bytes of a global heap are enough). So the whole
+ * of a file is read once in a child that has limits of time and memory, can open nothing and reach nobody (seccomp, where the
+ * kernel has it), and reports through a pipe what it found. It sees files as memory: libhdf5 opens none by their names. What was
  * looked at is remembered by device, inode, size and times. NS_LOOK=0 in the environment leaves it out, for debugging.
  */
 
@@ -83,14 +83,14 @@ void ns_texts_free(char **texts, int n);
 typedef enum ns_status ns_look_fn(hid_t file, const char *path, const struct stat *st);
 
 /*
- * Look at `count` files. NS_BAD_DATA names the first that is not what `look` wants, that crashed libhdf5, or that took more time or memory
+ * Look at `count` files. NS_BAD_DATA names the first that `look` refuses, that crashed libhdf5, or that took more time or memory
  * than a file of its size may; NS_IO where the disk or the process fails. below: symbolic links are refused, see ns_open().
  */
 enum ns_status ns_look(const char *const *paths, int count, int below, ns_look_fn *look);
 
 /*
- * --- handle: files that stay open while they are read, however many there are: as many as the process may have are kept, the one
- * that was read longest ago makes room. A file that was changed since it was first opened is refused (NS_DIGEST).
+ * --- handle: files that stay open while they are read, up to a share of the process' descriptors: beyond it the one that was read longest
+ * ago is closed, and opened again when it is needed. A file that was changed since it was first opened is refused (NS_DIGEST).
  */
 
 struct ns_handle {

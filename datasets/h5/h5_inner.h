@@ -4,7 +4,7 @@
 
 #include "datasets/h5/h5.h"
 
-/* before each file: failures are told in our own words, and no link leads to another file */
+/* Call before each file: silences HDF5's own messages, as ours are printed, and disables links to other files. */
 void ns_h5_settle(void);
 hid_t ns_h5_native(enum ns_h5_type type);
 enum ns_status ns_h5_failed(const char *path, const char *name, const char *what);
@@ -14,6 +14,6 @@ enum ns_status ns_h5_open_as(hid_t *file, const char *path, const char *name, hi
 /* NS_BAD_DATA for a data set that is packed by a filter which is not HDF5's own, or whose chunks do not fit what it claims. */
 enum ns_status ns_h5_refuse_filters(hid_t plist, const char *path, const char *name);
 enum ns_status ns_h5_refuse_chunks(hid_t plist, hid_t type, const char *path, const char *name);
-#define NS_H5_CACHE ((size_t)256 << 20) /* of chunks; a larger one would be unpacked anew at every read of a part of it */
+#define NS_H5_CACHE ((size_t)256 << 20) /* of chunks; a chunk that does not fit would be unpacked anew at every read of a part of it */
 
 #endif

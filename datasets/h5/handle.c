@@ -14,20 +14,20 @@
 static struct {
 	pthread_mutex_t lock;
 	struct ns_handle *newest, *oldest;
-	int count, room;
+	int count, capacity;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* a third of what the process may have: MPI, logs, results and whoever else need theirs */
-static int room(void)
+/* a third of the descriptors that the process may have: MPI, logs, results and others need theirs */
+static int capacity(void)
 {
 	struct rlimit r;
 
-	if (pool.room)
-		return pool.room;
-	pool.room = getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur > 3 * MOST ? MOST : (int)(r.rlim_cur / 3);
-	if (pool.room < 4)
-		pool.room = 4;
-	return pool.room;
+	if (pool.capacity)
+		return pool.capacity;
+	pool.capacity = getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur > 3 * MOST ? MOST : (int)(r.rlim_cur / 3);
+	if (pool.capacity < 4)
+		pool.capacity = 4;
+	return pool.capacity;
 }
 
 static void unlink_one(struct ns_handle *h)
@@ -59,11 +59,11 @@ static void shut(struct ns_handle *h)
 	pool.count--;
 }
 
-static void make_room(void)
+static void evict(void)
 {
 	struct ns_handle *h = pool.oldest, *next;
 
-	for (; h && pool.count >= room(); h = next) {
+	for (; h && pool.count >= capacity(); h = next) {
 		next = h->newer;
 		if (!h->users)
 			shut(h);
@@ -85,7 +85,7 @@ static enum ns_status open_it(struct ns_handle *h)
 	int fd;
 
 	NS_TRY(ns_open(&fd, h->path, h->below));
-	status = fstat(fd, &now) ? ns_io_error(h->path, "cannot be looked at") : ns_handle_same(h->path, &h->was, &now);
+	status = fstat(fd, &now) ? ns_io_error(h->path, "cannot stat") : ns_handle_same(h->path, &h->was, &now);
 	if (status == NS_OK && h->h5)
 		status = ns_h5_open_fd(&h->file, h->path, fd);
 	if (status != NS_OK || h->h5)
@@ -113,7 +113,7 @@ enum ns_status ns_handle_take(struct ns_handle *h)
 	if (is_open(h)) {
 		unlink_one(h);
 	} else {
-		make_room();
+		evict();
 		status = open_it(h);
 		pool.count += status == NS_OK;
 	}

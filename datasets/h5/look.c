@@ -24,8 +24,8 @@
 #define BATCH	64			 /* files that one child looks at */
 #define MEMORY	((rlim_t)1 << 30)	 /* beyond twice the files' own bytes */
 #define SECONDS 3			 /* of the processor, beyond a second for each 4 MB, which may be packed a hundred to one */
-#define PATIENCE 120			 /* seconds by the clock, beyond one for each MB: a slow disk is no reason */
-#define SEEN	4096			 /* files that are remembered */
+#define PATIENCE 120			 /* seconds by the clock, beyond one for each MB: a slow disk is no reason to refuse */
+#define SEEN	4096			 /* files that are cached */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -60,7 +60,7 @@ struct seen {
 	ns_look_fn *look;
 };
 
-/* the one memory of this process: what it holds follows from the files alone */
+/* the one cache of this process: what it holds follows from the files alone */
 static struct seen seen[SEEN];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -93,8 +93,8 @@ static void remember(const struct stat *st, ns_look_fn *look)
 
 /* --- the child --- */
 
-/* memory, time, the pipe and leaving: nothing else is answered but by EPERM */
-static void shut_in(void)
+/* Allows memory, time, the pipe and exit; every other system call fails with EPERM. */
+static void sandbox(void)
 {
 #if defined(__x86_64__) || defined(__aarch64__)
 	static const int allowed[] = {SYS_write,	   SYS_exit,	    SYS_exit_group, SYS_mmap,	    SYS_munmap,	      SYS_mremap,
@@ -120,13 +120,13 @@ static void shut_in(void)
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	program.len = (unsigned short)n;
-	/* a kernel without it leaves the limits below */
+	/* where the kernel has no seccomp, only the limits below hold */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 		(void)prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0);
 #endif
 }
 
-/* the hard limit is one above: who goes beyond the soft one is told which it was (SIGXCPU) */
+/* The hard limit is one above, so that the soft one is met first, whose signal (SIGXCPU) tells which it was. */
 static void limit(int what, rlim_t most)
 {
 	struct rlimit r = {most, most + 1};
@@ -162,7 +162,7 @@ static void tell(const struct report *r)
 	(void)!write(0, r, sizeof *r); /* whole: below PIPE_BUF */
 }
 
-/* The pipe as descriptor 0, and no other: what the parent has open is none of this process' business. */
+/* The pipe becomes descriptor 0, and no other stays: this process must not reach what the parent has open. */
 static void keep_pipe_alone(int pipe)
 {
 	long fd, most = sysconf(_SC_OPEN_MAX);
@@ -192,7 +192,7 @@ static void look_in_child(int pipe, struct mapped *files, int count, rlim_t byte
 	ns_h5_after_fork();
 	set_limits(bytes);
 	keep_pipe_alone(pipe);
-	shut_in();
+	sandbox();
 	for (r.at = 0; r.at < count && r.status == NS_OK; r.at++) {
 		struct mapped *f = &files[r.at];
 		hid_t file;
@@ -250,12 +250,12 @@ static enum ns_status judge_end(const char *path, int ended)
 	int by = ended > 0 && WIFSIGNALED(ended) ? WTERMSIG(ended) : 0;
 
 	if (by == SIGXCPU)
-		return ns_fail(NS_BAD_DATA, "%s: libhdf5 takes longer over it than a file of its size may; refused", path);
+		return ns_fail(NS_BAD_DATA, "%s: libhdf5 takes longer to read it than a file of its size may; refused", path);
 	if (by == SIGSEGV || by == SIGABRT || by == SIGFPE || by == SIGILL || (SANITIZED && !by))
-		return ns_fail(NS_BAD_DATA, "%s: libhdf5 crashed over it (in a process of its own, signal %d); the file is damaged, or made to harm", path, by);
+		return ns_fail(NS_BAD_DATA, "%s: libhdf5 crashed over it (in a process of its own, signal %d); the file is damaged or hostile", path, by);
 	if (by == SIGBUS)
 		return ns_fail(NS_IO, "%s: cannot be read to its end, or was cut short meanwhile", path);
-	return ns_fail(NS_IO, "%s: the process that looked at it was ended by somebody (signal %d; is memory short?)", path, by);
+	return ns_fail(NS_IO, "%s: the process that looked at it was killed (signal %d; is memory short?)", path, by);
 }
 
 static enum ns_status judge(const struct report *r, const struct mapped *files, int count, int in_time, int ended)
@@ -267,7 +267,7 @@ static enum ns_status judge(const struct report *r, const struct mapped *files, 
 	if (!r->done)
 		return judge_end(path, ended);
 	if (r->status == NS_NO_MEMORY)
-		return ns_fail(NS_BAD_DATA, "%.900s: more than a file of its size may want", r->message);
+		return ns_fail(NS_BAD_DATA, "%.900s: more than a file of its size may need", r->message);
 	return r->status == NS_OK ? NS_OK : ns_fail(r->status, "%s", r->message);
 }
 
@@ -281,7 +281,7 @@ static enum ns_status look_at_mapped(struct mapped *files, int count, ns_look_fn
 	for (i = 0; i < count; i++)
 		bytes += (rlim_t)files[i].st.st_size;
 	if (pipe2(ends, O_CLOEXEC))
-		return ns_io_error(files[0].path, "no pipe to a process that looks at it");
+		return ns_io_error(files[0].path, "cannot make a pipe to the process that looks at it");
 	ns_h5_before_fork(); /* libhdf5 is at rest while it is copied */
 	child = fork();
 	if (child == 0)
@@ -290,7 +290,7 @@ static enum ns_status look_at_mapped(struct mapped *files, int count, ns_look_fn
 	close(ends[1]);
 	if (child < 0) {
 		close(ends[0]);
-		return ns_io_error(files[0].path, "no process to look at it");
+		return ns_io_error(files[0].path, "cannot start a process to look at it");
 	}
 	in_time = listen_to(ends[0], ns_now() + PATIENCE + (double)bytes * 1e-6, &last);
 	close(ends[0]);
@@ -310,7 +310,7 @@ static enum ns_status map(struct mapped *f, const char *path, int below)
 	f->bytes = MAP_FAILED;
 	NS_TRY(ns_open(&fd, path, below));
 	if (fstat(fd, &f->st))
-		status = ns_io_error(path, "cannot be looked at");
+		status = ns_io_error(path, "cannot stat");
 	else if (f->st.st_size == 0)
 		status = ns_fail(NS_BAD_DATA, "%s: is empty", path);
 	else if ((f->bytes = mmap(NULL, (size_t)f->st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)

@@ -25,7 +25,7 @@ enum ns_status ns_h5_refuse_filters(hid_t plist, const char *path, const char *n
 	return NS_OK;
 }
 
-/* a chunk is unpacked whole, whatever is wanted of it */
+/* A chunk is unpacked whole, however little of it is read. */
 enum ns_status ns_h5_refuse_chunks(hid_t plist, hid_t type, const char *path, const char *name)
 {
 	hsize_t chunk[H5S_MAX_RANK];
@@ -37,7 +37,7 @@ enum ns_status ns_h5_refuse_chunks(hid_t plist, hid_t type, const char *path, co
 	rank = H5Pget_chunk(plist, H5S_MAX_RANK, chunk);
 	for (i = 0; i < rank; i++) {
 		if (chunk[i] > NS_H5_CACHE / bytes)
-			return ns_fail(NS_BAD_DATA, "%s: %s: is stored in chunks of more than %zu MiB; smaller ones are wanted", path, name,
+			return ns_fail(NS_BAD_DATA, "%s: %s: is stored in chunks of more than %zu MiB, expected smaller ones", path, name,
 				       NS_H5_CACHE >> 20);
 		bytes *= chunk[i];
 	}

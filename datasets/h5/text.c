@@ -25,7 +25,7 @@ static enum ns_status set_attribute(hid_t file, const char *path, const char *ob
 	return status;
 }
 
-/* UTF-8, filled up with zeros; 0 letters would be no type */
+/* UTF-8, padded with zeros; HDF5 has no type of size 0 */
 static hid_t text_type(size_t size)
 {
 	hid_t type = H5Tcopy(H5T_C_S1);
@@ -50,7 +50,7 @@ static enum ns_status write_texts(hid_t file, const char *path, const char *obje
 	all = calloc((size_t)n + 1, size);
 	if (!all) {
 		H5Sclose(space);
-		return ns_fail(NS_NO_MEMORY, "%s: %s: no memory for %d texts", path, name, n);
+		return ns_fail(NS_NO_MEMORY, "%s: %s: out of memory for %d texts", path, name, n);
 	}
 	for (i = 0; i < n; i++)
 		memcpy(all + (size_t)i * size, texts[i], strlen(texts[i]));
@@ -190,7 +190,7 @@ enum ns_status ns_h5_get_real(hid_t file, const char *path, const char *object, 
 	class = H5Tget_class(stored);
 	if ((class != H5T_FLOAT && class != H5T_INTEGER) || H5Tget_size(stored) > 8 || H5Sget_simple_extent_npoints(space) != 1 || H5Aread(a, H5T_NATIVE_DOUBLE, x) < 0 ||
 	    !isfinite(*x))
-		status = ns_fail(NS_BAD_DATA, "%s: attribute '%s' is no number, one finite number is wanted", path, name);
+		status = ns_fail(NS_BAD_DATA, "%s: attribute '%s' is invalid, expected one finite number", path, name);
 	H5Tclose(stored);
 	H5Sclose(space);
 	H5Aclose(a);

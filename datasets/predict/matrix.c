@@ -21,7 +21,7 @@ struct ns_matrix_part {
 	struct stat was; /* the file when it was looked at first */
 };
 
-#define LOOK (1 << 20) /* values that are read at a time where they are only looked at */
+#define LOOK (1 << 20) /* values that are read at a time where they are only checked */
 
 struct ns_matrix_open { /* the part that HDF5 is reading: chunks are kept for those who read on */
 	pthread_mutex_t lock;
@@ -57,13 +57,13 @@ const char *ns_matrix_path(const struct ns_matrix *m, int64_t row)
 	return "";
 }
 
-/* room for another part, which is empty so far */
+/* Appends a part, which is empty so far. */
 static enum ns_status add_part(struct ns_matrix *m, const char *path, const char *name, const struct stat *st, struct ns_matrix_part **part)
 {
 	struct ns_matrix_part *more = realloc(m->parts, sizeof *more * (size_t)(m->part_count + 1)), *p;
 
 	if (!more)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory", path);
 	m->parts = more;
 	p = &more[m->part_count++];
 	*p = (struct ns_matrix_part){.first = m->rows, .each = 4, .path = strdup(path), .name = strdup(name)};
@@ -71,24 +71,24 @@ static enum ns_status add_part(struct ns_matrix *m, const char *path, const char
 	if (!m->open) {
 		m->open = calloc(1, sizeof *m->open);
 		if (!m->open)
-			return ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+			return ns_fail(NS_NO_MEMORY, "%s: out of memory", path);
 		pthread_mutex_init(&m->open->lock, NULL);
 		m->open->part = -1;
 	}
 	if (!p->path || !p->name)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory", path);
 	p->was = *st;
 	return NS_OK;
 }
 
-/* what is read in several passages must be the same in each */
+/* Rows are read in several passes, and must be the same in each. */
 static enum ns_status open_part(const struct ns_matrix_part *p, int *fd)
 {
 	struct stat now;
 	enum ns_status status;
 
 	NS_TRY(ns_open(fd, p->path, 0));
-	status = fstat(*fd, &now) ? ns_io_error(p->path, "cannot be looked at") : ns_handle_same(p->path, &p->was, &now);
+	status = fstat(*fd, &now) ? ns_io_error(p->path, "cannot stat") : ns_handle_same(p->path, &p->was, &now);
 	if (status != NS_OK)
 		close(*fd);
 	return status;
@@ -102,7 +102,7 @@ enum ns_status ns_matrix_add_h5(struct ns_matrix *m, hid_t file, const char *pat
 
 	NS_TRY(ns_h5_shape(file, path, name, &rank, dims));
 	if (rank != 2 || (int64_t)dims[0] != rows || dims[1] < 1 || dims[1] > 1 << 20 || (m->d && (int)dims[1] != m->d))
-		return ns_fail(NS_BAD_DATA, "%s: %s: is of %d dimensions with %llu rows of %llu; 2 dimensions and %lld rows of %d are wanted", path, name,
+		return ns_fail(NS_BAD_DATA, "%s: %s: is of %d dimensions with %llu rows of %llu; expected 2 dimensions and %lld rows of %d", path, name,
 			       rank, (unsigned long long)dims[0], rank > 1 ? (unsigned long long)dims[1] : 1, (long long)rows, m->d ? m->d : 1);
 	NS_TRY(ns_h5_backed(file, path, name));
 	NS_TRY(add_part(m, path, name, st, &p));
@@ -137,7 +137,7 @@ static enum ns_status read_plain(const struct ns_matrix_part *p, int fd, int d, 
 		return ns_read_at(fd, p->path, out, 4 * count, (uint64_t)(p->offset + at * d * 4));
 	wide = malloc(sizeof *wide * count + 1);
 	if (!wide)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for %zu values", p->path, count);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for %zu values", p->path, count);
 	status = ns_read_at(fd, p->path, wide, 8 * count, (uint64_t)(p->offset + at * d * 8));
 	for (i = 0; status == NS_OK && i < count; i++) {
 		out[i] = (float)wide[i];
@@ -197,7 +197,7 @@ enum ns_status ns_matrix_read(const struct ns_matrix *m, int64_t first, int64_t 
 	int i;
 
 	if (first < 0 || n < 0 || first + n > m->rows)
-		return ns_fail(NS_INVALID, "rows %lld to %lld of a matrix of %lld", (long long)first, (long long)(first + n), (long long)m->rows);
+		return ns_fail(NS_INVALID, "rows %lld to %lld are not in a matrix of %lld rows", (long long)first, (long long)(first + n), (long long)m->rows);
 	if (m->data)
 		memcpy(out, m->data + first * m->d, sizeof *out * (size_t)n * (size_t)m->d);
 	for (i = 0; !m->data && n && i < m->part_count; i++) {
@@ -226,7 +226,7 @@ enum ns_status ns_matrix_look(const struct ns_matrix *m, hid_t file)
 		return NS_OK;
 	rows = malloc(sizeof *rows * (size_t)(step * m->d));
 	if (!rows)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory to look at %s", p->path, p->name);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory while looking at %s", p->path, p->name);
 	status = ns_h5_set_open(&set, file, p->path, p->name);
 	for (at = 0; status == NS_OK && at < p->rows; at += n) {
 		n = p->rows - at < step ? p->rows - at : step;
@@ -249,9 +249,9 @@ static int by_row(const void *a, const void *b)
 	return (x->row > y->row) - (x->row < y->row);
 }
 
-#define BLOCK (1 << 18) /* values that are read at once where single rows would each cost a chunk */
+#define BLOCK (1 << 18) /* values that are read at a time where each single row would cost a chunk */
 
-/* of one part, its file open once */
+/* Picks rows of one part, whose file is opened once. */
 static enum ns_status pick_plain(const struct ns_matrix *m, int part, const struct wanted *sorted, int64_t n, float *out)
 {
 	const struct ns_matrix_part *p = &m->parts[part];
@@ -266,14 +266,14 @@ static enum ns_status pick_plain(const struct ns_matrix *m, int part, const stru
 	return status;
 }
 
-/* whatever must be unpacked is so once, block by block */
+/* Picks rows that must be unpacked: block by block, so that each chunk is unpacked once. */
 static enum ns_status pick_packed(const struct ns_matrix *m, int part, const struct wanted *sorted, int64_t n, float *out)
 {
 	const struct ns_matrix_part *p = &m->parts[part];
 	int64_t rows = m->d < BLOCK ? BLOCK / m->d : 1, begin = 0, end = 0, i;
 	size_t bytes = sizeof *out * (size_t)m->d;
 	float *block = malloc(bytes * (size_t)rows);
-	enum ns_status status = block ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for rows of %d values", m->d);
+	enum ns_status status = block ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for rows of %d values", m->d);
 
 	for (i = 0; status == NS_OK && i < n; i++) {
 		int64_t row = sorted[i].row - p->first;
@@ -316,11 +316,11 @@ enum ns_status ns_matrix_pick(const struct ns_matrix *m, const int64_t *row, int
 	int64_t i;
 
 	if (!sorted)
-		return ns_fail(NS_NO_MEMORY, "no memory for the order of %lld rows", (long long)n);
+		return ns_fail(NS_NO_MEMORY, "out of memory for the order of %lld rows", (long long)n);
 	for (i = 0; i < n && status == NS_OK; i++) {
 		sorted[i] = (struct wanted){row[i], i};
 		if (row[i] < 0 || row[i] >= m->rows)
-			status = ns_fail(NS_INVALID, "row %lld of a matrix of %lld", (long long)row[i], (long long)m->rows);
+			status = ns_fail(NS_INVALID, "row %lld is not in a matrix of %lld rows", (long long)row[i], (long long)m->rows);
 	}
 	if (status == NS_OK) {
 		qsort(sorted, (size_t)n, sizeof *sorted, by_row);

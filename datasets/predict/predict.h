@@ -12,7 +12,7 @@
 #include "kernels/status.h"
 
 /*
- * --- matrix: rows of floats that need not fit into memory: data sets of HDF5 files one behind the other, a .npy file, or memory.
+ * --- matrix: rows of floats that need not fit into memory: data sets of HDF5 files, concatenated, a .npy file, or memory.
  *
  * What is stored as little-endian float32 in one piece is read by pread, by any number of threads; anything else (chunks, filters, other
  * types) through HDF5, which serves one at a time. Files are open only while they are read, and must not change meanwhile: NS_DIGEST.
@@ -29,9 +29,9 @@ struct ns_matrix {
 };
 
 void ns_matrix_release(struct ns_matrix *m);
-/* rows of a data set behind those that are there already, whose d it must have; of `rows` rows. The file, which is `st`, may be closed afterwards. */
+/* Append the `rows` rows of a data set; d must be that of the rows before. The file, whose status is `st`, may be closed afterwards. */
 enum ns_status ns_matrix_add_h5(struct ns_matrix *m, hid_t file, const char *path, const char *name, int64_t rows, const struct stat *st);
-/* Read all rows that libhdf5 has to unpack from `file`, its only part's, and drop them: that they can be read. */
+/* Read and drop all rows that libhdf5 has to unpack from `file`, the matrix' only part, to see that they can be read. */
 enum ns_status ns_matrix_look(const struct ns_matrix *m, hid_t file);
 /* a file of numpy.save(): a matrix of little-endian float32 or float64 in C order */
 enum ns_status ns_matrix_add_npy(struct ns_matrix *m, const char *path);
@@ -43,7 +43,7 @@ enum ns_status ns_matrix_pick(const struct ns_matrix *m, const int64_t *row, int
 const char *ns_matrix_path(const struct ns_matrix *m, int64_t row);
 
 /*
- * --- predictions: what a model said of a data set, nightshift.predictions/1; also any HDF5 file that
+ * --- predictions: of a model for a data set, nightshift.predictions/1; also any HDF5 file that
  * has some of the same columns (a user's own embeddings are enough).
  */
 
@@ -63,10 +63,10 @@ struct ns_predictions { /* columns over all files; NULL where missing */
 
 /* Are x (n, classes), read of rows from `first` on, probabilities? */
 enum ns_status ns_predictions_are(const struct ns_predictions *p, int64_t first, int64_t n, const float *x);
-/* Probabilities of rows [first, first + n), which have been seen to be such; out (n, classes). Any thread. */
+/* Probabilities of rows [first, first + n), which are checked to be such; out (n, classes). Any thread. */
 enum ns_status ns_predictions_prob(const struct ns_predictions *p, int64_t first, int64_t n, float *out);
 /*
- * A folder with predictions.json, one HDF5 file, or embeddings alone in a .npy file. Digests that predictions.json gives are computed first, and a
+ * A folder with predictions.json, one HDF5 file, or embeddings alone in a .npy file. Digests that predictions.json states are verified first, and a
  * child process looks at each HDF5 file before libhdf5 sees it here.
  */
 enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path);

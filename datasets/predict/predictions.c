@@ -52,7 +52,7 @@ void ns_predictions_release(struct ns_predictions *p)
 	memset(p, 0, sizeof *p);
 }
 
-/* is the column here, as it was or was not in the files before? */
+/* Is the column in this file? All files must have it, or none. */
 static enum ns_status here(hid_t file, const char *path, const char *name, int first, int before, int *is)
 {
 	*is = ns_h5_has(file, name);
@@ -74,13 +74,13 @@ static enum ns_status append(struct ns_predictions *p, hid_t file, const char *p
 		return NS_OK;
 	NS_TRY(ns_h5_shape(file, path, c->name, &rank, dims));
 	if (rank != 1 || (int64_t)dims[0] != rows)
-		return ns_fail(NS_BAD_DATA, "%s: %s: is of %d dimensions with %llu rows; 1 dimension and %lld rows are wanted", path, c->name, rank,
+		return ns_fail(NS_BAD_DATA, "%s: %s: is of %d dimensions with %llu rows; expected 1 dimension and %lld rows", path, c->name, rank,
 			       (unsigned long long)dims[0], (long long)rows);
 	NS_TRY(ns_h5_read(file, path, c->name, c->type, rank, dims[0], &data));
 	grown = realloc(*to, old + more + 1);
 	if (!grown) {
 		free(data);
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for column %s", path, c->name);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for column %s", path, c->name);
 	}
 	memcpy((char *)grown + old, data, more);
 	free(data);
@@ -123,7 +123,7 @@ static void take_text(hid_t file, const char *name, char *out, size_t size)
 	free(text);
 }
 
-/* what the first file says of all */
+/* What the first file says holds for all. */
 static enum ns_status take_head(struct ns_predictions *p, hid_t file, const char *path)
 {
 	p->temperature = 1;
@@ -158,7 +158,7 @@ static enum ns_status add_open_file(struct ns_predictions *p, hid_t file, const 
 	return NS_OK;
 }
 
-/* a file that was looked at */
+/* Adds a file that was looked at. */
 static enum ns_status add_file(struct ns_predictions *p, const char *path, int below, int first)
 {
 	enum ns_status status;
@@ -167,7 +167,7 @@ static enum ns_status add_file(struct ns_predictions *p, const char *path, int b
 	int fd;
 
 	NS_TRY(ns_open(&fd, path, below));
-	status = fstat(fd, &st) ? ns_io_error(path, "cannot be looked at") : ns_h5_open_fd(&file, path, fd);
+	status = fstat(fd, &st) ? ns_io_error(path, "cannot stat") : ns_h5_open_fd(&file, path, fd);
 	close(fd);
 	NS_TRY(status);
 	status = add_open_file(p, file, path, &st, first);
@@ -175,7 +175,7 @@ static enum ns_status add_file(struct ns_predictions *p, const char *path, int b
 	return status;
 }
 
-/* in a child process: columns, and all rows of matrices that libhdf5 has to unpack */
+/* Runs in a child process: reads columns, and all rows of matrices that libhdf5 has to unpack. */
 static enum ns_status look(hid_t file, const char *path, const struct stat *st)
 {
 	struct ns_predictions p = {0};
@@ -210,7 +210,7 @@ enum ns_status ns_predictions_are(const struct ns_predictions *p, int64_t first,
 
 	for (i = 0; i < n * d; i++)
 		if (!(x[i] >= 0 && x[i] <= 1.001f))
-			return ns_fail(NS_BAD_DATA, "%s: prob[%lld][%lld] = %g, a probability is wanted", ns_matrix_path(&p->prob, first + i / d),
+			return ns_fail(NS_BAD_DATA, "%s: prob[%lld][%lld] = %g, expected a probability", ns_matrix_path(&p->prob, first + i / d),
 				       (long long)(first + i / d), (long long)(i % d), (double)x[i]);
 	return NS_OK;
 }
@@ -221,14 +221,14 @@ enum ns_status ns_predictions_prob(const struct ns_predictions *p, int64_t first
 	return ns_predictions_are(p, first, n, out);
 }
 
-/* path of file i, which is what its sha256 says; a list that somebody wrote by hand may have none, and gets it here */
+/* Path of a listed file, whose sha256 is verified; a list written by hand may have none, and gets it here. */
 static enum ns_status file_of(const char *folder, const char *index, json_t *one, json_t *seen, char path[NS_PATH_MAX])
 {
 	const char *name = ns_json_text(one, "file");
 	char hex[NS_SHA256_HEX];
 
 	if (!*name || strchr(name, '/') || *name == '.')
-		return ns_fail(NS_BAD_DATA, "%s: '%s' is no file name", index, name);
+		return ns_fail(NS_BAD_DATA, "%s: invalid file name '%s'", index, name);
 	NS_TRY(ns_path(path, "%s/%s", folder, name));
 	if (json_object_get(one, "sha256")) {
 		NS_TRY(ns_sha256_check(path, ns_json_text(one, "sha256"), index));
@@ -237,7 +237,7 @@ static enum ns_status file_of(const char *folder, const char *index, json_t *one
 		json_object_set_new(one, "sha256", json_string(hex));
 	}
 	if (json_object_get(seen, name) || json_object_get(seen, ns_json_text(one, "sha256")))
-		return ns_fail(NS_BAD_DATA, "%s: %s is there twice", index, name);
+		return ns_fail(NS_BAD_DATA, "%s: %s is listed twice", index, name);
 	json_object_set_new(seen, name, json_true());
 	json_object_set_new(seen, ns_json_text(one, "sha256"), json_true());
 	return NS_OK;
@@ -258,13 +258,13 @@ static enum ns_status add_listed(struct ns_predictions *p, const char *folder, c
 {
 	char path[NS_PATH_MAX], **paths = calloc(json_array_size(files) + 1, sizeof *paths);
 	json_t *seen = json_object(), *one;
-	enum ns_status status = paths ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for its files", index);
+	enum ns_status status = paths ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for its files", index);
 	size_t i, n = 0;
 
 	NS_GO(status);
 	json_array_foreach(files, i, one) {
 		NS_GO(file_of(folder, index, one, seen, path));
-		NS_GO((paths[n++] = strdup(path)) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for its files", index));
+		NS_GO((paths[n++] = strdup(path)) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for its files", index));
 	}
 	NS_GO(ns_look((const char *const *)paths, (int)n, 1, look));
 	json_array_foreach(files, i, one) {
@@ -300,7 +300,7 @@ static enum ns_status add_folder(struct ns_predictions *p, const char *folder)
 	return status;
 }
 
-/* one HDF5 file, which nobody vouches for */
+/* One HDF5 file, of which no list states a digest. */
 static enum ns_status add_alone(struct ns_predictions *p, const char *path)
 {
 	NS_TRY(ns_look(&path, 1, 0, look));

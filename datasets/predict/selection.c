@@ -24,7 +24,7 @@ enum ns_status ns_selection_alloc(struct ns_selection *s, int64_t rows)
 	if (s->set && s->row && s->id && s->label && s->source && s->repeat)
 		return NS_OK;
 	ns_selection_release(s);
-	return ns_fail(NS_NO_MEMORY, "no memory for a selection of %lld rows", (long long)rows);
+	return ns_fail(NS_NO_MEMORY, "out of memory for a selection of %lld rows", (long long)rows);
 }
 
 void ns_selection_release(struct ns_selection *s)

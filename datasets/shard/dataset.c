@@ -36,7 +36,7 @@ enum ns_status ns_classes_agree(const char *const *a, int na, const char *where_
 	return NS_OK;
 }
 
-/* shard number i of the list; the first that is opened says what all must be */
+/* Opens shard number i of the list; all must agree with the first that is opened. */
 enum ns_status ns_dataset_open_shard(struct ns_dataset *d, int i, const char *path, int below)
 {
 	const struct ns_shard_head *h, *first;
@@ -58,7 +58,7 @@ enum ns_status ns_dataset_alloc(struct ns_dataset *d, size_t n)
 {
 	d->shards = calloc(n + 1, sizeof *d->shards);
 	d->first = calloc(n + 2, sizeof *d->first);
-	return d->shards && d->first ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %zu shards", d->path, n);
+	return d->shards && d->first ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for %zu shards", d->path, n);
 }
 
 /* --- a folder --- */
@@ -88,11 +88,11 @@ static enum ns_status check_line(const struct listed *l, json_t *seen, int i, in
 
 	NS_TRY(ns_path(where, "%s: shards[%d]", l->path, i));
 	if (!*file || strchr(file, '/') || *file == '.')
-		return ns_fail(NS_BAD_DATA, "%s: '%s' is no file name", where, file);
+		return ns_fail(NS_BAD_DATA, "%s: invalid file name '%s'", where, file);
 	if (!ns_is_sha256(sha256))
-		return ns_fail(NS_BAD_DATA, "%s: sha256 is '%.70s', 64 hexadecimal digits are wanted", where, sha256);
+		return ns_fail(NS_BAD_DATA, "%s: sha256 is '%.70s', expected 64 hexadecimal digits", where, sha256);
 	if (json_object_get(seen, file) || json_object_get(seen, sha256))
-		return ns_fail(NS_BAD_DATA, "%s: %s is there twice", where, file);
+		return ns_fail(NS_BAD_DATA, "%s: %s is listed twice", where, file);
 	json_object_set_new(seen, file, json_true());
 	json_object_set_new(seen, sha256, json_true());
 	return ns_json_get_int(item, "rows", where, 1, NS_SHARD_ROWS, rows);
@@ -110,15 +110,15 @@ static enum ns_status read_list(struct ns_job *job, struct ns_dataset *d, struct
 	l->count = (int)json_array_size(l->list);
 	NS_GO(l->count ? ns_dataset_alloc(d, (size_t)l->count) : ns_fail(NS_BAD_DATA, "%s: lists no shards", l->path));
 	l->file = calloc((size_t)l->count, sizeof *l->file);
-	NS_GO(l->file ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %d shards", l->path, l->count));
+	NS_GO(l->file ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for %d shards", l->path, l->count));
 	d->count = l->count;
 	for (i = 0; i < l->count; i++) {
 		NS_GO(check_line(l, seen, i, &rows));
 		d->first[i + 1] = d->first[i] + rows;
-		if (i && mine && job && !ns_job_part_of(job, i)) /* another task's; the first says what all are */
+		if (i && mine && job && !ns_job_part_of(job, i)) /* another task's; the first is opened by all, which must agree with it */
 			continue;
 		NS_GO(ns_path(file, "%s/%s", d->path, ns_json_text(json_array_get(l->list, (size_t)i), "file")));
-		NS_GO((l->file[i] = strdup(file)) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %d shards", l->path, l->count));
+		NS_GO((l->file[i] = strdup(file)) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for %d shards", l->path, l->count));
 	}
 	d->rows = d->first[d->count];
 	NS_GO(ns_json_get_int(json, "rows", l->path, 1, INT64_MAX, &total));
@@ -135,13 +135,13 @@ out:
 }
 
 /*
- * Before libhdf5 sees a shard, it is the file that dataset.json's digest names; and then a child process looks at it. Ranks share out the
- * shards, and trust each other.
+ * Before libhdf5 sees a shard, its digest must be the one in dataset.json, and then a child process looks at it. The shards are distributed
+ * over the ranks, which trust each other.
  */
-static enum ns_status vouch(struct ns_job *job, const struct listed *l)
+static enum ns_status verify_shards(struct ns_job *job, const struct listed *l)
 {
 	const char **paths = calloc((size_t)l->count, sizeof *paths);
-	enum ns_status status = paths ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for %d shards", l->path, l->count);
+	enum ns_status status = paths ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for %d shards", l->path, l->count);
 	int i, n = 0, turn = 0;
 
 	for (i = 0; i < l->count && status == NS_OK; i++) {
@@ -201,11 +201,11 @@ static enum ns_status open_folder(struct ns_job *job, struct ns_dataset *d, int 
 	if (status == NS_OK)
 		status = ns_json_read_if_there(l.path, &json, "nightshift.dataset/1");
 	if (status == NS_OK && !json)
-		status = ns_fail(NS_IO, "%s: is no data set (it has no dataset.json)", d->path);
+		status = ns_fail(NS_IO, "%s: is not a data set (it has no dataset.json)", d->path);
 	if (status == NS_OK)
 		status = read_list(job, d, &l, json, mine);
 	if (status == NS_OK)
-		status = vouch(job, &l);
+		status = verify_shards(job, &l);
 	NS_GO(agree(job, status));
 	NS_GO(open_listed(d, &l));
 	status = check_classes(d, &l, json);
@@ -231,7 +231,7 @@ enum ns_status ns_dataset_is(const char *path, int *is)
 	return NS_OK;
 }
 
-/* one file, which nobody vouches for */
+/* One file, of which no list states a digest. */
 static enum ns_status open_alone(struct ns_dataset *d)
 {
 	NS_TRY(ns_dataset_alloc(d, 1));
@@ -251,7 +251,7 @@ enum ns_status ns_dataset_open(struct ns_job *job, struct ns_dataset **data, con
 
 	if (!d || !(d->path = strdup(path))) {
 		free(d);
-		return ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory", path);
 	}
 	status = ns_exists(path, &is);
 	if (status == NS_OK && !is)
@@ -259,7 +259,7 @@ enum ns_status ns_dataset_open(struct ns_job *job, struct ns_dataset **data, con
 	if (status == NS_OK)
 		status = ns_is_dir(path, &folder);
 	status = agree(job, status);
-	if (status == NS_OK && job) /* what rank 0 sees is it, for all */
+	if (status == NS_OK && job) /* rank 0 decides for all */
 		status = ns_comm_broadcast(job->comm, &folder, sizeof folder, 0);
 	if (status == NS_OK)
 		status = folder ? open_folder(job, d, mine) : open_alone(d);
@@ -272,7 +272,7 @@ enum ns_status ns_dataset_open(struct ns_job *job, struct ns_dataset **data, con
 
 enum ns_status ns_dataset_verify(struct ns_job *job, const struct ns_dataset *d)
 {
-	/* a folder's shards were hashed whole when it was opened: see vouch() */
+	/* a folder's shards were hashed whole when it was opened: see verify_shards() */
 	return ns_job_agree(job, d->alone && job->comm->rank == 0 ? ns_shard_verify(d->shards[0]) : NS_OK);
 }
 
@@ -314,7 +314,7 @@ uint64_t ns_dataset_id(const struct ns_dataset *d, int64_t row)
 }
 
 enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h, int w, int c, uint8_t *pixels,
-				 uint8_t **buffer, size_t *room)
+				 uint8_t **buffer, size_t *capacity)
 {
 	int64_t i;
 	const struct ns_shard *s = ns_dataset_at(d, row, &i);
@@ -325,11 +325,11 @@ enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h,
 
 	if (!s->image_offset) {
 		if (s->head.h != h || s->head.w != w || s->head.c != c)
-			return ns_fail(NS_BAD_DATA, "%s: images are %dx%dx%d, but %dx%dx%d is wanted", s->path, s->head.h, s->head.w,
+			return ns_fail(NS_BAD_DATA, "%s: images are %dx%dx%d, expected %dx%dx%d", s->path, s->head.h, s->head.w,
 				       s->head.c, h, w, c);
 		return ns_shard_read(s, i, 1, pixels);
 	}
-	NS_TRY(ns_shard_read_encoded(s, i, buffer, room, &bytes));
+	NS_TRY(ns_shard_read_encoded(s, i, buffer, capacity, &bytes));
 	status = ns_decode(*buffer, bytes, &ih, &iw, &ic, &decoded);
 	if (status != NS_OK)
 		return ns_fail_in(status, "%s: row %lld", s->path, (long long)i);

@@ -76,7 +76,7 @@ static enum ns_status write_index(const char *folder, const char *name, int coun
 
 	if (!d || !(d->path = strdup(folder)) || ns_dataset_alloc(d, (size_t)count) != NS_OK) {
 		ns_dataset_close(d);
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for its index", folder);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for its index", folder);
 	}
 	for (i = 0; i < count; i++) {
 		NS_GO(ns_path(path, "%s/shard-%05d.h5", folder, i));

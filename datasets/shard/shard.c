@@ -44,9 +44,9 @@ static enum ns_status read_head(struct ns_shard *s, hid_t file)
 	enum ns_status status = NS_OK;
 
 	if (!schema || strcmp(schema, "nightshift.shard/1"))
-		status = ns_fail(NS_BAD_DATA, "%s: schema is '%s', wanted 'nightshift.shard/1'", s->path, schema ? schema : "");
+		status = ns_fail(NS_BAD_DATA, "%s: schema is '%s', expected 'nightshift.shard/1'", s->path, schema ? schema : "");
 	else if (!encoding || (strcmp(encoding, "raw") && strcmp(encoding, "jpeg") && strcmp(encoding, "png")))
-		status = ns_fail(NS_BAD_DATA, "%s: encoding is '%s', wanted raw, jpeg or png", s->path, encoding ? encoding : "");
+		status = ns_fail(NS_BAD_DATA, "%s: encoding is '%s', expected raw, jpeg or png", s->path, encoding ? encoding : "");
 	else
 		snprintf(s->head.encoding, sizeof s->head.encoding, "%s", encoding);
 	snprintf(s->head.dataset, sizeof s->head.dataset, "%s", name ? name : "");
@@ -61,8 +61,8 @@ static enum ns_status read_head(struct ns_shard *s, hid_t file)
 }
 
 /*
- * The checksums of a column of so many bytes: NULL where the file has none at all, as a foreign one may. Where it has some, each column has:
- * who takes one away has something to hide.
+ * The checksums of a column of so many bytes: NULL where the file has none at all, as a foreign one may. Where it has some, each column must
+ * have its own: else removing one would hide a change.
  */
 static enum ns_status read_sums(const struct ns_shard *s, hid_t file, const char *name, size_t bytes, uint64_t **sums)
 {
@@ -77,7 +77,7 @@ static enum ns_status read_sums(const struct ns_shard *s, hid_t file, const char
 	return ns_h5_read(file, s->path, check, NS_H5_U64, 1, (bytes + NS_STRETCH - 1) / NS_STRETCH, (void **)sums);
 }
 
-/* A column that was read whole, against its checksums. */
+/* Verifies a column that was read whole against its checksums. */
 static enum ns_status check_column(const struct ns_shard *s, hid_t file, const char *name, const void *data, size_t bytes)
 {
 	hsize_t n = (bytes + NS_STRETCH - 1) / NS_STRETCH, i;
@@ -129,7 +129,7 @@ static enum ns_status read_rows(struct ns_shard *s, hid_t file)
 	r->time = calloc((size_t)n + 1, sizeof *r->time);
 	r->group = calloc((size_t)n + 1, sizeof *r->group);
 	if (!r->time || !r->group)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for its columns", s->path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for its columns", s->path);
 	if (ns_h5_has(file, "time")) {
 		free(r->time);
 		NS_TRY(ns_h5_read(file, s->path, "time", NS_H5_I64, 1, n, (void **)&r->time));
@@ -149,7 +149,7 @@ static enum ns_status read_rows(struct ns_shard *s, hid_t file)
 	return NS_OK;
 }
 
-/* offsets must rise from 0 to the end: whoever follows them stays inside */
+/* Offsets must ascend from 0 to the end, so that no read leaves the data. */
 static enum ns_status check_offsets(const struct ns_shard *s, const char *name, const uint64_t *offset, uint64_t end)
 {
 	int64_t i;
@@ -204,11 +204,11 @@ static enum ns_status read_image_shape(struct ns_shard *s, hid_t file, const cha
 		NS_TRY(check_rows(s, dims[0] - 1));
 		NS_TRY(ns_h5_read(file, s->path, "image_offset", NS_H5_U64, 1, dims[0], (void **)&s->image_offset));
 		if (s->image_at < 0)
-			return ns_fail(NS_BAD_DATA, "%s: image_bytes: is chunked; contiguous is wanted", s->path);
+			return ns_fail(NS_BAD_DATA, "%s: image_bytes: is chunked, expected contiguous storage", s->path);
 		return check_offsets(s, "image_offset", s->image_offset, (uint64_t)s->image_bytes);
 	}
 	if (rank != 4 || dims[1] < 1 || dims[1] > 8192 || dims[2] < 1 || dims[2] > 8192 || (dims[3] != 1 && dims[3] != 3))
-		return ns_fail(NS_BAD_DATA, "%s: image: is of shape (%llu,%llu,%llu,%llu), (N,H,W,1 or 3) is wanted", s->path,
+		return ns_fail(NS_BAD_DATA, "%s: image: has shape (%llu,%llu,%llu,%llu), expected (N,H,W,1 or 3)", s->path,
 			       (unsigned long long)dims[0], (unsigned long long)dims[1], (unsigned long long)dims[2],
 			       (unsigned long long)dims[3]);
 	NS_TRY(check_rows(s, dims[0]));
@@ -254,11 +254,11 @@ static struct ns_shard *make(const char *path)
 		s = NULL;
 	}
 	if (!s)
-		ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+		ns_fail(NS_NO_MEMORY, "%s: out of memory", path);
 	return s;
 }
 
-/* chunked: images are read by rows through HDF5, and so much of it is looked at */
+/* Chunked images are read through HDF5, so many rows at a time. */
 static int64_t rows_at_once(const struct ns_shard *s)
 {
 	int64_t image = (int64_t)s->head.h * s->head.w * s->head.c, rows = (int64_t)NS_STRETCH / (image ? image : 1);
@@ -270,7 +270,7 @@ static enum ns_status read_chunks(const struct ns_shard *s, hid_t file)
 {
 	int64_t image = (int64_t)s->head.h * s->head.w * s->head.c, step = rows_at_once(s), at, n;
 	uint8_t *pixels = malloc((size_t)(step * image));
-	enum ns_status status = pixels ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for its images", s->path);
+	enum ns_status status = pixels ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for its images", s->path);
 	hid_t set = -1;
 
 	if (status == NS_OK)
@@ -285,7 +285,7 @@ static enum ns_status read_chunks(const struct ns_shard *s, hid_t file)
 	return status;
 }
 
-/* in a child process: all that opening and reading will do */
+/* Runs in a child process: does all that opening and reading will do. */
 static enum ns_status look(hid_t file, const char *path, const struct stat *st)
 {
 	struct ns_shard *s = make(path);
@@ -316,7 +316,7 @@ static int holds_images(hid_t file)
 	return ns_h5_has(file, "image") || ns_h5_has(file, "image_bytes");
 }
 
-/* that libhdf5 can be asked, which is all that the job asks here */
+/* Asks libhdf5 only what the job will ask here. */
 static enum ns_status look_for_images(hid_t file, const char *path, const struct stat *st)
 {
 	(void)path;
@@ -334,7 +334,7 @@ enum ns_status ns_shard_is(const char *path, int *is)
 	if (strlen(path) > 4 && !strcmp(path + strlen(path) - 4, ".npy"))
 		return NS_OK;
 	status = ns_look(&path, 1, 0, look_for_images);
-	if (status == NS_BAD_DATA) /* whoever opens it next says why */
+	if (status == NS_BAD_DATA) /* whoever opens it next reports why */
 		return NS_OK;
 	NS_TRY(status);
 	NS_TRY(ns_h5_open(&file, path));
@@ -351,7 +351,7 @@ static enum ns_status open_file(struct ns_shard *s, int below)
 	int fd;
 
 	NS_TRY(ns_open(&fd, s->path, below));
-	status = fstat(fd, &st) ? ns_io_error(s->path, "cannot be looked at") : ns_h5_open_fd(&file, s->path, fd);
+	status = fstat(fd, &st) ? ns_io_error(s->path, "cannot stat") : ns_h5_open_fd(&file, s->path, fd);
 	close(fd);
 	NS_TRY(status);
 	status = fill(s, file, &st);
@@ -359,7 +359,7 @@ static enum ns_status open_file(struct ns_shard *s, int below)
 	NS_TRY(status);
 	s->handle = malloc(sizeof *s->handle);
 	if (!s->handle)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory", s->path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory", s->path);
 	ns_handle_init(s->handle, s->path, &st, below, s->image_at < 0);
 	return NS_OK;
 }

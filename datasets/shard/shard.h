@@ -19,7 +19,7 @@
 #define NS_STRETCH ((size_t)1 << 20) /* bytes under one checksum */
 #define NS_SHARD_ROWS 16777216	      /* at most: its columns are held in memory */
 
-/* Rows on their way into a shard, or the small columns of one that was opened. */
+/* Rows to be written into a shard, or the small columns of one that was opened. */
 struct ns_rows {
 	int64_t rows;
 	int32_t *label, *group;
@@ -61,7 +61,7 @@ enum ns_status ns_shard_is(const char *path, int *is);
 /* pixels of rows [first, first + count), raw shards; one read */
 enum ns_status ns_shard_read(const struct ns_shard *shard, int64_t first, int64_t count, uint8_t *pixels);
 /* one encoded file; *bytes is its size, *buffer grows to hold it and belongs to the caller */
-enum ns_status ns_shard_read_encoded(const struct ns_shard *shard, int64_t row, uint8_t **buffer, size_t *room,
+enum ns_status ns_shard_read_encoded(const struct ns_shard *shard, int64_t row, uint8_t **buffer, size_t *capacity,
 				     size_t *bytes);
 /* Read all image bytes, however they are stored, and compare their checksums. A foreign shard without checksums passes. */
 enum ns_status ns_shard_verify(const struct ns_shard *shard);
@@ -88,9 +88,9 @@ struct ns_dataset {
 };
 
 /*
- * Collective (job NULL: alone). A folder with dataset.json, or a single shard. Every digest that dataset.json gives is computed before libhdf5
- * sees a byte: NS_DIGEST where a shard or the list is not what it was. Classes, encoding and sizes must agree between shards.
- * mine: of an array's task, only the shards that are its own are read.
+ * Collective (job NULL: alone). A folder with dataset.json, or a single shard. Every digest that dataset.json states is verified before libhdf5
+ * reads a byte: NS_DIGEST where a shard or the list was changed. Classes, encoding and sizes must agree between shards.
+ * mine: a task of an array reads only its own shards, and the first.
  */
 enum ns_status ns_dataset_open(struct ns_job *job, struct ns_dataset **data, const char *path, int mine);
 /* a data set or a single shard: images, and neither predictions nor a user's columns beside them */
@@ -105,10 +105,10 @@ int32_t ns_dataset_label(const struct ns_dataset *data, int64_t row);
 uint64_t ns_dataset_id(const struct ns_dataset *data, int64_t row);
 /*
  * One row as (h, w, c) pixels: raw rows as they are (their size must match), encoded ones decoded, scaled to cover
- * and cropped in the middle. buffer, room: scratch that grows; the caller frees it.
+ * and cropped in the middle. buffer, capacity: scratch that grows; the caller frees it.
  */
 enum ns_status ns_dataset_pixels(const struct ns_dataset *data, int64_t row, int h, int w, int c, uint8_t *pixels,
-				 uint8_t **buffer, size_t *room);
+				 uint8_t **buffer, size_t *capacity);
 /* NS_BAD_DATA with both lists unless the class names are the same in the same order */
 enum ns_status ns_classes_agree(const char *const *a, int na, const char *where_a, const char *const *b, int nb,
 				const char *where_b);

@@ -14,7 +14,7 @@ enum ns_status ns_shard_read(const struct ns_shard *s, int64_t first, int64_t co
 	enum ns_status status;
 
 	if (first < 0 || count < 0 || first + count > s->rows.rows || !image)
-		return ns_fail(NS_INVALID, "%s: rows %lld to %lld of %lld raw rows", s->path, (long long)first,
+		return ns_fail(NS_INVALID, "%s: rows %lld to %lld are not in its %lld raw rows", s->path, (long long)first,
 			       (long long)(first + count), (long long)s->rows.rows);
 	NS_TRY(ns_handle_take(s->handle));
 	if (s->image_at < 0)
@@ -36,23 +36,23 @@ static enum ns_status read_bytes(const struct ns_shard *s, uint64_t at, size_t n
 	return status;
 }
 
-enum ns_status ns_shard_read_encoded(const struct ns_shard *s, int64_t row, uint8_t **buffer, size_t *room, size_t *bytes)
+enum ns_status ns_shard_read_encoded(const struct ns_shard *s, int64_t row, uint8_t **buffer, size_t *capacity, size_t *bytes)
 {
 	uint64_t begin = s->image_offset[row];
 
 	*bytes = (size_t)(s->image_offset[row + 1] - begin);
-	if (*room < *bytes) {
+	if (*capacity < *bytes) {
 		uint8_t *more = realloc(*buffer, *bytes);
 
 		if (!more)
-			return ns_fail(NS_NO_MEMORY, "%s: row %lld: no memory for %zu bytes", s->path, (long long)row, *bytes);
+			return ns_fail(NS_NO_MEMORY, "%s: row %lld: out of memory for %zu bytes", s->path, (long long)row, *bytes);
 		*buffer = more;
-		*room = *bytes;
+		*capacity = *bytes;
 	}
 	return read_bytes(s, begin, *bytes, *buffer);
 }
 
-/* image bytes [at, at + n) of whatever storage: of chunks, whole rows that hold them */
+/* Reads image bytes [at, at + n); where they are chunked, by way of the whole rows that hold them. */
 static enum ns_status read_stretch(const struct ns_shard *s, int64_t at, size_t n, uint8_t *rows, uint8_t *bytes)
 {
 	int64_t image = (int64_t)s->head.h * s->head.w * s->head.c, first, end;
@@ -79,7 +79,7 @@ enum ns_status ns_shard_verify(const struct ns_shard *s)
 	if (s->image_at < 0)
 		rows = malloc(NS_STRETCH + 2 * image);
 	if (!buffer || (s->image_at < 0 && !rows))
-		status = ns_fail(NS_NO_MEMORY, "%s: no memory to verify it", s->path);
+		status = ns_fail(NS_NO_MEMORY, "%s: out of memory while verifying it", s->path);
 	for (i = 0; i < s->checksums && status == NS_OK; i++) {
 		int64_t at = i * (int64_t)NS_STRETCH, left = s->image_bytes - at;
 		size_t n = left < (int64_t)NS_STRETCH ? (size_t)left : NS_STRETCH;

@@ -19,7 +19,7 @@ static enum ns_status write_checked(hid_t file, const char *path, const char *na
 	char check[64];
 
 	if (!sums)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for checksums", path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for checksums", path);
 	for (i = 0; i < n; i++) {
 		size_t left = bytes - i * NS_STRETCH;
 

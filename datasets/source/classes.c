@@ -32,7 +32,7 @@ enum ns_status ns_source_found_classes(struct ns_source *s, const char *const *n
 	if (s->class_count || n == 0)
 		return NS_OK; /* the configuration said which, or there is nothing to name */
 	for (i = 0; i < n; i++) {
-		json_t *text = json_string(names[i]); /* refuses what is no UTF-8 */
+		json_t *text = json_string(names[i]); /* refuses what is not UTF-8 */
 
 		json_decref(text);
 		if (!text)
@@ -42,7 +42,7 @@ enum ns_status ns_source_found_classes(struct ns_source *s, const char *const *n
 	s->classes = calloc((size_t)n + 1, sizeof *s->classes);
 	if (!sorted || !s->classes) {
 		free(sorted);
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for class names", s->path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);
 	}
 	memcpy(sorted, names, sizeof *sorted * (size_t)n);
 	qsort(sorted, (size_t)n, sizeof *sorted, by_text);

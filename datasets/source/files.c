@@ -16,25 +16,25 @@
 struct files {
 	char **paths;	 /* relative to base */
 	char **classes; /* class name of each, "" where there is none */
-	int64_t count, room;
+	int64_t count, capacity;
 	char base[NS_PATH_MAX];
 	char *data;
 };
 
 static enum ns_status add(struct files *f, const char *path, const char *class_name)
 {
-	if (f->count == f->room) {
-		int64_t room = f->room ? 2 * f->room : 1024;
-		char **paths = realloc(f->paths, sizeof *paths * (size_t)room), **classes;
+	if (f->count == f->capacity) {
+		int64_t capacity = f->capacity ? 2 * f->capacity : 1024;
+		char **paths = realloc(f->paths, sizeof *paths * (size_t)capacity), **classes;
 
 		if (paths)
 			f->paths = paths;
-		classes = realloc(f->classes, sizeof *classes * (size_t)room);
+		classes = realloc(f->classes, sizeof *classes * (size_t)capacity);
 		if (classes)
 			f->classes = classes;
 		if (!paths || !classes)
-			return ns_fail(NS_NO_MEMORY, "%s: no memory for its list of files", f->base);
-		f->room = room;
+			return ns_fail(NS_NO_MEMORY, "%s: out of memory for its list of files", f->base);
+		f->capacity = capacity;
 	}
 	f->paths[f->count] = strdup(path);
 	f->classes[f->count] = strdup(class_name);
@@ -44,7 +44,7 @@ static enum ns_status add(struct files *f, const char *path, const char *class_n
 
 static enum ns_status scan(struct files *f, const char *folder);
 
-/* a file, or a folder of classes one level down; what is a link that leads nowhere is a file that cannot be read */
+/* A file, or a folder of classes one level down; a dangling link is kept as a file that cannot be read. */
 static enum ns_status scan_one(struct files *f, const char *folder, const char *name)
 {
 	char relative[NS_PATH_MAX], full[NS_PATH_MAX];
@@ -54,8 +54,8 @@ static enum ns_status scan_one(struct files *f, const char *folder, const char *
 	NS_TRY(ns_path(relative, "%s%s%s", folder, *folder ? "/" : "", name));
 	NS_TRY(ns_path(full, "%s/%s", f->base, relative));
 	bad = stat(full, &st);
-	if (bad && !ns_errno_is_data(errno)) /* it may be a folder of a thousand images */
-		return ns_io_error(full, "cannot be looked at");
+	if (bad && !ns_errno_is_data(errno)) /* it may be a folder of a thousand images, which must not be dropped */
+		return ns_io_error(full, "cannot stat");
 	if (bad || !S_ISDIR(st.st_mode))
 		return add(f, relative, folder);
 	return *folder ? NS_OK : scan(f, name);
@@ -109,7 +109,7 @@ static enum ns_status folder_open(struct ns_source *s)
 	struct files *f = s->state = calloc(1, sizeof *f);
 
 	if (!f)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory", s->path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory", s->path);
 	NS_TRY(ns_path(f->base, "%s", s->path));
 	NS_TRY(scan(f, ""));
 	return finish(s, f);
@@ -132,7 +132,7 @@ static enum ns_status list_open(struct ns_source *s)
 	size_t bytes;
 
 	if (!f)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory", s->path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory", s->path);
 	NS_TRY(ns_path(f->base, "%s", s->path));
 	slash = strrchr(f->base, '/');
 	if (slash)
@@ -141,7 +141,7 @@ static enum ns_status list_open(struct ns_source *s)
 		strcpy(f->base, ".");
 	NS_TRY(ns_read_file(s->path, &text, &bytes));
 	if (memchr(text, 0, bytes))
-		status = ns_fail(NS_BAD_DATA, "%s: byte %td is a zero, so it is no list (or it is damaged)", s->path, (char *)memchr(text, 0, bytes) - text);
+		status = ns_fail(NS_BAD_DATA, "%s: byte %td is a zero, so it is not a list (or it is damaged)", s->path, (char *)memchr(text, 0, bytes) - text);
 	for (line = text; line && *line && status == NS_OK; line = next) {
 		char *tab;
 
@@ -174,7 +174,7 @@ static enum ns_status files_get(struct ns_source *s, int64_t item, struct ns_ite
 		status = ns_path(path, "%s/%s", f->base, f->paths[item]);
 	free(f->data);
 	f->data = NULL;
-	if (status == NS_OK) /* one file that is not there, or is none, is that file's trouble; a disk that fails is everybody's */
+	if (status == NS_OK) /* a file that is missing, or is not a regular file, is one bad item; a failing disk ends the job */
 		status = ns_read_item(path, &f->data, &out->bytes, &out->time);
 	out->data = (const uint8_t *)f->data;
 	return status == NS_INVALID ? NS_BAD_DATA : status; /* a path that is too long */

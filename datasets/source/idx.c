@@ -53,7 +53,7 @@ static enum ns_status read_header(struct ns_stream *f, const char *path, int dim
 	if (got != (size_t)n)
 		return ns_fail(NS_BAD_DATA, "%s: ends within its header", path);
 	if (head[0] || head[1] || head[2] != 8 || head[3] != dims)
-		return ns_fail(NS_BAD_DATA, "%s: starts %02x%02x%02x%02x, wanted 0000080%d (IDX of u8, %d dimensions)", path, head[0],
+		return ns_fail(NS_BAD_DATA, "%s: starts %02x%02x%02x%02x, expected 0000080%d (IDX of u8, %d dimensions)", path, head[0],
 			       head[1], head[2], head[3], dims, dims);
 	for (i = 0; i < dims; i++)
 		sizes[i] = be32(head + 4 + 4 * i);
@@ -88,7 +88,7 @@ static enum ns_status unpack_images(struct ns_source *s, struct idx *x, struct n
 
 	NS_TRY(read_header(f, s->path, 3, sizes));
 	if (!sizes[1] || !sizes[2] || sizes[1] > 8192 || sizes[2] > 8192)
-		return ns_fail(NS_BAD_DATA, "%s: images of %u x %u", s->path, sizes[1], sizes[2]);
+		return ns_fail(NS_BAD_DATA, "%s: images are %u x %u, expected sides from 1 to 8192", s->path, sizes[1], sizes[2]);
 	s->items = sizes[0];
 	x->h = (int)sizes[1];
 	x->w = (int)sizes[2];
@@ -96,7 +96,7 @@ static enum ns_status unpack_images(struct ns_source *s, struct idx *x, struct n
 	x->row = malloc((size_t)x->h * (size_t)x->w);
 	x->pixels = tmpfile();
 	if (!x->pixels || !x->row)
-		return ns_io_error(s->path, "no room to unpack it (TMPDIR)");
+		return ns_io_error(s->path, "cannot make a temporary file to unpack it into (TMPDIR)");
 	return unpack(f, s->path, (uint64_t)sizes[0] * sizes[1] * sizes[2], fileno(x->pixels), NULL);
 }
 
@@ -119,7 +119,7 @@ static enum ns_status unpack_labels(const struct ns_source *s, struct idx *x, co
 	if (n != s->items)
 		return ns_fail(NS_BAD_DATA, "%s: has %u labels, but %s has %lld images", path, n, s->path, (long long)s->items);
 	x->labels = malloc((size_t)n + 1);
-	return x->labels ? unpack(f, path, n, -1, x->labels) : ns_fail(NS_NO_MEMORY, "%s: no memory for %u labels", path, n);
+	return x->labels ? unpack(f, path, n, -1, x->labels) : ns_fail(NS_NO_MEMORY, "%s: out of memory for %u labels", path, n);
 }
 
 static enum ns_status open_labels(struct ns_source *s, struct idx *x)
@@ -172,7 +172,7 @@ static enum ns_status idx_open(struct ns_source *s)
 	struct idx *x = calloc(1, sizeof *x);
 
 	if (!x)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory", s->path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory", s->path);
 	s->state = x;
 	NS_TRY(open_images(s, x));
 	NS_TRY(open_labels(s, x));

@@ -15,7 +15,7 @@ static enum ns_status take_classes(struct ns_source *s, const json_t *classes)
 	if (!classes)
 		return NS_OK;
 	if (!json_is_array(classes) || !json_array_size(classes))
-		return ns_fail(NS_CONFIG, "ingest.classes: a list of names is wanted");
+		return ns_fail(NS_CONFIG, "ingest.classes: expected a list of names");
 	s->classes = calloc(json_array_size(classes) + 1, sizeof *s->classes);
 	for (i = 0; s->classes && i < json_array_size(classes); i++) {
 		const json_t *entry = json_array_get(classes, i);
@@ -23,10 +23,10 @@ static enum ns_status take_classes(struct ns_source *s, const json_t *classes)
 
 		snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(entry));
 		if (!json_is_string(entry) && !json_is_integer(entry)) /* a class may be called 7 */
-			return ns_fail(NS_CONFIG, "ingest.classes: entry %zu is no text", i);
+			return ns_fail(NS_CONFIG, "ingest.classes: entry %zu is not text, expected a name", i);
 		s->classes[s->class_count++] = strdup(json_is_string(entry) ? json_string_value(entry) : digits);
 	}
-	return s->classes ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for class names");
+	return s->classes ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for class names");
 }
 
 enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_t *classes)
@@ -47,13 +47,13 @@ enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_
 			s->kind = kinds[i];
 	}
 	if (status == NS_OK && !s->kind)
-		status = ns_fail(NS_BAD_DATA, "%s: is no folder, tar, IDX file or list (.txt) that can be taken in", path);
+		status = ns_fail(NS_BAD_DATA, "%s: expected a folder, a tar, an IDX file (images-idx3...) or a list (.txt)", path);
 	if (status == NS_OK)
 		status = s->kind->open(s);
 	if (status == NS_OK && s->items == 0)
 		status = ns_fail(NS_BAD_DATA, "%s: holds no images", path);
 	if (status == NS_OK && s->class_count == 0)
-		status = ns_fail(NS_BAD_DATA, "%s: names no classes; say them with --ingest.classes='[a, b]'", path);
+		status = ns_fail(NS_BAD_DATA, "%s: names no classes; give them with --ingest.classes='[a, b]'", path);
 	if (status != NS_OK)
 		ns_source_close(s);
 	return status;

@@ -37,12 +37,12 @@ struct ns_source_kind {
 	const char *name;
 	enum ns_status (*takes)(const char *path, int *takes);
 	enum ns_status (*open)(struct ns_source *source);
-	/* NS_BAD_DATA: this item is broken, its name is filled in, go on; anything else ends the job */
+	/* NS_BAD_DATA: this item is broken, its name is filled in, and the job goes on; any other failure ends the job */
 	enum ns_status (*get)(struct ns_source *source, int64_t item, struct ns_item *out);
 	void (*close)(struct ns_source *source);
 };
 
-/* classes: the wanted names in order (a JSON array), or NULL: as found, sorted */
+/* classes: the names in order (a JSON array), or NULL: as found, sorted */
 enum ns_status ns_source_open(struct ns_source *source, const char *path, const json_t *classes);
 void ns_source_close(struct ns_source *source);
 enum ns_status ns_source_get(struct ns_source *source, int64_t item, struct ns_item *out);

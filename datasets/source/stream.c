@@ -31,9 +31,9 @@ struct ns_stream {
 };
 
 /* the next bytes of the file itself */
-static enum ns_status next_piece(struct ns_stream *s, void *data, size_t room, size_t *got)
+static enum ns_status next_piece(struct ns_stream *s, void *data, size_t most, size_t *got)
 {
-	*got = s->size - s->at < (int64_t)room ? (size_t)(s->size - s->at) : room;
+	*got = s->size - s->at < (int64_t)most ? (size_t)(s->size - s->at) : most;
 	NS_TRY(ns_read_at(s->fd, s->path, data, *got, (uint64_t)s->at));
 	s->at += (int64_t)*got;
 	return NS_OK;
@@ -53,7 +53,7 @@ static enum ns_status fill(struct ns_stream *s)
 	return NS_OK;
 }
 
-/* after a member's end: another one, zeros (as tapes fill up with), or the file's end; *more 0: nothing follows */
+/* After a member's end comes another one, zeros (with which tapes are padded), or the file's end; *more 0: nothing follows. */
 static enum ns_status next_member(struct ns_stream *s, int *more)
 {
 	for (*more = 0;;) {
@@ -90,7 +90,7 @@ static enum ns_status read_gzip(struct ns_stream *s, void *data, size_t bytes, s
 		if (code == Z_STREAM_END)
 			s->in_member = 0;
 		else if (code == Z_MEM_ERROR)
-			return ns_fail(NS_NO_MEMORY, "%s: no memory to unpack it", s->path);
+			return ns_fail(NS_NO_MEMORY, "%s: out of memory while unpacking it", s->path);
 		else if (code != Z_OK && code != Z_BUF_ERROR)
 			return ns_fail(NS_BAD_DATA, "%s: gzip: %s", s->path, s->z.msg ? s->z.msg : "is damaged");
 	}
@@ -127,7 +127,7 @@ static enum ns_status open_packed(struct ns_stream *s)
 
 	s->archive = archive_read_new();
 	if (!s->archive)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory to unpack it", s->path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory while unpacking it", s->path);
 	archive_read_support_filter_zstd(s->archive);
 	archive_read_support_format_raw(s->archive);
 	if (archive_read_open(s->archive, s, NULL, give, NULL) != ARCHIVE_OK || archive_read_next_header(s->archive, &entry) != ARCHIVE_OK)
@@ -157,7 +157,7 @@ static enum ns_status begin(struct ns_stream *s)
 
 	NS_TRY(ns_open(&s->fd, s->path, 0));
 	if (fstat(s->fd, &st))
-		return ns_io_error(s->path, "cannot be looked at");
+		return ns_io_error(s->path, "cannot stat");
 	s->size = (int64_t)st.st_size;
 	n = s->size < 4 ? (size_t)s->size : 4;
 	NS_TRY(ns_read_at(s->fd, s->path, magic, n, 0));
@@ -169,12 +169,12 @@ static enum ns_status begin(struct ns_stream *s)
 		return NS_OK;
 	s->buffer = malloc(PIECE);
 	if (!s->buffer)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory to unpack it", s->path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory while unpacking it", s->path);
 	if (s->kind == ZSTD)
 		return open_packed(s);
 	s->z_ready = inflateInit2(&s->z, 15 + 16) == Z_OK; /* 16: gzip's header and end, checked by zlib */
 	s->in_member = 1;
-	return s->z_ready ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory to unpack it", s->path);
+	return s->z_ready ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory while unpacking it", s->path);
 }
 
 enum ns_status ns_stream_open(struct ns_stream **stream, const char *path)
@@ -184,7 +184,7 @@ enum ns_status ns_stream_open(struct ns_stream **stream, const char *path)
 
 	if (!s || !(s->path = strdup(path))) {
 		free(s);
-		return ns_fail(NS_NO_MEMORY, "%s: no memory", path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory", path);
 	}
 	s->fd = -1;
 	status = begin(s);

@@ -1,7 +1,6 @@
 /*
- * datasets/source/stream_inner.h - the bytes of a file as they were before somebody packed them: plain, gzip or zstd, by its first bytes. gzip is
- * read to the end of each of its members, whose checksum and length must be right: what is cut short or changed is NS_BAD_DATA,
- * what the disk does not give NS_IO.
+ * datasets/source/stream_inner.h - the unpacked bytes of a file: plain, gzip or zstd, by its first bytes. gzip is read to the end of each of its
+ * members, whose checksum and length must be right: a truncated or changed file is NS_BAD_DATA, an error of the disk NS_IO.
  */
 #ifndef NS_STREAM_H
 #define NS_STREAM_H
@@ -17,7 +16,7 @@ enum ns_status ns_stream_open(struct ns_stream **stream, const char *path);
 void ns_stream_close(struct ns_stream *stream);
 /* Up to `bytes`; *got is less only at the end, and 0 after it. */
 enum ns_status ns_stream_read(struct ns_stream *stream, void *data, size_t bytes, size_t *got);
-/* The same, not read where the file is plain; *skipped is less only at the end. */
+/* Skip as many; a plain file is not read for it. *skipped is less only at the end. */
 enum ns_status ns_stream_skip(struct ns_stream *stream, int64_t bytes, int64_t *skipped);
 /* The last bytes of what was read to its end, up to `size`: *got of them. */
 #define NS_STREAM_TAIL 512

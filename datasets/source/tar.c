@@ -25,7 +25,7 @@ struct tar {
 	char said[1024];
 	int64_t next; /* number of the item that the archive will give next */
 	uint8_t *data;
-	size_t room;
+	size_t capacity;
 };
 
 static enum ns_status tar_takes(const char *path, int *takes)
@@ -41,7 +41,7 @@ static enum ns_status tar_takes(const char *path, int *takes)
 	return NS_OK;
 }
 
-/* --- libarchive reads through our stream: what the disk did not give is known from what the archive is not --- */
+/* --- libarchive reads through our stream, so that an error of the disk is told from a damaged archive --- */
 
 static la_ssize_t give(struct archive *a, void *context, const void **data)
 {
@@ -91,7 +91,7 @@ static enum ns_status start(struct ns_source *s, struct tar *t)
 	if (!t->piece)
 		t->piece = malloc(PIECE);
 	if (!t->archive || !t->piece)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory to read it", s->path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory while reading it", s->path);
 	NS_TRY(ns_stream_open(&t->stream, s->path));
 	archive_read_support_format_tar(t->archive);
 	archive_read_support_format_empty(t->archive);
@@ -105,7 +105,7 @@ static enum ns_status start(struct ns_source *s, struct tar *t)
 	return NS_OK;
 }
 
-/* An archive ends in zeros. One that was cut between two files looks whole but for that. */
+/* An archive ends in zeros: only their absence shows that one was cut between two files. */
 static enum ns_status check_end(const struct ns_source *s, const struct tar *t)
 {
 	uint8_t tail[NS_STREAM_TAIL];
@@ -131,7 +131,7 @@ static int is_item(struct archive_entry *e)
 	return (base ? base[1] : name[0]) != '.';
 }
 
-/* the next file; *e NULL at the end. A header that is damaged loses an entry, or more: nobody knows which, so it ends the job. */
+/* The next file; *e NULL at the end. After a damaged header an unknown number of entries is lost, so it ends the job. */
 static enum ns_status advance(struct ns_source *s, struct tar *t, struct archive_entry **e)
 {
 	for (;;) {
@@ -141,7 +141,7 @@ static enum ns_status advance(struct ns_source *s, struct tar *t, struct archive
 			*e = NULL;
 			return t->failed == NS_OK ? check_end(s, t) : tar_error(s, t);
 		}
-		if (code != ARCHIVE_OK && code != ARCHIVE_WARN) /* a warning is of a name that this locale cannot put */
+		if (code != ARCHIVE_OK && code != ARCHIVE_WARN) /* a warning is of a name that this locale cannot represent */
 			return tar_error(s, t);
 		if (is_item(*e)) {
 			t->next++;
@@ -194,7 +194,7 @@ static enum ns_status list_classes(struct ns_source *s, struct tar *t)
 			char **more = realloc(names, sizeof *names * (size_t)(count + 1));
 
 			if (!more) {
-				status = ns_fail(NS_NO_MEMORY, "%s: no memory for class names", s->path);
+				status = ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);
 				goto out;
 			}
 			names = more;
@@ -215,7 +215,7 @@ static enum ns_status tar_open(struct ns_source *s)
 	struct tar *t = s->state = calloc(1, sizeof *t);
 
 	if (!t)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory", s->path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory", s->path);
 	NS_TRY(start(s, t));
 	NS_TRY(list_classes(s, t));
 	return start(s, t);
@@ -244,13 +244,13 @@ static enum ns_status tar_get(struct ns_source *s, int64_t item, struct ns_item 
 	bytes = archive_entry_size(e);
 	if (bytes < 0 || bytes > FILE_MAX)
 		return ns_fail(NS_BAD_DATA, "claims %lld bytes; at most %lld are taken", (long long)bytes, (long long)FILE_MAX);
-	if (t->room < (size_t)bytes) {
+	if (t->capacity < (size_t)bytes) {
 		uint8_t *more = realloc(t->data, (size_t)bytes);
 
 		if (!more)
-			return ns_fail(NS_NO_MEMORY, "%s: no memory for %lld bytes", out->name, (long long)bytes);
+			return ns_fail(NS_NO_MEMORY, "%s: out of memory for %lld bytes", out->name, (long long)bytes);
 		t->data = more;
-		t->room = (size_t)bytes;
+		t->capacity = (size_t)bytes;
 	}
 	if (archive_read_data(t->archive, t->data, (size_t)bytes) != bytes)
 		return t->failed != NS_OK ? tar_error(s, t) : ns_fail(NS_BAD_DATA, "is cut short in the archive");

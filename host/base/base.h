@@ -12,7 +12,7 @@
 
 #include "kernels/status.h"
 
-/* A system call that a signal interrupted is made again: that is no error of anybody's. */
+/* Repeats a system call that a signal interrupted, which is not an error. */
 #define NS_AGAIN(result, call)                                                                               \
 	do {                                                                                                 \
 		(result) = (call);                                                                           \
@@ -32,41 +32,41 @@ enum ns_status ns_path(char path[NS_PATH_MAX], const char *format, ...) NS_PRINT
 enum ns_status ns_path_parent(char parent[NS_PATH_MAX], const char *path);
 
 /*
- * What is at a path. Nothing there is an answer (ENOENT, ENOTDIR); a disk that cannot tell is NS_IO, and never "nothing there".
- * ns_exists: also a link that leads nowhere. The other two follow links.
+ * What is at a path. A missing file is an answer (ENOENT, ENOTDIR); any other error is NS_IO, and never taken for a missing file.
+ * ns_exists() is true for a dangling symbolic link, too; the other two follow links.
  */
 enum ns_status ns_exists(const char *path, int *is);
 enum ns_status ns_is_dir(const char *path, int *is);
 enum ns_status ns_is_file(const char *path, int *is);
 
 /*
- * Whether this errno says what a file is (not there, a folder, no leave to read it) and will say so again; any other is the
- * disk's or the process' trouble, and what could not be read may be good.
+ * Whether this errno is a property of the file (missing, a folder, no permission to read it), so that another try gives the same; any
+ * other is a fault of the disk or the process, and the file may be good.
  */
 int ns_errno_is_data(int code);
 /* "PATH: WHAT: strerror(errno)"; NS_IO, or NS_NO_MEMORY for ENOMEM. */
 enum ns_status ns_io_error(const char *path, const char *what);
 
 /*
- * The one way in to a file that this program did not just write itself: a regular file, never waited for (a named pipe and a
- * device would hang). NS_IO where it is not to be had, whatever the reason. below: a symbolic link as the last part of the path is
- * refused: for names inside a folder that this program has made.
+ * Opens for reading every file that this program did not just write itself: a regular file, and without blocking (a named pipe or a
+ * device would hang). Every failure is NS_IO. below: a symbolic link as the last part of the path is refused, for names inside a folder
+ * that this program has made.
  */
 enum ns_status ns_open(int *fd, const char *path, int below);
 
 enum ns_status ns_rename(const char *from, const char *to);
 /* Unlink; a file that is not there is fine. */
 enum ns_status ns_remove_file(const char *path);
-/* Make a file's bytes last that another library wrote: on Lustre and local disks closing it does not. */
+/* Flushes to disk a file that another library wrote: on Lustre and local disks closing it does not. */
 enum ns_status ns_sync_file(const char *path);
 
-/* Write beside, flush, rename, flush the folder: readers see the old file or the new one, also after a power cut. */
+/* Writes a temporary file beside it, flushes, renames, flushes the folder: readers see the old file or the new one, also after a power cut. */
 enum ns_status ns_write_file(const char *path, const void *data, size_t bytes);
-/* The same, but never in place of another: *won says whether this file is now there, or one that was there before. */
+/* The same, but never replaces a file: *won says whether this file is now at `path`, or one that was there before. */
 enum ns_status ns_link_file(const char *path, const void *data, size_t bytes, int *won);
-/* A file as a string with a 0 after its end; the caller frees. NS_IO whatever keeps it from being read. */
+/* A file as a string with a 0 after its end; the caller frees. Every failure to read it is NS_IO. */
 enum ns_status ns_read_file(const char *path, char **data, size_t *bytes);
-/* The same of one input among many: NS_BAD_DATA where it is this file's own fault, see ns_errno_is_data(). mtime: NULL where not wanted. */
+/* The same of one input among many: NS_BAD_DATA where it is this file's own fault, see ns_errno_is_data(). mtime may be NULL. */
 enum ns_status ns_read_item(const char *path, char **data, size_t *bytes, int64_t *mtime);
 enum ns_status ns_read_at(int fd, const char *path, void *data, size_t bytes, uint64_t offset);
 enum ns_status ns_write_at(int fd, const char *path, const void *data, size_t bytes, uint64_t offset);
@@ -75,21 +75,21 @@ void ns_sha256(char hex[NS_SHA256_HEX], const void *data, size_t bytes);
 /* The 32 bytes of the digest of `data` followed by `tail`, without a copy of either. NS_NO_MEMORY. */
 enum ns_status ns_sha256_two(unsigned char digest[32], const void *data, size_t bytes, const void *tail, size_t tail_bytes);
 /*
- * The digest of a file, computed once by a process: it is remembered by device, inode, size, and times of change, so that asking
- * again costs a look at these. NS_IO where it cannot be read.
+ * The digest of a file, computed once per process: it is cached by device, inode, size and times of change, so that asking again costs
+ * an fstat(). NS_IO where it cannot be read.
  */
 enum ns_status ns_sha256_file(char hex[NS_SHA256_HEX], const char *path);
 /* 64 lower-case hexadecimal digits? */
 int ns_is_sha256(const char *text);
-/* NS_DIGEST unless the file's digest is `wanted`, which `where` gives; NS_BAD_DATA where `wanted` is no digest. */
+/* NS_DIGEST unless the file's digest is `wanted`, which the file `where` states; NS_BAD_DATA where `wanted` is not a digest. */
 enum ns_status ns_sha256_check(const char *path, const char *wanted, const char *where);
 uint64_t ns_xxh3(const void *data, size_t bytes);
 
 /* json_object_foreach() over what is only read: jansson has no const form of it. */
 #define NS_JSON_EACH(object, key, value) json_object_foreach((json_t *)(uintptr_t)(object), key, value)
-/* A path need not be UTF-8, and so need no text from outside: a byte that is not part of it becomes \\xE9, so that none is lost. */
+/* Paths and other texts from outside need not be UTF-8: of one that is not, each byte above 127 becomes \\xE9 and the like, so that none is lost. */
 json_t *ns_json_string(const char *text);
-/* A copy in which every string that is not UTF-8 is put so: a configuration holds paths as the user gave them. */
+/* A copy in which every string that is not UTF-8 is escaped so: a configuration holds paths as the user gave them. */
 json_t *ns_json_clean(const json_t *json);
 /* Numbers that JSON cannot hold (NaN, infinities) become null. */
 json_t *ns_json_real(double x);
@@ -104,8 +104,8 @@ const char *ns_json_text(const json_t *json, const char *key);
 /* The number under `key`, or `otherwise` */
 double ns_json_number(const json_t *json, const char *key, double otherwise);
 /*
- * What must be there, and be it: a whole number from low to high (2^32 + 4 is no 4, nor is 4.5 or "4"); a finite number. NS_BAD_DATA
- * names `where`, the key, what was found and what is wanted.
+ * Required members: a whole number from low to high (2^32 + 4 is not taken for 4, nor is 4.5 or "4"); a finite number. NS_BAD_DATA
+ * names `where`, the key, what was found and what was expected.
  */
 enum ns_status ns_json_get_int(const json_t *json, const char *key, const char *where, int64_t low, int64_t high, int64_t *out);
 enum ns_status ns_json_get_real(const json_t *json, const char *key, const char *where, double *out);
@@ -114,7 +114,7 @@ enum ns_status ns_json_int(const json_t *value, const char *name, const char *wh
 enum ns_status ns_json_finite(const json_t *value, const char *name, const char *where, double *out);
 
 /*
- * --- folder: folders: listed whole or not at all, made and flushed so that they last, removed.
+ * --- folder: folders are listed whole or not at all, made and flushed so that they survive a power cut, and removed.
  */
 
 struct ns_names { /* sorted by their bytes */
@@ -130,31 +130,31 @@ enum ns_status ns_list(const char *folder, struct ns_names *names);
 enum ns_status ns_list_if_there(const char *folder, struct ns_names *names);
 void ns_names_release(struct ns_names *names);
 
-/* Make a folder and those above it; each that is new is flushed into the one that holds it, so that it lasts. */
+/* Make a folder and those above it; for each new one its parent is flushed, so that it survives a power cut. */
 enum ns_status ns_mkdirs(const char *path);
 enum ns_status ns_remove_tree(const char *path); /* a missing one is fine */
-/* Make the names in this folder last. */
+/* Flush the names in this folder to disk. */
 enum ns_status ns_sync_dir(const char *path);
 /*
- * Make the names in this folder and in all below it last, innermost first. The bytes of files were flushed by who wrote them: ns_write_file()
- * and ns_h5_close() do, and nothing else writes (tests/jobs/durable.sh drops what was not).
+ * Flush the names in this folder and in all below it, innermost first. The bytes of files were flushed by their writers: ns_write_file()
+ * and ns_h5_close() do so, and nothing else writes (tests/jobs/durable.sh drops what was not flushed).
  */
 enum ns_status ns_sync_tree(const char *path);
-/* What writers that were killed left beside the files of a folder that nobody writes to now. */
+/* Remove the temporary files that killed writers left in a folder to which nobody writes now. */
 enum ns_status ns_sweep_temporary(const char *folder);
-/* NAME.0123456789abcdef.tmp, as ns_write_file() calls what it is still writing? */
+/* Is it NAME.0123456789abcdef.tmp, the name under which ns_write_file() writes? */
 int ns_is_temporary(const char *name);
 
 /*
  * --- name: names that a person chooses and that become folders, files, Slurm jobs, columns of a plan: nights, data sets of a
- * split, refs. They are of one alphabet that means nothing to a shell, to Slurm, to a table or to JSON.
+ * split, refs. Their alphabet has no character that is special in a shell, in Slurm, in a table or in JSON.
  */
 
 #define NS_NAME_MAX 64
 
 /* 1 to 64 of A-Z a-z 0-9 - _ . in ASCII, whatever the locale; the first is neither - (an option) nor . (hidden, or a way up). */
 int ns_is_name(const char *text);
-/* NS_CONFIG where it is none; `key` is where it was read, for the message. */
+/* NS_CONFIG unless it is a valid name; `key` is where it was read, for the message. */
 enum ns_status ns_check_name(const char *key, const char *text);
 
 /*
@@ -172,7 +172,7 @@ struct ns_key {
 	enum ns_key_type type;
 	const char *otherwise; /* default, as YAML; "null": none */
 	unsigned verbs;	       /* bit v: verb v reads it */
-	const char *help;      /* NULL: retired, it is taken and does nothing */
+	const char *help;      /* NULL: retired, it is accepted and does nothing */
 	double low, high; /* of numbers; both 0: any */
 };
 
@@ -206,8 +206,8 @@ const char *ns_conf_text(const struct ns_conf *conf, const char *name);	 /* NULL
 const json_t *ns_conf_node(const struct ns_conf *conf, const char *name); /* NULL where null */
 int ns_conf_given(const struct ns_conf *conf, const char *name);
 /*
- * What was chosen: the values that are not their key's default, but for those of `without` (NULL at its end). What is going on under one version
- * is gone on with by the next, which knows more keys; so a default is never changed, a new key is made instead. The caller drops it; NULL: no memory.
+ * The values that differ from their key's default, except the keys `without` (NULL at its end). A run that one version began is continued by the
+ * next, which knows more keys; so a default is never changed, a new key is made instead. The caller drops it; NULL: out of memory.
  */
 json_t *ns_conf_chosen(const struct ns_conf *conf, const char *const *without);
 /* Set one by program, as a job does for the jobs it calls. */
@@ -217,8 +217,8 @@ void ns_conf_put_text(struct ns_conf *conf, const char *name, const char *text);
 const char *ns_nearest(const char *word, const char *const *words);
 
 /*
- * --- log: what a job tells while it works: a line a person reads and a progress bar on a terminal, one JSON
- * line an event elsewhere. Only rank 0 speaks; errors are spoken by whoever has them.
+ * --- log: what a job prints while it works: readable lines and a progress bar on a terminal, one JSON line
+ * an event elsewhere. Only rank 0 prints; an error is printed by the rank that has it.
  */
 
 struct ns_log {

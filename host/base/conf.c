@@ -106,7 +106,7 @@ static int type_fits(enum ns_key_type type, const json_t *value)
 	return 1;
 }
 
-/* below: what was given before is checked against all the same, and stays */
+/* below: a key that was given before keeps its value; the new one is checked all the same */
 static enum ns_status put_checked(struct ns_conf *conf, const struct ns_key *k, const json_t *value, const char *where, int below)
 {
 	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
@@ -118,11 +118,11 @@ static enum ns_status put_checked(struct ns_conf *conf, const struct ns_key *k, 
 	if (k->type == NS_KEY_TEXT && json_is_number(value)) {
 		put = json_string(text);
 	} else if (!json_is_null(value) && !type_fits(k->type, value)) {
-		status = ns_fail(NS_CONFIG, "%s: %s = %s, but %s is wanted", where, k->name, text, type_name(k->type));
+		status = ns_fail(NS_CONFIG, "%s: %s = %s, expected %s", where, k->name, text, type_name(k->type));
 	} else if (json_is_null(value) && strcmp(k->otherwise, "null")) {
-		status = ns_fail(NS_CONFIG, "%s: %s has no value, but %s is wanted", where, k->name, type_name(k->type));
+		status = ns_fail(NS_CONFIG, "%s: %s has no value, expected %s", where, k->name, type_name(k->type));
 	} else if (json_is_number(value) && (k->low != 0 || k->high != 0) && !(x >= k->low && x <= k->high)) {
-		status = ns_fail(NS_CONFIG, "%s: %s = %s, but %g to %g is wanted", where, k->name, text, k->low, k->high);
+		status = ns_fail(NS_CONFIG, "%s: %s = %s, expected %g to %g", where, k->name, text, k->low, k->high);
 	} else {
 		put = json_deep_copy(value);
 	}
@@ -159,7 +159,7 @@ static enum ns_status merge(struct ns_conf *conf, const json_t *tree, const char
 static enum ns_status merge_map(struct ns_conf *conf, const json_t *tree, const char *where, int below)
 {
 	if (!json_is_object(tree))
-		return ns_fail(NS_CONFIG, "%s: a map of keys is wanted", where);
+		return ns_fail(NS_CONFIG, "%s: expected a map of keys", where);
 	return merge(conf, tree, "", where, below);
 }
 
@@ -196,7 +196,7 @@ enum ns_status ns_conf_copy(struct ns_conf *to, const struct ns_conf *from)
 	to->keys = from->keys;
 	to->values = json_deep_copy(from->values);
 	to->given = json_deep_copy(from->given);
-	return to->values && to->given ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for the configuration");
+	return to->values && to->given ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the configuration");
 }
 
 enum ns_status ns_yaml_read(json_t **json, const char *path)
@@ -231,7 +231,7 @@ enum ns_status ns_conf_file_under(struct ns_conf *conf, const char *path, const 
 
 	json_object_foreach(tree, name, value)
 		if (strncmp(name, section, n) || (name[n] && name[n] != '.'))
-			status = ns_fail(NS_CONFIG, "%s: %s: only keys of %s: are taken here", path, name, section);
+			status = ns_fail(NS_CONFIG, "%s: %s: expected only keys under %s:", path, name, section);
 	if (status == NS_OK)
 		status = merge_map(conf, tree, path, 1);
 	json_decref(tree);
@@ -248,13 +248,13 @@ enum ns_status ns_conf_set(struct ns_conf *conf, const char *name, const char *t
 	if (!k)
 		return unknown_key(conf, name, "command line");
 	if (verb >= 0 && !(k->verbs >> verb & 1))
-		return ns_fail(NS_CONFIG, "command line: --%s means nothing to this verb", name);
+		return ns_fail(NS_CONFIG, "command line: --%s is not an option of this verb; see its --help", name);
 	snprintf(where, sizeof where, "--%s", name);
 	if (k->type == NS_KEY_TEXT)
-		value = json_string_nocheck(text); /* a path is whatever bytes it is: ns_json_clean() before it is written */
+		value = json_string_nocheck(text); /* a path may hold any bytes: ns_json_clean() before it is written */
 	else
 		NS_TRY(ns_yaml_parse(&value, text, strlen(text), where));
-	status = value ? put_checked(conf, k, value, where, 0) : ns_fail(NS_NO_MEMORY, "%s: no memory", where);
+	status = value ? put_checked(conf, k, value, where, 0) : ns_fail(NS_NO_MEMORY, "%s: out of memory", where);
 	json_decref(value);
 	return status;
 }
@@ -304,7 +304,7 @@ void ns_conf_put(struct ns_conf *conf, const char *name, json_t *value)
 
 void ns_conf_put_text(struct ns_conf *conf, const char *name, const char *text)
 {
-	ns_conf_put(conf, name, text ? json_string_nocheck(text) : json_null()); /* a path is whatever bytes it is */
+	ns_conf_put(conf, name, text ? json_string_nocheck(text) : json_null()); /* a path may hold any bytes */
 }
 
 json_t *ns_conf_chosen(const struct ns_conf *conf, const char *const *without)
@@ -316,7 +316,7 @@ json_t *ns_conf_chosen(const struct ns_conf *conf, const char *const *without)
 		const json_t *value = value_of(conf, k->name);
 
 		if (ns_yaml_parse(&by_default, k->otherwise, strlen(k->otherwise), k->name) != NS_OK)
-			continue; /* ns_conf_init() has parsed it: it can be */
+			continue; /* cannot happen: ns_conf_init() has parsed it */
 		if (!json_equal(value, by_default))
 			json_object_set_new(chosen, k->name, json_deep_copy(value));
 		json_decref(by_default);

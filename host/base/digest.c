@@ -1,7 +1,7 @@
 /*
- * host/base/digest.c - SHA-256 of memory and of files. A file's is remembered while this process lives: a night looks at the same
- * shards in many steps, and a file whose device, inode, size and times are the same is the same file. What is younger than a
- * few seconds is not remembered: a writer within one tick of the file system's clock would not show.
+ * host/base/digest.c - SHA-256 of memory and of files. A file's is cached while this process lives: a night reads the same
+ * shards in many steps, and a file whose device, inode, size and times are the same is the same file. A file that changed in the
+ * last few seconds is not cached: another write within one tick of the file system's clock would not change its times.
  */
 #define _GNU_SOURCE
 #include <openssl/evp.h>
@@ -15,8 +15,8 @@
 #include "host/base/base.h"
 
 #define PIECE  ((size_t)1 << 20)
-#define SLOTS  (1 << 14) /* of the memory: 16,384 files, 2 MiB; a newer one takes an older one's place */
-#define SETTLED 2	 /* seconds since its last change after which a file is remembered */
+#define SLOTS  (1 << 14) /* of the cache: 16,384 files, 2 MiB; a newer one replaces an older one */
+#define SETTLED 2	 /* seconds since its last change after which a file is cached */
 
 struct known {
 	dev_t dev;
@@ -28,7 +28,7 @@ struct known {
 };
 
 /* the one cache of this process: what it holds follows from the files alone */
-static struct known *memory;
+static struct known *cache;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void to_hex(char hex[NS_SHA256_HEX], const unsigned char *digest)
@@ -59,7 +59,7 @@ enum ns_status ns_sha256_two(unsigned char digest[32], const void *data, size_t 
 		 EVP_DigestFinal_ex(md, digest, NULL);
 
 	EVP_MD_CTX_free(md);
-	return ok ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a digest of %zu bytes", bytes + tail_bytes);
+	return ok ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a digest of %zu bytes", bytes + tail_bytes);
 }
 
 static int same_time(struct timespec a, struct timespec b)
@@ -71,9 +71,9 @@ static struct known *slot_of(const struct stat *st)
 {
 	uint64_t key[2] = {(uint64_t)st->st_dev, (uint64_t)st->st_ino};
 
-	if (!memory)
-		memory = calloc(SLOTS, sizeof *memory);
-	return memory ? &memory[ns_xxh3(key, sizeof key) % SLOTS] : NULL;
+	if (!cache)
+		cache = calloc(SLOTS, sizeof *cache);
+	return cache ? &cache[ns_xxh3(key, sizeof key) % SLOTS] : NULL;
 }
 
 static int recall(const struct stat *st, unsigned char digest[32])
@@ -95,7 +95,7 @@ static void remember(const struct stat *st, const unsigned char digest[32])
 {
 	struct known *k;
 
-	/* a server's clock that is ahead of ours says nothing */
+	/* a time far in the future is of a server whose clock is ahead, and tells no age */
 	if (time(NULL) - st->st_ctim.tv_sec < SETTLED && st->st_ctim.tv_sec - time(NULL) <= SETTLED)
 		return;
 	pthread_mutex_lock(&lock);
@@ -111,7 +111,7 @@ static enum ns_status compute(int fd, const char *path, off_t size, unsigned cha
 {
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	char *buffer = malloc(PIECE);
-	enum ns_status status = md && buffer && EVP_DigestInit_ex(md, EVP_sha256(), NULL) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for its digest", path);
+	enum ns_status status = md && buffer && EVP_DigestInit_ex(md, EVP_sha256(), NULL) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for its digest", path);
 	off_t at;
 
 	for (at = 0; status == NS_OK && at < size; at += (off_t)PIECE) {
@@ -134,12 +134,12 @@ static enum ns_status digest_of_open(char hex[NS_SHA256_HEX], int fd, const char
 	struct stat before, after;
 
 	if (fstat(fd, &before))
-		return ns_io_error(path, "cannot be looked at");
+		return ns_io_error(path, "cannot stat");
 	if (!recall(&before, digest)) {
 		NS_TRY(compute(fd, path, before.st_size, digest));
 		if (fstat(fd, &after))
-			return ns_io_error(path, "cannot be looked at");
-		if (after.st_size != before.st_size || !same_time(after.st_mtim, before.st_mtim)) /* another name for it (ctime) is no change */
+			return ns_io_error(path, "cannot stat");
+		if (after.st_size != before.st_size || !same_time(after.st_mtim, before.st_mtim)) /* another hard link to it changes its ctime, but not its bytes */
 			return ns_fail(NS_DIGEST, "%s: was changed while it was read", path);
 		remember(&after, digest);
 	}
@@ -163,7 +163,7 @@ enum ns_status ns_sha256_check(const char *path, const char *wanted, const char 
 	char hex[NS_SHA256_HEX];
 
 	if (!ns_is_sha256(wanted))
-		return ns_fail(NS_BAD_DATA, "%s: gives '%.70s' as the digest of %s, 64 hexadecimal digits are wanted", where, wanted, path);
+		return ns_fail(NS_BAD_DATA, "%s: the digest of %s is '%.70s', expected 64 hexadecimal digits", where, path, wanted);
 	NS_TRY(ns_sha256_file(hex, path));
 	return strcmp(hex, wanted) ? ns_fail(NS_DIGEST, "%s: its SHA-256 is %.16s.., but %s says %.16s..; it was changed", path, hex, where, wanted)
 				   : NS_OK;

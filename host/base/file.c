@@ -49,7 +49,7 @@ static enum ns_status kind_of(const char *path, int (*look)(const char *, struct
 	if (look(path, &st) == 0)
 		*kind = st.st_mode & S_IFMT;
 	else if (errno != ENOENT && errno != ENOTDIR)
-		return ns_io_error(path, "cannot be looked at");
+		return ns_io_error(path, "cannot stat");
 	return NS_OK;
 }
 
@@ -98,7 +98,7 @@ static enum ns_status open_regular(int *fd, const char *path, int flags)
 		return ns_errno_is_data(errno) ? NS_BAD_DATA : status;
 	}
 	if (fstat(*fd, &st)) {
-		enum ns_status status = ns_io_error(path, "cannot be looked at");
+		enum ns_status status = ns_io_error(path, "cannot stat");
 
 		close(*fd);
 		return status;
@@ -185,11 +185,11 @@ static enum ns_status read_whole(int fd, const char *path, char **data, size_t *
 	struct stat st;
 
 	if (fstat(fd, &st))
-		return ns_io_error(path, "cannot be looked at");
+		return ns_io_error(path, "cannot stat");
 	*bytes = (size_t)st.st_size;
 	*data = malloc(*bytes + 1);
 	if (!*data)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for its %zu bytes", path, *bytes);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for its %zu bytes", path, *bytes);
 	(*data)[*bytes] = 0;
 	status = ns_read_at(fd, path, *data, *bytes, 0);
 	if (mtime)
@@ -201,14 +201,14 @@ static enum ns_status read_whole(int fd, const char *path, char **data, size_t *
 	return status;
 }
 
-#define ITEM_MOST ((off_t)1 << 30) /* no image is larger: among the images lies a film */
+#define ITEM_MOST ((off_t)1 << 30) /* no image is larger; what is, is a film among the images */
 
 static enum ns_status check_size(int fd, const char *path)
 {
 	struct stat st;
 
 	if (fstat(fd, &st))
-		return ns_io_error(path, "cannot be looked at");
+		return ns_io_error(path, "cannot stat");
 	return st.st_size <= ITEM_MOST ? NS_OK
 				       : ns_fail(NS_BAD_DATA, "%s: has %lld bytes; at most %lld are taken", path, (long long)st.st_size, (long long)ITEM_MOST);
 }

@@ -29,20 +29,20 @@ static int by_bytes(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static enum ns_status add(struct ns_names *names, size_t *room, const char *name, const char *folder)
+static enum ns_status add(struct ns_names *names, size_t *capacity, const char *name, const char *folder)
 {
-	if (names->count == *room) {
-		size_t more = *room ? 2 * *room : 64;
+	if (names->count == *capacity) {
+		size_t more = *capacity ? 2 * *capacity : 64;
 		char **grown = realloc(names->name, more * sizeof *grown);
 
 		if (!grown)
-			return ns_fail(NS_NO_MEMORY, "%s: no memory for the names in it", folder);
+			return ns_fail(NS_NO_MEMORY, "%s: out of memory for the names in it", folder);
 		names->name = grown;
-		*room = more;
+		*capacity = more;
 	}
 	names->name[names->count] = strdup(name);
 	if (!names->name[names->count])
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for the names in it", folder);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for the names in it", folder);
 	names->count++;
 	return NS_OK;
 }
@@ -51,12 +51,12 @@ static enum ns_status list(DIR *dir, const char *folder, struct ns_names *names)
 {
 	enum ns_status status = NS_OK;
 	struct dirent *e;
-	size_t room = 0;
+	size_t capacity = 0;
 
 	for (errno = 0; status == NS_OK && (e = readdir(dir)); errno = 0)
 		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-			status = add(names, &room, e->d_name, folder);
-	if (status == NS_OK && errno) /* the end, or an error that looks like it */
+			status = add(names, &capacity, e->d_name, folder);
+	if (status == NS_OK && errno) /* readdir() gives NULL at the end and on an error */
 		status = ns_io_error(folder, "cannot list the folder to its end");
 	if (status != NS_OK)
 		ns_names_release(names);
@@ -148,7 +148,7 @@ enum ns_status ns_sync_dir(const char *path)
 	if (fd < 0)
 		return errno == EACCES ? NS_OK : ns_io_error(path, "cannot open the folder");
 	NS_AGAIN(bad, fsync(fd));
-	code = bad ? errno : 0; /* some file systems flush no folder, and say so */
+	code = bad ? errno : 0; /* some file systems cannot flush a folder, and report it */
 	close(fd);
 	errno = code;
 	return code && code != EINVAL && code != EROFS && code != ENOTSUP ? ns_io_error(path, "cannot flush the folder") : NS_OK;
@@ -159,7 +159,7 @@ static enum ns_status sync_one(const char *path)
 	struct stat st;
 
 	if (lstat(path, &st))
-		return ns_io_error(path, "cannot be looked at");
+		return ns_io_error(path, "cannot stat");
 	return S_ISDIR(st.st_mode) ? ns_sync_tree(path) : NS_OK;
 }
 
@@ -195,7 +195,7 @@ enum ns_status ns_remove_tree(const char *path)
 	int is;
 
 	NS_TRY(ns_exists(path, &is));
-	/* whatever it could not list is still there when the folder itself is to go: that fails aloud */
+	/* what nftw() could not list is still there when the folder itself is removed, which then fails */
 	return is && nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS) ? ns_io_error(path, "cannot remove") : NS_OK;
 }
 

@@ -1,4 +1,4 @@
-/* host/base/json.c - JSON: read, written, digested, and looked into with messages that name what was found. */
+/* host/base/json.c - JSON: read, written, digested; members are read with messages that name what was found. */
 #include "host/base/base.h"
 
 #include <math.h>
@@ -54,7 +54,7 @@ enum ns_status ns_json_write(const char *path, const json_t *json)
 	enum ns_status status;
 
 	if (!text)
-		return ns_fail(NS_INTERNAL, "%s: cannot be put as JSON", path);
+		return ns_fail(NS_INTERNAL, "%s: cannot be encoded as JSON", path);
 	status = ns_write_file(path, text, strlen(text));
 	free(text);
 	return status;
@@ -73,7 +73,7 @@ enum ns_status ns_json_read(const char *path, json_t **json, const char *schema)
 	if (!*json)
 		return ns_fail(NS_BAD_DATA, "%s: line %d: %s", path, error.line, error.text);
 	if (schema && strcmp(ns_json_text(*json, "schema"), schema)) {
-		ns_fail(NS_BAD_DATA, "%s: schema is '%s', wanted '%s'", path, ns_json_text(*json, "schema"), schema);
+		ns_fail(NS_BAD_DATA, "%s: schema is '%s', expected '%s'", path, ns_json_text(*json, "schema"), schema);
 		json_decref(*json);
 		*json = NULL;
 		return NS_BAD_DATA;
@@ -131,7 +131,7 @@ enum ns_status ns_json_int(const json_t *value, const char *name, const char *wh
 	if (json_is_integer(value) && *out >= low && *out <= high)
 		return NS_OK;
 	found(value, text);
-	return ns_fail(NS_BAD_DATA, "%s: %s is %s, a whole number from %lld to %lld is wanted", where, name, text, (long long)low, (long long)high);
+	return ns_fail(NS_BAD_DATA, "%s: %s is %s, expected a whole number from %lld to %lld", where, name, text, (long long)low, (long long)high);
 }
 
 enum ns_status ns_json_finite(const json_t *value, const char *name, const char *where, double *out)
@@ -142,7 +142,7 @@ enum ns_status ns_json_finite(const json_t *value, const char *name, const char 
 	if (json_is_number(value) && isfinite(*out))
 		return NS_OK;
 	found(value, text);
-	return ns_fail(NS_BAD_DATA, "%s: %s is %s, a number is wanted", where, name, text);
+	return ns_fail(NS_BAD_DATA, "%s: %s is %s, expected a finite number", where, name, text);
 }
 
 enum ns_status ns_json_get_int(const json_t *json, const char *key, const char *where, int64_t low, int64_t high, int64_t *out)

@@ -17,10 +17,10 @@ enum ns_status ns_check_name(const char *key, const char *text)
 
 	if (ns_is_name(text))
 		return NS_OK;
-	/* A message is one line, and a terminal obeys some of what a name may hold. */
+	/* A message is one line, and control characters would reach the terminal. */
 	for (i = 0; text[i] && i + 1 < sizeof found; i++)
 		found[i] = (unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i];
 	found[i] = 0;
-	return ns_fail(NS_CONFIG, "%s = '%s%s', wanted a name of 1 to %d letters (A-Z, a-z), digits, '-', '_' or '.', that does not begin with '-' or '.'",
+	return ns_fail(NS_CONFIG, "%s = '%s%s', expected a name of 1 to %d letters (A-Z, a-z), digits, '-', '_' or '.', that does not begin with '-' or '.'",
 		       key, found, text[i] ? "..." : "", NS_NAME_MAX);
 }

@@ -16,7 +16,7 @@ static enum ns_status write_beside(const char *path, const void *data, size_t by
 	int fd, code = 0;
 
 	if (getrandom(&name, sizeof name, 0) != sizeof name)
-		return ns_io_error(path, "no random name");
+		return ns_io_error(path, "cannot get a random name for the temporary file");
 	NS_TRY(ns_path(beside, "%s.%016llx.tmp", path, (unsigned long long)name));
 	NS_AGAIN(fd, open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
 	if (fd < 0)
@@ -33,7 +33,7 @@ static enum ns_status write_beside(const char *path, const void *data, size_t by
 	return status;
 }
 
-/* the name is on the disk before anybody is told of it */
+/* The name is on the disk before the caller can report success. */
 static enum ns_status sync_folder_of(const char *path)
 {
 	char folder[NS_PATH_MAX];
@@ -51,7 +51,7 @@ enum ns_status ns_link_file(const char *path, const void *data, size_t bytes, in
 	NS_TRY(write_beside(path, data, bytes, beside));
 	*won = link(beside, path) == 0;
 	status = *won || errno == EEXIST ? NS_OK : ns_io_error(path, "cannot link");
-	/* NFS may lose the answer to a link that was made: the link count tells */
+	/* NFS may lose the reply to a link that was made: the link count tells */
 	if (!*won && stat(beside, &st) == 0 && st.st_nlink == 2) {
 		*won = 1;
 		status = NS_OK;

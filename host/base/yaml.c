@@ -51,7 +51,7 @@ static json_t *mapping(struct walk *w, const yaml_node_t *node, int depth)
 		json_t *value = convert(w, pair->value, depth + 1);
 
 		if (value && (!*name || json_object_get(map, name))) {
-			ns_fail(NS_CONFIG, "line %zu: key '%s' stands twice, or is no word", key->start_mark.line + 1, name);
+			ns_fail(NS_CONFIG, "line %zu: key '%s' is given twice, or is not a word", key->start_mark.line + 1, name);
 			json_decref(value);
 			value = NULL;
 		}
@@ -110,8 +110,8 @@ static int has_anchor(const yaml_event_t *e)
 }
 
 /*
- * What is nested deeper than anybody writes is refused by its events, which come one by one: libyaml looks through all open brackets at each
- * token and through all anchors at each anchor, so that a megabyte of them takes it minutes.
+ * Nesting and anchors are limited on the stream of events, before the document is loaded: libyaml scans all open brackets at each token
+ * and all anchors at each anchor, so that a megabyte of them takes it minutes.
  */
 static enum ns_status check_depth(const char *text, size_t bytes, const char *where)
 {
@@ -122,7 +122,7 @@ static enum ns_status check_depth(const char *text, size_t bytes, const char *wh
 	if (bytes > TEXT_MOST)
 		return ns_fail(NS_CONFIG, "%s: is %zu bytes long, at most %zu are read", where, bytes, TEXT_MOST);
 	if (!yaml_parser_initialize(&parser))
-		return ns_fail(NS_NO_MEMORY, "%s: no memory to read it", where);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory while reading it", where);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, bytes);
 	while (!ended && depth <= DEPTH_MOST && anchors <= ANCHORS_MOST && yaml_parser_parse(&parser, &event)) {
 		anchors += has_anchor(&event);
@@ -133,7 +133,7 @@ static enum ns_status check_depth(const char *text, size_t bytes, const char *wh
 		yaml_event_delete(&event);
 	}
 	yaml_parser_delete(&parser);
-	/* what is no YAML the loader tells, with its line */
+	/* what is not YAML is reported by the loader, with its line */
 	if (anchors > ANCHORS_MOST)
 		return ns_fail(NS_CONFIG, "%s: has more than %d anchors", where, ANCHORS_MOST);
 	return deepest > DEPTH_MOST ? ns_fail(NS_CONFIG, "%s: nested deeper than %d", where, DEPTH_MOST) : NS_OK;
@@ -148,7 +148,7 @@ enum ns_status ns_yaml_parse(json_t **json, const char *text, size_t bytes, cons
 
 	NS_TRY(check_depth(text, bytes, where));
 	if (!yaml_parser_initialize(&parser))
-		return ns_fail(NS_NO_MEMORY, "%s: no memory to read it", where);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory while reading it", where);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, bytes);
 	if (!yaml_parser_load(&parser, &doc)) {
 		status = ns_fail(NS_CONFIG, "%s: line %zu: %s", where, parser.problem_mark.line + 1,

@@ -1,7 +1,7 @@
 /*
- * host/registry/gc.c - what nothing reaches is removed.
+ * host/registry/gc.c - removes what nothing reaches.
  *
- * Nothing is removed unless everything reachable was read: an error while marking is never "nothing there". Promoting goes on
+ * Nothing is removed unless everything reachable was read: an error while marking never counts as an empty answer. Promoting goes on
  * meanwhile, without locks. Whoever is about to name an object gives it a new time first, and names it then. gc sets an object
  * aside under another name, looks at its time and at all logs once more, and only then unlinks it. If the new time was given
  * before it was set aside, gc sees that and puts it back; if after, giving it fails, and the ref does not move.
@@ -22,7 +22,7 @@ struct sweep {
 	const char *registry;
 	struct ns_marks marks;
 	int dry;
-	uint64_t number; /* this gc's own */
+	uint64_t number; /* this gc's own, in the names of what it sets aside */
 	struct timespec before;
 	int64_t *removed, *bytes;
 };
@@ -36,19 +36,19 @@ static enum ns_status time_there(const char *registry, struct timespec *now)
 	NS_TRY(ns_path(path, "%s/objects/.clock", registry));
 	NS_TRY(ns_write_file(path, "", 0));
 	if (lstat(path, &st)) /* another gc has just removed it: its time is as good, a moment later */
-		return errno == ENOENT ? time_there(registry, now) : ns_io_error(path, "cannot be looked at");
+		return errno == ENOENT ? time_there(registry, now) : ns_io_error(path, "cannot stat");
 	*now = st.st_mtim;
 	return ns_remove_file(path);
 }
 
-/* is the file older than is spared? One that is gone is none of ours. */
+/* Is the file old enough to be removed? One that is gone is not. */
 static enum ns_status is_old(const struct sweep *s, const char *path, int *old, int64_t *bytes)
 {
 	struct stat st;
 
 	*old = 0;
 	if (lstat(path, &st))
-		return errno == ENOENT ? NS_OK : ns_io_error(path, "cannot be looked at");
+		return errno == ENOENT ? NS_OK : ns_io_error(path, "cannot stat");
 	/* what was written within the same tick is not older */
 	*old = st.st_mtim.tv_sec < s->before.tv_sec || (st.st_mtim.tv_sec == s->before.tv_sec && st.st_mtim.tv_nsec < s->before.tv_nsec);
 	*bytes = (int64_t)st.st_size;
@@ -66,7 +66,7 @@ static enum ns_status put_back(const char *here, const char *path)
 	return rename(here, path) && errno != ENOENT ? ns_io_error(path, "cannot be put back") : NS_OK;
 }
 
-/* Nobody can find it now. Is it young after all, or has a log come to name it? Then it goes back. */
+/* Nobody can find the object now. If it is young after all, or a log has come to name it, it is put back. */
 static enum ns_status last_look(struct sweep *s, const char *path, const char *aside, const char *digest, int64_t bytes)
 {
 	enum ns_status status;
@@ -82,7 +82,7 @@ static enum ns_status last_look(struct sweep *s, const char *path, const char *a
 		return status == NS_OK ? put_back(aside, path) : ((void)rename(aside, path), status);
 	}
 	if (unlink(aside))
-		return errno == ENOENT ? NS_OK : ns_io_error(aside, "cannot remove"); /* whoever looked for it took it back */
+		return errno == ENOENT ? NS_OK : ns_io_error(aside, "cannot remove"); /* whoever looked for it has put it back */
 	count(s, bytes);
 	return NS_OK;
 }
@@ -106,7 +106,7 @@ static enum ns_status sweep_object(struct sweep *s, const char *dir, const char 
 		count(s, bytes);
 		return NS_OK;
 	}
-	if (rename(here, aside)) /* under a name that this gc alone knows: it unlinks nothing that another, or a promotion, took back */
+	if (rename(here, aside)) /* under a name that this gc alone knows: so it unlinks nothing that another gc or a promotion put back */
 		return errno == ENOENT ? NS_OK : ns_io_error(here, "cannot remove");
 	return last_look(s, path, aside, digest, bytes);
 }
@@ -120,7 +120,7 @@ static enum ns_status sweep_one(void *context, const char *dir, const char *name
 
 	if (*digest)
 		return sweep_object(s, dir, name, digest);
-	if (!ns_is_temporary(name)) /* what a writer that was killed left; anything else is somebody's */
+	if (!ns_is_temporary(name)) /* what a killed writer left; anything else is not the registry's */
 		return NS_OK;
 	NS_TRY(ns_path(path, "%s/%s", dir, name));
 	NS_TRY(is_old(s, path, &old, &bytes));
@@ -152,7 +152,7 @@ out:
 	return status;
 }
 
-/* objects, and not one ref: a log that was lost, or is not mounted, looks like that, and then all of it would go */
+/* Objects without a single ref are what a lost or unmounted log leaves; gc would remove them all. */
 static enum ns_status check_history(const char *registry, const json_t *marked)
 {
 	int64_t objects = 0;
@@ -181,7 +181,7 @@ enum ns_status ns_registry_gc(const char *registry, double hours, int dry, int64
 	NS_GO(dry ? NS_OK : time_there(registry, &s.before));
 	s.before.tv_sec -= (time_t)(3600 * hours);
 	if (getrandom(&s.number, sizeof s.number, 0) != sizeof s.number)
-		NS_GO(ns_io_error(registry, "no random name"));
+		NS_GO(ns_io_error(registry, "cannot get a random name"));
 	NS_GO(ns_marks_logs(&s.marks, registry, 0));
 	NS_GO(ns_marks_copies(&s.marks, registry));
 	NS_GO(check_history(registry, s.marks.marked));

@@ -7,7 +7,7 @@
 
 enum ns_status ns_registry_check_name(const char *name)
 {
-	return ns_is_name(name) ? NS_OK : ns_fail(NS_USAGE, "'%s' is no name for a ref: letters, digits, - _ . are, the first no - or .", name);
+	return ns_is_name(name) ? NS_OK : ns_fail(NS_USAGE, "invalid ref name '%s': use letters, digits, '-', '_' and '.', and begin with a letter or digit", name);
 }
 
 /* "000012.json" is 12, any other name 0 */
@@ -19,8 +19,8 @@ static int number_of(const char *name)
 }
 
 /*
- * The highest number in the log of `name`, 0 where there is none. A folder that cannot be read is an error, and no empty log:
- * what was production yesterday must not be taken for what is.
+ * The highest number in the log of `name`, 0 where there is none. A folder that cannot be read is an error, and not an empty log:
+ * an older entry must not be taken for the newest.
  */
 enum ns_status ns_registry_newest(const char *registry, const char *name, int *high)
 {
@@ -48,7 +48,7 @@ static enum ns_status read_entry(const char *registry, const char *name, int num
 	new = ns_json_text(*entry, "new");
 	if (ns_is_sha256(new) && (!*old || ns_is_sha256(old)))
 		return NS_OK;
-	ns_fail(NS_BAD_DATA, "%s: goes from '%.70s' to '%.70s', digests of 64 hexadecimal digits are wanted", path, old, new);
+	ns_fail(NS_BAD_DATA, "%s: goes from '%.70s' to '%.70s', expected digests of 64 hexadecimal digits", path, old, new);
 	json_decref(*entry);
 	return NS_BAD_DATA;
 }
@@ -145,7 +145,7 @@ enum ns_status ns_registry_names(const char *registry, json_t **names)
 	NS_TRY(ns_path(log, "%s/log", registry));
 	NS_TRY(ns_list_if_there(log, &list));
 	for (status = NS_OK, i = 0; i < list.count && status == NS_OK; i++) {
-		int entries = 0, folder = 0; /* who was killed before the first link left a folder, and no ref */
+		int entries = 0, folder = 0; /* a process killed before its first link left a folder, but no ref */
 
 		if (list.name[i][0] == '.')
 			continue;
@@ -155,7 +155,7 @@ enum ns_status ns_registry_names(const char *registry, json_t **names)
 		if (status == NS_OK && folder)
 			status = ns_registry_newest(registry, list.name[i], &entries);
 		if (status == NS_OK && entries && json_array_append_new(*names, json_string(list.name[i])))
-			status = ns_fail(NS_BAD_DATA, "%s: is no name for a ref", path);
+			status = ns_fail(NS_BAD_DATA, "%s: invalid ref name, which is not UTF-8", path);
 	}
 	ns_names_release(&list);
 	return status;

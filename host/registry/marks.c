@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* every 64-digit string anywhere in `json`; 0 where there was no memory for it */
+/* Marks every 64-digit string anywhere in `json`; 0 where memory ran out. */
 static int mark_json(json_t *marked, const json_t *json)
 {
 	const char *key;
@@ -25,7 +25,7 @@ static int mark_json(json_t *marked, const json_t *json)
 	return ok;
 }
 
-/* what the object names if it is JSON */
+/* Marks what the object names if it is JSON. */
 static enum ns_status mark_named(json_t *marked, const char *path, const char *data, size_t bytes)
 {
 	json_error_t error;
@@ -33,10 +33,10 @@ static enum ns_status mark_named(json_t *marked, const char *path, const char *d
 	int ok = json ? mark_json(marked, json) : json_error_code(&error) != json_error_out_of_memory;
 
 	json_decref(json);
-	return ok ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: no memory for what it names", path);
+	return ok ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for the digests that it names", path);
 }
 
-/* can it be JSON of ours? */
+/* Can it be JSON of ours? */
 static enum ns_status begins_as_json(const char *path, int *is)
 {
 	enum ns_status status;
@@ -45,13 +45,13 @@ static enum ns_status begins_as_json(const char *path, int *is)
 	int fd;
 
 	NS_TRY(ns_open(&fd, path, 0));
-	status = fstat(fd, &st) ? ns_io_error(path, "cannot be looked at") : st.st_size ? ns_read_at(fd, path, &first, 1, 0) : NS_OK;
+	status = fstat(fd, &st) ? ns_io_error(path, "cannot stat") : st.st_size ? ns_read_at(fd, path, &first, 1, 0) : NS_OK;
 	close(fd);
 	*is = first == '{';
 	return status;
 }
 
-/* one object that is there: whole, and what it names */
+/* Verifies one object that exists, and marks what it names. */
 static enum ns_status mark_object(json_t *marked, const char *path, const char *digest, int whole)
 {
 	char hex[NS_SHA256_HEX], *data;
@@ -79,7 +79,7 @@ enum ns_status ns_marks_init(struct ns_marks *m)
 	if (m->marked && m->done && m->there && m->read)
 		return NS_OK;
 	ns_marks_release(m);
-	return ns_fail(NS_NO_MEMORY, "no memory for what is reachable");
+	return ns_fail(NS_NO_MEMORY, "out of memory for the reachable objects");
 }
 
 void ns_marks_release(struct ns_marks *m)
@@ -111,7 +111,7 @@ enum ns_status ns_marks_follow(struct ns_marks *m, const char *registry, int who
 				continue;
 			json_object_set_new(m->done, digest, json_true());
 			status = ns_registry_find(registry, digest, path, &found);
-			if (status != NS_OK || !found) /* digests of data and reports are none of the registry's */
+			if (status != NS_OK || !found) /* digests of data and reports are not of objects */
 				continue;
 			json_object_set_new(m->there, digest, json_true());
 			status = mark_object(m->marked, path, digest, whole);
@@ -121,7 +121,7 @@ enum ns_status ns_marks_follow(struct ns_marks *m, const char *registry, int who
 	return status;
 }
 
-/* What a ref names must be there, a model's weights too; *there is 0 where they are not. */
+/* The object that a ref names must exist, a model's weights too; *there is 0 where one does not. */
 static enum ns_status look_for(const char *registry, const char *digest, const char **what, int *there)
 {
 	char path[NS_PATH_MAX];
@@ -133,7 +133,7 @@ static enum ns_status look_for(const char *registry, const char *digest, const c
 	if (!*there)
 		return NS_OK;
 	status = ns_json_read(path, &json, "nightshift.model/1");
-	if (status == NS_BAD_DATA) /* no model: a ref may name anything */
+	if (status == NS_BAD_DATA) /* not a model: a ref may name anything */
 		return NS_OK;
 	NS_TRY(status);
 	*what = "the object of its weights";
@@ -162,7 +162,7 @@ static enum ns_status mark_log(struct ns_marks *m, const char *registry, const c
 	NS_TRY(ns_registry_log_from(registry, name, (int)seen + 1, &log));
 	n = json_array_size(log);
 	if (!mark_json(m->marked, log) || json_object_set_new(m->read, name, json_integer((json_int_t)(seen + n))))
-		status = ns_fail(NS_NO_MEMORY, "%s: no memory for the log of ref '%s'", registry, name);
+		status = ns_fail(NS_NO_MEMORY, "%s: out of memory for the log of ref '%s'", registry, name);
 	json_array_foreach(log, i, entry)
 		if (status == NS_OK && (all || i + 1 == n))
 			status = ns_registry_check(registry, name, ns_json_text(entry, "new"));
@@ -184,8 +184,8 @@ out:
 }
 
 /*
- * A copy without its log: the history was lost, and with it what was reachable. What a copy names is in use, too: of a log that was put back
- * from an older backup it may be all that is left.
+ * A copy without its log means that the history was lost, and with it what was reachable. What a copy names is in use, too: where the log was
+ * restored from an older backup, the copy may be all that is left of later moves.
  */
 enum ns_status ns_marks_copies(struct ns_marks *m, const char *registry)
 {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-/* put `text` at number `n`, if that number is free: *won says. Won, but not surely on the disk: that is a warning */
+/* Puts `text` at number `n` if that number is free; *won says whether it did. Won, but not flushed, is a warning. */
 static enum ns_status try_link(const char *dir, int n, const char *text, int *won, char warning[512])
 {
 	char path[NS_PATH_MAX];
@@ -21,7 +21,7 @@ static enum ns_status try_link(const char *dir, int n, const char *text, int *wo
 	return NS_OK;
 }
 
-/* Whoever writes last has looked at the log after it: a copy that is older than the log never stays. */
+/* The log is read again after each write: whoever writes last has seen the newest entry, so an old copy never stays. */
 static enum ns_status write_copy(const char *registry, const char *name)
 {
 	char path[NS_PATH_MAX], digest[NS_SHA256_HEX], now[NS_SHA256_HEX], line[NS_SHA256_HEX + 1];
@@ -76,7 +76,7 @@ static enum ns_status refresh_all(const char *registry, const char *name, const 
 	return status == NS_OK ? ns_registry_check(registry, name, digest) : status;
 }
 
-/* After the link it is looked at once more: a ref must never name what is gone. */
+/* The object is checked once more after the link: a ref must never name one that is gone. */
 static enum ns_status look_again(const char *registry, const char *name, const char *digest, char warning[512])
 {
 	enum ns_status status = ns_registry_check(registry, name, digest);
@@ -88,7 +88,7 @@ static enum ns_status look_again(const char *registry, const char *name, const c
 	return NS_OK;
 }
 
-/* one try to put an entry behind the newest: *won says whether it is there, *same whether the ref was there already */
+/* One try to put an entry after the newest: *won says whether it did, *same whether the ref named `digest` already. */
 static enum ns_status try_move(const char *registry, const char *name, const char *digest, const char *expected, const char *why,
 			       const char *evidence, int *won, int *same, char warning[512])
 {
@@ -108,7 +108,7 @@ static enum ns_status try_move(const char *registry, const char *name, const cha
 		return ns_fail(NS_REFUSED, "%s: ref '%s' is %.12s, but %.12s was expected; somebody else moved it", registry,
 			       name, *old ? old : "new", *expected ? expected : "new");
 	text = entry_text(name, old, digest, why, evidence);
-	status = text ? try_link(dir, n + 1, text, won, warning) : ns_fail(NS_NO_MEMORY, "no memory");
+	status = text ? try_link(dir, n + 1, text, won, warning) : ns_fail(NS_NO_MEMORY, "out of memory for an entry of ref '%s'", name);
 	free(text);
 	return status;
 }
@@ -122,18 +122,18 @@ enum ns_status ns_registry_move(const char *registry, const char *name, const ch
 	*warning = 0;
 	NS_TRY(ns_registry_check_name(name));
 	if (!ns_is_sha256(digest))
-		return ns_fail(NS_USAGE, "'%.80s' is no digest of 64 hexadecimal digits", digest);
+		return ns_fail(NS_USAGE, "invalid digest '%.80s', expected 64 hexadecimal digits", digest);
 	NS_TRY(ns_registry_object(registry, digest, path));
 	NS_TRY(refresh_all(registry, name, digest));
 	for (tries = 0; !won && !same && tries < 1000; tries++)
 		NS_TRY(try_move(registry, name, digest, expected, why, evidence, &won, &same, warning));
-	if (same) { /* whoever was killed after the link has its flush and the copy left to do */
+	if (same) { /* a process killed after its link has left the flush and the copy to be done */
 		NS_TRY(ns_path(path, "%s/log/%s", registry, name));
 		NS_TRY(ns_sync_dir(path));
 		return write_copy(registry, name);
 	}
 	if (!won)
-		return ns_fail(NS_IO, "%s: ref '%s' is moved by too many at once", registry, name);
+		return ns_fail(NS_IO, "%s: ref '%s' was moved by others at each of %d tries; try again", registry, name, tries);
 	return look_again(registry, name, digest, warning);
 }
 

@@ -23,7 +23,7 @@ static int is_prefix(const char *text)
 	return n >= 8 && n <= 64 && strspn(text, "0123456789abcdef") == n;
 }
 
-/* Is what lies there the object that it is called? */
+/* Has the file the digest that its name states? */
 static enum ns_status is_whole(const char *path, const char *digest, int *is)
 {
 	char hex[NS_SHA256_HEX];
@@ -33,7 +33,7 @@ static enum ns_status is_whole(const char *path, const char *digest, int *is)
 	return NS_OK;
 }
 
-/* Another user's file takes no new time from us: then it is written anew. */
+/* Only its owner may give a file a new time: another user's is written anew. */
 enum ns_status ns_registry_refresh(const char *path)
 {
 	enum ns_status status;
@@ -85,7 +85,7 @@ enum ns_status ns_registry_put(const char *registry, const char *file, char dige
 	return status;
 }
 
-/* What gc has set aside and was killed over, or is about to look at once more: whoever wants it takes it back. */
+/* Puts back an object that gc has set aside, be it that this gc was killed or is about to check it once more. */
 static void take_back(const char *dir, const struct ns_names *list, const char *rest)
 {
 	char from[NS_PATH_MAX], to[NS_PATH_MAX];
@@ -97,7 +97,7 @@ static void take_back(const char *dir, const struct ns_names *list, const char *
 			(void)!rename(from, to);
 }
 
-/* how many objects begin so; path of the last of them */
+/* How many objects begin with these digits; path of the last of them. */
 static enum ns_status find(const char *registry, const char *digest, char path[NS_PATH_MAX], int *found, int again)
 {
 	char dir[NS_PATH_MAX];
@@ -129,7 +129,7 @@ enum ns_status ns_registry_object(const char *registry, const char *digest, char
 	int found;
 
 	if (!is_prefix(digest))
-		return ns_fail(NS_USAGE, "'%.80s' is no digest (at least 8 of its 64 hexadecimal digits)", digest);
+		return ns_fail(NS_USAGE, "invalid digest '%.80s', expected at least 8 of its 64 hexadecimal digits", digest);
 	NS_TRY(find(registry, digest, path, &found, 0));
 	if (found > 1)
 		return ns_fail(NS_USAGE, "digest %s is not unique in %s", digest, registry);
@@ -138,7 +138,7 @@ enum ns_status ns_registry_object(const char *registry, const char *digest, char
 
 /* --- all of them --- */
 
-/* fn for each name in objects/xx, or in a folder that holds no objects (first -1); digest: of an object, or "" where it is none */
+/* fn for each name in objects/xx, or in a folder that holds no objects (first -1); digest: of an object, or "" where the name is not an object's */
 enum ns_status ns_registry_each_in(const char *dir, int first, ns_object_fn *fn, void *context)
 {
 	char digest[NS_SHA256_HEX];

@@ -20,25 +20,25 @@ enum ns_status ns_registry_ref(const char *registry, const char *name, char dige
 /* Has the ref ever been moved? A registry that cannot be read is an error. */
 enum ns_status ns_registry_has(const char *registry, const char *name, int *is);
 /*
- * Move a ref. Once its log has the entry it has moved, and nothing fails any more (but that the object is gone, which only a hand can have done): `warning` (512) says what else went wrong, such as the copy
- * under refs/ that the next move writes again; it is "" where nothing did. expected: the digest that it must have now ("" if it must be new, NULL: whatever). Lost races are
- * tried again against the new truth, unless `expected` says otherwise. A ref that is there already stays as it is.
+ * Move a ref. It has moved once its log has the entry; from then on the only failure is that the object is gone, which only somebody's hand can
+ * have removed. `warning` (512) says what else went wrong, such as the copy under refs/ that the next move writes again, or is "". expected: the
+ * digest that the ref must have now ("" if it must be new, NULL: any). A lost race is tried again from the new state, unless `expected` forbids it.
+ * A ref that has this digest already stays as it is.
  */
 enum ns_status ns_registry_move(const char *registry, const char *name, const char *digest, const char *expected,
 				const char *why, const char *evidence, char warning[512]);
-/* Write refs/NAME again from the log: who was killed after a move may have left an old copy. */
+/* Write refs/NAME again from the log: a process killed after a move may have left an old copy. */
 enum ns_status ns_registry_copy(const char *registry, const char *name);
-/* The digest that stood before the newest one that was not itself a way back. */
+/* The digest that a rollback goes to: the one before the newest, where moves that were rolled back do not count. */
 enum ns_status ns_registry_previous(const char *registry, const char *name, char digest[NS_SHA256_HEX]);
 /* All entries of a ref's log, oldest first, as a JSON array. */
 enum ns_status ns_registry_log(const char *registry, const char *name, json_t **log);
 enum ns_status ns_registry_names(const char *registry, json_t **names);
-/* Digests of all objects and copies of all refs; the first lie is the error. */
+/* Verify the digests of all objects and the copies of all refs; the first mismatch is the error. */
 enum ns_status ns_registry_verify(const char *registry, int64_t *objects);
 /*
- * Objects that no ref's history reaches, directly or through the JSON objects' digests, and what killed writers left under
- * temporary names, if they were not touched for so many hours: a job that runs has put objects that no ref names yet. dry: only
- * count.
+ * Remove objects that no ref's history reaches, directly or through the JSON objects' digests, and temporary files of killed writers,
+ * if they were not touched for so many hours: a running job may have put objects that no ref names yet. dry: only count.
  */
 enum ns_status ns_registry_gc(const char *registry, double hours, int dry, int64_t *removed, int64_t *bytes);
 

@@ -31,7 +31,7 @@ enum ns_status ns_registry_verify(const char *registry, int64_t *objects)
 	*objects = 0;
 	NS_TRY(ns_marks_init(&marks));
 	NS_GO(ns_is_dir(registry, &is));
-	NS_GO(is ? NS_OK : ns_fail(NS_IO, "%s: is no registry", registry));
+	NS_GO(is ? NS_OK : ns_fail(NS_IO, "%s: is not a registry", registry));
 	NS_GO(ns_registry_verify_objects(registry, objects));
 	NS_GO(ns_marks_logs(&marks, registry, 1));
 	NS_GO(ns_marks_copies(&marks, registry));

@@ -32,16 +32,16 @@ static const char style[] =
 
 static void append(struct ns_html *h, const char *text, size_t n)
 {
-	if (h->len + n + 1 > h->room) {
-		size_t room = (h->len + n + 1) * 2;
-		char *more = realloc(h->text, room);
+	if (h->len + n + 1 > h->capacity) {
+		size_t capacity = (h->len + n + 1) * 2;
+		char *more = realloc(h->text, capacity);
 
 		if (!more) {
 			h->failed = 1;
 			return;
 		}
 		h->text = more;
-		h->room = room;
+		h->capacity = capacity;
 	}
 	memcpy(h->text + h->len, text, n);
 	h->len += n;
@@ -192,7 +192,7 @@ enum ns_status ns_html_write(struct ns_html *h, const char *path)
 {
 	ns_html_raw(h, "</body></html>\n");
 	if (h->failed)
-		return ns_fail(NS_NO_MEMORY, "%s: no memory for the page", path);
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for the page", path);
 	return ns_write_file(path, h->text, h->len);
 }
 
@@ -239,7 +239,7 @@ void ns_html_png(struct ns_html *h, const uint8_t *png, size_t bytes, int w, int
 	ns_html_raw(h, "\">");
 }
 
-/* --- pictures --- */
+/* --- plots --- */
 
 static void open_svg(struct ns_html *h, const char *title, int w, int hh)
 {

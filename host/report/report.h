@@ -1,5 +1,5 @@
 /*
- * host/report/report.h - one self-contained page: text, tables and SVG pictures, no script, nothing from anywhere.
+ * host/report/report.h - one self-contained page: text, tables and SVG plots, no script, no external resource.
  */
 #ifndef NS_REPORT_H
 #define NS_REPORT_H
@@ -11,7 +11,7 @@
 
 struct ns_html { /* grows; out of memory shows when it is written */
 	char *text;
-	size_t len, room;
+	size_t len, capacity;
 	int failed;
 };
 
@@ -37,7 +37,7 @@ void ns_html_png(struct ns_html *h, const uint8_t *png, size_t bytes, int w, int
 /* Two distributions over the same bins, as overlaid shares. */
 void ns_svg_histogram(struct ns_html *h, const char *title, const double *a, const double *b, int bins, double low,
 		      double high, const char *name_a, const char *name_b);
-/* The same, the size of a word, for a cell of a table; nothing that a reader of text would miss. */
+/* The same, the size of a word, for a cell of a table; hidden from screen readers. */
 void ns_svg_spark(struct ns_html *h, const double *a, const double *b, int bins);
 /* Lines over x = 1..n; a NaN is a gap. */
 void ns_svg_lines(struct ns_html *h, const char *title, const double *const *y, const char *const *names, int lines, int n,

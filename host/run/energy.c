@@ -1,4 +1,4 @@
-/* host/run/energy.c - see energy.h; file names and units: Documentation/power/powercap/powercap.rst of Linux */
+/* host/run/energy.c - a node's energy counters; file names and units: Documentation/power/powercap/powercap.rst of Linux */
 #include "host/run/run.h"
 
 #include <inttypes.h>

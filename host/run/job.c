@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Signals have no other way to say something: a flag that only handlers set. */
+/* A handler may do little more than set a flag, which only handlers do. */
 static volatile sig_atomic_t stop_flag;
 
 static void on_stop(int sig)
@@ -45,7 +45,7 @@ static enum ns_status read_part(struct ns_job *job, const char *text)
 	job->parts = 1;
 	if (text && (sscanf(text, "%d/%d%c", &job->part, &job->parts, &rest) != 2 || job->part < 0 || job->part >= job->parts ||
 		     job->parts > 100000))
-		return ns_fail(NS_USAGE, "part = '%s', wanted I/N with I from 0 to N - 1", text);
+		return ns_fail(NS_USAGE, "part = '%s', expected I/N with I from 0 to N - 1", text);
 	return NS_OK;
 }
 
@@ -70,7 +70,7 @@ enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf 
 	job->start = ns_now();
 	job->start_time = (int64_t)time(NULL);
 	ns_energy_read(&job->energy, NS_ENERGY_FOLDER);
-	return job->inputs && job->outputs && job->counts ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for a job");
+	return job->inputs && job->outputs && job->counts ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a job");
 }
 
 void ns_job_release(struct ns_job *job)
@@ -100,14 +100,14 @@ enum ns_status ns_job_begin(struct ns_job *job, int keep)
 	enum ns_status status = NS_OK;
 
 	if (!out)
-		return ns_fail(NS_USAGE, "%s: --out PATH is wanted", job->verb);
+		return ns_fail(NS_USAGE, "%s: the option --out PATH is required", job->verb);
 	if (job->comm->rank == 0) {
 		status = ns_outdir_open(&job->outdir, out, job->verb, ns_conf_bool(job->conf, "force"), keep);
 		snprintf(job->out, sizeof job->out, "%s", job->outdir.out);
 		snprintf(job->dir, sizeof job->dir, "%s", job->outdir.partial);
 	}
 	NS_TRY(ns_job_agree(job, status));
-	/* rank 0 followed the links: all go where it went */
+	/* rank 0 has followed symbolic links: all ranks use its paths */
 	NS_TRY(ns_comm_broadcast(job->comm, job->out, sizeof job->out, 0));
 	return ns_comm_broadcast(job->comm, job->dir, sizeof job->dir, 0);
 }
@@ -155,7 +155,7 @@ static enum ns_status list_output(struct ns_job *job, const char *name)
 		       : NS_OK;
 }
 
-/* every file of the result with its digest, those in subfolders too: the list is what says later that a file is ours */
+/* every file of the result with its digest, those in subfolders too: by this list a file is recognised as ours later */
 static enum ns_status list_outputs(struct ns_job *job, const char *below)
 {
 	char folder[NS_PATH_MAX], name[NS_PATH_MAX];
@@ -177,7 +177,7 @@ static enum ns_status list_outputs(struct ns_job *job, const char *below)
 }
 
 struct used {
-	json_t *joules; /* null where a node does not tell */
+	json_t *joules; /* null where a node does not report them */
 	int64_t memory; /* bytes, of the rank with the most */
 };
 
@@ -186,12 +186,12 @@ static enum ns_status what_was_used(struct ns_job *job, struct used *used)
 {
 	struct ns_energy now;
 	struct rusage usage;
-	int64_t sums[2] = {0, 0}, *memory = calloc((size_t)job->comm->size, sizeof *memory); /* microjoules, nodes that keep it to themselves */
+	int64_t sums[2] = {0, 0}, *memory = calloc((size_t)job->comm->size, sizeof *memory); /* microjoules; nodes that do not report them */
 	enum ns_status status;
 	int r;
 
 	if (!memory)
-		return ns_fail(NS_NO_MEMORY, "no memory for %d ranks", job->comm->size);
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d ranks", job->comm->size);
 	if (job->comm->local_rank == 0) {
 		ns_energy_read(&now, NS_ENERGY_FOLDER);
 		sums[0] = ns_energy_between(&job->energy, &now);
@@ -243,7 +243,7 @@ static enum ns_status publish(struct ns_job *job, const struct used *used)
 	NS_TRY(list_outputs(job, ""));
 	run = run_record(job, used);
 	if (!run)
-		return ns_fail(NS_INTERNAL, "%s: the record of the run cannot be made", job->out);
+		return ns_fail(NS_INTERNAL, "%s: cannot make the record of the run", job->out);
 	status = ns_path(path, "%s/run.json", job->dir);
 	if (status == NS_OK)
 		status = ns_json_write(path, run);
@@ -274,7 +274,7 @@ static void note_choice(void *user, const struct ns_op *op, const char *impl)
 {
 	struct ns_device_set *set = user;
 
-	/* worker 0's device alone is told to call: no lock is needed */
+	/* only worker 0's device has this callback, so no lock is needed */
 	json_object_set_new(set->chosen, ns_op_name(op->kind), json_string(impl));
 }
 
@@ -308,7 +308,7 @@ enum ns_status ns_device_set_open_by(struct ns_device_set *set, const char *devi
 	set->queues = calloc((size_t)n, sizeof *set->queues);
 	set->chosen = json_object();
 	if (!set->devices || !set->queues || !set->chosen)
-		return ns_fail(NS_NO_MEMORY, "no memory for %d devices", n);
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d devices", n);
 	for (i = 0; i < n; i++) {
 		struct ns_device **dev = &set->devices[i];
 
@@ -343,5 +343,5 @@ void ns_device_set_close(struct ns_device_set *set)
 enum ns_status ns_job_need(const struct ns_job *job, const char *key, const char *flag, const char **text)
 {
 	*text = ns_conf_text(job->conf, key);
-	return *text ? NS_OK : ns_fail(NS_USAGE, "%s: --%s is wanted", job->verb, flag);
+	return *text ? NS_OK : ns_fail(NS_USAGE, "%s: the option --%s is required", job->verb, flag);
 }

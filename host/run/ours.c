@@ -9,7 +9,7 @@
 
 #include "host/base/base.h"
 
-/* What the verbs call their files where no list says it. A verb that writes another name adds it here: tests/jobs/place.sh kills each. */
+/* The names of the verbs' files, for folders without a list. A verb that writes another name adds it here: tests/jobs/place.sh kills each verb. */
 static const char *const names[] = {
 	"shard-[0-9]*.h5", "dataset.json", "quarantine.jsonl", "quarantine.[0-9]*", "contact.png", "predictions-[0-9]*.h5", "predictions.json",
 	"model.json", "model.safetensors", "metrics*.jsonl", "labels.json", "[0-9]*.safetensors", "[0-9]*.json", "evaluation.json", "drift.json",
@@ -33,7 +33,7 @@ struct rules {
 	json_t *steps; /* of a night, where they are known: its steps -> true */
 	const char *below; /* where we are, from there; "" at the top */
 	int by_name;	   /* names that nightshift gives are ours, here and below */
-	int old;	   /* below here they are: the list says nothing of subfolders */
+	int old;	   /* they are ours below here: an old list, which has no subfolders */
 	int remove;
 };
 
@@ -87,7 +87,7 @@ static enum ns_status is_empty(const char *folder, int *is)
 	size_t i;
 
 	NS_TRY(ns_list(folder, &list));
-	for (*is = 1, i = 0; i < list.count; i++) /* a marker that was being written when its run was killed is nothing */
+	for (*is = 1, i = 0; i < list.count; i++) /* a marker that was still being written when its run was killed does not count */
 		*is &= ns_is_temporary(list.name[i]);
 	ns_names_release(&list);
 	return NS_OK;
@@ -109,7 +109,7 @@ enum ns_status ns_ours_is(const char *folder, int *is)
 	return *is ? NS_OK : is_empty(folder, is);
 }
 
-/* what run.json lists, with the folders on the way; one of before says nothing of subfolders */
+/* What run.json lists, with the folders on the way; those of older versions list nothing in subfolders. */
 static void take_list(struct rules *r, const json_t *run)
 {
 	char folder[NS_PATH_MAX];
@@ -128,7 +128,7 @@ static void take_list(struct rules *r, const json_t *run)
 	}
 }
 
-/* the steps of a night, which are where its results lie; none where it was killed before it had a plan */
+/* The steps of a night, in whose folders its results lie; none where it was killed before it had a plan. */
 static enum ns_status take_steps(struct rules *r, const char *folder)
 {
 	char path[NS_PATH_MAX];
@@ -186,7 +186,7 @@ static int is_of_step(const json_t *steps, const char *below)
 	return 0;
 }
 
-/* A folder with records of its own inside another: results of steps lie in a night, and any other is somebody's who chose the place. */
+/* May a folder with records of its own lie inside another? Results of steps lie in a night; any other was put there by a user. */
 static int is_expected(const struct rules *above)
 {
 	return above->night && (!above->steps || is_of_step(above->steps, above->below));
@@ -199,7 +199,7 @@ static int is_listed(const struct rules *r, const char *name)
 	return r->listed && ns_path(path, "%s%s", r->below, name) == NS_OK && json_object_get(r->listed, path);
 }
 
-/* a record that is one, and no other program's of that name */
+/* Is a file with a record's name one of ours, not another program's? */
 static enum ns_status is_ours(const char *folder, const char *name, int *ours)
 {
 	json_t *json;
@@ -220,7 +220,7 @@ static enum ns_status take_file(const char *folder, const char *name, const char
 	if (is_record(name))
 		NS_TRY(is_ours(folder, name, &ours));
 	if (!S_ISLNK(st->st_mode) && !(S_ISREG(st->st_mode) && ours))
-		return ns_fail(NS_IO, "%s: is none of the files that a result here consists of, so nothing is removed; move it away, or name another --out", path);
+		return ns_fail(NS_IO, "%s: is not one of the files of this result, so nothing is removed; move it away, or name another --out", path);
 	return r->remove ? ns_remove_file(path) : NS_OK;
 }
 
@@ -245,7 +245,7 @@ static enum ns_status take_one(const char *folder, const char *name, const struc
 
 	NS_TRY(ns_path(path, "%s/%s", folder, name));
 	if (lstat(path, &st))
-		return errno == ENOENT ? NS_OK : ns_io_error(path, "cannot be looked at");
+		return errno == ENOENT ? NS_OK : ns_io_error(path, "cannot stat");
 	if (is_record(name) != records_now)
 		return NS_OK;
 	if (S_ISDIR(st.st_mode))
@@ -285,7 +285,7 @@ enum ns_status ns_ours_check(const char *folder)
 	int is;
 
 	NS_TRY(ns_ours_is(folder, &is));
-	return is ? walk(folder, &none, 1) : ns_fail(NS_IO, "%s: exists and is no result of nightshift; name another --out", folder);
+	return is ? walk(folder, &none, 1) : ns_fail(NS_IO, "%s: exists and is not a result of nightshift; name another --out", folder);
 }
 
 static enum ns_status remove_below(const char *folder, int keep)

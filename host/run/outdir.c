@@ -63,7 +63,7 @@ static enum ns_status follow(char to[NS_PATH_MAX], const char *out)
 	NS_TRY(ns_path(to, "%s", out));
 	while (strlen(to) > 1 && to[strlen(to) - 1] == '/')
 		to[strlen(to) - 1] = 0;
-	if (lstat(to, &st)) /* whoever makes it says why it cannot */
+	if (lstat(to, &st)) /* whoever makes it later reports the error */
 		return NS_OK;
 	if (!S_ISLNK(st.st_mode))
 		return NS_OK;
@@ -72,7 +72,7 @@ static enum ns_status follow(char to[NS_PATH_MAX], const char *out)
 	return ns_path(to, "%s", real);
 }
 
-/* its name without what can be no folder's own: "." and ".." have no place beside them */
+/* Refuses "." and "..", which are no names of their own: OUT.partial and OUT.lock are named after OUT, and lie beside it. */
 static enum ns_status check_name(const char *out, const char *verb)
 {
 	const char *name = strrchr(out, '/') ? strrchr(out, '/') + 1 : out;
@@ -80,7 +80,7 @@ static enum ns_status check_name(const char *out, const char *verb)
 	if (!*out)
 		return ns_fail(NS_USAGE, "%s: --out is empty", verb);
 	if (!strcmp(name, ".") || !strcmp(name, "..") || !*name)
-		return ns_fail(NS_USAGE, "%s: --out %s: a folder's own name is wanted, as work goes on beside it", verb, out);
+		return ns_fail(NS_USAGE, "%s: --out %s: expected a folder's own name, as work goes on beside it", verb, out);
 	return NS_OK;
 }
 
@@ -99,16 +99,16 @@ static enum ns_status set_names(struct ns_outdir *p, const char *out, const char
 
 /* --- the lock --- */
 
-/* the file may have been unlinked by its last owner between open and lock: then it is nobody's */
+/* The file may have been unlinked by its last owner between open and lock: then that lock protects nothing. */
 static enum ns_status still_there(int fd, const char *path, int *is)
 {
 	struct stat mine, named;
 
 	if (fstat(fd, &mine))
-		return ns_io_error(path, "cannot be looked at");
+		return ns_io_error(path, "cannot stat");
 	*is = lstat(path, &named) == 0;
-	if (!*is && errno != ENOENT) /* a disk that cannot tell would have us look for ever */
-		return ns_io_error(path, "cannot be looked at");
+	if (!*is && errno != ENOENT) /* any other error would make the caller try for ever */
+		return ns_io_error(path, "cannot stat");
 	*is = *is && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
 	return NS_OK;
 }
@@ -123,18 +123,18 @@ static enum ns_status taken(const struct ns_outdir *p, int fd)
 	return ns_fail(NS_IO, "%s: another run works there (%s)", p->out, *who ? who : "it has just begun");
 }
 
-/* a file of ours or nothing: what lies under this name is never followed, waited for or cut short before it is locked */
+/* Makes or opens the lock's file: links are not followed, pipes not waited for, and nothing is truncated before it is locked. */
 static enum ns_status open_lock(const char *path, int *fd)
 {
 	struct stat st;
 
 	NS_AGAIN(*fd, open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0666));
 	if (*fd < 0)
-		return ns_io_error(path, "cannot be opened, which would lock this --out; whoever owns it may remove it");
+		return ns_io_error(path, "cannot open the lock of this --out; its owner may remove it");
 	if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode))
 		return NS_OK;
 	close(*fd);
-	return ns_fail(NS_IO, "%s: is no regular file, and so no lock", path);
+	return ns_fail(NS_IO, "%s: is not a regular file, and so not a lock", path);
 }
 
 static enum ns_status lock_once(struct ns_outdir *p, int fd, int *locked)
@@ -189,7 +189,7 @@ enum ns_status ns_outdir_lock(struct ns_outdir *p, const char *out, const char *
 
 /* --- what is there already --- */
 
-/* a process died between the two renames of a file system that cannot exchange: the old result is put back */
+/* Puts the old result back where a process died between the two renames of replace_in_two(). */
 static enum ns_status recover(const struct ns_outdir *p)
 {
 	char old[NS_PATH_MAX];
@@ -206,7 +206,7 @@ static enum ns_status recover(const struct ns_outdir *p)
 	return ours ? ns_rename(old, p->out) : NS_OK;
 }
 
-/* Is OUT.partial of this verb? By its marker, or by run.json, with which a run was killed on the last step to its publication. */
+/* Is OUT.partial of this verb? Its marker says so, or run.json where the run was killed in the last step before publication. */
 static enum ns_status is_left_by(const struct ns_outdir *p, const char *verb, int *same)
 {
 	char path[NS_PATH_MAX];
@@ -216,7 +216,7 @@ static enum ns_status is_left_by(const struct ns_outdir *p, const char *verb, in
 
 	NS_TRY(holds(p->partial, NS_MARKER, &marked));
 	NS_TRY(ns_path(path, "%s/%s", p->partial, marked ? NS_MARKER : "run.json"));
-	status = ns_json_read_if_there(path, &json, NULL); /* neither is: it was killed before its marker was whole */
+	status = ns_json_read_if_there(path, &json, NULL); /* neither is there: the run was killed before its marker was whole */
 	*same = status == NS_OK && json && !strcmp(ns_json_text(json, "verb"), verb);
 	json_decref(json);
 	return status == NS_BAD_DATA ? NS_OK : status;
@@ -236,7 +236,7 @@ static enum ns_status mark(const struct ns_outdir *p, const char *verb)
 	return status;
 }
 
-/* of what a stopped run of this verb left, the checkpoints alone; that all of it is ours was seen before */
+/* Keeps only the checkpoints that a stopped run of this verb left; that all of it is ours was checked before. */
 static enum ns_status keep_checkpoints(const struct ns_outdir *p)
 {
 	char path[NS_PATH_MAX];
@@ -256,7 +256,7 @@ static enum ns_status keep_checkpoints(const struct ns_outdir *p)
 	return status;
 }
 
-/* in OUT.partial only what a run of the same verb left behind, and of that the checkpoints */
+/* Keeps of OUT.partial only the checkpoints that a run of the same verb left. */
 static enum ns_status clean(const struct ns_outdir *p, const char *verb, int keep)
 {
 	int there, ours, empty, same = 0;
@@ -266,7 +266,7 @@ static enum ns_status clean(const struct ns_outdir *p, const char *verb, int kee
 		return NS_OK;
 	NS_TRY(ns_ours_is(p->partial, &ours));
 	if (!ours)
-		return ns_fail(NS_IO, "%s: exists and is not nightshift's; move it away or name another --out", p->partial);
+		return ns_fail(NS_IO, "%s: exists and is not nightshift's; move it away, or name another --out", p->partial);
 	NS_TRY(is_empty(p->partial, &empty));
 	if (keep && !empty)
 		NS_TRY(is_left_by(p, verb, &same));
@@ -307,7 +307,7 @@ static enum ns_status look_at_out(const struct ns_outdir *p, int force)
 	NS_TRY(holds(p->out, "run.json", &there));
 	NS_TRY(ns_ours_is(p->out, &ours));
 	if (!there || !ours)
-		return ns_fail(NS_IO, "%s: exists and is no result of nightshift; name another --out", p->out);
+		return ns_fail(NS_IO, "%s: exists and is not a result of nightshift; name another --out", p->out);
 	if (!force)
 		return ns_fail(NS_IO, "%s: holds a published result; name another --out, or say --force to replace it", p->out);
 	return ns_ours_check(p->out); /* before the work, not after it */
@@ -325,7 +325,7 @@ enum ns_status ns_outdir_open(struct ns_outdir *p, const char *out, const char *
 
 /* --- publishing --- */
 
-/* The new result is there. What is wrong with the old one, which lies at `old`, is worth a warning and no more. */
+/* The new result is published, so a failure to remove the old one, which lies at `old`, is only a warning. */
 static void put_away(struct ns_outdir *p, const char *old)
 {
 	char aside[NS_PATH_MAX];
@@ -343,7 +343,7 @@ static void put_away(struct ns_outdir *p, const char *old)
  * The new result is OUT: its name is flushed, and only then goes the old one (NULL: there was none). Else a power cut between the two might
  * leave the old name with half of the old files. From here on nothing fails, it is a warning.
  */
-static void settle(struct ns_place *p, const char *old)
+static void settle(struct ns_outdir *p, const char *old)
 {
 	char parent[NS_PATH_MAX];
 	enum ns_status status = ns_path_parent(parent, p->out);
@@ -407,7 +407,7 @@ enum ns_status ns_outdir_publish(struct ns_outdir *p)
 
 /*
  * A run that was killed right after its publication leaves the old result it exchanged (as OUT.partial or OUT.replaced) and the
- * lock's file. Who finds OUT done, and nobody working there, takes them away.
+ * lock's file. Who finds OUT published, and nobody working there, removes them.
  */
 enum ns_status ns_outdir_sweep(const char *out)
 {
@@ -423,7 +423,7 @@ enum ns_status ns_outdir_sweep(const char *out)
 	NS_TRY(ns_exists(old, &replaced));
 	if (!lock && !partial && !replaced)
 		return NS_OK;
-	if (ns_outdir_lock(&p, out, "sweep") != NS_OK) /* somebody does */
+	if (ns_outdir_lock(&p, out, "sweep") != NS_OK) /* another run works there */
 		return NS_OK;
 	status = partial ? ns_ours_remove(p.partial) : NS_OK;
 	if (status == NS_OK && replaced)
@@ -447,7 +447,7 @@ void ns_outdir_close(struct ns_outdir *p)
 
 	if (!*p->lock || p->fd < 0)
 		return;
-	snprintf(message, sizeof message, "%s", ns_message()); /* of what the job failed of: tidying up has nothing to say */
+	snprintf(message, sizeof message, "%s", ns_message()); /* why the job failed: cleaning up must not replace it */
 	if (ns_exists(p->partial, &there) == NS_OK && there && holds_checkpoint(p->partial, &checkpoint) == NS_OK && !checkpoint)
 		(void)ns_ours_remove(p->partial);
 	unlink(p->lock);

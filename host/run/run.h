@@ -14,7 +14,7 @@
 /*
  * --- workers: this rank's workers: one thread a core, each single-threaded inside.
  *
- * What runs where never decides a bit: tasks are numbered, and their results are combined by number.
+ * Which worker runs a task never changes a bit of the result: tasks are numbered, and their results are combined by number.
  */
 
 struct ns_workers;
@@ -29,8 +29,8 @@ int ns_workers_count(const struct ns_workers *workers);
 enum ns_status ns_workers_run(struct ns_workers *workers, int tasks, ns_task_fn *fn, void *context);
 
 /*
- * --- energy: what a node's processors have drawn, where the kernel tells (Linux powercap, RAPL packages). It is the
- * whole node's, whoever works there.
+ * --- energy: what a node's processors have consumed, where the kernel reports it (Linux powercap, RAPL packages). It is
+ * the whole node's, whoever works there.
  */
 
 #define NS_ENERGY_FOLDER "/sys/class/powercap"
@@ -50,8 +50,8 @@ int64_t ns_energy_between(const struct ns_energy *before, const struct ns_energy
  * --- outdir: the output directory, in which a result appears, whole or not at all.
  *
  * Work goes on in OUT.partial, which bears a marker; publishing flushes it and exchanges it for OUT in one step: at any moment,
- * and after a power cut, OUT is the old result or the new. Where OUT is a symbolic link, all that happens where it leads to, and
- * the link stays. OUT.lock is locked while somebody works, by the kernel, so that it never outlives its process; a file system
+ * and after a power cut, OUT is the old result or the new. Where OUT is a symbolic link, all that happens at its target, and the
+ * link stays. The kernel holds the lock of OUT.lock while a run works, so that it never outlives its process; a file system
  * without locks is refused, unless NS_UNLOCKED is set. Nothing is ever removed that is not ours (see "ours"). One process a directory: rank 0.
  */
 
@@ -61,19 +61,19 @@ struct ns_outdir {
 	char warning[512]; /* what went wrong after the new result was there; "" if nothing did */
 };
 
-/* Lock and mark. NS_IO: somebody else works there, or there is a result and not `force`, or what is there is not ours.
- * keep: what `verb` left in its checkpoint folders when it stopped stays. */
+/* Lock and mark. NS_IO: another run works there, or there is a result and not `force`, or what is there is not ours.
+ * keep: the checkpoint folders that a stopped run of `verb` left stay. */
 enum ns_status ns_outdir_open(struct ns_outdir *dir, const char *out, const char *verb, int force, int keep);
 /* The lock alone, for a folder that is filled in place. */
 enum ns_status ns_outdir_lock(struct ns_outdir *dir, const char *out, const char *verb);
 /*
- * All is flushed, the marker goes, OUT is it. Once it is, nothing fails any more: an old result that cannot be removed stays beside it as
- * OUT.replaced.DIGITS until somebody's next run can, and `warning` says so.
+ * Removes the marker, flushes everything and makes it OUT. From then on nothing fails: an old result that cannot be removed stays beside it
+ * as OUT.replaced.DIGITS until a later run can remove it, and `warning` says so.
  */
 enum ns_status ns_outdir_publish(struct ns_outdir *dir);
-/* What was not published is removed, but for checkpoints; the lock goes. Safe on one that was never opened. */
+/* Removes what was not published, unless it holds a checkpoint, and unlocks. Safe on one that was never opened. */
 void ns_outdir_close(struct ns_outdir *dir);
-/* OUT is published: what a killed run left beside it goes, if nobody works there and it is ours. */
+/* Removes what a killed run left beside a published OUT, if nobody works there and it is ours. */
 enum ns_status ns_outdir_sweep(const char *out);
 
 /* Empty a published result; NS_IO where the folder holds something that is not ours. One that is not there is fine. */
@@ -82,18 +82,18 @@ enum ns_status ns_outdir_clear(const char *out);
 /*
  * --- ours: what of a folder is nightshift's own. A folder is by its record (run.json, partial.json or night.json, of the right
  * schema), a file in it by run.json's list of outputs; of work that was never finished, of a night, and of results from before
- * subfolders were listed, by the names that nightshift gives. Whatever else lies there is somebody's, and stops every removal.
+ * subfolders were listed, by the names that nightshift gives. Anything else belongs to somebody else, and stops every removal.
  */
 
 #define NS_MARKER "partial.json" /* of work that goes on: {"schema": "nightshift.partial/1", "verb": ...} */
 
-/* Has it a record of ours, or is it empty? NS_IO where it cannot be told. */
+/* Has it a record of ours, or is it empty? NS_IO where that cannot be read. */
 enum ns_status ns_ours_is(const char *folder, int *is);
 /* NS_IO names the first thing below that is not ours; nothing is touched. */
 enum ns_status ns_ours_check(const char *folder);
 /*
- * Check, then remove what is ours: of each folder its record last, so that whoever is killed at it leaves what the next run still
- * knows. Symbolic links go, what they lead to stays. A folder that is not there is fine.
+ * Check, then remove what is ours. The record of each folder goes last, so that the next run still recognises what a killed one left.
+ * Symbolic links are removed, their targets stay. A folder that is not there is fine.
  */
 enum ns_status ns_ours_remove(const char *folder);
 /* The same, but the folder itself stays. */
@@ -107,7 +107,7 @@ enum ns_status ns_ours_empty(const char *folder);
  *	NS_TRY(ns_job_publish(job));                 run.json, flush, rename to OUT
  */
 
-/* where the host computes, one device and one queue a worker; of a GPU at least this many, for work that goes side by side */
+/* On the CPU each worker has a device and a queue; a GPU has at least this many of both, for work that runs concurrently. */
 #define NS_DEVICE_QUEUES 4
 struct ns_device_set {
 	const struct ns_backend *backend;
@@ -141,7 +141,7 @@ struct ns_job {
 
 /* Whether piece i of the work (a shard) is this part's: whatever number of ranks each part has, parts never overlap. */
 int ns_job_part_of(const struct ns_job *job, int64_t i);
-/* Whether it is this rank's: the pieces of a part go round over its ranks. */
+/* Whether it is this rank's: the pieces of a part are distributed round-robin over its ranks. */
 int ns_job_turn(const struct ns_job *job, int64_t i);
 
 enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,
@@ -157,7 +157,7 @@ enum ns_status ns_job_need(const struct ns_job *job, const char *key, const char
 void ns_job_input(struct ns_job *job, const char *what, const char *path, const char *digest);
 void ns_job_count(struct ns_job *job, const char *what, int64_t n);
 
-/* Collective: `status` of any rank that failed, on all of them; only rank 0's work counts when `work` is its. */
+/* Collective: fails on every rank if `status` is a failure on any; a rank that has no failure of its own gets NS_INTERNAL. */
 enum ns_status ns_job_agree(struct ns_job *job, enum ns_status status);
 
 /* Open one device for each worker, as device: in the configuration says. */
@@ -167,7 +167,7 @@ enum ns_status ns_device_set_open_by(struct ns_device_set *set, const char *devi
 void ns_device_set_close(struct ns_device_set *set);
 
 /*
- * Between install and remove, SIGTERM and USR2 ask this process to checkpoint and leave. Elsewhere they end it, as they end
+ * Between install and remove, SIGTERM and USR2 ask this process to checkpoint and leave. Otherwise they end it, as they end
  * any program: a result is whole or not there.
  */
 void ns_stop_install(void);

@@ -76,7 +76,7 @@ enum ns_status ns_workers_make(struct ns_workers **made, int workers)
 
 	if (!pool || !(pool->workers = calloc((size_t)workers, sizeof *pool->workers))) {
 		free(pool);
-		return ns_fail(NS_NO_MEMORY, "no memory for workers");
+		return ns_fail(NS_NO_MEMORY, "out of memory for workers");
 	}
 	pool->count = workers;
 	pthread_mutex_init(&pool->lock, NULL);

@@ -126,7 +126,7 @@ static void is_shut_in(void **state)
 	assert_int_equal(ns_look(&one, 1, 1, reads), NS_OK);
 	refused(reaches_out, NS_BAD_DATA, "file 0, socket 0, process 0, signal 0, removed 0, held 0");
 	if (!SANITIZED) { /* whose shadow takes terabytes, and whose crash is an exit */
-		refused(wants_memory, NS_BAD_DATA, "more than a file of its size may want");
+		refused(wants_memory, NS_BAD_DATA, "more than a file of its size may need");
 		refused(crashes, NS_BAD_DATA, "crashed over it (in a process of its own, signal 11)");
 	}
 	refused(loops, NS_BAD_DATA, "takes longer");

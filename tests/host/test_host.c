@@ -71,7 +71,7 @@ static void names(void **state)
 	longest[NS_NAME_MAX] = 0;
 	assert_int_equal(ns_check_name("key", longest), NS_OK);
 	assert_int_equal(ns_check_name("night.nights[3].name", "a\nb"), NS_CONFIG);
-	assert_non_null(strstr(ns_message(), "night.nights[3].name = 'a?b', wanted a name")); /* on one line */
+	assert_non_null(strstr(ns_message(), "night.nights[3].name = 'a?b', expected a name")); /* on one line */
 }
 
 static void arena_never_overlaps(void **state)

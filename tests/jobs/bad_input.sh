@@ -8,8 +8,8 @@ quietly "$ns" train --data data --model.blocks='[1]' --model.width=8 --train.epo
 refuses 64 "did you mean 'train'" "$ns" trian
 refuses 78 "did you mean 'train.epochs'" "${train[@]}" --train.epoch=3
 refuses 78 "a whole number" "${train[@]}" --train.epochs=many
-refuses 78 "0 to 1000 is wanted" "${train[@]}" --train.lr=-1
-refuses 78 "means nothing to this verb" "$ns" registry list --drift.alpha=0.1
+refuses 78 "expected 0 to 1000" "${train[@]}" --train.lr=-1
+refuses 78 "is not an option of this verb" "$ns" registry list --drift.alpha=0.1
 printf 'train:\n  epochss: 3\n' >typo.yaml
 refuses 78 "typo.yaml: unknown key 'train.epochss'; did you mean" "${train[@]}" --config typo.yaml
 printf 'train: [\n' >broken.yaml
@@ -46,7 +46,7 @@ done
 rm -rf bad && cp -r data bad && cp data/shard-00002.h5 bad/shard-00001.h5
 refuses 77 "bad/shard-00001.h5: its SHA-256 is" "${infer[@]}"
 sign bad
-refuses 65 "shard-00002.h5 is there twice" "${infer[@]}"
+refuses 65 "shard-00002.h5 is listed twice" "${infer[@]}"
 list() { rm -rf bad; cp -r data bad; "$python" -c "
 import json
 j = json.load(open('bad/dataset.json'))
@@ -55,11 +55,11 @@ json.dump(j, open('bad/dataset.json', 'w'))"; }
 list "del j['shards'][1]"
 refuses 77 "its list of shards has" "${infer[@]}"
 list "j['shards'][1] = j['shards'][0]"
-refuses 65 "is there twice" "${infer[@]}"
+refuses 65 "is listed twice" "${infer[@]}"
 list "j['shards'].reverse()"
 refuses 77 "its list of shards has" "${infer[@]}"
 list "del j['shards'][1]['sha256']"
-refuses 65 "64 hexadecimal digits are wanted" "${infer[@]}"
+refuses 65 "expected 64 hexadecimal digits" "${infer[@]}"
 list "j['shards'][1]['rows'] = 2**32 + 100"
 refuses 65 "rows is 4294967396" "${infer[@]}"
 list "j['shards'][1]['rows'] = 100.0"

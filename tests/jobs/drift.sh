@@ -67,7 +67,7 @@ refuses 65 "Fortran" "$ns" drift --reference turned.npy --current moved.npy --ou
 refuses 65 "descr is '<i4'" "$ns" drift --reference ref.npy --current ints.npy --out refused
 refuses 65 "shape is (9,)" "$ns" drift --reference ref.npy --current flat.npy --out refused
 refuses 65 "bytes of values" "$ns" drift --reference ref.npy --current short.npy --out refused
-refuses 65 "no file of numpy.save" "$ns" drift --reference ref.npy --current text.npy --out refused
+refuses 65 "not a file of numpy.save" "$ns" drift --reference ref.npy --current text.npy --out refused
 quietly "$ns" drift --reference stats-ref.h5 --current stats-cur.h5 --out constant
 grep -q 'is constant' constant/drift.json || fail "a constant column is not said"
 "$python" -c 'import json,sys

@@ -217,17 +217,17 @@ with h5py.File("wide.h5", "w") as f:
 P
 bounded 65 "in chunks of more than" "$ns" infer --model model --data chunk.h5 --out refused
 if ! nm -D "$ns" 2>/dev/null | grep -q __asan_init; then # whose shadow takes terabytes, so that there is no limit
-	bounded 65 "more than a file of its size may want" "$ns" infer --model model --data names.h5 --out refused
+	bounded 65 "more than a file of its size may need" "$ns" infer --model model --data names.h5 --out refused
 fi
-bounded 65 "takes longer over it" "$ns" infer --model model --data slow.h5 --out refused
-bounded 65 "is of a type that is refused" "$ns" infer --model model --data broad.h5 --out refused
+bounded 65 "takes longer to read it" "$ns" infer --model model --data slow.h5 --out refused
+bounded 65 "has a type that is refused" "$ns" infer --model model --data broad.h5 --out refused
 bounded 65 "claims 50000000 rows" "$ns" infer --model model --data rows.h5 --out refused
 bounded 65 "checksum" "$ns" infer --model model --data away.h5 --out refused
 bounded 65 "stats: is a link" "$ns" drift --reference away-stats.h5 --current away-stats.h5 --out refused
 bounded 65 "beyond 4 bytes" "$ns" drift --reference narrow.h5 --current narrow.h5 --out refused
 bounded 65 "holds fractions" "$ns" drift --reference fraction.h5 --current fraction.h5 --out refused
-bounded 65 "'temperature' is no number" "$ns" drift --reference hot.h5 --current hot.h5 --out refused
-bounded 65 "'temperature' is no number" "$ns" drift --reference hotter.h5 --current hotter.h5 --out refused
+bounded 65 "'temperature' is invalid, expected one finite number" "$ns" drift --reference hot.h5 --current hot.h5 --out refused
+bounded 65 "'temperature' is invalid, expected one finite number" "$ns" drift --reference hotter.h5 --current hotter.h5 --out refused
 bounded 65 "in chunks of more than" "$ns" drift --reference wide.h5 --current wide.h5 --out refused
 for pipe in "infer --model model --data fifo" "drift --reference fifo --current fifo" "evaluate --predictions fifo" "train --config fifo" "train --manifest fifo" "infer --data data --model fifo"; do
 	timeout 20 "$ns" $pipe --out refused >/dev/null 2>err.log

@@ -33,7 +33,7 @@ quietly "$ns" merge few.parts --out few
 quietly "$ns" infer --data whole/y --model model --out few-whole
 same_result few few-whole
 
-refuses 64 "wanted I/N" "$ns" infer --data whole/x --model model --part 4/4 --out refused
+refuses 64 "expected I/N" "$ns" infer --data whole/x --model model --part 4/4 --out refused
 refuses 64 "name is required" "$ns" ingest photos --part 0/2 --out refused
 mv p.parts/00002/run.json . # written, but never committed
 refuses 74 "part 2 of 4 is not there" "$ns" merge p.parts --out refused

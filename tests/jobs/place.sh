@@ -9,10 +9,10 @@ b=(ingest b/images-idx3-ubyte)
 # a folder of the user's, with --force or without
 mkdir precious && echo thesis >precious/thesis.txt
 for force in "" --force; do
-	refuses 74 "is no result of nightshift" "$ns" "${a[@]}" --out precious $force
+	refuses 74 "is not a result of nightshift" "$ns" "${a[@]}" --out precious $force
 	[ "$(cat precious/thesis.txt)" = thesis ] || fail "a user's file is gone"
 done
-refuses 74 "is no result of nightshift" "$ns" night --night.train a/images-idx3-ubyte --night.test b/images-idx3-ubyte --night.split='{train: 100, quiet: 100}' --night.nights='[{name: quiet}]' --out precious --force
+refuses 74 "is not a result of nightshift" "$ns" night --night.train a/images-idx3-ubyte --night.test b/images-idx3-ubyte --night.split='{train: 100, quiet: 100}' --night.nights='[{name: quiet}]' --out precious --force
 mkdir mine.partial && echo thesis >mine.partial/thesis.txt
 refuses 74 "is not nightshift's" "$ns" "${a[@]}" --out mine
 [ "$(cat mine.partial/thesis.txt)" = thesis ] || fail "a user's file is gone"
@@ -84,18 +84,18 @@ quietly "$ns" "${a[@]}" --ingest.split='{x: 200, y: 100}' --out owned
 [ "$(field owned/run.json outputs | grep -o "'[^']*h5'" | tr -d "'" | paste -sd' ')" = "x/shard-00000.h5 y/shard-00000.h5" ] || fail "outputs: $(field owned/run.json outputs)"
 for thesis in owned/thesis.txt owned/x/thesis.txt owned/z/thesis.txt owned/x/shard-00001.h5; do
 	mkdir -p "$(dirname $thesis)" && echo thesis >$thesis
-	refuses 74 "$thesis: is none of the files" "$ns" "${b[@]}" --out owned --force
+	refuses 74 "$thesis: is not one of the files" "$ns" "${b[@]}" --out owned --force
 	[ "$(cat $thesis)" = thesis ] && [ -e owned/x/shard-00000.h5 ] && [ ! -e owned.partial ] || fail "something of it is gone"
 	rm $thesis
 done
 rmdir owned/z
 for name in 0001.json labels.json model.json x.lock shard-00009.h5; do # our names are ours where no list says otherwise, and here one does
 	mkdir owned/notes && echo thesis >owned/notes/$name
-	refuses 74 "owned/notes/$name: is none of the files" "$ns" "${b[@]}" --out owned --force
+	refuses 74 "owned/notes/$name: is not one of the files" "$ns" "${b[@]}" --out owned --force
 	[ "$(cat owned/notes/$name)" = thesis ] && rm -r owned/notes || fail "owned/notes/$name is gone"
 done
 mkdir owned/exp && echo '{"tool": "mlflow"}' >owned/exp/run.json
-refuses 74 "owned/exp/run.json: is none of the files" "$ns" "${b[@]}" --out owned --force
+refuses 74 "owned/exp/run.json: is not one of the files" "$ns" "${b[@]}" --out owned --force
 [ -e owned/exp/run.json ] && rm -r owned/exp || fail "another tool's record is gone"
 quietly "$ns" "${a[@]}" --out owned/mine # a result of its own inside another
 refuses 74 "owned/mine: is a result of its own" "$ns" "${b[@]}" --out owned --force
@@ -116,7 +116,7 @@ done
 # a result of before: subfolders that its record does not list, by the names in them
 quietly "$ns" "${a[@]}" --ingest.split='{x: 200, y: 100}' --out before
 "$python" -c 'import json; j = json.load(open("before/run.json")); j["outputs"] = [o for o in j["outputs"] if "/" not in o["file"]]; del j["outputs_of"]; json.dump(j, open("before/run.json", "w"))'
-echo thesis >before/x/thesis && refuses 74 "before/x/thesis: is none" "$ns" "${b[@]}" --out before --force && rm before/x/thesis
+echo thesis >before/x/thesis && refuses 74 "before/x/thesis: is not one of the files" "$ns" "${b[@]}" --out before --force && rm before/x/thesis
 quietly "$ns" "${b[@]}" --out before --force
 # what each verb leaves when it is killed, another run of it removes; and no night removes a registry
 "$images" idx e 1200 3
@@ -137,7 +137,7 @@ for verb in "ingest e/images-idx3-ubyte" "train --data e-data --model.blocks=[1]
 	[ ! -e left.partial ] || fail "left.partial stays"
 done
 mkdir night && echo '{"schema": "nightshift.night/1"}' >night/night.json && cp -r registry night/registry
-refuses 74 "night/registry/.*is none" "$ns" night --night.train a/images-idx3-ubyte --night.test b/images-idx3-ubyte --night.split='{train: 100, quiet: 100}' --night.nights='[{name: quiet}]' --out night --force
+refuses 74 "night/registry/.*is not one of the files" "$ns" night --night.train a/images-idx3-ubyte --night.test b/images-idx3-ubyte --night.split='{train: 100, quiet: 100}' --night.nights='[{name: quiet}]' --out night --force
 [ "$(ls night/registry/objects | wc -l)" = "$(ls registry/objects | wc -l)" ] || fail "a night took a registry"
 ok
 # an old result that cannot be removed, as it is another's: the new one is there, the old one is put aside

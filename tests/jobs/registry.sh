@@ -21,7 +21,7 @@ refuses 65 "" "$ns" registry promote production "$weights"
 cp -r registry changed && object=changed/objects/${a:0:2}/${a:2} && chmod +w "$object" && sed -i 's/"temperature": *1[.0-9]*/"temperature": 2.0/; s/"temperature":1[.0-9]*/"temperature":2.0/' "$object"
 refuses 77 "was changed" "$ns" infer --model "$a" --registry changed --data data --out refused
 refuses 74 "has no object" "$ns" registry promote production 0123456789abcdef
-refuses 64 "is no name for a ref" "$ns" registry promote ../x "$a"
+refuses 64 "invalid ref name" "$ns" registry promote ../x "$a"
 # 64 writers at once, each with a model of its own: every one is in the log, each on top of the one before it
 mkdir many
 for i in $(seq 64); do

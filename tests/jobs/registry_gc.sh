@@ -52,7 +52,7 @@ refuses 74 "the object of its weights is not there" "$ns" registry verify
 for bad in "${digest[2]:0:63}" "${digest[2]}0" ../x; do
 	fresh
 	sed -i "s/\"new\": \"[^\"]*\"/\"new\": \"${bad/\//\\/}\"/" registry/log/production/000002.json
-	keeps 65 "digests of 64 hexadecimal digits are wanted"
+	keeps 65 "expected digests of 64 hexadecimal digits"
 	refuses 65 "digests of 64" "$ns" registry log production
 	refuses 65 "digests of 64" "$ns" infer --model production --data data --out refused
 done
@@ -71,7 +71,7 @@ refuses 74 "its log is not" "$ns" registry verify
 fresh && quietly "$ns" registry promote candidate "${digest[3]}"
 [ -z "$(find "$(at "${digest[3]}")" "$(at "$(weights 3)")" -mmin +5)" ] || fail "promoted, and as old as before"
 fresh && sed -i 's/"old": "[0-9a-f]*"/"old": "..\/x"/' registry/log/production/000002.json
-keeps 65 "digests of 64 hexadecimal digits are wanted"
+keeps 65 "expected digests of 64 hexadecimal digits"
 fresh && echo '{}' >registry/log/production/7.json # not one of ours: those have six digits at least
 quietly "$ns" registry verify
 quietly "$ns" registry promote production "${digest[1]}"

@@ -55,7 +55,7 @@ for name in '"a b"' '"../x"' .x -x '"a,b"' '"a/b"' run.json part.json partial.js
 done
 quietly "$ns" ingest src/images-idx3-ubyte --out taken --ingest.split="{a.b-_1: 10, b: 10}"
 for name in 'a b' .x a/b 'ä' 'a,b' '' "$(printf 'x%.0s' {1..65})"; do
-	says 64 "is no name for a ref" "$ns" registry rollback --registry r "$name"
+	says 64 "invalid ref name" "$ns" registry rollback --registry r "$name"
 done
 
 # --- dates ---
