@@ -124,7 +124,7 @@ refuses 65 "has no image" "$ns" train --data more --model.blocks='[1]' --out ref
 : >file
 refuses 74 "cannot make the folder" "$ns" ingest src/images-idx3-ubyte --out file/refused
 if [ -w /dev/full ] && mkdir small && mount -t tmpfs -o size=64k none small 2>/dev/null; then
-	trap 'umount "$work/small" 2>/dev/null; rm -rf "$work"' EXIT
+	at_end() { umount "$work/small" 2>/dev/null; }
 	refuses 74 "disk full" "$ns" ingest src/images-idx3-ubyte --out small/refused
 	[ -e small/refused ] && fail "a full disk published"
 	umount small

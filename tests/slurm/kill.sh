@@ -3,16 +3,16 @@
 # stopped, starved of disk space; its nodes are lost, its jobs preempted. What it publishes in the end is, byte for byte, what an
 # undisturbed night published. Every fault that was planned is seen to have struck: it leaves a note, and one without is planned again.
 #
-#	tests/slurm/kill.sh [--kills N] [--seed S] [--nodes-lost L] [--preemptions P] [--keep FOLDER]
+#	tests/slurm/kill.sh [--kills N] [--seed S] [--nodes-lost L] [--preemptions P] [--save FOLDER] [--keep]
 . "$(dirname "$0")/lib.sh"
-kills=24 seed=1 lost=1 preemptions=2 keep=
+kills=24 seed=1 lost=1 preemptions=2 save=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kills) kills=$2 ;;
 	--seed) seed=$2 ;;
 	--nodes-lost) lost=$2 ;;
 	--preemptions) preemptions=$2 ;;
-	--keep) keep=$2 ;;
+	--save) save=$2 ;;
 	*) fail "unknown option $1" ;;
 	esac
 	shift 2
@@ -90,7 +90,7 @@ for i in 1 2 3; do
 done
 [ ! -s again.txt ] || fail "these never struck: $(paste -sd';' again.txt)"
 ok
-[ -z "$keep" ] || cp -r undisturbed disturbed-* night crash.txt struck "$keep" 2>/dev/null
+[ -z "$save" ] || cp -r undisturbed disturbed-* night crash.txt struck "$save" 2>/dev/null
 "$ns" report --night night || fail "its page cannot be drawn"
-[ -z "$keep" ] || cp night/night.html "$keep/killed-night.html"
+[ -z "$save" ] || cp night/night.html "$save/killed-night.html"
 done_testing

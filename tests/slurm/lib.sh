@@ -11,7 +11,7 @@ export NIGHTSHIFT=$ns SOURCE_DATE_EPOCH
 SOURCE_DATE_EPOCH=$(date +%s)
 
 begin() { # a cluster of so many nodes; at the end nothing of it is left, in failure as well
-	trap 'status=$?; cluster_down; rm -rf "$work"; exit $status' EXIT
+	at_end() { cluster_down; }
 	chmod 755 "$work" # munged wants to be reached
 	cluster_up "$work/c" "$1" || fail "the cluster does not start: $(tail -n 5 "$work"/c/log/*.log)"
 	echo "cluster: $1 nodes, $cluster_mode mode"
