@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The power fails: what was published is there afterwards, and what was not is no half.
 
-usage: durable.py BUILD [--every | --seconds N] [--seed N] [--only JOB,JOB...]
+usage: durable.py BUILD [--every | --seconds N] [--seed N] [--only JOB,JOB...] [--verbose]
 
 Each job of tiny.py runs under tests/tools/unflushed.c, which logs its changes and what it flushed, and is cut off before the N-th of
 them, or at its end. From the log come disks that a power cut may leave:
@@ -270,7 +270,7 @@ def try_disks(bench, job, want, n, draw, known):
         yield kind, known[key], at.replace(str(bench.live) + "/", "")
 
 
-def campaign(bench, job, args, seconds):
+def campaign(bench, job, args, seconds, report):
     draw = random.Random(f"{args.seed} {job.name}")
     bench.world = bench.live
     want = Whole(bench, job, args.every)
@@ -290,11 +290,10 @@ def campaign(bench, job, args, seconds):
                 wrong[group][why].append(at)
     for group in sorted(tried):
         n = sum(len(w) for w in wrong[group].values())
-        print(f"{'FAIL' if n else 'PASS'} {job.name}: {group}: {tried[group]} disks" + (f", {n} wrong" if n else ""))
-        for why, at in wrong[group].items():
-            print(f"     {len(at)} x {why}, cut at {at[0]}")
-    print(f"     {job.name}: cut at {cuts} of {len(want.places) + 1} places, {len(known)} different disks", flush=True)
-    return len(tried), sum(1 for group in tried if wrong[group])
+        report.line(not n, f"{job.name}: {group}: {tried[group]} disks" + (f", {n} wrong" if n else ""),
+                    [f"{len(at)} x {why}, cut at {at[0]}" for why, at in wrong[group].items()])
+    report.note(f"{job.name}: cut at {cuts} of {len(want.places) + 1} places, {len(known)} different disks")
+    return sum(tried.values())
 
 
 def main():
@@ -304,21 +303,20 @@ def main():
     p.add_argument("--seconds", type=float, default=60)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--only", type=lambda t: t.split(","), default=[])
+    p.add_argument("--verbose", action="store_true")
     args = p.parse_args()
     work = pathlib.Path(tempfile.mkdtemp(prefix="nightshift-durable."))
     try:
         bench = Bench(args.build.resolve(), work)
         chosen = [j for j in tiny.jobs(bench.live) if j.name in args.only or (not args.only and not j.name.startswith("verify"))]
         begun = time.monotonic()
-        groups = failed = 0
+        report, tried = tiny.Report(args.verbose), 0
         for i, job in enumerate(chosen):
             left = args.seconds - (time.monotonic() - begun)
-            g, f = campaign(bench, job, args, left / (len(chosen) - i))
-            groups, failed = groups + g, failed + f
-        print(f"{groups - failed} passed, {failed} failed")
-        return 1 if failed or not groups else 0
+            tried += campaign(bench, job, args, left / (len(chosen) - i), report)
+        return report.end(f"{len(chosen)} jobs, {tried} disks")
     finally:
-        shutil.rmtree(work)
+        tiny.put_away(work)
 
 
 if __name__ == "__main__":

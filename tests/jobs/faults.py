@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A call fails, at every place where one can: what is published stays whole, and the exit code says what is.
 
-usage: faults.py BUILD [--every | --places | --seconds N] [--seed N] [--only JOB,JOB...] [--kinds KIND,KIND...]
+usage: faults.py BUILD [--every | --places | --seconds N] [--seed N] [--only JOB,JOB...] [--kinds KIND,KIND...] [--verbose]
 
 Each job of tiny.py runs once undisturbed under tests/tools/fault.c, which counts its calls. Then it runs again and again, each time with
 one call failing (or all from one on), and each time:
@@ -13,7 +13,7 @@ one call failing (or all from one on), and each time:
 - an object that a ref reaches is never gone, and a damaged registry is never called sound.
 
 --every takes each call with each error (hours), --places one of those that look alike with each error (half an hour); else a sample
-spread over both, until the time is over. A line a job and kind, PASS or FAIL with the first place.
+spread over both, until the time is over. A line a job and kind that failed, FAIL with the first place; of all of them with --verbose.
 """
 import argparse
 import collections
@@ -288,7 +288,7 @@ def faults_of(calls, kinds, args, draw):
     return order
 
 
-def campaign(bench, job, args, seconds):
+def campaign(bench, job, args, seconds, report):
     draw = random.Random(f"{args.seed} {job.name}")
     want = Undisturbed(bench, job)
     faults = faults_of(want.calls, args.kinds, args, draw)
@@ -304,12 +304,11 @@ def campaign(bench, job, args, seconds):
             wrong[kind].setdefault(re.sub(r"[0-9a-f]{16,}|\d{3,}", "N", re.sub(r" \[.*| at .*", "", why)), []).append(why)
     for kind in sorted(tried):
         n = sum(len(w) for w in wrong[kind].values())
-        print(f"{'FAIL' if n else 'PASS'} {job.name}: {kind}: {tried[kind]} faults" + (f", {n} wrong" if n else ""))
-        for places in wrong[kind].values():
-            print(f"     {len(places)} x {places[0]}")
+        report.line(not n, f"{job.name}: {kind}: {tried[kind]} faults" + (f", {n} wrong" if n else ""),
+                    [f"{len(places)} x {places[0]}" for places in wrong[kind].values()])
     ends = ", ".join(f"{code}: {codes[code]}" for code in sorted(codes))
-    print(f"     {job.name}: {sum(tried.values())} of {len(faults)} faults; exit codes {ends}", flush=True)
-    return len(tried), sum(1 for kind in tried if wrong[kind])
+    report.note(f"{job.name}: {sum(tried.values())} of {len(faults)} faults; exit codes {ends}")
+    return sum(tried.values())
 
 
 def main():
@@ -321,21 +320,20 @@ def main():
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--only", type=lambda t: t.split(","), default=[])
     p.add_argument("--kinds", type=lambda t: t.split(","), default=[])
+    p.add_argument("--verbose", action="store_true")
     args = p.parse_args()
     work = pathlib.Path(tempfile.mkdtemp(prefix="nightshift-faults."))
     try:
         bench = Bench(args.build.resolve(), work)
         chosen = [j for j in tiny.jobs(bench.world) if not args.only or j.name in args.only]
         begun = time.monotonic()
-        groups = failed = 0
+        report, tried = tiny.Report(args.verbose), 0
         for i, job in enumerate(chosen): # what a quick job leaves is the others'
             left = args.seconds - (time.monotonic() - begun)
-            g, f = campaign(bench, job, args, left / (len(chosen) - i))
-            groups, failed = groups + g, failed + f
-        print(f"{groups - failed} passed, {failed} failed")
-        return 1 if failed or not groups else 0
+            tried += campaign(bench, job, args, left / (len(chosen) - i), report)
+        return report.end(f"{len(chosen)} jobs, {tried} faults")
     finally:
-        shutil.rmtree(work)
+        tiny.put_away(work)
 
 
 if __name__ == "__main__":

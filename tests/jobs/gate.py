@@ -442,8 +442,9 @@ def who_predicts(binary):
 
 if __name__ == "__main__":
     os.environ.update(OMP_NUM_THREADS="1", USER="gate")
-    what, binary = sys.argv[1:]
-    for part in {"gate": (rules, no_evaluation, shown, others, first_model),
-                 "nights": (passing_night, refusing_night, two_nights, who_predicts)}[what]:
+    what, binary, *names = sys.argv[1:]
+    parts = {"gate": (rules, no_evaluation, shown, others, first_model),
+             "nights": (passing_night, refusing_night, two_nights, who_predicts)}[what]
+    for part in tiny.chosen(parts, names):
         part(binary)
     print(f"{evaluate.checks} checks passed")

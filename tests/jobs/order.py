@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The order in which a job writes, flushes and publishes, asserted over the log of its calls.
 
-usage: order.py BUILD [--only JOB,JOB...] [--log]
+usage: order.py BUILD [--only JOB,JOB...] [--log] [--verbose]
 
 durable.py cuts the power at sampled places and looks at what is left. Here each job runs once, uncut, under tests/tools/unflushed.c, and
 every change in its log is held against these rules, so that a flush that is missing or late in one place alone is found though no sampled
@@ -327,6 +327,7 @@ def main():
     p.add_argument("build", type=pathlib.Path)
     p.add_argument("--only", type=lambda t: t.split(","), default=[])
     p.add_argument("--log", action="store_true")
+    p.add_argument("--verbose", action="store_true")
     args = p.parse_args()
     work = pathlib.Path(tempfile.mkdtemp(prefix="nightshift-order."))
     try:
@@ -343,29 +344,23 @@ def main():
             (folder / "dark.yaml").write_text("augment:\n  - brightness: 0.6\n")
             (folder / "whole.yaml").write_text(pages_world.NIGHT.format(out="night", source="many", test="later"))
         jobs.append(tiny.Job("night", ["night", "--config", "whole.yaml", "--out", "night"], "night", {"night": None}))
-        seen, failed = collections.Counter(), 0
+        seen, report = collections.Counter(), tiny.Report(args.verbose)
         for job in jobs:
             if args.only and job.name not in args.only:
                 continue
             found, broken = try_job(bench, job, args.log)
             seen += found
-            failed += bool(broken)
-            print(f"{'FAIL' if broken else 'PASS'} {job.name}: {sum(found.values())} publications", flush=True)
+            report.line(not broken, f"{job.name}: {sum(found.values())} publications",
+                        [line + (f" ({times} times)" if times > 1 else "") for line, times in collections.Counter(broken).items()])
             if job.name in AGAIN:
-                places, more = run_again(bench, job)
-                failed += bool(more)
-                broken += more
-                print(f"{'FAIL' if more else 'PASS'} {job.name}: killed at {places} names and run again", flush=True)
-            for line, times in collections.Counter(broken).items():
-                print(f"     {line}" + (f" ({times} times)" if times > 1 else ""))
+                places, broken = run_again(bench, job)
+                report.line(not broken, f"{job.name}: killed at {places} names and run again", sorted(set(broken)))
         for kind in [k for k, _ in KINDS] + list(OTHER) + ["done with a result", "done with a model", "checkpoint goes"]:
             if not seen[kind] and not args.only:
-                failed += 1
-                print(f"FAIL no job has shown: {kind}")
-        print(f"{sum(seen.values())} publications seen, {failed} failures")
-        return 1 if failed else 0
+                report.line(False, f"no job has shown: {kind}")
+        return report.end(f"{sum(seen.values())} publications seen")
     finally:
-        shutil.rmtree(work)
+        tiny.put_away(work)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,46 @@ import tempfile
 import time
 import zlib
 
+class Report:
+    """what was tried, group by group: a line for each that failed, for the others with --verbose, and all failures once more at the end"""
+    def __init__(self, verbose):
+        self.verbose, self.passed, self.failed = verbose, 0, []
+
+    def line(self, passed, what, details=()):
+        lines = [f"{'PASS' if passed else 'FAIL'} {what}", *(f"     {d}" for d in details)]
+        self.passed += passed
+        if not passed:
+            self.failed.append(lines)
+        if not passed or self.verbose:
+            print("\n".join(lines), flush=True)
+
+    def note(self, what):
+        if self.verbose:
+            print(f"     {what}", flush=True)
+
+    def end(self, totals):
+        """the exit code"""
+        for lines in self.failed:
+            print("\n".join(lines))
+        print(f"{totals}; {self.passed} passed, {len(self.failed)} failed")
+        return 1 if self.failed or not self.passed else 0
+
+
+def put_away(folder):
+    """unless NS_KEEP says that a failed test leaves its folders: then what is left is the script's to remove"""
+    if not os.environ.get("NS_KEEP"):
+        shutil.rmtree(folder)
+
+
+def chosen(parts, names):
+    """the functions of these names, or all where none is named"""
+    known = {part.__name__: part for part in parts}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SystemExit(f"no check '{unknown[0]}': {', '.join(known)}")
+    return [known[name] for name in names or known]
+
+
 IMAGES = 12
 LEFT_BEHIND = (".partial", ".lock", ".replaced")
 WRITTEN = ("o", "r", "history", "night") # all that any job writes to, but for what it leaves beside
