@@ -1,10 +1,22 @@
 #!/usr/bin/env bash
 # The kernels under MemorySanitizer, which clang has: device and shared memory hold nothing until something is computed there, and
 # what is read before that, or copied back, is named by its line. Skipped aloud without clang and its run-time library.
+#
+#	tests/cudasim/msan.sh [--full]
+#
+# What is read does not hang on numbers, so the cases are those of NST_CASES=memory (tests/kernels/cases.h): one run a plan instead of two,
+# and of shapes, flags and types every pair instead of every triple. That the answers are right is asked by kernels.test_*, of all cases.
+# --full runs all of them here as well, in ten minutes instead of three.
 set -euo pipefail
+cases=memory
+case ${1:-} in
+'') ;;
+--full) cases=all ;;
+*) sed -n '4,10s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
+esac
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cc=$(compgen -c clang | grep -xE 'clang(-[0-9]+)?' | sort -V | tail -1 || true)
-flags=(-fsanitize=memory -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1 -DNS_CUDASIM -DNS_NO_CPU -ffp-contract=off -Wno-unknown-pragmas -I"$root" -I"$root/tests/cudasim")
+flags=(-fsanitize=memory -fno-sanitize-recover=all -fno-omit-frame-pointer -gline-tables-only -O1 -DNS_CUDASIM -DNS_NO_CPU -ffp-contract=off -Wno-unknown-pragmas -I"$root" -I"$root/tests/cudasim")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
@@ -28,7 +40,7 @@ wait
 [ "$(find o -name 'kernels-*' | wc -l)" -gt 0 ]
 for test in conv dense image queue reorder shift; do
 	"$cc" "${flags[@]}" "$root/tests/kernels/test_$test.c" o/*.o -lstdc++ -lm -ldl -lcmocka -o "test_$test"
-	NST_BACKENDS=cuda "./test_$test" >log 2>&1 || { tail -40 log; echo "FAILED: test_$test"; exit 1; }
+	NST_CASES=$cases NST_BACKENDS=cuda "./test_$test" >log 2>&1 || { tail -40 log; echo "FAILED: test_$test"; exit 1; }
 	grep -hE "cuda: .* ran" log || true
 done
 # what is planted is found

@@ -10,6 +10,10 @@
  * Inputs are filled from Philox, keyed by slot, so that a case is the same everywhere. Every buffer ends in 64
  * guard bytes that must survive; outputs start as NaN, so that what is not written is found; each plan runs
  * twice and must give the same bytes.
+ *
+ * NST_CASES=pairs: of a product of shapes, flags and types only pairs remain (nst_in_pairs()), for ASan's build and ./run quick.
+ * NST_CASES=memory, for MemorySanitizer and coverage, which ask what is read and which lines run, not for numbers: pairs; each plan runs
+ * once, and its answer is compared with nothing.
  */
 #ifndef NS_TESTS_CASES_H
 #define NS_TESTS_CASES_H
@@ -107,6 +111,11 @@ void nst_run_best(const char *backend, const struct nst_case *c, void *out[NS_OP
 
 /* is this backend in this build, and asked for by NST_BACKENDS? */
 int nst_wanted(const char *backend);
+/* does NST_CASES=memory hold? */
+int nst_memory_only(void);
+/* Is choice `d` of `count` one that runs beside the choices `a` and `b`? Always, but under NST_CASES=pairs or memory one `d` is left for each
+ * pair (a, b); each pair (a, d) and (b, d) still comes where there are at least `count` of the other. */
+int nst_in_pairs(size_t a, size_t b, size_t d, size_t count);
 void nst_check(const struct nst_case *c, struct nst_tally *tally);
 void nst_report(const struct nst_tally *tally, enum ns_op_kind kind);
 

@@ -11,6 +11,23 @@ int nst_wanted(const char *name)
 	return (!list || strstr(list, name)) && ns_backend_find(name);
 }
 
+static int cases_are(const char *what)
+{
+	const char *cases = getenv("NST_CASES");
+
+	return cases && !strcmp(cases, what);
+}
+
+int nst_memory_only(void)
+{
+	return cases_are("memory");
+}
+
+int nst_in_pairs(size_t a, size_t b, size_t d, size_t count)
+{
+	return !(nst_memory_only() || cases_are("pairs")) || d == (a + b) % count;
+}
+
 void nst_run_ref(const struct nst_case *c, void *out[NS_OP_MAX_OUT])
 {
 	struct nst_rig rig;
@@ -82,7 +99,7 @@ static void check_impl(const struct nst_rig *rig, const struct nst_case *c, cons
 	if (status != NS_OK)
 		fail_msg("%s: %s: %s", c->label, impl->name, ns_message());
 	for (i = 0; i < NS_OP_MAX_OUT; i++)
-		if (want[i])
+		if (want[i] && !nst_memory_only())
 			compare(c, impl->name, i, want[i], got[i]);
 	nst_outputs_free(got);
 	tally->row[row].ran++;
