@@ -15,6 +15,7 @@ EXCEPT = {  # command: (in its place, reason); in its place None: not run. The w
     "./run night": (None, "takes minutes and installs packages; what it runs is tests/jobs/night.sh on smaller data"),
     "./run tests": (None, "is what runs this"),
     "./run build": (None, "is what built this"),
+    "./run quick": (None, "is a part of what runs this"),
     "slurm/submit.sh --config night.yaml --out nights/2026-05-04 --site site.conf": ("+ --dry-run", "wants a cluster; tests/slurm/night.sh submits"),
     "srun --mpi=pmix -N 2 --ntasks-per-node=2 --gpus-per-task=1 nightshift doctor": ("nightshift doctor", "wants a cluster; tests/slurm/launch.sh runs it there"),
     "srun --mpi=list": (None, "wants a cluster"),
