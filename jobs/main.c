@@ -14,9 +14,9 @@
 static int exit_code(enum ns_status status)
 {
 	static const int codes[] = {
-		[NS_OK] = 0,	     [NS_DECLINED] = 70,  [NS_USAGE] = 64,   [NS_INVALID] = 70, [NS_BAD_DATA] = 65,
-		[NS_NO_DEVICE] = 69, [NS_NO_MEMORY] = 70, [NS_INTERNAL] = 70, [NS_IO] = 74,	  [NS_STOPPED] = 75,
-		[NS_DIGEST] = 77,    [NS_CONFIG] = 78,	  [NS_REFUSED] = 1,  [NS_FINDING] = 1,
+		[NS_OK] = 0,	     [NS_DECLINED] = 70,  [NS_USAGE] = 64,    [NS_INVALID] = 70, [NS_BAD_DATA] = 65,
+		[NS_NO_DEVICE] = 69, [NS_NO_MEMORY] = 70, [NS_INTERNAL] = 70, [NS_IO] = 74,	 [NS_STOPPED] = 75,
+		[NS_DIGEST] = 77,    [NS_CONFIG] = 78,	  [NS_REFUSED] = 1,   [NS_FINDING] = 1,
 	};
 
 	return codes[status];
@@ -36,9 +36,8 @@ static void verb_help(int verb)
 {
 	const struct ns_key *k;
 
-	printf("usage: nightshift %s %s%s[--config FILE.yaml] [--key=value ...]%s\n\n%s\n\nkeys:\n", ns_verbs[verb].name,
-	       ns_verbs[verb].operands, *ns_verbs[verb].operands ? " " : "", ns_verbs[verb].needs_out ? " --out PATH" : "",
-	       ns_verbs[verb].help);
+	printf("usage: nightshift %s %s%s[--config FILE.yaml] [--key=value ...]%s\n\n%s\n\nkeys:\n", ns_verbs[verb].name, ns_verbs[verb].operands,
+	       *ns_verbs[verb].operands ? " " : "", ns_verbs[verb].needs_out ? " --out PATH" : "", ns_verbs[verb].help);
 	for (k = ns_keys; k->name; k++) {
 		char name[64];
 
@@ -69,8 +68,8 @@ static enum ns_status unknown_verb(const char *name)
 	for (v = 0; v < NS_VERBS; v++)
 		words[v] = ns_verbs[v].name;
 	near = ns_nearest(name, words);
-	return ns_fail(NS_USAGE, "unknown verb '%s'%s%s%s", name, near ? "; did you mean '" : "; see nightshift --help",
-		       near ? near : "", near ? "'?" : "");
+	return ns_fail(NS_USAGE, "unknown verb '%s'%s%s%s", name, near ? "; did you mean '" : "; see nightshift --help", near ? near : "",
+		       near ? "'?" : "");
 }
 
 /* Reads --config first, wherever it stands, then the others in order; operands are left in argv. */
@@ -108,7 +107,8 @@ static enum ns_status parse(struct ns_conf *conf, int verb, int *argc, char **ar
 		else if (i + 1 < *argc && k)
 			value = argv[++i];
 		NS_TRY(value ? ns_conf_set(conf, name, value, verb)
-			     : k ? ns_fail(NS_USAGE, "--%s: expected a value", name) : ns_conf_set(conf, name, "", verb));
+		       : k   ? ns_fail(NS_USAGE, "--%s: expected a value", name)
+			     : ns_conf_set(conf, name, "", verb));
 	}
 	*argc = n;
 	return NS_OK;

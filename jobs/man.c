@@ -20,10 +20,16 @@ static void put(FILE *f, const char *text)
 
 void ns_man_page(FILE *f, int verb)
 {
-	static const char *const codes[][2] = {
-		{"0", "done; drift found is a finding, still 0"}, {"1", "the gate refused, or drift with --exit-code"},
-		{"64", "usage"}, {"65", "bad data"}, {"69", "device or service missing"}, {"70", "internal error"}, {"74", "input or output"},
-		{"75", "stopped early with a checkpoint: start it again"}, {"77", "digest"}, {"78", "configuration"}};
+	static const char *const codes[][2] = {{"0", "done; drift found is a finding, still 0"},
+					       {"1", "the gate refused, or drift with --exit-code"},
+					       {"64", "usage"},
+					       {"65", "bad data"},
+					       {"69", "device or service missing"},
+					       {"70", "internal error"},
+					       {"74", "input or output"},
+					       {"75", "stopped early with a checkpoint: start it again"},
+					       {"77", "digest"},
+					       {"78", "configuration"}};
 	const struct ns_verb *v = &ns_verbs[verb];
 	const struct ns_key *k;
 	size_t i;
@@ -33,8 +39,9 @@ void ns_man_page(FILE *f, int verb)
 	fprintf(f, ".SH SYNOPSIS\n.B nightshift %s\n", v->name);
 	if (*v->operands)
 		fprintf(f, ".I %s\n", v->operands);
-	fprintf(f, "[\\-\\-config FILE.yaml] [\\-\\-key=value ...]%s\n.SH KEYS\nOn the command line as they stand here; in YAML a key a.b is "
-		   "written b under a.\n",
+	fprintf(f,
+		"[\\-\\-config FILE.yaml] [\\-\\-key=value ...]%s\n.SH KEYS\nOn the command line as they stand here; in YAML a key a.b is "
+		"written b under a.\n",
 		v->needs_out ? " \\-\\-out PATH" : "");
 	for (k = ns_keys; k->name; k++) {
 		if (!(k->verbs >> verb & 1) || !k->help)

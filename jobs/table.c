@@ -15,28 +15,25 @@
 #include "jobs/retrain/retrain.h"
 #include "jobs/task/task.h"
 
-#define V(verb) (1u << NS_VERB_##verb)
-#define ANY	 ((1u << NS_VERBS) - 1)
+#define V(verb)	  (1u << NS_VERB_##verb)
+#define ANY	  ((1u << NS_VERBS) - 1)
 #define PUBLISHES (ANY & ~(V(REGISTRY) | V(REPORT) | V(DOCTOR))) /* those that have an output directory */
-#define NET	 (V(TRAIN) | V(NIGHT))
-#define RUNS	 (V(AUGMENT) | V(TRAIN) | V(INFER) | V(DRIFT) | V(NIGHT) | V(DOCTOR) | V(BENCH))
+#define NET	  (V(TRAIN) | V(NIGHT))
+#define RUNS	  (V(AUGMENT) | V(TRAIN) | V(INFER) | V(DRIFT) | V(NIGHT) | V(DOCTOR) | V(BENCH))
 
 const struct ns_verb ns_verbs[NS_VERBS] = {
-	[NS_VERB_INGEST] = {"ingest", "SRC", "images into shards: a folder of class folders, tar, IDX pair, or list of files", 1,
-			    ns_job_ingest},
+	[NS_VERB_INGEST] = {"ingest", "SRC", "images into shards: a folder of class folders, tar, IDX pair, or list of files", 1, ns_job_ingest},
 	[NS_VERB_AUGMENT] = {"augment", "", "a data set through the fused augmentation into another", 1, ns_job_augment},
 	[NS_VERB_TRAIN] = {"train", "", "train a network, data-parallel over ranks", 1, ns_job_train},
 	[NS_VERB_INFER] = {"infer", "", "run a model over a data set", 1, ns_job_infer},
-	[NS_VERB_EVALUATE] = {"evaluate", "", "accuracy with intervals; two predictions are compared in pairs", 1,
-			      ns_job_evaluate},
+	[NS_VERB_EVALUATE] = {"evaluate", "", "accuracy with intervals; two predictions are compared in pairs", 1, ns_job_evaluate},
 	[NS_VERB_DRIFT] = {"drift", "", "measure how far the data has shifted, and whether it does harm", 1, ns_job_drift},
 	[NS_VERB_REGISTRY] = {"registry", "list|show|promote|rollback|log|verify|gc [NAME] [DIGEST]",
 			      "models and other objects by digest, and the refs that point to them", 0, ns_job_registry},
 	[NS_VERB_MERGE] = {"merge", "PARTS", "what the tasks of an array published (PARTS/00000 ...) as one result", 1, ns_job_merge},
 	[NS_VERB_NIGHT] = {"night", "", "the whole chain on one machine", 1, ns_job_night},
 	[NS_VERB_REPORT] = {"report", "", "draw the page of a night again from its JSON", 0, ns_job_report},
-	[NS_VERB_DOCTOR] = {"doctor", "", "what this machine has: devices, libraries, MPI, file locking, free space", 0,
-			    ns_job_doctor},
+	[NS_VERB_DOCTOR] = {"doctor", "", "what this machine has: devices, libraries, MPI, file locking, free space", 0, ns_job_doctor},
 	[NS_VERB_BENCH] = {"bench", "", "each part's speed as a share of its limit, measured in the same run", 1, ns_job_bench},
 };
 
@@ -44,22 +41,21 @@ const struct ns_key ns_keys[] = {
 	{"seed", NULL, NS_KEY_INT, "1", ANY, "all randomness follows from it", 0, 4611686018427387904.0},
 	{"device", NULL, NS_KEY_TEXT, "auto", RUNS, "auto, cuda, cpu or ref", 0, 0},
 	{"threads", NULL, NS_KEY_INT, "0", ANY, "workers of each rank; 0: one a core that it may use", 0, 4096},
-	{"registry", NULL, NS_KEY_TEXT, "registry", V(TRAIN) | V(INFER) | V(DRIFT) | V(REGISTRY) | V(NIGHT) | V(EVALUATE),
-	 "folder of the registry", 0, 0},
+	{"registry", NULL, NS_KEY_TEXT, "registry", V(TRAIN) | V(INFER) | V(DRIFT) | V(REGISTRY) | V(NIGHT) | V(EVALUATE), "folder of the registry",
+	 0, 0},
 	{"out", NULL, NS_KEY_TEXT, "null", PUBLISHES, "where the result appears, whole or not at all", 0, 0},
 	{"force", NULL, NS_KEY_BOOL, "false", PUBLISHES, "replace a published result", 0, 0},
 	{"json", NULL, NS_KEY_BOOL, "false", ANY, "JSON lines even on a terminal", 0, 0},
 	{"dry_run", "dry-run", NS_KEY_BOOL, "false", ANY, "print the configuration as it would be used, do nothing", 0, 0},
 	{"exit_code", "exit-code", NS_KEY_BOOL, "false", V(DRIFT), "exit 1 when drift was found", 0, 0},
-	{"comm.timeout", NULL, NS_KEY_REAL, "1800", ANY, "seconds until a rank that does not come to a collective call is an error; 0: never",
-	 0, 1e9},
+	{"comm.timeout", NULL, NS_KEY_REAL, "1800", ANY, "seconds until a rank that does not come to a collective call is an error; 0: never", 0,
+	 1e9},
 	{"part", NULL, NS_KEY_TEXT, "null", V(INGEST) | V(INFER), "I/N: only the I-th of N parts (from 0), for an array of jobs; see merge", 0, 0},
 	{"data", NULL, NS_KEY_TEXT, "null", V(AUGMENT) | V(TRAIN) | V(INFER), "a data set: folder or shard", 0, 0},
 
 	{"ingest.name", "name", NS_KEY_TEXT, "null", V(INGEST) | V(AUGMENT), "name of the data set; the folder's by default", 0, 0},
 	{"ingest.classes", NULL, NS_KEY_NODE, "null", V(INGEST) | V(NIGHT), "class names in order; found and sorted by default", 0, 0},
-	{"ingest.encoding", "encoding", NS_KEY_TEXT, "auto", V(INGEST),
-	 "auto, raw or encoded (as the files came)", 0, 0},
+	{"ingest.encoding", "encoding", NS_KEY_TEXT, "auto", V(INGEST), "auto, raw or encoded (as the files came)", 0, 0},
 	{"ingest.size", "size", NS_KEY_TEXT, "null", V(INGEST) | V(NIGHT), "HxW or HxWxC: scale to it and store raw", 0, 0},
 	{"ingest.shard_rows", NULL, NS_KEY_INT, "16384", V(INGEST) | V(NIGHT), "at most so many images a shard", 1, 16777216},
 	{"ingest.group", NULL, NS_KEY_TEXT, "default", V(INGEST) | V(NIGHT), "slice that these images belong to (site, camera)", 0, 0},
@@ -95,8 +91,7 @@ const struct ns_key ns_keys[] = {
 	{"train.ema", NULL, NS_KEY_REAL, "0.99", NET, "average of weights over steps; 0: off", 0, 0.999999},
 	{"train.clip", NULL, NS_KEY_REAL, "0.0", NET, "greatest norm of the gradient; 0: off", 0, 1e9},
 	{"train.precision", NULL, NS_KEY_TEXT, "auto", NET, "auto (measured), f32 or bf16", 0, 0},
-	{"train.checkpoint_steps", NULL, NS_KEY_INT, "200", NET, "a checkpoint every so many steps; 0: only when stopped", 0,
-	 1000000000},
+	{"train.checkpoint_steps", NULL, NS_KEY_INT, "200", NET, "a checkpoint every so many steps; 0: only when stopped", 0, 1000000000},
 	{"augment", NULL, NS_KEY_NODE, "null", V(AUGMENT) | V(TRAIN) | V(NIGHT), "list of operations, see docs/augment.md", 0, 0},
 
 	{"infer.model", "model", NS_KEY_TEXT, "production", V(INFER), "ref, digest or folder of a model", 0, 0},
@@ -107,11 +102,12 @@ const struct ns_key ns_keys[] = {
 	{"evaluate.against", "against", NS_KEY_TEXT, "null", V(EVALUATE), "others of the same rows, for a paired comparison", 0, 0},
 	{"evaluate.rows", NULL, NS_KEY_TEXT, "all", V(EVALUATE), "all, or gate: the gate's half of the audited rows", 0, 0},
 
-	{"drift.reference", "reference", NS_KEY_TEXT, "null", V(DRIFT), "predictions (or plain HDF5, .npy embeddings, a data set) of the reference", 0, 0},
-	{"drift.current", "current", NS_KEY_TEXT, "null", V(DRIFT), "predictions (or plain HDF5, .npy embeddings, a data set) of the window to judge", 0, 0},
-	{"drift.reference_data", "reference-data", NS_KEY_TEXT, "null", V(DRIFT), NULL, 0, 0},
-	{"drift.current_data", "current-data", NS_KEY_TEXT, "null", V(DRIFT), "the window's images, for the page and the manifest",
+	{"drift.reference", "reference", NS_KEY_TEXT, "null", V(DRIFT), "predictions (or plain HDF5, .npy embeddings, a data set) of the reference",
 	 0, 0},
+	{"drift.current", "current", NS_KEY_TEXT, "null", V(DRIFT), "predictions (or plain HDF5, .npy embeddings, a data set) of the window to judge",
+	 0, 0},
+	{"drift.reference_data", "reference-data", NS_KEY_TEXT, "null", V(DRIFT), NULL, 0, 0},
+	{"drift.current_data", "current-data", NS_KEY_TEXT, "null", V(DRIFT), "the window's images, for the page and the manifest", 0, 0},
 	{"drift.replay_data", "replay-data", NS_KEY_TEXT, "null", V(DRIFT), "training data to replay when retraining", 0, 0},
 	{"drift.alpha", NULL, NS_KEY_REAL, "0.05", V(DRIFT) | V(NIGHT), "level of all tests together", 0.0001, 0.5},
 	{"drift.permutations", NULL, NS_KEY_INT, "999", V(DRIFT) | V(NIGHT), "of the MMD test", 19, 100000},
@@ -121,16 +117,21 @@ const struct ns_key ns_keys[] = {
 	{"drift.policy", "policy", NS_KEY_TEXT, "null", V(DRIFT), "YAML with keys of drift:", 0, 0},
 	{"drift.emit", NULL, NS_KEY_TEXT, "harmful", V(DRIFT) | V(NIGHT), "status that emits a manifest: harmful or material", 0, 0},
 	{"drift.detectors", NULL, NS_KEY_NODE, "null", V(DRIFT) | V(NIGHT), "which of them, as [ks, chi2, mmd]; null: all", 0, 0},
-	{"drift.projections", NULL, NS_KEY_INT, "0", V(DRIFT) | V(NIGHT), "random projections of embeddings that are tested beside their principal components", 0, 512},
-	{"drift.sequence_seconds", NULL, NS_KEY_REAL, "0", V(DRIFT) | V(NIGHT), "rows of a group that follow within this belong together; 0: rows are independent", 0, 1e9},
-	{"drift.self_test", NULL, NS_KEY_INT, "40", V(DRIFT) | V(NIGHT), "random splits of the reference into two halves that are tested against each other; 0: none", 0, 10000},
+	{"drift.projections", NULL, NS_KEY_INT, "0", V(DRIFT) | V(NIGHT),
+	 "random projections of embeddings that are tested beside their principal components", 0, 512},
+	{"drift.sequence_seconds", NULL, NS_KEY_REAL, "0", V(DRIFT) | V(NIGHT),
+	 "rows of a group that follow within this belong together; 0: rows are independent", 0, 1e9},
+	{"drift.self_test", NULL, NS_KEY_INT, "40", V(DRIFT) | V(NIGHT),
+	 "random splits of the reference into two halves that are tested against each other; 0: none", 0, 10000},
 	{"drift.slices", NULL, NS_KEY_BOOL, "true", V(DRIFT) | V(NIGHT), "look at each group and each predicted class by itself", 0, 0},
 	{"drift.guarded", NULL, NS_KEY_NODE, "[]", V(DRIFT) | V(NIGHT), "slices whose harm is the window's: [group 3, class bag]", 0, 0},
-	{"drift.history", NULL, NS_KEY_TEXT, "null", V(DRIFT) | V(NIGHT), "folder of past windows, for the alarm budget, hysteresis and cool-down", 0, 0},
+	{"drift.history", NULL, NS_KEY_TEXT, "null", V(DRIFT) | V(NIGHT), "folder of past windows, for the alarm budget, hysteresis and cool-down", 0,
+	 0},
 	{"drift.hysteresis", NULL, NS_KEY_INT, "1", V(DRIFT) | V(NIGHT), "windows in a row that must call for a manifest", 1, 100},
 	{"drift.cooldown_days", NULL, NS_KEY_REAL, "0", V(DRIFT) | V(NIGHT), "days between two manifests", 0, 3650},
 	{"drift.budget", NULL, NS_KEY_INT, "0", V(DRIFT) | V(NIGHT), "manifests in 30 days, at most; 0: any number", 0, 1000},
-	{"drift.memory", NULL, NS_KEY_INT, "1024", V(DRIFT) | V(NIGHT), "MiB of columns that a rank keeps at a time; fewer: more passes over the rows", 1, 1048576},
+	{"drift.memory", NULL, NS_KEY_INT, "1024", V(DRIFT) | V(NIGHT),
+	 "MiB of columns that a rank keeps at a time; fewer: more passes over the rows", 1, 1048576},
 	{"drift.label", NULL, NS_KEY_TEXT, "null", V(DRIFT), "name of the window on the page", 0, 0},
 
 	{"retrain.replay", NULL, NS_KEY_INT, "12000", V(DRIFT) | V(NIGHT), "old rows shown again", 0, 1000000000},

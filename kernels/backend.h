@@ -29,10 +29,10 @@ struct ns_device {
 struct ns_queue; /* work on one device, done in order */
 struct ns_graph; /* work that was recorded once, to be run many times */
 
-struct ns_args {		     /* device memory, borrowed until the queue is idle */
+struct ns_args { /* device memory, borrowed until the queue is idle */
 	const void *in[NS_OP_MAX_IN];
 	void *out[NS_OP_MAX_OUT]; /* overlaps no in[] */
-	void *workspace;	     /* plan->workspace_bytes of scratch, 64-byte aligned */
+	void *workspace;	  /* plan->workspace_bytes of scratch, 64-byte aligned */
 };
 
 struct ns_plan { /* first member of an implementation's own plan */
@@ -54,8 +54,8 @@ struct ns_impl {	  /* one way to compute one op */
 	enum ns_status (*make)(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op);
 };
 
-struct ns_backend {				/* one kind of device */
-	const char *name;			/* "ref", "cpu", "cuda": the value of --device */
+struct ns_backend {			    /* one kind of device */
+	const char *name;		    /* "ref", "cpu", "cuda": the value of --device */
 	const struct ns_impl *const *impls; /* best first, NULL at the end */
 	enum ns_status (*open)(struct ns_device **dev, int index);
 	void (*close)(struct ns_device *dev);
@@ -70,7 +70,7 @@ struct ns_backend {				/* one kind of device */
 	enum ns_status (*put)(struct ns_queue *queue, void *dst, const void *src, size_t bytes);
 	enum ns_status (*get)(struct ns_queue *queue, void *dst, const void *src, size_t bytes);
 	enum ns_status (*copy)(struct ns_queue *queue, void *dst, const void *src, size_t bytes); /* within device memory */
-	enum ns_status (*after)(struct ns_queue *queue, struct ns_queue *other); /* what follows in `queue` waits for `other` */
+	enum ns_status (*after)(struct ns_queue *queue, struct ns_queue *other);		  /* what follows in `queue` waits for `other` */
 	enum ns_status (*wait)(struct ns_queue *queue);
 	/*
 	 * Between record() and recorded(), work given to the queue, and to queues that are put after() it, is recorded instead of
@@ -99,8 +99,7 @@ void ns_plan_free(struct ns_plan *plan);
 /* NS_CONFIG if a name in dev->force is no implementation of this backend. */
 enum ns_status ns_force_check(const struct ns_device *dev);
 /* Uses the implementation of this name, wherever it stands in the table: for tests and benchmarks. */
-enum ns_status ns_plan_make_by(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op,
-			       const char *impl);
+enum ns_status ns_plan_make_by(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op, const char *impl);
 
 /* Waits before what the queue works on is released, and ignores an error: the message of the first failure is kept. */
 void ns_queue_drain(const struct ns_backend *backend, struct ns_queue *queue);
@@ -120,8 +119,7 @@ struct ns_plain_plan {
 	struct ns_op op;
 };
 enum ns_status ns_plain_plan_make(struct ns_plan **plan, const struct ns_op *op, size_t workspace_bytes,
-				  enum ns_status (*run)(const struct ns_plan *, const struct ns_args *,
-							struct ns_queue *));
+				  enum ns_status (*run)(const struct ns_plan *, const struct ns_args *, struct ns_queue *));
 
 extern const struct ns_backend ns_backend_ref, ns_backend_cpu;
 

@@ -149,18 +149,16 @@ enum ns_status ns_op_check(const struct ns_op *op)
 		return positive(op, (const int[]){op->u.xent.n, op->u.xent.k}, 2);
 	case NS_OP_HEAD:
 		NS_TRY(positive(op, (const int[]){op->u.head.n, op->u.head.k}, 2));
-		return op->u.head.temperature > 0 ? NS_OK
-						  : wrong(op, "temperature", (double)op->u.head.temperature, "more than 0");
+		return op->u.head.temperature > 0 ? NS_OK : wrong(op, "temperature", (double)op->u.head.temperature, "more than 0");
 	case NS_OP_KS:
 		return op->u.ks.m < 1 || op->u.ks.n < 1 || op->u.ks.d < 1 ? wrong(op, "rows or columns", 0, "at least 1") : NS_OK;
 	case NS_OP_MMD:
 		if (op->u.mmd.m < 1 || op->u.mmd.n < 1 || op->u.mmd.d < 1 || op->u.mmd.permutations < 0)
 			return wrong(op, "rows, columns or permutations", 0, "at least 1");
-		if (op->u.mmd.row_begin < 0 || op->u.mmd.row_begin > op->u.mmd.row_end ||
-		    op->u.mmd.row_end > op->u.mmd.m + op->u.mmd.n)
+		if (op->u.mmd.row_begin < 0 || op->u.mmd.row_begin > op->u.mmd.row_end || op->u.mmd.row_end > op->u.mmd.m + op->u.mmd.n)
 			return wrong(op, "row_end", (double)op->u.mmd.row_end, "row_begin to m + n");
-		if (op->u.mmd.blocks && (op->u.mmd.ref_blocks < 1 || op->u.mmd.ref_blocks >= op->u.mmd.blocks ||
-					 op->u.mmd.blocks > op->u.mmd.m + op->u.mmd.n))
+		if (op->u.mmd.blocks &&
+		    (op->u.mmd.ref_blocks < 1 || op->u.mmd.ref_blocks >= op->u.mmd.blocks || op->u.mmd.blocks > op->u.mmd.m + op->u.mmd.n))
 			return wrong(op, "ref_blocks", (double)op->u.mmd.ref_blocks, "1 to blocks - 1, and no more blocks than rows");
 		return NS_OK;
 	case NS_OP_REORDER:

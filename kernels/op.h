@@ -60,13 +60,13 @@ struct ns_layout {
 struct ns_op;
 enum ns_status ns_op_check(const struct ns_op *op);
 
-enum { /* flags of the convolutions */
+enum {			     /* flags of the convolutions */
        NS_CONV_BIAS = 1,     /* y = ... + bias[k]; not with NORM, which has its own shift */
        NS_CONV_NORM = 2,     /* batch normalisation over N,H,W (training only: folded for inference) */
        NS_CONV_RELU = 4,     /* max(0, .) last */
        NS_CONV_RESIDUAL = 8, /* + residual, same shape as y, before the ReLU */
        NS_CONV_NO_DX = 16,   /* backward: the input's gradient is not computed (first layer) */
-       NS_CONV_DY2 = 32      /* backward: the gradient arrives as the sum of two tensors */
+       NS_CONV_DY2 = 32	     /* backward: the gradient arrives as the sum of two tensors */
 };
 
 /* x (N,H,W,C) -> y (N,P,Q,K), P = (H + 2 pad - R) / stride + 1, likewise Q. Cross-correlation, as usual. */
@@ -215,17 +215,7 @@ enum { NS_CONV_X, NS_CONV_W, NS_CONV_B, NS_CONV_RES, NS_CONV_GAMMA, NS_CONV_BETA
 enum { NS_CONV_Y, NS_CONV_Z, NS_CONV_MEAN, NS_CONV_INVSTD, NS_CONV_SUM_MEAN, NS_CONV_SUM_VAR };
 /* training saves z = conv(x), mean and 1/sqrt(var + eps) of the batch; sum_mean, sum_var (var with n-1) are
  * for the running statistics. Backward: */
-enum {
-	NS_CONVB_X,
-	NS_CONVB_W,
-	NS_CONVB_GAMMA,
-	NS_CONVB_Z,
-	NS_CONVB_MEAN,
-	NS_CONVB_INVSTD,
-	NS_CONVB_Y,
-	NS_CONVB_DY,
-	NS_CONVB_DY2
-};
+enum { NS_CONVB_X, NS_CONVB_W, NS_CONVB_GAMMA, NS_CONVB_Z, NS_CONVB_MEAN, NS_CONVB_INVSTD, NS_CONVB_Y, NS_CONVB_DY, NS_CONVB_DY2 };
 enum { NS_CONVB_DX, NS_CONVB_DW, NS_CONVB_DB, NS_CONVB_DGAMMA, NS_CONVB_DBETA, NS_CONVB_DRES };
 enum { NS_REORDER_X };
 enum { NS_REORDER_Y };

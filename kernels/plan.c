@@ -19,8 +19,7 @@ static const char *forced(const char *force, const char *kind, size_t *len)
 	return NULL;
 }
 
-static enum ns_status make_with(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op,
-				const struct ns_impl *impl)
+static enum ns_status make_with(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op, const struct ns_impl *impl)
 {
 	NS_TRY(impl->make(plan, dev, op));
 	(*plan)->impl = impl;
@@ -49,12 +48,10 @@ enum ns_status ns_plan_make(struct ns_plan **plan, struct ns_device *dev, const 
 	}
 	if (force)
 		return ns_fail(NS_NO_DEVICE, "NS_FORCE: %.*s does not support this shape", (int)len, force);
-	return ns_fail(NS_NO_DEVICE, "device %s: no implementation of %s supports this shape", dev->backend->name,
-		       ns_op_name(op->kind));
+	return ns_fail(NS_NO_DEVICE, "device %s: no implementation of %s supports this shape", dev->backend->name, ns_op_name(op->kind));
 }
 
-enum ns_status ns_plan_make_by(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op,
-			       const char *impl)
+enum ns_status ns_plan_make_by(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op, const char *impl)
 {
 	const struct ns_impl *const *i;
 
@@ -87,9 +84,8 @@ enum ns_status ns_force_check(const struct ns_device *dev)
 		while (*i && (strlen((*i)->name) != len || strncmp((*i)->name, force, len)))
 			i++;
 		if (!*i)
-			return ns_fail(NS_CONFIG,
-				       "NS_FORCE: device %s has no implementation '%.*s' (see nightshift doctor)",
-				       dev->backend->name, (int)len, force);
+			return ns_fail(NS_CONFIG, "NS_FORCE: device %s has no implementation '%.*s' (see nightshift doctor)", dev->backend->name,
+				       (int)len, force);
 		force += len + (force[len] == ',');
 	}
 	return NS_OK;
@@ -101,8 +97,7 @@ static void plain_free(struct ns_plan *plan)
 }
 
 enum ns_status ns_plain_plan_make(struct ns_plan **plan, const struct ns_op *op, size_t workspace_bytes,
-				  enum ns_status (*run)(const struct ns_plan *, const struct ns_args *,
-							struct ns_queue *))
+				  enum ns_status (*run)(const struct ns_plan *, const struct ns_args *, struct ns_queue *))
 {
 	struct ns_plain_plan *p = calloc(1, sizeof *p);
 

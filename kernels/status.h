@@ -15,19 +15,19 @@
 
 enum ns_status {
 	NS_OK = 0,
-	NS_DECLINED,	/* an implementation does not support this op; never reaches a user */
-	NS_USAGE,	/* an invalid command line */
-	NS_INVALID,	/* arguments that break a contract */
-	NS_BAD_DATA,	/* an invalid input */
+	NS_DECLINED, /* an implementation does not support this op; never reaches a user */
+	NS_USAGE,    /* an invalid command line */
+	NS_INVALID,  /* arguments that break a contract */
+	NS_BAD_DATA, /* an invalid input */
 	NS_NO_DEVICE,
 	NS_NO_MEMORY,
 	NS_INTERNAL,
 	NS_IO,
-	NS_STOPPED,	/* stopped by a signal; a checkpoint was written */
-	NS_DIGEST,	/* bytes that do not match their digest */
-	NS_CONFIG,	/* an invalid configuration */
-	NS_REFUSED,	/* the gate refused the model */
-	NS_FINDING	/* drift found, and --exit-code makes that an error */
+	NS_STOPPED, /* stopped by a signal; a checkpoint was written */
+	NS_DIGEST,  /* bytes that do not match their digest */
+	NS_CONFIG,  /* an invalid configuration */
+	NS_REFUSED, /* the gate refused the model */
+	NS_FINDING  /* drift found, and --exit-code makes that an error */
 };
 
 #if defined(__GNUC__)
@@ -43,18 +43,18 @@ enum ns_status ns_fail_in(enum ns_status status, const char *format, ...) NS_PRI
 /* The message of this thread's last failure; never NULL. */
 const char *ns_message(void);
 
-#define NS_TRY(call)                                                                                         \
-	do {                                                                                                 \
-		enum ns_status ns_try_ = (call);                                                             \
-		if (ns_try_ != NS_OK)                                                                        \
-			return ns_try_;                                                                      \
+#define NS_TRY(call)                                                                                                                                 \
+	do {                                                                                                                                         \
+		enum ns_status ns_try_ = (call);                                                                                                     \
+		if (ns_try_ != NS_OK)                                                                                                                \
+			return ns_try_;                                                                                                              \
 	} while (0)
 
-#define NS_GO(call)                                                                                          \
-	do {                                                                                                 \
-		status = (call);                                                                             \
-		if (status != NS_OK)                                                                         \
-			goto out;                                                                            \
+#define NS_GO(call)                                                                                                                                  \
+	do {                                                                                                                                         \
+		status = (call);                                                                                                                     \
+		if (status != NS_OK)                                                                                                                 \
+			goto out;                                                                                                                    \
 	} while (0)
 
 #endif

@@ -172,7 +172,9 @@ enum ns_status ns_resize(const uint8_t *x, int xh, int xw, int c, uint8_t *y, in
 
 enum ns_status ns_png_encode(const uint8_t *pixels, int h, int w, int c, uint8_t **png, size_t *bytes)
 {
-	png_image image = {.version = PNG_IMAGE_VERSION, .width = (png_uint_32)w, .height = (png_uint_32)h,
+	png_image image = {.version = PNG_IMAGE_VERSION,
+			   .width = (png_uint_32)w,
+			   .height = (png_uint_32)h,
 			   .format = c == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB};
 	png_alloc_size_t n = PNG_IMAGE_PNG_SIZE_MAX(image);
 

@@ -263,8 +263,7 @@ enum ns_status ns_h5_backed(hid_t file, const char *path, const char *name)
 	return status;
 }
 
-enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank, hsize_t rows,
-			  void **data)
+enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank, hsize_t rows, void **data)
 {
 	enum ns_status status = NS_OK;
 	hsize_t dims[4], total = 1;
@@ -378,8 +377,7 @@ enum ns_status ns_h5_set_read(hid_t set, const char *path, const char *name, enu
 	return status;
 }
 
-enum ns_status ns_h5_read_rows(hid_t file, const char *path, const char *name, enum ns_h5_type type, hsize_t first,
-			       hsize_t count, void *data)
+enum ns_status ns_h5_read_rows(hid_t file, const char *path, const char *name, enum ns_h5_type type, hsize_t first, hsize_t count, void *data)
 {
 	enum ns_status status;
 	hid_t set;

@@ -37,15 +37,13 @@ enum ns_status ns_h5_shape(hid_t file, const char *path, const char *name, int *
  * The whole data set, converted to `type`; its rank and first size must be these. The caller frees *data. Whole numbers are read from whole numbers
  * alone, and one that `type` cannot hold is NS_BAD_DATA.
  */
-enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
-			  hsize_t rows, void **data);
+enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank, hsize_t rows, void **data);
 /* does the file hold as much as the data set claims? Asked before anything of its size is allocated. */
 enum ns_status ns_h5_backed(hid_t file, const char *path, const char *name);
 /* as stored: is it of exactly this type? */
 int ns_h5_is(hid_t file, const char *name, enum ns_h5_type type);
 /* rows [first, first + count) of a data set of rank `rank` */
-enum ns_status ns_h5_read_rows(hid_t file, const char *path, const char *name, enum ns_h5_type type, hsize_t first,
-			       hsize_t count, void *data);
+enum ns_status ns_h5_read_rows(hid_t file, const char *path, const char *name, enum ns_h5_type type, hsize_t first, hsize_t count, void *data);
 /*
  * The same for reading a data set piece by piece in the order of its rows: chunks are cached while they are being read, up to 256 MiB.
  * It holds its file open.
@@ -56,16 +54,13 @@ void ns_h5_set_close(hid_t set);
 void ns_h5_file_close(hid_t file); /* of one that was only read; any thread */
 /* byte offset in the file where it is contiguous and unfiltered, else -1 */
 int64_t ns_h5_offset(hid_t file, const char *name);
-enum ns_status ns_h5_write(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
-			   const hsize_t *dims, const void *data);
+enum ns_status ns_h5_write(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank, const hsize_t *dims, const void *data);
 /* attributes of `object` ("/" is the root); strings are UTF-8, written with a fixed length each; missing: NULL (get) */
 enum ns_status ns_h5_set_text(hid_t file, const char *path, const char *object, const char *name, const char *text);
-enum ns_status ns_h5_set_texts(hid_t file, const char *path, const char *object, const char *name,
-			       const char *const *texts, int n);
+enum ns_status ns_h5_set_texts(hid_t file, const char *path, const char *object, const char *name, const char *const *texts, int n);
 enum ns_status ns_h5_set_real(hid_t file, const char *path, const char *object, const char *name, double x);
 char *ns_h5_get_text(hid_t file, const char *object, const char *name);
-enum ns_status ns_h5_get_texts(hid_t file, const char *path, const char *object, const char *name, char ***texts,
-			       int *n);
+enum ns_status ns_h5_get_texts(hid_t file, const char *path, const char *object, const char *name, char ***texts, int *n);
 /* *x stays as it is where there is no such attribute; NS_BAD_DATA where it is no finite number */
 enum ns_status ns_h5_get_real(hid_t file, const char *path, const char *object, const char *name, double *x);
 void ns_texts_free(char **texts, int n);

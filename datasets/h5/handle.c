@@ -72,8 +72,8 @@ static void evict(void)
 
 enum ns_status ns_handle_same(const char *path, const struct stat *was, const struct stat *now)
 {
-	if (now->st_dev == was->st_dev && now->st_ino == was->st_ino && now->st_size == was->st_size &&
-	    now->st_mtim.tv_sec == was->st_mtim.tv_sec && now->st_mtim.tv_nsec == was->st_mtim.tv_nsec)
+	if (now->st_dev == was->st_dev && now->st_ino == was->st_ino && now->st_size == was->st_size && now->st_mtim.tv_sec == was->st_mtim.tv_sec &&
+	    now->st_mtim.tv_nsec == was->st_mtim.tv_nsec)
 		return NS_OK;
 	return ns_fail(NS_DIGEST, "%s: was changed while it was read", path);
 }

@@ -21,11 +21,11 @@
 
 #include "host/base/base.h"
 
-#define BATCH	64			 /* files that one child looks at */
-#define MEMORY	((rlim_t)1 << 30)	 /* beyond twice the files' own bytes */
-#define SECONDS 3			 /* of the processor, beyond a second for each 4 MB, which may be packed a hundred to one */
-#define PATIENCE 120			 /* seconds by the clock, beyond one for each MB: a slow disk is no reason to refuse */
-#define SEEN	4096			 /* files that are cached */
+#define BATCH	 64		   /* files that one child looks at */
+#define MEMORY	 ((rlim_t)1 << 30) /* beyond twice the files' own bytes */
+#define SECONDS	 3		   /* of the processor, beyond a second for each 4 MB, which may be packed a hundred to one */
+#define PATIENCE 120		   /* seconds by the clock, beyond one for each MB: a slow disk is no reason to refuse */
+#define SEEN	 4096		   /* files that are cached */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -77,9 +77,8 @@ static int is_seen(const struct stat *st, ns_look_fn *look)
 	int is;
 
 	pthread_mutex_lock(&lock);
-	is = s->look == look && s->dev == st->st_dev && s->ino == st->st_ino && s->size == st->st_size &&
-	     s->mtime.tv_sec == st->st_mtim.tv_sec && s->mtime.tv_nsec == st->st_mtim.tv_nsec && s->ctime.tv_sec == st->st_ctim.tv_sec &&
-	     s->ctime.tv_nsec == st->st_ctim.tv_nsec;
+	is = s->look == look && s->dev == st->st_dev && s->ino == st->st_ino && s->size == st->st_size && s->mtime.tv_sec == st->st_mtim.tv_sec &&
+	     s->mtime.tv_nsec == st->st_mtim.tv_nsec && s->ctime.tv_sec == st->st_ctim.tv_sec && s->ctime.tv_nsec == st->st_ctim.tv_nsec;
 	pthread_mutex_unlock(&lock);
 	return is;
 }
@@ -97,10 +96,10 @@ static void remember(const struct stat *st, ns_look_fn *look)
 static void sandbox(void)
 {
 #if defined(__x86_64__) || defined(__aarch64__)
-	static const int allowed[] = {SYS_write,	   SYS_exit,	    SYS_exit_group, SYS_mmap,	    SYS_munmap,	      SYS_mremap,
-				      SYS_mprotect,	   SYS_madvise,	    SYS_brk,	    SYS_futex,	    SYS_rt_sigreturn, SYS_rt_sigaction,
-				      SYS_rt_sigprocmask,  SYS_sigaltstack, SYS_getpid,	    SYS_gettid,	    SYS_clock_gettime, SYS_gettimeofday,
-				      SYS_sched_yield,	   SYS_getrandom,   SYS_restart_syscall};
+	static const int allowed[] = {
+		SYS_write,   SYS_exit,	 SYS_exit_group,    SYS_mmap,	      SYS_munmap,	SYS_mremap,	    SYS_mprotect,
+		SYS_madvise, SYS_brk,	 SYS_futex,	    SYS_rt_sigreturn, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_sigaltstack,
+		SYS_getpid,  SYS_gettid, SYS_clock_gettime, SYS_gettimeofday, SYS_sched_yield,	SYS_getrandom,	    SYS_restart_syscall};
 	enum { N = sizeof allowed / sizeof *allowed };
 	struct sock_filter code[N + 6];
 	struct sock_fprog program = {0, code};
@@ -252,7 +251,8 @@ static enum ns_status judge_end(const char *path, int ended)
 	if (by == SIGXCPU)
 		return ns_fail(NS_BAD_DATA, "%s: libhdf5 takes longer to read it than a file of its size may; refused", path);
 	if (by == SIGSEGV || by == SIGABRT || by == SIGFPE || by == SIGILL || (SANITIZED && !by))
-		return ns_fail(NS_BAD_DATA, "%s: libhdf5 crashed over it (in a process of its own, signal %d); the file is damaged or hostile", path, by);
+		return ns_fail(NS_BAD_DATA, "%s: libhdf5 crashed over it (in a process of its own, signal %d); the file is damaged or hostile", path,
+			       by);
 	if (by == SIGBUS)
 		return ns_fail(NS_IO, "%s: cannot be read to its end, or was cut short meanwhile", path);
 	return ns_fail(NS_IO, "%s: the process that looked at it was killed (signal %d; is memory short?)", path, by);

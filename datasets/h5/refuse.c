@@ -17,8 +17,8 @@ enum ns_status ns_h5_refuse_filters(hid_t plist, const char *path, const char *n
 		H5Z_filter_t f = H5Pget_filter2(plist, (unsigned)i, &flags, &elements, NULL, sizeof label, label, &config);
 
 		if (f != H5Z_FILTER_DEFLATE && f != H5Z_FILTER_SHUFFLE && f != H5Z_FILTER_FLETCHER32)
-			return ns_fail(NS_BAD_DATA, "%s: %s: filter %d (%s) is refused; none, deflate, shuffle and fletcher32 are read",
-				       path, name, (int)f, label);
+			return ns_fail(NS_BAD_DATA, "%s: %s: filter %d (%s) is refused; none, deflate, shuffle and fletcher32 are read", path, name,
+				       (int)f, label);
 	}
 	if (H5Pget_layout(plist) == H5D_VIRTUAL)
 		return ns_fail(NS_BAD_DATA, "%s: %s: is a virtual data set; refused", path, name);

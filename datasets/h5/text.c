@@ -15,9 +15,8 @@
 static enum ns_status set_attribute(hid_t file, const char *path, const char *object, const char *name, hid_t type, hid_t space, const void *value)
 {
 	hid_t a = H5Acreate_by_name(file, object, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-	enum ns_status status = a < 0 || H5Awrite(a, type, value) < 0
-					? ns_fail(NS_IO, "%s: %s: HDF5 cannot write it (is the disk full?)", path, name)
-					: NS_OK;
+	enum ns_status status =
+		a < 0 || H5Awrite(a, type, value) < 0 ? ns_fail(NS_IO, "%s: %s: HDF5 cannot write it (is the disk full?)", path, name) : NS_OK;
 
 	if (a >= 0)
 		H5Aclose(a);
@@ -188,8 +187,8 @@ enum ns_status ns_h5_get_real(hid_t file, const char *path, const char *object, 
 	space = H5Aget_space(a);
 	stored = H5Aget_type(a);
 	class = H5Tget_class(stored);
-	if ((class != H5T_FLOAT && class != H5T_INTEGER) || H5Tget_size(stored) > 8 || H5Sget_simple_extent_npoints(space) != 1 || H5Aread(a, H5T_NATIVE_DOUBLE, x) < 0 ||
-	    !isfinite(*x))
+	if ((class != H5T_FLOAT && class != H5T_INTEGER) || H5Tget_size(stored) > 8 || H5Sget_simple_extent_npoints(space) != 1 ||
+	    H5Aread(a, H5T_NATIVE_DOUBLE, x) < 0 || !isfinite(*x))
 		status = ns_fail(NS_BAD_DATA, "%s: attribute '%s' is invalid, expected one finite number", path, name);
 	H5Tclose(stored);
 	H5Sclose(space);

@@ -51,8 +51,7 @@ static enum ns_status make_group(hid_t file, const char *path, const char *name)
 	return NS_OK;
 }
 
-enum ns_status ns_h5_write(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
-			   const hsize_t *dims, const void *data)
+enum ns_status ns_h5_write(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank, const hsize_t *dims, const void *data)
 {
 	hid_t space = H5Screate_simple(rank, dims, NULL), plist = H5Pcreate(H5P_DATASET_CREATE), set;
 	enum ns_status status = make_group(file, path, name);

@@ -16,8 +16,8 @@
 struct ns_matrix_part {
 	int64_t first, rows;
 	char *path, *name;
-	int64_t offset; /* of its values, read by pread; -1: by HDF5 */
-	int each;	/* bytes of a value */
+	int64_t offset;	 /* of its values, read by pread; -1: by HDF5 */
+	int each;	 /* bytes of a value */
 	struct stat was; /* the file when it was looked at first */
 };
 
@@ -102,8 +102,8 @@ enum ns_status ns_matrix_add_h5(struct ns_matrix *m, hid_t file, const char *pat
 
 	NS_TRY(ns_h5_shape(file, path, name, &rank, dims));
 	if (rank != 2 || (int64_t)dims[0] != rows || dims[1] < 1 || dims[1] > 1 << 20 || (m->d && (int)dims[1] != m->d))
-		return ns_fail(NS_BAD_DATA, "%s: %s: is of %d dimensions with %llu rows of %llu; expected 2 dimensions and %lld rows of %d", path, name,
-			       rank, (unsigned long long)dims[0], rank > 1 ? (unsigned long long)dims[1] : 1, (long long)rows, m->d ? m->d : 1);
+		return ns_fail(NS_BAD_DATA, "%s: %s: is of %d dimensions with %llu rows of %llu; expected 2 dimensions and %lld rows of %d", path,
+			       name, rank, (unsigned long long)dims[0], rank > 1 ? (unsigned long long)dims[1] : 1, (long long)rows, m->d ? m->d : 1);
 	NS_TRY(ns_h5_backed(file, path, name));
 	NS_TRY(add_part(m, path, name, st, &p));
 	p->offset = ns_h5_is(file, name, NS_H5_F32) ? ns_h5_offset(file, name) : -1;
@@ -142,7 +142,8 @@ static enum ns_status read_plain(const struct ns_matrix_part *p, int fd, int d, 
 	for (i = 0; status == NS_OK && i < count; i++) {
 		out[i] = (float)wide[i];
 		if (isinf(out[i]) && !isinf(wide[i]))
-			status = ns_fail(NS_BAD_DATA, "%s: value %lld is %g, beyond a float of 4 bytes", p->path, (long long)at * d + (long long)i, wide[i]);
+			status = ns_fail(NS_BAD_DATA, "%s: value %lld is %g, beyond a float of 4 bytes", p->path, (long long)at * d + (long long)i,
+					 wide[i]);
 	}
 	free(wide);
 	return status;
@@ -197,7 +198,8 @@ enum ns_status ns_matrix_read(const struct ns_matrix *m, int64_t first, int64_t 
 	int i;
 
 	if (first < 0 || n < 0 || first + n > m->rows)
-		return ns_fail(NS_INVALID, "rows %lld to %lld are not in a matrix of %lld rows", (long long)first, (long long)(first + n), (long long)m->rows);
+		return ns_fail(NS_INVALID, "rows %lld to %lld are not in a matrix of %lld rows", (long long)first, (long long)(first + n),
+			       (long long)m->rows);
 	if (m->data)
 		memcpy(out, m->data + first * m->d, sizeof *out * (size_t)n * (size_t)m->d);
 	for (i = 0; !m->data && n && i < m->part_count; i++) {

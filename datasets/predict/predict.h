@@ -80,10 +80,10 @@ enum { NS_LABEL_HUMAN, NS_LABEL_MODEL };
 
 struct ns_selection {
 	int64_t rows;
-	uint32_t *set;	   /* which of the manifest's data sets */
+	uint32_t *set; /* which of the manifest's data sets */
 	uint64_t *row, *id;
 	int32_t *label;
-	uint8_t *source;   /* NS_LABEL_* */
+	uint8_t *source;  /* NS_LABEL_* */
 	uint32_t *repeat; /* how many times an epoch shows it */
 };
 

@@ -14,7 +14,10 @@ static const struct column {
 	enum ns_h5_type type;
 	size_t bytes;
 } columns[] = {
-#define ONE(name, type, bytes) {#name, offsetof(struct ns_predictions, name), type, bytes}
+#define ONE(name, type, bytes)                                                                                                                       \
+	{                                                                                                                                            \
+#name, offsetof(struct ns_predictions, name), type, bytes                                                                            \
+	}
 	ONE(id, NS_H5_U64, 8), ONE(label, NS_H5_I32, 4), ONE(pred, NS_H5_I32, 4), ONE(group, NS_H5_I32, 4), ONE(time, NS_H5_I64, 8),
 };
 #define COLUMNS (sizeof columns / sizeof *columns)
@@ -57,7 +60,8 @@ static enum ns_status here(hid_t file, const char *path, const char *name, int f
 {
 	*is = ns_h5_has(file, name);
 	if (!first && *is != before)
-		return ns_fail(NS_BAD_DATA, *is ? "%s: has '%s', but the files before it do not" : "%s: has no '%s', but the files before it do", path, name);
+		return ns_fail(NS_BAD_DATA, *is ? "%s: has '%s', but the files before it do not" : "%s: has no '%s', but the files before it do",
+			       path, name);
 	return NS_OK;
 }
 
@@ -138,8 +142,9 @@ static enum ns_status take_head(struct ns_predictions *p, hid_t file, const char
 	if (!p->stats.d || H5Aexists_by_name(file, "stats", "stats_names", H5P_DEFAULT) <= 0)
 		return NS_OK;
 	NS_TRY(ns_h5_get_texts(file, path, "stats", "stats_names", &p->stats_names, &p->stats_named));
-	return p->stats_named == p->stats.d ? NS_OK
-					    : ns_fail(NS_BAD_DATA, "%s: stats has %d columns, but stats_names has %d", path, p->stats.d, p->stats_named);
+	return p->stats_named == p->stats.d
+		       ? NS_OK
+		       : ns_fail(NS_BAD_DATA, "%s: stats has %d columns, but stats_names has %d", path, p->stats.d, p->stats_named);
 }
 
 static enum ns_status add_open_file(struct ns_predictions *p, hid_t file, const char *path, const struct stat *st, int first)

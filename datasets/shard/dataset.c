@@ -22,8 +22,7 @@ void ns_dataset_close(struct ns_dataset *d)
 	free(d);
 }
 
-enum ns_status ns_classes_agree(const char *const *a, int na, const char *where_a, const char *const *b, int nb,
-				const char *where_b)
+enum ns_status ns_classes_agree(const char *const *a, int na, const char *where_a, const char *const *b, int nb, const char *where_b)
 {
 	int i;
 
@@ -31,8 +30,8 @@ enum ns_status ns_classes_agree(const char *const *a, int na, const char *where_
 		return ns_fail(NS_BAD_DATA, "%s has %d classes, but %s has %d", where_a, na, where_b, nb);
 	for (i = 0; i < na; i++)
 		if (strcmp(a[i], b[i]))
-			return ns_fail(NS_BAD_DATA, "%s: class %d is '%s', but in %s it is '%s'; the order must agree", where_a, i,
-				       a[i], where_b, b[i]);
+			return ns_fail(NS_BAD_DATA, "%s: class %d is '%s', but in %s it is '%s'; the order must agree", where_a, i, a[i], where_b,
+				       b[i]);
 	return NS_OK;
 }
 
@@ -46,11 +45,11 @@ enum ns_status ns_dataset_open_shard(struct ns_dataset *d, int i, const char *pa
 		d->head = d->shards[i];
 	h = &d->shards[i]->head;
 	first = &d->head->head;
-	NS_TRY(ns_classes_agree((const char *const *)h->classes, h->class_count, path, (const char *const *)first->classes,
-				first->class_count, d->head->path));
+	NS_TRY(ns_classes_agree((const char *const *)h->classes, h->class_count, path, (const char *const *)first->classes, first->class_count,
+				d->head->path));
 	if (strcmp(h->encoding, first->encoding) || h->h != first->h || h->w != first->w || h->c != first->c)
-		return ns_fail(NS_BAD_DATA, "%s: %s %dx%dx%d, but %s is %s %dx%dx%d", path, h->encoding, h->h, h->w, h->c,
-			       d->head->path, first->encoding, first->h, first->w, first->c);
+		return ns_fail(NS_BAD_DATA, "%s: %s %dx%dx%d, but %s is %s %dx%dx%d", path, h->encoding, h->h, h->w, h->c, d->head->path,
+			       first->encoding, first->h, first->w, first->c);
 	return NS_OK;
 }
 
@@ -63,7 +62,7 @@ enum ns_status ns_dataset_alloc(struct ns_dataset *d, size_t n)
 
 /* --- a folder --- */
 
-struct listed { /* dataset.json's shards, and which of them this job reads */
+struct listed {			/* dataset.json's shards, and which of them this job reads */
 	char path[NS_PATH_MAX]; /* of dataset.json */
 	const json_t *list;
 	char **file; /* whole path of each that is read, else NULL */
@@ -179,7 +178,8 @@ static enum ns_status check_classes(const struct ns_dataset *d, const struct lis
 	int i;
 
 	for (i = 0; classes && i < h->class_count; i++)
-		if (!json_is_string(json_array_get(classes, (size_t)i)) || strcmp(json_string_value(json_array_get(classes, (size_t)i)), h->classes[i]))
+		if (!json_is_string(json_array_get(classes, (size_t)i)) ||
+		    strcmp(json_string_value(json_array_get(classes, (size_t)i)), h->classes[i]))
 			break;
 	if (classes && (i < h->class_count || (int)json_array_size(classes) != h->class_count))
 		return ns_fail(NS_BAD_DATA, "%s: its classes are not those of %s", l->path, d->head->path);
@@ -313,8 +313,7 @@ uint64_t ns_dataset_id(const struct ns_dataset *d, int64_t row)
 	return s->rows.id[i];
 }
 
-enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h, int w, int c, uint8_t *pixels,
-				 uint8_t **buffer, size_t *capacity)
+enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h, int w, int c, uint8_t *pixels, uint8_t **buffer, size_t *capacity)
 {
 	int64_t i;
 	const struct ns_shard *s = ns_dataset_at(d, row, &i);
@@ -325,8 +324,7 @@ enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h,
 
 	if (!s->image_offset) {
 		if (s->head.h != h || s->head.w != w || s->head.c != c)
-			return ns_fail(NS_BAD_DATA, "%s: images are %dx%dx%d, expected %dx%dx%d", s->path, s->head.h, s->head.w,
-				       s->head.c, h, w, c);
+			return ns_fail(NS_BAD_DATA, "%s: images are %dx%dx%d, expected %dx%dx%d", s->path, s->head.h, s->head.w, s->head.c, h, w, c);
 		return ns_shard_read(s, i, 1, pixels);
 	}
 	NS_TRY(ns_shard_read_encoded(s, i, buffer, capacity, &bytes));

@@ -108,8 +108,7 @@ out:
 	return status;
 }
 
-enum ns_status ns_dataset_publish(struct ns_job *job, const char *folder, const char *name, int count, json_t *parents,
-				  json_t *made)
+enum ns_status ns_dataset_publish(struct ns_job *job, const char *folder, const char *name, int count, json_t *parents, json_t *made)
 {
 	char path[NS_PATH_MAX];
 

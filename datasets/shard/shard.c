@@ -159,8 +159,8 @@ static enum ns_status check_offsets(const struct ns_shard *s, const char *name, 
 			return ns_fail(NS_BAD_DATA, "%s: %s[%lld] = %llu, but the one before is %llu", s->path, name, (long long)i + 1,
 				       (unsigned long long)offset[i + 1], (unsigned long long)offset[i]);
 	if (offset[0] != 0 || offset[s->rows.rows] != end)
-		return ns_fail(NS_BAD_DATA, "%s: %s spans %llu to %llu, but 0 to %llu is stored", s->path, name,
-			       (unsigned long long)offset[0], (unsigned long long)offset[s->rows.rows], (unsigned long long)end);
+		return ns_fail(NS_BAD_DATA, "%s: %s spans %llu to %llu, but 0 to %llu is stored", s->path, name, (unsigned long long)offset[0],
+			       (unsigned long long)offset[s->rows.rows], (unsigned long long)end);
 	return NS_OK;
 }
 
@@ -183,8 +183,9 @@ static enum ns_status check_rows(struct ns_shard *s, hsize_t rows)
 	s->rows.rows = (int64_t)rows;
 	if (rows < 1)
 		return ns_fail(NS_BAD_DATA, "%s: has no rows", s->path);
-	return rows <= NS_SHARD_ROWS ? NS_OK
-				     : ns_fail(NS_BAD_DATA, "%s: claims %llu rows; a shard has at most %d", s->path, (unsigned long long)rows, NS_SHARD_ROWS);
+	return rows <= NS_SHARD_ROWS
+		       ? NS_OK
+		       : ns_fail(NS_BAD_DATA, "%s: claims %llu rows; a shard has at most %d", s->path, (unsigned long long)rows, NS_SHARD_ROWS);
 }
 
 static enum ns_status read_image_shape(struct ns_shard *s, hid_t file, const char *name)
@@ -209,8 +210,7 @@ static enum ns_status read_image_shape(struct ns_shard *s, hid_t file, const cha
 	}
 	if (rank != 4 || dims[1] < 1 || dims[1] > 8192 || dims[2] < 1 || dims[2] > 8192 || (dims[3] != 1 && dims[3] != 3))
 		return ns_fail(NS_BAD_DATA, "%s: image: has shape (%llu,%llu,%llu,%llu), expected (N,H,W,1 or 3)", s->path,
-			       (unsigned long long)dims[0], (unsigned long long)dims[1], (unsigned long long)dims[2],
-			       (unsigned long long)dims[3]);
+			       (unsigned long long)dims[0], (unsigned long long)dims[1], (unsigned long long)dims[2], (unsigned long long)dims[3]);
 	NS_TRY(check_rows(s, dims[0]));
 	s->head.h = (int)dims[1];
 	s->head.w = (int)dims[2];

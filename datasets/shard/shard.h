@@ -16,8 +16,8 @@
  * --- shard: one HDF5 file of images, nightshift.shard/1 (docs/formats.md).
  */
 
-#define NS_STRETCH ((size_t)1 << 20) /* bytes under one checksum */
-#define NS_SHARD_ROWS 16777216	      /* at most: its columns are held in memory */
+#define NS_STRETCH    ((size_t)1 << 20) /* bytes under one checksum */
+#define NS_SHARD_ROWS 16777216		/* at most: its columns are held in memory */
 
 /* Rows to be written into a shard, or the small columns of one that was opened. */
 struct ns_rows {
@@ -42,7 +42,7 @@ struct ns_shard {
 	struct ns_shard_head head;
 	struct ns_rows rows;
 	uint64_t *image_offset; /* (rows + 1), encoded only */
-	int64_t image_at;	  /* byte in the file; -1: chunked, read through HDF5 */
+	int64_t image_at;	/* byte in the file; -1: chunked, read through HDF5 */
 	int64_t image_bytes;
 	struct ns_handle *handle; /* open while it is read */
 	uint64_t *checksum;
@@ -61,15 +61,14 @@ enum ns_status ns_shard_is(const char *path, int *is);
 /* pixels of rows [first, first + count), raw shards; one read */
 enum ns_status ns_shard_read(const struct ns_shard *shard, int64_t first, int64_t count, uint8_t *pixels);
 /* one encoded file; *bytes is its size, *buffer grows to hold it and belongs to the caller */
-enum ns_status ns_shard_read_encoded(const struct ns_shard *shard, int64_t row, uint8_t **buffer, size_t *capacity,
-				     size_t *bytes);
+enum ns_status ns_shard_read_encoded(const struct ns_shard *shard, int64_t row, uint8_t **buffer, size_t *capacity, size_t *bytes);
 /* Read all image bytes, however they are stored, and compare their checksums. A foreign shard without checksums passes. */
 enum ns_status ns_shard_verify(const struct ns_shard *shard);
 const char *ns_shard_source(const struct ns_shard *shard, int64_t row, size_t *len);
 
 /* Write rows with their images (raw pixels end to end, or encoded files with offsets) as a new file. */
-enum ns_status ns_shard_write(const char *path, const struct ns_shard_head *head, const struct ns_rows *rows,
-			      const uint8_t *image, const uint64_t *image_offset);
+enum ns_status ns_shard_write(const char *path, const struct ns_shard_head *head, const struct ns_rows *rows, const uint8_t *image,
+			      const uint64_t *image_offset);
 
 void ns_rows_release(struct ns_rows *rows);
 
@@ -79,10 +78,10 @@ void ns_rows_release(struct ns_rows *rows);
 
 struct ns_dataset {
 	char *path;
-	struct ns_shard **shards; /* NULL where another task of an array reads it */
+	struct ns_shard **shards;    /* NULL where another task of an array reads it */
 	const struct ns_shard *head; /* the first that is open */
 	int count, alone;	     /* alone: a single file, and no folder */
-	int64_t rows, *first; /* first[s]: global number of shard s's first row; first[count] = rows */
+	int64_t rows, *first;	     /* first[s]: global number of shard s's first row; first[count] = rows */
 	char digest[NS_SHA256_HEX];
 	char name[128];
 };
@@ -107,18 +106,16 @@ uint64_t ns_dataset_id(const struct ns_dataset *data, int64_t row);
  * One row as (h, w, c) pixels: raw rows as they are (their size must match), encoded ones decoded, scaled to cover
  * and cropped in the middle. buffer, capacity: scratch that grows; the caller frees it.
  */
-enum ns_status ns_dataset_pixels(const struct ns_dataset *data, int64_t row, int h, int w, int c, uint8_t *pixels,
-				 uint8_t **buffer, size_t *capacity);
+enum ns_status ns_dataset_pixels(const struct ns_dataset *data, int64_t row, int h, int w, int c, uint8_t *pixels, uint8_t **buffer,
+				 size_t *capacity);
 /* NS_BAD_DATA with both lists unless the class names are the same in the same order */
-enum ns_status ns_classes_agree(const char *const *a, int na, const char *where_a, const char *const *b, int nb,
-				const char *where_b);
+enum ns_status ns_classes_agree(const char *const *a, int na, const char *where_a, const char *const *b, int nb, const char *where_b);
 
 /*
  * Collective: dataset.json in job->dir/`folder` (or job->dir itself where folder is NULL) over the `count` shards
  * that lie there.
  */
-enum ns_status ns_dataset_publish(struct ns_job *job, const char *folder, const char *name, int count,
-				  json_t *parents, json_t *made);
+enum ns_status ns_dataset_publish(struct ns_job *job, const char *folder, const char *name, int count, json_t *parents, json_t *made);
 
 /* first 8 bytes, big-endian, of the SHA-256 of the pixels followed by h, w, c as little-endian u32 */
 enum ns_status ns_pixel_id(const uint8_t *pixels, int h, int w, int c, uint64_t *id);

@@ -86,8 +86,8 @@ enum ns_status ns_shard_verify(const struct ns_shard *s)
 
 		status = read_stretch(s, at, n, rows, buffer);
 		if (status == NS_OK && ns_xxh3(buffer, n) != s->checksum[i])
-			status = ns_fail(NS_DIGEST, "%s: image bytes %lld to %lld do not match their checksum; the file is damaged",
-					 s->path, (long long)at, (long long)at + (long long)n);
+			status = ns_fail(NS_DIGEST, "%s: image bytes %lld to %lld do not match their checksum; the file is damaged", s->path,
+					 (long long)at, (long long)at + (long long)n);
 	}
 	free(buffer);
 	free(rows);

@@ -10,8 +10,8 @@
 #include "datasets/shard/shard.h"
 #include "host/base/base.h"
 
-static enum ns_status write_checked(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank,
-				    const hsize_t *dims, const void *data, size_t bytes)
+static enum ns_status write_checked(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank, const hsize_t *dims,
+				    const void *data, size_t bytes)
 {
 	hsize_t n = (bytes + NS_STRETCH - 1) / NS_STRETCH, i;
 	uint64_t *sums = malloc((n + 1) * sizeof *sums);
@@ -55,8 +55,8 @@ static enum ns_status write_head(hid_t file, const char *path, const struct ns_s
 	return ns_h5_set_texts(file, path, "/", "groups", (const char *const *)head->groups, head->group_count);
 }
 
-static enum ns_status write_all(hid_t file, const char *path, const struct ns_shard_head *head, const struct ns_rows *r,
-				const uint8_t *image, const uint64_t *offset)
+static enum ns_status write_all(hid_t file, const char *path, const struct ns_shard_head *head, const struct ns_rows *r, const uint8_t *image,
+				const uint64_t *offset)
 {
 	hsize_t n = (hsize_t)r->rows, more = n + 1, bytes;
 	hsize_t dims[4] = {n, (hsize_t)head->h, (hsize_t)head->w, (hsize_t)head->c};
@@ -80,8 +80,8 @@ static enum ns_status write_all(hid_t file, const char *path, const struct ns_sh
 	return write_checked(file, path, "source_offset", NS_H5_U64, 1, &more, r->source_offset, more * 8);
 }
 
-enum ns_status ns_shard_write(const char *path, const struct ns_shard_head *head, const struct ns_rows *rows,
-			      const uint8_t *image, const uint64_t *image_offset)
+enum ns_status ns_shard_write(const char *path, const struct ns_shard_head *head, const struct ns_rows *rows, const uint8_t *image,
+			      const uint64_t *image_offset)
 {
 	enum ns_status status, closed;
 	hid_t file;

@@ -14,7 +14,7 @@
 #include "host/base/base.h"
 
 struct files {
-	char **paths;	 /* relative to base */
+	char **paths;	/* relative to base */
 	char **classes; /* class name of each, "" where there is none */
 	int64_t count, capacity;
 	char base[NS_PATH_MAX];
@@ -141,7 +141,8 @@ static enum ns_status list_open(struct ns_source *s)
 		strcpy(f->base, ".");
 	NS_TRY(ns_read_file(s->path, &text, &bytes));
 	if (memchr(text, 0, bytes))
-		status = ns_fail(NS_BAD_DATA, "%s: byte %td is a zero, so it is not a list (or it is damaged)", s->path, (char *)memchr(text, 0, bytes) - text);
+		status = ns_fail(NS_BAD_DATA, "%s: byte %td is a zero, so it is not a list (or it is damaged)", s->path,
+				 (char *)memchr(text, 0, bytes) - text);
 	for (line = text; line && *line && status == NS_OK; line = next) {
 		char *tab;
 

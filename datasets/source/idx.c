@@ -14,7 +14,7 @@
 #include "host/base/base.h"
 
 struct idx {
-	FILE *pixels;	/* unpacked, without a name: gone when the job is */
+	FILE *pixels;	 /* unpacked, without a name: gone when the job is */
 	uint8_t *labels; /* NULL: none beside */
 	uint8_t *row;
 	int h, w, c;
@@ -53,8 +53,8 @@ static enum ns_status read_header(struct ns_stream *f, const char *path, int dim
 	if (got != (size_t)n)
 		return ns_fail(NS_BAD_DATA, "%s: ends within its header", path);
 	if (head[0] || head[1] || head[2] != 8 || head[3] != dims)
-		return ns_fail(NS_BAD_DATA, "%s: starts %02x%02x%02x%02x, expected 0000080%d (IDX of u8, %d dimensions)", path, head[0],
-			       head[1], head[2], head[3], dims, dims);
+		return ns_fail(NS_BAD_DATA, "%s: starts %02x%02x%02x%02x, expected 0000080%d (IDX of u8, %d dimensions)", path, head[0], head[1],
+			       head[2], head[3], dims, dims);
 	for (i = 0; i < dims; i++)
 		sizes[i] = be32(head + 4 + 4 * i);
 	return NS_OK;
@@ -70,8 +70,7 @@ static enum ns_status unpack(struct ns_stream *f, const char *path, uint64_t n, 
 	while (at < n) {
 		NS_TRY(ns_stream_read(f, buffer, n - at < sizeof buffer ? (size_t)(n - at) : sizeof buffer, &got));
 		if (!got)
-			return ns_fail(NS_BAD_DATA, "%s: ends after %llu of %llu values", path, (unsigned long long)at,
-				       (unsigned long long)n);
+			return ns_fail(NS_BAD_DATA, "%s: ends after %llu of %llu values", path, (unsigned long long)at, (unsigned long long)n);
 		if (memory)
 			memcpy(memory + at, buffer, got);
 		else
@@ -129,8 +128,7 @@ static enum ns_status open_labels(struct ns_source *s, struct idx *x)
 	enum ns_status status;
 	int is;
 
-	NS_TRY(ns_path(path, "%.*slabels-idx1%s", (int)(images_part(s->path) - s->path), s->path,
-		       images_part(s->path) + strlen("images-idx3")));
+	NS_TRY(ns_path(path, "%.*slabels-idx1%s", (int)(images_part(s->path) - s->path), s->path, images_part(s->path) + strlen("images-idx3")));
 	NS_TRY(ns_exists(path, &is));
 	if (!is)
 		return NS_OK; /* unlabelled */

@@ -13,7 +13,7 @@
 
 #include "kernels/status.h"
 
-struct ns_item {	       /* one image as it arrives; memory belongs to the source until the next call */
+struct ns_item {	     /* one image as it arrives; memory belongs to the source until the next call */
 	const uint8_t *data; /* pixels where h > 0, else an encoded file */
 	size_t bytes;
 	int h, w, c;

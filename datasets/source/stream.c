@@ -24,8 +24,8 @@ struct ns_stream {
 	z_stream z;
 	int z_ready, in_member; /* in_member: its end with the checksum is still to come */
 	struct archive *archive;
-	enum ns_status failed; /* of the reading below libarchive; */
-	char said[1024];       /* and its message */
+	enum ns_status failed;	      /* of the reading below libarchive; */
+	char said[1024];	      /* and its message */
 	uint8_t tail[NS_STREAM_TAIL]; /* the last bytes that were given out, where the file is packed */
 	size_t tail_bytes;
 };

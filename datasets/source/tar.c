@@ -115,7 +115,8 @@ static enum ns_status check_end(const struct ns_source *s, const struct tar *t)
 	for (i = 0; i < got && !tail[i]; i++)
 		;
 	if (got && (i < got || got < NS_STREAM_TAIL))
-		return ns_fail(NS_BAD_DATA, "%s: after %lld files: ends without tar's end mark (blocks of zeros), so it was cut short; if all is there, add them: "
+		return ns_fail(NS_BAD_DATA,
+			       "%s: after %lld files: ends without tar's end mark (blocks of zeros), so it was cut short; if all is there, add them: "
 			       "truncate -s +1024",
 			       s->path, (long long)t->next);
 	return NS_OK;

@@ -13,16 +13,16 @@
 #include "kernels/status.h"
 
 /* Repeats a system call that a signal interrupted, which is not an error. */
-#define NS_AGAIN(result, call)                                                                               \
-	do {                                                                                                 \
-		(result) = (call);                                                                           \
+#define NS_AGAIN(result, call)                                                                                                                       \
+	do {                                                                                                                                         \
+		(result) = (call);                                                                                                                   \
 	} while ((result) < 0 && errno == EINTR)
 
 /*
  * --- file: files that appear whole or not at all, folders, digests, JSON.
  */
 
-#define NS_PATH_MAX 4096
+#define NS_PATH_MAX   4096
 #define NS_SHA256_HEX 65 /* 64 digits and the end */
 
 /* path = "a/b"; NS_INVALID where it does not fit NS_PATH_MAX */
@@ -173,7 +173,7 @@ struct ns_key {
 	const char *otherwise; /* default, as YAML; "null": none */
 	unsigned verbs;	       /* bit v: verb v reads it */
 	const char *help;      /* NULL: retired, it is accepted and does nothing */
-	double low, high; /* of numbers; both 0: any */
+	double low, high;      /* of numbers; both 0: any */
 };
 
 struct ns_conf {
@@ -202,7 +202,7 @@ enum ns_status ns_yaml_read(json_t **json, const char *path);
 int64_t ns_conf_int(const struct ns_conf *conf, const char *name);
 double ns_conf_real(const struct ns_conf *conf, const char *name);
 int ns_conf_bool(const struct ns_conf *conf, const char *name);
-const char *ns_conf_text(const struct ns_conf *conf, const char *name);	 /* NULL where null */
+const char *ns_conf_text(const struct ns_conf *conf, const char *name);	  /* NULL where null */
 const json_t *ns_conf_node(const struct ns_conf *conf, const char *name); /* NULL where null */
 int ns_conf_given(const struct ns_conf *conf, const char *name);
 /*
@@ -222,11 +222,11 @@ const char *ns_nearest(const char *word, const char *const *words);
  */
 
 struct ns_log {
-	int speak;	 /* rank 0 */
-	int bars;	 /* a terminal is there */
-	int json;	 /* --json: JSON lines even on a terminal */
-	double start;	 /* of the process */
-	const char *bar_what;	 /* what the bar counts; NULL: none yet */
+	int speak;	      /* rank 0 */
+	int bars;	      /* a terminal is there */
+	int json;	      /* --json: JSON lines even on a terminal */
+	double start;	      /* of the process */
+	const char *bar_what; /* what the bar counts; NULL: none yet */
 	double bar_start, bar_last;
 	int64_t bar_from, bar_done;
 	int bar_open; /* its line has not ended */

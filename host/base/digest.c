@@ -14,9 +14,9 @@
 
 #include "host/base/base.h"
 
-#define PIECE  ((size_t)1 << 20)
-#define SLOTS  (1 << 14) /* of the cache: 16,384 files, 2 MiB; a newer one replaces an older one */
-#define SETTLED 2	 /* seconds since its last change after which a file is cached */
+#define PIECE	((size_t)1 << 20)
+#define SLOTS	(1 << 14) /* of the cache: 16,384 files, 2 MiB; a newer one replaces an older one */
+#define SETTLED 2	  /* seconds since its last change after which a file is cached */
 
 struct known {
 	dev_t dev;
@@ -111,7 +111,8 @@ static enum ns_status compute(int fd, const char *path, off_t size, unsigned cha
 {
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	char *buffer = malloc(PIECE);
-	enum ns_status status = md && buffer && EVP_DigestInit_ex(md, EVP_sha256(), NULL) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for its digest", path);
+	enum ns_status status =
+		md && buffer && EVP_DigestInit_ex(md, EVP_sha256(), NULL) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for its digest", path);
 	off_t at;
 
 	for (at = 0; status == NS_OK && at < size; at += (off_t)PIECE) {
@@ -139,7 +140,8 @@ static enum ns_status digest_of_open(char hex[NS_SHA256_HEX], int fd, const char
 		NS_TRY(compute(fd, path, before.st_size, digest));
 		if (fstat(fd, &after))
 			return ns_io_error(path, "cannot stat");
-		if (after.st_size != before.st_size || !same_time(after.st_mtim, before.st_mtim)) /* another hard link to it changes its ctime, but not its bytes */
+		if (after.st_size != before.st_size ||
+		    !same_time(after.st_mtim, before.st_mtim)) /* another hard link to it changes its ctime, but not its bytes */
 			return ns_fail(NS_DIGEST, "%s: was changed while it was read", path);
 		remember(&after, digest);
 	}

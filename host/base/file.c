@@ -106,7 +106,10 @@ static enum ns_status open_regular(int *fd, const char *path, int flags)
 	if (!S_ISREG(st.st_mode)) {
 		close(*fd);
 		return ns_fail(NS_BAD_DATA, "%s: is %s, and no regular file", path,
-			       S_ISDIR(st.st_mode) ? "a folder" : S_ISFIFO(st.st_mode) ? "a named pipe" : S_ISSOCK(st.st_mode) ? "a socket" : "a device");
+			       S_ISDIR(st.st_mode)    ? "a folder"
+			       : S_ISFIFO(st.st_mode) ? "a named pipe"
+			       : S_ISSOCK(st.st_mode) ? "a socket"
+						      : "a device");
 	}
 	return NS_OK;
 }
@@ -170,8 +173,7 @@ enum ns_status ns_read_at(int fd, const char *path, void *data, size_t bytes, ui
 		if (n < 0)
 			return ns_io_error(path, "cannot read");
 		if (n == 0)
-			return ns_fail(NS_BAD_DATA, "%s: ends at byte %llu, %zu more were expected", path,
-				       (unsigned long long)offset, bytes);
+			return ns_fail(NS_BAD_DATA, "%s: ends at byte %llu, %zu more were expected", path, (unsigned long long)offset, bytes);
 		p += n;
 		offset += (uint64_t)n;
 		bytes -= (size_t)n;
@@ -209,8 +211,9 @@ static enum ns_status check_size(int fd, const char *path)
 
 	if (fstat(fd, &st))
 		return ns_io_error(path, "cannot stat");
-	return st.st_size <= ITEM_MOST ? NS_OK
-				       : ns_fail(NS_BAD_DATA, "%s: has %lld bytes; at most %lld are taken", path, (long long)st.st_size, (long long)ITEM_MOST);
+	return st.st_size <= ITEM_MOST
+		       ? NS_OK
+		       : ns_fail(NS_BAD_DATA, "%s: has %lld bytes; at most %lld are taken", path, (long long)st.st_size, (long long)ITEM_MOST);
 }
 
 enum ns_status ns_read_item(const char *path, char **data, size_t *bytes, int64_t *mtime)

@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-
 /* --- listing --- */
 
 void ns_names_release(struct ns_names *names)

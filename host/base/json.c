@@ -33,13 +33,15 @@ json_t *ns_json_clean(const json_t *json)
 		return ns_json_string(json_string_value(json));
 	if (json_is_array(json)) {
 		copy = json_array();
-		json_array_foreach(json, i, value) json_array_append_new(copy, ns_json_clean(value));
+		json_array_foreach(json, i, value)
+			json_array_append_new(copy, ns_json_clean(value));
 		return copy;
 	}
 	if (!json_is_object(json))
 		return json_deep_copy(json);
 	copy = json_object();
-	NS_JSON_EACH(json, key, value) json_object_set_new(copy, key, ns_json_clean(value));
+	NS_JSON_EACH(json, key, value)
+		json_object_set_new(copy, key, ns_json_clean(value));
 	return copy;
 }
 

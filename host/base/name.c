@@ -21,6 +21,7 @@ enum ns_status ns_check_name(const char *key, const char *text)
 	for (i = 0; text[i] && i + 1 < sizeof found; i++)
 		found[i] = (unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i];
 	found[i] = 0;
-	return ns_fail(NS_CONFIG, "%s = '%s%s', expected a name of 1 to %d letters (A-Z, a-z), digits, '-', '_' or '.', that does not begin with '-' or '.'",
+	return ns_fail(NS_CONFIG,
+		       "%s = '%s%s', expected a name of 1 to %d letters (A-Z, a-z), digits, '-', '_' or '.', that does not begin with '-' or '.'",
 		       key, found, text[i] ? "..." : "", NS_NAME_MAX);
 }

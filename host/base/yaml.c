@@ -6,9 +6,9 @@
 #include <string.h>
 #include <yaml.h>
 
-#define DEPTH_MOST 32
+#define DEPTH_MOST   32
 #define ANCHORS_MOST 1000
-#define TEXT_MOST  ((size_t)16 << 20)
+#define TEXT_MOST    ((size_t)16 << 20)
 
 static json_t *scalar(const yaml_node_t *node)
 {
@@ -151,8 +151,7 @@ enum ns_status ns_yaml_parse(json_t **json, const char *text, size_t bytes, cons
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory while reading it", where);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, bytes);
 	if (!yaml_parser_load(&parser, &doc)) {
-		status = ns_fail(NS_CONFIG, "%s: line %zu: %s", where, parser.problem_mark.line + 1,
-				 parser.problem ? parser.problem : "is not YAML");
+		status = ns_fail(NS_CONFIG, "%s: line %zu: %s", where, parser.problem_mark.line + 1, parser.problem ? parser.problem : "is not YAML");
 		yaml_parser_delete(&parser);
 		return status;
 	}

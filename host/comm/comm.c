@@ -186,9 +186,8 @@ enum ns_status ns_comm_tree_sum(struct ns_comm *comm, int virtual_ranks, float *
 	size_t at;
 
 	if (virtual_ranks < comm->size || virtual_ranks > 1024 || virtual_ranks & (virtual_ranks - 1))
-		return ns_fail(NS_CONFIG,
-			       "train.virtual_ranks = %d must be a power of two, at most 1024 and at least the %d ranks",
-			       virtual_ranks, comm->size);
+		return ns_fail(NS_CONFIG, "train.virtual_ranks = %d must be a power of two, at most 1024 and at least the %d ranks", virtual_ranks,
+			       comm->size);
 	ns_comm_share(comm, comm->rank, virtual_ranks, &begin, &end);
 	/* MPI counts are int: pieces stay far below that, however many parameters and parts there are */
 	for (at = 0; comm->size > 1 && at < n; at += PIECE) {

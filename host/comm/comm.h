@@ -29,8 +29,7 @@ struct ns_comm_ops {
 	enum ns_status (*broadcast)(struct ns_comm *comm, void *data, size_t bytes, int root);
 	enum ns_status (*sum_i64)(struct ns_comm *comm, int64_t *data, size_t n);
 	/* counts in floats, one a rank: send `send_counts[r]` floats to rank r */
-	enum ns_status (*exchange)(struct ns_comm *comm, const float *send, const int *send_counts, float *receive,
-				   const int *receive_counts);
+	enum ns_status (*exchange)(struct ns_comm *comm, const float *send, const int *send_counts, float *receive, const int *receive_counts);
 	enum ns_status (*gather_slices)(struct ns_comm *comm, float *data, const int *counts, const int *at);
 	enum ns_status (*plain_sum)(struct ns_comm *comm, float *data, size_t n);
 	void (*abort)(struct ns_comm *comm, int code);

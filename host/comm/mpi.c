@@ -18,11 +18,11 @@
 
 #include "host/base/base.h"
 
-#define PIECE	  ((size_t)1 << 30) /* MPI counts are int */
-#define GRACE	  3.0		     /* seconds for answers to "where are you?" */
-#define ASK	  71		     /* tags of the second communicator */
-#define ANSWER	  72
-#define PROBE	  0.05 /* seconds between two checks for questions while waiting */
+#define PIECE	   ((size_t)1 << 30) /* MPI counts are int */
+#define GRACE	   3.0		     /* seconds for answers to "where are you?" */
+#define ASK	   71		     /* tags of the second communicator */
+#define ANSWER	   72
+#define PROBE	   0.05 /* seconds between two checks for questions while waiting */
 #define MOST_NAMED 8
 
 struct who { /* identifies a rank in messages */
@@ -79,8 +79,10 @@ static void *watch_over(void *data)
 	if (!w->done) {
 		gethostname(host, sizeof host - 1);
 		fprintf(stderr, "nightshift: %s: rank %s (%s, process %ld) came, but not every rank did within %g s (comm.timeout)\n", w->call,
-			getenv("OMPI_COMM_WORLD_RANK") ? getenv("OMPI_COMM_WORLD_RANK") : getenv("PMIX_RANK") ? getenv("PMIX_RANK") : "?", host,
-			(long)getpid(), w->timeout);
+			getenv("OMPI_COMM_WORLD_RANK") ? getenv("OMPI_COMM_WORLD_RANK")
+			: getenv("PMIX_RANK")	       ? getenv("PMIX_RANK")
+						       : "?",
+			host, (long)getpid(), w->timeout);
 		_exit(70);
 	}
 	pthread_mutex_unlock(&w->lock);
@@ -183,10 +185,11 @@ static enum ns_status too_late(struct ns_comm *comm)
 	missing = name_missing(comm, at, m->calls, text, sizeof text);
 	free(at);
 	if (missing)
-		return ns_fail(NS_INTERNAL, "%s (call %lld of this run): %s did not come within %g s (comm.timeout)", m->call,
-			       (long long)m->calls, text, comm->timeout);
-	return ns_fail(NS_INTERNAL, "%s (call %lld of this run): every rank came, but the call did not end within %g s (comm.timeout): check the network",
-		       m->call, (long long)m->calls, comm->timeout);
+		return ns_fail(NS_INTERNAL, "%s (call %lld of this run): %s did not come within %g s (comm.timeout)", m->call, (long long)m->calls,
+			       text, comm->timeout);
+	return ns_fail(NS_INTERNAL,
+		       "%s (call %lld of this run): every rank came, but the call did not end within %g s (comm.timeout): check the network", m->call,
+		       (long long)m->calls, comm->timeout);
 }
 
 /* --- waiting --- */
@@ -265,8 +268,7 @@ static enum ns_status mpi_sum_i64(struct ns_comm *comm, int64_t *data, size_t n)
 	return finish(comm, MPI_Iallreduce(MPI_IN_PLACE, data, (int)n, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD, &r), &r);
 }
 
-static enum ns_status mpi_exchange(struct ns_comm *comm, const float *send, const int *send_counts, float *receive,
-				   const int *receive_counts)
+static enum ns_status mpi_exchange(struct ns_comm *comm, const float *send, const int *send_counts, float *receive, const int *receive_counts)
 {
 	int *at = malloc(2 * (size_t)comm->size * sizeof *at), *from = at + comm->size, i;
 	enum ns_status status;
@@ -322,16 +324,14 @@ static void mpi_close(struct ns_comm *comm)
 	watch_end(&w);
 }
 
-static const struct ns_comm_ops mpi_ops = {mpi_barrier, mpi_broadcast, mpi_sum_i64, mpi_exchange,
-					   mpi_gather,	mpi_plain_sum, mpi_abort,     mpi_close};
+static const struct ns_comm_ops mpi_ops = {mpi_barrier, mpi_broadcast, mpi_sum_i64, mpi_exchange, mpi_gather, mpi_plain_sum, mpi_abort, mpi_close};
 
 /* this rank among those of its node */
 static enum ns_status look_around(struct ns_comm *comm)
 {
 	MPI_Comm node;
 
-	NS_TRY(check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &node),
-		     "MPI_Comm_split_type"));
+	NS_TRY(check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &node), "MPI_Comm_split_type"));
 	MPI_Comm_rank(node, &comm->local_rank);
 	MPI_Comm_size(node, &comm->local_size);
 	comm->node = comm->rank;

@@ -43,10 +43,17 @@ static enum ns_status load(struct ns_nccl *n)
 		const char *name;
 		void *to;
 	} all[] = {
-		{"ncclGetVersion", &n->get_version}, {"ncclGetUniqueId", &n->unique_id},  {"ncclCommInitRank", &n->init},
-		{"ncclCommDestroy", &n->destroy},    {"ncclGroupStart", &n->group_start}, {"ncclGroupEnd", &n->group_end},
-		{"ncclSend", &n->send},		     {"ncclRecv", &n->receive},		  {"ncclAllGather", &n->all_gather},
-		{"ncclCommGetAsyncError", &n->async_error}, {"ncclGetErrorString", &n->error_string},
+		{"ncclGetVersion", &n->get_version},
+		{"ncclGetUniqueId", &n->unique_id},
+		{"ncclCommInitRank", &n->init},
+		{"ncclCommDestroy", &n->destroy},
+		{"ncclGroupStart", &n->group_start},
+		{"ncclGroupEnd", &n->group_end},
+		{"ncclSend", &n->send},
+		{"ncclRecv", &n->receive},
+		{"ncclAllGather", &n->all_gather},
+		{"ncclCommGetAsyncError", &n->async_error},
+		{"ncclGetErrorString", &n->error_string},
 	};
 	size_t i;
 	int v = 0;

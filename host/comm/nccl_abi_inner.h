@@ -9,8 +9,8 @@ typedef struct {
 } ncclUniqueId; /* passed by value */
 typedef int ncclResult_t, ncclDataType_t;
 #endif
-#define NS_NCCL_SUCCESS 0
-#define NS_NCCL_FLOAT 7
+#define NS_NCCL_SUCCESS	 0
+#define NS_NCCL_FLOAT	 7
 #define NS_NCCL_ID_BYTES 128
 
 #endif

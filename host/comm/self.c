@@ -27,8 +27,7 @@ static enum ns_status self_sum_i64(struct ns_comm *comm, int64_t *data, size_t n
 	return NS_OK;
 }
 
-static enum ns_status self_exchange(struct ns_comm *comm, const float *send, const int *send_counts, float *receive,
-				    const int *receive_counts)
+static enum ns_status self_exchange(struct ns_comm *comm, const float *send, const int *send_counts, float *receive, const int *receive_counts)
 {
 	(void)comm;
 	(void)receive_counts;
@@ -65,7 +64,7 @@ static void self_close(struct ns_comm *comm)
 }
 
 static const struct ns_comm_ops self_ops = {self_barrier, self_broadcast, self_sum_i64, self_exchange,
-					    self_gather,  self_plain_sum, self_abort, self_close};
+					    self_gather,  self_plain_sum, self_abort,	self_close};
 
 enum ns_status ns_comm_self(struct ns_comm *comm)
 {

@@ -58,9 +58,9 @@ json_t *ns_arch_to_json(const struct ns_arch *a)
 
 	for (i = 0; i < a->stages; i++)
 		json_array_append_new(blocks, json_integer(a->blocks[i]));
-	return json_pack("{s:s, s:s, s:o, s:i, s:s, s:[i,i,i], s:i}", "family", "resnet", "block",
-			 a->bottleneck ? "bottleneck" : "basic", "blocks", blocks, "width", a->width, "stem",
-			 a->imagenet_stem ? "imagenet" : "small", "input", a->h, a->w, a->c, "classes", a->classes);
+	return json_pack("{s:s, s:s, s:o, s:i, s:s, s:[i,i,i], s:i}", "family", "resnet", "block", a->bottleneck ? "bottleneck" : "basic", "blocks",
+			 blocks, "width", a->width, "stem", a->imagenet_stem ? "imagenet" : "small", "input", a->h, a->w, a->c, "classes",
+			 a->classes);
 }
 
 /* --- building --- */
@@ -91,8 +91,7 @@ static int add_param(struct ns_net *n, const char *prefix, const char *name, enu
 }
 
 /* Adds the convolution `name` and its normalisation `norm`. */
-static struct shape conv(struct ns_net *n, struct shape in, const char *name, const char *norm, int k, int r, int stride,
-			 int relu, int res)
+static struct shape conv(struct ns_net *n, struct shape in, const char *name, const char *norm, int k, int r, int stride, int relu, int res)
 {
 	struct ns_layer *l = add_layer(n, NS_LAYER_CONV, in);
 

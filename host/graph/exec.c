@@ -37,9 +37,8 @@ void ns_exec_plan_forward(struct ns_exec *e)
 {
 	int i, last = e->net->layer_count;
 
-	e->image = e->tensor[0] = ns_exec_buffer(e, (size_t)e->n * (size_t)e->net->arch.h * (size_t)e->net->arch.w *
-						    (size_t)e->net->arch.c * ns_dtype_bytes(e->dtype),
-					 -1, 0);
+	e->image = e->tensor[0] = ns_exec_buffer(
+		e, (size_t)e->n * (size_t)e->net->arch.h * (size_t)e->net->arch.w * (size_t)e->net->arch.c * ns_dtype_bytes(e->dtype), -1, 0);
 	for (i = 0; i < last; i++) {
 		struct ns_unit *u = &e->units[i];
 		const struct ns_layer *l = u->l;
@@ -85,8 +84,7 @@ static unsigned conv_flags(const struct ns_exec *e, const struct ns_unit *u)
 	return flags;
 }
 
-static enum ns_status reorder(struct ns_exec *e, const struct ns_layer *l, struct ns_layout from, struct ns_layout to,
-			      struct ns_plan **plan)
+static enum ns_status reorder(struct ns_exec *e, const struct ns_layer *l, struct ns_layout from, struct ns_layout to, struct ns_plan **plan)
 {
 	struct ns_op op = {.kind = NS_OP_REORDER};
 
@@ -111,8 +109,7 @@ static enum ns_status compile_conv(struct ns_exec *e, struct ns_unit *u)
 	const struct ns_layer *l = u->l;
 	struct ns_op op = {.kind = e->training ? NS_OP_CONV_TRAIN : NS_OP_CONV};
 
-	op.u.conv = (struct ns_op_conv){e->n, l->h, l->w, l->c, l->k, l->r, l->r, l->stride, l->pad, conv_flags(e, u), NS_BN_EPS,
-				     e->dtype};
+	op.u.conv = (struct ns_op_conv){e->n, l->h, l->w, l->c, l->k, l->r, l->r, l->stride, l->pad, conv_flags(e, u), NS_BN_EPS, e->dtype};
 	NS_TRY(ns_plan_make(&u->forward, e->dev, &op));
 	u->packed_forward = e->packed_bytes;
 	e->packed_bytes += ns_exec_round64(u->forward->w.bytes);
@@ -138,8 +135,18 @@ static enum ns_status compile_pool(struct ns_exec *e, struct ns_unit *u)
 	struct ns_op op = {.kind = NS_OP_POOL};
 	int average = l->kind == NS_LAYER_AVGPOOL;
 
-	op.u.pool = (struct ns_op_pool){e->n, l->h, l->w, l->k, average ? l->h : l->r, average ? l->w : l->r, l->stride, l->pad,
-				     average ? NS_POOL_AVG : NS_POOL_MAX, u->dy[1] >= 0, e->dtype, out_type(e, l)};
+	op.u.pool = (struct ns_op_pool){e->n,
+					l->h,
+					l->w,
+					l->k,
+					average ? l->h : l->r,
+					average ? l->w : l->r,
+					l->stride,
+					l->pad,
+					average ? NS_POOL_AVG : NS_POOL_MAX,
+					u->dy[1] >= 0,
+					e->dtype,
+					out_type(e, l)};
 	NS_TRY(ns_plan_make(&u->forward, e->dev, &op));
 	op.kind = NS_OP_POOL_BACKWARD;
 	return e->training ? ns_plan_make(&u->backward, e->dev, &op) : NS_OK;
@@ -207,8 +214,8 @@ enum ns_status ns_exec_allocate(struct ns_exec *e)
 	return reserve(e, &e->workspace, workspace, "scratch of the plans for");
 }
 
-enum ns_status ns_exec_alloc(struct ns_exec **made, const struct ns_net *net, struct ns_device *dev,
-				 struct ns_queue *queue, int n, int training, enum ns_dtype dtype)
+enum ns_status ns_exec_alloc(struct ns_exec **made, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue, int n, int training,
+			     enum ns_dtype dtype)
 {
 	struct ns_exec *e = calloc(1, sizeof *e);
 	int i;

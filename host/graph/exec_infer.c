@@ -81,7 +81,7 @@ static enum ns_status pack_folded(struct ns_exec *e, const float *values)
  * network at 128 images. A device that is not the host gets the whole batch at once.
  */
 #define CACHE ((int64_t)1 << 20)
-#define MOST 32
+#define MOST  32
 
 static int chunk_of(const struct ns_net *net, const struct ns_device *dev, int n, enum ns_dtype dtype)
 {
@@ -109,10 +109,10 @@ static void result_sizes(const struct ns_net *net, size_t bytes[6])
 
 	bytes[0] = k * 4; /* prob */
 	bytes[1] = (size_t)net->embedding_dim * 4;
-	bytes[2] = 4; /* entropy */
-	bytes[3] = 4; /* margin */
+	bytes[2] = 4;	  /* entropy */
+	bytes[3] = 4;	  /* margin */
 	bytes[4] = k * 4; /* logits */
-	bytes[5] = 4; /* pred */
+	bytes[5] = 4;	  /* pred */
 }
 
 /* where result `r` of chunk `c` lies */
@@ -146,8 +146,8 @@ static enum ns_status make_results(struct ns_exec *e)
 	return e->dev->backend->mem_make(&e->images, e->dev, image_bytes(e) * (size_t)e->chunks);
 }
 
-enum ns_status ns_exec_infer(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev,
-			     struct ns_queue *queue, int n, enum ns_dtype dtype, float temperature, const float *values)
+enum ns_status ns_exec_infer(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue, int n,
+			     enum ns_dtype dtype, float temperature, const float *values)
 {
 	struct ns_op op = {.kind = NS_OP_HEAD};
 	int chunk = chunk_of(net, dev, n, dtype);

@@ -12,7 +12,7 @@ struct ns_unit { /* one layer's plans and buffers; buffers are indices, -1: none
 	const struct ns_layer *l;
 	struct ns_plan *forward, *backward;
 	struct ns_plan *pack_forward, *pack_backward, *to_flat, *from_flat; /* weights of convolutions */
-	size_t packed_forward, packed_backward;				       /* offsets */
+	size_t packed_forward, packed_backward;				    /* offsets */
 	int y, z, which, mean, invstd;
 	int dx, dres, dy[2]; /* gradients: computed (dx, dres), and received (dy) */
 };
@@ -44,8 +44,8 @@ size_t ns_exec_out_bytes(const struct ns_exec *e, const struct ns_layer *l);
 size_t ns_exec_round64(size_t n);
 
 /* To be called in this order: the object, buffers of the forward pass, plans, memory. */
-enum ns_status ns_exec_alloc(struct ns_exec **made, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue,
-			     int n, int training, enum ns_dtype dtype);
+enum ns_status ns_exec_alloc(struct ns_exec **made, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue, int n, int training,
+			     enum ns_dtype dtype);
 void ns_exec_plan_forward(struct ns_exec *e);
 enum ns_status ns_exec_compile(struct ns_exec *e);
 enum ns_status ns_exec_allocate(struct ns_exec *e);

@@ -37,8 +37,8 @@ static enum ns_status plan_backward(struct ns_exec *e)
 		struct ns_unit *u = &e->units[i];
 		const struct ns_layer *l = u->l;
 		int time = 2 * last - i;
-		size_t in = (size_t)e->n * (size_t)l->h * (size_t)l->w * (size_t)l->c *
-			    ns_dtype_bytes(l->kind == NS_LAYER_LINEAR ? NS_F32 : e->dtype);
+		size_t in =
+			(size_t)e->n * (size_t)l->h * (size_t)l->w * (size_t)l->c * ns_dtype_bytes(l->kind == NS_LAYER_LINEAR ? NS_F32 : e->dtype);
 
 		if (l->in > 0) {
 			u->dx = ns_exec_buffer(e, in, time, time);
@@ -52,8 +52,8 @@ static enum ns_status plan_backward(struct ns_exec *e)
 	return NS_OK;
 }
 
-enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev,
-			     struct ns_queue *queue, int n, int batch, float smoothing, enum ns_dtype dtype)
+enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue, int n, int batch,
+			     float smoothing, enum ns_dtype dtype)
 {
 	struct ns_op op = {.kind = NS_OP_XENT};
 	enum ns_status status;
@@ -126,8 +126,7 @@ int64_t ns_exec_packed_bytes(const struct ns_exec *e)
 	return (int64_t)e->packed_bytes;
 }
 
-enum ns_status ns_exec_pack(struct ns_exec *e, const struct ns_flat *f, const float *weights, void *packed, int part,
-			    int parts)
+enum ns_status ns_exec_pack(struct ns_exec *e, const struct ns_flat *f, const float *weights, void *packed, int part, int parts)
 {
 	int i;
 
@@ -261,8 +260,7 @@ static enum ns_status backward(struct ns_exec *e, const struct ns_flat *f, const
 	return NS_OK;
 }
 
-enum ns_status ns_exec_step(struct ns_exec *e, const struct ns_flat *f, const float *weights, const void *packed,
-			    const int32_t *labels, float *grad)
+enum ns_status ns_exec_step(struct ns_exec *e, const struct ns_flat *f, const float *weights, const void *packed, const int32_t *labels, float *grad)
 {
 	struct ns_args a = {.workspace = e->workspace};
 

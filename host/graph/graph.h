@@ -28,9 +28,9 @@ enum ns_layer_kind { NS_LAYER_CONV, NS_LAYER_MAXPOOL, NS_LAYER_AVGPOOL, NS_LAYER
 
 struct ns_layer {
 	enum ns_layer_kind kind;
-	int in, out, res;	   /* tensors; 0 is the image; res -1: none */
-	int h, w, c, p, q, k;	   /* shapes of in and out, without the batch */
-	int r, stride, pad, relu; /* square windows */
+	int in, out, res;			  /* tensors; 0 is the image; res -1: none */
+	int h, w, c, p, q, k;			  /* shapes of in and out, without the batch */
+	int r, stride, pad, relu;		  /* square windows */
 	int weight, gamma, beta, bias, mean, var; /* parameters, -1: none */
 };
 
@@ -39,7 +39,7 @@ enum ns_param_kind { NS_PARAM_CONV, NS_PARAM_MATRIX, NS_PARAM_VECTOR, NS_PARAM_S
 struct ns_param {
 	char name[64];
 	enum ns_param_kind kind;
-	int k, r, s, c;	    /* conv: OHWI; matrix: (k, c); vectors: k */
+	int k, r, s, c;	   /* conv: OHWI; matrix: (k, c); vectors: k */
 	int64_t count, at; /* floats; where it begins in the canonical array of its group */
 };
 
@@ -104,7 +104,7 @@ struct ns_model {
 	char precision[8];
 	char digest[NS_SHA256_HEX];  /* of model.json, where it was read from */
 	char weights[NS_SHA256_HEX]; /* of model.safetensors, once the values are in one */
-	json_t *facts;		    /* other members of model.json: parents, metrics, training data ... */
+	json_t *facts;		     /* other members of model.json: parents, metrics, training data ... */
 };
 
 enum ns_status ns_model_make(struct ns_model *m, const struct ns_arch *arch, const char *const *classes, int n);
@@ -131,7 +131,7 @@ enum ns_status ns_model_read(struct ns_model *m, const char *json_path, const ch
  * in the layout of the gradient, so that optimisers are element by element; then running statistics; then the tail.
  */
 struct ns_flat {
-	int64_t *at, *count; /* per parameter, floats */
+	int64_t *at, *count;			 /* per parameter, floats */
 	int64_t decay, train, statistics, total; /* ends: decaying, trainable, with statistics, with the tail */
 };
 enum { NS_TAIL_LOSS, NS_TAIL_HITS, NS_TAIL_STOP, NS_TAIL_COUNT = 16 };
@@ -139,11 +139,11 @@ enum { NS_TAIL_LOSS, NS_TAIL_HITS, NS_TAIL_STOP, NS_TAIL_COUNT = 16 };
 struct ns_exec;
 
 /* Training: `n` images a virtual rank, gradients scaled by 1 / batch. */
-enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev,
-			     struct ns_queue *queue, int n, int batch, float smoothing, enum ns_dtype dtype);
+enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue, int n, int batch,
+			     float smoothing, enum ns_dtype dtype);
 /* Inference of `n` images; packs its own folded weights from canonical values. */
-enum ns_status ns_exec_infer(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev,
-			     struct ns_queue *queue, int n, enum ns_dtype dtype, float temperature, const float *values);
+enum ns_status ns_exec_infer(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue, int n,
+			     enum ns_dtype dtype, float temperature, const float *values);
 void ns_exec_free(struct ns_exec *exec);
 
 /* the input of images, (n, h, w, c) of dtype: device memory of this worker */
@@ -154,14 +154,13 @@ enum ns_status ns_exec_flat(const struct ns_exec *exec, struct ns_flat *flat);
 void ns_flat_release(struct ns_flat *flat);
 /* floats of the packed weights that forward and backward read, made from the flat weights by pack() */
 int64_t ns_exec_packed_bytes(const struct ns_exec *exec);
-enum ns_status ns_exec_pack(struct ns_exec *exec, const struct ns_flat *flat, const float *weights, void *packed,
-			    int part, int parts);
+enum ns_status ns_exec_pack(struct ns_exec *exec, const struct ns_flat *flat, const float *weights, void *packed, int part, int parts);
 /* canonical values of trainable parameters <-> flat array */
 enum ns_status ns_exec_to_flat(struct ns_exec *exec, const struct ns_flat *flat, const float *canonical, float *out);
 enum ns_status ns_exec_from_flat(struct ns_exec *exec, const struct ns_flat *flat, const float *in, float *canonical);
 /* one virtual rank, labels in device memory: grad (flat->total) is overwritten. The caller waits. */
-enum ns_status ns_exec_step(struct ns_exec *exec, const struct ns_flat *flat, const float *weights, const void *packed,
-			    const int32_t *labels, float *grad);
+enum ns_status ns_exec_step(struct ns_exec *exec, const struct ns_flat *flat, const float *weights, const void *packed, const int32_t *labels,
+			    float *grad);
 
 /* --- inference --- */
 struct ns_outputs { /* device memory of this worker, valid until the next run */

@@ -189,8 +189,8 @@ json_t *ns_model_to_json(const struct ns_model *m, const char *weights_digest)
 		json_array_append_new(std, json_real((double)m->std[i]));
 	}
 	json = json_pack("{s:s, s:o, s:s, s:o, s:{s:o, s:o}, s:f, s:s}", "schema", "nightshift.model/1", "architecture",
-			 ns_arch_to_json(&m->net.arch), "weights", weights_digest, "classes", classes, "preprocess", "mean",
-			 mean, "std", std, "temperature", m->temperature, "precision", m->precision);
+			 ns_arch_to_json(&m->net.arch), "weights", weights_digest, "classes", classes, "preprocess", "mean", mean, "std", std,
+			 "temperature", m->temperature, "precision", m->precision);
 	json_object_update_missing(json, m->facts);
 	return json;
 }
@@ -204,7 +204,8 @@ static enum ns_status channel_values(const json_t *pre, const char *key, int cha
 	double x;
 
 	if ((int)json_array_size(list) != channels)
-		return ns_fail(NS_BAD_DATA, "%s: preprocess.%s has %zu numbers, expected one for each of %d channels", path, key, json_array_size(list), channels);
+		return ns_fail(NS_BAD_DATA, "%s: preprocess.%s has %zu numbers, expected one for each of %d channels", path, key,
+			       json_array_size(list), channels);
 	for (i = 0; i < channels; i++) {
 		snprintf(name, sizeof name, "preprocess.%s[%d]", key, i);
 		NS_TRY(ns_json_finite(json_array_get(list, (size_t)i), name, path, &x));

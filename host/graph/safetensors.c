@@ -29,8 +29,8 @@ static json_t *header_of(const struct ns_tensor_out *tensors, int n, const json_
 		for (j = 0; j < tensors[i].rank; j++)
 			json_array_append_new(shape, json_integer(tensors[i].dims[j]));
 		json_object_set_new(header, tensors[i].name,
-				    json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F32", "shape", shape, "data_offsets",
-					      (json_int_t)*bytes, (json_int_t)(*bytes + size)));
+				    json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)*bytes,
+					      (json_int_t)(*bytes + size)));
 		*bytes += size;
 	}
 	return header;
@@ -76,8 +76,8 @@ enum ns_status ns_tensors_write(const char *path, const struct ns_tensor_out *te
 static const struct {
 	const char *name;
 	int bits;
-} dtypes[] = {{"BOOL", 8}, {"U8", 8},	{"I8", 8},   {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"I16", 16}, {"U16", 16}, {"F16", 16},
-	      {"BF16", 16}, {"I32", 32}, {"U32", 32}, {"F32", 32},    {"F64", 64},	{"I64", 64}, {"U64", 64}};
+} dtypes[] = {{"BOOL", 8},  {"U8", 8},	 {"I8", 8},   {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"I16", 16}, {"U16", 16}, {"F16", 16},
+	      {"BF16", 16}, {"I32", 32}, {"U32", 32}, {"F32", 32},    {"F64", 64},    {"I64", 64}, {"U64", 64}};
 
 struct span { /* of a tensor's bytes */
 	int64_t begin, end;
@@ -143,12 +143,13 @@ static enum ns_status check_spans(const struct ns_tensors *t, struct span *spans
 	qsort(spans, n, sizeof *spans, by_begin);
 	for (i = 0; i < n; i++) {
 		if (spans[i].begin != at)
-			return ns_fail(NS_BAD_DATA, "%s: %.200s: begins at byte %lld, but %s ends at %lld", t->path, spans[i].name, (long long)spans[i].begin,
-				       i ? "the tensor before it" : "nothing", (long long)at);
+			return ns_fail(NS_BAD_DATA, "%s: %.200s: begins at byte %lld, but %s ends at %lld", t->path, spans[i].name,
+				       (long long)spans[i].begin, i ? "the tensor before it" : "nothing", (long long)at);
 		at = spans[i].end;
 	}
-	return (uint64_t)at == t->data_bytes ? NS_OK
-					     : ns_fail(NS_BAD_DATA, "%s: its tensors take %lld bytes, but %zu are there", t->path, (long long)at, t->data_bytes);
+	return (uint64_t)at == t->data_bytes
+		       ? NS_OK
+		       : ns_fail(NS_BAD_DATA, "%s: its tensors take %lld bytes, but %zu are there", t->path, (long long)at, t->data_bytes);
 }
 
 static enum ns_status check_header(const struct ns_tensors *t)
@@ -244,8 +245,8 @@ enum ns_status ns_tensors_get(const struct ns_tensors *t, const char *name, int 
 		count *= dims[i];
 	}
 	if (begin < 0 || end < begin || (uint64_t)end > t->data_bytes || end - begin != count * 4)
-		return ns_fail(NS_BAD_DATA, "%s: %s: bytes %lld to %lld of %zu, expected %lld bytes", t->path, name, (long long)begin,
-			       (long long)end, t->data_bytes, (long long)count * 4);
+		return ns_fail(NS_BAD_DATA, "%s: %s: bytes %lld to %lld of %zu, expected %lld bytes", t->path, name, (long long)begin, (long long)end,
+			       t->data_bytes, (long long)count * 4);
 	memcpy(out, t->data + begin, (size_t)count * 4);
 	return NS_OK;
 }

@@ -160,8 +160,8 @@ static enum ns_status check_history(const char *registry, const json_t *marked)
 	if (json_object_size(marked))
 		return NS_OK;
 	NS_TRY(ns_registry_verify_objects(registry, &objects));
-	return objects ? ns_fail(NS_IO, "%s: has %lld objects, but no ref: without log/ nobody knows what is in use, and nothing is removed", registry,
-				 (long long)objects)
+	return objects ? ns_fail(NS_IO, "%s: has %lld objects, but no ref: without log/ nobody knows what is in use, and nothing is removed",
+				 registry, (long long)objects)
 		       : NS_OK;
 }
 

@@ -7,7 +7,9 @@
 
 enum ns_status ns_registry_check_name(const char *name)
 {
-	return ns_is_name(name) ? NS_OK : ns_fail(NS_USAGE, "invalid ref name '%s': use letters, digits, '-', '_' and '.', and begin with a letter or digit", name);
+	return ns_is_name(name)
+		       ? NS_OK
+		       : ns_fail(NS_USAGE, "invalid ref name '%s': use letters, digits, '-', '_' and '.', and begin with a letter or digit", name);
 }
 
 /* "000012.json" is 12, any other name 0 */

@@ -19,9 +19,11 @@ static int mark_json(json_t *marked, const json_t *json)
 	if (json_is_string(json) && ns_is_sha256(json_string_value(json)))
 		ok = json_object_set_new(marked, json_string_value(json), json_true()) == 0;
 	else if (json_is_object(json))
-		NS_JSON_EACH(json, key, value) ok &= mark_json(marked, value);
+		NS_JSON_EACH(json, key, value)
+			ok &= mark_json(marked, value);
 	else if (json_is_array(json))
-		json_array_foreach(json, i, value) ok &= mark_json(marked, value);
+		json_array_foreach(json, i, value)
+			ok &= mark_json(marked, value);
 	return ok;
 }
 
@@ -177,7 +179,8 @@ enum ns_status ns_marks_logs(struct ns_marks *m, const char *registry, int all)
 	size_t i;
 
 	NS_GO(ns_registry_names(registry, &names));
-	json_array_foreach(names, i, name) NS_GO(mark_log(m, registry, json_string_value(name), all));
+	json_array_foreach(names, i, name)
+		NS_GO(mark_log(m, registry, json_string_value(name), all));
 out:
 	json_decref(names);
 	return status;

@@ -70,7 +70,8 @@ static enum ns_status refresh_all(const char *registry, const char *name, const 
 		if (status == NS_OK)
 			status = ns_registry_find(registry, one, path, &found);
 		if (status == NS_OK)
-			status = found ? ns_registry_refresh(path) : ns_fail(NS_IO, "%s: object %.12s was removed just now; try again", registry, one);
+			status =
+				found ? ns_registry_refresh(path) : ns_fail(NS_IO, "%s: object %.12s was removed just now; try again", registry, one);
 	}
 	ns_marks_release(&marks);
 	return status == NS_OK ? ns_registry_check(registry, name, digest) : status;
@@ -84,7 +85,8 @@ static enum ns_status look_again(const char *registry, const char *name, const c
 	if (status != NS_OK)
 		return ns_fail_in(status, "ref '%s' has moved; put the model into the registry again", name);
 	if (write_copy(registry, name) != NS_OK)
-		snprintf(warning, 512, "ref '%.64s' has moved, but its copy under refs/ may be old until it is moved again: %.300s", name, ns_message());
+		snprintf(warning, 512, "ref '%.64s' has moved, but its copy under refs/ may be old until it is moved again: %.300s", name,
+			 ns_message());
 	return NS_OK;
 }
 
@@ -105,16 +107,16 @@ static enum ns_status try_move(const char *registry, const char *name, const cha
 	if (*same)
 		return NS_OK;
 	if (expected && strcmp(old, expected))
-		return ns_fail(NS_REFUSED, "%s: ref '%s' is %.12s, but %.12s was expected; somebody else moved it", registry,
-			       name, *old ? old : "new", *expected ? expected : "new");
+		return ns_fail(NS_REFUSED, "%s: ref '%s' is %.12s, but %.12s was expected; somebody else moved it", registry, name,
+			       *old ? old : "new", *expected ? expected : "new");
 	text = entry_text(name, old, digest, why, evidence);
 	status = text ? try_link(dir, n + 1, text, won, warning) : ns_fail(NS_NO_MEMORY, "out of memory for an entry of ref '%s'", name);
 	free(text);
 	return status;
 }
 
-enum ns_status ns_registry_move(const char *registry, const char *name, const char *digest, const char *expected,
-				const char *why, const char *evidence, char warning[512])
+enum ns_status ns_registry_move(const char *registry, const char *name, const char *digest, const char *expected, const char *why,
+				const char *evidence, char warning[512])
 {
 	char path[NS_PATH_MAX];
 	int won = 0, same = 0, tries;

@@ -92,8 +92,8 @@ static void take_back(const char *dir, const struct ns_names *list, const char *
 	size_t i;
 
 	for (i = 0; i < list->count; i++)
-		if (is_aside(list->name[i]) && !strncmp(list->name[i], rest, strlen(rest)) &&
-		    ns_path(from, "%s/%s", dir, list->name[i]) == NS_OK && ns_path(to, "%s/%.62s", dir, list->name[i]) == NS_OK)
+		if (is_aside(list->name[i]) && !strncmp(list->name[i], rest, strlen(rest)) && ns_path(from, "%s/%s", dir, list->name[i]) == NS_OK &&
+		    ns_path(to, "%s/%.62s", dir, list->name[i]) == NS_OK)
 			(void)!rename(from, to);
 }
 

@@ -25,8 +25,8 @@ enum ns_status ns_registry_has(const char *registry, const char *name, int *is);
  * digest that the ref must have now ("" if it must be new, NULL: any). A lost race is tried again from the new state, unless `expected` forbids it.
  * A ref that has this digest already stays as it is.
  */
-enum ns_status ns_registry_move(const char *registry, const char *name, const char *digest, const char *expected,
-				const char *why, const char *evidence, char warning[512]);
+enum ns_status ns_registry_move(const char *registry, const char *name, const char *digest, const char *expected, const char *why,
+				const char *evidence, char warning[512]);
 /* Write refs/NAME again from the log: a process killed after a move may have left an old copy. */
 enum ns_status ns_registry_copy(const char *registry, const char *name);
 /* The digest that a rollback goes to: the one before the newest, where moves that were rolled back do not count. */

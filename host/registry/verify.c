@@ -36,7 +36,8 @@ enum ns_status ns_registry_verify(const char *registry, int64_t *objects)
 	NS_GO(ns_marks_logs(&marks, registry, 1));
 	NS_GO(ns_marks_copies(&marks, registry));
 	NS_GO(ns_registry_names(registry, &names));
-	json_array_foreach(names, i, name) NS_GO(verify_copy(registry, json_string_value(name)));
+	json_array_foreach(names, i, name)
+		NS_GO(verify_copy(registry, json_string_value(name)));
 out:
 	json_decref(names);
 	ns_marks_release(&marks);

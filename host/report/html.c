@@ -8,27 +8,26 @@
 
 #include "host/base/base.h"
 
-static const char style[] =
-	":root{--ink:#1c2024;--dim:#60646c;--line:#d9dce0;--paper:#fff;--panel:#f6f7f9;--a:#8d9bb0;--b:#d6562b;--good:#1d7a4b;"
-	"--bad:#b3261e;--warn:#9a6200}"
-	"@media (prefers-color-scheme:dark){:root{--ink:#e8eaed;--dim:#a0a6ad;--line:#3a3f45;--paper:#15181b;--panel:#1e2226;"
-	"--a:#7c8ca3;--b:#f0814f;--good:#5fc38f;--bad:#f2857c;--warn:#e0b050}}"
-	"*{box-sizing:border-box}body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0 auto;"
-	"max-width:62rem;padding:1.5rem}h1{font-size:1.7rem;margin:0 0 .3rem}h2{font-size:1.2rem;margin:2.2rem 0 .6rem;"
-	"border-bottom:1px solid var(--line);padding-bottom:.2rem}h3{font-size:1rem;margin:1.2rem 0 .4rem}"
-	"table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}"
-	"td,th{padding:.2rem .7rem .2rem 0;text-align:right;border-bottom:1px solid var(--line);vertical-align:top}"
-	"td:not(:last-child){white-space:nowrap}"
-	"td:first-child,th:first-child{text-align:left}th{color:var(--dim);font-weight:600}"
-	".wide{overflow-x:auto}.dim{color:var(--dim)}.verdict{font-size:1.15rem;padding:.8rem 1rem;background:var(--panel);"
-	"border-left:5px solid var(--dim)}.verdict.good{border-color:var(--good)}.verdict.bad{border-color:var(--bad)}"
-	".verdict.warn{border-color:var(--warn)}.good{color:var(--good)}.bad{color:var(--bad)}"
-	".verdict.good,.verdict.bad,.verdict.warn{color:var(--ink)}"
-	".grid{display:flex;flex-wrap:wrap;gap:1rem}figure{margin:0}figcaption{font-size:.8rem;color:var(--dim)}"
-	"img{image-rendering:pixelated;display:block;background:var(--panel)}svg{max-width:100%;height:auto}"
-	"svg text{fill:var(--ink);font:11px system-ui,sans-serif}svg .dim{fill:var(--dim)}"
-	"code{font-size:.85em;word-break:break-all}details{margin:.5rem 0}summary{cursor:pointer}"
-	"@media print{body{max-width:none}details>*{display:block}}";
+static const char style[] = ":root{--ink:#1c2024;--dim:#60646c;--line:#d9dce0;--paper:#fff;--panel:#f6f7f9;--a:#8d9bb0;--b:#d6562b;--good:#1d7a4b;"
+			    "--bad:#b3261e;--warn:#9a6200}"
+			    "@media (prefers-color-scheme:dark){:root{--ink:#e8eaed;--dim:#a0a6ad;--line:#3a3f45;--paper:#15181b;--panel:#1e2226;"
+			    "--a:#7c8ca3;--b:#f0814f;--good:#5fc38f;--bad:#f2857c;--warn:#e0b050}}"
+			    "*{box-sizing:border-box}body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0 auto;"
+			    "max-width:62rem;padding:1.5rem}h1{font-size:1.7rem;margin:0 0 .3rem}h2{font-size:1.2rem;margin:2.2rem 0 .6rem;"
+			    "border-bottom:1px solid var(--line);padding-bottom:.2rem}h3{font-size:1rem;margin:1.2rem 0 .4rem}"
+			    "table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}"
+			    "td,th{padding:.2rem .7rem .2rem 0;text-align:right;border-bottom:1px solid var(--line);vertical-align:top}"
+			    "td:not(:last-child){white-space:nowrap}"
+			    "td:first-child,th:first-child{text-align:left}th{color:var(--dim);font-weight:600}"
+			    ".wide{overflow-x:auto}.dim{color:var(--dim)}.verdict{font-size:1.15rem;padding:.8rem 1rem;background:var(--panel);"
+			    "border-left:5px solid var(--dim)}.verdict.good{border-color:var(--good)}.verdict.bad{border-color:var(--bad)}"
+			    ".verdict.warn{border-color:var(--warn)}.good{color:var(--good)}.bad{color:var(--bad)}"
+			    ".verdict.good,.verdict.bad,.verdict.warn{color:var(--ink)}"
+			    ".grid{display:flex;flex-wrap:wrap;gap:1rem}figure{margin:0}figcaption{font-size:.8rem;color:var(--dim)}"
+			    "img{image-rendering:pixelated;display:block;background:var(--panel)}svg{max-width:100%;height:auto}"
+			    "svg text{fill:var(--ink);font:11px system-ui,sans-serif}svg .dim{fill:var(--dim)}"
+			    "code{font-size:.85em;word-break:break-all}details{margin:.5rem 0}summary{cursor:pointer}"
+			    "@media print{body{max-width:none}details>*{display:block}}";
 
 static void append(struct ns_html *h, const char *text, size_t n)
 {
@@ -51,11 +50,7 @@ static void append(struct ns_html *h, const char *text, size_t n)
 static void append_escaped(struct ns_html *h, const char *text, size_t n)
 {
 	for (; n; n--, text++) {
-		const char *entity = *text == '<'   ? "&lt;"
-				     : *text == '>' ? "&gt;"
-				     : *text == '&' ? "&amp;"
-				     : *text == '"' ? "&quot;"
-						    : NULL;
+		const char *entity = *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : *text == '&' ? "&amp;" : *text == '"' ? "&quot;" : NULL;
 
 		append(h, entity ? entity : text, entity ? strlen(entity) : 1);
 	}
@@ -229,8 +224,7 @@ void ns_html_png(struct ns_html *h, const uint8_t *png, size_t bytes, int w, int
 	ns_html_text(h, alt);
 	ns_html_raw(h, "\" src=\"data:image/png;base64,");
 	for (i = 0; i < bytes; i += 3) {
-		uint32_t v = (uint32_t)png[i] << 16 | (i + 1 < bytes ? (uint32_t)png[i + 1] << 8 : 0) |
-			     (i + 2 < bytes ? png[i + 2] : 0);
+		uint32_t v = (uint32_t)png[i] << 16 | (i + 1 < bytes ? (uint32_t)png[i + 1] << 8 : 0) | (i + 2 < bytes ? png[i + 2] : 0);
 		char four[4] = {digits[v >> 18], digits[v >> 12 & 63], i + 1 < bytes ? digits[v >> 6 & 63] : '=',
 				i + 2 < bytes ? digits[v & 63] : '='};
 
@@ -268,8 +262,8 @@ static void legend(struct ns_html *h, double x, double y, const char *colour, co
 	svg_text(h, x + 13, y, "start", name);
 }
 
-void ns_svg_histogram(struct ns_html *h, const char *title, const double *a, const double *b, int bins, double low,
-		      double high, const char *name_a, const char *name_b)
+void ns_svg_histogram(struct ns_html *h, const char *title, const double *a, const double *b, int bins, double low, double high, const char *name_a,
+		      const char *name_b)
 {
 	double most = 1e-12, step = 270.0 / bins;
 	char text[32];
@@ -321,8 +315,7 @@ void ns_svg_spark(struct ns_html *h, const double *a, const double *b, int bins)
 	ns_html_raw(h, "</svg>");
 }
 
-void ns_svg_lines(struct ns_html *h, const char *title, const double *const *y, const char *const *names, int lines, int n,
-		  const char *x_name)
+void ns_svg_lines(struct ns_html *h, const char *title, const double *const *y, const char *const *names, int lines, int n, const char *x_name)
 {
 	static const char *const colours[] = {"var(--b)", "var(--a)", "var(--good)", "var(--warn)"};
 	double low = INFINITY, high = -INFINITY;
@@ -346,7 +339,8 @@ void ns_svg_lines(struct ns_html *h, const char *title, const double *const *y, 
 				ns_html_raw(h, "%.1f,%.1f ", 45 + (n > 1 ? 320.0 * i / (n - 1) : 160), 140 - 120 * (y[l][i] - low) / (high - low));
 		ns_html_raw(h, "\"/>");
 		if (n == 1 && isfinite(y[l][0])) /* a line of one point would not be seen */
-			ns_html_raw(h, "<circle r=\"3\" cx=\"205\" cy=\"%.1f\" fill=\"%s\"/>", 140 - 120 * (y[l][0] - low) / (high - low), colours[l % 4]);
+			ns_html_raw(h, "<circle r=\"3\" cx=\"205\" cy=\"%.1f\" fill=\"%s\"/>", 140 - 120 * (y[l][0] - low) / (high - low),
+				    colours[l % 4]);
 		legend(h, 45 + 110 * l, 182, colours[l % 4], names[l]);
 	}
 	number(text, sizeof text, high);
@@ -390,8 +384,7 @@ void ns_svg_confusion(struct ns_html *h, const char *title, const int64_t *count
 	ns_html_raw(h, "</svg></figure>\n");
 }
 
-void ns_svg_bars(struct ns_html *h, const char *title, const char *const *names, const double *value, const double *low,
-		 const double *high, int n)
+void ns_svg_bars(struct ns_html *h, const char *title, const char *const *names, const double *value, const double *low, const double *high, int n)
 {
 	int i;
 
@@ -403,8 +396,8 @@ void ns_svg_bars(struct ns_html *h, const char *title, const char *const *names,
 		svg_text(h, 190, y + 13, "end", names[i]);
 		ns_html_raw(h, "<rect x=\"200\" y=\"%.1f\" width=\"%.1f\" height=\"16\" fill=\"%s\" opacity=\".8\"/>", y, 250 * value[i],
 			    i % 2 ? "var(--b)" : "var(--a)");
-		ns_html_raw(h, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"var(--ink)\" stroke-width=\"2\"/>",
-			    200 + 250 * low[i], 200 + 250 * high[i], y + 8, y + 8);
+		ns_html_raw(h, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"var(--ink)\" stroke-width=\"2\"/>", 200 + 250 * low[i],
+			    200 + 250 * high[i], y + 8, y + 8);
 		snprintf(text, sizeof text, "%.1f %%", 100 * value[i]);
 		svg_text(h, 460, y + 13, "start", text);
 	}

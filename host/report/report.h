@@ -35,17 +35,15 @@ void ns_html_row(struct ns_html *h, const char *cell, const char *const *cells, 
 void ns_html_png(struct ns_html *h, const uint8_t *png, size_t bytes, int w, int hh, int zoom, const char *alt);
 
 /* Two distributions over the same bins, as overlaid shares. */
-void ns_svg_histogram(struct ns_html *h, const char *title, const double *a, const double *b, int bins, double low,
-		      double high, const char *name_a, const char *name_b);
+void ns_svg_histogram(struct ns_html *h, const char *title, const double *a, const double *b, int bins, double low, double high, const char *name_a,
+		      const char *name_b);
 /* The same, the size of a word, for a cell of a table; hidden from screen readers. */
 void ns_svg_spark(struct ns_html *h, const double *a, const double *b, int bins);
 /* Lines over x = 1..n; a NaN is a gap. */
-void ns_svg_lines(struct ns_html *h, const char *title, const double *const *y, const char *const *names, int lines, int n,
-		  const char *x_name);
+void ns_svg_lines(struct ns_html *h, const char *title, const double *const *y, const char *const *names, int lines, int n, const char *x_name);
 /* k x k counts, rows are truth; shares of a row are the shade. */
 void ns_svg_confusion(struct ns_html *h, const char *title, const int64_t *counts, const char *const *names, int k);
 /* Horizontal bars of shares 0..1 with intervals. */
-void ns_svg_bars(struct ns_html *h, const char *title, const char *const *names, const double *value, const double *low,
-		 const double *high, int n);
+void ns_svg_bars(struct ns_html *h, const char *title, const char *const *names, const double *value, const double *low, const double *high, int n);
 
 #endif

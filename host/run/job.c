@@ -43,8 +43,7 @@ static enum ns_status read_part(struct ns_job *job, const char *text)
 	char rest;
 
 	job->parts = 1;
-	if (text && (sscanf(text, "%d/%d%c", &job->part, &job->parts, &rest) != 2 || job->part < 0 || job->part >= job->parts ||
-		     job->parts > 100000))
+	if (text && (sscanf(text, "%d/%d%c", &job->part, &job->parts, &rest) != 2 || job->part < 0 || job->part >= job->parts || job->parts > 100000))
 		return ns_fail(NS_USAGE, "part = '%s', expected I/N with I from 0 to N - 1", text);
 	return NS_OK;
 }
@@ -59,8 +58,8 @@ int ns_job_turn(const struct ns_job *job, int64_t i)
 	return ns_job_part_of(job, i) && i / job->parts % job->comm->size == job->comm->rank;
 }
 
-enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,
-			   struct ns_log *log, struct ns_workers *workers, struct ns_device_set *set)
+enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm, struct ns_log *log,
+			   struct ns_workers *workers, struct ns_device_set *set)
 {
 	*job = (struct ns_job){.verb = verb, .conf = conf, .comm = comm, .log = log, .workers = workers, .set = set, .outdir = {.fd = -1}};
 	NS_TRY(read_part(job, ns_conf_text(conf, "part")));
@@ -124,8 +123,7 @@ void ns_job_count(struct ns_job *job, const char *what, int64_t n)
 
 static json_t *slurm_facts(void)
 {
-	static const char *const names[] = {"SLURM_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT",
-					    "SLURM_JOB_NODELIST"};
+	static const char *const names[] = {"SLURM_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT", "SLURM_JOB_NODELIST"};
 	json_t *facts = json_object();
 	size_t i;
 

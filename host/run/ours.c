@@ -11,15 +11,40 @@
 
 /* The names of the verbs' files, for folders without a list. A verb that writes another name adds it here: tests/jobs/place.sh kills each verb. */
 static const char *const names[] = {
-	"shard-[0-9]*.h5", "dataset.json", "quarantine.jsonl", "quarantine.[0-9]*", "contact.png", "predictions-[0-9]*.h5", "predictions.json",
-	"model.json", "model.safetensors", "metrics*.jsonl", "labels.json", "[0-9]*.safetensors", "[0-9]*.json", "evaluation.json", "drift.json",
-	"drift.html", "drift.fragment.html", "selection.h5", "retrain.json", "part.json", "bench.json", "bench.html", "bench.h5",
+	"shard-[0-9]*.h5",
+	"dataset.json",
+	"quarantine.jsonl",
+	"quarantine.[0-9]*",
+	"contact.png",
+	"predictions-[0-9]*.h5",
+	"predictions.json",
+	"model.json",
+	"model.safetensors",
+	"metrics*.jsonl",
+	"labels.json",
+	"[0-9]*.safetensors",
+	"[0-9]*.json",
+	"evaluation.json",
+	"drift.json",
+	"drift.html",
+	"drift.fragment.html",
+	"selection.h5",
+	"retrain.json",
+	"part.json",
+	"bench.json",
+	"bench.html",
+	"bench.h5",
 	/* of a night */
-	"night.html", "summary.json", "production.json", "gate.json", "rollback.json", "*.lock",
+	"night.html",
+	"summary.json",
+	"production.json",
+	"gate.json",
+	"rollback.json",
+	"*.lock",
 };
 static const char *const step_names[] = {"*.json", "*.tries", "*.began", "*.joules", "*.tmp"};
-static const char *const slurm_names[] = {"*.sbatch", "step.sh", "site.conf", "plan.tsv", "night.yaml", "jobs.tsv", "submitted", "submit.lock", ".new",
-					  "*.out"};
+static const char *const slurm_names[] = {"*.sbatch", "step.sh",   "site.conf",	  "plan.tsv", "night.yaml",
+					  "jobs.tsv", "submitted", "submit.lock", ".new",     "*.out"};
 
 /* records, in the order in which they are removed */
 static const struct {
@@ -28,9 +53,9 @@ static const struct {
 #define RECORDS (sizeof records / sizeof *records)
 
 struct rules {
-	json_t *listed;	   /* path below the folder that has the list -> true, folders with a / behind; NULL: there is none */
+	json_t *listed; /* path below the folder that has the list -> true, folders with a / behind; NULL: there is none */
 	int night;
-	json_t *steps; /* of a night, where they are known: its steps -> true */
+	json_t *steps;	   /* of a night, where they are known: its steps -> true */
 	const char *below; /* where we are, from there; "" at the top */
 	int by_name;	   /* names that nightshift gives are ours, here and below */
 	int old;	   /* they are ours below here: an old list, which has no subfolders */
@@ -263,7 +288,8 @@ static enum ns_status walk(const char *folder, const struct rules *inherited, in
 
 	NS_GO(own_rules(folder, &r, &has));
 	if (has && *inherited->below && !is_expected(inherited))
-		NS_GO(ns_fail(NS_IO, "%s: is a result of its own inside another, so nothing is removed; move it away, or name another --out", folder));
+		NS_GO(ns_fail(NS_IO, "%s: is a result of its own inside another, so nothing is removed; move it away, or name another --out",
+			      folder));
 	NS_GO(ns_list(folder, &list));
 	for (last = 0; last < 2; last++)
 		for (i = 0; i < list.count; i++)

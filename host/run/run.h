@@ -33,7 +33,7 @@ enum ns_status ns_workers_run(struct ns_workers *workers, int tasks, ns_task_fn 
  * the whole node's, whoever works there.
  */
 
-#define NS_ENERGY_FOLDER "/sys/class/powercap"
+#define NS_ENERGY_FOLDER   "/sys/class/powercap"
 #define NS_ENERGY_PACKAGES 16
 
 struct ns_energy {
@@ -57,8 +57,8 @@ int64_t ns_energy_between(const struct ns_energy *before, const struct ns_energy
 
 struct ns_outdir {
 	char out[NS_PATH_MAX], partial[NS_PATH_MAX], lock[NS_PATH_MAX]; /* links followed */
-	int fd;		   /* of the lock; -1: not ours */
-	char warning[512]; /* what went wrong after the new result was there; "" if nothing did */
+	int fd;								/* of the lock; -1: not ours */
+	char warning[512];						/* what went wrong after the new result was there; "" if nothing did */
 };
 
 /* Lock and mark. NS_IO: another run works there, or there is a result and not `force`, or what is there is not ours.
@@ -129,11 +129,11 @@ struct ns_job {
 	struct ns_comm *comm;
 	struct ns_log *log;
 	struct ns_workers *workers;
-	struct ns_device_set *set; /* opened on first use */
+	struct ns_device_set *set;		 /* opened on first use */
 	char out[NS_PATH_MAX], dir[NS_PATH_MAX]; /* published; while working; links followed */
-	struct ns_outdir outdir;		   /* rank 0's */
-	json_t *inputs, *outputs, *counts;	   /* go into run.json */
-	int part, parts; /* an array's task: this job does part `part` of `parts`; 0 of 1 for a job that does all */
+	struct ns_outdir outdir;		 /* rank 0's */
+	json_t *inputs, *outputs, *counts;	 /* go into run.json */
+	int part, parts;			 /* an array's task: this job does part `part` of `parts`; 0 of 1 for a job that does all */
 	double start;
 	int64_t start_time;
 	struct ns_energy energy; /* at the start */
@@ -144,8 +144,8 @@ int ns_job_part_of(const struct ns_job *job, int64_t i);
 /* Whether it is this rank's: the pieces of a part are distributed round-robin over its ranks. */
 int ns_job_turn(const struct ns_job *job, int64_t i);
 
-enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm,
-			   struct ns_log *log, struct ns_workers *workers, struct ns_device_set *set);
+enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm, struct ns_log *log,
+			   struct ns_workers *workers, struct ns_device_set *set);
 void ns_job_release(struct ns_job *job);
 /* Collective. keep: the checkpoint that a stopped run of this verb left in OUT.partial stays (training resumes from it). */
 enum ns_status ns_job_begin(struct ns_job *job, int keep);

@@ -81,7 +81,7 @@ static void orthonormal(double *v, int k, int d)
 	}
 }
 
-#define ROUNDS 60 /* at most */
+#define ROUNDS 60   /* at most */
 #define STILL  1e-9 /* a round that adds less than this share of the variance is the last */
 
 struct iteration {

@@ -79,7 +79,8 @@ static void add_scatter(const float *x, const int64_t *row, int64_t n, int d, co
 double ns_stat_c2st(const float *x, int64_t m, const float *y, int64_t n, int d, uint64_t seed, double *accuracy, double *low, double *high)
 {
 	int64_t each = m < n ? m : n, half, i, hits = 0, *row[2];
-	double *mean = calloc(3 * (size_t)d + (size_t)d * (size_t)d + 1, sizeof *mean), *other = mean + d, *w = other + d, *s = w + d, trace = 0, middle = 0;
+	double *mean = calloc(3 * (size_t)d + (size_t)d * (size_t)d + 1, sizeof *mean), *other = mean + d, *w = other + d, *s = w + d, trace = 0,
+	       middle = 0;
 	double p = NAN;
 	int c;
 
@@ -312,4 +313,3 @@ double ns_stat_kid(const float *x, int64_t m, const float *y, int64_t n, int d)
 {
 	return m < 2 || n < 2 ? NAN : cubic(x, m, x, m, d) + cubic(y, n, y, n, d) - 2 * cubic(x, m, y, n, d);
 }
-

@@ -66,11 +66,11 @@ double ns_stat_bbse(const double *c, const double *mu, int k, double *w);
 /* --- one column; x (m) and y (n) are sorted, finite, and not empty --- */
 
 struct ns_stat_column {
-	double ks;	      /* sup |F - G|, at the ends of ties */
-	double cvm;	      /* Cramer-von Mises (Anderson 1962) with midranks */
-	double wasserstein;   /* integral of |F - G|, in the column's unit */
-	double energy;	      /* 2 integral of (F - G)^2: squared energy distance (Szekely, Rizzo 2004) */
-	double across;	      /* E|x - y|, integral of F (1 - G) + G (1 - F) */
+	double ks;	    /* sup |F - G|, at the ends of ties */
+	double cvm;	    /* Cramer-von Mises (Anderson 1962) with midranks */
+	double wasserstein; /* integral of |F - G|, in the column's unit */
+	double energy;	    /* 2 integral of (F - G)^2: squared energy distance (Szekely, Rizzo 2004) */
+	double across;	    /* E|x - y|, integral of F (1 - G) + G (1 - F) */
 };
 void ns_stat_column(const float *x, int64_t m, const float *y, int64_t n, struct ns_stat_column *out);
 /*
@@ -87,7 +87,7 @@ double ns_stat_cvm_p(double t, double m, double n);
  * independent rows (counts_m, counts_n) are resampled with as many.
  */
 enum ns_status ns_stat_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double counts_m, double counts_n, double estimate,
-				       uint64_t seed, uint32_t column, double *low, double *high);
+					    uint64_t seed, uint32_t column, double *low, double *high);
 
 /* Poisson of this mean from two random words: by inversion, above 50 by a normal, rounded */
 double ns_stat_poisson(double mean, uint32_t a, uint32_t b);

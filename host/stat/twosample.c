@@ -98,7 +98,8 @@ void ns_stat_column(const float *x, int64_t m, const float *y, int64_t n, struct
 		apart = i * n - j * m;
 		difference = (double)apart * share;
 		last = (double)v;
-		if (llabs(apart) >= most) { /* only here with divisions, those of the other KS implementations, so that it is the same to the last bit */
+		if (llabs(apart) >=
+		    most) { /* only here with divisions, those of the other KS implementations, so that it is the same to the last bit */
 			most = llabs(apart);
 			s->ks = fmax(s->ks, fabs((double)i / fm - (double)j / fn));
 		}
@@ -206,7 +207,7 @@ static double between(const struct groups *g, const double *x, const double *y, 
 }
 
 enum ns_status ns_stat_wasserstein_interval(const float *x, int64_t m, const float *y, int64_t n, double counts_m, double counts_n, double estimate,
-				       uint64_t seed, uint32_t column, double *low, double *high)
+					    uint64_t seed, uint32_t column, double *low, double *high)
 {
 	struct groups *g = malloc(2 * sizeof *g), *drawn = g + 1;
 	double distance[BOOTSTRAPS], whole, of_m = counts_m / (double)m, of_n = counts_n / (double)n;
@@ -239,8 +240,10 @@ enum ns_status ns_stat_wasserstein_interval(const float *x, int64_t m, const flo
 
 enum ns_status ns_stat_confident_init(struct ns_stat_confident *c, int k)
 {
-	*c = (struct ns_stat_confident){.k = k, .sum = calloc((size_t)k, sizeof *c->sum), .rows = calloc((size_t)k, sizeof *c->rows),
-				   .joint = calloc((size_t)k * (size_t)k, sizeof *c->joint)};
+	*c = (struct ns_stat_confident){.k = k,
+					.sum = calloc((size_t)k, sizeof *c->sum),
+					.rows = calloc((size_t)k, sizeof *c->rows),
+					.joint = calloc((size_t)k * (size_t)k, sizeof *c->joint)};
 	if (c->sum && c->rows && c->joint)
 		return NS_OK;
 	ns_stat_confident_release(c);

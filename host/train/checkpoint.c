@@ -52,7 +52,8 @@ static int is_left_over(const char *dir, const char *name)
 		return 1;
 	if (!ends_in(name, ".safetensors"))
 		return 0;
-	return ns_path(record, "%s/%.*s.json", dir, (int)(strlen(name) - strlen(".safetensors")), name) == NS_OK && ns_exists(record, &is) == NS_OK && !is;
+	return ns_path(record, "%s/%.*s.json", dir, (int)(strlen(name) - strlen(".safetensors")), name) == NS_OK && ns_exists(record, &is) == NS_OK &&
+	       !is;
 }
 
 /* Errors are ignored: what cannot be removed now is removed after the next checkpoint. */
@@ -96,9 +97,8 @@ enum ns_status ns_checkpoint_write(const char *dir, const struct ns_checkpoint *
 	if (strcmp(hex, found))
 		return ns_fail(NS_IO, "%s: the data read back differs from what was written; the previous checkpoint is kept", path);
 	NS_TRY(ns_path(path, "%s/%08lld.json", dir, (long long)c->step));
-	json = json_pack("{s:s, s:I, s:s, s:s, s:s, s:f, s:f, s:O}", "schema", "nightshift.checkpoint/1", "step",
-			 (json_int_t)c->step, "sha256", hex, "precision", c->precision, "config", c->config_digest, "loss",
-			 c->loss, "hits", c->hits, "metrics", c->metrics);
+	json = json_pack("{s:s, s:I, s:s, s:s, s:s, s:f, s:f, s:O}", "schema", "nightshift.checkpoint/1", "step", (json_int_t)c->step, "sha256", hex,
+			 "precision", c->precision, "config", c->config_digest, "loss", c->loss, "hits", c->hits, "metrics", c->metrics);
 	if (!json)
 		return ns_fail(NS_INTERNAL, "%s: cannot make the record", path);
 	/* doubles with all digits: a resumed epoch's sums must have the same bits */

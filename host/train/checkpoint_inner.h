@@ -13,7 +13,7 @@
 
 struct ns_checkpoint {
 	int64_t step, floats;
-	float *arrays[4]; /* weights, momentum, second moment, average; canonical; NULL: not used */
+	float *arrays[4];  /* weights, momentum, second moment, average; canonical; NULL: not used */
 	double loss, hits; /* of the epoch so far */
 	char precision[8], config_digest[NS_SHA256_HEX];
 	json_t *metrics;

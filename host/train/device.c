@@ -83,7 +83,7 @@ static enum ns_status stage(void *context, int task, int worker)
 	char *rows = g->s->here + r->steps->rows_at + r->steps->row_bytes * (size_t)rank;
 
 	return input->stage(input->context, worker, (int)(r->step / r->per_epoch), ns_trainer_first(r, rank), r->n, begin, end, rows,
-			     (int32_t *)(void *)(rows + r->steps->label_at));
+			    (int32_t *)(void *)(rows + r->steps->label_at));
 }
 
 /* The device's errors surface when the host waits: the message names the step and the last checkpoint. */

@@ -28,9 +28,9 @@ struct ns_device_steps {
 	struct ns_device_slot slots[NS_DEVICE_SLOTS];
 	struct ns_queue *copies;
 	size_t tail_at, rows_at, row_bytes, label_at, bytes; /* offsets in a slot; bytes of one virtual rank, and its labels' offset in them */
-	int next;					      /* slot of the next step */
+	int next;					     /* slot of the next step */
 	struct ns_plan *fold;
-	float *host;	 /* several ranks without NCCL: leaves and their sum, pinned; else NULL */
+	float *host;	/* several ranks without NCCL: leaves and their sum, pinned; else NULL */
 	float **leaves; /* the same, one by one */
 	struct ns_device_meeting meeting;
 };

@@ -32,9 +32,9 @@ static enum ns_status make_optimiser(struct ns_trainer *r, int part)
 
 	ns_trainer_part(r->flat.train, part, r->parts, &begin, &end);
 	decay = decay < begin ? 0 : decay > end ? end - begin : decay - begin;
-	op.u.optim = (struct ns_op_optim){end - begin,	       decay,		       (float)s->momentum,
-				       (float)s->momentum,     (float)s->beta2,	       1e-8f,
-				       (float)s->weight_decay, (float)s->clip,	       s->nesterov};
+	op.u.optim = (struct ns_op_optim){end - begin,	   decay, (float)s->momentum,	  (float)s->momentum,
+					  (float)s->beta2, 1e-8f, (float)s->weight_decay, (float)s->clip,
+					  s->nesterov};
 	NS_TRY(ns_plan_make(&r->optim[part], r->job->set->devices[part], &op));
 	ns_trainer_part(r->flat.statistics, part, r->parts, &begin, &end);
 	NS_TRY(make_plan(r, part, NS_OP_EMA, end - begin, &r->w_ema[part]));
@@ -72,8 +72,8 @@ static enum ns_status make_execs(struct ns_trainer *r)
 	int i;
 
 	for (i = 0; i < r->lanes; i++) {
-		NS_TRY(ns_exec_train(&r->exec[i], &r->model->net, set->devices[i], set->queues[i], r->n, r->s->batch,
-				     (float)r->s->smoothing, r->dtype));
+		NS_TRY(ns_exec_train(&r->exec[i], &r->model->net, set->devices[i], set->queues[i], r->n, r->s->batch, (float)r->s->smoothing,
+				     r->dtype));
 		if (!set->backend->host_memory)
 			continue;
 		NS_TRY(set->backend->host_make(&r->staged[i], set->devices[i], r->t->input.bytes));
@@ -91,8 +91,7 @@ static enum ns_status check_spec(const struct ns_train_spec *s, int ranks)
 	if (v < 1 || v & (v - 1) || v < ranks || v > 1024)
 		return ns_fail(NS_CONFIG, "train.virtual_ranks = %d, expected a power of two up to 1024 that is at least the %d ranks", v, ranks);
 	if (s->batch % v || s->batch / v < 2)
-		return ns_fail(NS_CONFIG, "train.batch = %d, expected a multiple of train.virtual_ranks = %d, at least 2 images each",
-			       s->batch, v);
+		return ns_fail(NS_CONFIG, "train.batch = %d, expected a multiple of train.virtual_ranks = %d, at least 2 images each", s->batch, v);
 	if (s->rows < s->batch)
 		return ns_fail(NS_BAD_DATA, "training has %lld rows, expected at least train.batch = %d", (long long)s->rows, s->batch);
 	return NS_OK;

@@ -14,10 +14,10 @@
 struct ns_train_spec {
 	int batch, virtual_ranks, epochs, checkpoint_steps;
 	int checkpoint_last; /* also write one at the end, because work follows this training */
-	int64_t rows; /* of an epoch; floor(rows / batch) steps use them */
+	int64_t rows;	     /* of an epoch; floor(rows / batch) steps use them */
 	int adamw, nesterov, decay_all;
 	double lr, momentum, beta2, weight_decay, warmup_epochs, smoothing, ema, clip;
-	int cosine; /* else constant */
+	int cosine;		/* else constant */
 	char precision[8];	/* auto, f32, bf16 */
 	const char *collective; /* how GPUs exchange gradients: auto, nccl, mpi; borrowed, read with several ranks only */
 	uint64_t seed;
@@ -33,8 +33,7 @@ struct ns_train_input {
 	size_t bytes; /* staged, of n rows */
 	/* host memory: rows [begin, end) of the n that start at `first` in `epoch`'s order, and their labels; several workers
 	 * may do parts of the same n rows at once */
-	enum ns_status (*stage)(void *context, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged,
-				int32_t *labels);
+	enum ns_status (*stage)(void *context, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged, int32_t *labels);
 	/* device memory: images (n, h, w, c) in the network's type from what was staged, with the queue and plans of `lane` */
 	enum ns_status (*images)(void *context, int lane, const void *staged, void *images);
 };
@@ -44,9 +43,9 @@ typedef enum ns_status ns_epoch_fn(void *context, int epoch, const float *values
 struct ns_training { /* collective */
 	struct ns_train_spec spec;
 	struct ns_train_input input;
-	ns_epoch_fn *after_epoch; /* NULL is fine */
-	void *context;		  /* of after_epoch */
-	char config_digest[NS_SHA256_HEX]; /* a checkpoint of another configuration is refused */
+	ns_epoch_fn *after_epoch;				     /* NULL is fine */
+	void *context;						     /* of after_epoch */
+	char config_digest[NS_SHA256_HEX];			     /* a checkpoint of another configuration is refused */
 	char metrics_path[NS_PATH_MAX], checkpoint_dir[NS_PATH_MAX]; /* "" : none */
 	/* results */
 	int64_t steps;

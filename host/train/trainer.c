@@ -15,8 +15,8 @@ static enum ns_status virtual_rank(void *context, int task, int worker)
 
 	memset(tail, 0, NS_TAIL_COUNT * sizeof *tail);
 	tail[NS_TAIL_STOP] = task == 0 && ns_stop_requested();
-	NS_TRY(input->stage(input->context, worker, (int)(r->step / r->per_epoch), ns_trainer_first(r, task), r->n, 0, r->n,
-			     r->staged[worker], r->labels[worker]));
+	NS_TRY(input->stage(input->context, worker, (int)(r->step / r->per_epoch), ns_trainer_first(r, task), r->n, 0, r->n, r->staged[worker],
+			    r->labels[worker]));
 	return ns_trainer_leaf(r, worker, task, r->staged[worker], r->labels[worker]);
 }
 
@@ -84,9 +84,8 @@ static enum ns_status end_epoch(struct ns_trainer *r)
 {
 	double rows = (double)(r->per_epoch * r->s->batch);
 	int epoch = (int)(r->step / r->per_epoch);
-	json_t *line = json_pack("{s:i, s:I, s:o, s:f, s:f, s:o}", "epoch", epoch, "step", (json_int_t)r->step, "loss",
-				 ns_json_real(r->loss / rows), "accuracy", r->hits / rows, "learning_rate",
-				 r->rate, "gradient_norm", ns_json_real(sqrt(r->gradient_norm2)));
+	json_t *line = json_pack("{s:i, s:I, s:o, s:f, s:f, s:o}", "epoch", epoch, "step", (json_int_t)r->step, "loss", ns_json_real(r->loss / rows),
+				 "accuracy", r->hits / rows, "learning_rate", r->rate, "gradient_norm", ns_json_real(sqrt(r->gradient_norm2)));
 	enum ns_status status = NS_OK;
 
 	if (r->t->after_epoch) {
@@ -128,8 +127,8 @@ static enum ns_status run(struct ns_trainer *r)
 	r->t->seconds = ns_now() - start;
 	r->t->images_per_second = r->t->seconds > 0 ? (double)((r->step - begun) * s->batch) / r->t->seconds : 0;
 	if (stop && r->step < total)
-		return ns_fail(NS_STOPPED, "stopped at step %lld of %lld; a checkpoint is in %s", (long long)r->step,
-			       (long long)total, r->t->checkpoint_dir);
+		return ns_fail(NS_STOPPED, "stopped at step %lld of %lld; a checkpoint is in %s", (long long)r->step, (long long)total,
+			       r->t->checkpoint_dir);
 	return keep_values(r);
 }
 

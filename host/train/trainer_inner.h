@@ -14,15 +14,15 @@ struct ns_trainer {
 	struct ns_model *model;
 	struct ns_training *t;
 	const struct ns_train_spec *s;
-	int lanes; /* compiled networks, each with a queue: one a worker where the host computes, else up to `local` */
-	int parts; /* of the flat arrays at once: one a worker where the host computes, else one */
+	int lanes;		  /* compiled networks, each with a queue: one a worker where the host computes, else up to `local` */
+	int parts;		  /* of the flat arrays at once: one a worker where the host computes, else one */
 	int n, first_rank, local; /* virtual ranks [first_rank, first_rank + local) of n images are ours */
 	struct ns_exec **exec;
 	struct ns_flat flat;
 	float *w, *m, *v, *average, *sum, **leaf; /* device memory, flat->total floats each, rounded up to whole slices */
-	float *total;				    /* the sum of all leaves: `sum`, or the first leaf if they are added up there */
-	float *numbers;				    /* device memory: HYPER_* of the step */
-	double *norm2_at;			    /* device memory: the squared norm of the gradient */
+	float *total;				  /* the sum of all leaves: `sum`, or the first leaf if they are added up there */
+	float *numbers;				  /* device memory: HYPER_* of the step */
+	double *norm2_at;			  /* device memory: the squared norm of the gradient */
 	void *packed, *norm_space;
 	void **staged; /* where the host computes: a worker's rows and labels */
 	int32_t **labels;

@@ -105,7 +105,8 @@ static void file_system(json_t *json)
 	say(json, "link()", first == 0 && second != 0 ? "works, and refuses a taken name" : "DOES NOT WORK here: no registry on this file system");
 	unlink(b);
 	fd = open(a, O_RDWR);
-	say(json, "locks", fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 ? "work" : "DO NOT WORK here: mount with locks (Lustre: -o flock), see NS_UNLOCKED");
+	say(json, "locks",
+	    fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 ? "work" : "DO NOT WORK here: mount with locks (Lustre: -o flock), see NS_UNLOCKED");
 	close(fd);
 	unlink(a);
 	if (statvfs(".", &fs) == 0) {

@@ -14,8 +14,8 @@ static void print_entry(const json_t *e, int number)
 
 	if (tm)
 		strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", tm);
-	printf("%6d  %s  %.12s -> %.12s  %s\n", number, when, *ns_json_text(e, "old") ? ns_json_text(e, "old") : "(new)",
-	       ns_json_text(e, "new"), ns_json_text(e, "why"));
+	printf("%6d  %s  %.12s -> %.12s  %s\n", number, when, *ns_json_text(e, "old") ? ns_json_text(e, "old") : "(new)", ns_json_text(e, "new"),
+	       ns_json_text(e, "why"));
 }
 
 static enum ns_status list(struct ns_job *job, const char *registry, const char *name, const char *digest)
@@ -108,7 +108,8 @@ static enum ns_status show_log(struct ns_job *job, const char *registry, const c
 	(void)job;
 	(void)digest;
 	NS_TRY(ns_registry_log(registry, name, &log));
-	json_array_foreach(log, i, entry) print_entry(entry, (int)i + 1);
+	json_array_foreach(log, i, entry)
+		print_entry(entry, (int)i + 1);
 	json_decref(log);
 	return NS_OK;
 }
@@ -133,8 +134,7 @@ static enum ns_status gc(struct ns_job *job, const char *registry, const char *n
 	(void)name;
 	(void)digest;
 	NS_TRY(ns_registry_gc(registry, ns_conf_real(job->conf, "registry.gc_hours"), dry, &removed, &bytes));
-	printf("%s: %lld files, %lld bytes %s\n", registry, (long long)removed, (long long)bytes,
-	       dry ? "would be removed" : "removed");
+	printf("%s: %lld files, %lld bytes %s\n", registry, (long long)removed, (long long)bytes, dry ? "would be removed" : "removed");
 	return NS_OK;
 }
 
@@ -142,8 +142,8 @@ static const struct {
 	const char *name;
 	int operands; /* least number after the action's name */
 	enum ns_status (*run)(struct ns_job *, const char *registry, const char *name, const char *digest);
-} actions[] = {{"list", 0, list}, {"show", 1, show},   {"promote", 2, promote}, {"rollback", 1, rollback},
-	       {"log", 1, show_log}, {"verify", 0, verify}, {"gc", 0, gc}};
+} actions[] = {{"list", 0, list},     {"show", 1, show}, {"promote", 2, promote}, {"rollback", 1, rollback}, {"log", 1, show_log},
+	       {"verify", 0, verify}, {"gc", 0, gc}};
 
 enum ns_status ns_job_registry(struct ns_job *job, int argc, char **argv)
 {

@@ -28,7 +28,9 @@ static enum ns_status one_batch(void *context, int task, int worker)
 	int64_t first = (int64_t)task * BATCH, n = g->shard->rows.rows - first < BATCH ? g->shard->rows.rows - first : BATCH, i;
 	size_t image = (size_t)g->h * (size_t)g->w * (size_t)g->c;
 	struct ns_augment_sample *s = g->samples + (int64_t)worker * BATCH;
-	struct ns_staged io = {{g->in + (size_t)first * image, s}, {BATCH * image, BATCH * sizeof *s}, {g->out + (size_t)first * image},
+	struct ns_staged io = {{g->in + (size_t)first * image, s},
+			       {BATCH * image, BATCH * sizeof *s},
+			       {g->out + (size_t)first * image},
 			       {BATCH * image}};
 
 	for (i = 0; i < BATCH; i++) /* rows past the end are computed into padding that nobody reads */
@@ -71,8 +73,8 @@ static enum ns_status prepare(struct augment *g)
 	int i, workers = ns_workers_count(g->job->workers);
 	struct ns_op op = {.kind = NS_OP_AUGMENT};
 
-	op.u.augment = (struct ns_op_augment){.n = BATCH, .h = g->h, .w = g->w, .c = g->c, .p = g->h, .q = g->w, .out_dtype = NS_U8,
-					   .config = &g->config};
+	op.u.augment =
+		(struct ns_op_augment){.n = BATCH, .h = g->h, .w = g->w, .c = g->c, .p = g->h, .q = g->w, .out_dtype = NS_U8, .config = &g->config};
 	g->samples = calloc((size_t)workers * BATCH, sizeof *g->samples);
 	g->plans = calloc((size_t)workers, sizeof *g->plans);
 	if (!g->samples || !g->plans)
@@ -124,7 +126,8 @@ static enum ns_status contact_sheet(struct augment *g)
 		for (y = 0; y < h; y++)
 			for (x = 0; x < 2 * w; x++)
 				memcpy(sheet + ((size_t)(y0 + y) * (size_t)width + (size_t)(x0 + x)) * (size_t)g->c,
-				       pair + (x >= w ? image : 0) + ((size_t)(y * skip / zoom) * (size_t)g->w + (size_t)(x % w * skip / zoom)) * (size_t)g->c,
+				       pair + (x >= w ? image : 0) +
+					       ((size_t)(y * skip / zoom) * (size_t)g->w + (size_t)(x % w * skip / zoom)) * (size_t)g->c,
 				       (size_t)g->c);
 	}
 	NS_GO(ns_path(path, "%s/contact.png", g->job->dir));

@@ -18,8 +18,8 @@ enum { NO_RANGE = -1 };
 
 static const struct operation {
 	const char *name;
-	size_t p;	    /* offset of the stage's probability */
-	long range;	    /* offset of its range, or NO_RANGE: the value is the probability */
+	size_t p;	  /* offset of the stage's probability */
+	long range;	  /* offset of its range, or NO_RANGE: the value is the probability */
 	double low, high; /* the allowed values */
 	const char *unit;
 } table[] = {
@@ -62,8 +62,8 @@ static enum ns_status unknown(const char *where, size_t i, const char *name)
 	for (k = 0; k < OPERATIONS; k++)
 		words[k] = table[k].name;
 	near = ns_nearest(name, words);
-	return ns_fail(NS_CONFIG, "%s[%zu]: unknown operation '%s'%s%s%s", where, i, name, near ? "; did you mean '" : "",
-		       near ? near : "", near ? "'?" : "");
+	return ns_fail(NS_CONFIG, "%s[%zu]: unknown operation '%s'%s%s%s", where, i, name, near ? "; did you mean '" : "", near ? near : "",
+		       near ? "'?" : "");
 }
 
 /* Reads a number or [low, high]. */
@@ -71,16 +71,15 @@ static enum ns_status range_of(const struct operation *o, const json_t *value, c
 {
 	if (json_is_number(value)) {
 		r->low = r->high = json_number_value(value);
-	} else if (json_array_size(value) == 2 && json_is_number(json_array_get(value, 0)) &&
-		   json_is_number(json_array_get(value, 1))) {
+	} else if (json_array_size(value) == 2 && json_is_number(json_array_get(value, 0)) && json_is_number(json_array_get(value, 1))) {
 		r->low = json_number_value(json_array_get(value, 0));
 		r->high = json_number_value(json_array_get(value, 1));
 	} else {
 		return ns_fail(NS_CONFIG, "%s: %s: expected a number or [low, high] (%s)", where, o->name, o->unit);
 	}
 	if (!(r->low <= r->high) || r->low < o->low || r->high > o->high)
-		return ns_fail(NS_CONFIG, "%s: %s: [%g, %g], expected values within %g to %g (%s)", where, o->name, r->low, r->high,
-			       o->low, o->high, o->unit);
+		return ns_fail(NS_CONFIG, "%s: %s: [%g, %g], expected values within %g to %g (%s)", where, o->name, r->low, r->high, o->low, o->high,
+			       o->unit);
 	return NS_OK;
 }
 
@@ -91,8 +90,8 @@ static enum ns_status set_probability(const struct operation *o, struct ns_augme
 	if (!(p >= 0 && p <= 1))
 		return ns_fail(NS_CONFIG, "%s: %s: p = %g, expected 0 to 1", where, o->name, p);
 	if (*at > 0 && o->range != NO_RANGE && *at != p)
-		return ns_fail(NS_CONFIG, "%s: %s: p = %g, but operations of one stage are drawn together, and an earlier one has p = %g", where, o->name, p,
-			       *at);
+		return ns_fail(NS_CONFIG, "%s: %s: p = %g, but operations of one stage are drawn together, and an earlier one has p = %g", where,
+			       o->name, p, *at);
 	*at = p;
 	return NS_OK;
 }
@@ -117,8 +116,7 @@ static enum ns_status take(const struct operation *o, struct ns_augment_config *
 	NS_JSON_EACH(value, key, v) {
 		if (!strcmp(key, "p") && json_is_number(v)) {
 			p = json_number_value(v);
-		} else if (!strcmp(key, "padding") && crop && json_is_integer(v) && json_integer_value(v) >= 0 &&
-			   json_integer_value(v) <= 4096) {
+		} else if (!strcmp(key, "padding") && crop && json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) <= 4096) {
 			c->pad = (int)json_integer_value(v);
 		} else if (!strcmp(key, "range") && range) {
 			NS_TRY(range_of(o, v, where, range));
@@ -157,8 +155,8 @@ enum ns_status ns_recipe_parse(struct ns_augment_config *c, const json_t *list, 
 		if (!o)
 			return unknown(where, i, name);
 		if (last && o <= last)
-			return ns_fail(NS_CONFIG, "%s[%zu]: %s acts before %s; list operations in the order in which they act", where,
-				       i, o->name, last->name);
+			return ns_fail(NS_CONFIG, "%s[%zu]: %s acts before %s; list operations in the order in which they act", where, i, o->name,
+				       last->name);
 		last = o;
 		NS_TRY(take(o, c, json_object_get(entry, name), where));
 	}

@@ -206,8 +206,8 @@ static enum ns_status core_limits(struct ns_bench *b)
 static enum ns_status measure_limits(struct ns_bench *b)
 {
 	NS_TRY(b->dev->backend->host_memory ? core_limits(b) : device_limits(b));
-	ns_log_event(b->job->log, "limits", json_pack("{s:f, s:f, s:f}", "copy_GB_s", b->copy / 1e9, "fma_GF_s", b->fma / 1e9, "bf16_GF_s",
-						      b->fma_bf16 / 1e9));
+	ns_log_event(b->job->log, "limits",
+		     json_pack("{s:f, s:f, s:f}", "copy_GB_s", b->copy / 1e9, "fma_GF_s", b->fma / 1e9, "bf16_GF_s", b->fma_bf16 / 1e9));
 	return NS_OK;
 }
 
@@ -226,8 +226,7 @@ static json_t *to_json(const struct ns_bench *b)
 						      m->bytes, "bound", m->bound));
 	}
 	return json_pack("{s:s, s:s, s:f, s:f, s:f, s:o}", "schema", "nightshift.bench/1", "device", b->job->set->description,
-			 "copy_bytes_per_second", b->copy, "fma_flops_per_second", b->fma, "bf16_flops_per_second",
-			 b->fma_bf16, "results", list);
+			 "copy_bytes_per_second", b->copy, "fma_flops_per_second", b->fma, "bf16_flops_per_second", b->fma_bf16, "results", list);
 }
 
 static enum ns_status measure(struct ns_bench *b)
@@ -242,8 +241,10 @@ static enum ns_status measure(struct ns_bench *b)
 
 enum ns_status ns_job_bench(struct ns_job *job, int argc, char **argv)
 {
-	struct ns_bench b = {.job = job, .seconds = ns_conf_real(job->conf, "bench.seconds"),
-			     .only = ns_conf_text(job->conf, "bench.only"), .batch = (int)ns_conf_int(job->conf, "bench.batch")};
+	struct ns_bench b = {.job = job,
+			     .seconds = ns_conf_real(job->conf, "bench.seconds"),
+			     .only = ns_conf_text(job->conf, "bench.only"),
+			     .batch = (int)ns_conf_int(job->conf, "bench.batch")};
 	const char *against = ns_conf_text(job->conf, "bench.against");
 	json_t *json = NULL, *old = NULL;
 	char path[NS_PATH_MAX];
@@ -280,4 +281,3 @@ out:
 	json_decref(old);
 	return status;
 }
-

@@ -6,7 +6,7 @@
 
 #include "jobs/bench/bench.h"
 
-#define NS_BENCH_ROWS 64
+#define NS_BENCH_ROWS	 64
 #define NS_BENCH_VIRTUAL 4 /* virtual ranks of a batch, as train.virtual_ranks is by default */
 
 struct ns_measured {
@@ -21,9 +21,9 @@ struct ns_bench {
 	struct ns_job *job;
 	struct ns_device *dev;
 	struct ns_queue *queue;
-	const char *only;	   /* measure only names that contain it; NULL: everything */
-	double seconds, copy;	   /* time of a measurement; rate of a copy, bytes/s read and written */
-	double fma, fma_bf16;	   /* flop/s: a loop of multiply-adds on a core, a matrix product on a GPU */
+	const char *only;     /* measure only names that contain it; NULL: everything */
+	double seconds, copy; /* time of a measurement; rate of a copy, bytes/s read and written */
+	double fma, fma_bf16; /* flop/s: a loop of multiply-adds on a core, a matrix product on a GPU */
 	int batch;
 	int rounds; /* runs of an op between two waits, so that a GPU has work queued */
 	struct ns_measured rows[NS_BENCH_ROWS];
@@ -39,8 +39,8 @@ enum ns_status ns_bench_clock(struct ns_bench *b, ns_bench_fn *fn, void *context
 /* rate as above from n samples, which it sorts */
 void ns_bench_quartiles(double *samples, int n, double rate[4]);
 /* Adds a row; its share is of the tighter of two limits: `flops` of an item at `peak`, and `bytes` of an item at the copy's rate (0: none). */
-struct ns_measured *ns_bench_record(struct ns_bench *b, const char *name, const char *unit, const double rate[4],
-				    double flops, double bytes, double peak);
+struct ns_measured *ns_bench_record(struct ns_bench *b, const char *name, const char *unit, const double rate[4], double flops, double bytes,
+				    double peak);
 
 /* multiply-adds along one side with pixels inside the image; those with padding are not counted, as a good kernel skips them */
 double ns_bench_taps(int in, int out, int kernel, int stride, int pad);

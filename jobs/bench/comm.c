@@ -82,11 +82,16 @@ static void record(struct ns_bench *b, const char *name, double *tree, double *m
 	ns_bench_quartiles(mpi, ROUNDS, limit);
 	m = &b->rows[b->count];
 	b->count += b->count < NS_BENCH_ROWS - 1;
-	*m = (struct ns_measured){.rate = rate[1], .low = rate[0], .high = rate[2], .share = rate[1] / limit[1], .bound = "MPI_Allreduce",
+	*m = (struct ns_measured){.rate = rate[1],
+				  .low = rate[0],
+				  .high = rate[2],
+				  .share = rate[1] / limit[1],
+				  .bound = "MPI_Allreduce",
 				  .unit = "sums"};
 	snprintf(m->name, sizeof m->name, "%s", name);
-	ns_log_event(b->job->log, "bench", json_pack("{s:s, s:f, s:s, s:f, s:s, s:f, s:f}", "what", name, "rate", m->rate, "unit", "sums", "share",
-						     m->share, "of", m->bound, "tree_ms", 1e3 / rate[1], "mpi_ms", 1e3 / limit[1]));
+	ns_log_event(b->job->log, "bench",
+		     json_pack("{s:s, s:f, s:s, s:f, s:s, s:f, s:f}", "what", name, "rate", m->rate, "unit", "sums", "share", m->share, "of",
+			       m->bound, "tree_ms", 1e3 / rate[1], "mpi_ms", 1e3 / limit[1]));
 }
 
 static enum ns_status one_size(struct ns_bench *b, const char *name, size_t n)

@@ -50,8 +50,8 @@ int ns_bench_wants(const struct ns_bench *b, const char *name)
 	return !b->only || strstr(name, b->only);
 }
 
-struct ns_measured *ns_bench_record(struct ns_bench *b, const char *name, const char *unit, const double rate[4],
-				    double flops, double bytes, double peak)
+struct ns_measured *ns_bench_record(struct ns_bench *b, const char *name, const char *unit, const double rate[4], double flops, double bytes,
+				    double peak)
 {
 	double compute = flops > 0 ? peak / flops : INFINITY, memory = bytes > 0 ? b->copy / bytes : INFINITY;
 	struct ns_measured *m = &b->rows[b->count];
@@ -62,7 +62,7 @@ struct ns_measured *ns_bench_record(struct ns_bench *b, const char *name, const 
 	snprintf(m->unit, sizeof m->unit, "%s", unit);
 	m->bound = compute < memory ? "arithmetic" : "memory";
 	m->share = rate[1] / fmin(compute, memory);
-	ns_log_event(b->job->log, "bench", json_pack("{s:s, s:f, s:s, s:f, s:s}", "what", name, "rate", rate[1], "unit", unit, "share",
-						     m->share, "of", m->bound));
+	ns_log_event(b->job->log, "bench",
+		     json_pack("{s:s, s:f, s:s, s:f, s:s}", "what", name, "rate", rate[1], "unit", unit, "share", m->share, "of", m->bound));
 	return m;
 }

@@ -23,8 +23,8 @@ static double net_flops(const struct ns_net *net)
 		const struct ns_layer *l = &net->layers[i];
 
 		if (l->kind == NS_LAYER_CONV)
-			sum += 2 * ns_bench_taps(l->h, l->p, l->r, l->stride, l->pad) *
-			       ns_bench_taps(l->w, l->q, l->r, l->stride, l->pad) * l->k * l->c;
+			sum += 2 * ns_bench_taps(l->h, l->p, l->r, l->stride, l->pad) * ns_bench_taps(l->w, l->q, l->r, l->stride, l->pad) * l->k *
+			       l->c;
 		else if (l->kind == NS_LAYER_LINEAR)
 			sum += 2.0 * l->k * l->c;
 	}
@@ -78,8 +78,7 @@ struct steps {
 };
 
 /* Called for the first rows of each step, so its times are those of the steps. */
-static enum ns_status stage(void *context, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged,
-			    int32_t *labels)
+static enum ns_status stage(void *context, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged, int32_t *labels)
 {
 	struct steps *s = context;
 	size_t each = s->bytes / (size_t)n;
@@ -132,9 +131,16 @@ static enum ns_status take_steps(struct ns_bench *b, struct ns_model *m, enum ns
 		return ns_fail(NS_NO_MEMORY, "out of memory for training");
 	alone.workers = NULL;
 	alone.comm = &self;
-	t->spec = (struct ns_train_spec){.batch = b->batch, .virtual_ranks = NS_BENCH_VIRTUAL, .epochs = 1,
-					 .rows = (int64_t)count * b->batch, .nesterov = 1, .lr = 0.01, .momentum = 0.9,
-					 .weight_decay = 5e-4, .seed = 1, .label = "train"};
+	t->spec = (struct ns_train_spec){.batch = b->batch,
+					 .virtual_ranks = NS_BENCH_VIRTUAL,
+					 .epochs = 1,
+					 .rows = (int64_t)count * b->batch,
+					 .nesterov = 1,
+					 .lr = 0.01,
+					 .momentum = 0.9,
+					 .weight_decay = 5e-4,
+					 .seed = 1,
+					 .label = "train"};
 	strcpy(t->spec.precision, dtype == NS_BF16 ? "bf16" : "f32");
 	t->input = (struct ns_train_input){s, s->bytes, stage, images};
 	s->b = b;
@@ -211,4 +217,3 @@ enum ns_status ns_bench_nets(struct ns_bench *b)
 	NS_TRY(both(b, "ResNet-18 (CIFAR)", &resnet18, NS_F32));
 	return bf16 ? both(b, "ResNet-18 (CIFAR)", &resnet18, NS_BF16) : NS_OK;
 }
-

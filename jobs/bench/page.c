@@ -24,8 +24,8 @@ static void roofline(struct ns_html *h, const struct ns_bench *b)
 	char text[32];
 	int i;
 
-#define X(v) (60 + 520 * ((v) - x0) / (x1 - x0))
-#define Y(v) (290 - 260 * ((v) - y0) / (y1 - y0))
+#define X(v) (60 + 520 * ((v)-x0) / (x1 - x0))
+#define Y(v) (290 - 260 * ((v)-y0) / (y1 - y0))
 	ns_html_raw(h, "<figure><svg role=\"img\" width=\"620\" height=\"340\" viewBox=\"0 0 620 340\" aria-label=\"roofline: see the table\">"
 		       "<rect x=\"60\" y=\"30\" width=\"520\" height=\"260\" fill=\"none\" stroke=\"var(--line)\"/>");
 	for (i = (int)x0; i <= (int)x1; i++)
@@ -40,14 +40,16 @@ static void roofline(struct ns_html *h, const struct ns_bench *b)
 		const struct ns_measured *m = &b->rows[i];
 
 		if (m->flops > 0 && m->bytes > 0)
-			ns_html_raw(h, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"var(--b)\"><title>%s</title></circle>"
-				       "<text x=\"%.1f\" y=\"%.1f\" font-size=\"10\">%d</text>",
+			ns_html_raw(h,
+				    "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"var(--b)\"><title>%s</title></circle>"
+				    "<text x=\"%.1f\" y=\"%.1f\" font-size=\"10\">%d</text>",
 				    X(log10(m->flops / m->bytes)), Y(log10(m->flops * m->rate)), m->name, X(log10(m->flops / m->bytes)) + 5,
 				    Y(log10(m->flops * m->rate)) + 4 + 9 * (i % 3), i + 1);
 	}
-	ns_html_raw(h, "<text class=\"dim\" x=\"320\" y=\"328\" text-anchor=\"middle\">flop a byte</text>"
-		       "<text class=\"dim\" x=\"60\" y=\"22\">flop a second; line: copy and f32 arithmetic peak of this run; numbers: rows of the table"
-		       "</text></svg></figure>\n");
+	ns_html_raw(h,
+		    "<text class=\"dim\" x=\"320\" y=\"328\" text-anchor=\"middle\">flop a byte</text>"
+		    "<text class=\"dim\" x=\"60\" y=\"22\">flop a second; line: copy and f32 arithmetic peak of this run; numbers: rows of the table"
+		    "</text></svg></figure>\n");
 #undef X
 #undef Y
 }
@@ -86,8 +88,8 @@ enum ns_status ns_bench_page(const struct ns_bench *b, const json_t *old, const 
 	ns_html_begin(&h, "nightshift: bench");
 	ns_html_element(&h, "h1", "Bench");
 	ns_html_element(&h, "p class=\"dim\"", "%s. %s; copy %.1f GB/s (read + written), %s %.0f GF/s (bf16: %.0f), all measured in this run.",
-			b->job->set->description, b->rounds > 1 ? "One GPU" : "One core", b->copy / 1e9, b->rounds > 1 ? "matrix product" : "FMA peak", b->fma / 1e9,
-			b->fma_bf16 / 1e9);
+			b->job->set->description, b->rounds > 1 ? "One GPU" : "One core", b->copy / 1e9,
+			b->rounds > 1 ? "matrix product" : "FMA peak", b->fma / 1e9, b->fma_bf16 / 1e9);
 	roofline(&h, b);
 	ns_html_raw(&h, "<div class=\"wide\"><table>");
 	ns_html_row(&h, "th", head, old ? 6 : 5);
@@ -117,4 +119,3 @@ enum ns_status ns_bench_page(const struct ns_bench *b, const json_t *old, const 
 	ns_html_release(&h);
 	return status;
 }
-

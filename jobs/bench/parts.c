@@ -47,8 +47,7 @@ out:
 }
 
 /* All arguments point into one block, far enough apart for any of these ops. */
-static enum ns_status one_op(struct ns_bench *b, const char *name, const struct ns_op *op, size_t each, double items, double flops,
-			       double bytes)
+static enum ns_status one_op(struct ns_bench *b, const char *name, const struct ns_op *op, size_t each, double items, double flops, double bytes)
 {
 	struct ns_bench_op r = {.b = b};
 	double rate[4];
@@ -100,15 +99,16 @@ static enum ns_status conv_ops(struct ns_bench *b)
 	for (i = 0; i < sizeof shapes / sizeof *shapes; i++)
 		for (k = 0; k < 3; k++) {
 			int s = shapes[i].side, c = shapes[i].c, n = 16;
-			double t = ns_bench_taps(s, s, 3, 1, 1), flops = 2 * t * t * c * c * (kinds[k] == NS_OP_CONV_BACKWARD ? 2 : 1), bytes = 8.0 * s * s * c;
+			double t = ns_bench_taps(s, s, 3, 1, 1), flops = 2 * t * t * c * c * (kinds[k] == NS_OP_CONV_BACKWARD ? 2 : 1),
+			       bytes = 8.0 * s * s * c;
 			struct ns_op op = {.kind = kinds[k]};
 			char name[64];
 
 			op.u.conv = (struct ns_op_conv){n, s, s, c, shapes[i].k, 3, 3, 1, 1, NS_CONV_RELU, NS_BN_EPS, NS_F32};
 			op.u.conv.flags |= kinds[k] == NS_OP_CONV ? NS_CONV_BIAS : NS_CONV_NORM;
 			snprintf(name, sizeof name, "%s 3x3 %dx%dx%d", ns_op_name(kinds[k]), s, s, c);
-			NS_TRY(one_op(b, name, &op, (size_t)n * (size_t)s * (size_t)s * (size_t)c * 4 + ((size_t)c * (size_t)c * 9 * 4 + 4096), n, flops,
-					bytes));
+			NS_TRY(one_op(b, name, &op, (size_t)n * (size_t)s * (size_t)s * (size_t)c * 4 + ((size_t)c * (size_t)c * 9 * 4 + 4096), n,
+				      flops, bytes));
 		}
 	return NS_OK;
 }
@@ -231,8 +231,15 @@ enum ns_status ns_bench_loader(struct ns_bench *b)
 {
 	static const char name[] = "shard read, 256 at a time";
 	char path[NS_PATH_MAX], *names[] = {"a"};
-	struct ns_shard_head head = {.encoding = "raw", .dataset = "bench", .classes = names, .class_count = 1, .groups = names,
-				     .group_count = 1, .h = 32, .w = 32, .c = 3};
+	struct ns_shard_head head = {.encoding = "raw",
+				     .dataset = "bench",
+				     .classes = names,
+				     .class_count = 1,
+				     .groups = names,
+				     .group_count = 1,
+				     .h = 32,
+				     .w = 32,
+				     .c = 3};
 	struct ns_rows rows = {.rows = 16384};
 	struct load l = {.fd = -1};
 	struct ns_measured *m;
@@ -274,4 +281,3 @@ out:
 	ns_rows_release(&rows);
 	return status;
 }
-

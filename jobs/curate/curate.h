@@ -21,7 +21,8 @@ enum ns_status ns_query_read(struct ns_query *q, const json_t *json, const char 
 enum ns_status ns_query_run(const struct ns_query *q, const struct ns_dataset *replay, const struct ns_dataset *current, struct ns_selection *s,
 			    struct ns_selected *count);
 /* Runs the query again; NS_DIGEST where the result differs from `s`. */
-enum ns_status ns_query_check(const struct ns_query *q, const struct ns_dataset *replay, const struct ns_dataset *current, const struct ns_selection *s);
+enum ns_status ns_query_check(const struct ns_query *q, const struct ns_dataset *replay, const struct ns_dataset *current,
+			      const struct ns_selection *s);
 
 /*
  * A night's audited (labelled) rows in two halves that never mix: gate[i] = 1 for the gate's, 0 for all others. Half of them,

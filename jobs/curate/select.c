@@ -23,7 +23,8 @@ json_t *ns_query_json(const struct ns_query *q)
 
 enum ns_status ns_query_read(struct ns_query *q, const json_t *json, const char *path)
 {
-	const json_t *seed = json_object_get(json, "seed"), *replay = json_object_get(json, "replay"), *repeat = json_object_get(json, "audited_repeat");
+	const json_t *seed = json_object_get(json, "seed"), *replay = json_object_get(json, "replay"),
+		     *repeat = json_object_get(json, "audited_repeat");
 
 	if (!json_is_integer(seed) || !json_is_integer(replay) || !json_is_integer(repeat) || json_integer_value(seed) < 0 ||
 	    json_integer_value(replay) < 0 || json_integer_value(repeat) < 1 || json_integer_value(repeat) > 64)
@@ -145,7 +146,8 @@ static int64_t first_difference(const struct ns_selection *a, const struct ns_se
 	return a->rows == b->rows ? -1 : n;
 }
 
-enum ns_status ns_query_check(const struct ns_query *q, const struct ns_dataset *replay, const struct ns_dataset *current, const struct ns_selection *s)
+enum ns_status ns_query_check(const struct ns_query *q, const struct ns_dataset *replay, const struct ns_dataset *current,
+			      const struct ns_selection *s)
 {
 	struct ns_selection again = {0};
 	struct ns_selected count;

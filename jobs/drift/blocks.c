@@ -97,8 +97,8 @@ double ns_drift_effective(const float *x, const int32_t *block, int64_t rows, in
 	free(sum);
 	if (used < 2 || used == rows)
 		return used < 2 ? 1 : (double)rows;
-	typical = squares / (double)rows;					      /* mean block size, weighted by rows */
-	even = ((double)rows - typical) / (double)(used - 1);		      /* the block size n0 of a one-way analysis of variance */
+	typical = squares / (double)rows;		      /* mean block size, weighted by rows */
+	even = ((double)rows - typical) / (double)(used - 1); /* the block size n0 of a one-way analysis of variance */
 	between /= (double)(used - 1);
 	within /= (double)(rows - used);
 	correlation = between + (even - 1) * within > 0 ? (between - within) / (between + (even - 1) * within) : 1;

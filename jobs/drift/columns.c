@@ -14,16 +14,16 @@ struct columns {
 	struct ns_drift *s;
 	struct ns_plan **plans; /* of KS, and their device memory, one a worker */
 	void **scratch;
-	int first; /* of the bootstrap's key: tests before these columns, so that no two columns share draws */
+	int first;	/* of the bootstrap's key: tests before these columns, so that no two columns share draws */
 	struct column { /* words of 8 bytes, which ranks exchange */
 		struct ns_stat_column shift;
-		double m, n; /* effective number of rows */
+		double m, n;			       /* effective number of rows */
 		double ks_p, cvm_p, spread, low, high; /* spread: the reference's standard deviation; low, high: interval of Wasserstein's distance */
 		double psi, js;
-		int64_t bins; /* of psi and js */
+		int64_t bins;	      /* of psi and js */
 		int64_t note, broken; /* note: index into untestable[] */
 		struct ns_histogram histogram;
-	} *out;
+	} * out;
 };
 
 enum { TESTABLE, REF_NO_NUMBER, CUR_NO_NUMBER, CONSTANT };
@@ -153,8 +153,8 @@ static enum ns_status in_order(const struct columns *k, int column, float *x, st
 		out->cvm_p = ns_drift_cvm_p(out->shift.cvm, m, n, out->m, out->n);
 	if (!wasserstein)
 		return NS_OK;
-	return ns_stat_wasserstein_interval(x, m, x + m, n, out->m, out->n, out->shift.wasserstein, k->s->seed, (uint32_t)(k->first + column), &out->low,
-				       &out->high);
+	return ns_stat_wasserstein_interval(x, m, x + m, n, out->m, out->n, out->shift.wasserstein, k->s->seed, (uint32_t)(k->first + column),
+					    &out->low, &out->high);
 }
 
 static int wants_order(const struct ns_drift *s)
@@ -257,7 +257,8 @@ enum ns_status ns_drift_columns(struct ns_drift *s, const char *kind, const stru
 	k.out = calloc((size_t)d + 1, sizeof *k.out);
 	k.plans = calloc((size_t)workers, sizeof *k.plans);
 	k.scratch = calloc((size_t)workers, sizeof *k.scratch);
-	status = k.out && k.plans && k.scratch ? ns_drift_each_column(s, ref, cur, one_column, &k) : ns_fail(NS_NO_MEMORY, "out of memory for %d columns", d);
+	status = k.out && k.plans && k.scratch ? ns_drift_each_column(s, ref, cur, one_column, &k)
+					       : ns_fail(NS_NO_MEMORY, "out of memory for %d columns", d);
 	for (w = 0; k.plans && k.scratch && w < workers; w++) {
 		ns_plan_free(k.plans[w]);
 		s->job->set->devices[w]->backend->mem_free(s->job->set->devices[w], k.scratch[w]);

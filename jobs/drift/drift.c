@@ -35,8 +35,8 @@ static void look_at_quality(struct ns_drift *s)
 			quality(s, "missing column", text);
 		}
 	if (s->cur.rows < 30 || s->ref.rows < 30) {
-		snprintf(text, sizeof text, "%lld reference and %lld current rows: only large shifts can be seen",
-			 (long long)s->ref.rows, (long long)s->cur.rows);
+		snprintf(text, sizeof text, "%lld reference and %lld current rows: only large shifts can be seen", (long long)s->ref.rows,
+			 (long long)s->cur.rows);
 		quality(s, "small window", text);
 	}
 }
@@ -52,8 +52,10 @@ static void doubt_self(struct ns_drift *s)
 	for (k = 0; k < NS_SELF_KINDS; k++) {
 		if (!s->self_rounds[k] || ns_stat_binomial_sf(s->self_alarms[k], s->self_rounds[k], s->alpha) >= SELF_LEVEL / NS_SELF_KINDS)
 			continue;
-		snprintf(text, sizeof text, "%s alarms in %lld of %lld deals of the reference, more than alpha = %g: what was taken together is alike; see drift.sequence_seconds",
-			 ns_drift_self_name(k), (long long)s->self_alarms[k], (long long)s->self_rounds[k], s->alpha);
+		snprintf(
+			text, sizeof text,
+			"%s alarms in %lld of %lld deals of the reference, more than alpha = %g: what was taken together is alike; see drift.sequence_seconds",
+			ns_drift_self_name(k), (long long)s->self_alarms[k], (long long)s->self_rounds[k], s->alpha);
 		quality(s, "self-test", text);
 	}
 }
@@ -76,10 +78,12 @@ static void look_at_reach(struct ns_drift *s)
 			continue;
 		least = fmin(1, 1 / ns_drift_joint_share(s) / (1.0 + s->permutations));
 		/* Holm rejects below alpha, Benjamini-Hochberg and the history at or below their level */
-		if ((least < s->alpha || (least <= s->alpha && !strcmp(ns_conf_text(s->job->conf, "drift.correction"), "bh"))) && (!s->past || least <= s->level))
+		if ((least < s->alpha || (least <= s->alpha && !strcmp(ns_conf_text(s->job->conf, "drift.correction"), "bh"))) &&
+		    (!s->past || least <= s->level))
 			continue;
-		snprintf(text, sizeof text, "mmd cannot alarm by itself: its least adjusted p is %.2g with drift.permutations = %d, less than %.2g is wanted",
-			 least, s->permutations, s->past ? fmin(s->alpha, s->level) : s->alpha);
+		snprintf(text, sizeof text,
+			 "mmd cannot alarm by itself: its least adjusted p is %.2g with drift.permutations = %d, less than %.2g is wanted", least,
+			 s->permutations, s->past ? fmin(s->alpha, s->level) : s->alpha);
 		quality(s, "out of reach", text);
 	}
 }
@@ -113,8 +117,8 @@ static enum ns_status check_shapes(const struct ns_drift *s)
 	if (a->prob.d && b->prob.d && a->prob.d != b->prob.d)
 		return ns_fail(NS_BAD_DATA, "the reference has %d classes, the current window %d", a->prob.d, b->prob.d);
 	if (a->embedding.d && b->embedding.d && a->embedding.d != b->embedding.d)
-		return ns_fail(NS_BAD_DATA, "embeddings of the reference have %d dimensions, of the current window %d",
-			       a->embedding.d, b->embedding.d);
+		return ns_fail(NS_BAD_DATA, "embeddings of the reference have %d dimensions, of the current window %d", a->embedding.d,
+			       b->embedding.d);
 	if (a->stats.d && b->stats.d && a->stats.d != b->stats.d)
 		return ns_fail(NS_BAD_DATA, "the reference has %d image statistics, the current window %d", a->stats.d, b->stats.d);
 	NS_TRY(check_models(a, b));
@@ -123,18 +127,17 @@ static enum ns_status check_shapes(const struct ns_drift *s)
 			return ns_fail(NS_BAD_DATA, "image statistic %d is '%s' in the reference, '%s' in the current window", i, a->stats_names[i],
 				       b->stats_names[i]);
 	if (a->names && b->names)
-		return ns_classes_agree((const char *const *)a->names, a->class_names, "the reference",
-					(const char *const *)b->names, b->class_names, "the current window");
+		return ns_classes_agree((const char *const *)a->names, a->class_names, "the reference", (const char *const *)b->names, b->class_names,
+					"the current window");
 	return NS_OK;
 }
 
 static json_t *test_json(const struct ns_drift_test *t)
 {
 	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "kind", t->kind, "column", t->column, "slice",
-			      *t->slice ? t->slice : "all", "detector", t->method->name, "statistic", ns_json_real(t->statistic), "p", ns_json_real(t->p),
-			      "p_adjusted", ns_json_real(t->p_adjusted), "effect", ns_json_real(t->effect), "effect_low",
-			      ns_json_real(t->effect_low), "effect_high", ns_json_real(t->effect_high), "status",
-			      ns_drift_name(t->status));
+			      *t->slice ? t->slice : "all", "detector", t->method->name, "statistic", ns_json_real(t->statistic), "p",
+			      ns_json_real(t->p), "p_adjusted", ns_json_real(t->p_adjusted), "effect", ns_json_real(t->effect), "effect_low",
+			      ns_json_real(t->effect_low), "effect_high", ns_json_real(t->effect_high), "status", ns_drift_name(t->status));
 
 	if (t->note)
 		json_object_set_new(j, "note", json_string(t->note));
@@ -162,8 +165,8 @@ static json_t *performance_json(const struct ns_drift *s)
 {
 	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:s}", "measured", ns_json_real(s->measured), "estimated",
 			 ns_json_real(s->cbpe), "low", ns_json_real(s->measured_low), "high", ns_json_real(s->measured_high), "audited",
-			 (json_int_t)s->audited, "suspect_labels", (json_int_t)s->suspects, "baseline", ns_json_real(s->base), "estimated_baseline", ns_json_real(s->cbpe_ref), "atc",
-			 ns_json_real(s->atc), "reweighted", ns_json_real(s->reweighted), "method",
+			 (json_int_t)s->audited, "suspect_labels", (json_int_t)s->suspects, "baseline", ns_json_real(s->base), "estimated_baseline",
+			 ns_json_real(s->cbpe_ref), "atc", ns_json_real(s->atc), "reweighted", ns_json_real(s->reweighted), "method",
 			 "estimated: mean calibrated confidence (CBPE), an upper bound under covariate shift; measured: audited rows, Wilson");
 }
 
@@ -175,12 +178,13 @@ static json_t *slices_json(const struct ns_drift *s)
 	for (i = 0; i < s->slice_count; i++) {
 		const struct ns_slice *l = &s->slices[i];
 
-		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:I, s:I, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "slice", l->name, "status",
-						      ns_drift_name(l->status), "guarded", l->guarded, "reference_rows", (json_int_t)l->ref_rows,
-						      "current_rows", (json_int_t)l->cur_rows, "moved", ns_json_real(l->moved), "column", l->column,
-						      "confidence_reference", ns_json_real(l->confidence_ref), "confidence", ns_json_real(l->confidence),
-						      "baseline", ns_json_real(l->base), "measured", ns_json_real(l->measured), "low",
-						      ns_json_real(l->low), "high", ns_json_real(l->high), "audited", (json_int_t)l->audited));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:b, s:I, s:I, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "slice", l->name, "status",
+						ns_drift_name(l->status), "guarded", l->guarded, "reference_rows", (json_int_t)l->ref_rows,
+						"current_rows", (json_int_t)l->cur_rows, "moved", ns_json_real(l->moved), "column", l->column,
+						"confidence_reference", ns_json_real(l->confidence_ref), "confidence", ns_json_real(l->confidence),
+						"baseline", ns_json_real(l->base), "measured", ns_json_real(l->measured), "low", ns_json_real(l->low),
+						"high", ns_json_real(l->high), "audited", (json_int_t)l->audited));
 	}
 	return list;
 }
@@ -203,8 +207,9 @@ static json_t *budget_json(const struct ns_drift *s)
 {
 	if (!s->past)
 		return json_null();
-	return json_pack("{s:s, s:I, s:I, s:b, s:o, s:o}", "rule", "e-LOND (Xu, Ramdas 2024): the expected share of false alarms among alarms is at most alpha",
-			 "windows", (json_int_t)s->window, "alarms_before", (json_int_t)s->rejected_before, "rejected", s->rejected, "evidence",
+	return json_pack("{s:s, s:I, s:I, s:b, s:o, s:o}", "rule",
+			 "e-LOND (Xu, Ramdas 2024): the expected share of false alarms among alarms is at most alpha", "windows",
+			 (json_int_t)s->window, "alarms_before", (json_int_t)s->rejected_before, "rejected", s->rejected, "evidence",
 			 ns_json_real(s->evidence), "p_needed", ns_json_real(s->level));
 }
 
@@ -220,8 +225,9 @@ static json_t *self_json(const struct ns_drift *s)
 		if (!s->self_rounds[k])
 			continue;
 		ns_stat_wilson(s->self_alarms[k], s->self_rounds[k], &low, &high);
-		json_object_set_new(all, ns_drift_self_name(k), json_pack("{s:I, s:I, s:f, s:f}", "rounds", (json_int_t)s->self_rounds[k], "alarms",
-									   (json_int_t)s->self_alarms[k], "low", low, "high", high));
+		json_object_set_new(all, ns_drift_self_name(k),
+				    json_pack("{s:I, s:I, s:f, s:f}", "rounds", (json_int_t)s->self_rounds[k], "alarms",
+					      (json_int_t)s->self_alarms[k], "low", low, "high", high));
 	}
 	return all;
 }
@@ -244,8 +250,9 @@ static json_t *methods_json(const struct ns_drift *s)
 		const struct ns_drift_detector *m = s->tests[i].method;
 
 		if (!json_object_get(all, m->name))
-			json_object_set_new(all, m->name, json_pack("{s:s, s:b, s:s, s:s, s:s, s:s}", "title", m->title, "decides", m->decides, "statistic",
-								    m->statistic, "effect", m->effect, "meaning", m->meaning, "source", m->source));
+			json_object_set_new(all, m->name,
+					    json_pack("{s:s, s:b, s:s, s:s, s:s, s:s}", "title", m->title, "decides", m->decides, "statistic",
+						      m->statistic, "effect", m->effect, "meaning", m->meaning, "source", m->source));
 	}
 	return all;
 }
@@ -257,13 +264,14 @@ static enum ns_status to_json(struct ns_drift *s)
 
 	for (i = 0; i < s->count; i++)
 		json_array_append_new(tests, test_json(&s->tests[i]));
-	s->json = json_pack("{s:s, s:s, s:s, s:{s:s, s:I}, s:{s:s, s:I}, s:f, s:s, s:I, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:s}, s:o, s:O}",
-			    "schema", "nightshift.drift/1", "status", ns_drift_name(s->status), "summary", s->summary, "reference", "digest",
-			    s->ref.digest, "rows", (json_int_t)s->ref.rows, "current", "digest", s->cur.digest, "rows",
-			    (json_int_t)s->cur.rows, "alpha", s->alpha, "correction", ns_conf_text(s->job->conf, "drift.correction"), "seed",
-			    (json_int_t)s->seed, "permutations", s->permutations, "tests", tests, "methods", methods_json(s), "slices",
-			    slices_json(s), "performance", performance_json(s), "label_shift", label_shift_json(s), "alarm_budget", budget_json(s), "self_test", self_json(s), "sequences", sequences_json(s),
-			    "manifest", "emit", s->emit, "because", s->because, "top", top_json(s), "quality", s->quality);
+	s->json = json_pack(
+		"{s:s, s:s, s:s, s:{s:s, s:I}, s:{s:s, s:I}, s:f, s:s, s:I, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:s}, s:o, s:O}",
+		"schema", "nightshift.drift/1", "status", ns_drift_name(s->status), "summary", s->summary, "reference", "digest", s->ref.digest,
+		"rows", (json_int_t)s->ref.rows, "current", "digest", s->cur.digest, "rows", (json_int_t)s->cur.rows, "alpha", s->alpha, "correction",
+		ns_conf_text(s->job->conf, "drift.correction"), "seed", (json_int_t)s->seed, "permutations", s->permutations, "tests", tests,
+		"methods", methods_json(s), "slices", slices_json(s), "performance", performance_json(s), "label_shift", label_shift_json(s),
+		"alarm_budget", budget_json(s), "self_test", self_json(s), "sequences", sequences_json(s), "manifest", "emit", s->emit, "because",
+		s->because, "top", top_json(s), "quality", s->quality);
 	return s->json ? NS_OK : ns_fail(NS_INTERNAL, "cannot build drift.json: a value is not representable in JSON, or out of memory");
 }
 
@@ -300,8 +308,8 @@ static enum ns_status setup(struct ns_drift *s)
 	s->seed = (uint64_t)ns_conf_int(job->conf, "seed");
 	s->quality = json_array();
 	if (s->alpha < 1.0 / (s->permutations + 1))
-		return ns_fail(NS_CONFIG, "drift.alpha = %g cannot be reached with drift.permutations = %d, which must be at least %d",
-			       s->alpha, s->permutations, (int)ceil(1 / s->alpha));
+		return ns_fail(NS_CONFIG, "drift.alpha = %g cannot be reached with drift.permutations = %d, which must be at least %d", s->alpha,
+			       s->permutations, (int)ceil(1 / s->alpha));
 	return NS_OK;
 }
 
@@ -377,8 +385,9 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	if (s.emit)
 		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_manifest_emit(&s) : NS_OK));
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_drift_history_write(&s) : NS_OK));
-	ns_log_event(job->log, "verdict", json_pack("{s:s, s:s, s:o, s:o}", "status", ns_drift_name(s.status), "summary", s.summary, "estimated",
-						    ns_json_real(s.cbpe), "measured", ns_json_real(s.measured)));
+	ns_log_event(job->log, "verdict",
+		     json_pack("{s:s, s:s, s:o, s:o}", "status", ns_drift_name(s.status), "summary", s.summary, "estimated", ns_json_real(s.cbpe),
+			       "measured", ns_json_real(s.measured)));
 	ns_job_input(job, "reference", ref, s.ref.digest);
 	ns_job_input(job, "current", cur, s.cur.digest);
 	ns_job_count(job, "reference_rows", s.ref.rows);

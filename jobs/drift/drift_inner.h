@@ -17,11 +17,11 @@ struct ns_drift_detector {
 extern const struct ns_drift_detector ns_drift_detectors[];
 const struct ns_drift_detector *ns_drift_detector(const char *name); /* name: one of the table */
 
-#define NS_SELF_KINDS 6 /* of the self-test: ks, cvm, chi2, mmd, c2st, and all that decide */
-#define NS_SLICE_NAME 48
+#define NS_SELF_KINDS	  6 /* of the self-test: ks, cvm, chi2, mmd, c2st, and all that decide */
+#define NS_SLICE_NAME	  48
 #define NS_HISTOGRAM_BINS 30
 #define NS_HISTOGRAM_ROWS 20000
-#define NS_SLICE_ROWS 30 /* on both sides, for a slice to be tested */
+#define NS_SLICE_ROWS	  30 /* on both sides, for a slice to be tested */
 
 struct ns_drift_test {
 	char column[64], slice[NS_SLICE_NAME]; /* slice: empty for all rows */
@@ -30,9 +30,9 @@ struct ns_drift_test {
 	const struct ns_drift_detector *method;
 	double statistic, p, p_adjusted, effect, effect_low, effect_high;
 	enum ns_drift_status status;
-	const char *note;	/* why it was not tested, or how to read it */
-	int broken;		/* the current window has values that are not finite, the reference has none */
-	struct ns_histogram { /* of a column in the reference and in the current window */
+	const char *note;			      /* why it was not tested, or how to read it */
+	int broken;				      /* the current window has values that are not finite, the reference has none */
+	struct ns_histogram {			      /* of a column in the reference and in the current window */
 		double ref_mean, cur_mean, low, high; /* low = high: no histogram */
 		int32_t ref[NS_HISTOGRAM_BINS], cur[NS_HISTOGRAM_BINS]; /* of up to NS_HISTOGRAM_ROWS rows of each */
 	} histogram;
@@ -43,7 +43,7 @@ struct ns_slice {
 	const int32_t *ref, *cur; /* indices of its rows: ref_rows and cur_rows of them */
 	int64_t ref_rows, cur_rows, base_rows, audited;
 	double confidence_ref, confidence, base, base_low, measured, low, high; /* NaN: unknown */
-	double moved; /* largest effect of its tests */
+	double moved;								/* largest effect of its tests */
 	char column[64];
 	enum ns_drift_status status;
 	int guarded; /* drift.guarded names it: harm to it is harm to the window */
@@ -68,7 +68,7 @@ struct ns_drift {
 	/* performance */
 	double base, base_low, base_high;	      /* on the reference, where it has labels */
 	double measured, measured_low, measured_high; /* NaN: no labels */
-	int64_t base_rows, audited, suspects;		      /* suspects: labels of audited rows that confident learning flags as wrong */
+	int64_t base_rows, audited, suspects;	      /* suspects: labels of audited rows that confident learning flags as wrong */
 	/* confidence-based performance estimation and average thresholded confidence: docs/glossary.md; NaN: unknown */
 	double cbpe, cbpe_ref, atc;
 	double *weights, *weights_low, *weights_high, condition; /* label shift, by black-box shift estimation */
@@ -85,12 +85,12 @@ struct ns_drift {
 	enum ns_drift_status status;
 	int64_t window, rejected_before; /* in drift.history: number of this window, alarms by evidence before it */
 	int rejected;			 /* the evidence of this window reached its level */
-	int64_t now;	/* when this window was first judged, seconds since 1970 */
-	json_t *past;	/* lines of drift.history without this window's; NULL: no history is kept */
-	double level;	/* the least adjusted p must not exceed it tonight; NaN: no history, alpha itself */
-	double evidence; /* e-value of this window */
+	int64_t now;			 /* when this window was first judged, seconds since 1970 */
+	json_t *past;			 /* lines of drift.history without this window's; NULL: no history is kept */
+	double level;			 /* the least adjusted p must not exceed it tonight; NaN: no history, alpha itself */
+	double evidence;		 /* e-value of this window */
 	int64_t self_rounds[NS_SELF_KINDS], self_alarms[NS_SELF_KINDS]; /* the reference against itself */
-	float gamma;							  /* of MMD's kernel; 0: MMD was not tested */
+	float gamma;							/* of MMD's kernel; 0: MMD was not tested */
 	int emit;
 	char because[256]; /* why a manifest is emitted or not */
 	char summary[512]; /* what moved, in words */
@@ -128,8 +128,8 @@ enum ns_status ns_drift_find_blocks(struct ns_drift *s);
 /* p of Cramer-von Mises' T of m and n rows that count as counts_m and counts_n independent ones */
 double ns_drift_cvm_p(double t, int64_t m, int64_t n, double counts_m, double counts_n);
 /* Accuracy on the labelled ones of n rows with these indices (NULL: the first n), their number, Wilson's interval; NaN: no labels. */
-enum ns_status ns_drift_accuracy(const struct ns_predictions *p, const int32_t *row, int64_t n, const int32_t *block, int64_t blocks, double *accuracy,
-				 int64_t *labelled, double *low, double *high);
+enum ns_status ns_drift_accuracy(const struct ns_predictions *p, const int32_t *row, int64_t n, const int32_t *block, int64_t blocks,
+				 double *accuracy, int64_t *labelled, double *low, double *high);
 /* Effective number of independent rows of x (rows), by Kish's design effect; block NULL: all rows. */
 double ns_drift_effective(const float *x, const int32_t *block, int64_t rows, int64_t blocks);
 /*
@@ -138,9 +138,9 @@ double ns_drift_effective(const float *x, const int32_t *block, int64_t rows, in
  */
 enum ns_status ns_drift_gather(struct ns_drift *s, enum ns_status status, void *words, size_t n);
 int ns_all_finite(const float *x, int64_t n);
-enum ns_status ns_drift_test_all(struct ns_drift *s);	  /* collective */
-enum ns_status ns_drift_test_rows(struct ns_drift *s);	  /* embeddings jointly; collective */
-enum ns_status ns_drift_components(struct ns_drift *s);	  /* embeddings along their principal components, which s keeps; collective */
+enum ns_status ns_drift_test_all(struct ns_drift *s);		/* collective */
+enum ns_status ns_drift_test_rows(struct ns_drift *s);		/* embeddings jointly; collective */
+enum ns_status ns_drift_components(struct ns_drift *s);		/* embeddings along their principal components, which s keeps; collective */
 enum ns_status ns_drift_projections(struct ns_drift *s, int k); /* embeddings along k random directions; collective */
 enum ns_status ns_drift_test_slices(struct ns_drift *s);
 enum ns_status ns_drift_self_test(struct ns_drift *s);
@@ -154,7 +154,7 @@ enum ns_status ns_drift_history_read(struct ns_drift *s);
 enum ns_status ns_drift_history_write(struct ns_drift *s);
 void ns_drift_history_level(struct ns_drift *s, double least_p);
 double ns_drift_largest(const struct ns_drift *s); /* largest effect of a deciding test on all rows */
-void ns_drift_policy(struct ns_drift *s); /* sets emit and because */
+void ns_drift_policy(struct ns_drift *s);	   /* sets emit and because */
 enum ns_status ns_drift_page(struct ns_drift *s, const char *path);
 /* retrain.json and selection.h5; collective, rank 0 writes */
 enum ns_status ns_manifest_emit(struct ns_drift *s);
@@ -167,5 +167,10 @@ struct ns_html;
 void ns_drift_page_table(const struct ns_drift *s, struct ns_html *h, int deciding);
 void ns_drift_page_detectors(const struct ns_drift *s, struct ns_html *h);
 void ns_drift_page_slices(const struct ns_drift *s, struct ns_html *h);
+
+/* Up to `most` rows, those of a keyed permutation, in their order: x (n, d), which the caller frees; chosen: their numbers, or NULL. */
+enum ns_status ns_drift_choose_rows(const struct ns_matrix *of, int64_t most, uint64_t seed, float **x, int64_t *n, int64_t *chosen);
+/* The detectors of whole rows that hold a sample in memory: "c2st", "fid" or "kid" of up to `most` rows a window. Collective. */
+enum ns_status ns_drift_whole_rows(struct ns_drift *s, const char *method, int64_t most);
 
 #endif

@@ -172,10 +172,11 @@ void ns_drift_policy(struct ns_drift *s)
 		}
 	}
 	if (row < wanted)
-		snprintf(s->because, sizeof s->because, "%d window%s in a row called for it, drift.hysteresis wants %d", row, row > 1 ? "s" : "", wanted);
+		snprintf(s->because, sizeof s->because, "%d window%s in a row called for it, drift.hysteresis wants %d", row, row > 1 ? "s" : "",
+			 wanted);
 	else if (cooldown > 0 && (double)s->now - last < cooldown * DAY)
-		snprintf(s->because, sizeof s->because, "the last manifest is %.1f days old, drift.cooldown_days is %g", ((double)s->now - last) / DAY,
-			 cooldown);
+		snprintf(s->because, sizeof s->because, "the last manifest is %.1f days old, drift.cooldown_days is %g",
+			 ((double)s->now - last) / DAY, cooldown);
 	else if (budget && emitted >= budget)
 		snprintf(s->because, sizeof s->because, "%d manifests in the last 30 days, drift.budget is %d", emitted, budget);
 	else
@@ -204,9 +205,9 @@ enum ns_status ns_drift_history_write(struct ns_drift *s)
 		return NS_OK;
 	line = json_pack("{s:s, s:I, s:I, s:I, s:b, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o}", "schema", SCHEMA, "time", (json_int_t)s->now,
 			 "window", (json_int_t)s->window, "rejected_before", (json_int_t)s->rejected_before, "rejected", s->rejected, "reference",
-			 s->ref.digest, "current", s->cur.digest, "status", ns_drift_name(s->status), "evidence", ns_json_real(s->evidence),
-			 "level", ns_json_real(s->level), "alarm", s->status >= NS_DRIFT_MATERIAL && s->status <= NS_DRIFT_HARMFUL, "emitted",
-			 s->emit, "effect", ns_json_real(ns_drift_largest(s)), "estimated", ns_json_real(s->cbpe), "measured", ns_json_real(s->measured));
+			 s->ref.digest, "current", s->cur.digest, "status", ns_drift_name(s->status), "evidence", ns_json_real(s->evidence), "level",
+			 ns_json_real(s->level), "alarm", s->status >= NS_DRIFT_MATERIAL && s->status <= NS_DRIFT_HARMFUL, "emitted", s->emit,
+			 "effect", ns_json_real(ns_drift_largest(s)), "estimated", ns_json_real(s->cbpe), "measured", ns_json_real(s->measured));
 	if (!line)
 		return ns_fail(NS_INTERNAL, "cannot write this window's line of the history as JSON");
 	status = ns_mkdirs(folder);

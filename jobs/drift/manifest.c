@@ -33,11 +33,14 @@ static enum ns_status check_window(const struct select *q)
 			       (long long)q->current->rows, (long long)(p->id && p->label ? p->rows : 0));
 	for (i = 0; i < p->rows; i++) {
 		if (p->id[i] != ns_dataset_id(q->current, i))
-			return ns_fail(NS_BAD_DATA, "%s: row %lld is %016llx, but the predictions have %016llx there: these are other images", q->current->path,
-				       (long long)i, (unsigned long long)ns_dataset_id(q->current, i), (unsigned long long)p->id[i]);
+			return ns_fail(NS_BAD_DATA, "%s: row %lld is %016llx, but the predictions have %016llx there: these are other images",
+				       q->current->path, (long long)i, (unsigned long long)ns_dataset_id(q->current, i),
+				       (unsigned long long)p->id[i]);
 		if (p->label[i] != ns_dataset_label(q->current, i))
-			return ns_fail(NS_BAD_DATA, "%s: row %lld is labelled %d, but %d in the predictions: predict once more, or the gate would judge by other rows",
-				       q->current->path, (long long)i, ns_dataset_label(q->current, i), p->label[i]);
+			return ns_fail(
+				NS_BAD_DATA,
+				"%s: row %lld is labelled %d, but %d in the predictions: predict once more, or the gate would judge by other rows",
+				q->current->path, (long long)i, ns_dataset_label(q->current, i), p->label[i]);
 	}
 	return NS_OK;
 }
@@ -62,11 +65,11 @@ static json_t *detectors(const struct ns_drift *s)
 			break;
 		said[best] = 1;
 		t = &s->tests[best];
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "column", t->column, "slice",
-						      *t->slice ? t->slice : "all", "detector", t->method->name, "statistic",
-						      ns_json_real(t->statistic), "p", ns_json_real(t->p), "p_adjusted", ns_json_real(t->p_adjusted),
-						      "effect", ns_json_real(t->effect), "effect_low", ns_json_real(t->effect_low), "effect_high",
-						      ns_json_real(t->effect_high)));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "column", t->column, "slice",
+						*t->slice ? t->slice : "all", "detector", t->method->name, "statistic", ns_json_real(t->statistic),
+						"p", ns_json_real(t->p), "p_adjusted", ns_json_real(t->p_adjusted), "effect", ns_json_real(t->effect),
+						"effect_low", ns_json_real(t->effect_low), "effect_high", ns_json_real(t->effect_high)));
 	}
 	free(said);
 	return list;
@@ -87,10 +90,10 @@ static json_t *trigger(const struct ns_drift *s, const char *report_digest)
 {
 	json_t *windows = json_pack("{s:{s:s, s:I}, s:{s:s, s:I}}", "reference", "digest", s->ref.digest, "rows", (json_int_t)s->ref.rows, "current",
 				    "digest", s->cur.digest, "rows", (json_int_t)s->cur.rows);
-	json_t *harm = json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "baseline_accuracy", ns_json_real(s->base), "measured_accuracy",
-				 ns_json_real(s->measured), "measured_low", ns_json_real(s->measured_low), "measured_high",
-				 ns_json_real(s->measured_high), "estimated_accuracy", ns_json_real(s->cbpe), "audited", (json_int_t)s->audited,
-				 "suspect_labels", (json_int_t)s->suspects);
+	json_t *harm =
+		json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "baseline_accuracy", ns_json_real(s->base), "measured_accuracy",
+			  ns_json_real(s->measured), "measured_low", ns_json_real(s->measured_low), "measured_high", ns_json_real(s->measured_high),
+			  "estimated_accuracy", ns_json_real(s->cbpe), "audited", (json_int_t)s->audited, "suspect_labels", (json_int_t)s->suspects);
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:f, s:I, s:i}", "report", report_digest, "status", ns_drift_name(s->status),
 			 "summary", s->summary, "because", s->because, "detectors", detectors(s), "slices", harmed_slices(s), "harm", harm, "windows",
@@ -150,10 +153,10 @@ static json_t *data_part(const struct select *q, const char *digest)
 		snprintf(replay, sizeof replay, "%s", q->replay->path);
 	if (!realpath(q->current->path, current))
 		snprintf(current, sizeof current, "%s", q->current->path);
-	return json_pack("{s:s, s:s, s:[o, o], s:o, s:o, s:{s:I, s:I, s:I, s:I}, s:o}", "selection", "selection.h5", "sha256", digest,
-			 "datasets", dataset_part(q->replay, replay), dataset_part(q->current, current), "classes", histogram(q), "time",
-			 time_range(q->s), "rows", "replayed", (json_int_t)n->replayed, "audited", (json_int_t)n->audited,
-			 "to_label", (json_int_t)n->pool, "excluded", (json_int_t)n->excluded, "query", ns_query_json(&q->query));
+	return json_pack("{s:s, s:s, s:[o, o], s:o, s:o, s:{s:I, s:I, s:I, s:I}, s:o}", "selection", "selection.h5", "sha256", digest, "datasets",
+			 dataset_part(q->replay, replay), dataset_part(q->current, current), "classes", histogram(q), "time", time_range(q->s),
+			 "rows", "replayed", (json_int_t)n->replayed, "audited", (json_int_t)n->audited, "to_label", (json_int_t)n->pool, "excluded",
+			 (json_int_t)n->excluded, "query", ns_query_json(&q->query));
 }
 
 /* rows: NULL where it is the night's matter how many */
@@ -201,12 +204,14 @@ static enum ns_status write_manifest(struct select *q, const char *digest)
 			   ns_conf_real(c, "retrain.confidence"));
 	if (ns_registry_ref(ns_conf_text(c, "registry"), "production", production) != NS_OK)
 		snprintf(production, sizeof production, "%s", base);
-	json = json_pack("{s:s, s:[{s:s, s:{s:s}}], s:s, s:{s:o, s:o, s:o, s:{s:s, s:s, s:s}, s:o, s:{s:I, s:s}, s:o, s:{s:s, s:s, s:f}, s:{s:s, s:s}}}", "_type",
-			 "https://in-toto.io/Statement/v1", "subject", "name", "selection.h5", "digest", "sha256", digest,
-			 "predicateType", "nightshift.retrain/1", "predicate", "trigger", trigger(q->s, report), "data", data_part(q, digest),
-			 "labels", labels(q), "base", "model", base, "production", production, "baseline", q->s->ref.digest, "config", config, "budget", "expires", (json_int_t)ns_today() + 7 * 86400, "in_flight", "one", "gates", gates(q), "promote",
-			 "ref", "production", "previous", production, "cooldown_days", ns_conf_real(c, "drift.cooldown_days"), "rollback", "to",
-			 production, "command", "nightshift registry rollback production");
+	json = json_pack(
+		"{s:s, s:[{s:s, s:{s:s}}], s:s, s:{s:o, s:o, s:o, s:{s:s, s:s, s:s}, s:o, s:{s:I, s:s}, s:o, s:{s:s, s:s, s:f}, s:{s:s, s:s}}}",
+		"_type", "https://in-toto.io/Statement/v1", "subject", "name", "selection.h5", "digest", "sha256", digest, "predicateType",
+		"nightshift.retrain/1", "predicate", "trigger", trigger(q->s, report), "data", data_part(q, digest), "labels", labels(q), "base",
+		"model", base, "production", production, "baseline", q->s->ref.digest, "config", config, "budget", "expires",
+		(json_int_t)ns_today() + 7 * 86400, "in_flight", "one", "gates", gates(q), "promote", "ref", "production", "previous", production,
+		"cooldown_days", ns_conf_real(c, "drift.cooldown_days"), "rollback", "to", production, "command",
+		"nightshift registry rollback production");
 	if (!json)
 		return ns_fail(NS_INTERNAL, "retrain.json cannot be made");
 	status = ns_path(path, "%s/retrain.json", job->dir);
@@ -232,8 +237,9 @@ enum ns_status ns_manifest_emit(struct ns_drift *s)
 	NS_GO(ns_selection_write(path, &q.rows));
 	NS_GO(ns_sha256_file(digest, path));
 	NS_GO(write_manifest(&q, digest));
-	ns_log_event(s->job->log, "manifest", json_pack("{s:I, s:I, s:I}", "replayed", (json_int_t)q.count.replayed, "audited",
-							(json_int_t)q.count.audited, "to_label", (json_int_t)q.count.pool));
+	ns_log_event(s->job->log, "manifest",
+		     json_pack("{s:I, s:I, s:I}", "replayed", (json_int_t)q.count.replayed, "audited", (json_int_t)q.count.audited, "to_label",
+			       (json_int_t)q.count.pool));
 out:
 	ns_selection_release(&q.rows);
 	ns_dataset_close(q.replay);

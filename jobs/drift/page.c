@@ -83,8 +83,8 @@ static void pictures(const struct ns_drift *s, struct ns_html *h, const char *ki
 		int best = -1;
 
 		for (i = 0; i < s->count; i++)
-			if (!shown[i] && !strcmp(s->tests[i].kind, kind) && ns_drift_is_drawn(&s->tests[i]) && s->tests[i].status <= NS_DRIFT_HARMFUL &&
-			    (best < 0 || s->tests[i].effect > s->tests[best].effect))
+			if (!shown[i] && !strcmp(s->tests[i].kind, kind) && ns_drift_is_drawn(&s->tests[i]) &&
+			    s->tests[i].status <= NS_DRIFT_HARMFUL && (best < 0 || s->tests[i].effect > s->tests[best].effect))
 				best = i;
 		if (best < 0)
 			break;
@@ -95,8 +95,8 @@ static void pictures(const struct ns_drift *s, struct ns_html *h, const char *ki
 	free(shown);
 }
 
-#define ROWS 400 /* of a plot: a page stays small whatever the data; drift.json has all */
-#define NIGHTS 60 /* of the past, in the picture */
+#define ROWS   400 /* of a plot: a page stays small whatever the data; drift.json has all */
+#define NIGHTS 60  /* of the past, in the picture */
 
 static void nights(const struct ns_drift *s, struct ns_html *h)
 {
@@ -108,9 +108,11 @@ static void nights(const struct ns_drift *s, struct ns_html *h)
 	if (!s->past)
 		return;
 	ns_html_element(h, "h2", "Past windows");
-	ns_html_element(h, "p", "Window %lld of this history; %lld alarms by evidence before it. To be one more, its least corrected p must not exceed %.2g: so of all "
-			"alarms at most %g are expected to be false, however the nights depend on each other (e-LOND).",
-			(long long)s->window, (long long)s->rejected_before, s->level, s->alpha);
+	ns_html_element(
+		h, "p",
+		"Window %lld of this history; %lld alarms by evidence before it. To be one more, its least corrected p must not exceed %.2g: so of all "
+		"alarms at most %g are expected to be false, however the nights depend on each other (e-LOND).",
+		(long long)s->window, (long long)s->rejected_before, s->level, s->alpha);
 	for (i = first; i < n; i++) {
 		const json_t *line = json_array_get(s->past, i);
 
@@ -170,9 +172,11 @@ static void self_test(const struct ns_drift *s, struct ns_html *h)
 	if (!n)
 		return;
 	ns_html_element(h, "h2", "Self-test");
-	ns_html_element(h, "p class=\"dim\"", "The reference, dealt in two halves %lld times, by stretches of time where rows have times, and tested against itself: the share of alarms, with its 95 %% interval. "
-			"Sound detectors stay at %.0f %% or below.",
-			(long long)s->self_rounds[NS_SELF_KINDS - 1], 100 * s->alpha);
+	ns_html_element(
+		h, "p class=\"dim\"",
+		"The reference, dealt in two halves %lld times, by stretches of time where rows have times, and tested against itself: the share of alarms, with its 95 %% interval. "
+		"Sound detectors stay at %.0f %% or below.",
+		(long long)s->self_rounds[NS_SELF_KINDS - 1], 100 * s->alpha);
 	ns_svg_bars(h, "False alarms", name, rate, low, high, n);
 }
 
@@ -188,8 +192,10 @@ static void label_mix(const struct ns_drift *s, struct ns_html *h)
 		ns_html_element(h, "p", "Not estimated: the reference's confusion matrix has condition number %.3g.", s->condition);
 		return;
 	}
-	ns_html_element(h, "p class=\"dim\"", "How much more often than before each class occurs, if nothing but the mix has changed (black-box shift estimation, "
-			"condition number %.3g); accuracy would then be %.1f %%.", s->condition, 100 * s->reweighted);
+	ns_html_element(h, "p class=\"dim\"",
+			"How much more often than before each class occurs, if nothing but the mix has changed (black-box shift estimation, "
+			"condition number %.3g); accuracy would then be %.1f %%.",
+			s->condition, 100 * s->reweighted);
 	for (i = 0; i < s->cur.prob.d && s->weights[i] >= 0;)
 		i++;
 	if (i < s->cur.prob.d)
@@ -280,8 +286,8 @@ static void kinds(const struct ns_drift *s, struct ns_html *h)
 		const struct ns_drift_test *t = strongest(s, names[i][0]);
 
 		if (t)
-			ns_html_element(h, "li", "%s: strongest in '%s' (%s, effect %.3f, adjusted p %s%.3g): %s", names[i][1], t->column, t->method->name,
-					t->effect, t->p_adjusted < 1e-300 ? "below " : "", fmax(t->p_adjusted, 1e-300),
+			ns_html_element(h, "li", "%s: strongest in '%s' (%s, effect %.3f, adjusted p %s%.3g): %s", names[i][1], t->column,
+					t->method->name, t->effect, t->p_adjusted < 1e-300 ? "below " : "", fmax(t->p_adjusted, 1e-300),
 					ns_drift_name(t->status));
 		else
 			ns_html_element(h, "li", "%s: not tested", names[i][1]);
@@ -300,10 +306,11 @@ enum ns_status ns_drift_page(struct ns_drift *s, const char *path)
 	ns_html_begin(&h, "nightshift: drift");
 	ns_html_element(&h, "h1", "Drift%s%s", label ? ": " : "", label ? label : "");
 	ns_html_element(&h, "p class=\"dim\"", "%lld current rows against %lld of the reference; %s over all tests at %g; %d permutations; seed %llu",
-			(long long)s->cur.rows, (long long)s->ref.rows, ns_conf_text(s->job->conf, "drift.correction"), s->alpha,
-			s->permutations, (unsigned long long)s->seed);
+			(long long)s->cur.rows, (long long)s->ref.rows, ns_conf_text(s->job->conf, "drift.correction"), s->alpha, s->permutations,
+			(unsigned long long)s->seed);
 	if (s->ref_block)
-		ns_html_element(&h, "p class=\"dim\"", "Rows of a sequence belong together: %lld sequences before, %lld now, which count as no more than %.0f and %.0f "
+		ns_html_element(&h, "p class=\"dim\"",
+				"Rows of a sequence belong together: %lld sequences before, %lld now, which count as no more than %.0f and %.0f "
 				"independent rows.",
 				(long long)s->ref_blocks, (long long)s->cur_blocks, s->ref_effective, s->cur_effective);
 	begin = h.len;

@@ -69,7 +69,13 @@ void ns_drift_page_table(const struct ns_drift *s, struct ns_html *h, int decidi
 	for (i = 0; i < s->count; i++) {
 		const struct ns_drift_test *t = &s->tests[i];
 		char v[4][48];
-		const char *cells[8] = {t->column, *t->slice ? t->slice : "all", t->method->name, v[0], v[1], v[2], v[3],
+		const char *cells[8] = {t->column,
+					*t->slice ? t->slice : "all",
+					t->method->name,
+					v[0],
+					v[1],
+					v[2],
+					v[3],
 					t->status == NS_DRIFT_UNTESTED && t->note ? t->note : ns_drift_name(t->status)};
 
 		if (t->method->decides != deciding)
@@ -119,21 +125,31 @@ void ns_drift_page_detectors(const struct ns_drift *s, struct ns_html *h)
 
 void ns_drift_page_slices(const struct ns_drift *s, struct ns_html *h)
 {
-	static const char *const head[] = {"slice", "rows before", "rows now", "moved most", "effect", "confidence before", "now", "accuracy before",
-					   "measured", "labelled", "status"};
+	static const char *const head[] = {"slice", "rows before",     "rows now", "moved most", "effect", "confidence before",
+					   "now",   "accuracy before", "measured", "labelled",	 "status"};
 	int i, shown = 0;
 
 	if (!s->slice_count)
 		return;
 	ns_html_element(h, "h2", "Slices");
-	ns_html_element(h, "p class=\"dim\"", "Groups of images, and rows by the class that is predicted for them; a slice is tested from %d rows on each side on.",
+	ns_html_element(h, "p class=\"dim\"",
+			"Groups of images, and rows by the class that is predicted for them; a slice is tested from %d rows on each side on.",
 			NS_SLICE_ROWS);
 	ns_html_raw(h, "<div class=\"wide\"><table>");
 	ns_html_row(h, "th", head, 11);
 	for (i = 0; i < s->slice_count && shown < ROWS; i++, shown++) {
 		const struct ns_slice *l = &s->slices[i];
 		char v[8][48], name[NS_SLICE_NAME + 16];
-		const char *cells[11] = {name, v[0], v[1], l->column, v[2], v[3], v[4], v[5], v[6], v[7],
+		const char *cells[11] = {name,
+					 v[0],
+					 v[1],
+					 l->column,
+					 v[2],
+					 v[3],
+					 v[4],
+					 v[5],
+					 v[6],
+					 v[7],
 					 l->status == NS_DRIFT_UNTESTED ? "too few rows" : ns_drift_name(l->status)};
 
 		snprintf(name, sizeof name, "%s%s", l->name, l->guarded ? " (guarded)" : "");

@@ -71,7 +71,8 @@ enum ns_status ns_drift_projections(struct ns_drift *s, int k)
 		for (c = 0; c < d; c++) {
 			struct ns_philox r = ns_draw(s->seed, NS_FOR_PROJECT, (uint32_t)t, (uint64_t)c, 1);
 
-			directions[(int64_t)t * d + c] = sqrt(-2 * log(ns_uniform(r.v[0]) + 0x1p-33)) * cos(6.283185307179586 * ns_uniform(r.v[1])) / sqrt(d);
+			directions[(int64_t)t * d + c] =
+				sqrt(-2 * log(ns_uniform(r.v[0]) + 0x1p-33)) * cos(6.283185307179586 * ns_uniform(r.v[1])) / sqrt(d);
 		}
 	if (status == NS_OK)
 		status = ns_drift_columns(s, "embedding", &(struct ns_columns){&s->ref.embedding, mean, directions, k},

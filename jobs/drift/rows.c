@@ -13,7 +13,6 @@
 
 #define MMD_ROWS    10000 /* of each window, chosen by key: enough power, and the cost is quadratic */
 #define ENERGY_ROWS 2000  /* likewise, for energy and KID, which only support */
-#define FRECHET_DIM 2048  /* most dimensions for FID: its cost is cubic, seconds at this size */
 
 /* --- MMD: row blocks over ranks and workers; sums are integers, so the result is the same for any distribution of the blocks --- */
 
@@ -21,7 +20,7 @@ struct mmd {
 	struct ns_drift *s;
 	float *x, *y;
 	int64_t m, n, *rows, *ref_rows; /* index in its window of each row of y and x */
-	int32_t *block; /* of each pooled row, the reference's first; NULL: rows are independent */
+	int32_t *block;			/* of each pooled row, the reference's first; NULL: rows are independent */
 	int64_t ref_blocks, blocks;
 	int d, per, distance;
 	float gamma;
@@ -38,34 +37,27 @@ static enum ns_status mmd_part(void *context, int task, int worker)
 		all = (int64_t)job->comm->size * g->per, *out = g->sums + (int64_t)task * (2 * (p + 1) + 1);
 	struct ns_op op = {.kind = NS_OP_MMD};
 	size_t row = sizeof *g->x * (size_t)g->d, sums = sizeof *out * (size_t)(p + 1);
-	struct ns_staged io = {{g->x, g->y}, {row * (size_t)g->m, row * (size_t)g->n}, {out, out + p + 1, out + 2 * (p + 1)}, {sums, sums, sizeof *out}};
+	struct ns_staged io = {{g->x, g->y},
+			       {row * (size_t)g->m, row * (size_t)g->n},
+			       {out, out + p + 1, out + 2 * (p + 1)},
+			       {sums, sums, sizeof *out}};
 
-	op.u.mmd = (struct ns_op_mmd){.m = g->m, .n = g->n, .row_begin = blocks * at / all * 16,
-				   .row_end = at + 1 == all ? total : blocks * (at + 1) / all * 16, .d = g->d, .permutations = p,
-				   .seed = g->s->seed, .gamma = g->gamma, .distance = g->distance, .ref_blocks = g->ref_blocks, .blocks = g->blocks};
+	op.u.mmd = (struct ns_op_mmd){.m = g->m,
+				      .n = g->n,
+				      .row_begin = blocks * at / all * 16,
+				      .row_end = at + 1 == all ? total : blocks * (at + 1) / all * 16,
+				      .d = g->d,
+				      .permutations = p,
+				      .seed = g->s->seed,
+				      .gamma = g->gamma,
+				      .distance = g->distance,
+				      .ref_blocks = g->ref_blocks,
+				      .blocks = g->blocks};
 	if (g->block) {
 		io.in[NS_MMD_BLOCK] = g->block;
 		io.in_bytes[NS_MMD_BLOCK] = sizeof *g->block * (size_t)total;
 	}
 	return ns_staged_run(dev, job->set->queues[worker], &op, &io);
-}
-
-/* Up to `most` rows, chosen by key: *x (n, d), which the caller frees in any case; their indices in `chosen` (most), or NULL. */
-static enum ns_status choose_rows(const struct ns_matrix *of, int64_t most, uint64_t seed, float **x, int64_t *n, int64_t *chosen)
-{
-	int64_t i, *row;
-	enum ns_status status;
-
-	*n = of->rows < most ? of->rows : most;
-	*x = malloc(sizeof **x * (size_t)*n * (size_t)of->d + 1);
-	row = malloc(sizeof *row * (size_t)(*n + 1));
-	for (i = 0; row && i < *n; i++)
-		row[i] = of->rows <= most ? i : (int64_t)ns_permute((uint64_t)i, (uint64_t)of->rows, seed, NS_FOR_PERMUTE, 0);
-	if (row && chosen)
-		memcpy(chosen, row, sizeof *row * (size_t)*n);
-	status = *x && row ? ns_matrix_pick(of, row, *n, *x) : ns_fail(NS_NO_MEMORY, "out of memory for %lld rows", (long long)*n);
-	free(row);
-	return status;
 }
 
 static float distance2(const float *x, const float *y, int d)
@@ -307,8 +299,8 @@ static enum ns_status permute(struct ns_drift *s, int64_t most, int distance, en
 	g.ref_rows = g.rows ? g.rows + most : NULL;
 	g.sums = calloc((size_t)workers * (2 * ((size_t)s->permutations + 1) + 1), sizeof *g.sums);
 	NS_GO(g.rows && g.sums ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %s", method));
-	NS_GO(choose_rows(&s->ref.embedding, most, s->seed, &g.x, &g.m, g.ref_rows));
-	NS_GO(choose_rows(&s->cur.embedding, most, s->seed, &g.y, &g.n, g.rows));
+	NS_GO(ns_drift_choose_rows(&s->ref.embedding, most, s->seed, &g.x, &g.m, g.ref_rows));
+	NS_GO(ns_drift_choose_rows(&s->cur.embedding, most, s->seed, &g.y, &g.n, g.rows));
 	NS_GO(number_blocks(&g));
 	NS_GO(distance ? scale_distances(&g) : median_gamma(&g));
 	if (!(g.gamma > 0) || !isfinite(g.gamma)) {
@@ -349,45 +341,6 @@ static enum ns_status energy_seen(struct mmd *g, struct ns_drift_test *t)
 	t->statistic /= (double)g->gamma;
 	t->effect = across > 0 ? fmax(0, t->statistic / across) : 0;
 	return NS_OK;
-}
-
-/* --- the classifier two-sample test (C2ST), the Frechet (FID) and the kernel distance (KID) --- */
-
-static enum ns_status whole_rows(struct ns_drift *s, const char *method, int64_t most)
-{
-	int d = s->ref.embedding.d;
-	struct ns_drift_test *t;
-	int64_t m, n;
-	float *x = NULL, *y = NULL;
-	enum ns_status status = NS_OK;
-
-	if (!ns_drift_wants(s, method))
-		return NS_OK;
-	t = ns_drift_add(s, "embedding", method, "embedding");
-	if (!t)
-		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
-	if (!strcmp(method, "c2st") && s->ref_block)
-		t->note = "rows of a sequence are not independent";
-	else if (!strcmp(method, "fid") && d > FRECHET_DIM)
-		t->note = "more than 2,048 dimensions";
-	if (t->note)
-		goto out;
-	NS_GO(choose_rows(&s->ref.embedding, most, s->seed, &x, &m, NULL));
-	NS_GO(choose_rows(&s->cur.embedding, most, s->seed, &y, &n, NULL));
-	if (!strcmp(method, "c2st")) {
-		t->p = ns_stat_c2st(x, m, y, n, d, s->seed, &t->effect, &t->effect_low, &t->effect_high);
-		t->statistic = t->effect;
-		t->note = isnan(t->p) ? "needs eight rows on each side that vary" : NULL;
-	} else {
-		t->statistic = !strcmp(method, "fid") ? ns_stat_fid(x, m, y, n, d) : ns_stat_kid(x, m, y, n, d);
-		t->note = isnan(t->statistic) ? "needs two rows on each side" : NULL;
-	}
-out:
-	if (t->note)
-		t->status = NS_DRIFT_UNTESTED;
-	free(x);
-	free(y);
-	return status;
 }
 
 /* --- all of them --- */
@@ -440,7 +393,7 @@ enum ns_status ns_drift_test_rows(struct ns_drift *s)
 		NS_TRY(ns_drift_projections(s, random));
 	NS_TRY(permute(s, MMD_ROWS, 0, mmd_seen, "mmd"));
 	NS_TRY(permute(s, ENERGY_ROWS, 1, energy_seen, "energy"));
-	NS_TRY(whole_rows(s, "c2st", MMD_ROWS));
-	NS_TRY(whole_rows(s, "fid", MMD_ROWS));
-	return whole_rows(s, "kid", ENERGY_ROWS);
+	NS_TRY(ns_drift_whole_rows(s, "c2st", MMD_ROWS));
+	NS_TRY(ns_drift_whole_rows(s, "fid", MMD_ROWS));
+	return ns_drift_whole_rows(s, "kid", ENERGY_ROWS);
 }

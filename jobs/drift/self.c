@@ -18,12 +18,12 @@
 #include "kernels/formula/sort.h"
 
 #define SPLIT_ROWS  20000 /* rows of the reference that take part, chosen by key: they are kept in memory */
-#define HALF	    2000 /* rows of a half, at most */
+#define HALF	    2000  /* rows of a half, at most */
 #define MMD_HALF    250
 #define MMD_DRAWS   499 /* the smallest p, 1/500, is below MMD's share (a tenth) of an alpha of 5 % */
 #define ROWS_NEEDED 100 /* fewer are too few for a self-test */
 
-#define STRETCHES 50
+#define STRETCHES   50
 
 /* the self-test: rows of the reference with their columns */
 struct self_test {
@@ -31,10 +31,10 @@ struct self_test {
 	int64_t rows, *row; /* indices in the reference */
 	float *stats, *confidence, *prob, *embedding, *pca;
 	int32_t *pred, *block; /* NULL: none */
-	int32_t *of; /* the stretch of each row; NULL: each row is a unit of its own */
+	int32_t *of;	       /* the stretch of each row; NULL: each row is a unit of its own */
 	int64_t stretches;
 	int64_t half;
-	float gamma; /* of MMD's kernel, as in the test of the window; 0: not tested */
+	float gamma;	 /* of MMD's kernel, as in the test of the window; 0: not tested */
 	uint64_t *alarm; /* (rounds, NS_SELF_KINDS): 0, 1, or 2 where not tested; words of 8 bytes that ranks exchange */
 };
 
@@ -46,8 +46,8 @@ const char *ns_drift_self_name(int kind)
 }
 
 /* Tests the columns of x (rows, d) between two halves: least p of KS and of Cramer-von Mises, number of columns tested. */
-static void columns(const struct self_test *g, const float *x, int d, const int64_t *row, int64_t half, float *a, uint32_t *scratch, double *ks, double *cvm,
-		    int *count)
+static void columns(const struct self_test *g, const float *x, int d, const int64_t *row, int64_t half, float *a, uint32_t *scratch, double *ks,
+		    double *cvm, int *count)
 {
 	float *b = a + half;
 	int32_t *block = (int32_t *)scratch; /* of both halves; read before scratch serves the sort */
@@ -170,7 +170,8 @@ static void random_split(const struct self_test *g, uint64_t seed, int64_t *row,
 
 	for (i = 0; i < rows; i++) { /* in random order, so that rows beyond the capacity are dropped at random */
 		int64_t r = (int64_t)ns_permute((uint64_t)i, (uint64_t)rows, seed, NS_FOR_SPLIT, 2);
-		int64_t side = g->of ? (int64_t)ns_permute((uint64_t)g->of[r], (uint64_t)g->stretches, seed, NS_FOR_SPLIT, 3) * 2 / g->stretches : i % 2;
+		int64_t side =
+			g->of ? (int64_t)ns_permute((uint64_t)g->of[r], (uint64_t)g->stretches, seed, NS_FOR_SPLIT, 3) * 2 / g->stretches : i % 2;
 
 		if (n[side] < most)
 			row[side * most + n[side]++] = r;

@@ -35,8 +35,10 @@ static enum ns_status add_slice(struct ns_drift *s, const char *kind, const char
 	ns_drift_cut_utf8(found.name);
 	found.confidence_ref = mean_confidence(s->ref_confidence, found.ref, found.ref_rows);
 	found.confidence = mean_confidence(s->cur_confidence, found.cur, found.cur_rows);
-	NS_TRY(ns_drift_accuracy(&s->ref, found.ref, found.ref_rows, s->ref_block, s->ref_blocks, &found.base, &found.base_rows, &found.base_low, &high));
-	NS_TRY(ns_drift_accuracy(&s->cur, found.cur, found.cur_rows, s->cur_block, s->cur_blocks, &found.measured, &found.audited, &found.low, &found.high));
+	NS_TRY(ns_drift_accuracy(&s->ref, found.ref, found.ref_rows, s->ref_block, s->ref_blocks, &found.base, &found.base_rows, &found.base_low,
+				 &high));
+	NS_TRY(ns_drift_accuracy(&s->cur, found.cur, found.cur_rows, s->cur_block, s->cur_blocks, &found.measured, &found.audited, &found.low,
+				 &found.high));
 	found.moved = NAN;
 	found.status = found.ref_rows < NS_SLICE_ROWS || found.cur_rows < NS_SLICE_ROWS ? NS_DRIFT_UNTESTED : NS_DRIFT_NONE;
 	s->slices[s->slice_count++] = found;
@@ -104,7 +106,8 @@ static int32_t *sort_rows(const int32_t *of, int64_t rows, const int32_t *values
 	return list;
 }
 
-static enum ns_status find_kind(struct ns_drift *s, const char *kind, const int32_t *ref, const int32_t *cur, char *const *names, int named, int32_t **lists)
+static enum ns_status find_kind(struct ns_drift *s, const char *kind, const int32_t *ref, const int32_t *cur, char *const *names, int named,
+				int32_t **lists)
 {
 	int64_t count[2][SLICES_MAX], at[2] = {0, 0};
 	int32_t values[SLICES_MAX];
@@ -121,8 +124,9 @@ static enum ns_status find_kind(struct ns_drift *s, const char *kind, const int3
 	if (!lists[0] || !lists[1])
 		return ns_fail(NS_NO_MEMORY, "out of memory for slices");
 	for (i = 0; i < n; i++) {
-		NS_TRY(add_slice(s, kind, values[i] < named ? names[values[i]] : NULL, values[i],
-				 (struct ns_slice){.ref = lists[0] + at[0], .cur = lists[1] + at[1], .ref_rows = count[0][i], .cur_rows = count[1][i]}));
+		NS_TRY(add_slice(
+			s, kind, values[i] < named ? names[values[i]] : NULL, values[i],
+			(struct ns_slice){.ref = lists[0] + at[0], .cur = lists[1] + at[1], .ref_rows = count[0][i], .cur_rows = count[1][i]}));
 		at[0] += count[0][i];
 		at[1] += count[1][i];
 	}
@@ -149,7 +153,7 @@ struct job {
 	struct result {
 		double d, p;
 		int64_t note;
-	} *out; /* (slices, columns); words of 8 bytes, which ranks exchange */
+	} * out; /* (slices, columns); words of 8 bytes, which ranks exchange */
 };
 
 /* Copies a slice's values of a column; returns the blocks of its rows, or NULL where rows have none. */
@@ -225,8 +229,7 @@ static enum ns_status record(struct ns_drift *s, const struct job *j)
 			const struct result *r = &j->out[i * j->columns + c];
 			int stat = c < j->stats;
 			double m = (double)s->slices[i].ref_rows, n = (double)s->slices[i].cur_rows, half = 1.3581 * sqrt((m + n) / (m * n));
-			struct ns_drift_test *t =
-				ns_drift_add(s, stat ? "input" : "output", "ks", stat ? s->ref.stats_names[c] : "confidence");
+			struct ns_drift_test *t = ns_drift_add(s, stat ? "input" : "output", "ks", stat ? s->ref.stats_names[c] : "confidence");
 
 			if (!t)
 				return ns_fail(NS_NO_MEMORY, "out of memory for tests");
@@ -270,12 +273,14 @@ static enum ns_status guard(struct ns_drift *s)
 
 static enum ns_status test_columns(struct ns_drift *s, struct job *j)
 {
-	struct ns_matrix ref = {.rows = s->ref.rows, .d = 2, .data = s->ref_confidence}, cur = {.rows = s->cur.rows, .d = 2, .data = s->cur_confidence};
+	struct ns_matrix ref = {.rows = s->ref.rows, .d = 2, .data = s->ref_confidence},
+			 cur = {.rows = s->cur.rows, .d = 2, .data = s->cur_confidence};
 
 	if (j->stats)
 		NS_TRY(ns_drift_each_column(s, &(struct ns_columns){.of = &s->ref.stats}, &(struct ns_columns){.of = &s->cur.stats}, all_slices, j));
 	j->first = j->stats;
-	return ref.data && cur.data ? ns_drift_each_column(s, &(struct ns_columns){.of = &ref}, &(struct ns_columns){.of = &cur}, confidence_alone, j) : NS_OK;
+	return ref.data && cur.data ? ns_drift_each_column(s, &(struct ns_columns){.of = &ref}, &(struct ns_columns){.of = &cur}, confidence_alone, j)
+				    : NS_OK;
 }
 
 enum ns_status ns_drift_test_slices(struct ns_drift *s)

@@ -116,12 +116,12 @@ enum ns_status ns_drift_each_row(struct ns_drift *s, const struct ns_matrix *of,
 
 /* --- columns --- */
 
-#define HUGE	 2097152
-#define PASSES	 8 /* over all rows; more are worth a warning */
+#define HUGE   2097152
+#define PASSES 8 /* over all rows; more are worth a warning */
 
 struct turn {
 	const struct ns_columns *side[2]; /* the reference, the window */
-	int first, count; /* columns of this pass */
+	int first, count;		  /* columns of this pass */
 	int64_t all;
 	float *x; /* (count, all) */
 	float **scratch;
@@ -201,8 +201,8 @@ enum ns_status ns_drift_each_column(struct ns_drift *s, const struct ns_columns 
 	fit = fit > 4 * workers ? fit - 3 * workers : fit / 4;
 	t.count = fit < 1 ? 1 : t.count > fit ? (int)fit : t.count;
 	if ((end - begin) / t.count > PASSES)
-		ns_log_warn(s->job->log, "%d columns of %lld rows are read in %d passes; a larger drift.memory or more ranks reduce them", end - begin,
-			    (long long)all, (end - begin + t.count - 1) / t.count);
+		ns_log_warn(s->job->log, "%d columns of %lld rows are read in %d passes; a larger drift.memory or more ranks reduce them",
+			    end - begin, (long long)all, (end - begin + t.count - 1) / t.count);
 	t.x = large(t.count * all);
 	status = t.x ? make_scratch(s, &t.scratch)
 		     : ns_fail(NS_NO_MEMORY, "out of memory for %d columns of %lld rows; a smaller drift.memory needs less", t.count, (long long)all);

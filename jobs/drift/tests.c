@@ -43,7 +43,8 @@ static enum ns_status count_tests(struct ns_drift *s, const int64_t *ref, const 
 	struct ns_drift_test unwanted = {0};
 	int c, classes = 0;
 
-	double design = 1, least, v, wide = 1.96 * sqrt(1.0 / (double)(s->ref.rows + s->cur.rows)), g, g_p = ns_stat_g_counts(ref, cur, k, &g, &least);
+	double design = 1, least, v, wide = 1.96 * sqrt(1.0 / (double)(s->ref.rows + s->cur.rows)), g,
+	       g_p = ns_stat_g_counts(ref, cur, k, &g, &least);
 	struct ns_drift_test *t = ns_drift_wants(s, "chi2") ? ns_drift_add(s, "output", "chi2", "predicted class") : &unwanted;
 
 	if (!t)
@@ -150,7 +151,8 @@ static enum ns_status confidence_of_rows(void *context, int64_t first, int64_t n
 static enum ns_status confidences(struct ns_drift *s, const struct ns_predictions *p, float **out)
 {
 	struct confidence u = {p, calloc((size_t)p->rows + 1, 2 * sizeof *u.out)};
-	enum ns_status status = u.out ? ns_drift_each_row(s, &p->prob, confidence_of_rows, &u) : ns_fail(NS_NO_MEMORY, "out of memory for confidences");
+	enum ns_status status =
+		u.out ? ns_drift_each_row(s, &p->prob, confidence_of_rows, &u) : ns_fail(NS_NO_MEMORY, "out of memory for confidences");
 
 	*out = u.out;
 	return ns_drift_gather(s, status, u.out, (size_t)p->rows);
@@ -172,7 +174,8 @@ static enum ns_status output_tests(struct ns_drift *s)
 enum ns_status ns_drift_test_all(struct ns_drift *s)
 {
 	if (s->ref.stats.d && s->cur.stats.d)
-		NS_TRY(ns_drift_columns(s, "input", &(struct ns_columns){.of = &s->ref.stats}, &(struct ns_columns){.of = &s->cur.stats}, s->ref.stats_names, ""));
+		NS_TRY(ns_drift_columns(s, "input", &(struct ns_columns){.of = &s->ref.stats}, &(struct ns_columns){.of = &s->cur.stats},
+					s->ref.stats_names, ""));
 	if (s->ref.prob.d && s->cur.prob.d)
 		NS_TRY(output_tests(s));
 	if (s->ref.pred && s->cur.pred)

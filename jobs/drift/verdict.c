@@ -41,8 +41,8 @@ static double atc(const struct ns_drift *s)
 	return above / (double)s->cur.rows;
 }
 
-enum ns_status ns_drift_accuracy(const struct ns_predictions *p, const int32_t *row, int64_t n, const int32_t *block, int64_t blocks, double *accuracy,
-				 int64_t *labelled, double *low, double *high)
+enum ns_status ns_drift_accuracy(const struct ns_predictions *p, const int32_t *row, int64_t n, const int32_t *block, int64_t blocks,
+				 double *accuracy, int64_t *labelled, double *low, double *high)
 {
 	float *hit = malloc(sizeof *hit * (size_t)(n + 1));
 	int32_t *of = malloc(sizeof *of * (size_t)(n + 1));
@@ -71,7 +71,7 @@ enum ns_status ns_drift_accuracy(const struct ns_predictions *p, const int32_t *
 	return hit && of ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)n);
 }
 
-#define BOOTSTRAPS 200
+#define BOOTSTRAPS   200
 #define BBSE_CLASSES 200 /* more take minutes, and their weights are hardly identifiable */
 
 /* A bootstrap draw of a cell; `share` is its effective over its actual number of rows, which are not independent. */
@@ -201,9 +201,12 @@ static enum ns_status look_at_labels(struct doubt *q, int judge)
 /* Counts labels of audited rows that confident learning flags as wrong: one pass for its thresholds, one to judge. */
 static enum ns_status doubt_labels(struct ns_drift *s)
 {
-	struct doubt q = {.p = &s->cur, .row = malloc(sizeof *q.row * (size_t)(s->cur.rows + 1)),
-			  .prob = malloc(sizeof *q.prob * LABELS * (size_t)s->cur.prob.d), .label = malloc(sizeof *q.label * LABELS)};
-	enum ns_status status = q.row && q.prob && q.label ? ns_stat_confident_init(&q.c, s->cur.prob.d) : ns_fail(NS_NO_MEMORY, "out of memory for labels");
+	struct doubt q = {.p = &s->cur,
+			  .row = malloc(sizeof *q.row * (size_t)(s->cur.rows + 1)),
+			  .prob = malloc(sizeof *q.prob * LABELS * (size_t)s->cur.prob.d),
+			  .label = malloc(sizeof *q.label * LABELS)};
+	enum ns_status status =
+		q.row && q.prob && q.label ? ns_stat_confident_init(&q.c, s->cur.prob.d) : ns_fail(NS_NO_MEMORY, "out of memory for labels");
 	int64_t i;
 
 	if (status != NS_OK)
@@ -229,7 +232,8 @@ enum ns_status ns_drift_performance(struct ns_drift *s)
 	s->cbpe = s->cbpe_ref = s->atc = s->condition = s->reweighted = NAN;
 	NS_TRY(ns_drift_accuracy(&s->ref, NULL, s->ref.rows, s->ref_block, s->ref_blocks, &s->base, &n, &s->base_low, &s->base_high));
 	s->base_rows = n;
-	NS_TRY(ns_drift_accuracy(&s->cur, NULL, s->cur.rows, s->cur_block, s->cur_blocks, &s->measured, &s->audited, &s->measured_low, &s->measured_high));
+	NS_TRY(ns_drift_accuracy(&s->cur, NULL, s->cur.rows, s->cur_block, s->cur_blocks, &s->measured, &s->audited, &s->measured_low,
+				 &s->measured_high));
 	if (s->ref_confidence && s->cur_confidence) {
 		s->cbpe = s->cbpe_ref = 0;
 		for (i = 0; i < s->ref.rows; i++)

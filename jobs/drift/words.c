@@ -20,9 +20,12 @@ static void say(struct ns_drift *s, const char *format, ...)
 /* Image statistics with a material shift, strongest first. */
 static int images(struct ns_drift *s)
 {
-	static const char *const words[][3] = {{"brightness", "brighter", "darker"},	    {"contrast", "richer in contrast", "flatter"},
-					       {"saturation", "more colourful", "paler"},   {"sharpness", "sharper", "blurrier"},
-					       {"noise", "noisier", "smoother"},	    {"dark", "fuller of black", "poorer in black"},
+	static const char *const words[][3] = {{"brightness", "brighter", "darker"},
+					       {"contrast", "richer in contrast", "flatter"},
+					       {"saturation", "more colourful", "paler"},
+					       {"sharpness", "sharper", "blurrier"},
+					       {"noise", "noisier", "smoother"},
+					       {"dark", "fuller of black", "poorer in black"},
 					       {"bright", "fuller of white", "poorer in white"}};
 	const struct ns_drift_test *said[3] = {NULL};
 	int n = 0, i, k, brightness = 0;
@@ -44,7 +47,8 @@ static int images(struct ns_drift *s)
 			/* the shares of black and white pixels repeat what brightness says */
 			if (known && brightness && (!strcmp(t->column, "dark") || !strcmp(t->column, "bright")))
 				known = 0;
-			if (known && !*t->slice && t->histogram.high > t->histogram.low && t->status == NS_DRIFT_MATERIAL && (!best || t->effect > best->effect))
+			if (known && !*t->slice && t->histogram.high > t->histogram.low && t->status == NS_DRIFT_MATERIAL &&
+			    (!best || t->effect > best->effect))
 				best = t;
 		}
 		if (!best)

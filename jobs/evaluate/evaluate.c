@@ -101,8 +101,8 @@ static enum ns_status judge(const struct ns_predictions *p, const uint8_t *gate,
 		return ns_fail(NS_BAD_DATA, "evaluate: predictions need id, label, pred and prob");
 	for (i = 0; i < p->rows; i++) {
 		if (p->label[i] >= p->prob.d || p->pred[i] < 0 || p->pred[i] >= p->prob.d)
-			return ns_fail(NS_BAD_DATA, "row %lld: label %d, prediction %d, but there are %d classes", (long long)i,
-				       p->label[i], p->pred[i], p->prob.d);
+			return ns_fail(NS_BAD_DATA, "row %lld: label %d, prediction %d, but there are %d classes", (long long)i, p->label[i],
+				       p->pred[i], p->prob.d);
 		n += counts(p, i, gate);
 		hits += counts(p, i, gate) && p->label[i] == p->pred[i];
 	}
@@ -143,8 +143,8 @@ static struct joined *index_of(const struct ns_predictions *p)
 }
 
 /* Counts the rows that count, and those where only one of the two models is right. */
-static enum ns_status count_pairs(const struct ns_predictions *p, const struct ns_predictions *q, const struct joined *a,
-				  const struct joined *b, const uint8_t *gate, int64_t count[3])
+static enum ns_status count_pairs(const struct ns_predictions *p, const struct ns_predictions *q, const struct joined *a, const struct joined *b,
+				  const uint8_t *gate, int64_t count[3])
 {
 	int64_t i;
 
@@ -155,8 +155,8 @@ static enum ns_status count_pairs(const struct ns_predictions *p, const struct n
 		if (a[i].id != b[i].id)
 			return ns_fail(NS_BAD_DATA, "evaluate: row %016llx is not in both predictions", (unsigned long long)a[i].id);
 		if (q->label && q->label[s] != p->label[r])
-			return ns_fail(NS_BAD_DATA, "evaluate: row %016llx has label %d here, %d there", (unsigned long long)a[i].id,
-				       p->label[r], q->label[s]);
+			return ns_fail(NS_BAD_DATA, "evaluate: row %016llx has label %d here, %d there", (unsigned long long)a[i].id, p->label[r],
+				       q->label[s]);
 		if (!counts(p, r, gate))
 			continue;
 		right = p->pred[r] == p->label[r];
@@ -177,8 +177,7 @@ static enum ns_status compare(const struct ns_predictions *p, const struct ns_pr
 	enum ns_status status;
 
 	if (p->rows != q->rows || !q->pred || !q->id)
-		return ns_fail(NS_BAD_DATA, "evaluate: %lld rows against %lld, expected the same rows", (long long)p->rows,
-			       (long long)q->rows);
+		return ns_fail(NS_BAD_DATA, "evaluate: %lld rows against %lld, expected the same rows", (long long)p->rows, (long long)q->rows);
 	if (p->names && q->names)
 		NS_TRY(ns_classes_agree((const char *const *)p->names, p->class_names, "the predictions", (const char *const *)q->names,
 					q->class_names, "those they are held against"));
@@ -192,10 +191,9 @@ static enum ns_status compare(const struct ns_predictions *p, const struct ns_pr
 	mean = (double)(count[1] - count[2]) / n;
 	half = 1.959963984540054 * sqrt(((double)(count[1] + count[2]) / n - mean * mean) / n);
 	json_object_set_new(json, "against",
-			    json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:s}", "rows", (json_int_t)count[0], "better",
-				      (json_int_t)count[1], "worse", (json_int_t)count[2], "change", mean, "low", mean - half, "high",
-				      mean + half, "p", mcnemar(count[1], count[2]), "test",
-				      "McNemar, exact, two-sided; interval normal on paired differences"));
+			    json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:s}", "rows", (json_int_t)count[0], "better", (json_int_t)count[1],
+				      "worse", (json_int_t)count[2], "change", mean, "low", mean - half, "high", mean + half, "p",
+				      mcnemar(count[1], count[2]), "test", "McNemar, exact, two-sided; interval normal on paired differences"));
 	return NS_OK;
 }
 

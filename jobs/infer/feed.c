@@ -21,8 +21,8 @@ static enum ns_status make_context(struct ns_feed *f, int index, enum ns_dtype d
 	struct ns_op op = {.kind = NS_OP_AUGMENT};
 	int c;
 
-	op.u.augment = (struct ns_op_augment){.n = f->n, .h = a->h, .w = a->w, .c = a->c, .p = a->h, .q = a->w,
-					   .out_dtype = dtype, .config = f->config};
+	op.u.augment =
+		(struct ns_op_augment){.n = f->n, .h = a->h, .w = a->w, .c = a->c, .p = a->h, .q = a->w, .out_dtype = dtype, .config = f->config};
 	for (c = 0; c < a->c; c++) { /* y = (x / 255 - mean) / std */
 		op.u.augment.scale[c] = (float)(1 / (255 * (double)f->model->std[c]));
 		op.u.augment.shift[c] = (float)(-(double)f->model->mean[c] / (double)f->model->std[c]);
@@ -31,14 +31,13 @@ static enum ns_status make_context(struct ns_feed *f, int index, enum ns_dtype d
 	return dev->backend->mem_make(&l->workspace, dev, l->plan->workspace_bytes);
 }
 
-enum ns_status ns_feed_init(struct ns_feed *f, struct ns_job *job, const struct ns_view *view,
-			    const struct ns_model *model, const json_t *recipe, int n, int shuffle, enum ns_dtype dtype)
+enum ns_status ns_feed_init(struct ns_feed *f, struct ns_job *job, const struct ns_view *view, const struct ns_model *model, const json_t *recipe,
+			    int n, int shuffle, enum ns_dtype dtype)
 {
 	const struct ns_arch *a = &model->net.arch;
 	int i, workers = ns_workers_count(job->workers);
 
-	*f = (struct ns_feed){.view = view, .model = model, .job = job, .shuffle = shuffle, .n = n,
-			      .seed = (uint64_t)ns_conf_int(job->conf, "seed")};
+	*f = (struct ns_feed){.view = view, .model = model, .job = job, .shuffle = shuffle, .n = n, .seed = (uint64_t)ns_conf_int(job->conf, "seed")};
 	f->samples_at = (image_bytes(f) * (size_t)n + 63) / 64 * 64;
 	f->bytes = f->samples_at + (size_t)n * sizeof(struct ns_augment_sample);
 	f->config = calloc(1, sizeof *f->config);
@@ -71,8 +70,7 @@ void ns_feed_release(struct ns_feed *f)
 	memset(f, 0, sizeof *f);
 }
 
-enum ns_status ns_feed_stage(void *context, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged,
-			     int32_t *labels)
+enum ns_status ns_feed_stage(void *context, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged, int32_t *labels)
 {
 	struct ns_feed *f = context;
 	struct ns_feed_worker *w = &f->workers[worker];
@@ -91,11 +89,10 @@ enum ns_status ns_feed_stage(void *context, int worker, int epoch, int64_t first
 			row = (int64_t)ns_permute((uint64_t)row, (uint64_t)f->view->rows, f->seed, NS_FOR_SHUFFLE, (uint32_t)epoch);
 		ns_view_get(f->view, row, &pick);
 		set = f->view->sets[pick.set];
-		NS_TRY(ns_dataset_pixels(set, pick.row, a->h, a->w, a->c, (uint8_t *)staged + (size_t)i * image_bytes(f), &w->buffer,
-					 &w->capacity));
+		NS_TRY(ns_dataset_pixels(set, pick.row, a->h, a->w, a->c, (uint8_t *)staged + (size_t)i * image_bytes(f), &w->buffer, &w->capacity));
 		if (f->shuffle)
-			ns_augment_draw(&samples[i], f->config, a->h, a->w, a->h, a->w, f->seed, (uint32_t)epoch,
-					ns_dataset_id(set, pick.row), pick.repeat);
+			ns_augment_draw(&samples[i], f->config, a->h, a->w, a->h, a->w, f->seed, (uint32_t)epoch, ns_dataset_id(set, pick.row),
+					pick.repeat);
 		else
 			ns_augment_identity(&samples[i], a->h, a->w, a->h, a->w);
 		labels[i] = first + i < f->view->rows ? pick.label : -1;

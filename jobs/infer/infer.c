@@ -29,8 +29,8 @@ static enum ns_status alloc_columns(struct ns_predictions *p, struct ns_inferenc
 	return ns_fail(NS_NO_MEMORY, "out of memory for %lld predictions", (long long)n);
 }
 
-static enum ns_status predict_shard(struct ns_job *job, const struct ns_model *m, const char *model_digest,
-				    struct ns_dataset *data, int index, const char *path, enum ns_dtype dtype)
+static enum ns_status predict_shard(struct ns_job *job, const struct ns_model *m, const char *model_digest, struct ns_dataset *data, int index,
+				    const char *path, enum ns_dtype dtype)
 {
 	struct ns_shard *s = data->shards[index];
 	/* batches end with the shard: the last is padded with the shard's last row */
@@ -40,8 +40,7 @@ static enum ns_status predict_shard(struct ns_job *job, const struct ns_model *m
 	enum ns_status status;
 
 	NS_GO(alloc_columns(&p, &out, s->rows.rows, m->net.arch.classes, m->net.embedding_dim));
-	NS_GO(ns_infer_rows(job, m, &view, data->first[index], s->rows.rows, (int)ns_conf_int(job->conf, "infer.batch"), dtype,
-			    &out, "infer"));
+	NS_GO(ns_infer_rows(job, m, &view, data->first[index], s->rows.rows, (int)ns_conf_int(job->conf, "infer.batch"), dtype, &out, "infer"));
 	snprintf(p.model, sizeof p.model, "%s", model_digest);
 	snprintf(p.weights, sizeof p.weights, "%s", m->weights);
 	snprintf(p.dataset, sizeof p.dataset, "%s", data->digest);
@@ -59,8 +58,7 @@ out:
 	return status;
 }
 
-static enum ns_status write_index(const char *dir, const struct ns_dataset *data, const char *model_digest,
-				  char digest[NS_SHA256_HEX])
+static enum ns_status write_index(const char *dir, const struct ns_dataset *data, const char *model_digest, char digest[NS_SHA256_HEX])
 {
 	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
 	json_t *files = json_array();
@@ -90,21 +88,22 @@ static enum ns_status write_part(struct ns_job *job, const struct ns_dataset *da
 
 		snprintf(name, sizeof name, "predictions-%05d.h5", i);
 		if (ns_job_part_of(job, i))
-			json_array_append_new(files, json_pack("{s:s, s:I}", "file", name, "rows", (json_int_t)(data->first[i + 1] - data->first[i])));
+			json_array_append_new(files,
+					      json_pack("{s:s, s:I}", "file", name, "rows", (json_int_t)(data->first[i + 1] - data->first[i])));
 	}
 	return ns_part_write(job, json_pack("{s:s, s:s, s:i}", "model", model_digest, "dataset", data->digest, "files", data->count), files);
 }
 
-enum ns_status ns_predict(struct ns_job *job, const struct ns_model *m, const char *model_digest,
-			  struct ns_dataset *data, const char *folder, enum ns_dtype dtype, char digest[NS_SHA256_HEX])
+enum ns_status ns_predict(struct ns_job *job, const struct ns_model *m, const char *model_digest, struct ns_dataset *data, const char *folder,
+			  enum ns_dtype dtype, char digest[NS_SHA256_HEX])
 {
 	const struct ns_shard_head *h = ns_dataset_head(data);
 	char dir[NS_PATH_MAX], path[NS_PATH_MAX];
 	enum ns_status status = NS_OK;
 	int i;
 
-	NS_TRY(ns_classes_agree((const char *const *)h->classes, h->class_count, data->path, (const char *const *)m->classes,
-				m->class_count, "the model"));
+	NS_TRY(ns_classes_agree((const char *const *)h->classes, h->class_count, data->path, (const char *const *)m->classes, m->class_count,
+				"the model"));
 	NS_TRY(ns_path(dir, "%s%s%s", job->dir, folder ? "/" : "", folder ? folder : ""));
 	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? ns_mkdirs(dir) : NS_OK));
 	for (i = 0; i < data->count && status == NS_OK; i++) {

@@ -31,20 +31,19 @@ struct ns_feed {
 	struct ns_feed_worker {
 		uint8_t *buffer; /* for encoded images */
 		size_t capacity;
-	} *workers;
+	} * workers;
 	struct ns_feed_lane { /* one for each device of the set */
 		struct ns_plan *plan;
 		void *workspace;
-	} *lanes;
+	} * lanes;
 };
 
 /* recipe NULL: no augmentation. The caller releases *feed in any case. */
-enum ns_status ns_feed_init(struct ns_feed *feed, struct ns_job *job, const struct ns_view *view,
-			    const struct ns_model *model, const json_t *recipe, int n, int shuffle, enum ns_dtype dtype);
+enum ns_status ns_feed_init(struct ns_feed *feed, struct ns_job *job, const struct ns_view *view, const struct ns_model *model, const json_t *recipe,
+			    int n, int shuffle, enum ns_dtype dtype);
 void ns_feed_release(struct ns_feed *feed);
 /* The two halves of struct ns_train_input. Rows beyond the view's end repeat its last and get label -1. */
-enum ns_status ns_feed_stage(void *feed, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged,
-			     int32_t *labels);
+enum ns_status ns_feed_stage(void *feed, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged, int32_t *labels);
 enum ns_status ns_feed_images(void *feed, int queue, const void *staged, void *images);
 
 /* --- inference, for infer, train's validation and evaluate --- */
@@ -57,15 +56,15 @@ struct ns_inference {
 	int32_t *pred, *label;
 };
 /* Not collective: this process alone computes rows [first, first + count) of the view into out's arrays, from index 0. */
-enum ns_status ns_infer_rows(struct ns_job *job, const struct ns_model *model, const struct ns_view *view, int64_t first,
-			     int64_t count, int batch, enum ns_dtype dtype, struct ns_inference *out, const char *label);
+enum ns_status ns_infer_rows(struct ns_job *job, const struct ns_model *model, const struct ns_view *view, int64_t first, int64_t count, int batch,
+			     enum ns_dtype dtype, struct ns_inference *out, const char *label);
 
 /*
  * Collective: predictions of `model` on `data`, one file a shard, into job->dir/`folder` (NULL: job->dir itself), with
  * predictions.json; ranks take shards in turn. model_digest goes into the files.
  */
-enum ns_status ns_predict(struct ns_job *job, const struct ns_model *model, const char *model_digest,
-			  struct ns_dataset *data, const char *folder, enum ns_dtype dtype, char digest[NS_SHA256_HEX]);
+enum ns_status ns_predict(struct ns_job *job, const struct ns_model *model, const char *model_digest, struct ns_dataset *data, const char *folder,
+			  enum ns_dtype dtype, char digest[NS_SHA256_HEX]);
 
 /* Fit the temperature (least negative log-likelihood) on the labelled rows of `data`. Collective. */
 enum ns_status ns_calibrate(struct ns_job *job, struct ns_model *model, struct ns_dataset *data, enum ns_dtype dtype);

@@ -149,16 +149,14 @@ enum ns_status ns_calibrate(struct ns_job *job, struct ns_model *m, struct ns_da
 {
 	struct ns_view view = {.sets = &data, .set_count = 1, .rows = data->rows};
 	int k = m->net.arch.classes;
-	struct ns_inference out = {.logits = malloc(sizeof(float) * (size_t)(data->rows * k)),
-				   .label = malloc(sizeof(int32_t) * (size_t)data->rows)};
+	struct ns_inference out = {.logits = malloc(sizeof(float) * (size_t)(data->rows * k)), .label = malloc(sizeof(int32_t) * (size_t)data->rows)};
 	enum ns_status status = out.logits && out.label ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the calibration");
 	int64_t labelled = 0, i;
 	double t = 1;
 
 	m->temperature = 1;
 	if (status == NS_OK && job->comm->rank == 0)
-		status = ns_infer_rows(job, m, &view, 0, data->rows, (int)ns_conf_int(job->conf, "infer.batch"), dtype, &out,
-				       "calibrate");
+		status = ns_infer_rows(job, m, &view, 0, data->rows, (int)ns_conf_int(job->conf, "infer.batch"), dtype, &out, "calibrate");
 	for (i = 0; i < data->rows; i++)
 		labelled += status == NS_OK && job->comm->rank == 0 && out.label[i] >= 0;
 	if (status == NS_OK && job->comm->rank == 0 && !labelled)
@@ -166,8 +164,8 @@ enum ns_status ns_calibrate(struct ns_job *job, struct ns_model *m, struct ns_da
 	if (status == NS_OK && job->comm->rank == 0) {
 		t = fit_temperature(out.logits, out.label, data->rows, k);
 		ns_log_event(job->log, "calibrated",
-			     json_pack("{s:f, s:f, s:f}", "temperature", t, "nll_before", nll(out.logits, out.label, data->rows, k, 1),
-				       "nll_after", nll(out.logits, out.label, data->rows, k, 1 / t)));
+			     json_pack("{s:f, s:f, s:f}", "temperature", t, "nll_before", nll(out.logits, out.label, data->rows, k, 1), "nll_after",
+				       nll(out.logits, out.label, data->rows, k, 1 / t)));
 		if (t < 0.051 || t > 19.6)
 			ns_log_warn(job->log, "the temperature %g is at the end of the searched range: do not rely on this model's confidence", t);
 	}

@@ -15,12 +15,12 @@
 #define SLOTS 2
 #define PIECE 32 /* rows that one worker stages at a time for a device */
 
-struct slot { /* a batch: one a worker where the host computes, else SLOTS of them */
+struct slot {		      /* a batch: one a worker where the host computes, else SLOTS of them */
 	struct ns_exec *exec; /* the slots of a device share one */
 	struct ns_plan *stats;
 	void *stats_space;
 	struct ns_outputs out;
-	float *stats_out; /* device memory */
+	float *stats_out;   /* device memory */
 	char *here, *there; /* staged rows: on the host, on the device */
 	int32_t *labels;
 	/* on a device only: */
@@ -293,8 +293,8 @@ static enum ns_status check_column(const struct inference *r, const char *what, 
 			continue;
 		ns_view_get(r->feed.view, r->first + i / each, &pick);
 		return ns_fail(NS_BAD_DATA, "%s: row %lld: the model gives %s[%lld] = %g, expected a finite number",
-			       ns_dataset_at(r->feed.view->sets[pick.set], pick.row, &in_shard)->path, (long long)in_shard, what, (long long)(i % each),
-			       (double)x[i]);
+			       ns_dataset_at(r->feed.view->sets[pick.set], pick.row, &in_shard)->path, (long long)in_shard, what,
+			       (long long)(i % each), (double)x[i]);
 	}
 	return NS_OK;
 }
@@ -309,8 +309,8 @@ static enum ns_status check_outputs(const struct inference *r)
 	return check_column(r, "stats", r->out->stats, NS_STAT_COUNT);
 }
 
-enum ns_status ns_infer_rows(struct ns_job *job, const struct ns_model *model, const struct ns_view *view, int64_t first,
-			     int64_t count, int batch, enum ns_dtype dtype, struct ns_inference *out, const char *label)
+enum ns_status ns_infer_rows(struct ns_job *job, const struct ns_model *model, const struct ns_view *view, int64_t first, int64_t count, int batch,
+			     enum ns_dtype dtype, struct ns_inference *out, const char *label)
 {
 	struct inference r = {.job = job, .model = model, .first = first, .count = count, .batch = batch, .out = out, .label = label};
 	enum ns_status status;

@@ -65,7 +65,8 @@ static enum ns_status batch_init(struct batch *b, int64_t rows)
 
 static enum ns_status refuse(struct ns_ingest *g, const struct ns_item *item, int64_t number)
 {
-	json_t *line = json_pack("{s:o, s:I, s:o}", "path", ns_json_string(item->name), "item", (json_int_t)number, "reason", ns_json_string(ns_message()));
+	json_t *line =
+		json_pack("{s:o, s:I, s:o}", "path", ns_json_string(item->name), "item", (json_int_t)number, "reason", ns_json_string(ns_message()));
 	char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
 	enum ns_status status = text ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a line of quarantine.jsonl");
 	size_t len = text ? strlen(text) : 0;
@@ -84,8 +85,8 @@ static enum ns_status refuse(struct ns_ingest *g, const struct ns_item *item, in
 	return status;
 }
 
-static enum ns_status append(struct ns_ingest *g, struct batch *b, const struct ns_item *item, const uint8_t *pixels, int h,
-			     int w, int c, int keep_label)
+static enum ns_status append(struct ns_ingest *g, struct batch *b, const struct ns_item *item, const uint8_t *pixels, int h, int w, int c,
+			     int keep_label)
 {
 	int64_t i = b->rows.rows;
 	size_t n = g->raw ? (size_t)g->h * (size_t)g->w * (size_t)g->c : item->bytes, len = strlen(item->name);
@@ -135,8 +136,10 @@ static enum ns_status take(struct ns_ingest *g, struct batch *b, int64_t number,
 		if (status == NS_OK && g->raw && !g->sized && (h != g->h || w != g->w)) {
 			free(decoded);
 			decoded = NULL;
-			status = ns_fail(NS_BAD_DATA, "is %d x %d, but this data set stores %d x %d; --size HxW scales all to one size, "
-					 "--encoding encoded keeps each as it is", h, w, g->h, g->w);
+			status = ns_fail(NS_BAD_DATA,
+					 "is %d x %d, but this data set stores %d x %d; --size HxW scales all to one size, "
+					 "--encoding encoded keeps each as it is",
+					 h, w, g->h, g->w);
 		}
 	}
 	if (status == NS_BAD_DATA)
@@ -172,8 +175,13 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 	int64_t begin = shard * g->shard_rows, end = begin + g->shard_rows < p->rows ? begin + g->shard_rows : p->rows, i;
 	int64_t *items = malloc(sizeof *items * 2 * (size_t)(end - begin));
 	char path[NS_PATH_MAX], *group = strdup(ns_conf_text(g->job->conf, "ingest.group"));
-	struct ns_shard_head head = {.classes = g->source.classes, .class_count = g->source.class_count, .groups = &group,
-				     .group_count = 1, .h = g->h, .w = g->w, .c = g->c};
+	struct ns_shard_head head = {.classes = g->source.classes,
+				     .class_count = g->source.class_count,
+				     .groups = &group,
+				     .group_count = 1,
+				     .h = g->h,
+				     .w = g->w,
+				     .c = g->c};
 	struct batch b = {0};
 	enum ns_status status;
 
@@ -238,7 +246,8 @@ static enum ns_status join_quarantine(struct ns_ingest *g)
 		json_array_append_new(files, json_string_nocheck(path)); /* a path, used by this process only */
 	}
 	NS_GO(ns_quarantine_join(g->job, files));
-	json_array_foreach(files, i, file) NS_GO(ns_remove_file(json_string_value(file)));
+	json_array_foreach(files, i, file)
+		NS_GO(ns_remove_file(json_string_value(file)));
 out:
 	json_decref(files);
 	return status;
@@ -314,8 +323,9 @@ static enum ns_status ingest_all(struct ns_ingest *g)
 
 enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 {
-	struct ns_ingest g = {.job = job, .seed = (uint64_t)ns_conf_int(job->conf, "seed"),
-			   .shard_rows = ns_conf_int(job->conf, "ingest.shard_rows")};
+	struct ns_ingest g = {.job = job,
+			      .seed = (uint64_t)ns_conf_int(job->conf, "seed"),
+			      .shard_rows = ns_conf_int(job->conf, "ingest.shard_rows")};
 	enum ns_status status;
 	int64_t sums[2];
 

@@ -16,9 +16,9 @@ struct ns_ingest {
 	struct ns_source source;
 	struct ns_ingest_set sets[32];
 	int set_count, permuted, raw, sized; /* sized: --size was given, images are scaled to it */
-	char first_reason[512];		      /* why the first image was refused here */
-	int h, w, c;		/* of raw images */
-	const char *encoding; /* raw, jpeg or png */
+	char first_reason[512];		     /* why the first image was refused here */
+	int h, w, c;			     /* of raw images */
+	const char *encoding;		     /* raw, jpeg or png */
 	uint64_t seed;
 	int64_t shard_rows, refused, taken;
 	char *quarantine; /* a line of JSON for each image that was refused here */

@@ -89,8 +89,7 @@ static enum ns_status check_set(const char *name, const json_t *rows)
 
 enum ns_status ns_ingest_sets(struct ns_ingest *g)
 {
-	const json_t *split = ns_conf_node(g->job->conf, "ingest.split"),
-		     *labelled = ns_conf_node(g->job->conf, "ingest.labelled");
+	const json_t *split = ns_conf_node(g->job->conf, "ingest.split"), *labelled = ns_conf_node(g->job->conf, "ingest.labelled");
 	const char *name = ns_conf_text(g->job->conf, "ingest.name"), *base;
 	int64_t first = 0;
 	json_t *rows;

@@ -89,16 +89,16 @@ static enum ns_status gate_judge(struct ns_night *n, const char *night, int *pas
 	better = ns_json_number(b, "low", -1) > 0;
 	no_harm = ns_json_number(a, "low", -1) > floor_old && ns_json_number(a, "change", -1) > least;
 	*passed = better && no_harm;
-	json = json_pack("{s:s, s:b, s:[{s:s, s:b, s:O}, {s:s, s:b, s:O}]}", "schema", "nightshift.gate/1", "passed", *passed, "rules",
-			 "rule", "on the gate's audited rows of this night the lower bound of the gain is above 0", "held", better, "measured", b,
-			 "rule", "on the old test images the change keeps its lower bound and its estimate", "held", no_harm, "measured", a);
+	json = json_pack("{s:s, s:b, s:[{s:s, s:b, s:O}, {s:s, s:b, s:O}]}", "schema", "nightshift.gate/1", "passed", *passed, "rules", "rule",
+			 "on the gate's audited rows of this night the lower bound of the gain is above 0", "held", better, "measured", b, "rule",
+			 "on the old test images the change keeps its lower bound and its estimate", "held", no_harm, "measured", a);
 	json_object_set_new(json, "old_floor", json_real(floor_old));
 	json_object_set_new(json, "old_estimate", json_real(least));
 	snprintf(name, sizeof name, "%s/gate.json", night);
 	status = ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_json_write(ns_night_in(n, path, name), json) : NS_OK);
-	ns_log_event(n->job->log, "gate", json_pack("{s:s, s:b, s:o, s:o}", "night", night, "passed", *passed, "gain_new",
-						    ns_json_real(ns_json_number(b, "change", NAN)), "change_old",
-						    ns_json_real(ns_json_number(a, "change", NAN))));
+	ns_log_event(n->job->log, "gate",
+		     json_pack("{s:s, s:b, s:o, s:o}", "night", night, "passed", *passed, "gain_new", ns_json_real(ns_json_number(b, "change", NAN)),
+			       "change_old", ns_json_real(ns_json_number(a, "change", NAN))));
 	json_decref(json);
 out:
 	json_decref(old);

@@ -12,16 +12,16 @@
 
 #include "host/report/report.h"
 
-#define WIDTH	 930
-#define LEFT	 215 /* of the time axis, in pixels */
-#define RIGHT	 735
-#define ROW	 17
-#define TOP	 34
+#define WIDTH 930
+#define LEFT  215 /* of the time axis, in pixels */
+#define RIGHT 735
+#define ROW   17
+#define TOP   34
 
 struct row {
 	const char *name, *stage, *state;
 	char why[300], host[64];
-	int tasks, rank, starts; /* rank: of its state, see rank_of() */
+	int tasks, rank, starts;	     /* rank: of its state, see rank_of() */
 	double submitted, first, start, end; /* Unix seconds; NAN: not known */
 	double waiting, rate, memory, joules;
 	const json_t *after;
@@ -106,8 +106,8 @@ static void read_task(const struct graph *g, struct row *r, int task)
 		r->rank = rank_of(state);
 		r->state = name_of(r->rank);
 		snprintf(r->why, sizeof r->why, "%.299s", ns_json_text(record, "why"));
-		snprintf(r->host, sizeof r->host, "%.60s", *ns_json_text(where, "SLURM_JOB_NODELIST") ? ns_json_text(where, "SLURM_JOB_NODELIST")
-											 : ns_json_text(where, "host"));
+		snprintf(r->host, sizeof r->host, "%.60s",
+			 *ns_json_text(where, "SLURM_JOB_NODELIST") ? ns_json_text(where, "SLURM_JOB_NODELIST") : ns_json_text(where, "host"));
 	}
 	r->starts += starts > restarts + 1 ? starts : record ? restarts + 1 : 0;
 	r->first = least(r->first, ns_json_number(record, "first_start", INFINITY));
@@ -128,8 +128,18 @@ static void read_row(const struct graph *g, struct row *r, const json_t *step)
 {
 	int t;
 
-	*r = (struct row){.name = ns_json_text(step, "step"), .stage = ns_json_text(step, "stage"), .state = "", .rank = -1, .submitted = NAN, .first = NAN,
-			  .start = NAN, .end = NAN, .waiting = NAN, .rate = NAN, .memory = NAN, .joules = NAN};
+	*r = (struct row){.name = ns_json_text(step, "step"),
+			  .stage = ns_json_text(step, "stage"),
+			  .state = "",
+			  .rank = -1,
+			  .submitted = NAN,
+			  .first = NAN,
+			  .start = NAN,
+			  .end = NAN,
+			  .waiting = NAN,
+			  .rate = NAN,
+			  .memory = NAN,
+			  .joules = NAN};
 	r->tasks = (int)fmin(fmax(ns_json_number(step, "tasks", 0), 0), 100000); /* the limit of --part */
 	r->after = json_object_get(step, "after");
 	for (t = r->tasks ? 0 : -1; t < (r->tasks ? r->tasks : 0); t++)
@@ -235,8 +245,8 @@ static void draw_lines(struct ns_html *h, const struct graph *g)
 
 static const char *colour_of(const struct row *r)
 {
-	return !strcmp(r->state, "FAILED") || !strcmp(r->state, "blocked") ? "var(--bad)"
-	       : !strcmp(r->state, "done")				     ? "var(--good)"
+	return !strcmp(r->state, "FAILED") || !strcmp(r->state, "blocked")    ? "var(--bad)"
+	       : !strcmp(r->state, "done")				      ? "var(--good)"
 	       : !strcmp(r->state, "running") || !strcmp(r->state, "stopped") ? "var(--warn)"
 									      : "var(--a)";
 }
@@ -295,8 +305,10 @@ static void draw_axis(struct ns_html *h, const struct graph *g)
 		seconds_text(text, sizeof text, t);
 		if (t < 100)
 			snprintf(text, sizeof text, "%.0f s", t);
-		ns_html_raw(h, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%.1f\" stroke=\"var(--line)\"/><text class=\"dim\" x=\"%.1f\" y=\"%d\">%s</text>",
-			    x, x, TOP - 4, y_of(g->count), x + 2, TOP - 8, text);
+		ns_html_raw(
+			h,
+			"<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%.1f\" stroke=\"var(--line)\"/><text class=\"dim\" x=\"%.1f\" y=\"%d\">%s</text>",
+			x, x, TOP - 4, y_of(g->count), x + 2, TOP - 8, text);
 	}
 }
 
@@ -304,9 +316,11 @@ static void draw(struct ns_html *h, const struct graph *g)
 {
 	int i;
 
-	ns_html_raw(h, "<div class=\"wide\"><figure><svg role=\"img\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" aria-label=\"The steps of the night over "
-		       "time; the table below has the same figures\">",
-		    WIDTH, TOP + ROW * g->count + 6, WIDTH, TOP + ROW * g->count + 6);
+	ns_html_raw(
+		h,
+		"<div class=\"wide\"><figure><svg role=\"img\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" aria-label=\"The steps of the night over "
+		"time; the table below has the same figures\">",
+		WIDTH, TOP + ROW * g->count + 6, WIDTH, TOP + ROW * g->count + 6);
 	draw_axis(h, g);
 	draw_lines(h, g);
 	for (i = 0; i < g->count; i++)

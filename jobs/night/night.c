@@ -13,11 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 /* Digest of the configuration without the keys that may differ between the jobs of a night, because no bit of a result depends on them. */
 static void digest_of(const struct ns_conf *conf, char hex[NS_SHA256_HEX])
 {
-	static const char *const free_to_differ[] = {"threads", "json", "force", "out", "dry_run", "part", "comm.timeout",
+	static const char *const free_to_differ[] = {"threads",	   "json",	 "force",      "out",	     "dry_run",	    "part", "comm.timeout",
 						     "night.step", "night.task", "night.plan", "night.open", "night.tasks", NULL};
 	json_t *all = ns_conf_chosen(conf, free_to_differ);
 
@@ -153,7 +152,7 @@ static enum ns_status take_recipes(struct ns_night *n)
  */
 static enum ns_status check_night_name(const json_t *nights, const char *name, size_t i)
 {
-	static const char *const taken[] = {"prepare",  "steps",	   "slurm",	   "registry",	   "report",
+	static const char *const taken[] = {"prepare",	"steps",      "slurm",	    "registry",	    "report",
 					    "run.json", "night.json", "night.html", "summary.json", "partial.json"};
 	char key[64];
 	size_t k;
@@ -167,7 +166,8 @@ static enum ns_status check_night_name(const json_t *nights, const char *name, s
 			return ns_fail(NS_CONFIG, "%s = '%s', which a night's folder uses itself; choose another name", key, name);
 	for (k = 0; k < i; k++)
 		if (!strcmp(name, ns_json_text(json_array_get(nights, k), "name")))
-			return ns_fail(NS_CONFIG, "%s = '%s', which is also the name of night.nights[%zu]; give each night a name of its own", key, name, k);
+			return ns_fail(NS_CONFIG, "%s = '%s', which is also the name of night.nights[%zu]; give each night a name of its own", key,
+				       name, k);
 	return NS_OK;
 }
 

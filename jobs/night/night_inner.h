@@ -31,7 +31,7 @@ struct ns_step {
 	int conditional;	   /* only where the night's verdict asked for a retraining */
 	int pinned;		   /* its model is the production model of when the night began */
 	ns_step_fn *then;	   /* runs whenever the result exists, new or kept; may be NULL */
-	int *after, after_count; /* steps whose results it reads or whose registry moves it must see */
+	int *after, after_count;   /* steps whose results it reads or whose registry moves it must see */
 };
 
 struct ns_night {

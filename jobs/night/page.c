@@ -99,8 +99,8 @@ static void unfinished(struct ns_html *h, const json_t *s)
 
 	if (!n)
 		return;
-	ns_html_raw(h, "<p class=\"verdict bad\"><strong>%zu step%s of this night did not come to %s end.</strong><br>The first: ", n, n == 1 ? "" : "s",
-		    n == 1 ? "its" : "their");
+	ns_html_raw(h, "<p class=\"verdict bad\"><strong>%zu step%s of this night did not come to %s end.</strong><br>The first: ", n,
+		    n == 1 ? "" : "s", n == 1 ? "its" : "their");
 	ns_html_text(h, ns_json_text(first, "step"));
 	ns_html_raw(h, " (%s): ", ns_json_text(first, "state"));
 	ns_html_text(h, ns_json_text(first, "why"));
@@ -133,7 +133,8 @@ static void headline(struct ns_html *h, const json_t *s)
 			double after = percent(s, key);
 
 			snprintf(key, sizeof key, "%s_accuracy_before", name);
-			ns_html_raw(h, "On images so changed the accuracy went from %.1f&nbsp;%% to <strong>%.1f&nbsp;%%</strong>; ", percent(s, key), after);
+			ns_html_raw(h, "On images so changed the accuracy went from %.1f&nbsp;%% to <strong>%.1f&nbsp;%%</strong>; ", percent(s, key),
+				    after);
 			ns_html_raw(h, "on the old ones from %.1f&nbsp;%% to %.1f&nbsp;%%. ", percent(s, "old_accuracy_before"),
 				    percent(s, "old_accuracy_after"));
 		}
@@ -162,7 +163,8 @@ static void accuracy_bars(struct ns_html *h, const json_t *s, const char *night)
 			return;
 	}
 	ns_svg_bars(h, "Accuracy, with 95 % intervals", names, v, l, u, 4);
-	ns_html_element(h, "p class=\"dim\"", "The figures on changed images come from the test images after the same change; no decision read them.");
+	ns_html_element(h, "p class=\"dim\"",
+			"The figures on changed images come from the test images after the same change; no decision read them.");
 }
 
 static void gate_table(struct ns_html *h, const json_t *g)
@@ -177,8 +179,8 @@ static void gate_table(struct ns_html *h, const json_t *g)
 	json_array_foreach(json_object_get(g, "rules"), i, rule) {
 		const json_t *m = json_object_get(rule, "measured");
 		char v[6][64];
-		const char *cells[8] = {ns_json_text(rule, "rule"), v[0], v[1], v[2], v[3], v[4], v[5],
-					json_is_true(json_object_get(rule, "held")) ? "yes" : "NO"};
+		const char *cells[8] = {
+			ns_json_text(rule, "rule"), v[0], v[1], v[2], v[3], v[4], v[5], json_is_true(json_object_get(rule, "held")) ? "yes" : "NO"};
 
 		cell(v[0], sizeof v[0], "%.0f", ns_json_number(m, "rows", NAN));
 		cell(v[1], sizeof v[1], "%.0f", ns_json_number(m, "better", NAN));
@@ -262,8 +264,10 @@ static void one_night(struct ns_html *h, const char *dir, const json_t *s, const
 		const json_t *counts = json_object_get(candidate, "counts");
 
 		ns_html_element(h, "h2", "Retraining after it");
-		ns_html_element(h, "p", "%.0f rows were selected by the manifest; the model of the first round was sure enough of %.0f unlabelled ones to label them.",
-				ns_json_number(counts, "selected", 0), ns_json_number(counts, "labelled_by_model", 0));
+		ns_html_element(
+			h, "p",
+			"%.0f rows were selected by the manifest; the model of the first round was sure enough of %.0f unlabelled ones to label them.",
+			ns_json_number(counts, "selected", 0), ns_json_number(counts, "labelled_by_model", 0));
 		snprintf(file, sizeof file, "%s/candidate/metrics-1.jsonl", night);
 		curves(h, dir, file, "Round 1");
 		snprintf(file, sizeof file, "%s/candidate/metrics.jsonl", night);

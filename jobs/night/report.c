@@ -104,9 +104,9 @@ static json_t *unfinished(const struct ns_night *n, double *first)
 
 static json_t *run_record(struct ns_night *n)
 {
-	return json_pack("{s:s, s:s, s:o, s:i, s:i, s:s, s:f}", "schema", "nightshift.run/1", "verb", "night", "config", ns_json_clean(n->job->conf->values),
-			 "ranks", n->job->comm->size, "threads", ns_workers_count(n->job->workers), "device", n->job->set->description,
-			 "seconds", ns_now() - n->job->start);
+	return json_pack("{s:s, s:s, s:o, s:i, s:i, s:s, s:f}", "schema", "nightshift.run/1", "verb", "night", "config",
+			 ns_json_clean(n->job->conf->values), "ranks", n->job->comm->size, "threads", ns_workers_count(n->job->workers), "device",
+			 n->job->set->description, "seconds", ns_now() - n->job->start);
 }
 
 /* Removes the parts of arrays, whose content is in the merged results. */
@@ -188,8 +188,8 @@ enum ns_status ns_night_report(struct ns_night *n, const struct ns_step *s)
 	size_t i;
 
 	(void)s;
-	n->summary = json_pack("{s:s, s:b, s:b, s:o}", "schema", "nightshift.summary/1", "promoted", 0, "rolled_back_and_forward", 0, "nights",
-			       names);
+	n->summary =
+		json_pack("{s:s, s:b, s:b, s:o}", "schema", "nightshift.summary/1", "promoted", 0, "rolled_back_and_forward", 0, "nights", names);
 	status = put_accuracy(n, "production_accuracy", "prepare", "test-evaluation/evaluation.json");
 	if (status == NS_OK)
 		status = put_accuracy(n, "old_accuracy_before", "prepare", "test-evaluation/evaluation.json");

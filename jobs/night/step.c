@@ -28,8 +28,8 @@ static double wall_clock(void)
 
 static json_t *where(const struct ns_job *job)
 {
-	static const char *const names[] = {"SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT",
-					    "SLURM_JOB_NODELIST", "SLURM_JOB_PARTITION"};
+	static const char *const names[] = {"SLURM_JOB_ID",	   "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID",
+					    "SLURM_RESTART_COUNT", "SLURM_JOB_NODELIST", "SLURM_JOB_PARTITION"};
 	char host[64] = "";
 	json_t *w = json_object();
 	size_t i;
@@ -69,9 +69,10 @@ static void add_facts(json_t *record, const char *result)
 static enum ns_status write_record(struct ns_night *n, const struct record *r, const char *state, const char *why, int again, const char *result)
 {
 	char path[NS_PATH_MAX];
-	json_t *json = json_pack("{s:s, s:s, s:i, s:s, s:o, s:b, s:i, s:f, s:f, s:o, s:o}", "schema", "nightshift.step/1", "step", r->step->name,
-				 "task", r->task, "state", state, "why", ns_json_string(why), "try_again", again, "starts", r->tries, "first_start", r->first, "start", r->start, "end",
-				 strcmp(state, "running") ? json_real(wall_clock()) : json_null(), "where", where(n->job));
+	json_t *json =
+		json_pack("{s:s, s:s, s:i, s:s, s:o, s:b, s:i, s:f, s:f, s:o, s:o}", "schema", "nightshift.step/1", "step", r->step->name, "task",
+			  r->task, "state", state, "why", ns_json_string(why), "try_again", again, "starts", r->tries, "first_start", r->first,
+			  "start", r->start, "end", strcmp(state, "running") ? json_real(wall_clock()) : json_null(), "where", where(n->job));
 	enum ns_status status;
 	char *text;
 

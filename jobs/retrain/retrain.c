@@ -62,10 +62,9 @@ static enum ns_status read_config(struct retrain *r, const char *path)
 	if (!(r->confidence > 0 && r->confidence <= 1) || !(r->lr > 0) || r->epochs[0] < 1 || r->epochs[1] < 1)
 		return ns_fail(NS_BAD_DATA, "%s: config: expected confidence in 0..1, and lr and two epochs above 0", path);
 	NS_TRY(ns_json_get_int(c, "seed", path, 0, INT64_MAX, &seed));
-	return seed == ns_conf_int(r->job->conf, "seed")
-		       ? NS_OK
-		       : ns_fail(NS_CONFIG, "%s: was made with seed %lld, but the configuration has %lld", path, (long long)seed,
-				 (long long)ns_conf_int(r->job->conf, "seed"));
+	return seed == ns_conf_int(r->job->conf, "seed") ? NS_OK
+							 : ns_fail(NS_CONFIG, "%s: was made with seed %lld, but the configuration has %lld", path,
+								   (long long)seed, (long long)ns_conf_int(r->job->conf, "seed"));
 }
 
 static enum ns_status open_data(struct retrain *r, const char *path)
@@ -103,7 +102,8 @@ static enum ns_status check_query(const struct retrain *r, const char *path)
 
 	NS_TRY(ns_query_read(&q, json_object_get(json_object_get(r->predicate, "data"), "query"), path));
 	if (q.seed != (uint64_t)ns_conf_int(r->job->conf, "seed")) /* the seed also determines the gate's half */
-		return ns_fail(NS_BAD_DATA, "%s: data.query.seed = %llu, but config.seed is %lld: the gate would judge by rows that were used for training", path,
+		return ns_fail(NS_BAD_DATA,
+			       "%s: data.query.seed = %llu, but config.seed is %lld: the gate would judge by rows that were used for training", path,
 			       (unsigned long long)q.seed, (long long)ns_conf_int(r->job->conf, "seed"));
 	return ns_query_check(&q, r->sets[0], r->sets[1], &r->s);
 }
@@ -157,8 +157,7 @@ static enum ns_status open_manifest(struct retrain *r, const char *path)
 	r->predicate = json_object_get(r->manifest, "predicate");
 	NS_TRY(refuse_unknown(r->predicate, predicate, path));
 	/* a night executes its own manifest, however old */
-	if (!ns_conf_text(r->job->conf, "night.step") &&
-	    ns_json_number(json_object_get(r->predicate, "budget"), "expires", 0) < (double)ns_today())
+	if (!ns_conf_text(r->job->conf, "night.step") && ns_json_number(json_object_get(r->predicate, "budget"), "expires", 0) < (double)ns_today())
 		return ns_fail(NS_BAD_DATA, "%s: the manifest has expired; run drift again for a new one", path);
 	NS_TRY(read_config(r, path));
 	for (i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -206,10 +205,13 @@ static enum ns_status from_base(const struct retrain *r, struct ns_model *m)
 
 static enum ns_status run_round(struct retrain *r, int round, const int32_t *labels, struct ns_model *m)
 {
-	static const char *const names[2][3] = {{"round 1", "checkpoint-1", "metrics-1.jsonl"},
-						{"round 2", "checkpoint", "metrics.jsonl"}};
-	struct ns_train_options o = {.label = names[round][0], .checkpoint = names[round][1], .metrics = names[round][2],
-				     .checkpoint_last = round == 0, .epochs = r->epochs[round], .lr = r->lr};
+	static const char *const names[2][3] = {{"round 1", "checkpoint-1", "metrics-1.jsonl"}, {"round 2", "checkpoint", "metrics.jsonl"}};
+	struct ns_train_options o = {.label = names[round][0],
+				     .checkpoint = names[round][1],
+				     .metrics = names[round][2],
+				     .checkpoint_last = round == 0,
+				     .epochs = r->epochs[round],
+				     .lr = r->lr};
 	struct ns_view view;
 	enum ns_status status;
 

@@ -208,8 +208,7 @@ static enum ns_status publish_data(struct merge *m)
 
 		NS_GO(folder && !ns_is_name(folder) ? ns_fail(NS_BAD_DATA, "%s: invalid name '%s' of a data set", m->folder, folder) : NS_OK);
 		NS_GO(ns_json_get_int(set, "shards", m->folder, 1, 100000, &shards));
-		NS_GO(ns_dataset_publish(m->job, folder, ns_json_text(set, "name"), (int)shards, parents,
-					 json_object_get(set, "made")));
+		NS_GO(ns_dataset_publish(m->job, folder, ns_json_text(set, "name"), (int)shards, parents, json_object_get(set, "made")));
 	}
 	if (100 * json_integer_value(json_object_get(m->job->counts, "refused")) > json_integer_value(json_object_get(m->job->counts, "in")))
 		ns_log_warn(m->job->log, "%lld of %lld images were refused: quarantine.jsonl says why",

@@ -132,8 +132,8 @@ enum ns_status ns_predictions_index(const char *dir, const char *model, const ch
 	json_array_foreach(files, i, file)
 		rows += json_integer_value(json_object_get(file, "rows"));
 	ns_json_digest(digest, files);
-	json = json_pack("{s:s, s:s, s:s, s:s, s:I, s:O}", "schema", "nightshift.predictions/1", "model", model, "dataset", dataset, "digest",
-			 digest, "rows", rows, "files", files);
+	json = json_pack("{s:s, s:s, s:s, s:s, s:I, s:O}", "schema", "nightshift.predictions/1", "model", model, "dataset", dataset, "digest", digest,
+			 "rows", rows, "files", files);
 	status = ns_path(path, "%s/predictions.json", dir);
 	if (status == NS_OK)
 		status = json ? ns_json_write(path, json) : ns_fail(NS_INTERNAL, "%s: cannot be written as JSON", path);

@@ -92,8 +92,9 @@ static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, con
 /* Digest of what must be equal for a checkpoint to be resumed: all that determines bits, not how often or where. */
 static void digest_of(struct ns_job *job, const struct ns_view *view, const struct ns_train_options *o, char digest[NS_SHA256_HEX])
 {
-	static const char *const free_to_differ[] = {"out",  "force", "json",	 "threads", "train.checkpoint_steps", "registry",
-						     "data", "train.val", "dry_run", "device", "train.collective", "comm.timeout", NULL};
+	static const char *const free_to_differ[] = {"out",  "force",	  "json",    "threads", "train.checkpoint_steps", "registry",
+						     "data", "train.val", "dry_run", "device",	"train.collective",	  "comm.timeout",
+						     NULL};
 	json_t *all = ns_conf_chosen(job->conf, free_to_differ), *value;
 	const char *key;
 	int s;
@@ -111,8 +112,7 @@ static void digest_of(struct ns_job *job, const struct ns_view *view, const stru
 	json_decref(all);
 }
 
-static enum ns_status prepare(struct fit *f, struct ns_training *t, const struct ns_view *view,
-			      const struct ns_train_options *o)
+static enum ns_status prepare(struct fit *f, struct ns_training *t, const struct ns_view *view, const struct ns_train_options *o)
 {
 	struct ns_job *job = f->job;
 
@@ -126,8 +126,7 @@ static enum ns_status prepare(struct fit *f, struct ns_training *t, const struct
 	return NS_OK;
 }
 
-enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view,
-		      const struct ns_train_options *o)
+enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view, const struct ns_train_options *o)
 {
 	struct fit f = {.job = job, .model = model, .val = o->val};
 	struct ns_training t = {.context = &f};
@@ -141,16 +140,15 @@ enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct n
 	ns_conf_put_text(job->conf, "train.precision", t.spec.precision); /* holds for a second round too, and is stored in run.json */
 	f.dtype = dtype;
 	*model->weights = 0; /* the values no longer equal those of the file they came from */
-	NS_GO(ns_feed_init(&f.feed, job, view, model, ns_conf_node(job->conf, "augment"), t.spec.batch / t.spec.virtual_ranks, 1,
-			   dtype));
+	NS_GO(ns_feed_init(&f.feed, job, view, model, ns_conf_node(job->conf, "augment"), t.spec.batch / t.spec.virtual_ranks, 1, dtype));
 	t.input = (struct ns_train_input){&f.feed, f.feed.bytes, ns_feed_stage, ns_feed_images};
 	NS_GO(ns_train(job, model, &t));
 	ns_log_event(job->log, "trained",
-		     json_pack("{s:s, s:I, s:f, s:f, s:f}", "what", o->label, "steps", (json_int_t)t.steps, "seconds", t.seconds,
-			       "images_per_second", t.images_per_second, "first_step_at", t.first_step));
+		     json_pack("{s:s, s:I, s:f, s:f, s:f}", "what", o->label, "steps", (json_int_t)t.steps, "seconds", t.seconds, "images_per_second",
+			       t.images_per_second, "first_step_at", t.first_step));
 	ns_job_count(job, "images_per_second", (int64_t)t.images_per_second);
-	json_object_set_new(model->facts, "training", json_pack("{s:s, s:I, s:I}", "what", o->label, "steps", (json_int_t)t.steps,
-							      "rows", (json_int_t)view->rows));
+	json_object_set_new(model->facts, "training",
+			    json_pack("{s:s, s:I, s:I}", "what", o->label, "steps", (json_int_t)t.steps, "rows", (json_int_t)view->rows));
 out:
 	ns_feed_release(&f.feed);
 	json_decref(t.metrics);
@@ -170,10 +168,9 @@ static enum ns_status arch_of(struct ns_job *job, const struct ns_shard_head *h,
 		json_decref(shape);
 		return ns_fail(NS_CONFIG, "%s: holds encoded images of several sizes; set model.input: [H, W, C]", path);
 	}
-	json = json_pack("{s:s, s:s, s:O, s:i, s:s, s:o, s:i}", "family", ns_conf_text(c, "model.family"), "block",
-			 ns_conf_text(c, "model.block"), "blocks", ns_conf_node(c, "model.blocks"), "width",
-			 (int)ns_conf_int(c, "model.width"), "stem", ns_conf_text(c, "model.stem"), "input", shape, "classes",
-			 h->class_count);
+	json = json_pack("{s:s, s:s, s:O, s:i, s:s, s:o, s:i}", "family", ns_conf_text(c, "model.family"), "block", ns_conf_text(c, "model.block"),
+			 "blocks", ns_conf_node(c, "model.blocks"), "width", (int)ns_conf_int(c, "model.width"), "stem",
+			 ns_conf_text(c, "model.stem"), "input", shape, "classes", h->class_count);
 	status = json ? ns_arch_from_json(arch, json, "model") : ns_fail(NS_CONFIG, "model: expected blocks");
 	json_decref(json);
 	return status;
@@ -304,8 +301,7 @@ static enum ns_status open_other(struct ns_job *job, const char *key, struct ns_
 	NS_TRY(ns_dataset_open(job, other, path, 0));
 	a = ns_dataset_head(*other);
 	b = ns_dataset_head(data);
-	return ns_classes_agree((const char *const *)a->classes, a->class_count, path, (const char *const *)b->classes,
-				b->class_count, data->path);
+	return ns_classes_agree((const char *const *)a->classes, a->class_count, path, (const char *const *)b->classes, b->class_count, data->path);
 }
 
 enum ns_status ns_train_fresh(struct ns_job *job)

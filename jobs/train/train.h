@@ -8,15 +8,14 @@
 
 struct ns_train_options {
 	const char *label, *checkpoint; /* checkpoint: folder below job->dir; "": none */
-	const char *metrics;		  /* file below job->dir */
-	int epochs;			  /* 0: train.epochs */
-	int checkpoint_last;		  /* a checkpoint at the end too */
-	double lr;			  /* 0: train.lr */
-	struct ns_dataset *val;		  /* or NULL */
+	const char *metrics;		/* file below job->dir */
+	int epochs;			/* 0: train.epochs */
+	int checkpoint_last;		/* a checkpoint at the end too */
+	double lr;			/* 0: train.lr */
+	struct ns_dataset *val;		/* or NULL */
 };
 /* Collective. Trains `model` on the rows of `view`. */
-enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view,
-		      const struct ns_train_options *options);
+enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view, const struct ns_train_options *options);
 /* Collective. Trains from --data by the configuration, calibrates, predicts the baseline, publishes. */
 enum ns_status ns_train_fresh(struct ns_job *job);
 

@@ -16,7 +16,7 @@
 struct space { /* carved out of the workspace */
 	uint32_t *tile;
 	int32_t *plane[3], *at, *wx, *wy; /* a row's channels, tile indices, weights */
-	uint64_t *top, *bottom;		    /* a row's pixel pairs */
+	uint64_t *top, *bottom;		  /* a row's pixel pairs */
 	uint8_t *row, *image, *other;
 	float *scale, *shift; /* repeated along a row */
 	int64_t *wide;	      /* area sums of a row */
@@ -27,10 +27,10 @@ static size_t carve(struct space *s, const struct ns_op_augment *v, char *b)
 	size_t q = (size_t)v->q + 16, rowc = q * 3, image = (size_t)v->p * (size_t)v->q * (size_t)v->c, at = 0;
 	int i;
 
-#define TAKE(field, type, count)                                                                             \
-	do {                                                                                                 \
-		s->field = (type *)(void *)(b + at);                                                         \
-		at += ((count) * sizeof(type) + 127) / 64 * 64;                                              \
+#define TAKE(field, type, count)                                                                                                                     \
+	do {                                                                                                                                         \
+		s->field = (type *)(void *)(b + at);                                                                                                 \
+		at += ((count) * sizeof(type) + 127) / 64 * 64;                                                                                      \
 	} while (0)
 	TAKE(tile, uint32_t, ((size_t)v->h + 2 * BORDER + 1) * ((size_t)v->w + 2 * BORDER + 1));
 	for (i = 0; i < 3; i++)
@@ -231,8 +231,7 @@ static void join_row(const struct ns_op_augment *v, const struct space *s, uint8
 
 /* --- resolution and blur, on whole images of bytes --- */
 
-static void coarse_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i,
-		       uint8_t *low)
+static void coarse_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i, uint8_t *low)
 {
 	int q = v->q, c = v->c, y, j, x, ch;
 
@@ -276,8 +275,8 @@ static void resolution(const struct ns_op_augment *v, const struct ns_augment_sa
 			int32_t tx = ns_upsample_at(j, a->low_w, v->q), x0 = tx >> 16, x1 = x0 + (x0 < a->low_w - 1);
 
 			for (ch = 0; ch < c; ch++)
-				*y++ = (uint8_t)ns_bilinear(top[x0 * c + ch], top[x1 * c + ch], bottom[x0 * c + ch],
-							    bottom[x1 * c + ch], tx >> 8 & 255, fy);
+				*y++ = (uint8_t)ns_bilinear(top[x0 * c + ch], top[x1 * c + ch], bottom[x0 * c + ch], bottom[x1 * c + ch],
+							    tx >> 8 & 255, fy);
 		}
 	}
 }
@@ -295,15 +294,13 @@ static void blur(const struct ns_op_augment *v, const struct ns_augment_sample *
 		for (d = -2; d <= 2; d++)
 			r[d + 2] = s->other + (int64_t)ns_clamp_i32(i + d, 0, v->p - 1) * n;
 		for (x = 0; x < n; x++)
-			column[x] = a->blur[0] * r[2][x] + a->blur[1] * (r[1][x] + r[3][x]) +
-				    a->blur[2] * (r[0][x] + r[4][x]);
+			column[x] = a->blur[0] * r[2][x] + a->blur[1] * (r[1][x] + r[3][x]) + a->blur[2] * (r[0][x] + r[4][x]);
 		for (x = 0; x < n; x++) {
 			int j = x / c, ch = x % c;
-			int32_t sum = a->blur[0] * column[x] +
-				      a->blur[1] * (column[ns_clamp_i32(j - 1, 0, v->q - 1) * c + ch] +
-						    column[ns_clamp_i32(j + 1, 0, v->q - 1) * c + ch]) +
-				      a->blur[2] * (column[ns_clamp_i32(j - 2, 0, v->q - 1) * c + ch] +
-						    column[ns_clamp_i32(j + 2, 0, v->q - 1) * c + ch]);
+			int32_t sum =
+				a->blur[0] * column[x] +
+				a->blur[1] * (column[ns_clamp_i32(j - 1, 0, v->q - 1) * c + ch] + column[ns_clamp_i32(j + 1, 0, v->q - 1) * c + ch]) +
+				a->blur[2] * (column[ns_clamp_i32(j - 2, 0, v->q - 1) * c + ch] + column[ns_clamp_i32(j + 2, 0, v->q - 1) * c + ch]);
 
 			y[x] = (uint8_t)((sum + 32768) >> 16);
 		}
@@ -380,8 +377,7 @@ static void finish_row(const struct ns_op_augment *v, const struct space *s, con
 	}
 }
 
-static void image_geometry(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s,
-			   const uint8_t *x)
+static void image_geometry(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, const uint8_t *x)
 {
 	int i;
 
@@ -400,8 +396,7 @@ static void image_geometry(const struct ns_op_augment *v, const struct ns_augmen
 	}
 }
 
-static void image_run(const struct ns_op_augment *v, const struct ns_augment_sample *a, struct space *s, const uint8_t *x,
-		      void *out, int64_t at)
+static void image_run(const struct ns_op_augment *v, const struct ns_augment_sample *a, struct space *s, const uint8_t *x, void *out, int64_t at)
 {
 	int whole = a->low_h || a->blur[0] != 256;
 	int pointwise = a->has_colour || a->gamma >= 0 || a->noise || a->cut[2] > a->cut[0];
@@ -455,8 +450,8 @@ static enum ns_status augment_run(const struct ns_plan *plan, const struct ns_ar
 		s.shift[k] = v->shift[k % v->c];
 	}
 	for (n = 0; n < v->n; n++)
-		image_run(v, (const struct ns_augment_sample *)args->in[NS_AUGMENT_SAMPLES] + n, &s,
-			  (const uint8_t *)args->in[NS_AUGMENT_X] + n * in, args->out[NS_AUGMENT_Y], n * out);
+		image_run(v, (const struct ns_augment_sample *)args->in[NS_AUGMENT_SAMPLES] + n, &s, (const uint8_t *)args->in[NS_AUGMENT_X] + n * in,
+			  args->out[NS_AUGMENT_Y], n * out);
 	return NS_OK;
 }
 

@@ -55,8 +55,7 @@ static enum ns_status infer_run(const struct ns_plan *plan, const struct ns_args
 	(void)queue;
 	if (p->v.flags & NS_CONV_RESIDUAL) /* oneDNN adds to the contents of dst */
 		memcpy(a->out[NS_CONV_Y], a->in[NS_CONV_RES], y_bytes(&p->v));
-	return ns_dnnl_conv_run(p->forward, a->in[NS_CONV_X], a->in[NS_CONV_W], a->in[NS_CONV_B], a->out[NS_CONV_Y],
-				a->workspace);
+	return ns_dnnl_conv_run(p->forward, a->in[NS_CONV_X], a->in[NS_CONV_W], a->in[NS_CONV_B], a->out[NS_CONV_Y], a->workspace);
 }
 
 static enum ns_status train_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
@@ -68,14 +67,12 @@ static enum ns_status train_run(const struct ns_plan *plan, const struct ns_args
 	double *sums = a->workspace;
 
 	(void)queue;
-	NS_TRY(ns_dnnl_conv_run(p->forward, a->in[NS_CONV_X], a->in[NS_CONV_W], NULL, z,
-				(char *)a->workspace + sums_bytes(&p->v)));
+	NS_TRY(ns_dnnl_conv_run(p->forward, a->in[NS_CONV_X], a->in[NS_CONV_W], NULL, z, (char *)a->workspace + sums_bytes(&p->v)));
 	if (norm)
-		ns_norm_moments(&n, z, a->out[NS_CONV_MEAN], a->out[NS_CONV_INVSTD], a->out[NS_CONV_SUM_MEAN],
-				a->out[NS_CONV_SUM_VAR], sums);
+		ns_norm_moments(&n, z, a->out[NS_CONV_MEAN], a->out[NS_CONV_INVSTD], a->out[NS_CONV_SUM_MEAN], a->out[NS_CONV_SUM_VAR], sums);
 	if (n.flags & (NS_CONV_NORM | NS_CONV_BIAS | NS_CONV_RESIDUAL | NS_CONV_RELU))
-		ns_norm_apply(&n, y, z, a->in[NS_CONV_RES], a->out[NS_CONV_MEAN], a->out[NS_CONV_INVSTD],
-			      a->in[NS_CONV_GAMMA], a->in[NS_CONV_BETA], a->in[NS_CONV_B]);
+		ns_norm_apply(&n, y, z, a->in[NS_CONV_RES], a->out[NS_CONV_MEAN], a->out[NS_CONV_INVSTD], a->in[NS_CONV_GAMMA], a->in[NS_CONV_BETA],
+			      a->in[NS_CONV_B]);
 	return NS_OK;
 }
 
@@ -89,11 +86,10 @@ static enum ns_status backward_run(const struct ns_plan *plan, const struct ns_a
 	int k;
 
 	(void)queue;
-	ns_norm_unmask(&n, g, a->in[NS_CONVB_DY], a->in[NS_CONVB_DY2], a->in[NS_CONVB_Y], a->in[NS_CONVB_Z],
-		       a->in[NS_CONVB_MEAN], sums);
+	ns_norm_unmask(&n, g, a->in[NS_CONVB_DY], a->in[NS_CONVB_DY2], a->in[NS_CONVB_Y], a->in[NS_CONVB_Z], a->in[NS_CONVB_MEAN], sums);
 	if (p->v.flags & NS_CONV_NORM)
-		ns_norm_backward(&n, dz, g, a->in[NS_CONVB_Z], a->in[NS_CONVB_MEAN], a->in[NS_CONVB_INVSTD],
-				 a->in[NS_CONVB_GAMMA], a->out[NS_CONVB_DGAMMA], a->out[NS_CONVB_DBETA], sums);
+		ns_norm_backward(&n, dz, g, a->in[NS_CONVB_Z], a->in[NS_CONVB_MEAN], a->in[NS_CONVB_INVSTD], a->in[NS_CONVB_GAMMA],
+				 a->out[NS_CONVB_DGAMMA], a->out[NS_CONVB_DBETA], sums);
 	else
 		dz = g;
 	for (k = 0; p->v.flags & NS_CONV_BIAS && k < p->v.k; k++)
@@ -104,8 +100,7 @@ static enum ns_status backward_run(const struct ns_plan *plan, const struct ns_a
 }
 
 static enum ns_status plan_alloc(struct conv_plan **p, const struct ns_op *op,
-				 enum ns_status (*run)(const struct ns_plan *, const struct ns_args *,
-						       struct ns_queue *))
+				 enum ns_status (*run)(const struct ns_plan *, const struct ns_args *, struct ns_queue *))
 {
 	enum ns_dtype t = op->u.conv.dtype;
 
@@ -122,10 +117,8 @@ static enum ns_status plan_alloc(struct conv_plan **p, const struct ns_op *op,
 	return NS_OK;
 }
 
-static enum ns_status make_forward(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op,
-				   enum ns_dnnl_phase phase,
-				   enum ns_status (*run)(const struct ns_plan *, const struct ns_args *,
-							 struct ns_queue *))
+static enum ns_status make_forward(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op, enum ns_dnnl_phase phase,
+				   enum ns_status (*run)(const struct ns_plan *, const struct ns_args *, struct ns_queue *))
 {
 	struct conv_plan *p;
 	enum ns_status status;

@@ -10,9 +10,9 @@ struct ns_cpu { /* a device */
 	struct ns_dnnl *dnnl;
 };
 
-extern const struct ns_impl ns_cpu_augment, ns_cpu_stats, ns_cpu_conv, ns_cpu_conv_train, ns_cpu_conv_backward,
-	ns_cpu_reorder, ns_cpu_pool, ns_cpu_pool_backward, ns_cpu_linear, ns_cpu_linear_backward, ns_cpu_xent,
-	ns_cpu_head, ns_cpu_norm2, ns_cpu_sgd, ns_cpu_adamw, ns_cpu_ema, ns_cpu_ks, ns_cpu_mmd;
+extern const struct ns_impl ns_cpu_augment, ns_cpu_stats, ns_cpu_conv, ns_cpu_conv_train, ns_cpu_conv_backward, ns_cpu_reorder, ns_cpu_pool,
+	ns_cpu_pool_backward, ns_cpu_linear, ns_cpu_linear_backward, ns_cpu_xent, ns_cpu_head, ns_cpu_norm2, ns_cpu_sgd, ns_cpu_adamw, ns_cpu_ema,
+	ns_cpu_ks, ns_cpu_mmd;
 
 static inline const struct ns_op *ns_cpu_op(const struct ns_plan *plan)
 {

@@ -38,8 +38,7 @@ static enum ns_status linear_run(const struct ns_plan *plan, const struct ns_arg
 	return NS_OK;
 }
 
-static enum ns_status linear_backward_run(const struct ns_plan *plan, const struct ns_args *a,
-					  struct ns_queue *queue)
+static enum ns_status linear_backward_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	const struct ns_op_linear *v = &ns_cpu_op(plan)->u.linear;
 	const float *x = a->in[NS_LINEARB_X], *w = a->in[NS_LINEARB_W], *dy = a->in[NS_LINEARB_DY];
@@ -161,14 +160,12 @@ struct span {
 static struct span window(const struct ns_op_pool *v, int p, int q)
 {
 	int y = p * v->stride - v->pad, x = q * v->stride - v->pad;
-	struct span s = {y < 0 ? 0 : y, y + v->r > v->h ? v->h : y + v->r, x < 0 ? 0 : x,
-			 x + v->s > v->w ? v->w : x + v->s};
+	struct span s = {y < 0 ? 0 : y, y + v->r > v->h ? v->h : y + v->r, x < 0 ? 0 : x, x + v->s > v->w ? v->w : x + v->s};
 
 	return s;
 }
 
-static void pool_chunk(const struct ns_op_pool *v, const struct ns_args *a, int n, int p, int q, int c, int lanes,
-		       int64_t at)
+static void pool_chunk(const struct ns_op_pool *v, const struct ns_args *a, int n, int p, int q, int c, int lanes, int64_t at)
 {
 	struct span s = window(v, p, q);
 	v16f best = v16_set(-INFINITY), sum = v16_set(0);
@@ -258,14 +255,14 @@ static int plain_type(enum ns_dtype t)
 	return t == NS_F32 || t == NS_BF16;
 }
 
-#define MAKE(name, accepts, run, workspace)                                                                  \
-	static enum ns_status make_##name(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op) \
-	{                                                                                                    \
-		(void)dev;                                                                                   \
-		return (accepts) ? ns_plain_plan_make(plan, op, (workspace), run) : NS_DECLINED;             \
+#define MAKE(name, accepts, run, workspace)                                                                                                          \
+	static enum ns_status make_##name(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)                                      \
+	{                                                                                                                                            \
+		(void)dev;                                                                                                                           \
+		return (accepts) ? ns_plain_plan_make(plan, op, (workspace), run) : NS_DECLINED;                                                     \
 	}
 
-#define POOL_OK (plain_type(op->u.pool.dtype) && plain_type(op->u.pool.out_dtype))
+#define POOL_OK	   (plain_type(op->u.pool.dtype) && plain_type(op->u.pool.out_dtype))
 #define POOL_IMAGE ((size_t)op->u.pool.h * (size_t)op->u.pool.w * (size_t)op->u.pool.c * sizeof(float))
 
 MAKE(linear, op->u.linear.dtype == NS_F32, linear_run, 0)

@@ -45,18 +45,15 @@ struct ns_dnnl_reorder {
 	dnnl_memory_t x, y;
 };
 
-#define DNNL_GO(call)                                                                                        \
-	do {                                                                                                 \
-		dnnl_status_t dnnl_ = (call);                                                                \
-		if (dnnl_ != dnnl_success) {                                                                 \
-			status = dnnl_ == dnnl_unimplemented ? NS_DECLINED                                   \
-							     : ns_fail(dnnl_ == dnnl_out_of_memory           \
-									       ? NS_NO_MEMORY                \
-									       : NS_INTERNAL,                \
-								       "oneDNN: status %d from %s", (int)dnnl_, \
-								       #call);                               \
-			goto out;                                                                            \
-		}                                                                                            \
+#define DNNL_GO(call)                                                                                                                                \
+	do {                                                                                                                                         \
+		dnnl_status_t dnnl_ = (call);                                                                                                        \
+		if (dnnl_ != dnnl_success) {                                                                                                         \
+			status = dnnl_ == dnnl_unimplemented ? NS_DECLINED                                                                           \
+							     : ns_fail(dnnl_ == dnnl_out_of_memory ? NS_NO_MEMORY : NS_INTERNAL,                     \
+								       "oneDNN: status %d from %s", (int)dnnl_, #call);                              \
+			goto out;                                                                                                                    \
+		}                                                                                                                                    \
 	} while (0)
 
 static dnnl_data_type_t dnnl_type(enum ns_dtype dtype)
@@ -64,8 +61,7 @@ static dnnl_data_type_t dnnl_type(enum ns_dtype dtype)
 	return dtype == NS_BF16 ? dnnl_bf16 : dnnl_f32;
 }
 
-static dnnl_status_t md_by_tag(struct md *md, const dnnl_dims_t dims, int ndims, enum ns_dtype dtype,
-			       dnnl_format_tag_t tag)
+static dnnl_status_t md_by_tag(struct md *md, const dnnl_dims_t dims, int ndims, enum ns_dtype dtype, dnnl_format_tag_t tag)
 {
 #if V3
 	return dnnl_memory_desc_create_with_tag(&md->d, ndims, dims, dnnl_type(dtype), tag);
@@ -127,8 +123,7 @@ void ns_dnnl_describe(char *text, size_t size)
 {
 	const dnnl_version_t *v = dnnl_version();
 
-	snprintf(text, size, "oneDNN %d.%d.%d isa 0x%x", v->major, v->minor, v->patch,
-		 (unsigned)dnnl_get_effective_cpu_isa());
+	snprintf(text, size, "oneDNN %d.%d.%d isa 0x%x", v->major, v->minor, v->patch, (unsigned)dnnl_get_effective_cpu_isa());
 }
 
 int ns_dnnl_has_bf16(void)
@@ -144,36 +139,31 @@ struct conv_mds {
 	int has_bias;
 };
 
-static dnnl_status_t conv_pd(dnnl_primitive_desc_t *pd, const struct ns_dnnl *dnnl, const struct ns_op_conv *v,
-			     enum ns_dnnl_phase phase, struct conv_mds *m, const_dnnl_primitive_attr_t attr)
+static dnnl_status_t conv_pd(dnnl_primitive_desc_t *pd, const struct ns_dnnl *dnnl, const struct ns_op_conv *v, enum ns_dnnl_phase phase,
+			     struct conv_mds *m, const_dnnl_primitive_attr_t attr)
 {
 	dnnl_dims_t stride = {v->stride, v->stride}, dilate = {0, 0}, pad = {v->pad, v->pad};
 	/* rows and columns beyond the last window become negative padding */
-	dnnl_dims_t pad_end = {(ns_op_conv_p(v) - 1) * v->stride + v->r - v->h - v->pad,
-			       (ns_op_conv_q(v) - 1) * v->stride + v->s - v->w - v->pad};
+	dnnl_dims_t pad_end = {(ns_op_conv_p(v) - 1) * v->stride + v->r - v->h - v->pad, (ns_op_conv_q(v) - 1) * v->stride + v->s - v->w - v->pad};
 	dnnl_prop_kind_t kind = phase == NS_DNNL_INFER ? dnnl_forward_inference : dnnl_forward_training;
 #if V3
 	dnnl_primitive_desc_t hint = NULL;
 	dnnl_status_t s;
 
 	if (phase == NS_DNNL_INFER || phase == NS_DNNL_FORWARD)
-		return dnnl_convolution_forward_primitive_desc_create(
-			pd, dnnl->engine, kind, dnnl_convolution_direct, MD(&m->x), MD(&m->w),
-			m->has_bias ? MD(&m->b) : NULL, MD(&m->y), stride, dilate, pad, pad_end, attr);
+		return dnnl_convolution_forward_primitive_desc_create(pd, dnnl->engine, kind, dnnl_convolution_direct, MD(&m->x), MD(&m->w),
+								      m->has_bias ? MD(&m->b) : NULL, MD(&m->y), stride, dilate, pad, pad_end, attr);
 	/* 3.x requires a forward descriptor as a hint, without the types of the gradient */
-	s = dnnl_convolution_forward_primitive_desc_create(&hint, dnnl->engine, kind, dnnl_convolution_direct,
-							   MD(&m->x), MD(&m->b), NULL, MD(&m->y), stride, dilate,
-							   pad, pad_end, NULL);
+	s = dnnl_convolution_forward_primitive_desc_create(&hint, dnnl->engine, kind, dnnl_convolution_direct, MD(&m->x), MD(&m->b), NULL, MD(&m->y),
+							   stride, dilate, pad, pad_end, NULL);
 	if (s != dnnl_success)
 		return s;
 	if (phase == NS_DNNL_BACKWARD_DATA)
-		s = dnnl_convolution_backward_data_primitive_desc_create(
-			pd, dnnl->engine, dnnl_convolution_direct, MD(&m->x), MD(&m->w), MD(&m->y), stride, dilate,
-			pad, pad_end, hint, attr);
+		s = dnnl_convolution_backward_data_primitive_desc_create(pd, dnnl->engine, dnnl_convolution_direct, MD(&m->x), MD(&m->w), MD(&m->y),
+									 stride, dilate, pad, pad_end, hint, attr);
 	else
-		s = dnnl_convolution_backward_weights_primitive_desc_create(
-			pd, dnnl->engine, dnnl_convolution_direct, MD(&m->x), MD(&m->w), NULL, MD(&m->y), stride,
-			dilate, pad, pad_end, hint, attr);
+		s = dnnl_convolution_backward_weights_primitive_desc_create(pd, dnnl->engine, dnnl_convolution_direct, MD(&m->x), MD(&m->w), NULL,
+									    MD(&m->y), stride, dilate, pad, pad_end, hint, attr);
 	dnnl_primitive_desc_destroy(hint);
 	return s;
 #else
@@ -182,15 +172,13 @@ static dnnl_status_t conv_pd(dnnl_primitive_desc_t *pd, const struct ns_dnnl *dn
 
 	(void)dilate;
 	if (phase == NS_DNNL_BACKWARD_DATA)
-		s = dnnl_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, MD(&m->x), MD(&m->w),
-							     MD(&m->y), stride, pad, pad_end);
+		s = dnnl_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, MD(&m->x), MD(&m->w), MD(&m->y), stride, pad, pad_end);
 	else if (phase == NS_DNNL_BACKWARD_WEIGHTS)
-		s = dnnl_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, MD(&m->x), MD(&m->w),
-								NULL, MD(&m->y), stride, pad, pad_end);
+		s = dnnl_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, MD(&m->x), MD(&m->w), NULL, MD(&m->y), stride, pad,
+								pad_end);
 	else
-		s = dnnl_convolution_forward_desc_init(&d, kind, dnnl_convolution_direct, MD(&m->x), MD(&m->w),
-						       m->has_bias ? MD(&m->b) : NULL, MD(&m->y), stride, pad,
-						       pad_end);
+		s = dnnl_convolution_forward_desc_init(&d, kind, dnnl_convolution_direct, MD(&m->x), MD(&m->w), m->has_bias ? MD(&m->b) : NULL,
+						       MD(&m->y), stride, pad, pad_end);
 	return s != dnnl_success ? s : dnnl_primitive_desc_create(pd, &d, attr, dnnl->engine, NULL);
 #endif
 }
@@ -230,8 +218,7 @@ static dnnl_status_t conv_mds_init(struct conv_mds *m, const struct ns_op_conv *
 	if (s == dnnl_success)
 		s = md_by_tag(&m->w, wd, 4, wt, dnnl_format_tag_any);
 	if (s == dnnl_success) /* backward: `b` describes the forward weights of 3.x's hint */
-		s = phase == NS_DNNL_INFER ? md_by_tag(&m->b, bd, 1, NS_F32, dnnl_a)
-					   : md_by_tag(&m->b, wd, 4, v->dtype, dnnl_format_tag_any);
+		s = phase == NS_DNNL_INFER ? md_by_tag(&m->b, bd, 1, NS_F32, dnnl_a) : md_by_tag(&m->b, wd, 4, v->dtype, dnnl_format_tag_any);
 	return s;
 }
 
@@ -264,8 +251,7 @@ out:
 	return status;
 }
 
-enum ns_status ns_dnnl_conv_make(struct ns_dnnl_conv **made, struct ns_dnnl *dnnl, const struct ns_op_conv *conv,
-				 enum ns_dnnl_phase phase)
+enum ns_status ns_dnnl_conv_make(struct ns_dnnl_conv **made, struct ns_dnnl *dnnl, const struct ns_op_conv *conv, enum ns_dnnl_phase phase)
 {
 	struct ns_dnnl_conv *c = calloc(1, sizeof *c);
 	dnnl_primitive_attr_t attr = NULL;
@@ -348,8 +334,7 @@ static void *writable(const void *p)
 	return q;
 }
 
-enum ns_status ns_dnnl_conv_run(const struct ns_dnnl_conv *c, const void *x, const void *w, const void *bias,
-				const void *y, void *scratch)
+enum ns_status ns_dnnl_conv_run(const struct ns_dnnl_conv *c, const void *x, const void *w, const void *bias, const void *y, void *scratch)
 {
 	static const int arg_x[] = {DNNL_ARG_SRC, DNNL_ARG_SRC, DNNL_ARG_DIFF_SRC, DNNL_ARG_SRC};
 	static const int arg_w[] = {DNNL_ARG_WEIGHTS, DNNL_ARG_WEIGHTS, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_WEIGHTS};
@@ -377,8 +362,7 @@ out:
 /* --- reorder --- */
 
 /* The memory descriptor of `layout` for weights of this shape: canonical is OHWI, dnnl's acdb. */
-static dnnl_status_t layout_md(struct md *made, struct md **md, const struct ns_op_reorder *o,
-			       const struct ns_layout *layout)
+static dnnl_status_t layout_md(struct md *made, struct md **md, const struct ns_op_reorder *o, const struct ns_layout *layout)
 {
 	dnnl_dims_t dims = {o->k, o->c, o->r, o->s};
 

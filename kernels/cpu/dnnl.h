@@ -25,18 +25,15 @@ int ns_dnnl_has_bf16(void);
  * INFER fuses bias, residual and ReLU by the flags of `conv`; the others are the bare convolution. NS_DECLINED
  * where oneDNN has nothing but its reference code.
  */
-enum ns_status ns_dnnl_conv_make(struct ns_dnnl_conv **made, struct ns_dnnl *dnnl, const struct ns_op_conv *conv,
-				 enum ns_dnnl_phase phase);
+enum ns_status ns_dnnl_conv_make(struct ns_dnnl_conv **made, struct ns_dnnl *dnnl, const struct ns_op_conv *conv, enum ns_dnnl_phase phase);
 void ns_dnnl_conv_free(struct ns_dnnl_conv *conv);
 size_t ns_dnnl_conv_scratch(const struct ns_dnnl_conv *conv);
 /* layout of the weights (or of their gradient); lives as long as `conv` */
 struct ns_layout ns_dnnl_conv_layout(const struct ns_dnnl_conv *conv);
 /* x and y stand for src and dst, or for their gradients, depending on the phase; bias may be NULL */
-enum ns_status ns_dnnl_conv_run(const struct ns_dnnl_conv *conv, const void *x, const void *w, const void *bias,
-				const void *y, void *scratch);
+enum ns_status ns_dnnl_conv_run(const struct ns_dnnl_conv *conv, const void *x, const void *w, const void *bias, const void *y, void *scratch);
 
-enum ns_status ns_dnnl_reorder_make(struct ns_dnnl_reorder **made, struct ns_dnnl *dnnl,
-				    const struct ns_op_reorder *reorder);
+enum ns_status ns_dnnl_reorder_make(struct ns_dnnl_reorder **made, struct ns_dnnl *dnnl, const struct ns_op_reorder *reorder);
 void ns_dnnl_reorder_free(struct ns_dnnl_reorder *reorder);
 enum ns_status ns_dnnl_reorder_run(const struct ns_dnnl_reorder *reorder, const void *x, void *y);
 /* whether both layouts store the same weights as the same bytes */

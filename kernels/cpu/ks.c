@@ -10,10 +10,10 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/formula/sort.h"
 
-#define BUCKETS	 32768	      /* at most: their counts stay in the level 2 cache */
-#define FEW	 48	      /* parts of at most so many rows are sorted */
-#define PENDING	 (2 * BUCKETS) /* capacity of the stack; a part with more buckets than fit is sorted */
-#define STRIPE	 1024	      /* values whose buckets are computed in one vectorised loop */
+#define BUCKETS 32768	      /* at most: their counts stay in the level 2 cache */
+#define FEW	48	      /* parts of at most so many rows are sorted */
+#define PENDING (2 * BUCKETS) /* capacity of the stack; a part with more buckets than fit is sorted */
+#define STRIPE	1024	      /* values whose buckets are computed in one vectorised loop */
 
 struct count {
 	int32_t x, y;

@@ -13,8 +13,7 @@ INLINE int lanes_at(int k, int c)
 }
 
 /* The mean of one block of rows and the sum of squares about it: the second pass reads from the cache. */
-INLINE void block_moments(const void *z, enum ns_dtype t, int64_t at, int64_t n, int k, int lanes, v16f *mean,
-			  v16f *square)
+INLINE void block_moments(const void *z, enum ns_dtype t, int64_t at, int64_t n, int k, int lanes, v16f *mean, v16f *square)
 {
 	v16f sum = v16_set(0), m, q = v16_set(0), d;
 	int64_t i;
@@ -58,8 +57,7 @@ INLINE void moments(const struct ns_norm *v, const void *z, enum ns_dtype t, dou
 	}
 }
 
-void ns_norm_moments(const struct ns_norm *v, const void *z, float *mean, float *invstd, float *sum_mean,
-		     float *sum_var, double *sums)
+void ns_norm_moments(const struct ns_norm *v, const void *z, float *mean, float *invstd, float *sum_mean, float *sum_var, double *sums)
 {
 	double rows = (double)v->rows;
 	int k;
@@ -85,8 +83,8 @@ INLINE v16f activate(const struct ns_norm *v, v16f t, const void *res, enum ns_d
 }
 
 /* the factors of chunk c: t = z * a + b */
-INLINE void factors(const struct ns_norm *v, int c, int lanes, const float *mean, const float *invstd,
-		    const float *gamma, const float *beta, const float *bias, v16f *a, v16f *b)
+INLINE void factors(const struct ns_norm *v, int c, int lanes, const float *mean, const float *invstd, const float *gamma, const float *beta,
+		    const float *bias, v16f *a, v16f *b)
 {
 	*a = v16_set(1);
 	*b = v16_set(0);
@@ -98,8 +96,8 @@ INLINE void factors(const struct ns_norm *v, int c, int lanes, const float *mean
 	}
 }
 
-INLINE void apply(const struct ns_norm *v, void *y, const void *z, const void *res, enum ns_dtype t, int c, int lanes,
-		  v16f a, v16f b, int64_t begin, int64_t end)
+INLINE void apply(const struct ns_norm *v, void *y, const void *z, const void *res, enum ns_dtype t, int c, int lanes, v16f a, v16f b, int64_t begin,
+		  int64_t end)
 {
 	int64_t i;
 
@@ -110,8 +108,8 @@ INLINE void apply(const struct ns_norm *v, void *y, const void *z, const void *r
 	}
 }
 
-void ns_norm_apply(const struct ns_norm *v, void *y, const void *z, const void *res, const float *mean,
-		   const float *invstd, const float *gamma, const float *beta, const float *bias)
+void ns_norm_apply(const struct ns_norm *v, void *y, const void *z, const void *res, const float *mean, const float *invstd, const float *gamma,
+		   const float *beta, const float *bias)
 {
 	int64_t row;
 	int c;
@@ -139,8 +137,8 @@ struct unmask {
 	const void *dy, *dy2, *y, *z;
 };
 
-INLINE void unmask(const struct ns_norm *v, const struct unmask *p, enum ns_dtype t, int c, int lanes, v16f mean,
-		   int64_t begin, int64_t end, v16f *sum, v16f *dot)
+INLINE void unmask(const struct ns_norm *v, const struct unmask *p, enum ns_dtype t, int c, int lanes, v16f mean, int64_t begin, int64_t end,
+		   v16f *sum, v16f *dot)
 {
 	v16f s = v16_set(0), d = v16_set(0);
 	int64_t i;
@@ -162,8 +160,7 @@ INLINE void unmask(const struct ns_norm *v, const struct unmask *p, enum ns_dtyp
 	*dot = d;
 }
 
-void ns_norm_unmask(const struct ns_norm *v, void *g, const void *dy, const void *dy2, const void *y, const void *z,
-		    const float *mean, double *sums)
+void ns_norm_unmask(const struct ns_norm *v, void *g, const void *dy, const void *dy2, const void *y, const void *z, const float *mean, double *sums)
 {
 	struct unmask p = {g, dy, dy2, y, z};
 	int64_t row;
@@ -191,8 +188,8 @@ void ns_norm_unmask(const struct ns_norm *v, void *g, const void *dy, const void
 	}
 }
 
-INLINE void backward(const struct ns_norm *v, void *dz, const void *g, const void *z, enum ns_dtype t, int c, int lanes,
-		     v16f a, v16f b, v16f o, int64_t begin, int64_t end)
+INLINE void backward(const struct ns_norm *v, void *dz, const void *g, const void *z, enum ns_dtype t, int c, int lanes, v16f a, v16f b, v16f o,
+		     int64_t begin, int64_t end)
 {
 	int64_t i;
 
@@ -203,8 +200,8 @@ INLINE void backward(const struct ns_norm *v, void *dz, const void *g, const voi
 	}
 }
 
-void ns_norm_backward(const struct ns_norm *v, void *dz, const void *g, const void *z, const float *mean,
-		      const float *invstd, const float *gamma, float *dgamma, float *dbeta, const double *sums)
+void ns_norm_backward(const struct ns_norm *v, void *dz, const void *g, const void *z, const float *mean, const float *invstd, const float *gamma,
+		      float *dgamma, float *dbeta, const double *sums)
 {
 	int64_t row;
 	int c, k;
@@ -222,8 +219,7 @@ void ns_norm_backward(const struct ns_norm *v, void *dz, const void *g, const vo
 			v16f n = v16_set(1.0f / (float)v->rows);
 			/* dz = a g + b z + o, the same for all rows of a channel */
 			v16f b = v16_set(0) - a * inv * v16_load_f32(dgamma + c, lanes) * n;
-			v16f o = v16_set(0) - a * v16_load_f32(dbeta + c, lanes) * n -
-				 b * v16_load_f32(mean + c, lanes);
+			v16f o = v16_set(0) - a * v16_load_f32(dbeta + c, lanes) * n - b * v16_load_f32(mean + c, lanes);
 
 			if (lanes < 16)
 				backward(v, dz, g, z, v->dtype, c, lanes, a, b, o, row, end);

@@ -7,8 +7,8 @@ static float clip_scale(const struct ns_op_optim *v, const struct ns_args *a)
 	return v->clip > 0 ? ns_clip_scale(*(const double *)a->in[NS_OPTIM_NORM2], v->clip) : 1.0f;
 }
 
-static void sgd_span(float *restrict w, float *restrict m, const float *restrict grad, int64_t n, float scale, float lr,
-		     float mu, float wd, int nesterov)
+static void sgd_span(float *restrict w, float *restrict m, const float *restrict grad, int64_t n, float scale, float lr, float mu, float wd,
+		     int nesterov)
 {
 	int64_t i;
 
@@ -47,8 +47,7 @@ static enum ns_status adamw_run(const struct ns_plan *plan, const struct ns_args
 	(void)queue;
 #pragma omp simd
 	for (i = 0; i < o->n_decay; i++)
-		ns_adamw_element(w + i, m + i, v + i, grad[i], scale, lr, o->beta1, o->beta2, c1, c2, o->eps,
-				 o->weight_decay);
+		ns_adamw_element(w + i, m + i, v + i, grad[i], scale, lr, o->beta1, o->beta2, c1, c2, o->eps, o->weight_decay);
 #pragma omp simd
 	for (i = o->n_decay; i < o->n; i++)
 		ns_adamw_element(w + i, m + i, v + i, grad[i], scale, lr, o->beta1, o->beta2, c1, c2, o->eps, 0);
@@ -91,18 +90,17 @@ static enum ns_status norm2_run(const struct ns_plan *plan, const struct ns_args
 	for (b = 0; b < blocks; b++) {
 		int64_t begin = b * NS_NORM2_BLOCK, left = n - begin;
 
-		partial[b] = block_norm2((const float *)a->in[NS_NORM2_X] + begin,
-					 left < NS_NORM2_BLOCK ? left : NS_NORM2_BLOCK);
+		partial[b] = block_norm2((const float *)a->in[NS_NORM2_X] + begin, left < NS_NORM2_BLOCK ? left : NS_NORM2_BLOCK);
 	}
 	*(double *)a->out[NS_NORM2_Y] = ns_tree_sum(partial, blocks);
 	return NS_OK;
 }
 
-#define MAKE(name, run, workspace)                                                                           \
-	static enum ns_status make_##name(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op) \
-	{                                                                                                    \
-		(void)dev;                                                                                   \
-		return ns_plain_plan_make(plan, op, (workspace), run);                                       \
+#define MAKE(name, run, workspace)                                                                                                                   \
+	static enum ns_status make_##name(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)                                      \
+	{                                                                                                                                            \
+		(void)dev;                                                                                                                           \
+		return ns_plain_plan_make(plan, op, (workspace), run);                                                                               \
 	}
 
 MAKE(norm2, norm2_run, (size_t)(op->u.norm2.n / NS_NORM2_BLOCK + 1) * sizeof(double))

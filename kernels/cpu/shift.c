@@ -8,14 +8,14 @@
  * subsets of their kernel values, and a permutation's labels of the group are one word, so its sum is five loads and
  * adds from 20 KiB of tables. Kernel values are below 2^15: CHUNK columns fit in 32 bits.
  */
-#define GROUP  30
-#define BITS   6
-#define TABLES (GROUP / BITS)
+#define GROUP	30
+#define BITS	6
+#define TABLES	(GROUP / BITS)
 #define SUBSETS (1 << BITS)
-#define AHEAD  5 /* columns whose distances are computed at once, to hide latency */
-#define CHUNK  ((int64_t)GROUP * 2048)
+#define AHEAD	5 /* columns whose distances are computed at once, to hide latency */
+#define CHUNK	((int64_t)GROUP * 2048)
 
-struct mmd_space { /* carved out of the workspace */
+struct mmd_space {	  /* carved out of the workspace */
 	v16u *sums;	  /* (P + 1): w_p' K over the columns so far, for the 16 rows */
 	v16u *table;	  /* (TABLES, SUBSETS) */
 	float *rows;	  /* (D, 16) */
@@ -42,8 +42,7 @@ static size_t carve(struct mmd_space *s, const struct ns_op_mmd *v, void *base)
 
 static const float *row_of(const struct ns_op_mmd *v, const struct ns_args *a, int64_t i)
 {
-	return i < v->m ? (const float *)a->in[NS_MMD_REF] + i * v->d
-			: (const float *)a->in[NS_MMD_CUR] + (i - v->m) * v->d;
+	return i < v->m ? (const float *)a->in[NS_MMD_REF] + i * v->d : (const float *)a->in[NS_MMD_CUR] + (i - v->m) * v->d;
 }
 
 static void draw_labels(const struct ns_op_mmd *v, const int32_t *block, struct mmd_space *s)
@@ -83,7 +82,7 @@ static v16u quantise(v16f d2, float gamma, int distance)
 	} else {
 		k = v16_exp_neg(-gamma * d2);
 	}
-	return (v16u)__builtin_convertvector(k * 32767.0f + 0.5f, v16i);
+	return (v16u) __builtin_convertvector(k * 32767.0f + 0.5f, v16i);
 }
 
 /* kernels of AHEAD columns from j on with the 16 rows from i0 on; 0 on the diagonal and beyond the rows */
@@ -127,8 +126,7 @@ static void subset_sums(v16u *table, const v16u k[BITS])
 }
 
 /* Adds the sums of a chunk of columns to the totals: only rows of group X count for q. */
-static void flush(const struct ns_op_mmd *v, struct mmd_space *s, int64_t i0, int lanes, v16u row_sum, int64_t *q,
-		  int64_t *sum, int64_t *total)
+static void flush(const struct ns_op_mmd *v, struct mmd_space *s, int64_t i0, int lanes, v16u row_sum, int64_t *q, int64_t *sum, int64_t *total)
 {
 	size_t p, all = (size_t)v->permutations + 1;
 	int l;

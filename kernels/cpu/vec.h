@@ -68,8 +68,7 @@ static inline void v16_store_bf16(uint16_t *p, v16f v, int lanes)
 /* dtype is a constant where these are inlined: no branch is left */
 static inline v16f v16_load(const void *p, enum ns_dtype dtype, int64_t at, int lanes)
 {
-	return dtype == NS_BF16 ? v16_load_bf16((const uint16_t *)p + at, lanes)
-				: v16_load_f32((const float *)p + at, lanes);
+	return dtype == NS_BF16 ? v16_load_bf16((const uint16_t *)p + at, lanes) : v16_load_f32((const float *)p + at, lanes);
 }
 
 static inline void v16_store(void *p, enum ns_dtype dtype, int64_t at, v16f v, int lanes)

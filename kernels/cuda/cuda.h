@@ -18,9 +18,9 @@
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 #define NS_LAUNCH(kernel, grid, block, shared, stream, ...) kernel<<<grid, block, shared, stream>>>(__VA_ARGS__)
-#define NS_SHARED(type, name, dims) __shared__ type name dims
-#define NS_SHARED_DYN(type, name)                                         \
-	extern __shared__ __align__(16) unsigned char ns_shared_dynamic[]; \
+#define NS_SHARED(type, name, dims)			    __shared__ type name dims
+#define NS_SHARED_DYN(type, name)                                                                                                                    \
+	extern __shared__ __align__(16) unsigned char ns_shared_dynamic[];                                                                           \
 	type *name = (type *)ns_shared_dynamic
 #endif
 
@@ -37,7 +37,7 @@ extern "C" {
 struct ns_cuda { /* a device */
 	struct ns_device base;
 	int index, count; /* among the GPUs in sight */
-	void *cudnn; /* its handle, created with the first plan that needs one; cudnn_conv.cu */
+	void *cudnn;	  /* its handle, created with the first plan that needs one; cudnn_conv.cu */
 	void (*cudnn_close)(void *handle);
 	struct cudaDeviceProp prop;
 };
@@ -197,17 +197,17 @@ static __device__ inline float ns_warp_max(float x)
 }
 
 /* make() of an op that takes every shape */
-#define NS_CUDA_IMPL(var, label, op_kind, accepts, workspace, run)                                                  \
-	static enum ns_status var##_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op) \
-	{                                                                                                      \
-		(void)dev;                                                                                     \
-		if (!(accepts))                                                                                \
-			return NS_DECLINED;                                                                    \
-		return ns_plain_plan_make(plan, op, (workspace), run);                                         \
-	}                                                                                                      \
-	extern "C" {                                                                                           \
-	extern const struct ns_impl var;                                                                       \
-	}                                                                                                      \
+#define NS_CUDA_IMPL(var, label, op_kind, accepts, workspace, run)                                                                                   \
+	static enum ns_status var##_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)                                       \
+	{                                                                                                                                            \
+		(void)dev;                                                                                                                           \
+		if (!(accepts))                                                                                                                      \
+			return NS_DECLINED;                                                                                                          \
+		return ns_plain_plan_make(plan, op, (workspace), run);                                                                               \
+	}                                                                                                                                            \
+	extern "C" {                                                                                                                                 \
+	extern const struct ns_impl var;                                                                                                             \
+	}                                                                                                                                            \
 	const struct ns_impl var = {label, op_kind, var##_make}
 
 #endif

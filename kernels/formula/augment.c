@@ -22,8 +22,7 @@ const char *ns_augment_prepare(struct ns_augment_config *config, int h, int w)
 	if (config->p_affine > 0 && (config->shear.low < -60 || config->shear.high > 60))
 		return "shear must be within 60 degrees";
 	/* 1/65536 pixels in 32 bits reach 32768 pixels; a shear of 60 degrees stretches by less than 3 */
-	if (config->p_affine > 0 &&
-	    (h > w ? h : w) / config->zoom.low * (config->shear.low != 0 || config->shear.high != 0 ? 3 : 1) >= 16384)
+	if (config->p_affine > 0 && (h > w ? h : w) / config->zoom.low * (config->shear.low != 0 || config->shear.high != 0 ? 3 : 1) >= 16384)
 		return "images are too large to be zoomed out so far";
 	if (config->p_resize > 0 && !(config->area.low > 0 && config->aspect.low > 0))
 		return "area and aspect must be more than 0";
@@ -42,8 +41,7 @@ const char *ns_augment_prepare(struct ns_augment_config *config, int h, int w)
 }
 
 /* map = output pixel centres, through [a b; c d] about the centres, to input pixel centres + (tx, ty) */
-static void set_map(struct ns_augment_sample *s, const double m[4], double tx, double ty, int h, int w, int p,
-		    int q)
+static void set_map(struct ns_augment_sample *s, const double m[4], double tx, double ty, int h, int w, int p, int q)
 {
 	double ox = 0.5 - q * 0.5, oy = 0.5 - p * 0.5, ix = w * 0.5 - 0.5 + tx, iy = h * 0.5 - 0.5 + ty;
 	int k;
@@ -95,8 +93,7 @@ static struct ns_philox draw(const struct identity *who, uint32_t number)
 	return ns_draw(who->seed, NS_FOR_AUGMENT, who->epoch, who->id, who->repeat << 8 | number);
 }
 
-static void draw_geometry(struct ns_augment_sample *a, const struct ns_augment_config *g,
-			  const struct identity *who, int h, int w, int p, int q)
+static void draw_geometry(struct ns_augment_sample *a, const struct ns_augment_config *g, const struct identity *who, int h, int w, int p, int q)
 {
 	double m[4] = {1, 0, 0, 1}, tx = (w - q) % 2 ? -0.5 : 0, ty = (h - p) % 2 ? -0.5 : 0;
 	struct ns_philox r = draw(who, NS_DRAW_CROP);
@@ -112,8 +109,7 @@ static void draw_geometry(struct ns_augment_sample *a, const struct ns_augment_c
 	r = draw(who, NS_DRAW_RESIZE);
 	if (g->p_resize > 0 && ns_uniform(r.v[3]) < g->p_resize) {
 		double area = between(g->area, r.v[0]) * h * w, aspect = between(g->aspect, r.v[1]);
-		double cw = sqrt(area * aspect), ch = sqrt(area / aspect), u = ns_uniform(r.v[2]),
-		       v = ns_uniform(r.v[2] * 2654435761u + 12345u);
+		double cw = sqrt(area * aspect), ch = sqrt(area / aspect), u = ns_uniform(r.v[2]), v = ns_uniform(r.v[2] * 2654435761u + 12345u);
 
 		cw = cw > w ? w : cw;
 		ch = ch > h ? h : ch;
@@ -162,8 +158,8 @@ static void draw_colour(struct ns_augment_sample *a, const struct ns_augment_con
 	static const double yiq[3][3] = {{0.299, 0.587, 0.114}, {0.596, -0.274, -0.322}, {0.211, -0.523, 0.312}};
 	static const double rgb[3][3] = {{1, 0.956, 0.621}, {1, -0.272, -0.647}, {1, -1.106, 1.703}};
 	struct ns_philox r = draw(who, NS_DRAW_COLOUR), hue = draw(who, NS_DRAW_HUE);
-	double b = between(g->brightness, r.v[0]), c = between(g->contrast, r.v[1]),
-	       s = between(g->saturation, r.v[2]), turn = between(g->hue, hue.v[0]), cs, sn;
+	double b = between(g->brightness, r.v[0]), c = between(g->contrast, r.v[1]), s = between(g->saturation, r.v[2]),
+	       turn = between(g->hue, hue.v[0]), cs, sn;
 	double m[3][4] = {{b, 0, 0, 0}, {0, b, 0, 0}, {0, 0, b, 0}};
 	double by[3][3], mid[3][3];
 	int i, j, k;
@@ -197,8 +193,7 @@ static void draw_colour(struct ns_augment_sample *a, const struct ns_augment_con
 			a->colour[i][j] = fixed(m[i][j], 4096);
 }
 
-static void draw_spatial(struct ns_augment_sample *a, const struct ns_augment_config *g, const struct identity *who,
-			 int p, int q)
+static void draw_spatial(struct ns_augment_sample *a, const struct ns_augment_config *g, const struct identity *who, int p, int q)
 {
 	struct ns_philox r = draw(who, NS_DRAW_RESOLUTION);
 
@@ -224,8 +219,8 @@ static void draw_spatial(struct ns_augment_sample *a, const struct ns_augment_co
 	}
 }
 
-void ns_augment_draw(struct ns_augment_sample *a, const struct ns_augment_config *g, int h, int w, int p, int q,
-		     uint64_t seed, uint32_t epoch, uint64_t id, uint32_t repeat)
+void ns_augment_draw(struct ns_augment_sample *a, const struct ns_augment_config *g, int h, int w, int p, int q, uint64_t seed, uint32_t epoch,
+		     uint64_t id, uint32_t repeat)
 {
 	struct identity who = {seed, id, epoch, repeat};
 	struct ns_philox r;

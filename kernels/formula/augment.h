@@ -26,31 +26,30 @@ struct ns_range {
 
 /* Ranges as configured; a stage is off where its probability `p_` is 0. Sizes are fractions of the image. */
 struct ns_augment_config {
-	double p_crop, p_hflip, p_vflip, p_affine, p_resize, p_resolution, p_blur, p_colour, p_gamma, p_noise,
-		p_cutout;
-	int pad;				  /* crop: pixels of padding on each side */
-	struct ns_range area, aspect;		  /* random resized crop */
-	struct ns_range rotate, zoom, shear;	  /* degrees, factor, degrees */
-	struct ns_range shift;			  /* of width and of height */
-	struct ns_range resolution;		  /* of the side */
-	struct ns_range blur;			  /* standard deviation in pixels */
+	double p_crop, p_hflip, p_vflip, p_affine, p_resize, p_resolution, p_blur, p_colour, p_gamma, p_noise, p_cutout;
+	int pad;					       /* crop: pixels of padding on each side */
+	struct ns_range area, aspect;			       /* random resized crop */
+	struct ns_range rotate, zoom, shear;		       /* degrees, factor, degrees */
+	struct ns_range shift;				       /* of width and of height */
+	struct ns_range resolution;			       /* of the side */
+	struct ns_range blur;				       /* standard deviation in pixels */
 	struct ns_range brightness, contrast, saturation, hue; /* factors; hue in turns */
-	struct ns_range gamma, noise;		  /* exponent; standard deviation of 255 */
-	struct ns_range cutout;			  /* side of the square */
+	struct ns_range gamma, noise;			       /* exponent; standard deviation of 255 */
+	struct ns_range cutout;				       /* side of the square */
 	int fill;
 	uint8_t gamma_table[NS_GAMMA_STEPS][256]; /* ns_augment_prepare() fills it */
 };
 
 /* One sample's parameters: integers only, made on the host, read by every device. */
 struct ns_augment_sample {
-	uint64_t key;	     /* of the noise */
-	int32_t map[6];	     /* input x = map[0] x + map[1] y + map[2], input y = map[3] x + ..., in 1/65536 */
-	int32_t exact;	     /* a shift by whole pixels: nothing is interpolated */
-	int32_t low_h, low_w; /* coarser grid; 0: off */
-	int32_t blur[3];     /* weights of distance 0, 1, 2 in 1/256; blur[0] = 256: off */
-	int32_t colour[3][4]; /* in 1/4096 */
+	uint64_t key;			  /* of the noise */
+	int32_t map[6];			  /* input x = map[0] x + map[1] y + map[2], input y = map[3] x + ..., in 1/65536 */
+	int32_t exact;			  /* a shift by whole pixels: nothing is interpolated */
+	int32_t low_h, low_w;		  /* coarser grid; 0: off */
+	int32_t blur[3];		  /* weights of distance 0, 1, 2 in 1/256; blur[0] = 256: off */
+	int32_t colour[3][4];		  /* in 1/4096 */
 	int32_t has_colour, gamma, noise; /* gamma: table, -1 off; noise: sigma / 209 in 1/65536, 0 off */
-	int32_t cut[4];	     /* y0, x0, y1, x1; empty: off */
+	int32_t cut[4];			  /* y0, x0, y1, x1; empty: off */
 };
 
 /* input position of output pixel (x, y), in 1/65536 pixel */
@@ -116,8 +115,19 @@ NS_FORMULA float ns_normalise(int32_t v, float scale, float shift)
 /* --- a sample's random parameters: host code, double, + - * / only besides ns_cos_sin --- */
 
 enum { /* draw numbers: each stage has its own, so that switching one on changes no other */
-       NS_DRAW_CROP, NS_DRAW_FLIP, NS_DRAW_RESIZE, NS_DRAW_AFFINE, NS_DRAW_SHEAR, NS_DRAW_RESOLUTION,
-       NS_DRAW_BLUR, NS_DRAW_COLOUR, NS_DRAW_HUE, NS_DRAW_GAMMA, NS_DRAW_NOISE, NS_DRAW_CUTOUT };
+       NS_DRAW_CROP,
+       NS_DRAW_FLIP,
+       NS_DRAW_RESIZE,
+       NS_DRAW_AFFINE,
+       NS_DRAW_SHEAR,
+       NS_DRAW_RESOLUTION,
+       NS_DRAW_BLUR,
+       NS_DRAW_COLOUR,
+       NS_DRAW_HUE,
+       NS_DRAW_GAMMA,
+       NS_DRAW_NOISE,
+       NS_DRAW_CUTOUT
+};
 
 /*
  * Fills the gamma tables. Returns NULL, or a message if a range is invalid for images of h x w; the fixed-point map
@@ -130,7 +140,7 @@ const char *ns_augment_prepare(struct ns_augment_config *config, int h, int w);
 void ns_augment_identity(struct ns_augment_sample *a, int h, int w, int p, int q);
 
 /* The parameters of sample `id` (its `repeat`-th appearance) in `epoch`: h x w in, p x q out. */
-void ns_augment_draw(struct ns_augment_sample *a, const struct ns_augment_config *config, int h, int w, int p,
-		     int q, uint64_t seed, uint32_t epoch, uint64_t id, uint32_t repeat);
+void ns_augment_draw(struct ns_augment_sample *a, const struct ns_augment_config *config, int h, int w, int p, int q, uint64_t seed, uint32_t epoch,
+		     uint64_t id, uint32_t repeat);
 
 #endif

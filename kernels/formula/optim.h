@@ -5,8 +5,7 @@
 #include "kernels/formula/inline.h"
 
 /* SGD with momentum, as PyTorch does it (dampening 0): m starts at 0. */
-NS_FORMULA void ns_sgd_element(float *w, float *m, float grad, float scale, float lr, float mu, float wd,
-			       int nesterov)
+NS_FORMULA void ns_sgd_element(float *w, float *m, float grad, float scale, float lr, float mu, float wd, int nesterov)
 {
 	float g = grad * scale + wd * *w;
 
@@ -15,8 +14,8 @@ NS_FORMULA void ns_sgd_element(float *w, float *m, float grad, float scale, floa
 }
 
 /* c1 = 1 - beta1^t, c2 = 1 - beta2^t */
-NS_FORMULA void ns_adamw_element(float *w, float *m, float *v, float grad, float scale, float lr, float beta1,
-				 float beta2, float c1, float c2, float eps, float wd)
+NS_FORMULA void ns_adamw_element(float *w, float *m, float *v, float grad, float scale, float lr, float beta1, float beta2, float c1, float c2,
+				 float eps, float wd)
 {
 	float g = grad * scale;
 

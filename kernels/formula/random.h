@@ -60,8 +60,7 @@ enum ns_domain {
 };
 
 /* 128 random bits for draw number `draw` of sample `id` in `epoch` (below 2^24). */
-NS_FORMULA struct ns_philox ns_draw(uint64_t seed, enum ns_domain domain, uint32_t epoch, uint64_t id,
-				    uint32_t draw)
+NS_FORMULA struct ns_philox ns_draw(uint64_t seed, enum ns_domain domain, uint32_t epoch, uint64_t id, uint32_t draw)
 {
 	struct ns_philox ctr;
 

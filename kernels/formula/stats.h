@@ -12,7 +12,10 @@
 
 #include "kernels/formula/inline.h"
 
-#define NS_STAT_NAMES {"brightness", "contrast", "saturation", "sharpness", "noise", "dark", "bright"}
+#define NS_STAT_NAMES                                                                                                                                \
+	{                                                                                                                                            \
+		"brightness", "contrast", "saturation", "sharpness", "noise", "dark", "bright"                                                       \
+	}
 #define NS_STAT_COUNT 7
 
 struct ns_stat_sums {

@@ -20,13 +20,11 @@ static void geometry(const struct ns_op_augment *v, const struct ns_augment_samp
 				*y++ = (uint8_t)ns_bilinear(pixel(x, v->h, v->w, v->c, y0, x0, ch, fill),
 							    pixel(x, v->h, v->w, v->c, y0, x0 + 1, ch, fill),
 							    pixel(x, v->h, v->w, v->c, y0 + 1, x0, ch, fill),
-							    pixel(x, v->h, v->w, v->c, y0 + 1, x0 + 1, ch, fill),
-							    fx, fy);
+							    pixel(x, v->h, v->w, v->c, y0 + 1, x0 + 1, ch, fill), fx, fy);
 		}
 }
 
-static int32_t coarse(const struct ns_op_augment *v, const struct ns_augment_sample *a, const uint8_t *x, int i, int j,
-		      int ch)
+static int32_t coarse(const struct ns_op_augment *v, const struct ns_augment_sample *a, const uint8_t *x, int i, int j, int ch)
 {
 	int64_t sum = 0;
 	int y, xx;
@@ -50,14 +48,12 @@ static void resolution(const struct ns_op_augment *v, const struct ns_augment_sa
 		for (j = 0; j < v->q; j++)
 			for (ch = 0; ch < v->c; ch++) {
 				int32_t ty = ns_upsample_at(i, a->low_h, v->p), tx = ns_upsample_at(j, a->low_w, v->q);
-				int y0 = ty >> 16, x0 = tx >> 16, y1 = y0 + (y0 < a->low_h - 1),
-				    x1 = x0 + (x0 < a->low_w - 1);
+				int y0 = ty >> 16, x0 = tx >> 16, y1 = y0 + (y0 < a->low_h - 1), x1 = x0 + (x0 < a->low_w - 1);
 
 				*x++ = (uint8_t)ns_bilinear(low[((int64_t)y0 * a->low_w + x0) * v->c + ch],
 							    low[((int64_t)y0 * a->low_w + x1) * v->c + ch],
 							    low[((int64_t)y1 * a->low_w + x0) * v->c + ch],
-							    low[((int64_t)y1 * a->low_w + x1) * v->c + ch],
-							    tx >> 8 & 255, ty >> 8 & 255);
+							    low[((int64_t)y1 * a->low_w + x1) * v->c + ch], tx >> 8 & 255, ty >> 8 & 255);
 			}
 }
 
@@ -74,8 +70,7 @@ static void blur(const struct ns_op_augment *v, const struct ns_augment_sample *
 				for (dy = -2; dy <= 2; dy++)
 					for (dx = -2; dx <= 2; dx++)
 						sum += a->blur[dy < 0 ? -dy : dy] * a->blur[dx < 0 ? -dx : dx] *
-						       copy[((int64_t)ns_clamp_i32(i + dy, 0, v->p - 1) * v->q +
-							     ns_clamp_i32(j + dx, 0, v->q - 1)) *
+						       copy[((int64_t)ns_clamp_i32(i + dy, 0, v->p - 1) * v->q + ns_clamp_i32(j + dx, 0, v->q - 1)) *
 								    v->c +
 							    ch];
 				*x++ = (uint8_t)(sum >> 16);
@@ -125,12 +120,10 @@ static enum ns_status augment_run(const struct ns_plan *plan, const struct ns_ar
 		pointwise(v, a, t);
 		for (i = 0; i < out; i++)
 			ns_ref_set(args->out[NS_AUGMENT_Y], v->out_dtype, n * out + i,
-				   v->out_dtype == NS_U8
-					   ? t[i]
-					   : (double)ns_normalise(t[i], v->scale[i % v->c], v->shift[i % v->c]));
+				   v->out_dtype == NS_U8 ? t[i] : (double)ns_normalise(t[i], v->scale[i % v->c], v->shift[i % v->c]));
 	}
 	return NS_OK;
 }
 
 NS_REF_IMPL(ns_ref_augment, "augment/ref", NS_OP_AUGMENT, augment_run,
-	    2 * (size_t)op->u.augment.p *(size_t)op->u.augment.q *(size_t)op->u.augment.c);
+	    2 * (size_t)op->u.augment.p * (size_t)op->u.augment.q * (size_t)op->u.augment.c);

@@ -104,8 +104,7 @@ static enum ns_status train_run(const struct ns_plan *plan, const struct ns_args
 		ns_ref_set(a->out[NS_CONV_SUM_MEAN], pt, k, mean);
 		ns_ref_set(a->out[NS_CONV_SUM_VAR], pt, k, rows > 1 ? var * (double)rows / (double)(rows - 1) : var);
 		for (i = k; i < rows * v->k; i += v->k)
-			ns_ref_set(a->out[NS_CONV_Y], v->dtype, i,
-				   finish(v, a, i, (ns_ref_get(z, v->dtype, i) - mean) * invstd * gamma + beta));
+			ns_ref_set(a->out[NS_CONV_Y], v->dtype, i, finish(v, a, i, (ns_ref_get(z, v->dtype, i) - mean) * invstd * gamma + beta));
 	}
 	return NS_OK;
 }
@@ -221,14 +220,12 @@ static enum ns_status backward_run(const struct ns_plan *plan, const struct ns_a
 		for (y = 0; y < v->h; y++)
 			for (x = 0; x < v->w; x++)
 				for (c = 0; c < v->c; c++)
-					ns_ref_set(a->out[NS_CONVB_DX], v->dtype, i++,
-						   input_gradient(v, g, a->in[NS_CONVB_W], n, y, x, c));
+					ns_ref_set(a->out[NS_CONVB_DX], v->dtype, i++, input_gradient(v, g, a->in[NS_CONVB_W], n, y, x, c));
 	return NS_OK;
 }
 
 static enum ns_status conv_make(struct ns_plan **plan, const struct ns_op *op,
-				enum ns_status (*run)(const struct ns_plan *, const struct ns_args *,
-						      struct ns_queue *))
+				enum ns_status (*run)(const struct ns_plan *, const struct ns_args *, struct ns_queue *))
 {
 	const struct ns_op_conv *v = &op->u.conv;
 	enum ns_dtype type = ns_ref_param(v->dtype);
@@ -270,8 +267,7 @@ static enum ns_status reorder_run(const struct ns_plan *plan, const struct ns_ar
 
 	(void)queue;
 	for (i = 0; i < n; i++)
-		ns_ref_set(a->out[NS_REORDER_Y], o->to.dtype, i,
-			   ns_ref_get(a->in[NS_REORDER_X], o->from.dtype, i));
+		ns_ref_set(a->out[NS_REORDER_Y], o->to.dtype, i, ns_ref_get(a->in[NS_REORDER_X], o->from.dtype, i));
 	return NS_OK;
 }
 

@@ -19,8 +19,7 @@ static enum ns_status linear_run(const struct ns_plan *plan, const struct ns_arg
 	return NS_OK;
 }
 
-static enum ns_status linear_backward_run(const struct ns_plan *plan, const struct ns_args *a,
-					  struct ns_queue *queue)
+static enum ns_status linear_backward_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	const struct ns_op_linear *v = &ns_ref_op(plan)->u.linear;
 	const void *dy = a->in[NS_LINEARB_DY];

@@ -4,8 +4,7 @@
 
 static const float *row(const struct ns_op_mmd *v, const struct ns_args *a, int64_t i)
 {
-	return i < v->m ? (const float *)a->in[NS_MMD_REF] + i * v->d
-			: (const float *)a->in[NS_MMD_CUR] + (i - v->m) * v->d;
+	return i < v->m ? (const float *)a->in[NS_MMD_REF] + i * v->d : (const float *)a->in[NS_MMD_CUR] + (i - v->m) * v->d;
 }
 
 static uint32_t kernel(const struct ns_op_mmd *v, const struct ns_args *a, int64_t i, int64_t j)
@@ -60,5 +59,4 @@ static enum ns_status mmd_run(const struct ns_plan *plan, const struct ns_args *
 	return NS_OK;
 }
 
-NS_REF_IMPL(ns_ref_mmd, "mmd/ref", NS_OP_MMD, mmd_run,
-	    (size_t)(op->u.mmd.m + op->u.mmd.n) * (size_t)(op->u.mmd.permutations + 5));
+NS_REF_IMPL(ns_ref_mmd, "mmd/ref", NS_OP_MMD, mmd_run, (size_t)(op->u.mmd.m + op->u.mmd.n) * (size_t)(op->u.mmd.permutations + 5));

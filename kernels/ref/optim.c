@@ -34,8 +34,7 @@ static enum ns_status sgd_run(const struct ns_plan *plan, const struct ns_args *
 
 	(void)queue;
 	for (i = 0; i < v->n; i++)
-		ns_sgd_element(w + i, m + i, grad[i], scale, hyper[NS_HYPER_LR], v->momentum,
-			       i < v->n_decay ? v->weight_decay : 0, v->nesterov);
+		ns_sgd_element(w + i, m + i, grad[i], scale, hyper[NS_HYPER_LR], v->momentum, i < v->n_decay ? v->weight_decay : 0, v->nesterov);
 	return NS_OK;
 }
 
@@ -48,9 +47,8 @@ static enum ns_status adamw_run(const struct ns_plan *plan, const struct ns_args
 
 	(void)queue;
 	for (i = 0; i < o->n; i++)
-		ns_adamw_element(w + i, m + i, v + i, grad[i], scale, hyper[NS_HYPER_LR], o->beta1, o->beta2,
-				 hyper[NS_HYPER_C1], hyper[NS_HYPER_C2], o->eps,
-				 i < o->n_decay ? o->weight_decay : 0);
+		ns_adamw_element(w + i, m + i, v + i, grad[i], scale, hyper[NS_HYPER_LR], o->beta1, o->beta2, hyper[NS_HYPER_C1], hyper[NS_HYPER_C2],
+				 o->eps, i < o->n_decay ? o->weight_decay : 0);
 	return NS_OK;
 }
 
@@ -66,8 +64,7 @@ static enum ns_status ema_run(const struct ns_plan *plan, const struct ns_args *
 	return NS_OK;
 }
 
-NS_REF_IMPL(ns_ref_norm2, "norm2/ref", NS_OP_NORM2, norm2_run,
-	    (size_t)(op->u.norm2.n / NS_NORM2_BLOCK + 1) * sizeof(double));
+NS_REF_IMPL(ns_ref_norm2, "norm2/ref", NS_OP_NORM2, norm2_run, (size_t)(op->u.norm2.n / NS_NORM2_BLOCK + 1) * sizeof(double));
 NS_REF_IMPL(ns_ref_sgd, "sgd/ref", NS_OP_SGD, sgd_run, 0);
 NS_REF_IMPL(ns_ref_adamw, "adamw/ref", NS_OP_ADAMW, adamw_run, 0);
 NS_REF_IMPL(ns_ref_ema, "ema/ref", NS_OP_EMA, ema_run, 0);

@@ -8,8 +8,7 @@ struct span {
 static struct span window(const struct ns_op_pool *v, int p, int q)
 {
 	int y = p * v->stride - v->pad, x = q * v->stride - v->pad;
-	struct span s = {y < 0 ? 0 : y, y + v->r > v->h ? v->h : y + v->r, x < 0 ? 0 : x,
-			 x + v->s > v->w ? v->w : x + v->s};
+	struct span s = {y < 0 ? 0 : y, y + v->r > v->h ? v->h : y + v->r, x < 0 ? 0 : x, x + v->s > v->w ? v->w : x + v->s};
 
 	return s;
 }
@@ -78,8 +77,7 @@ static enum ns_status pool_backward_run(const struct ns_plan *plan, const struct
 			for (q = 0; q < Q; q++)
 				for (c = 0; c < v->c; c++, at++) {
 					struct span s = window(v, p, q);
-					double dy = incoming(v, a, at) /
-						    (v->mode == NS_POOL_MAX ? 1 : (s.y1 - s.y0) * (s.x1 - s.x0));
+					double dy = incoming(v, a, at) / (v->mode == NS_POOL_MAX ? 1 : (s.y1 - s.y0) * (s.x1 - s.x0));
 					int which = v->mode == NS_POOL_MAX ? ((const uint8_t *)a->in[NS_POOLB_WHICH])[at] : -1;
 
 					for (i = s.y0; i < s.y1; i++)

@@ -53,23 +53,22 @@ static inline const struct ns_op *ns_ref_op(const struct ns_plan *plan)
 }
 
 /* make() of an op of which ref supports every shape */
-#define NS_REF_IMPL(var, label, op_kind, run, workspace)                                                     \
-	static enum ns_status var##_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op) \
-	{                                                                                                    \
-		(void)dev;                                                                                   \
-		return ns_plain_plan_make(plan, op, (workspace), run);                                       \
-	}                                                                                                    \
+#define NS_REF_IMPL(var, label, op_kind, run, workspace)                                                                                             \
+	static enum ns_status var##_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)                                       \
+	{                                                                                                                                            \
+		(void)dev;                                                                                                                           \
+		return ns_plain_plan_make(plan, op, (workspace), run);                                                                               \
+	}                                                                                                                                            \
 	const struct ns_impl var = {label, op_kind, var##_make}
 
-extern const struct ns_impl ns_ref_augment, ns_ref_stats, ns_ref_conv, ns_ref_conv_train, ns_ref_conv_backward,
-	ns_ref_reorder, ns_ref_pool, ns_ref_pool_backward, ns_ref_linear, ns_ref_linear_backward, ns_ref_xent,
-	ns_ref_head, ns_ref_norm2, ns_ref_sgd, ns_ref_adamw, ns_ref_ema, ns_ref_ks, ns_ref_mmd;
+extern const struct ns_impl ns_ref_augment, ns_ref_stats, ns_ref_conv, ns_ref_conv_train, ns_ref_conv_backward, ns_ref_reorder, ns_ref_pool,
+	ns_ref_pool_backward, ns_ref_linear, ns_ref_linear_backward, ns_ref_xent, ns_ref_head, ns_ref_norm2, ns_ref_sgd, ns_ref_adamw, ns_ref_ema,
+	ns_ref_ks, ns_ref_mmd;
 
 /* every implementation of ref, for the end of a backend's list */
-#define NS_REF_ALL                                                                                           \
-	&ns_ref_augment, &ns_ref_stats, &ns_ref_conv, &ns_ref_conv_train, &ns_ref_conv_backward,             \
-		&ns_ref_reorder, &ns_ref_pool, &ns_ref_pool_backward, &ns_ref_linear,                        \
-		&ns_ref_linear_backward, &ns_ref_xent, &ns_ref_head, &ns_ref_norm2, &ns_ref_sgd,             \
+#define NS_REF_ALL                                                                                                                                   \
+	&ns_ref_augment, &ns_ref_stats, &ns_ref_conv, &ns_ref_conv_train, &ns_ref_conv_backward, &ns_ref_reorder, &ns_ref_pool,                      \
+		&ns_ref_pool_backward, &ns_ref_linear, &ns_ref_linear_backward, &ns_ref_xent, &ns_ref_head, &ns_ref_norm2, &ns_ref_sgd,              \
 		&ns_ref_adamw, &ns_ref_ema, &ns_ref_ks, &ns_ref_mmd
 
 #endif

@@ -25,10 +25,8 @@ static void measure(float *out, const uint8_t *x, int h, int w, int c)
 			s.bright += l > 239;
 			if (i == 0 || j == 0 || i == h - 1 || j == w - 1)
 				continue;
-			cross = at(x, w, c, i - 1, j) + at(x, w, c, i + 1, j) + at(x, w, c, i, j - 1) +
-				at(x, w, c, i, j + 1);
-			corners = at(x, w, c, i - 1, j - 1) + at(x, w, c, i - 1, j + 1) +
-				  at(x, w, c, i + 1, j - 1) + at(x, w, c, i + 1, j + 1);
+			cross = at(x, w, c, i - 1, j) + at(x, w, c, i + 1, j) + at(x, w, c, i, j - 1) + at(x, w, c, i, j + 1);
+			corners = at(x, w, c, i - 1, j - 1) + at(x, w, c, i - 1, j + 1) + at(x, w, c, i + 1, j - 1) + at(x, w, c, i + 1, j + 1);
 			laplace = cross - 4 * l;
 			s.laplace2 += laplace * laplace;
 			s.immerkaer += abs(corners - 2 * cross + 4 * l);

@@ -45,11 +45,9 @@ static enum ns_status xent_run(const struct ns_plan *plan, const struct ns_args 
 			double logit = ns_ref_get(x, v->dtype, at + j), y = target(v, t, i, j);
 
 			loss -= off || y == 0 ? 0 : y * (logit - lse); /* 0 * -infinity is 0 here */
-			ns_ref_set(a->out[NS_XENT_DX], v->dtype, at + j,
-				   off ? 0 : (double)v->scale * (exp(logit - lse) - y));
+			ns_ref_set(a->out[NS_XENT_DX], v->dtype, at + j, off ? 0 : (double)v->scale * (exp(logit - lse) - y));
 		}
-		hits += largest(x, v->dtype, at, v->k) ==
-			(v->soft ? largest(t, NS_F32, at, v->k) : ((const int32_t *)t)[i]);
+		hits += largest(x, v->dtype, at, v->k) == (v->soft ? largest(t, NS_F32, at, v->k) : ((const int32_t *)t)[i]);
 	}
 	ns_ref_set(a->out[NS_XENT_LOSS], ns_ref_param(v->dtype), 0, loss);
 	ns_ref_set(a->out[NS_XENT_HITS], ns_ref_param(v->dtype), 0, hits);

@@ -140,8 +140,16 @@ static enum ns_status train(struct bench *b, const struct network *n, int steps,
 	s->batch = n->batch;
 	s->bytes = (size_t)(n->batch / n->virtual_ranks) * (size_t)n->arch.h * (size_t)n->arch.w * (size_t)n->arch.c * 2;
 	s->images = malloc(s->bytes);
-	t->spec = (struct ns_train_spec){.batch = n->batch, .virtual_ranks = n->virtual_ranks, .epochs = 1, .rows = (int64_t)steps * n->batch,
-					 .nesterov = 1, .lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4, .ema = 0.999, .seed = 1,
+	t->spec = (struct ns_train_spec){.batch = n->batch,
+					 .virtual_ranks = n->virtual_ranks,
+					 .epochs = 1,
+					 .rows = (int64_t)steps * n->batch,
+					 .nesterov = 1,
+					 .lr = 0.01,
+					 .momentum = 0.9,
+					 .weight_decay = 5e-4,
+					 .ema = 0.999,
+					 .seed = 1,
 					 .label = "train"};
 	strcpy(t->spec.precision, "bf16");
 	t->input = (struct ns_train_input){s, s->bytes, stage, images};

@@ -119,22 +119,35 @@ static void augment(struct bench *x, int side, int n, enum ns_dtype type, const 
 	int i;
 
 	n = x->small ? 3 : n;
-	g = (struct ns_augment_config){.p_hflip = 0.5, .p_affine = 1, .p_colour = 1, .rotate = {-15, 15}, .zoom = {0.9, 1.1},
-				       .brightness = {0.6, 1.4}, .contrast = {0.6, 1.4}, .saturation = {0.6, 1.4}, .hue = {-0.1, 0.1},
-				       .gamma = {1, 1}, .area = {1, 1}, .aspect = {1, 1}};
+	g = (struct ns_augment_config){.p_hflip = 0.5,
+				       .p_affine = 1,
+				       .p_colour = 1,
+				       .rotate = {-15, 15},
+				       .zoom = {0.9, 1.1},
+				       .brightness = {0.6, 1.4},
+				       .contrast = {0.6, 1.4},
+				       .saturation = {0.6, 1.4},
+				       .hue = {-0.1, 0.1},
+				       .gamma = {1, 1},
+				       .area = {1, 1},
+				       .aspect = {1, 1}};
 	ns_augment_prepare(&g, side, side);
 	s = calloc((size_t)n, sizeof *s);
 	for (i = 0; s && i < n; i++)
 		ns_augment_draw(&s[i], &g, side, side, side, side, 1, 0, (uint64_t)i, 0);
 	op.u.augment = (struct ns_op_augment){n, side, side, 3, side, side, type, {0.01f, 0.01f, 0.01f}, {0}, &g};
-	measure(x, what, &op, (size_t[9]){each * (size_t)n, sizeof *s * (size_t)n}, (size_t[6]){out * (size_t)n}, n, (double)n * (double)(each + out), 0,
-		s);
+	measure(x, what, &op, (size_t[9]){each * (size_t)n, sizeof *s * (size_t)n}, (size_t[6]){out * (size_t)n}, n, (double)n * (double)(each + out),
+		0, s);
 	free(s);
 }
 
 static void convolutions(struct bench *x)
 {
-	static const int shapes[][5] = {{128, 32, 64, 64, 3}, {128, 16, 128, 128, 3}, {128, 8, 256, 256, 3}, {128, 4, 512, 512, 3}, {128, 56, 64, 256, 1}};
+	static const int shapes[][5] = {{128, 32, 64, 64, 3},
+					{128, 16, 128, 128, 3},
+					{128, 8, 256, 256, 3},
+					{128, 4, 512, 512, 3},
+					{128, 56, 64, 256, 1}};
 	static const enum ns_op_kind kinds[] = {NS_OP_CONV, NS_OP_CONV_TRAIN, NS_OP_CONV_BACKWARD};
 	size_t i, k;
 
@@ -147,7 +160,8 @@ static void convolutions(struct bench *x)
 			struct ns_op op = {.kind = kinds[k]};
 			char what[96];
 
-			op.u.conv = (struct ns_op_conv){n, s, s, c, o, r, r, 1, r / 2, NS_CONV_RELU | (k ? NS_CONV_NORM : NS_CONV_BIAS), 1e-5f, NS_BF16};
+			op.u.conv =
+				(struct ns_op_conv){n, s, s, c, o, r, r, 1, r / 2, NS_CONV_RELU | (k ? NS_CONV_NORM : NS_CONV_BIAS), 1e-5f, NS_BF16};
 			snprintf(what, sizeof what, "%s %dx%d %dx%dx%d to %d, n %d, bf16", ns_op_name(kinds[k]), r, r, s, s, c, o, n);
 			measure(x, what, &op, back ? (size_t[9]){in, w, v, y, v, v, y, y, 0} : (size_t[9]){in, w, v, 0, v, v},
 				back ? (size_t[6]){in, w, v, v, v} : (size_t[6]){y, y, v, v, v, v}, n, (double)(in + y) * (back ? 3 : 1),
@@ -177,7 +191,8 @@ static void others(struct bench *x)
 	op = (struct ns_op){.kind = NS_OP_MMD};
 	op.u.mmd = (struct ns_op_mmd){m, m, 0, 2 * m, d, perms, 1, 0.02f, 0, 0, 0};
 	measure(x, "mmd, 10,000 + 10,000 rows, 999 permutations", &op, (size_t[9]){(size_t)m * (size_t)d * 4, (size_t)m * (size_t)d * 4},
-		(size_t[6]){(size_t)(perms + 1) * 8, (size_t)(perms + 1) * 8, 64}, (double)(4 * m * m), 0, 4.0 * (double)(m * m) * (perms + 3.0 * d), NULL);
+		(size_t[6]){(size_t)(perms + 1) * 8, (size_t)(perms + 1) * 8, 64}, (double)(4 * m * m), 0, 4.0 * (double)(m * m) * (perms + 3.0 * d),
+		NULL);
 }
 
 /* never timed on zeros, which run faster: all of it is pairs of bf16 about 1 in size, of either sign, which are f32 as well */

@@ -32,7 +32,9 @@ struct uint3 {
 };
 struct dim3 {
 	unsigned x, y, z;
-	constexpr dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
+	constexpr dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c)
+	{
+	}
 };
 struct alignas(8) uint2 {
 	unsigned x, y;
@@ -81,11 +83,7 @@ enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cu
 enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2 };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeGlobal, cudaStreamCaptureModeThreadLocal };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
-enum cudaDeviceAttr {
-	cudaDevAttrMultiProcessorCount = 16,
-	cudaDevAttrComputeCapabilityMajor = 75,
-	cudaDevAttrComputeCapabilityMinor = 76
-};
+enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16, cudaDevAttrComputeCapabilityMajor = 75, cudaDevAttrComputeCapabilityMinor = 76 };
 struct cudaFuncAttributes {
 	int numRegs;
 };
@@ -160,13 +158,14 @@ void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_
 	submit(stream, [=]() mutable {
 		auto bound = std::make_pair(kernel, args);
 
-		run_grid(name, grid, block, shared,
-			 [](void *context) {
-				 auto *b = static_cast<decltype(bound) *>(context);
+		run_grid(
+			name, grid, block, shared,
+			[](void *context) {
+				auto *b = static_cast<decltype(bound) *>(context);
 
-				 std::apply(b->first, b->second);
-			 },
-			 &bound);
+				std::apply(b->first, b->second);
+			},
+			&bound);
 	});
 }
 
@@ -251,7 +250,9 @@ static inline int __all_sync(unsigned mask, int p, NS_SIM_SITE)
 {
 	return cudasim::exchange(mask, cudasim::vote, p != 0, 0, file, line) == mask;
 }
-static inline void __threadfence() {}
+static inline void __threadfence()
+{
+}
 
 /* --- atomics: relaxed, as the device's --- */
 template <class T> T atomicAdd(T *p, T v)
@@ -353,12 +354,11 @@ template <class T> T __ldg(const T *p)
 #define __expf(x) expf(x)
 
 /* a reference to an array in the block's own memory; nothing of it is set */
-#define NS_SHARED(type, name, dims)                                                            \
-	static const char name##_site = 0;                                                     \
-	typedef type name##_type dims;                                                         \
+#define NS_SHARED(type, name, dims)                                                                                                                  \
+	static const char name##_site = 0;                                                                                                           \
+	typedef type name##_type dims;                                                                                                               \
 	name##_type &name = *(name##_type *)cudasim::shared_array(&name##_site, sizeof(name##_type))
-#define NS_SHARED_DYN(type, name) type *name = (type *)cudasim::shared_dynamic()
-#define NS_LAUNCH(kernel, grid, block, shared, stream, ...) \
-	cudasim::launch(#kernel, kernel, grid, block, shared, stream, ##__VA_ARGS__)
+#define NS_SHARED_DYN(type, name)			    type *name = (type *)cudasim::shared_dynamic()
+#define NS_LAUNCH(kernel, grid, block, shared, stream, ...) cudasim::launch(#kernel, kernel, grid, block, shared, stream, ##__VA_ARGS__)
 
 #endif

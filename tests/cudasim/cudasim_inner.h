@@ -7,10 +7,10 @@
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
-#define POISON(p, n) __asan_poison_memory_region(p, n)
+#define POISON(p, n)   __asan_poison_memory_region(p, n)
 #define UNPOISON(p, n) __asan_unpoison_memory_region(p, n)
 #else
-#define POISON(p, n) ((void)(p), (void)(n))
+#define POISON(p, n)   ((void)(p), (void)(n))
 #define UNPOISON(p, n) ((void)(p), (void)(n))
 #endif
 
@@ -22,10 +22,10 @@
 #endif
 #ifdef NS_CUDASIM_MSAN
 #include <sanitizer/msan_interface.h>
-#define FORGET(p, n) __msan_poison(p, n)
+#define FORGET(p, n)	   __msan_poison(p, n)
 #define EXPECT_KNOWN(p, n) __msan_check_mem_is_initialized(p, n)
 #else
-#define FORGET(p, n) ((void)(p), (void)(n))
+#define FORGET(p, n)	   ((void)(p), (void)(n))
 #define EXPECT_KNOWN(p, n) ((void)(p), (void)(n))
 #endif
 

@@ -244,8 +244,8 @@ static void handles_make_room(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(is_shut_in), cmocka_unit_test(each_is_looked_at), cmocka_unit_test(is_remembered), cmocka_unit_test(other_kinds), cmocka_unit_test(image_is_memory),
-					   cmocka_unit_test(handles_make_room)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(is_shut_in),  cmocka_unit_test(each_is_looked_at), cmocka_unit_test(is_remembered),
+					   cmocka_unit_test(other_kinds), cmocka_unit_test(image_is_memory),   cmocka_unit_test(handles_make_room)};
 
 	return cmocka_run_group_tests(tests, setup, teardown) != 0;
 }

@@ -61,8 +61,8 @@ static void fill(uint64_t *s, void *data, size_t bytes)
 /* names as people give them, and as they should not */
 static char **draw_texts(uint64_t *s, int n)
 {
-	static const char *const pieces[] = {"a", "Z", "7", " ", "<b>&\"", "'", "/", "\\", "\xc3\xa4", "\xe6\xbc\xa2", "\xf0\x9f\x8c\x99", "\t",
-					     "null", "..", "%s"};
+	static const char *const pieces[] = {"a",  "Z",	   "7",	 " ", "<b>&\"", "'", "/", "\\", "\xc3\xa4", "\xe6\xbc\xa2", "\xf0\x9f\x8c\x99",
+					     "\t", "null", "..", "%s"};
 	char **texts = calloc((size_t)n + 1, sizeof *texts);
 	int i, k;
 
@@ -199,7 +199,7 @@ static void same_images(uint64_t *s, const struct drawn *d, const struct ns_shar
 	assert_non_null(pixels);
 	assert_int_equal(b->image_bytes, d->bytes);
 	assert_true(d->bytes < 4096 || b->image_at % 4096 == 0); /* what is smaller is read as fast from anywhere */
-	for (i = 0; i < 8 && image; i++) { /* all of them, then any of them */
+	for (i = 0; i < 8 && image; i++) {			 /* all of them, then any of them */
 		first = i ? (int64_t)below(s, (uint64_t)d->rows.rows) : 0;
 		count = i ? (int64_t)below(s, (uint64_t)(d->rows.rows - first) + 1) : d->rows.rows;
 		assert_int_equal(ns_shard_read(b, first, count, pixels), NS_OK);

@@ -31,8 +31,7 @@ const char *fuzz_folder(void)
 	const char *under = getenv("NS_FUZZ_DIR");
 
 	if (!*folder) {
-		snprintf(folder, sizeof folder, "%.3000s/nightshift-fuzz.%ld", under ? under : "/dev/shm",
-			 (long)getpid());
+		snprintf(folder, sizeof folder, "%.3000s/nightshift-fuzz.%ld", under ? under : "/dev/shm", (long)getpid());
 		atexit(remove_folder);
 	}
 	if (ns_remove_tree(folder) != NS_OK || ns_mkdirs(folder) != NS_OK) {
@@ -74,8 +73,7 @@ const char *fuzz_copy(const char *name, const char *corpus)
 	char from[NS_PATH_MAX], *data;
 	size_t bytes;
 
-	if (ns_path(from, "%s/%s", root ? root : "tests/fuzz/corpus", corpus) != NS_OK ||
-	    ns_read_file(from, &data, &bytes) != NS_OK) {
+	if (ns_path(from, "%s/%s", root ? root : "tests/fuzz/corpus", corpus) != NS_OK || ns_read_file(from, &data, &bytes) != NS_OK) {
 		fprintf(stderr, "fuzz: %s (NS_FUZZ_CORPUS names tests/fuzz/corpus)\n", ns_message());
 		exit(74);
 	}
@@ -113,8 +111,7 @@ struct ns_job *fuzz_job(void)
 
 	if (workers)
 		return &job;
-	if (ns_conf_init(&conf, ns_keys) != NS_OK || ns_comm_self(&comm) != NS_OK ||
-	    ns_workers_make(&workers, 1) != NS_OK ||
+	if (ns_conf_init(&conf, ns_keys) != NS_OK || ns_comm_self(&comm) != NS_OK || ns_workers_make(&workers, 1) != NS_OK ||
 	    ns_job_init(&job, "fuzz", &conf, &comm, &log, workers, &set) != NS_OK) {
 		fprintf(stderr, "fuzz: %s\n", ns_message());
 		exit(74);
@@ -129,8 +126,7 @@ enum ns_status fuzz_dataset_open(struct ns_dataset **data, const char *path)
 
 void fuzz_shard_read(const struct ns_shard *s)
 {
-	int64_t i, n = s->rows.rows < 4 ? s->rows.rows : 4,
-		   image = (int64_t)s->head.h * s->head.w * s->head.c;
+	int64_t i, n = s->rows.rows < 4 ? s->rows.rows : 4, image = (int64_t)s->head.h * s->head.w * s->head.c;
 	uint8_t *buffer = NULL;
 	size_t room = 0, bytes;
 

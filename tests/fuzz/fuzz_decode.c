@@ -10,8 +10,7 @@
 
 #include "datasets/decode/decode.h"
 
-int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
-					      void (*on_free)(const volatile void *));
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t), void (*on_free)(const volatile void *));
 
 static int fill;
 
@@ -39,10 +38,8 @@ static void decode(const uint8_t *data, size_t size, int channels)
 		if (status[i] != NS_OK)
 			pixels[i] = NULL;
 	}
-	if (status[0] != status[1] ||
-	    (status[0] == NS_OK &&
-	     (h[0] != h[1] || w[0] != w[1] || c[0] != c[1] ||
-	      memcmp(pixels[0], pixels[1], (size_t)h[0] * (size_t)w[0] * (size_t)c[0])))) {
+	if (status[0] != status[1] || (status[0] == NS_OK && (h[0] != h[1] || w[0] != w[1] || c[0] != c[1] ||
+							      memcmp(pixels[0], pixels[1], (size_t)h[0] * (size_t)w[0] * (size_t)c[0])))) {
 		fprintf(stderr,
 			"fuzz: ns_decode(c = %d): the same bytes gave other pixels: it reads memory that "
 			"nothing has written\n",

@@ -6,12 +6,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const names[] = {"steps/plan.json",	     "steps/a.json",
-					    "steps/b.00000.json",    "slurm/jobs.tsv",
-					    "summary.json",	     "q/drift.json",
-					    "q/gate.json",	     "q/final/evaluation.json",
-					    "q/candidate/run.json",  "q/candidate/metrics.jsonl",
-					    "q/candidate/model.json"};
+	static const char *const names[] = {
+		"steps/plan.json",	 "steps/a.json", "steps/b.00000.json",	    "slurm/jobs.tsv",	    "summary.json",
+		"q/drift.json",		 "q/gate.json",	 "q/final/evaluation.json", "q/candidate/run.json", "q/candidate/metrics.jsonl",
+		"q/candidate/model.json"};
 	struct fuzz_part part[11];
 	int n = fuzz_split(data, size, part, 11), i;
 	const char *dir = fuzz_folder();

@@ -8,9 +8,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const names[] = {"parts/00000/part.json",	    "parts/00000/run.json",
-					    "parts/00000/quarantine.jsonl", "parts/00001/part.json",
-					    "parts/00001/run.json",	    "parts/00001/quarantine.jsonl"};
+	static const char *const names[] = {"parts/00000/part.json", "parts/00000/run.json", "parts/00000/quarantine.jsonl",
+					    "parts/00001/part.json", "parts/00001/run.json", "parts/00001/quarantine.jsonl"};
 	struct ns_job job, *base = fuzz_job();
 	struct fuzz_part part[6];
 	int n = fuzz_split(data, size, part, 6), i;

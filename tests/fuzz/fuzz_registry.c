@@ -5,10 +5,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const names[] = {
-		"r/log/production/000001.json", "r/log/production/000002.json",
-		"r/log/production/000003.json", "r/refs/production",
-		"r/objects/ab/00000000000000000000000000000000000000000000000000000000000000"};
+	static const char *const names[] = {"r/log/production/000001.json", "r/log/production/000002.json", "r/log/production/000003.json",
+					    "r/refs/production", "r/objects/ab/00000000000000000000000000000000000000000000000000000000000000"};
 	char digest[NS_SHA256_HEX];
 	struct fuzz_part part[5];
 	int n = fuzz_split(data, size, part, 5), i;
@@ -25,8 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	json_decref(json);
 	if (ns_registry_log(r, "production", &json) == NS_OK)
 		json_decref(json);
-	if (ns_registry_ref(r, "production", digest) == NS_OK &&
-	    ns_registry_object(r, digest, (char[NS_PATH_MAX]){0}) == NS_OK)
+	if (ns_registry_ref(r, "production", digest) == NS_OK && ns_registry_object(r, digest, (char[NS_PATH_MAX]){0}) == NS_OK)
 		(void)ns_registry_move(r, "production", digest, NULL, "why", NULL, (char[512]){0});
 	(void)ns_registry_previous(r, "production", digest);
 	(void)ns_registry_verify(r, &a);

@@ -23,17 +23,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_copy("old/dataset.json", "dataset/small");
 	fuzz_copy("m/selection.h5", "h5_selection/small");
 	path = fuzz_file("m/retrain.json", data, size);
-	if (!getcwd(home, sizeof home) ||
-	    chdir(fuzz_path(""))) /* manifests name their data from where the job runs */
+	if (!getcwd(home, sizeof home) || chdir(fuzz_path(""))) /* manifests name their data from where the job runs */
 		return 0;
 	(void)ns_retrain(job, path);
 	if (chdir(home))
 		return 0;
 	if (ns_json_read(path, &json, NULL) == NS_OK)
-		(void)ns_query_read(
-			&q,
-			json_object_get(json_object_get(json_object_get(json, "predicate"), "data"), "query"),
-			path);
+		(void)ns_query_read(&q, json_object_get(json_object_get(json_object_get(json, "predicate"), "data"), "query"), path);
 	json_decref(json);
 	return 0;
 }

@@ -6,8 +6,7 @@
 
 static void as_weights(const char *path, int classes)
 {
-	struct ns_arch arch = {
-		.stages = 1, .blocks = {1}, .width = 2, .h = 8, .w = 8, .c = 1, .classes = classes};
+	struct ns_arch arch = {.stages = 1, .blocks = {1}, .width = 2, .h = 8, .w = 8, .c = 1, .classes = classes};
 	const char *const names[] = {"a", "b", "c"};
 	struct ns_model m;
 

@@ -55,8 +55,11 @@ static void configuration(void **state)
 
 static void names(void **state)
 {
-	static const char *const good[] = {"a", "_", "2026-05-04", "Cam_3.b", "0"}, *const bad[] = {"", "-a", ".", "..", ".a", "a b", "a,b", "a/b", "a\tb", "a\nb", "a*",
-		"\xc3\xa4", "\xe4", "a\x7f", "a\\", "a\"", "a'", "a|", "a&", "a;", "a$", "a%", "a@", "a[", "a`", "a{", "a:", "a+"};
+	static const char *const good[] = {"a", "_", "2026-05-04", "Cam_3.b", "0"}, *const bad[] = {"",	    "-a",    ".",    "..",   ".a", "a b",
+												    "a,b",  "a/b",   "a\tb", "a\nb", "a*", "\xc3\xa4",
+												    "\xe4", "a\x7f", "a\\",  "a\"",  "a'", "a|",
+												    "a&",   "a;",    "a$",   "a%",   "a@", "a[",
+												    "a`",   "a{",    "a:",   "a+"};
 	char longest[NS_NAME_MAX + 2];
 	size_t i;
 
@@ -150,8 +153,8 @@ static void tree_of_one_rank(void **state)
 static void networks_have_torchs_shapes(void **state)
 {
 	struct ns_arch r18 = {.blocks = {2, 2, 2, 2}, .stages = 4, .width = 64, .h = 32, .w = 32, .c = 3, .classes = 10};
-	struct ns_arch r50 = {.bottleneck = 1, .imagenet_stem = 1, .blocks = {3, 4, 6, 3}, .stages = 4, .width = 64, .h = 224, .w = 224,
-			      .c = 3, .classes = 1000};
+	struct ns_arch r50 =
+		{.bottleneck = 1, .imagenet_stem = 1, .blocks = {3, 4, 6, 3}, .stages = 4, .width = 64, .h = 224, .w = 224, .c = 3, .classes = 1000};
 	struct ns_net net;
 
 	(void)state;
@@ -257,16 +260,11 @@ static void digests_follow_changes(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(configuration),
-					   cmocka_unit_test(names),
-					   cmocka_unit_test(arena_never_overlaps),
-					   cmocka_unit_test(pool_runs_all),
-					   cmocka_unit_test(tree_of_one_rank),
-					   cmocka_unit_test(networks_have_torchs_shapes),
-					   cmocka_unit_test(weights_survive_a_file),
-					   cmocka_unit_test(digests),
-					   cmocka_unit_test(digests_follow_changes),
-					   cmocka_unit_test(energy_counters_wrap)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(configuration),	     cmocka_unit_test(names),
+					   cmocka_unit_test(arena_never_overlaps),   cmocka_unit_test(pool_runs_all),
+					   cmocka_unit_test(tree_of_one_rank),	     cmocka_unit_test(networks_have_torchs_shapes),
+					   cmocka_unit_test(weights_survive_a_file), cmocka_unit_test(digests),
+					   cmocka_unit_test(digests_follow_changes), cmocka_unit_test(energy_counters_wrap)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

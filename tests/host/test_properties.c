@@ -132,7 +132,8 @@ static void permutation_has_known_values(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof known / sizeof *known; i++)
-		assert_int_equal(ns_permute(known[i].index, known[i].n, known[i].seed, (enum ns_domain)known[i].domain, known[i].epoch), known[i].value);
+		assert_int_equal(ns_permute(known[i].index, known[i].n, known[i].seed, (enum ns_domain)known[i].domain, known[i].epoch),
+				 known[i].value);
 }
 
 /* Another seed, epoch or purpose is another permutation; of three things all six orders occur, each about as often. */
@@ -389,16 +390,18 @@ static void shares_and_slices_cover(void **state)
 
 /* --- configuration: later wins, twice is once --- */
 
-static const struct ns_key keys[] = {{"seed", NULL, NS_KEY_INT, "1", 1, "", 0, 1000},	   {"train.lr", NULL, NS_KEY_REAL, "0.1", 1, "", 0, 0},
-				     {"train.ema", NULL, NS_KEY_BOOL, "true", 1, "", 0, 0},   {"train.deep.name", NULL, NS_KEY_TEXT, "null", 1, "", 0, 0},
-				     {"name", NULL, NS_KEY_TEXT, "here", 1, "", 0, 0},	   {"list", NULL, NS_KEY_NODE, "[1, 2]", 1, "", 0, 0},
-				     {"map", NULL, NS_KEY_NODE, "null", 1, "", 0, 0},	   {NULL, NULL, NS_KEY_INT, NULL, 0, NULL, 0, 0}};
+static const struct ns_key keys[] = {
+	{"seed", NULL, NS_KEY_INT, "1", 1, "", 0, 1000},       {"train.lr", NULL, NS_KEY_REAL, "0.1", 1, "", 0, 0},
+	{"train.ema", NULL, NS_KEY_BOOL, "true", 1, "", 0, 0}, {"train.deep.name", NULL, NS_KEY_TEXT, "null", 1, "", 0, 0},
+	{"name", NULL, NS_KEY_TEXT, "here", 1, "", 0, 0},      {"list", NULL, NS_KEY_NODE, "[1, 2]", 1, "", 0, 0},
+	{"map", NULL, NS_KEY_NODE, "null", 1, "", 0, 0},       {NULL, NULL, NS_KEY_INT, NULL, 0, NULL, 0, 0}};
 #define KEYS (sizeof keys / sizeof *keys - 1)
 
 static json_t *draw_text(uint64_t *s)
 {
-	static const char *const pieces[] = {"a", "B", "0", "7", " ", ":", "#", "-", "\\", "\"", "'", "{", "]", ",", "\n", "\t", "\x01", "\xc3\xa4",
-					     "\xe6\xbc\xa2", "<b>&", "null", "true", "~", "1e3", "%", "@", "!", "|", ">", "*", "&x"};
+	static const char *const pieces[] = {
+		"a",	"B",	"0",	"7", " ",   ":", "#", "-", "\\", "\"", "'", "{", "]", ",", "\n", "\t", "\x01", "\xc3\xa4", "\xe6\xbc\xa2",
+		"<b>&", "null", "true", "~", "1e3", "%", "@", "!", "|",	 ">",  "*", "&x"};
 	char text[256] = "";
 	int n = (int)below(s, 9);
 

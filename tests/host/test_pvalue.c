@@ -204,8 +204,9 @@ static void principal_direction(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(ks_known),   cmocka_unit_test(chi2_known),	   cmocka_unit_test(bbse_known),
-					   cmocka_unit_test(corrections), cmocka_unit_test(calibrated), cmocka_unit_test(binomial_known), cmocka_unit_test(stability_known), cmocka_unit_test(principal_direction)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(ks_known),	      cmocka_unit_test(chi2_known),	    cmocka_unit_test(bbse_known),
+					   cmocka_unit_test(corrections),     cmocka_unit_test(calibrated),	    cmocka_unit_test(binomial_known),
+					   cmocka_unit_test(stability_known), cmocka_unit_test(principal_direction)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

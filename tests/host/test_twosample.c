@@ -323,9 +323,9 @@ static void quantile_bins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(column_known), cmocka_unit_test(quantile_bins),	   cmocka_unit_test(cvm_by_ranks),    cmocka_unit_test(counts_known),
-		cmocka_unit_test(distances_known), cmocka_unit_test(confident_known), cmocka_unit_test(calibration),
-		cmocka_unit_test(classifier_sees),
+		cmocka_unit_test(column_known), cmocka_unit_test(quantile_bins),   cmocka_unit_test(cvm_by_ranks),
+		cmocka_unit_test(counts_known), cmocka_unit_test(distances_known), cmocka_unit_test(confident_known),
+		cmocka_unit_test(calibration),	cmocka_unit_test(classifier_sees),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,12 +5,12 @@
 #if __has_feature(memory_sanitizer)
 #include <sanitizer/msan_interface.h>
 #define NST_FORGET(p, n) __msan_poison(p, n)
-#define NST_KNOW(p, n) __msan_unpoison(p, n)
+#define NST_KNOW(p, n)	 __msan_unpoison(p, n)
 #endif
 #endif
 #ifndef NST_FORGET
 #define NST_FORGET(p, n) ((void)(p), (void)(n))
-#define NST_KNOW(p, n) ((void)(p), (void)(n))
+#define NST_KNOW(p, n)	 ((void)(p), (void)(n))
 #endif
 
 #include "kernels/formula/random.h"
@@ -120,8 +120,7 @@ void nst_out(struct nst_case *c, int slot, enum nst_type type, int64_t count, do
 
 void nst_state(struct nst_case *c, int slot, enum nst_type type, int64_t count, enum nst_fill fill, double tolerance)
 {
-	c->out[slot] = (struct nst_tensor){
-		.type = type, .count = count, .fill = fill, .tolerance = tolerance, .state = 1};
+	c->out[slot] = (struct nst_tensor){.type = type, .count = count, .fill = fill, .tolerance = tolerance, .state = 1};
 }
 
 void nst_rig_open(struct nst_rig *rig, const char *backend)
@@ -190,8 +189,7 @@ static int is_canonical(const struct ns_layout *l, const struct nst_tensor *t)
 	return !l->native && nst_of(l->dtype) == t->type;
 }
 
-static void reorder(const struct nst_rig *r, const struct ns_op_conv *v, struct ns_layout from, struct ns_layout to,
-		    const void *x, void *y)
+static void reorder(const struct nst_rig *r, const struct ns_op_conv *v, struct ns_layout from, struct ns_layout to, const void *x, void *y)
 {
 	struct ns_op op = {.kind = NS_OP_REORDER, .u.reorder = {v->k, v->r, v->s, v->c, from, to}};
 	struct ns_args args = {.in = {x}, .out = {y}};
@@ -237,8 +235,7 @@ static size_t output_bytes(const struct nst_case *c, const struct ns_plan *plan,
 }
 
 /* bring out[i] to its start: ones, or its state */
-static void output_reset(const struct nst_rig *r, const struct nst_case *c, const struct ns_plan *plan, int i,
-			 void *mem)
+static void output_reset(const struct nst_rig *r, const struct nst_case *c, const struct ns_plan *plan, int i, void *mem)
 {
 	size_t size = output_bytes(c, plan, i);
 	void *bytes;
@@ -273,8 +270,7 @@ static void *output_get(const struct nst_rig *r, const struct nst_case *c, const
 	return got;
 }
 
-static void run_once(const struct nst_rig *r, const struct nst_case *c, const struct ns_plan *plan,
-		     struct ns_args *args, void *out[NS_OP_MAX_OUT])
+static void run_once(const struct nst_rig *r, const struct nst_case *c, const struct ns_plan *plan, struct ns_args *args, void *out[NS_OP_MAX_OUT])
 {
 	int i;
 
@@ -290,8 +286,7 @@ static void run_once(const struct nst_rig *r, const struct nst_case *c, const st
 		out[i] = args->out[i] ? output_get(r, c, plan, i, args->out[i]) : NULL;
 }
 
-static void run_twice(const struct nst_rig *r, const struct nst_case *c, const struct ns_plan *plan,
-		      struct ns_args *args, void *out[NS_OP_MAX_OUT])
+static void run_twice(const struct nst_rig *r, const struct nst_case *c, const struct ns_plan *plan, struct ns_args *args, void *out[NS_OP_MAX_OUT])
 {
 	void *again[NS_OP_MAX_OUT];
 	int i;

@@ -31,12 +31,12 @@
 #include "kernels/backend.h"
 
 enum nst_type { /* as enum ns_dtype, and two more */
-	NST_U8 = NS_U8,
-	NST_F32 = NS_F32,
-	NST_BF16 = NS_BF16,
-	NST_F64 = NS_F64,
-	NST_I32,
-	NST_I64
+		NST_U8 = NS_U8,
+		NST_F32 = NS_F32,
+		NST_BF16 = NS_BF16,
+		NST_F64 = NS_F64,
+		NST_I32,
+		NST_I64
 };
 
 enum nst_fill {
@@ -87,8 +87,7 @@ void nst_in(struct nst_case *c, int slot, enum nst_type type, int64_t count, enu
 void nst_given(struct nst_case *c, int slot, enum nst_type type, int64_t count, const void *bytes);
 void nst_out(struct nst_case *c, int slot, enum nst_type type, int64_t count, double tolerance);
 /* an output that is also read */
-void nst_state(struct nst_case *c, int slot, enum nst_type type, int64_t count, enum nst_fill fill,
-	       double tolerance);
+void nst_state(struct nst_case *c, int slot, enum nst_type type, int64_t count, enum nst_fill fill, double tolerance);
 
 /* a device and a queue of one backend */
 struct nst_rig {
@@ -101,8 +100,7 @@ void nst_rig_close(struct nst_rig *rig);
 
 /* Run `c` with the implementation `impl`; out[] are malloc()ed. NS_DECLINED as from make. Weights go through
  * NS_OP_REORDER as the plan's layouts ask. */
-enum ns_status nst_run(const struct nst_rig *rig, const struct nst_case *c, const char *impl,
-		       void *out[NS_OP_MAX_OUT]);
+enum ns_status nst_run(const struct nst_rig *rig, const struct nst_case *c, const char *impl, void *out[NS_OP_MAX_OUT]);
 void nst_outputs_free(void *out[NS_OP_MAX_OUT]);
 /* ref's answer: for tests of what is known */
 void nst_run_ref(const struct nst_case *c, void *out[NS_OP_MAX_OUT]);

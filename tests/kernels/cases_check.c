@@ -65,8 +65,8 @@ static void compare(const struct nst_case *c, const char *impl, int slot, const 
 		double x = nst_get(want, t->type, i), y = nst_get(got, t->type, i);
 
 		if (isnan(x) ? !isnan(y) : !(fabs(x - y) <= t->tolerance * most))
-			fail_msg("%s: %s: out[%d][%lld] = %.9g, but ref has %.9g (largest %.3g, tolerance %.3g)",
-				 c->label, impl, slot, (long long)i, y, x, most, t->tolerance);
+			fail_msg("%s: %s: out[%d][%lld] = %.9g, but ref has %.9g (largest %.3g, tolerance %.3g)", c->label, impl, slot, (long long)i,
+				 y, x, most, t->tolerance);
 	}
 	if (t->tolerance == NST_EXACT)
 		fail_msg("%s: %s: out[%d] has other bytes than ref", c->label, impl, slot);
@@ -85,8 +85,8 @@ static int row_of(struct nst_tally *tally, const struct ns_backend *backend, con
 	return tally->rows++;
 }
 
-static void check_impl(const struct nst_rig *rig, const struct nst_case *c, const struct ns_impl *impl,
-		       void *const want[NS_OP_MAX_OUT], struct nst_tally *tally)
+static void check_impl(const struct nst_rig *rig, const struct nst_case *c, const struct ns_impl *impl, void *const want[NS_OP_MAX_OUT],
+		       struct nst_tally *tally)
 {
 	int row = row_of(tally, rig->backend, impl), i;
 	void *got[NS_OP_MAX_OUT];
@@ -140,8 +140,8 @@ void nst_report(const struct nst_tally *tally, enum ns_op_kind kind)
 	int i;
 
 	for (i = 0; i < tally->rows; i++)
-		printf("%s: %s: %s ran %d cases, declined %d\n", ns_op_name(kind), tally->row[i].backend->name,
-		       tally->row[i].impl->name, tally->row[i].ran, tally->row[i].declined);
+		printf("%s: %s: %s ran %d cases, declined %d\n", ns_op_name(kind), tally->row[i].backend->name, tally->row[i].impl->name,
+		       tally->row[i].ran, tally->row[i].declined);
 	assert_true(tally->rows > 0);
 	for (i = 0; i < tally->rows; i++)
 		if (!tally->row[i].ran)

@@ -3,38 +3,25 @@
 
 #include <math.h>
 
-#define B NS_CONV_BIAS
-#define NORM NS_CONV_NORM
-#define RELU NS_CONV_RELU
-#define RES NS_CONV_RESIDUAL
+#define B     NS_CONV_BIAS
+#define NORM  NS_CONV_NORM
+#define RELU  NS_CONV_RELU
+#define RES   NS_CONV_RESIDUAL
 #define NO_DX NS_CONV_NO_DX
-#define DY2 NS_CONV_DY2
+#define DY2   NS_CONV_DY2
 
 /* n, h, w, c, k, r, s, stride, pad */
 static const int shapes[][9] = {
-	{1, 1, 1, 1, 1, 1, 1, 1, 0},	  {2, 5, 7, 3, 5, 3, 3, 1, 1},	  {3, 8, 8, 16, 16, 3, 3, 1, 1},
-	{2, 9, 7, 17, 33, 3, 3, 2, 1},	  {1, 7, 7, 33, 31, 1, 1, 1, 0},  {2, 8, 6, 31, 17, 1, 1, 2, 0},
-	{1, 4, 4, 257, 16, 1, 1, 1, 0},	  {1, 3, 3, 16, 257, 3, 3, 1, 1}, {1, 15, 13, 3, 33, 7, 7, 2, 3},
-	{2, 6, 33, 1, 31, 3, 3, 1, 0},	  {5, 9, 9, 16, 48, 1, 1, 2, 0},  {1, 11, 5, 4, 7, 5, 3, 2, 2},
-	{5, 4, 4, 16, 64, 3, 3, 1, 1},	  {3, 1, 1, 65, 10, 1, 1, 1, 0},  {1, 6, 6, 8, 24, 2, 2, 2, 0},
-	{1, 31, 33, 3, 32, 3, 3, 2, 1},
+	{1, 1, 1, 1, 1, 1, 1, 1, 0},	{2, 5, 7, 3, 5, 3, 3, 1, 1},   {3, 8, 8, 16, 16, 3, 3, 1, 1},  {2, 9, 7, 17, 33, 3, 3, 2, 1},
+	{1, 7, 7, 33, 31, 1, 1, 1, 0},	{2, 8, 6, 31, 17, 1, 1, 2, 0}, {1, 4, 4, 257, 16, 1, 1, 1, 0}, {1, 3, 3, 16, 257, 3, 3, 1, 1},
+	{1, 15, 13, 3, 33, 7, 7, 2, 3}, {2, 6, 33, 1, 31, 3, 3, 1, 0}, {5, 9, 9, 16, 48, 1, 1, 2, 0},  {1, 11, 5, 4, 7, 5, 3, 2, 2},
+	{5, 4, 4, 16, 64, 3, 3, 1, 1},	{3, 1, 1, 65, 10, 1, 1, 1, 0}, {1, 6, 6, 8, 24, 2, 2, 2, 0},   {1, 31, 33, 3, 32, 3, 3, 2, 1},
 };
 
 static const unsigned infer_flags[] = {0, B, RELU, B | RELU, B | RES, B | RELU | RES, RES};
-static const unsigned train_flags[] = {0,	   B,	       RELU | B,	  NORM,
-				       NORM | RELU, NORM | RES, NORM | RELU | RES, RES | RELU};
+static const unsigned train_flags[] = {0, B, RELU | B, NORM, NORM | RELU, NORM | RES, NORM | RELU | RES, RES | RELU};
 static const unsigned backward_flags[] = {
-	0,
-	B,
-	NO_DX,
-	B | RELU | DY2,
-	NORM,
-	NORM | RELU,
-	NORM | RELU | DY2,
-	NORM | RES,
-	NORM | RELU | RES | DY2,
-	NORM | RELU | NO_DX,
-	RES | RELU,
+	0, B, NO_DX, B | RELU | DY2, NORM, NORM | RELU, NORM | RELU | DY2, NORM | RES, NORM | RELU | RES | DY2, NORM | RELU | NO_DX, RES | RELU,
 };
 static const enum ns_dtype dtypes[] = {NS_F32, NS_BF16};
 
@@ -74,8 +61,8 @@ static void start(struct nst_case *c, enum ns_op_kind kind, const struct ns_op_c
 	memset(c, 0, sizeof *c);
 	c->op.kind = kind;
 	c->op.u.conv = *v;
-	snprintf(c->label, sizeof c->label, "%s %dx%dx%dx%d k %d %dx%d/%d pad %d flags %u %s", ns_op_name(kind), v->n,
-		 v->h, v->w, v->c, v->k, v->r, v->s, v->stride, v->pad, v->flags, v->dtype == NS_BF16 ? "bf16" : "f32");
+	snprintf(c->label, sizeof c->label, "%s %dx%dx%dx%d k %d %dx%d/%d pad %d flags %u %s", ns_op_name(kind), v->n, v->h, v->w, v->c, v->k, v->r,
+		 v->s, v->stride, v->pad, v->flags, v->dtype == NS_BF16 ? "bf16" : "f32");
 }
 
 static void forward_inputs(struct nst_case *c, const struct ns_op_conv *v)
@@ -163,8 +150,7 @@ static void check_backward(const struct ns_op_conv *v, struct nst_tally *tally)
 	nst_check(&c, tally);
 }
 
-static void check_all(enum ns_op_kind kind, const unsigned *flags, size_t nflags,
-		      void (*check)(const struct ns_op_conv *, struct nst_tally *))
+static void check_all(enum ns_op_kind kind, const unsigned *flags, size_t nflags, void (*check)(const struct ns_op_conv *, struct nst_tally *))
 {
 	struct nst_tally tally = {0};
 	size_t s, f, d;

@@ -15,20 +15,19 @@ static graph_for_fn *graph_for;
 static output_of_fn *output_of;
 
 /* an A100, an H200 and a B200, as far as cuDNN asks */
-#define DEVICE(name, sm, count, shared, cache)                                                                                              \
-	"{\"maxGridSize\": [2147483647, 65535, 65535], \"maxBlockSize\": [1024, 1024, 64], \"regsPerBlock\": 65536, "                        \
-	"\"multiProcessorCount\": " #count ", \"warpSize\": 32, \"maxSharedMemoryPerBlock\": 49152, "                                       \
-	"\"maxSharedMemoryPerBlockOptin\": " #shared ", \"reservedSharedMemoryPerBlock\": 1024, \"maxRegistersPerSM\": 65536, "              \
-	"\"maxCtasPerSM\": 32, \"maxThreadsPerBlock\": 1024, \"maxThreadsPerSM\": 2048, \"pciDeviceId\": 0, \"isTccDriver\": 0, "             \
-	"\"supportCoopLaunch\": 1, \"smClockRateKHz\": 1980000, \"memClockRateKHz\": 3201000, \"l2CacheSize\": " #cache ", "                  \
+#define DEVICE(name, sm, count, shared, cache)                                                                                                       \
+	"{\"maxGridSize\": [2147483647, 65535, 65535], \"maxBlockSize\": [1024, 1024, 64], \"regsPerBlock\": 65536, "                                \
+	"\"multiProcessorCount\": " #count ", \"warpSize\": 32, \"maxSharedMemoryPerBlock\": 49152, "                                                \
+	"\"maxSharedMemoryPerBlockOptin\": " #shared ", \"reservedSharedMemoryPerBlock\": 1024, \"maxRegistersPerSM\": 65536, "                      \
+	"\"maxCtasPerSM\": 32, \"maxThreadsPerBlock\": 1024, \"maxThreadsPerSM\": 2048, \"pciDeviceId\": 0, \"isTccDriver\": 0, "                    \
+	"\"supportCoopLaunch\": 1, \"smClockRateKHz\": 1980000, \"memClockRateKHz\": 3201000, \"l2CacheSize\": " #cache ", "                         \
 	"\"deviceName\": \"" name "\", \"deviceVer\": " #sm ", \"driverVer\": 13000, \"cudaDeviceId\": 0, \"totalGlobalMem\": 80000000000}"
 static const char *const devices[] = {DEVICE("NVIDIA A100", 800, 108, 166912, 41943040), DEVICE("NVIDIA H200", 900, 132, 232448, 62914560),
 				      DEVICE("NVIDIA B200", 1000, 148, 232448, 132644864)};
 
 /* of ResNet-18 for 32 x 32 and ResNet-50 for 224 x 224, and odd ones: n, h, w, c, k, r, stride, pad */
-static const int shapes[][8] = {{128, 32, 32, 64, 64, 3, 1, 1},   {128, 32, 32, 64, 128, 3, 2, 1}, {128, 16, 16, 64, 128, 1, 2, 0},
-				{64, 56, 56, 256, 128, 1, 1, 0}, {64, 7, 7, 512, 512, 3, 1, 1},
-				{5, 9, 9, 16, 48, 1, 2, 0}};
+static const int shapes[][8] = {{128, 32, 32, 64, 64, 3, 1, 1},	 {128, 32, 32, 64, 128, 3, 2, 1}, {128, 16, 16, 64, 128, 1, 2, 0},
+				{64, 56, 56, 256, 128, 1, 1, 0}, {64, 7, 7, 512, 512, 3, 1, 1},	  {5, 9, 9, 16, 48, 1, 2, 0}};
 static const unsigned flags[] = {NS_CONV_BIAS, NS_CONV_BIAS | NS_CONV_RELU, NS_CONV_BIAS | NS_CONV_RESIDUAL | NS_CONV_RELU};
 
 static void test_planned(void **state)
@@ -66,8 +65,8 @@ static void test_shapes(void **state)
 	for (i = 0; i < COUNT(windows); i++)
 		for (h = 7; h < 40; h += 5)
 			for (w = 7; w < 40; w += 8, n++) {
-				struct ns_op_conv v = {3, h, w, 4, 6, windows[i][0], windows[i][0], windows[i][1], windows[i][2], 0, 0,
-						    n % 2 ? NS_F32 : NS_BF16};
+				struct ns_op_conv v = {
+					3, h, w, 4, 6, windows[i][0], windows[i][0], windows[i][1], windows[i][2], 0, 0, n % 2 ? NS_F32 : NS_BF16};
 				int sizes[4] = {0};
 
 				assert_int_equal(output_of(&v, sizes), NS_OK);

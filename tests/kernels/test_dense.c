@@ -48,8 +48,7 @@ static void check_xent(int n, int k, int soft, float smoothing, enum ns_dtype dt
 {
 	struct nst_case c = {.op = {.kind = NS_OP_XENT, .u.xent = {n, k, soft, smoothing, 1.0f / 3, dtype}}};
 
-	snprintf(c.label, sizeof c.label, "xent %dx%d soft %d smoothing %g type %d", n, k, soft, (double)smoothing,
-		 (int)dtype);
+	snprintf(c.label, sizeof c.label, "xent %dx%d soft %d smoothing %g type %d", n, k, soft, (double)smoothing, (int)dtype);
 	/* ties for the largest logit and for the largest target are common here */
 	nst_in(&c, NS_XENT_X, nst_of(dtype), n * k, NST_COARSE, 0);
 	if (soft)
@@ -188,8 +187,8 @@ static void check_optim(enum ns_op_kind kind, struct ns_op_optim o, struct nst_t
 	static const double norm2 = 12.25;
 	struct nst_case c = {.op = {.kind = kind, .u.optim = o}};
 
-	snprintf(c.label, sizeof c.label, "%s %lld, %lld with decay, clip %g, nesterov %d", ns_op_name(kind),
-		 (long long)o.n, (long long)o.n_decay, (double)o.clip, o.nesterov);
+	snprintf(c.label, sizeof c.label, "%s %lld, %lld with decay, clip %g, nesterov %d", ns_op_name(kind), (long long)o.n, (long long)o.n_decay,
+		 (double)o.clip, o.nesterov);
 	nst_in(&c, NS_OPTIM_GRAD, NST_F32, o.n, NST_UNIT, 0);
 	nst_given(&c, NS_OPTIM_HYPER, NST_F32, NS_HYPER_COUNT, hyper);
 	if (o.clip > 0)
@@ -243,11 +242,8 @@ static void test_ema(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_linear),	   cmocka_unit_test(test_xent),
-		cmocka_unit_test(test_xent_bf16_counts), cmocka_unit_test(test_head),
-		cmocka_unit_test(test_head_tie),
-		cmocka_unit_test(test_norm2),	   cmocka_unit_test(test_optimisers),
-		cmocka_unit_test(test_ema),
+		cmocka_unit_test(test_linear),	 cmocka_unit_test(test_xent),  cmocka_unit_test(test_xent_bf16_counts), cmocka_unit_test(test_head),
+		cmocka_unit_test(test_head_tie), cmocka_unit_test(test_norm2), cmocka_unit_test(test_optimisers),	cmocka_unit_test(test_ema),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 #include <math.h>
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
-#define TURN 6.28318530717958647692
+#define TURN	 6.28318530717958647692
 
 /* known answers of Random123's kat_vectors (Salmon et al. 2011): zeros, ones, and the digits of pi */
 static void test_philox4x32(void **state)
@@ -17,9 +17,7 @@ static void test_philox4x32(void **state)
 	} t[] = {
 		{{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
 		{{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-		{{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
-		 {0xa4093822, 0x299f31d0},
-		 {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+		{{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
 	};
 	size_t i;
 
@@ -102,8 +100,7 @@ static void test_permute_keys(void **state)
 	assert_true(still < 8 && seed < 8 && epoch < 8);
 	/* beyond 32 bits */
 	for (i = 0; i < 100; i++)
-		assert_true(ns_permute(((uint64_t)1 << 40) + i, ((uint64_t)1 << 40) + 1000, 1, NS_FOR_SPLIT, 0) <
-			    ((uint64_t)1 << 40) + 1000);
+		assert_true(ns_permute(((uint64_t)1 << 40) + i, ((uint64_t)1 << 40) + 1000, 1, NS_FOR_SPLIT, 0) < ((uint64_t)1 << 40) + 1000);
 }
 
 /* every order of three elements comes up, each 1/6 of 6000 times: standard deviation 29 */
@@ -113,8 +110,8 @@ static void test_permute_even(void **state)
 
 	(void)state;
 	for (i = 0; i < 6000; i++)
-		count[ns_permute(0, 3, (uint64_t)i, NS_FOR_SPLIT, 0) * 9 +
-		      ns_permute(1, 3, (uint64_t)i, NS_FOR_SPLIT, 0) * 3 + ns_permute(2, 3, (uint64_t)i, NS_FOR_SPLIT, 0)]++;
+		count[ns_permute(0, 3, (uint64_t)i, NS_FOR_SPLIT, 0) * 9 + ns_permute(1, 3, (uint64_t)i, NS_FOR_SPLIT, 0) * 3 +
+		      ns_permute(2, 3, (uint64_t)i, NS_FOR_SPLIT, 0)]++;
 	for (i = 0; i < 27; i++) {
 		orders += count[i] > 0;
 		assert_true(!count[i] || (count[i] > 850 && count[i] < 1150));
@@ -231,11 +228,10 @@ static void test_bf16(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_philox4x32), cmocka_unit_test(test_philox2x32),
-		cmocka_unit_test(test_draw_identity), cmocka_unit_test(test_permute),
-		cmocka_unit_test(test_permute_keys), cmocka_unit_test(test_permute_even),
-		cmocka_unit_test(test_noise),	   cmocka_unit_test(test_exp),
-		cmocka_unit_test(test_cos_sin),	   cmocka_unit_test(test_bf16),
+		cmocka_unit_test(test_philox4x32), cmocka_unit_test(test_philox2x32),	cmocka_unit_test(test_draw_identity),
+		cmocka_unit_test(test_permute),	   cmocka_unit_test(test_permute_keys), cmocka_unit_test(test_permute_even),
+		cmocka_unit_test(test_noise),	   cmocka_unit_test(test_exp),		cmocka_unit_test(test_cos_sin),
+		cmocka_unit_test(test_bf16),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

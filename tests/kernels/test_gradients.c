@@ -8,8 +8,8 @@
 
 #include <math.h>
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-#define STEP 1e-5
+#define COUNT(a)  (sizeof(a) / sizeof *(a))
+#define STEP	  1e-5
 #define TOLERANCE 1e-7
 
 static struct nst_rig ref;
@@ -81,8 +81,7 @@ static void check(const struct function *f, double *x, const double *gradient, i
 		x[i] = at;
 		slope = (up - down) / (2 * STEP);
 		if (!(fabs(slope - gradient[i]) <= TOLERANCE * fmax(most, 1)))
-			fail_msg("%s[%lld]: gradient %.10g, difference quotient %.10g", what, (long long)i, gradient[i],
-				 slope);
+			fail_msg("%s[%lld]: gradient %.10g, difference quotient %.10g", what, (long long)i, gradient[i], slope);
 	}
 }
 
@@ -128,8 +127,8 @@ static void conv_make(struct conv *t, const struct ns_op_conv *v)
 
 static void conv_free(struct conv *t)
 {
-	double *all[] = {t->x,	    t->w,	t->b, t->res, t->gamma, t->beta, t->y,	t->z,	   t->mean, t->invstd,
-			 t->sum_mean, t->sum_var, t->g, t->dy,	t->dy2,	  t->dx,   t->dw, t->db, t->dgamma, t->dbeta, t->dres};
+	double *all[] = {t->x,	     t->w, t->b,  t->res, t->gamma, t->beta, t->y,  t->z,      t->mean,	 t->invstd, t->sum_mean,
+			 t->sum_var, t->g, t->dy, t->dy2, t->dx,    t->dw,   t->db, t->dgamma, t->dbeta, t->dres};
 	size_t i;
 
 	for (i = 0; i < COUNT(all); i++)
@@ -154,8 +153,7 @@ static void check_conv(const struct ns_op_conv *v)
 	struct conv t;
 
 	conv_make(&t, v);
-	f.args = (struct ns_args){.in = {t.x, t.w, t.b, t.res, t.gamma, t.beta},
-				  .out = {t.y, t.z, t.mean, t.invstd, t.sum_mean, t.sum_var}};
+	f.args = (struct ns_args){.in = {t.x, t.w, t.b, t.res, t.gamma, t.beta}, .out = {t.y, t.z, t.mean, t.invstd, t.sum_mean, t.sum_var}};
 	f.plan = plan_of(&op, &f.args);
 	f.g = t.g;
 	f.y = t.y;
@@ -191,11 +189,10 @@ static void test_conv(void **state)
 	for (i = 0; i < COUNT(z); i++)
 		for (b = 0; b < COUNT(base); b++)
 			for (k = 0; k < 16; k++) {
-				unsigned flags = base[b] | (k & 1 ? NS_CONV_RELU : 0) | (k & 2 ? NS_CONV_RESIDUAL : 0) |
-						 (k & 4 ? NS_CONV_DY2 : 0) | (k & 8 ? NS_CONV_NO_DX : 0);
+				unsigned flags = base[b] | (k & 1 ? NS_CONV_RELU : 0) | (k & 2 ? NS_CONV_RESIDUAL : 0) | (k & 4 ? NS_CONV_DY2 : 0) |
+						 (k & 8 ? NS_CONV_NO_DX : 0);
 				const int *s = z[i];
-				struct ns_op_conv v = {s[0], s[1], s[2], s[3],  s[4],  s[5],
-						    s[6], s[7], s[8], flags, 1e-3f, NS_F64};
+				struct ns_op_conv v = {s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], flags, 1e-3f, NS_F64};
 
 				check_conv(&v);
 				cases++;
@@ -237,8 +234,7 @@ static void check_pool(const struct ns_op_pool *v)
 static void test_pool(void **state)
 {
 	/* n, h, w, c, r, s, stride, pad */
-	static const int z[][8] = {{2, 4, 4, 3, 2, 2, 2, 0}, {2, 7, 5, 2, 3, 3, 2, 1}, {1, 5, 6, 3, 3, 2, 1, 1},
-				   {2, 4, 4, 3, 4, 4, 1, 0}};
+	static const int z[][8] = {{2, 4, 4, 3, 2, 2, 2, 0}, {2, 7, 5, 2, 3, 3, 2, 1}, {1, 5, 6, 3, 3, 2, 1, 1}, {2, 4, 4, 3, 4, 4, 1, 0}};
 	size_t i;
 	int k;
 
@@ -246,8 +242,7 @@ static void test_pool(void **state)
 	for (i = 0; i < COUNT(z); i++)
 		for (k = 0; k < 4; k++) {
 			const int *s = z[i];
-			struct ns_op_pool v = {s[0], s[1], s[2],  s[3],   s[4],   s[5],
-					    s[6], s[7], k & 1, k >> 1, NS_F64, NS_F64};
+			struct ns_op_pool v = {s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], k & 1, k >> 1, NS_F64, NS_F64};
 
 			check_pool(&v);
 		}

@@ -10,20 +10,41 @@
 
 /* --- augmentation: the bytes of ref --- */
 
-enum { CROP = 1, FLIP = 2, AFFINE = 4, RESIZE = 8, RESOLUTION = 16, BLUR = 32, COLOUR = 64, GAMMA = 128, NOISE = 256,
-       CUTOUT = 512, ALL = 1023 };
+enum { CROP = 1, FLIP = 2, AFFINE = 4, RESIZE = 8, RESOLUTION = 16, BLUR = 32, COLOUR = 64, GAMMA = 128, NOISE = 256, CUTOUT = 512, ALL = 1023 };
 
-static const unsigned stages[] = {0,	  CROP,	  FLIP,	 CROP | FLIP | CUTOUT, AFFINE,	RESIZE, RESOLUTION,
-				  BLUR,	  COLOUR, GAMMA, NOISE,		       CUTOUT,	ALL,	AFFINE | NOISE,
-				  CROP | COLOUR | NOISE, RESIZE | FLIP | BLUR};
+static const unsigned stages[] = {0,
+				  CROP,
+				  FLIP,
+				  CROP | FLIP | CUTOUT,
+				  AFFINE,
+				  RESIZE,
+				  RESOLUTION,
+				  BLUR,
+				  COLOUR,
+				  GAMMA,
+				  NOISE,
+				  CUTOUT,
+				  ALL,
+				  AFFINE | NOISE,
+				  CROP | COLOUR | NOISE,
+				  RESIZE | FLIP | BLUR};
 
 /* n, h, w, c, p, q */
-static const int sizes[][6] = {{1, 1, 1, 1, 1, 1},     {3, 7, 9, 3, 7, 9},	 {2, 31, 33, 3, 28, 17},
-			       {2, 33, 31, 1, 33, 31}, {1, 5, 6, 3, 12, 33},	 {2, 16, 16, 1, 9, 18},
-			       {1, 3, 257, 3, 2, 257}, {1, 257, 2, 1, 31, 5},
+static const int sizes[][6] = {{1, 1, 1, 1, 1, 1},
+			       {3, 7, 9, 3, 7, 9},
+			       {2, 31, 33, 3, 28, 17},
+			       {2, 33, 31, 1, 33, 31},
+			       {1, 5, 6, 3, 12, 33},
+			       {2, 16, 16, 1, 9, 18},
+			       {1, 3, 257, 3, 2, 257},
+			       {1, 257, 2, 1, 31, 5},
 			       /* rows of whole runs of four; images that shared memory holds, that it does not, of odd length */
-			       {3, 32, 32, 3, 32, 32}, {2, 16, 16, 1, 8, 8},	 {2, 12, 11, 3, 8, 12},
-			       {1, 160, 140, 3, 12, 16}, {1, 96, 128, 3, 4, 8}, {1, 161, 139, 3, 5, 8}};
+			       {3, 32, 32, 3, 32, 32},
+			       {2, 16, 16, 1, 8, 8},
+			       {2, 12, 11, 3, 8, 12},
+			       {1, 160, 140, 3, 12, 16},
+			       {1, 96, 128, 3, 4, 8},
+			       {1, 161, 139, 3, 5, 8}};
 
 static double on(unsigned stage, unsigned which)
 {
@@ -71,20 +92,11 @@ static void check_augment(const int *z, unsigned stage, enum ns_dtype out, struc
 
 	configure(&config, stage);
 	assert_null(ns_augment_prepare(&config, z[1], z[2]));
-	c.op.u.augment = (struct ns_op_augment){z[0],
-					     z[1],
-					     z[2],
-					     z[3],
-					     z[4],
-					     z[5],
-					     out,
-					     {1 / 58.4f, 1 / 57.1f, 1 / 57.4f},
-					     {-2.1f, -2.0f, -1.8f},
-					     &config};
+	c.op.u.augment =
+		(struct ns_op_augment){z[0], z[1], z[2], z[3], z[4], z[5], out, {1 / 58.4f, 1 / 57.1f, 1 / 57.4f}, {-2.1f, -2.0f, -1.8f}, &config};
 	for (i = 0; i < z[0]; i++)
 		ns_augment_draw(samples + i, &config, z[1], z[2], z[4], z[5], 7, 3, (uint64_t)(stage + 1024u) + (uint64_t)i, 1);
-	snprintf(c.label, sizeof c.label, "augment %dx%dx%dx%d to %dx%d stages %u out %d", z[0], z[1], z[2], z[3], z[4],
-		 z[5], stage, (int)out);
+	snprintf(c.label, sizeof c.label, "augment %dx%dx%dx%d to %dx%d stages %u out %d", z[0], z[1], z[2], z[3], z[4], z[5], stage, (int)out);
 	nst_in(&c, NS_AUGMENT_X, NST_U8, (int64_t)z[0] * z[1] * z[2] * z[3], NST_BITS, 0);
 	nst_given(&c, NS_AUGMENT_SAMPLES, NST_U8, bytes, samples);
 	nst_out(&c, NS_AUGMENT_Y, nst_of(out), (int64_t)z[0] * z[4] * z[5] * z[3], NST_EXACT);
@@ -109,8 +121,8 @@ static void test_augment(void **state)
 
 static void test_stats(void **state)
 {
-	static const int z[][4] = {{1, 1, 1, 1},  {2, 1, 33, 3},  {2, 31, 1, 1},  {3, 2, 2, 3},
-				   {2, 3, 3, 1},  {2, 33, 31, 3}, {1, 31, 33, 1}, {1, 17, 257, 3}};
+	static const int z[][4] = {{1, 1, 1, 1}, {2, 1, 33, 3},	 {2, 31, 1, 1},	 {3, 2, 2, 3},
+				   {2, 3, 3, 1}, {2, 33, 31, 3}, {1, 31, 33, 1}, {1, 17, 257, 3}};
 	static const int depth[] = {0, 1, 17, 241}; /* black; around the dark threshold; not bright */
 	struct nst_tally tally = {0};
 	size_t i, d;
@@ -132,9 +144,8 @@ static void test_stats(void **state)
 /* --- pooling --- */
 
 /* n, h, w, c, r, s, stride, pad */
-static const int pools[][8] = {{1, 1, 1, 1, 1, 1, 1, 0},  {2, 8, 8, 16, 2, 2, 2, 0},  {2, 9, 7, 33, 3, 3, 2, 1},
-			       {1, 5, 6, 257, 3, 2, 1, 1}, {3, 7, 7, 31, 7, 7, 1, 0}, {1, 4, 9, 3, 2, 3, 3, 0},
-			       {2, 15, 15, 17, 15, 15, 1, 0}};
+static const int pools[][8] = {{1, 1, 1, 1, 1, 1, 1, 0},  {2, 8, 8, 16, 2, 2, 2, 0}, {2, 9, 7, 33, 3, 3, 2, 1},	   {1, 5, 6, 257, 3, 2, 1, 1},
+			       {3, 7, 7, 31, 7, 7, 1, 0}, {1, 4, 9, 3, 2, 3, 3, 0},  {2, 15, 15, 17, 15, 15, 1, 0}};
 
 static void check_pool(const struct ns_op_pool *v, int which, struct nst_tally *tally)
 {
@@ -143,8 +154,8 @@ static void check_pool(const struct ns_op_pool *v, int which, struct nst_tally *
 	double tol = v->out_dtype == NS_BF16 ? 0.008 : 2e-6;
 	struct nst_case c = {.op = {.kind = NS_OP_POOL, .u.pool = *v}};
 
-	snprintf(c.label, sizeof c.label, "pool %dx%dx%dx%d %dx%d/%d pad %d mode %d types %d %d", v->n, v->h, v->w, v->c,
-		 v->r, v->s, v->stride, v->pad, v->mode, (int)v->dtype, (int)v->out_dtype);
+	snprintf(c.label, sizeof c.label, "pool %dx%dx%dx%d %dx%d/%d pad %d mode %d types %d %d", v->n, v->h, v->w, v->c, v->r, v->s, v->stride,
+		 v->pad, v->mode, (int)v->dtype, (int)v->out_dtype);
 	nst_in(&c, NS_POOL_X, nst_of(v->dtype), in, NST_COARSE, 0);
 	nst_out(&c, NS_POOL_Y, nst_of(v->out_dtype), out, v->mode == NS_POOL_MAX ? NST_EXACT : tol);
 	if (which)
@@ -157,8 +168,8 @@ static void check_pool_backward(const struct ns_op_pool *v, struct nst_tally *ta
 	int64_t out = (int64_t)v->n * ns_op_pool_p(v) * ns_op_pool_q(v) * v->c, in = (int64_t)v->n * v->h * v->w * v->c;
 	struct nst_case c = {.op = {.kind = NS_OP_POOL_BACKWARD, .u.pool = *v}};
 
-	snprintf(c.label, sizeof c.label, "pool_backward %dx%dx%dx%d %dx%d/%d pad %d mode %d dy2 %d types %d %d", v->n,
-		 v->h, v->w, v->c, v->r, v->s, v->stride, v->pad, v->mode, v->dy2, (int)v->dtype, (int)v->out_dtype);
+	snprintf(c.label, sizeof c.label, "pool_backward %dx%dx%dx%d %dx%d/%d pad %d mode %d dy2 %d types %d %d", v->n, v->h, v->w, v->c, v->r, v->s,
+		 v->stride, v->pad, v->mode, v->dy2, (int)v->dtype, (int)v->out_dtype);
 	nst_in(&c, NS_POOLB_DY, nst_of(v->out_dtype), out, NST_UNIT, 0);
 	if (v->dy2)
 		nst_in(&c, NS_POOLB_DY2, nst_of(v->out_dtype), out, NST_UNIT, 0);
@@ -180,8 +191,7 @@ static void test_pool(void **state)
 		for (t = 0; t < COUNT(types); t++)
 			for (k = 0; k < 4; k++) {
 				const int *z = pools[i];
-				struct ns_op_pool v = {z[0],  z[1], z[2],	z[3],	     z[4],	  z[5], z[6],
-						    z[7], k & 1, k >> 1, types[t][0], types[t][1]};
+				struct ns_op_pool v = {z[0], z[1], z[2], z[3], z[4], z[5], z[6], z[7], k & 1, k >> 1, types[t][0], types[t][1]};
 
 				check_pool(&v, k >> 1 && !(k & 1), &forward);
 				check_pool_backward(&v, &backward);

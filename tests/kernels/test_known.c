@@ -17,8 +17,7 @@ enum { H = 13, W = 17, PIXELS = H * W * 3 };
 static struct ns_augment_config plain;
 
 /* y (p,q,3) from x (h,w,3) by one sample */
-static void augment(const char *backend, const struct ns_augment_sample *a, const uint8_t *x, int h, int w, uint8_t *y,
-		    int p, int q)
+static void augment(const char *backend, const struct ns_augment_sample *a, const uint8_t *x, int h, int w, uint8_t *y, int p, int q)
 {
 	struct nst_case c = {.label = "augment", .op.kind = NS_OP_AUGMENT};
 	void *out[NS_OP_MAX_OUT];
@@ -138,8 +137,7 @@ static void test_augment_crop(void **state)
 					for (ch = 0; ch < 3; ch++) {
 						int in = i + y0 >= 0 && i + y0 < H && j + x0 >= 0 && j + x0 < W;
 
-						assert_int_equal(y[(i * W + j) * 3 + ch],
-								 in ? x[((i + y0) * W + j + x0) * 3 + ch] : 77);
+						assert_int_equal(y[(i * W + j) * 3 + ch], in ? x[((i + y0) * W + j + x0) * 3 + ch] : 77);
 					}
 		}
 	assert_true(corners > 0);
@@ -214,8 +212,7 @@ static void adamw_loop(double *w, double *m, double *v, int step, double scale)
 	}
 }
 
-static void check_optim(const char *backend, enum ns_op_kind kind,
-			void (*loop)(double *, double *, double *, int, double))
+static void check_optim(const char *backend, enum ns_op_kind kind, void (*loop)(double *, double *, double *, int, double))
 {
 	double w[N], m[N] = {0}, v[N] = {0}, norm2, scale;
 	float p[3][N] = {{0}}, grad[N], hyper[NS_HYPER_COUNT] = {lr};

@@ -226,9 +226,8 @@ static void test_mmd_labels(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ks),	     cmocka_unit_test(test_mmd_fixture),
-		cmocka_unit_test(test_mmd_normal), cmocka_unit_test(test_mmd_splits),   cmocka_unit_test(test_mmd_disjoint),
-		cmocka_unit_test(test_mmd_labels),
+		cmocka_unit_test(test_ks),	   cmocka_unit_test(test_mmd_fixture),	cmocka_unit_test(test_mmd_normal),
+		cmocka_unit_test(test_mmd_splits), cmocka_unit_test(test_mmd_disjoint), cmocka_unit_test(test_mmd_labels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

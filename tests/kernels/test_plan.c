@@ -108,8 +108,7 @@ static void test_force(void **state)
 
 static void test_force_unknown(void **state)
 {
-	static const char *const wrong[] = {"stats/bes",
-					    "stats/best2", "stats", "conv/other,stats/none", "/best", "stats/best "};
+	static const char *const wrong[] = {"stats/bes", "stats/best2", "stats", "conv/other,stats/none", "/best", "stats/best "};
 	struct ns_device dev = {.backend = &toy};
 	size_t i;
 
@@ -232,9 +231,13 @@ static void test_shapes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_best_first),	   cmocka_unit_test(test_force),
-		cmocka_unit_test(test_force_unknown),	   cmocka_unit_test(test_force_prefix),
-		cmocka_unit_test(test_decline_falls_to_ref), cmocka_unit_test(test_by_name), cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_best_first),
+		cmocka_unit_test(test_force),
+		cmocka_unit_test(test_force_unknown),
+		cmocka_unit_test(test_force_prefix),
+		cmocka_unit_test(test_decline_falls_to_ref),
+		cmocka_unit_test(test_by_name),
+		cmocka_unit_test(test_shapes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,7 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 /* k, r, s, c */
-static const int shapes[][4] = {{1, 1, 1, 1},	{33, 3, 3, 3},	{31, 1, 1, 257}, {64, 3, 3, 16},
+static const int shapes[][4] = {{1, 1, 1, 1},	 {33, 3, 3, 3}, {31, 1, 1, 257}, {64, 3, 3, 16},
 				{257, 3, 3, 31}, {16, 7, 7, 3}, {17, 5, 3, 2},	 {32, 3, 3, 32}};
 
 static int64_t count_of(const int *z)
@@ -31,10 +31,9 @@ static void test_canonical(void **state)
 			const int *z = shapes[i];
 			struct nst_case c = {.op.kind = NS_OP_REORDER};
 
-			c.op.u.reorder = (struct ns_op_reorder){
-				z[0], z[1], z[2], z[3], canonical(z, types[t][0]), canonical(z, types[t][1])};
-			snprintf(c.label, sizeof c.label, "reorder %dx%dx%dx%d, type %d to %d", z[0], z[1], z[2], z[3],
-				 (int)types[t][0], (int)types[t][1]);
+			c.op.u.reorder = (struct ns_op_reorder){z[0], z[1], z[2], z[3], canonical(z, types[t][0]), canonical(z, types[t][1])};
+			snprintf(c.label, sizeof c.label, "reorder %dx%dx%dx%d, type %d to %d", z[0], z[1], z[2], z[3], (int)types[t][0],
+				 (int)types[t][1]);
 			nst_in(&c, NS_REORDER_X, nst_of(types[t][0]), count_of(z), NST_UNIT, 0);
 			nst_out(&c, NS_REORDER_Y, nst_of(types[t][1]), count_of(z), NST_EXACT);
 			nst_check(&c, &tally);

@@ -114,8 +114,9 @@ static void check_mmd(const struct ns_op_mmd *v, enum nst_fill fill, struct nst_
 	int32_t *block;
 	int64_t i;
 
-	snprintf(c.label, sizeof c.label, "mmd %d, %d x %d, rows %d to %d, %d permutations, gamma %g%s%s", (int)v->m,
-		 (int)v->n, v->d, (int)v->row_begin, (int)v->row_end, v->permutations, (double)v->gamma, v->distance ? ", distance" : "", v->blocks ? ", in threes" : "");
+	snprintf(c.label, sizeof c.label, "mmd %d, %d x %d, rows %d to %d, %d permutations, gamma %g%s%s", (int)v->m, (int)v->n, v->d,
+		 (int)v->row_begin, (int)v->row_end, v->permutations, (double)v->gamma, v->distance ? ", distance" : "",
+		 v->blocks ? ", in threes" : "");
 	nst_in(&c, NS_MMD_REF, NST_F32, v->m * v->d, fill, 0);
 	nst_in(&c, NS_MMD_CUR, NST_F32, v->n * v->d, fill, 0);
 	block = calloc((size_t)(v->m + v->n), sizeof *block);
@@ -133,8 +134,8 @@ static void check_mmd(const struct ns_op_mmd *v, enum nst_fill fill, struct nst_
 static void test_mmd(void **state)
 {
 	/* m, n, d, first row, last row (0: all), permutations */
-	static const int z[][6] = {{1, 1, 1, 0, 0, 0},	 {2, 3, 2, 0, 0, 9},	{16, 16, 8, 0, 0, 31},
-				   {33, 31, 17, 0, 0, 33}, {64, 48, 8, 5, 77, 20}, {48, 1, 3, 17, 18, 5},
+	static const int z[][6] = {{1, 1, 1, 0, 0, 0},	   {2, 3, 2, 0, 0, 9},	    {16, 16, 8, 0, 0, 31},
+				   {33, 31, 17, 0, 0, 33}, {64, 48, 8, 5, 77, 20},  {48, 1, 3, 17, 18, 5},
 				   {1, 257, 5, 0, 0, 7},   {40, 40, 33, 40, 40, 3}, {100, 29, 1, 64, 129, 257}};
 	static const float gamma[] = {0.7f, 0, 100};
 	struct nst_tally tally = {0};
@@ -143,8 +144,8 @@ static void test_mmd(void **state)
 	(void)state;
 	for (i = 0; i < COUNT(z); i++)
 		for (g = 0; g < COUNT(gamma); g++) {
-			struct ns_op_mmd v = {z[i][0],	 z[i][1], z[i][3], z[i][4] ? z[i][4] : z[i][0] + z[i][1],
-					   z[i][2],	 z[i][5], 11,	   gamma[g], 0, 0, 0};
+			struct ns_op_mmd v = {z[i][0], z[i][1], z[i][3], z[i][4] ? z[i][4] : z[i][0] + z[i][1], z[i][2], z[i][5], 11, gamma[g],
+					      0,       0,	0};
 
 			if (nst_in_pairs(i, 0, g, COUNT(gamma)))
 				check_mmd(&v, g ? NST_COARSE : NST_UNIT, &tally);
@@ -162,7 +163,8 @@ static void test_mmd(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ks), cmocka_unit_test(test_ks_awkward),
+		cmocka_unit_test(test_ks),
+		cmocka_unit_test(test_ks_awkward),
 		cmocka_unit_test(test_mmd),
 	};
 

@@ -238,17 +238,17 @@ static int no_space(long n)
 }
 
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
-#define PLACE(letter, type, name, parameters, arguments)             \
-	type name parameters                                         \
-	{                                                            \
-		static __typeof__(&name) next;                       \
-		long n = count(letter);                              \
-		type result;                                         \
-		if (!next)                                           \
-			next = NEXT(name);                           \
-		result = no_space(n) ? (type)-1 : next arguments;    \
-		counted(n);                                          \
-		return result;                                       \
+#define PLACE(letter, type, name, parameters, arguments)                                                                                             \
+	type name parameters                                                                                                                         \
+	{                                                                                                                                            \
+		static __typeof__(&name) next;                                                                                                       \
+		long n = count(letter);                                                                                                              \
+		type result;                                                                                                                         \
+		if (!next)                                                                                                                           \
+			next = NEXT(name);                                                                                                           \
+		result = no_space(n) ? (type)-1 : next arguments;                                                                                    \
+		counted(n);                                                                                                                          \
+		return result;                                                                                                                       \
 	}
 
 PLACE('w', ssize_t, pwrite, (int fd, const void *data, size_t bytes, off_t offset), (fd, data, bytes, offset))

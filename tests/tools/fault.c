@@ -51,18 +51,16 @@ enum kind {
 };
 
 static const char *const kinds[KINDS] = {
-	[OPEN] = "open",       [READ] = "read",	      [WRITE] = "write",   [FSYNC] = "fsync", [TRUNCATE] = "truncate",
-	[RENAME] = "rename",   [LINK] = "link",	      [UNLINK] = "unlink", [MKDIR] = "mkdir", [RMDIR] = "rmdir",
-	[OPENDIR] = "opendir", [READDIR] = "readdir", [FLOCK] = "flock",   [STAT] = "stat",   [CLOSE] = "close",
-	[CHMOD] = "chmod",     [UTIME] = "utime",     [SPACE] = "space",
+	[OPEN] = "open",   [READ] = "read",	[WRITE] = "write", [FSYNC] = "fsync", [TRUNCATE] = "truncate", [RENAME] = "rename",
+	[LINK] = "link",   [UNLINK] = "unlink", [MKDIR] = "mkdir", [RMDIR] = "rmdir", [OPENDIR] = "opendir",   [READDIR] = "readdir",
+	[FLOCK] = "flock", [STAT] = "stat",	[CLOSE] = "close", [CHMOD] = "chmod", [UTIME] = "utime",       [SPACE] = "space",
 };
 
 static const struct {
 	const char *name;
 	int code;
-} errors[] = {{"EIO", EIO},	  {"ESTALE", ESTALE}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM},
-	      {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EINTR", EINTR},	  {"EINVAL", EINVAL},
-	      {"ENOLCK", ENOLCK}, {"EXDEV", EXDEV},   {"SHORT", -1}, {"STOP", -2}};
+} errors[] = {{"EIO", EIO},	{"ESTALE", ESTALE}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM}, {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT},
+	      {"EINTR", EINTR}, {"EINVAL", EINVAL}, {"ENOLCK", ENOLCK}, {"EXDEV", EXDEV},   {"SHORT", -1},	{"STOP", -2}};
 
 static atomic_long counts[KINDS], struck;
 static const char *under, *count_file, *struck_file;
@@ -170,26 +168,23 @@ static int strike_file(enum kind kind, int room, const char *name, const void *c
 #define CALLER __builtin_return_address(0)
 
 /* A call that fails by `failed` and errno, and is then not made. struck: what says whether it is its turn. */
-#define FAULT(type, failed, name, parameters, arguments, struck)                                                                 \
-	type name parameters                                                                                                     \
-	{                                                                                                                        \
-		static __typeof__(&name) next;                                                                                   \
-		int error = struck;                                                                                              \
-		if (!next)                                                                                                       \
-			next = NEXT(name);                                                                                       \
-		if (error <= 0)                                                                                                  \
-			return next arguments;                                                                                   \
-		errno = error;                                                                                                   \
-		return failed;                                                                                                   \
+#define FAULT(type, failed, name, parameters, arguments, struck)                                                                                     \
+	type name parameters                                                                                                                         \
+	{                                                                                                                                            \
+		static __typeof__(&name) next;                                                                                                       \
+		int error = struck;                                                                                                                  \
+		if (!next)                                                                                                                           \
+			next = NEXT(name);                                                                                                           \
+		if (error <= 0)                                                                                                                      \
+			return next arguments;                                                                                                       \
+		errno = error;                                                                                                                       \
+		return failed;                                                                                                                       \
 	}
-#define AT(kind, room, name, dir, path) strike_at(kind, room, #name, CALLER, dir, path)
-#define FD(kind, room, name, fd)	strike_fd(kind, room, #name, CALLER, fd)
-#define PATH_FAULT(kind, room, name, parameters, arguments, path)                                                                \
-	FAULT(int, -1, name, parameters, arguments, AT(kind, room, name, AT_FDCWD, path))
-#define AT_FAULT(kind, room, name, parameters, arguments, dir, path)                                                             \
-	FAULT(int, -1, name, parameters, arguments, AT(kind, room, name, dir, path))
-#define FD_FAULT(kind, room, name, parameters, arguments, fd)                                                                    \
-	FAULT(int, -1, name, parameters, arguments, FD(kind, room, name, fd))
+#define AT(kind, room, name, dir, path)				     strike_at(kind, room, #name, CALLER, dir, path)
+#define FD(kind, room, name, fd)				     strike_fd(kind, room, #name, CALLER, fd)
+#define PATH_FAULT(kind, room, name, parameters, arguments, path)    FAULT(int, -1, name, parameters, arguments, AT(kind, room, name, AT_FDCWD, path))
+#define AT_FAULT(kind, room, name, parameters, arguments, dir, path) FAULT(int, -1, name, parameters, arguments, AT(kind, room, name, dir, path))
+#define FD_FAULT(kind, room, name, parameters, arguments, fd)	     FAULT(int, -1, name, parameters, arguments, FD(kind, room, name, fd))
 
 FD_FAULT(FSYNC, 0, fsync, (int fd), (fd), fd)
 FD_FAULT(FSYNC, 0, fdatasync, (int fd), (fd), fd)
@@ -212,8 +207,7 @@ FD_FAULT(FLOCK, 0, flock, (int fd, int how), (fd, how), fd)
 PATH_FAULT(CHMOD, 0, chmod, (const char *path, mode_t mode), (path, mode), path)
 FD_FAULT(CHMOD, 0, fchmod, (int fd, mode_t mode), (fd, mode), fd)
 AT_FAULT(CHMOD, 0, fchmodat, (int dir, const char *path, mode_t mode, int flags), (dir, path, mode, flags), dir, path)
-AT_FAULT(UTIME, 0, utimensat, (int dir, const char *path, const struct timespec t[2], int flags), (dir, path, t, flags), dir,
-	 path)
+AT_FAULT(UTIME, 0, utimensat, (int dir, const char *path, const struct timespec t[2], int flags), (dir, path, t, flags), dir, path)
 FD_FAULT(UTIME, 0, futimens, (int fd, const struct timespec t[2]), (fd, t), fd)
 
 PATH_FAULT(STAT, 0, stat, (const char *path, struct stat *st), (path, st), path)
@@ -224,8 +218,7 @@ PATH_FAULT(STAT, 0, stat64, (const char *path, struct stat64 *st), (path, st), p
 PATH_FAULT(STAT, 0, lstat64, (const char *path, struct stat64 *st), (path, st), path)
 FD_FAULT(STAT, 0, fstat64, (int fd, struct stat64 *st), (fd, st), fd)
 AT_FAULT(STAT, 0, fstatat64, (int dir, const char *path, struct stat64 *st, int flags), (dir, path, st, flags), dir, path)
-AT_FAULT(STAT, 0, statx, (int dir, const char *path, int flags, unsigned mask, struct statx *st), (dir, path, flags, mask, st),
-	 dir, path)
+AT_FAULT(STAT, 0, statx, (int dir, const char *path, int flags, unsigned mask, struct statx *st), (dir, path, flags, mask, st), dir, path)
 PATH_FAULT(STAT, 0, access, (const char *path, int mode), (path, mode), path)
 AT_FAULT(STAT, 0, faccessat, (int dir, const char *path, int mode, int flags), (dir, path, mode, flags), dir, path)
 FAULT(char *, NULL, realpath, (const char *path, char *to), (path, to), AT(STAT, 0, realpath, AT_FDCWD, path))
@@ -240,8 +233,7 @@ typedef int select_fn(const struct dirent *);
 typedef int order_fn(const struct dirent **, const struct dirent **);
 FAULT(DIR *, NULL, opendir, (const char *path), (path), AT(OPENDIR, 0, opendir, AT_FDCWD, path))
 FAULT(DIR *, NULL, fdopendir, (int fd), (fd), FD(OPENDIR, 0, fdopendir, fd))
-PATH_FAULT(OPENDIR, 0, scandir, (const char *path, struct dirent ***list, select_fn *select, order_fn *order),
-	   (path, list, select, order), path)
+PATH_FAULT(OPENDIR, 0, scandir, (const char *path, struct dirent ***list, select_fn *select, order_fn *order), (path, list, select, order), path)
 PATH_FAULT(OPENDIR, 0, nftw, (const char *path, __nftw_func_t fn, int fds, int flags), (path, fn, fds, flags), path)
 FAULT(struct dirent *, NULL, readdir, (DIR * dir), (dir), FD(READDIR, 0, readdir, dirfd(dir)))
 FAULT(struct dirent64 *, NULL, readdir64, (DIR * dir), (dir), FD(READDIR, 0, readdir64, dirfd(dir)))
@@ -253,18 +245,18 @@ static size_t fewer(size_t bytes, int error)
 	return error < 0 && bytes > 1 ? bytes / 2 : bytes;
 }
 
-#define TRANSFER(kind, room, name, parameters, arguments, fd)                                                                    \
-	ssize_t name parameters                                                                                                  \
-	{                                                                                                                        \
-		static __typeof__(&name) next;                                                                                   \
-		int error = FD(kind, room, name, fd);                                                                            \
-		if (!next)                                                                                                       \
-			next = NEXT(name);                                                                                       \
-		bytes = fewer(bytes, error);                                                                                     \
-		if (error <= 0)                                                                                                  \
-			return next arguments;                                                                                   \
-		errno = error;                                                                                                   \
-		return -1;                                                                                                       \
+#define TRANSFER(kind, room, name, parameters, arguments, fd)                                                                                        \
+	ssize_t name parameters                                                                                                                      \
+	{                                                                                                                                            \
+		static __typeof__(&name) next;                                                                                                       \
+		int error = FD(kind, room, name, fd);                                                                                                \
+		if (!next)                                                                                                                           \
+			next = NEXT(name);                                                                                                           \
+		bytes = fewer(bytes, error);                                                                                                         \
+		if (error <= 0)                                                                                                                      \
+			return next arguments;                                                                                                       \
+		errno = error;                                                                                                                       \
+		return -1;                                                                                                                           \
 	}
 
 TRANSFER(READ, 0, read, (int fd, void *data, size_t bytes), (fd, data, bytes), fd)
@@ -290,24 +282,24 @@ int close(int fd)
 	return -1;
 }
 
-#define OPENS(name, parameters, arguments, dir)                                                                                  \
-	int name parameters                                                                                                      \
-	{                                                                                                                        \
-		static int(*next) parameters;                                                                                    \
-		mode_t mode = 0;                                                                                                 \
-		va_list args;                                                                                                    \
-		int error;                                                                                                       \
-		va_start(args, flags);                                                                                           \
-		if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE)                                                       \
-			mode = va_arg(args, mode_t);                                                                             \
-		va_end(args);                                                                                                    \
-		error = AT(OPEN, (flags & O_CREAT) != 0, name, dir, path);                                                       \
-		if (!next)                                                                                                       \
-			next = NEXT(name);                                                                                       \
-		if (!error)                                                                                                      \
-			return next arguments;                                                                                   \
-		errno = error;                                                                                                   \
-		return -1;                                                                                                       \
+#define OPENS(name, parameters, arguments, dir)                                                                                                      \
+	int name parameters                                                                                                                          \
+	{                                                                                                                                            \
+		static int(*next) parameters;                                                                                                        \
+		mode_t mode = 0;                                                                                                                     \
+		va_list args;                                                                                                                        \
+		int error;                                                                                                                           \
+		va_start(args, flags);                                                                                                               \
+		if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE)                                                                           \
+			mode = va_arg(args, mode_t);                                                                                                 \
+		va_end(args);                                                                                                                        \
+		error = AT(OPEN, (flags & O_CREAT) != 0, name, dir, path);                                                                           \
+		if (!next)                                                                                                                           \
+			next = NEXT(name);                                                                                                           \
+		if (!error)                                                                                                                          \
+			return next arguments;                                                                                                       \
+		errno = error;                                                                                                                       \
+		return -1;                                                                                                                           \
 	}
 
 OPENS(open, (const char *path, int flags, ...), (path, flags, mode), AT_FDCWD)
@@ -320,10 +312,8 @@ AT_FAULT(OPEN, 0, __openat_2, (int dir, const char *path, int flags), (dir, path
 
 /* --- streams --- */
 
-FAULT(FILE *, NULL, fopen, (const char *path, const char *mode), (path, mode),
-      AT(OPEN, strpbrk(mode, "wa") != NULL, fopen, AT_FDCWD, path))
-FAULT(FILE *, NULL, fopen64, (const char *path, const char *mode), (path, mode),
-      AT(OPEN, strpbrk(mode, "wa") != NULL, fopen64, AT_FDCWD, path))
+FAULT(FILE *, NULL, fopen, (const char *path, const char *mode), (path, mode), AT(OPEN, strpbrk(mode, "wa") != NULL, fopen, AT_FDCWD, path))
+FAULT(FILE *, NULL, fopen64, (const char *path, const char *mode), (path, mode), AT(OPEN, strpbrk(mode, "wa") != NULL, fopen64, AT_FDCWD, path))
 
 /* A call for that many bytes reads: the buffer has fewer. */
 static int reads(FILE *f, size_t bytes)
@@ -343,25 +333,24 @@ static void set_error(FILE *f, int error)
 	errno = error;
 }
 
-#define STREAM(type, failed, kind, room, name, parameters, arguments, f, when)                                                   \
-	type name parameters                                                                                                     \
-	{                                                                                                                        \
-		static __typeof__(&name) next;                                                                                   \
-		int error = when ? strike_file(kind, room, #name, CALLER, f) : 0;                                                \
-		if (!next)                                                                                                       \
-			next = NEXT(name);                                                                                       \
-		if (error <= 0) /* libc itself goes on after a short read or write */                                            \
-			return next arguments;                                                                                   \
-		set_error(f, error);                                                                                             \
-		return failed;                                                                                                   \
+#define STREAM(type, failed, kind, room, name, parameters, arguments, f, when)                                                                       \
+	type name parameters                                                                                                                         \
+	{                                                                                                                                            \
+		static __typeof__(&name) next;                                                                                                       \
+		int error = when ? strike_file(kind, room, #name, CALLER, f) : 0;                                                                    \
+		if (!next)                                                                                                                           \
+			next = NEXT(name);                                                                                                           \
+		if (error <= 0) /* libc itself goes on after a short read or write */                                                                \
+			return next arguments;                                                                                                       \
+		set_error(f, error);                                                                                                                 \
+		return failed;                                                                                                                       \
 	}
 
 STREAM(size_t, 0, READ, 0, fread, (void *data, size_t size, size_t n, FILE *f), (data, size, n, f), f, reads(f, size *n))
 STREAM(char *, NULL, READ, 0, fgets, (char *line, int size, FILE *f), (line, size, f), f, reads(f, 1))
 STREAM(int, EOF, READ, 0, fgetc, (FILE * f), (f), f, reads(f, 1))
 STREAM(int, EOF, READ, 0, getc, (FILE * f), (f), f, reads(f, 1))
-STREAM(size_t, 0, WRITE, 1, fwrite, (const void *data, size_t size, size_t n, FILE *f), (data, size, n, f), f,
-       overflows(f, size *n))
+STREAM(size_t, 0, WRITE, 1, fwrite, (const void *data, size_t size, size_t n, FILE *f), (data, size, n, f), f, overflows(f, size *n))
 STREAM(int, EOF, WRITE, 1, fflush, (FILE * f), (f), f, (f && __fpending(f)))
 
 int fclose(FILE *f)

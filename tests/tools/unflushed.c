@@ -68,54 +68,52 @@ static void note(long n, const char *what, unsigned long inode, const char *path
 	nst_line(log_file, "%ld\t%s\t%lu\t%s\t%s\n", n, what, inode, path, other);
 }
 
-#define CHANGE_FD(type, name, parameters, arguments, fd, what, fine)                                                             \
-	type name parameters                                                                                                     \
-	{                                                                                                                        \
-		static __typeof__(&name) next;                                                                                   \
-		char path[PATH_MAX];                                                                                             \
-		struct stat st;                                                                                                  \
-		type result;                                                                                                     \
-		long n;                                                                                                          \
-		if (!next)                                                                                                       \
-			next = NEXT(name);                                                                                       \
-		if (!under || !ours(nst_path_of(fd, path)))                                                                      \
-			return next arguments;                                                                                   \
-		n = enter();                                                                                                     \
-		result = next arguments;                                                                                         \
-		if (fine && fstat(fd, &st) == 0)                                                                                 \
-			note(n, what, (unsigned long)st.st_ino, path, "");                                                       \
-		leave();                                                                                                         \
-		return result;                                                                                                   \
+#define CHANGE_FD(type, name, parameters, arguments, fd, what, fine)                                                                                 \
+	type name parameters                                                                                                                         \
+	{                                                                                                                                            \
+		static __typeof__(&name) next;                                                                                                       \
+		char path[PATH_MAX];                                                                                                                 \
+		struct stat st;                                                                                                                      \
+		type result;                                                                                                                         \
+		long n;                                                                                                                              \
+		if (!next)                                                                                                                           \
+			next = NEXT(name);                                                                                                           \
+		if (!under || !ours(nst_path_of(fd, path)))                                                                                          \
+			return next arguments;                                                                                                       \
+		n = enter();                                                                                                                         \
+		result = next arguments;                                                                                                             \
+		if (fine && fstat(fd, &st) == 0)                                                                                                     \
+			note(n, what, (unsigned long)st.st_ino, path, "");                                                                           \
+		leave();                                                                                                                             \
+		return result;                                                                                                                       \
 	}
 
 CHANGE_FD(ssize_t, write, (int fd, const void *data, size_t bytes), (fd, data, bytes), fd, "write", result > 0)
-CHANGE_FD(ssize_t, pwrite, (int fd, const void *data, size_t bytes, off_t offset), (fd, data, bytes, offset), fd, "write",
-	  result > 0)
-CHANGE_FD(ssize_t, pwrite64, (int fd, const void *data, size_t bytes, off64_t offset), (fd, data, bytes, offset), fd, "write",
-	  result > 0)
+CHANGE_FD(ssize_t, pwrite, (int fd, const void *data, size_t bytes, off_t offset), (fd, data, bytes, offset), fd, "write", result > 0)
+CHANGE_FD(ssize_t, pwrite64, (int fd, const void *data, size_t bytes, off64_t offset), (fd, data, bytes, offset), fd, "write", result > 0)
 CHANGE_FD(int, ftruncate, (int fd, off_t size), (fd, size), fd, size ? "write" : "trunc", result == 0)
 CHANGE_FD(int, ftruncate64, (int fd, off64_t size), (fd, size), fd, size ? "write" : "trunc", result == 0)
 CHANGE_FD(int, syncfs, (int fd), (fd), fd, "unknown", result == 0)
 
 /* --- names --- */
 
-#define CHANGE_NAME(name, parameters, arguments, dir, path, what)                                                                \
-	int name parameters                                                                                                      \
-	{                                                                                                                        \
-		static __typeof__(&name) next;                                                                                   \
-		char whole[PATH_MAX];                                                                                            \
-		int result;                                                                                                      \
-		long n;                                                                                                          \
-		if (!next)                                                                                                       \
-			next = NEXT(name);                                                                                       \
-		if (!under || !ours(nst_path_at(dir, path, whole)))                                                              \
-			return next arguments;                                                                                   \
-		n = enter();                                                                                                     \
-		result = next arguments;                                                                                         \
-		if (result == 0)                                                                                                 \
-			note(n, what, inode_of(whole), whole, "");                                                               \
-		leave();                                                                                                         \
-		return result;                                                                                                   \
+#define CHANGE_NAME(name, parameters, arguments, dir, path, what)                                                                                    \
+	int name parameters                                                                                                                          \
+	{                                                                                                                                            \
+		static __typeof__(&name) next;                                                                                                       \
+		char whole[PATH_MAX];                                                                                                                \
+		int result;                                                                                                                          \
+		long n;                                                                                                                              \
+		if (!next)                                                                                                                           \
+			next = NEXT(name);                                                                                                           \
+		if (!under || !ours(nst_path_at(dir, path, whole)))                                                                                  \
+			return next arguments;                                                                                                       \
+		n = enter();                                                                                                                         \
+		result = next arguments;                                                                                                             \
+		if (result == 0)                                                                                                                     \
+			note(n, what, inode_of(whole), whole, "");                                                                                   \
+		leave();                                                                                                                             \
+		return result;                                                                                                                       \
 	}
 
 CHANGE_NAME(mkdir, (const char *path, mode_t mode), (path, mode), AT_FDCWD, path, "mkdir")
@@ -125,23 +123,23 @@ CHANGE_NAME(unlinkat, (int dir, const char *path, int flags), (dir, path, flags)
 CHANGE_NAME(remove, (const char *path), (path), AT_FDCWD, path, "unlink")
 CHANGE_NAME(rmdir, (const char *path), (path), AT_FDCWD, path, "unlink")
 
-#define CHANGE_TWO(name, parameters, arguments, from_dir, to_dir, what)                                                          \
-	int name parameters                                                                                                      \
-	{                                                                                                                        \
-		static __typeof__(&name) next;                                                                                   \
-		char a[PATH_MAX], b[PATH_MAX];                                                                                   \
-		int result;                                                                                                      \
-		long n;                                                                                                          \
-		if (!next)                                                                                                       \
-			next = NEXT(name);                                                                                       \
-		if (!under || !ours(nst_path_at(from_dir, from, a)) || !ours(nst_path_at(to_dir, to, b)))                        \
-			return next arguments;                                                                                   \
-		n = enter();                                                                                                     \
-		result = next arguments;                                                                                         \
-		if (result == 0)                                                                                                 \
-			note(n, what, inode_of(b), a, b);                                                                        \
-		leave();                                                                                                         \
-		return result;                                                                                                   \
+#define CHANGE_TWO(name, parameters, arguments, from_dir, to_dir, what)                                                                              \
+	int name parameters                                                                                                                          \
+	{                                                                                                                                            \
+		static __typeof__(&name) next;                                                                                                       \
+		char a[PATH_MAX], b[PATH_MAX];                                                                                                       \
+		int result;                                                                                                                          \
+		long n;                                                                                                                              \
+		if (!next)                                                                                                                           \
+			next = NEXT(name);                                                                                                           \
+		if (!under || !ours(nst_path_at(from_dir, from, a)) || !ours(nst_path_at(to_dir, to, b)))                                            \
+			return next arguments;                                                                                                       \
+		n = enter();                                                                                                                         \
+		result = next arguments;                                                                                                             \
+		if (result == 0)                                                                                                                     \
+			note(n, what, inode_of(b), a, b);                                                                                            \
+		leave();                                                                                                                             \
+		return result;                                                                                                                       \
 	}
 
 CHANGE_TWO(rename, (const char *from, const char *to), (from, to), AT_FDCWD, AT_FDCWD, "rename")
@@ -239,24 +237,24 @@ static void after_open(const struct opening *o, int fine)
 		leave();
 }
 
-#define OPENS(name, parameters, arguments, dir)                                                                                  \
-	int name parameters                                                                                                      \
-	{                                                                                                                        \
-		static int(*next) parameters;                                                                                    \
-		struct opening o;                                                                                                \
-		mode_t mode = 0;                                                                                                 \
-		va_list args;                                                                                                    \
-		int fd;                                                                                                          \
-		va_start(args, flags);                                                                                           \
-		if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE)                                                       \
-			mode = va_arg(args, mode_t);                                                                             \
-		va_end(args);                                                                                                    \
-		if (!next)                                                                                                       \
-			next = NEXT(name);                                                                                       \
-		before_open(&o, dir, path, flags &O_CREAT, flags &O_TRUNC);                                                      \
-		fd = next arguments;                                                                                             \
-		after_open(&o, fd >= 0);                                                                                         \
-		return fd;                                                                                                       \
+#define OPENS(name, parameters, arguments, dir)                                                                                                      \
+	int name parameters                                                                                                                          \
+	{                                                                                                                                            \
+		static int(*next) parameters;                                                                                                        \
+		struct opening o;                                                                                                                    \
+		mode_t mode = 0;                                                                                                                     \
+		va_list args;                                                                                                                        \
+		int fd;                                                                                                                              \
+		va_start(args, flags);                                                                                                               \
+		if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE)                                                                           \
+			mode = va_arg(args, mode_t);                                                                                                 \
+		va_end(args);                                                                                                                        \
+		if (!next)                                                                                                                           \
+			next = NEXT(name);                                                                                                           \
+		before_open(&o, dir, path, flags &O_CREAT, flags &O_TRUNC);                                                                          \
+		fd = next arguments;                                                                                                                 \
+		after_open(&o, fd >= 0);                                                                                                             \
+		return fd;                                                                                                                           \
 	}
 
 OPENS(open, (const char *path, int flags, ...), (path, flags, mode), AT_FDCWD)
@@ -264,41 +262,40 @@ OPENS(open64, (const char *path, int flags, ...), (path, flags, mode), AT_FDCWD)
 OPENS(openat, (int dir, const char *path, int flags, ...), (dir, path, flags, mode), dir)
 OPENS(openat64, (int dir, const char *path, int flags, ...), (dir, path, flags, mode), dir)
 
-#define FOPENS(name)                                                                                                             \
-	FILE *name(const char *path, const char *mode)                                                                           \
-	{                                                                                                                        \
-		static __typeof__(&name) next;                                                                                   \
-		struct opening o;                                                                                                \
-		FILE *f;                                                                                                         \
-		if (!next)                                                                                                       \
-			next = NEXT(name);                                                                                       \
-		before_open(&o, AT_FDCWD, path, strpbrk(mode, "wa") != NULL, *mode == 'w');                                      \
-		f = next(path, mode);                                                                                            \
-		after_open(&o, f != NULL);                                                                                       \
-		return f;                                                                                                        \
+#define FOPENS(name)                                                                                                                                 \
+	FILE *name(const char *path, const char *mode)                                                                                               \
+	{                                                                                                                                            \
+		static __typeof__(&name) next;                                                                                                       \
+		struct opening o;                                                                                                                    \
+		FILE *f;                                                                                                                             \
+		if (!next)                                                                                                                           \
+			next = NEXT(name);                                                                                                           \
+		before_open(&o, AT_FDCWD, path, strpbrk(mode, "wa") != NULL, *mode == 'w');                                                          \
+		f = next(path, mode);                                                                                                                \
+		after_open(&o, f != NULL);                                                                                                           \
+		return f;                                                                                                                            \
 	}
 
 FOPENS(fopen)
 FOPENS(fopen64)
 
-#define FLUSHES(name)                                                                                                            \
-	int name(FILE *f)                                                                                                        \
-	{                                                                                                                        \
-		static __typeof__(&name) next;                                                                                   \
-		char path[PATH_MAX];                                                                                             \
-		struct stat st;                                                                                                  \
-		int result;                                                                                                      \
-		long n;                                                                                                          \
-		if (!next)                                                                                                       \
-			next = NEXT(name);                                                                                       \
-		if (!under || !f || !__fpending(f) || fileno(f) <= 2 || !ours(nst_path_of(fileno(f), path)) ||                   \
-		    fstat(fileno(f), &st))                                                                                       \
-			return next(f);                                                                                          \
-		n = enter();                                                                                                     \
-		result = next(f);                                                                                                \
-		note(n, "write", (unsigned long)st.st_ino, path, "");                                                            \
-		leave();                                                                                                         \
-		return result;                                                                                                   \
+#define FLUSHES(name)                                                                                                                                \
+	int name(FILE *f)                                                                                                                            \
+	{                                                                                                                                            \
+		static __typeof__(&name) next;                                                                                                       \
+		char path[PATH_MAX];                                                                                                                 \
+		struct stat st;                                                                                                                      \
+		int result;                                                                                                                          \
+		long n;                                                                                                                              \
+		if (!next)                                                                                                                           \
+			next = NEXT(name);                                                                                                           \
+		if (!under || !f || !__fpending(f) || fileno(f) <= 2 || !ours(nst_path_of(fileno(f), path)) || fstat(fileno(f), &st))                \
+			return next(f);                                                                                                              \
+		n = enter();                                                                                                                         \
+		result = next(f);                                                                                                                    \
+		note(n, "write", (unsigned long)st.st_ino, path, "");                                                                                \
+		leave();                                                                                                                             \
+		return result;                                                                                                                       \
 	}
 
 FLUSHES(fflush)
