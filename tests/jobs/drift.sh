@@ -122,6 +122,56 @@ refuses 65 "image statistic" "$ns" drift --reference well.h5 --current names.h5 
 quietly "$ns" drift --reference e.h5 --current dead.h5 --out dead
 [ "$(field dead/drift.json status)" = material ] || fail "embeddings of NaN are $(field dead/drift.json status)"
 
+# a fall of ten points: of 4000 labelled rows it is harm; of 40, whose accuracy may have been 0.8 all along, it is none (Newcombe's interval).
+# ATC: scores above the reference's third of ten, and not those that are it. Bursts of 1 to 9 frames count as many rows as the analysis of
+# variance says
+"$python" - <<'P' || fail "h5py"
+import h5py, numpy as np
+def write(name, columns, **more):
+    with h5py.File(name + ".h5", "w") as f:
+        for k, v in columns.items(): f[k] = v
+        for k, v in more.items(): f["stats"].attrs[k] = v
+def judged(name, n, right):
+    r = np.random.default_rng(n)
+    label = (np.arange(n) % 3).astype("i4"); pred = np.where(r.permutation(n) < right, label, (label + 1) % 3).astype("i4")
+    write(name, dict(label=label, pred=pred, stats=np.linspace(0, 1, n)[r.permutation(n), None].astype("f4")), stats_names=["x"])
+judged("many", 4000, 3600); judged("few", 40, 36); judged("fallen", 400, 320)
+def sure(name, top, label):
+    top = np.array(top, "f4"); prob = np.stack([top, 1 - top], 1)
+    write(name, dict(prob=prob, pred=np.zeros(len(top), "i4"), label=np.array(label, "i4")))
+sure("ten", [.52, .56, .61, .66, .71, .76, .81, .86, .91, .96], [1, 1, 1, 0, 0, 0, 0, 0, 0, 0])
+sure("five", [.61, .61, .56, .62, .99], [-1] * 5)
+def bursts(name, seed, mean):
+    r = np.random.default_rng(seed); scene = np.repeat(np.arange(40), 1 + np.arange(40) % 9); n = scene.size
+    x = r.normal(size=40)[scene] + r.normal(size=n) + mean
+    write(name, dict(stats=x[:, None].astype("f4"), group=np.zeros(n, "i4"), time=(100 * scene + np.arange(n)).astype("i8")), stats_names=["x"])
+bursts("unequal", 1, 0); bursts("unequal2", 2, 0)
+P
+known=(--drift.self_test=0 --drift.permutations=19)
+quietly "$ns" drift --reference many.h5 --current fallen.h5 "${known[@]}" --out surely
+[ "$(field surely/drift.json status)" = harmful ] || fail "ten points less than 4000 rows had are $(field surely/drift.json status)"
+quietly "$ns" drift --reference few.h5 --current fallen.h5 "${known[@]}" --out perhaps
+[ "$(field perhaps/drift.json status)" = none ] || fail "ten points less than 40 rows had are $(field perhaps/drift.json status)"
+quietly "$ns" drift --reference ten.h5 --current five.h5 "${known[@]}" --out atc
+[ "$(field atc/drift.json performance.atc)" = 0.4 ] || fail "ATC is $(field atc/drift.json performance.atc), two of five are above the threshold"
+quietly "$ns" drift --reference unequal.h5 --current unequal2.h5 "${known[@]}" --drift.sequence_seconds=5 --out unequal
+"$python" - <<'P' || fail "the rows that bursts count for"
+import h5py, json, numpy as np
+s = json.load(open("unequal/drift.json"))["sequences"]
+for name, side in ("unequal", "reference"), ("unequal2", "current"):
+    with h5py.File(name + ".h5") as f:
+        x, scene = f["stats"][:, 0].astype("f8"), f["time"][:] - np.arange(len(f["time"])) # 100 times the scene
+    each = [x[scene == k] for k in np.unique(scene)]
+    n, k, size = len(x), len(each), np.array([len(e) for e in each])
+    between = sum(len(e) * (e.mean() - x.mean()) ** 2 for e in each) / (k - 1)
+    within = sum(((e - e.mean()) ** 2).sum() for e in each) / (n - k)
+    even = (n - (size ** 2).sum() / n) / (k - 1)
+    alike = (between - within) / (between + (even - 1) * within)
+    want = n / (1 + ((size ** 2).sum() / n - 1) * alike)
+    assert s[side + "_blocks"] == k == 40 and .3 < alike < .9 and abs(s[side + "_effective"] - want) < 1e-6 * want, (s, want, alike)
+P
+ok
+
 # rows that only together are unlike any before, beside three hundred columns that are as ever: heard, for they are corrected by themselves
 "$python" - <<'P' || fail "h5py"
 import h5py, numpy as np

@@ -207,6 +207,13 @@ rm -r past && cp -r before past
 quietly eighth --out spent --drift.budget=1
 why spent | grep -q '1 manifests in the last 30 days' || fail "budget: $(why spent)"
 [ "$(field spent/drift.json manifest.emit)" = False ] || fail "the budget was overdrawn"
+# thirty days after the one manifest it is none of the last thirty days; a second before, it is
+for left in 0 1; do
+	rm -r past && cp -r before past
+	quietly env SOURCE_DATE_EPOCH=$((1000000 + 86400 * 36 - left)) "$ns" drift --reference ref.h5 --current ill.h5 --drift.history=past --out month$left --drift.budget=1
+done
+why month0 | grep -q 'do not say what to select from' || fail "a budget of thirty days counts a manifest of long ago: $(why month0)"
+why month1 | grep -q '1 manifests in the last 30 days' || fail "budget, in the last second: $(why month1)"
 ok
 echo '{"schema": "other"}' >past/000000000000-x.json
 refuses 65 "past/000000000000-x.json" "$ns" drift --reference ref.h5 --current ill.h5 --out refused --drift.history=past

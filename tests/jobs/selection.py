@@ -10,12 +10,14 @@ import json
 import math
 import pathlib
 import shutil
+import subprocess
 import sys
 import time
 
 import h5py
 import numpy as np
 
+import draws
 from known import (CHECKS, EPOCH, SPLIT, audit_draw, equal, gate_rows, identity, must, near, permute, predictions, put, read, sha256, shard,
                    start)
 
@@ -23,6 +25,7 @@ CLASSES = ["ant", "bee", "cat"]
 SEED, TEMPERATURE = 7, 0.5
 NOW, WEEK = int(time.time()), 7 * 86400 # a manifest is good for a week of the clock
 NET = ["--model.blocks=[1]", "--model.width=4", "--train.batch=16", "--train.virtual_ranks=2", "--train.precision=f32", "--threads=1"]
+RECIPE = [{"crop": {"padding": 2}}, {"flip": 0.5}, {"brightness": [0.6, 1.4]}, {"cutout": {"range": [0.2, 0.5], "p": 0.5}}]
 binary = sys.argv[1]
 rng = np.random.default_rng(3)
 
@@ -193,8 +196,23 @@ def first_round(rows, old, window):
     return prob, plain
 
 
-def execute(manifest, out):
-    must(binary, "train", "--manifest", f"{manifest}/retrain.json", "--out", out, f"--seed={SEED}", *NET)
+def written(found, out, **config):
+    """a manifest written by hand: one's own numbers have nine digits"""
+    shutil.copytree(found, out)
+    manifest = pathlib.Path(out, "retrain.json")
+    manifest.chmod(0o644)
+    whole = read(manifest)
+    whole["predicate"]["config"].update(config)
+    manifest.write_text(json.dumps(whole))
+    return whole["predicate"]
+
+
+def executing(manifest, out, *more):
+    return [binary, "train", "--manifest", f"{manifest}/retrain.json", "--out", out, f"--seed={SEED}", *NET, *more]
+
+
+def execute(manifest, out, *more):
+    must(*executing(manifest, out, *more))
     return read(f"{out}/run.json")["counts"]["labelled_by_model"]
 
 
@@ -243,6 +261,41 @@ def check_resumed(rows, old, window):
         equal(sha256(f"{out}/model.safetensors"), want[out], f"{out}: the weights")
 
 
+def check_other_labels():
+    """a checkpoint of the second round is one of its rows under their labels: under others it is refused, and then nothing is lost"""
+    written("at", "long", epochs=[1, 200])
+    going = subprocess.Popen(executing("long", "long-model", "--train.checkpoint_steps=1"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while going.poll() is None and not list(pathlib.Path("long-model.partial/checkpoint").glob("*.json")):
+        time.sleep(0.01)
+    going.terminate()
+    equal(going.wait(), 75, "stopped in its second round")
+    kept = pathlib.Path("long-model.partial/checkpoint-1/labels.json")
+    kept.chmod(0o644)
+    labels = kept.read_text()
+    changed = json.loads(labels)
+    one = next(i for i, k in enumerate(changed["labels"]) if k >= 0)
+    changed["labels"][one] = (changed["labels"][one] + 1) % 3
+    kept.write_text(json.dumps(changed))
+    refused = start(*executing("long", "long-model"))
+    equal([refused.returncode, "belongs to another configuration" in refused.stdout], [78, True], f"under another label: {refused.stdout}")
+    kept.write_text(labels)
+    execute("long", "long-model")
+
+
+def check_shown(rows, old, window):
+    """a row that is shown several times is changed anew each time: one epoch comes to the weights of one on images that were changed before"""
+    pixels, targets = [], []
+    for where, row, one, label, _, repeat in rows:
+        for k in range(repeat if label >= 0 else 0):
+            pixels.append(draws.Sample(RECIPE, SEED, 0, one, k).to((old, window)[where].pixels[row]))
+            targets.append(label)
+    shard("shown.h5", pixels, targets, CLASSES)
+    train_from("base", "shown.h5", "shown", 1)
+    written("found", "changed", epochs=[1, 1], confidence=1)
+    equal(execute("changed", "changed-model", "--augment=" + json.dumps(RECIPE)), 0, "nobody is surer than sure")
+    equal(sha256("changed-model/model.safetensors"), sha256("shown/model.safetensors"), "the weights of rows that were changed each time")
+
+
 # --- all of it ---
 
 def main():
@@ -282,16 +335,12 @@ def main():
     equal([read("judged/evaluation.json")[k] for k in ("rows", "correct")], [len(gate), hits], "the gate's rows")
     check_selection("found", emit("found", "across", ["--retrain.replay=30", "--retrain.confidence=0.75"]), rows, excluded)
     kept = []
-    for out, threshold in (("at", exactly), ("below", below)): # written by hand: a manifest's own numbers have nine digits
-        shutil.copytree("found", out)
-        manifest = pathlib.Path(out, "retrain.json")
-        manifest.chmod(0o644)
-        whole = read(manifest)
-        whole["predicate"]["config"]["confidence"] = threshold
-        manifest.write_text(json.dumps(whole))
-        kept.append(check_rounds(out, whole["predicate"], rows, old, across, prob, base))
+    for out, threshold in (("at", exactly), ("below", below)):
+        kept.append(check_rounds(out, written("found", out, confidence=threshold), rows, old, across, prob, base))
     equal(kept[1], kept[0] + 1, "a row whose confidence is the threshold is not above it")
     check_resumed(rows, old, across)
+    check_other_labels()
+    check_shown(rows, old, across)
 
     p = read("found/retrain.json")["predicate"]
     check_figures("found", p, "across", (prob_a, label_a), (prob_b["across"], np.array(across.labels)))
