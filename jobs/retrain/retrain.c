@@ -211,7 +211,8 @@ static enum ns_status run_round(struct retrain *r, int round, const int32_t *lab
 				     .metrics = names[round][2],
 				     .checkpoint_last = round == 0,
 				     .epochs = r->epochs[round],
-				     .lr = r->lr};
+				     .lr = r->lr,
+				     .base = r->base.digest};
 	struct ns_view view;
 	enum ns_status status;
 

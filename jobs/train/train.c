@@ -103,6 +103,10 @@ static void digest_of(struct ns_job *job, const struct ns_view *view, const stru
 		if (!strncmp(key, "night.", 6))
 			json_object_del(all, key);
 	json_object_set_new(all, "label", json_string(o->label));
+	if (o->base) { /* a round of a manifest, which has these from there, and not from the configuration */
+		json_object_set_new(all, "base", json_string(o->base));
+		json_object_set_new(all, "round", json_pack("{s:i, s:f}", "epochs", o->epochs, "lr", o->lr));
+	}
 	json_object_set_new(all, "rows", json_integer(view->rows));
 	for (s = 0; s < view->set_count; s++)
 		json_object_set_new(all, view->sets[s]->digest, json_true());

@@ -12,6 +12,7 @@ struct ns_train_options {
 	int epochs;			/* 0: train.epochs */
 	int checkpoint_last;		/* a checkpoint at the end too */
 	double lr;			/* 0: train.lr */
+	const char *base;		/* digest of the model that a manifest starts from; NULL: it is not a round of one */
 	struct ns_dataset *val;		/* or NULL */
 };
 /* Collective. Trains `model` on the rows of `view`. */

@@ -261,6 +261,17 @@ def check_resumed(rows, old, window):
         equal(sha256(f"{out}/model.safetensors"), want[out], f"{out}: the weights")
 
 
+def check_other_numbers():
+    """a checkpoint of the first round is of its learning rate and epochs: of a manifest with others it is refused"""
+    for what, change in (("lr", {"lr": 0.01}), ("epochs", {"epochs": [1, 3]})):
+        written("at", f"other-{what}", **change)
+        shutil.copytree("at-model/checkpoint-1", f"other-{what}-model.partial/checkpoint-1")
+        pathlib.Path(f"other-{what}-model.partial/partial.json").write_text('{"schema": "nightshift.partial/1", "verb": "train"}')
+        pathlib.Path(f"other-{what}-model.partial/checkpoint-1/labels.json").unlink()
+        run = start(*executing(f"other-{what}", f"other-{what}-model"))
+        equal(run.returncode, 78, f"another {what}: {run.stdout}")
+
+
 def check_other_labels():
     """a checkpoint of the second round is one of its rows under their labels: under others it is refused, and then nothing is lost"""
     written("at", "long", epochs=[1, 200])
@@ -339,6 +350,7 @@ def main():
         kept.append(check_rounds(out, written("found", out, confidence=threshold), rows, old, across, prob, base))
     equal(kept[1], kept[0] + 1, "a row whose confidence is the threshold is not above it")
     check_resumed(rows, old, across)
+    check_other_numbers()
     check_other_labels()
     check_shown(rows, old, across)
 
