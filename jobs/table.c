@@ -1,6 +1,6 @@
 /*
  * jobs/table.c - the verbs and the keys. The command line, YAML and --help are all made from these rows.
- * To add a key: one row, and the verb that reads it; never change a default (see ns_conf_chosen()). A key without a help text is retired: it
+ * To add a key: one row, and the verb that reads it; never change a default (see ns_conf_nondefault()). A key without a help text is retired: it
  * is accepted, so that old configurations keep working, and a warning says that it has no effect.
  */
 #include "jobs/verb.h"

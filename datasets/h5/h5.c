@@ -44,7 +44,7 @@ enum ns_status ns_h5_failed(const char *path, const char *name, const char *what
  * Our messages replace HDF5's own; and HDF5 must not flush at exit what a full disk refused before (it crashes there):
  * every file is closed by us.
  */
-void ns_h5_settle(void)
+void ns_h5_configure(void)
 {
 	H5dont_atexit();
 	H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
@@ -88,7 +88,7 @@ void ns_h5_after_fork(void)
 enum ns_status ns_h5_open_as(hid_t *file, const char *path, const char *name, hid_t access)
 {
 	pthread_mutex_lock(&one_at_a_time);
-	ns_h5_settle();
+	ns_h5_configure();
 	*file = H5Fopen(name, H5F_ACC_RDONLY, access);
 	pthread_mutex_unlock(&one_at_a_time);
 	return *file < 0 ? ns_fail(unreadable(), "%s: is not an HDF5 file, or is truncated", path) : NS_OK;
@@ -252,7 +252,7 @@ static enum ns_status backed(hid_t set, const char *path, const char *name)
 	return NS_OK;
 }
 
-enum ns_status ns_h5_backed(hid_t file, const char *path, const char *name)
+enum ns_status ns_h5_check_storage(hid_t file, const char *path, const char *name)
 {
 	enum ns_status status;
 	hid_t set;

@@ -39,7 +39,7 @@ enum ns_status ns_h5_shape(hid_t file, const char *path, const char *name, int *
  */
 enum ns_status ns_h5_read(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank, hsize_t rows, void **data);
 /* does the file hold as much as the data set claims? Asked before anything of its size is allocated. */
-enum ns_status ns_h5_backed(hid_t file, const char *path, const char *name);
+enum ns_status ns_h5_check_storage(hid_t file, const char *path, const char *name);
 /* as stored: is it of exactly this type? */
 int ns_h5_is(hid_t file, const char *name, enum ns_h5_type type);
 /* rows [first, first + count) of a data set of rank `rank` */
@@ -103,8 +103,8 @@ void ns_handle_init(struct ns_handle *handle, const char *path, const struct sta
 /* NS_DIGEST unless the file is what it was: the same inode, size and time of change of its bytes */
 enum ns_status ns_handle_same(const char *path, const struct stat *was, const struct stat *now);
 /* Open until it is given back; any thread. */
-enum ns_status ns_handle_take(struct ns_handle *handle);
-void ns_handle_give(struct ns_handle *handle);
+enum ns_status ns_handle_acquire(struct ns_handle *handle);
+void ns_handle_release(struct ns_handle *handle);
 void ns_handle_close(struct ns_handle *handle);
 
 #endif

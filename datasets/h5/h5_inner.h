@@ -5,7 +5,7 @@
 #include "datasets/h5/h5.h"
 
 /* Call before each file: silences HDF5's own messages, as ours are printed, and disables links to other files. */
-void ns_h5_settle(void);
+void ns_h5_configure(void);
 hid_t ns_h5_native(enum ns_h5_type type);
 enum ns_status ns_h5_failed(const char *path, const char *name, const char *what);
 

@@ -105,7 +105,7 @@ void ns_handle_init(struct ns_handle *h, const char *path, const struct stat *wa
 	*h = (struct ns_handle){.path = path, .was = *was, .below = below, .h5 = h5, .fd = -1, .file = -1};
 }
 
-enum ns_status ns_handle_take(struct ns_handle *h)
+enum ns_status ns_handle_acquire(struct ns_handle *h)
 {
 	enum ns_status status = NS_OK;
 
@@ -125,7 +125,7 @@ enum ns_status ns_handle_take(struct ns_handle *h)
 	return status;
 }
 
-void ns_handle_give(struct ns_handle *h)
+void ns_handle_release(struct ns_handle *h)
 {
 	pthread_mutex_lock(&pool.lock);
 	h->users--;

@@ -68,7 +68,7 @@ enum ns_status ns_h5_open_image(hid_t *file, const char *path, void *bytes, size
 
 	/* a path that cannot exist, as that of an existing file is refused; and a different one each time, as libhdf5 takes files of one name for one */
 	snprintf(name, sizeof name, "/dev/null/%p", bytes);
-	ns_h5_settle();
+	ns_h5_configure();
 	access = H5Pcreate(H5P_FILE_ACCESS);
 	if (H5Pset_fapl_core(access, 1 << 16, 0) < 0 || H5Pset_file_image_callbacks(access, &calls) < 0 || H5Pset_file_image(access, bytes, size) < 0)
 		status = ns_fail(NS_INTERNAL, "%s: HDF5 cannot open a file that is in memory", path);

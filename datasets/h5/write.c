@@ -10,7 +10,7 @@ enum ns_status ns_h5_create(hid_t *file, const char *path)
 {
 	hid_t access, creation;
 
-	ns_h5_settle();
+	ns_h5_configure();
 	access = H5Pcreate(H5P_FILE_ACCESS);
 	creation = H5Pcreate(H5P_FILE_CREATE);
 	H5Pset_obj_track_times(creation, 0); /* of the root: the same data makes the same bytes */

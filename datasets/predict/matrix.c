@@ -104,7 +104,7 @@ enum ns_status ns_matrix_add_h5(struct ns_matrix *m, hid_t file, const char *pat
 	if (rank != 2 || (int64_t)dims[0] != rows || dims[1] < 1 || dims[1] > 1 << 20 || (m->d && (int)dims[1] != m->d))
 		return ns_fail(NS_BAD_DATA, "%s: %s: is of %d dimensions with %llu rows of %llu; expected 2 dimensions and %lld rows of %d", path,
 			       name, rank, (unsigned long long)dims[0], rank > 1 ? (unsigned long long)dims[1] : 1, (long long)rows, m->d ? m->d : 1);
-	NS_TRY(ns_h5_backed(file, path, name));
+	NS_TRY(ns_h5_check_storage(file, path, name));
 	NS_TRY(add_part(m, path, name, st, &p));
 	p->offset = ns_h5_is(file, name, NS_H5_F32) ? ns_h5_offset(file, name) : -1;
 	p->rows = rows;

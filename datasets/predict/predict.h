@@ -62,7 +62,7 @@ struct ns_predictions { /* columns over all files; NULL where missing */
 };
 
 /* Are x (n, classes), read of rows from `first` on, probabilities? */
-enum ns_status ns_predictions_are(const struct ns_predictions *p, int64_t first, int64_t n, const float *x);
+enum ns_status ns_predictions_check_prob(const struct ns_predictions *p, int64_t first, int64_t n, const float *x);
 /* Probabilities of rows [first, first + n), which are checked to be such; out (n, classes). Any thread. */
 enum ns_status ns_predictions_prob(const struct ns_predictions *p, int64_t first, int64_t n, float *out);
 /*

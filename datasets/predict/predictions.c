@@ -208,7 +208,7 @@ static enum ns_status check_values(const struct ns_predictions *p, const char *p
 	return NS_OK;
 }
 
-enum ns_status ns_predictions_are(const struct ns_predictions *p, int64_t first, int64_t n, const float *x)
+enum ns_status ns_predictions_check_prob(const struct ns_predictions *p, int64_t first, int64_t n, const float *x)
 {
 	int d = p->prob.d;
 	int64_t i;
@@ -223,7 +223,7 @@ enum ns_status ns_predictions_are(const struct ns_predictions *p, int64_t first,
 enum ns_status ns_predictions_prob(const struct ns_predictions *p, int64_t first, int64_t n, float *out)
 {
 	NS_TRY(ns_matrix_read(&p->prob, first, n, out));
-	return ns_predictions_are(p, first, n, out);
+	return ns_predictions_check_prob(p, first, n, out);
 }
 
 /* Path of a listed file, whose sha256 is verified; a list written by hand may have none, and gets it here. */

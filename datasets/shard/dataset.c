@@ -344,7 +344,7 @@ enum ns_status ns_pixel_id(const uint8_t *pixels, int h, int w, int c, uint64_t 
 
 	for (i = 0; i < 12; i++)
 		tail[i] = (unsigned char)(shape[i / 4] >> (8 * (i % 4)));
-	NS_TRY(ns_sha256_two(hash, pixels, (size_t)h * (size_t)w * (size_t)c, tail, sizeof tail));
+	NS_TRY(ns_sha256_concat(hash, pixels, (size_t)h * (size_t)w * (size_t)c, tail, sizeof tail));
 	for (*id = 0, i = 0; i < 8; i++)
 		*id = *id << 8 | hash[i];
 	return NS_OK;

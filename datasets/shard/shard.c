@@ -74,13 +74,13 @@ static enum ns_status read_sums(const struct ns_shard *s, hid_t file, const char
 		return NS_OK;
 	if (!ns_h5_has(file, check))
 		return ns_fail(NS_BAD_DATA, "%s: has checksums (as a group of its own, not a link), but none of '%s'", s->path, name);
-	return ns_h5_read(file, s->path, check, NS_H5_U64, 1, (bytes + NS_STRETCH - 1) / NS_STRETCH, (void **)sums);
+	return ns_h5_read(file, s->path, check, NS_H5_U64, 1, (bytes + NS_CHECKSUM_BLOCK - 1) / NS_CHECKSUM_BLOCK, (void **)sums);
 }
 
 /* Verifies a column that was read whole against its checksums. */
 static enum ns_status check_column(const struct ns_shard *s, hid_t file, const char *name, const void *data, size_t bytes)
 {
-	hsize_t n = (bytes + NS_STRETCH - 1) / NS_STRETCH, i;
+	hsize_t n = (bytes + NS_CHECKSUM_BLOCK - 1) / NS_CHECKSUM_BLOCK, i;
 	uint64_t *sums = NULL;
 	enum ns_status status;
 
@@ -91,11 +91,11 @@ static enum ns_status check_column(const struct ns_shard *s, hid_t file, const c
 		return NS_OK;
 	status = NS_OK;
 	for (i = 0; i < n && status == NS_OK; i++) {
-		size_t left = bytes - i * NS_STRETCH;
+		size_t left = bytes - i * NS_CHECKSUM_BLOCK;
 
-		if (ns_xxh3((const char *)data + i * NS_STRETCH, left < NS_STRETCH ? left : NS_STRETCH) != sums[i])
+		if (ns_xxh3((const char *)data + i * NS_CHECKSUM_BLOCK, left < NS_CHECKSUM_BLOCK ? left : NS_CHECKSUM_BLOCK) != sums[i])
 			status = ns_fail(NS_DIGEST, "%s: %s: bytes from %llu on do not match their checksum; the file is damaged or was changed",
-					 s->path, name, (unsigned long long)(i * NS_STRETCH));
+					 s->path, name, (unsigned long long)(i * NS_CHECKSUM_BLOCK));
 	}
 	free(sums);
 	return status;
@@ -241,7 +241,7 @@ static enum ns_status fill(struct ns_shard *s, hid_t file, const struct stat *st
 	NS_TRY(read_source(s, file));
 	NS_TRY(check_columns(s, file));
 	NS_TRY(read_sums(s, file, name, (size_t)s->image_bytes, &s->checksum));
-	s->checksums = s->checksum ? (s->image_bytes + (int64_t)NS_STRETCH - 1) / (int64_t)NS_STRETCH : 0;
+	s->checksums = s->checksum ? (s->image_bytes + (int64_t)NS_CHECKSUM_BLOCK - 1) / (int64_t)NS_CHECKSUM_BLOCK : 0;
 	return NS_OK;
 }
 
@@ -261,7 +261,7 @@ static struct ns_shard *make(const char *path)
 /* Chunked images are read through HDF5, so many rows at a time. */
 static int64_t rows_at_once(const struct ns_shard *s)
 {
-	int64_t image = (int64_t)s->head.h * s->head.w * s->head.c, rows = (int64_t)NS_STRETCH / (image ? image : 1);
+	int64_t image = (int64_t)s->head.h * s->head.w * s->head.c, rows = (int64_t)NS_CHECKSUM_BLOCK / (image ? image : 1);
 
 	return rows ? rows : 1;
 }

@@ -16,8 +16,8 @@
  * --- shard: one HDF5 file of images, nightshift.shard/1 (docs/formats.md).
  */
 
-#define NS_STRETCH    ((size_t)1 << 20) /* bytes under one checksum */
-#define NS_SHARD_ROWS 16777216		/* at most: its columns are held in memory */
+#define NS_CHECKSUM_BLOCK ((size_t)1 << 20) /* bytes under one checksum */
+#define NS_SHARD_ROWS	  16777216	    /* at most: its columns are held in memory */
 
 /* Rows to be written into a shard, or the small columns of one that was opened. */
 struct ns_rows {

@@ -16,12 +16,12 @@ enum ns_status ns_shard_read(const struct ns_shard *s, int64_t first, int64_t co
 	if (first < 0 || count < 0 || first + count > s->rows.rows || !image)
 		return ns_fail(NS_INVALID, "%s: rows %lld to %lld are not in its %lld raw rows", s->path, (long long)first,
 			       (long long)(first + count), (long long)s->rows.rows);
-	NS_TRY(ns_handle_take(s->handle));
+	NS_TRY(ns_handle_acquire(s->handle));
 	if (s->image_at < 0)
 		status = ns_h5_read_rows(s->handle->file, s->path, "image", NS_H5_U8, (hsize_t)first, (hsize_t)count, pixels);
 	else
 		status = ns_read_at(s->handle->fd, s->path, pixels, (size_t)(count * image), (uint64_t)(s->image_at + first * image));
-	ns_handle_give(s->handle);
+	ns_handle_release(s->handle);
 	return status;
 }
 
@@ -30,9 +30,9 @@ static enum ns_status read_bytes(const struct ns_shard *s, uint64_t at, size_t n
 {
 	enum ns_status status;
 
-	NS_TRY(ns_handle_take(s->handle));
+	NS_TRY(ns_handle_acquire(s->handle));
 	status = ns_read_at(s->handle->fd, s->path, bytes, n, (uint64_t)s->image_at + at);
-	ns_handle_give(s->handle);
+	ns_handle_release(s->handle);
 	return status;
 }
 
@@ -75,14 +75,14 @@ enum ns_status ns_shard_verify(const struct ns_shard *s)
 
 	if (!s->checksum)
 		return NS_OK;
-	buffer = malloc(NS_STRETCH);
+	buffer = malloc(NS_CHECKSUM_BLOCK);
 	if (s->image_at < 0)
-		rows = malloc(NS_STRETCH + 2 * image);
+		rows = malloc(NS_CHECKSUM_BLOCK + 2 * image);
 	if (!buffer || (s->image_at < 0 && !rows))
 		status = ns_fail(NS_NO_MEMORY, "%s: out of memory while verifying it", s->path);
 	for (i = 0; i < s->checksums && status == NS_OK; i++) {
-		int64_t at = i * (int64_t)NS_STRETCH, left = s->image_bytes - at;
-		size_t n = left < (int64_t)NS_STRETCH ? (size_t)left : NS_STRETCH;
+		int64_t at = i * (int64_t)NS_CHECKSUM_BLOCK, left = s->image_bytes - at;
+		size_t n = left < (int64_t)NS_CHECKSUM_BLOCK ? (size_t)left : NS_CHECKSUM_BLOCK;
 
 		status = read_stretch(s, at, n, rows, buffer);
 		if (status == NS_OK && ns_xxh3(buffer, n) != s->checksum[i])

@@ -13,7 +13,7 @@
 static enum ns_status write_checked(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank, const hsize_t *dims,
 				    const void *data, size_t bytes)
 {
-	hsize_t n = (bytes + NS_STRETCH - 1) / NS_STRETCH, i;
+	hsize_t n = (bytes + NS_CHECKSUM_BLOCK - 1) / NS_CHECKSUM_BLOCK, i;
 	uint64_t *sums = malloc((n + 1) * sizeof *sums);
 	enum ns_status status;
 	char check[64];
@@ -21,9 +21,9 @@ static enum ns_status write_checked(hid_t file, const char *path, const char *na
 	if (!sums)
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory for checksums", path);
 	for (i = 0; i < n; i++) {
-		size_t left = bytes - i * NS_STRETCH;
+		size_t left = bytes - i * NS_CHECKSUM_BLOCK;
 
-		sums[i] = ns_xxh3((const char *)data + i * NS_STRETCH, left < NS_STRETCH ? left : NS_STRETCH);
+		sums[i] = ns_xxh3((const char *)data + i * NS_CHECKSUM_BLOCK, left < NS_CHECKSUM_BLOCK ? left : NS_CHECKSUM_BLOCK);
 	}
 	snprintf(check, sizeof check, "checksum/%s", name);
 	status = ns_h5_write(file, path, name, type, rank, dims, data);

@@ -73,7 +73,7 @@ enum ns_status ns_write_at(int fd, const char *path, const void *data, size_t by
 
 void ns_sha256(char hex[NS_SHA256_HEX], const void *data, size_t bytes);
 /* The 32 bytes of the digest of `data` followed by `tail`, without a copy of either. NS_NO_MEMORY. */
-enum ns_status ns_sha256_two(unsigned char digest[32], const void *data, size_t bytes, const void *tail, size_t tail_bytes);
+enum ns_status ns_sha256_concat(unsigned char digest[32], const void *data, size_t bytes, const void *tail, size_t tail_bytes);
 /*
  * The digest of a file, computed once per process: it is cached by device, inode, size and times of change, so that asking again costs
  * an fstat(). NS_IO where it cannot be read.
@@ -209,7 +209,7 @@ int ns_conf_given(const struct ns_conf *conf, const char *name);
  * The values that differ from their key's default, except the keys `without` (NULL at its end). A run that one version began is continued by the
  * next, which knows more keys; so a default is never changed, a new key is made instead. The caller drops it; NULL: out of memory.
  */
-json_t *ns_conf_chosen(const struct ns_conf *conf, const char *const *without);
+json_t *ns_conf_nondefault(const struct ns_conf *conf, const char *const *without);
 /* Set one by program, as a job does for the jobs it calls. */
 void ns_conf_put(struct ns_conf *conf, const char *name, json_t *value);
 void ns_conf_put_text(struct ns_conf *conf, const char *name, const char *text);

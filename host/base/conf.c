@@ -307,7 +307,7 @@ void ns_conf_put_text(struct ns_conf *conf, const char *name, const char *text)
 	ns_conf_put(conf, name, text ? json_string_nocheck(text) : json_null()); /* a path may hold any bytes */
 }
 
-json_t *ns_conf_chosen(const struct ns_conf *conf, const char *const *without)
+json_t *ns_conf_nondefault(const struct ns_conf *conf, const char *const *without)
 {
 	json_t *chosen = json_object(), *by_default;
 	const struct ns_key *k;

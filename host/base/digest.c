@@ -52,7 +52,7 @@ void ns_sha256(char hex[NS_SHA256_HEX], const void *data, size_t bytes)
 	to_hex(hex, digest);
 }
 
-enum ns_status ns_sha256_two(unsigned char digest[32], const void *data, size_t bytes, const void *tail, size_t tail_bytes)
+enum ns_status ns_sha256_concat(unsigned char digest[32], const void *data, size_t bytes, const void *tail, size_t tail_bytes)
 {
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	int ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && EVP_DigestUpdate(md, data, bytes) && EVP_DigestUpdate(md, tail, tail_bytes) &&

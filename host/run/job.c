@@ -53,7 +53,7 @@ int ns_job_part_of(const struct ns_job *job, int64_t i)
 	return i % job->parts == job->part;
 }
 
-int ns_job_turn(const struct ns_job *job, int64_t i)
+int ns_job_is_mine(const struct ns_job *job, int64_t i)
 {
 	return ns_job_part_of(job, i) && i / job->parts % job->comm->size == job->comm->rank;
 }
@@ -338,7 +338,7 @@ void ns_device_set_close(struct ns_device_set *set)
 	memset(set, 0, sizeof *set);
 }
 
-enum ns_status ns_job_need(const struct ns_job *job, const char *key, const char *flag, const char **text)
+enum ns_status ns_job_require(const struct ns_job *job, const char *key, const char *flag, const char **text)
 {
 	*text = ns_conf_text(job->conf, key);
 	return *text ? NS_OK : ns_fail(NS_USAGE, "%s: the option --%s is required", job->verb, flag);

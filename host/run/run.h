@@ -142,7 +142,7 @@ struct ns_job {
 /* Whether piece i of the work (a shard) is this part's: whatever number of ranks each part has, parts never overlap. */
 int ns_job_part_of(const struct ns_job *job, int64_t i);
 /* Whether it is this rank's: the pieces of a part are distributed round-robin over its ranks. */
-int ns_job_turn(const struct ns_job *job, int64_t i);
+int ns_job_is_mine(const struct ns_job *job, int64_t i);
 
 enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf *conf, struct ns_comm *comm, struct ns_log *log,
 			   struct ns_workers *workers, struct ns_device_set *set);
@@ -152,7 +152,7 @@ enum ns_status ns_job_begin(struct ns_job *job, int keep);
 /* Collective. */
 enum ns_status ns_job_publish(struct ns_job *job);
 /* The text of a key that must be given, as --FLAG. NS_USAGE where it is not. */
-enum ns_status ns_job_need(const struct ns_job *job, const char *key, const char *flag, const char **text);
+enum ns_status ns_job_require(const struct ns_job *job, const char *key, const char *flag, const char **text);
 /* Remember what was read: path and digest. */
 void ns_job_input(struct ns_job *job, const char *what, const char *path, const char *digest);
 void ns_job_count(struct ns_job *job, const char *what, int64_t n);

@@ -173,7 +173,7 @@ enum ns_status ns_job_augment(struct ns_job *job, int argc, char **argv)
 	(void)argv;
 	if (argc)
 		return ns_fail(NS_USAGE, "augment: takes no operand; --data is required");
-	NS_TRY(ns_job_need(job, "data", "data", &path));
+	NS_TRY(ns_job_require(job, "data", "data", &path));
 	NS_GO(ns_dataset_open(job, &g.data, path, 0));
 	h = ns_dataset_head(g.data);
 	if (strcmp(h->encoding, "raw")) {

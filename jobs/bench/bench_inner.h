@@ -33,7 +33,7 @@ struct ns_bench {
 typedef enum ns_status ns_bench_fn(void *context);
 
 /* Is this measurement requested by bench.only? */
-int ns_bench_wants(const struct ns_bench *b, const char *name);
+int ns_bench_is_selected(const struct ns_bench *b, const char *name);
 /* rate: first quartile, median, third quartile and best, in items a second, of a few repeats that take b->seconds together */
 enum ns_status ns_bench_clock(struct ns_bench *b, ns_bench_fn *fn, void *context, double items, double rate[4]);
 /* rate as above from n samples, which it sorts */
@@ -43,7 +43,7 @@ struct ns_measured *ns_bench_record(struct ns_bench *b, const char *name, const 
 				    double peak);
 
 /* multiply-adds along one side with pixels inside the image; those with padding are not counted, as a good kernel skips them */
-double ns_bench_taps(int in, int out, int kernel, int stride, int pad);
+double ns_bench_inner_taps(int in, int out, int kernel, int stride, int pad);
 
 /* a ns_bench_fn that runs an op's plan b->rounds times and, on a GPU, waits for it */
 struct ns_bench_op {

@@ -133,7 +133,7 @@ enum ns_status ns_bench_comm(struct ns_bench *b)
 	size_t i;
 
 	for (i = 0; i < sizeof sizes / sizeof *sizes && b->job->comm->size > 1; i++)
-		if (ns_bench_wants(b, sizes[i].name))
+		if (ns_bench_is_selected(b, sizes[i].name))
 			NS_TRY(one_size(b, sizes[i].name, sizes[i].n));
 	return NS_OK;
 }

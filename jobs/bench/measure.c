@@ -45,7 +45,7 @@ enum ns_status ns_bench_clock(struct ns_bench *b, ns_bench_fn *fn, void *context
 	return NS_OK;
 }
 
-int ns_bench_wants(const struct ns_bench *b, const char *name)
+int ns_bench_is_selected(const struct ns_bench *b, const char *name)
 {
 	return !b->only || strstr(name, b->only);
 }

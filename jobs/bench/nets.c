@@ -23,8 +23,8 @@ static double net_flops(const struct ns_net *net)
 		const struct ns_layer *l = &net->layers[i];
 
 		if (l->kind == NS_LAYER_CONV)
-			sum += 2 * ns_bench_taps(l->h, l->p, l->r, l->stride, l->pad) * ns_bench_taps(l->w, l->q, l->r, l->stride, l->pad) * l->k *
-			       l->c;
+			sum += 2 * ns_bench_inner_taps(l->h, l->p, l->r, l->stride, l->pad) *
+			       ns_bench_inner_taps(l->w, l->q, l->r, l->stride, l->pad) * l->k * l->c;
 		else if (l->kind == NS_LAYER_LINEAR)
 			sum += 2.0 * l->k * l->c;
 	}
@@ -52,7 +52,7 @@ static enum ns_status inference(struct ns_bench *b, const char *name, const stru
 	double rate[4];
 	enum ns_status status;
 
-	if (!ns_bench_wants(b, name))
+	if (!ns_bench_is_selected(b, name))
 		return NS_OK;
 	NS_GO(ns_model_make(&m, arch, classes, 10));
 	ns_model_initialise(&m, 1);
@@ -164,7 +164,7 @@ static enum ns_status training(struct ns_bench *b, const char *name, const struc
 	int i, n = b->batch / NS_BENCH_VIRTUAL, count;
 	enum ns_status status;
 
-	if (!ns_bench_wants(b, name))
+	if (!ns_bench_is_selected(b, name))
 		return NS_OK;
 	NS_GO(ns_model_make(&m, arch, classes, 10));
 	ns_model_initialise(&m, 1);

@@ -56,7 +56,7 @@ static enum ns_status one_op(struct ns_bench *b, const char *name, const struct 
 	enum ns_status status;
 	int i;
 
-	if (!ns_bench_wants(b, name))
+	if (!ns_bench_is_selected(b, name))
 		return NS_OK;
 	NS_TRY(ns_plan_make(&r.plan, b->dev, op));
 	NS_GO(ns_bench_memory(b, each * (NS_OP_MAX_IN + NS_OP_MAX_OUT), (void **)&block));
@@ -77,7 +77,7 @@ out:
 	return status;
 }
 
-double ns_bench_taps(int in, int out, int kernel, int stride, int pad)
+double ns_bench_inner_taps(int in, int out, int kernel, int stride, int pad)
 {
 	int sum = 0;
 	int o, r;
@@ -99,7 +99,7 @@ static enum ns_status conv_ops(struct ns_bench *b)
 	for (i = 0; i < sizeof shapes / sizeof *shapes; i++)
 		for (k = 0; k < 3; k++) {
 			int s = shapes[i].side, c = shapes[i].c, n = 16;
-			double t = ns_bench_taps(s, s, 3, 1, 1), flops = 2 * t * t * c * c * (kinds[k] == NS_OP_CONV_BACKWARD ? 2 : 1),
+			double t = ns_bench_inner_taps(s, s, 3, 1, 1), flops = 2 * t * t * c * c * (kinds[k] == NS_OP_CONV_BACKWARD ? 2 : 1),
 			       bytes = 8.0 * s * s * c;
 			struct ns_op op = {.kind = kinds[k]};
 			char name[64];
@@ -163,7 +163,7 @@ static enum ns_status augment(struct ns_bench *b, const char *name, const char *
 	enum ns_status status;
 	int c;
 
-	if (!ns_bench_wants(b, name))
+	if (!ns_bench_is_selected(b, name))
 		return NS_OK;
 	r.samples = calloc((size_t)r.n, sizeof *r.samples);
 	NS_GO(ns_yaml_parse(&list, recipe, strlen(recipe), name));
@@ -247,7 +247,7 @@ enum ns_status ns_bench_loader(struct ns_bench *b)
 	double read[4], raw[4];
 	enum ns_status status;
 
-	if (!ns_bench_wants(b, name))
+	if (!ns_bench_is_selected(b, name))
 		return NS_OK;
 	image = calloc(16384, 3072);
 	rows.label = calloc(16384, 4);

@@ -51,7 +51,7 @@ static enum ns_status find(const struct ns_predictions *p, double seconds, int32
 	return NS_OK;
 }
 
-enum ns_status ns_drift_find_blocks(struct ns_drift *s)
+enum ns_status ns_drift_find_sequences(struct ns_drift *s)
 {
 	double seconds = ns_conf_real(s->job->conf, "drift.sequence_seconds");
 
@@ -65,7 +65,7 @@ enum ns_status ns_drift_find_blocks(struct ns_drift *s)
 	return find(&s->cur, seconds, &s->cur_block, &s->cur_blocks);
 }
 
-double ns_drift_effective(const float *x, const int32_t *block, int64_t rows, int64_t blocks)
+double ns_drift_effective_rows(const float *x, const int32_t *block, int64_t rows, int64_t blocks)
 {
 	double *sum, *count, mean = 0, between = 0, within = 0, squares = 0, typical, even, correlation;
 	int64_t i, used = 0; /* blocks with rows here; a slice may lack some */

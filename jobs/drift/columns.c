@@ -33,7 +33,7 @@ static const char *const untestable[] = {NULL, "has values that are no finite nu
 /* A constant column, or one with NaN, cannot be tested: it is listed as untested. */
 static int64_t look_at(const float *x, int64_t m, int64_t n, int64_t *broken)
 {
-	int ref = ns_all_finite(x, m), cur = ns_all_finite(x + m, n);
+	int ref = ns_drift_all_finite(x, m), cur = ns_drift_all_finite(x + m, n);
 	int64_t i;
 
 	*broken = ref && !cur;
@@ -138,7 +138,7 @@ static void in_bins(const float *x, int64_t m, int64_t n, struct column *out)
 static enum ns_status in_order(const struct columns *k, int column, float *x, struct column *out)
 {
 	int64_t m = k->s->ref.rows, n = k->s->cur.rows;
-	int wasserstein = ns_drift_wants(k->s, "wasserstein");
+	int wasserstein = ns_drift_is_enabled(k->s, "wasserstein");
 	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(m > n ? m : n));
 
 	if (!scratch)
@@ -149,7 +149,7 @@ static enum ns_status in_order(const struct columns *k, int column, float *x, st
 	free(scratch);
 	ns_stat_column(x, m, x + m, n, &out->shift);
 	in_bins(x, m, n, out);
-	if (ns_drift_wants(k->s, "cvm"))
+	if (ns_drift_is_enabled(k->s, "cvm"))
 		out->cvm_p = ns_drift_cvm_p(out->shift.cvm, m, n, out->m, out->n);
 	if (!wasserstein)
 		return NS_OK;
@@ -159,8 +159,8 @@ static enum ns_status in_order(const struct columns *k, int column, float *x, st
 
 static int wants_order(const struct ns_drift *s)
 {
-	return ns_drift_wants(s, "cvm") || ns_drift_wants(s, "wasserstein") || ns_drift_wants(s, "psi") || ns_drift_wants(s, "js") ||
-	       ns_drift_wants(s, "energy");
+	return ns_drift_is_enabled(s, "cvm") || ns_drift_is_enabled(s, "wasserstein") || ns_drift_is_enabled(s, "psi") ||
+	       ns_drift_is_enabled(s, "js") || ns_drift_is_enabled(s, "energy");
 }
 
 static enum ns_status one_column(void *context, int column, int worker, float *x)
@@ -173,8 +173,8 @@ static enum ns_status one_column(void *context, int column, int worker, float *x
 	if (out->note)
 		return NS_OK;
 	fill_histogram(&out->histogram, x, m, n);
-	out->m = ns_drift_effective(x, k->s->ref_block, m, k->s->ref_blocks);
-	out->n = ns_drift_effective(x + m, k->s->cur_block, n, k->s->cur_blocks);
+	out->m = ns_drift_effective_rows(x, k->s->ref_block, m, k->s->ref_blocks);
+	out->n = ns_drift_effective_rows(x + m, k->s->cur_block, n, k->s->cur_blocks);
 	if (wants_order(k->s))
 		NS_TRY(in_order(k, column, x, out));
 	else
@@ -228,9 +228,9 @@ static enum ns_status others(struct ns_drift *s, const struct column *o, const c
 	size_t i;
 
 	for (i = 0; i < sizeof all / sizeof *all; i++) {
-		struct ns_drift_test *t = ns_drift_wants(s, all[i].method) ? ns_drift_add(s, kind, all[i].method, name) : NULL;
+		struct ns_drift_test *t = ns_drift_is_enabled(s, all[i].method) ? ns_drift_add(s, kind, all[i].method, name) : NULL;
 
-		if (!ns_drift_wants(s, all[i].method))
+		if (!ns_drift_is_enabled(s, all[i].method))
 			continue;
 		if (!t)
 			return ns_fail(NS_NO_MEMORY, "out of memory for tests");
@@ -252,7 +252,7 @@ enum ns_status ns_drift_columns(struct ns_drift *s, const char *kind, const stru
 	struct columns k = {.s = s, .first = s->count};
 	enum ns_status status;
 
-	if (!ns_drift_wants(s, "ks") && !wants_order(s))
+	if (!ns_drift_is_enabled(s, "ks") && !wants_order(s))
 		return NS_OK;
 	k.out = calloc((size_t)d + 1, sizeof *k.out);
 	k.plans = calloc((size_t)workers, sizeof *k.plans);
@@ -278,7 +278,7 @@ enum ns_status ns_drift_columns(struct ns_drift *s, const char *kind, const stru
 			s->cur_effective = fmin(s->cur_effective, k.out[c].n);
 		}
 		/* an untestable column is listed under KS, whatever drift.detectors names */
-		if (ns_drift_wants(s, "ks") || k.out[c].note)
+		if (ns_drift_is_enabled(s, "ks") || k.out[c].note)
 			status = ks_test(s, &k.out[c], kind, name);
 		if (status == NS_OK && !k.out[c].note)
 			status = others(s, &k.out[c], kind, name);

@@ -35,7 +35,7 @@ const struct ns_drift_detector ns_drift_detectors[] = {
 	{NULL, 0, NULL, NULL, NULL, NULL, NULL},
 };
 
-int ns_drift_wants(const struct ns_drift *s, const char *method)
+int ns_drift_is_enabled(const struct ns_drift *s, const char *method)
 {
 	const json_t *list = ns_conf_node(s->job->conf, "drift.detectors"), *one;
 	size_t i;

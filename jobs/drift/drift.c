@@ -49,8 +49,8 @@ static void doubt_self(struct ns_drift *s)
 	char text[192];
 	int k;
 
-	for (k = 0; k < NS_SELF_KINDS; k++) {
-		if (!s->self_rounds[k] || ns_stat_binomial_sf(s->self_alarms[k], s->self_rounds[k], s->alpha) >= SELF_LEVEL / NS_SELF_KINDS)
+	for (k = 0; k < NS_SELF_TEST_KINDS; k++) {
+		if (!s->self_rounds[k] || ns_stat_binomial_sf(s->self_alarms[k], s->self_rounds[k], s->alpha) >= SELF_LEVEL / NS_SELF_TEST_KINDS)
 			continue;
 		snprintf(
 			text, sizeof text,
@@ -137,7 +137,7 @@ static json_t *test_json(const struct ns_drift_test *t)
 	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "kind", t->kind, "column", t->column, "slice",
 			      *t->slice ? t->slice : "all", "detector", t->method->name, "statistic", ns_json_real(t->statistic), "p",
 			      ns_json_real(t->p), "p_adjusted", ns_json_real(t->p_adjusted), "effect", ns_json_real(t->effect), "effect_low",
-			      ns_json_real(t->effect_low), "effect_high", ns_json_real(t->effect_high), "status", ns_drift_name(t->status));
+			      ns_json_real(t->effect_low), "effect_high", ns_json_real(t->effect_high), "status", ns_drift_status_name(t->status));
 
 	if (t->note)
 		json_object_set_new(j, "note", json_string(t->note));
@@ -180,7 +180,7 @@ static json_t *slices_json(const struct ns_drift *s)
 
 		json_array_append_new(list,
 				      json_pack("{s:s, s:s, s:b, s:I, s:I, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "slice", l->name, "status",
-						ns_drift_name(l->status), "guarded", l->guarded, "reference_rows", (json_int_t)l->ref_rows,
+						ns_drift_status_name(l->status), "guarded", l->guarded, "reference_rows", (json_int_t)l->ref_rows,
 						"current_rows", (json_int_t)l->cur_rows, "moved", ns_json_real(l->moved), "column", l->column,
 						"confidence_reference", ns_json_real(l->confidence_ref), "confidence", ns_json_real(l->confidence),
 						"baseline", ns_json_real(l->base), "measured", ns_json_real(l->measured), "low", ns_json_real(l->low),
@@ -219,7 +219,7 @@ static json_t *self_json(const struct ns_drift *s)
 	json_t *all = json_object();
 	int k;
 
-	for (k = 0; k < NS_SELF_KINDS; k++) {
+	for (k = 0; k < NS_SELF_TEST_KINDS; k++) {
 		double low, high;
 
 		if (!s->self_rounds[k])
@@ -266,12 +266,12 @@ static enum ns_status to_json(struct ns_drift *s)
 		json_array_append_new(tests, test_json(&s->tests[i]));
 	s->json = json_pack(
 		"{s:s, s:s, s:s, s:{s:s, s:I}, s:{s:s, s:I}, s:f, s:s, s:I, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:s}, s:o, s:O}",
-		"schema", "nightshift.drift/1", "status", ns_drift_name(s->status), "summary", s->summary, "reference", "digest", s->ref.digest,
-		"rows", (json_int_t)s->ref.rows, "current", "digest", s->cur.digest, "rows", (json_int_t)s->cur.rows, "alpha", s->alpha, "correction",
-		ns_conf_text(s->job->conf, "drift.correction"), "seed", (json_int_t)s->seed, "permutations", s->permutations, "tests", tests,
-		"methods", methods_json(s), "slices", slices_json(s), "performance", performance_json(s), "label_shift", label_shift_json(s),
-		"alarm_budget", budget_json(s), "self_test", self_json(s), "sequences", sequences_json(s), "manifest", "emit", s->emit, "because",
-		s->because, "top", top_json(s), "quality", s->quality);
+		"schema", "nightshift.drift/1", "status", ns_drift_status_name(s->status), "summary", s->summary, "reference", "digest",
+		s->ref.digest, "rows", (json_int_t)s->ref.rows, "current", "digest", s->cur.digest, "rows", (json_int_t)s->cur.rows, "alpha",
+		s->alpha, "correction", ns_conf_text(s->job->conf, "drift.correction"), "seed", (json_int_t)s->seed, "permutations", s->permutations,
+		"tests", tests, "methods", methods_json(s), "slices", slices_json(s), "performance", performance_json(s), "label_shift",
+		label_shift_json(s), "alarm_budget", budget_json(s), "self_test", self_json(s), "sequences", sequences_json(s), "manifest", "emit",
+		s->emit, "because", s->because, "top", top_json(s), "quality", s->quality);
 	return s->json ? NS_OK : ns_fail(NS_INTERNAL, "cannot build drift.json: a value is not representable in JSON, or out of memory");
 }
 
@@ -357,8 +357,8 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	(void)argv;
 	if (argc)
 		return ns_fail(NS_USAGE, "drift: takes no operand; --reference and --current are required");
-	NS_TRY(ns_job_need(job, "drift.reference", "reference", &ref));
-	NS_TRY(ns_job_need(job, "drift.current", "current", &cur));
+	NS_TRY(ns_job_require(job, "drift.reference", "reference", &ref));
+	NS_TRY(ns_job_require(job, "drift.current", "current", &cur));
 	NS_GO(setup(&s));
 	NS_GO(ns_drift_open(job, &s.ref, ref));
 	NS_GO(ns_drift_open(job, &s.cur, cur));
@@ -366,7 +366,7 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_GO(ns_job_begin(job, 0));
 	look_at_quality(&s);
-	NS_GO(ns_drift_find_blocks(&s));
+	NS_GO(ns_drift_find_sequences(&s));
 	NS_GO(ns_drift_test_all(&s));
 	doubt_self(&s);
 	NS_GO(ns_drift_performance(&s));
@@ -378,7 +378,7 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	if (s.emit && !(ns_conf_text(job->conf, "drift.current_data") && ns_conf_text(job->conf, "drift.replay_data"))) {
 		s.emit = 0; /* no manifest is written, so neither cool-down nor budget is spent */
 		snprintf(s.because, sizeof s.because, "the status is %s, but --current-data and --replay-data do not say what to select from",
-			 ns_drift_name(s.status));
+			 ns_drift_status_name(s.status));
 		ns_log_warn(job->log, "no manifest: %s", s.because);
 	}
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? write_results(&s) : NS_OK));
@@ -386,15 +386,15 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_manifest_emit(&s) : NS_OK));
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_drift_history_write(&s) : NS_OK));
 	ns_log_event(job->log, "verdict",
-		     json_pack("{s:s, s:s, s:o, s:o}", "status", ns_drift_name(s.status), "summary", s.summary, "estimated", ns_json_real(s.cbpe),
-			       "measured", ns_json_real(s.measured)));
+		     json_pack("{s:s, s:s, s:o, s:o}", "status", ns_drift_status_name(s.status), "summary", s.summary, "estimated",
+			       ns_json_real(s.cbpe), "measured", ns_json_real(s.measured)));
 	ns_job_input(job, "reference", ref, s.ref.digest);
 	ns_job_input(job, "current", cur, s.cur.digest);
 	ns_job_count(job, "reference_rows", s.ref.rows);
 	ns_job_count(job, "current_rows", s.cur.rows);
 	NS_GO(ns_job_publish(job));
 	if (s.status != NS_DRIFT_NONE && ns_conf_bool(job->conf, "exit_code"))
-		status = ns_fail(NS_FINDING, "drift found: %s", ns_drift_name(s.status));
+		status = ns_fail(NS_FINDING, "drift found: %s", ns_drift_status_name(s.status));
 out:
 	release(&s);
 	return status;

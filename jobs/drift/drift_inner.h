@@ -17,11 +17,11 @@ struct ns_drift_detector {
 extern const struct ns_drift_detector ns_drift_detectors[];
 const struct ns_drift_detector *ns_drift_detector(const char *name); /* name: one of the table */
 
-#define NS_SELF_KINDS	  6 /* of the self-test: ks, cvm, chi2, mmd, c2st, and all that decide */
-#define NS_SLICE_NAME	  48
-#define NS_HISTOGRAM_BINS 30
-#define NS_HISTOGRAM_ROWS 20000
-#define NS_SLICE_ROWS	  30 /* on both sides, for a slice to be tested */
+#define NS_SELF_TEST_KINDS 6 /* of the self-test: ks, cvm, chi2, mmd, c2st, and all that decide */
+#define NS_SLICE_NAME	   48
+#define NS_HISTOGRAM_BINS  30
+#define NS_HISTOGRAM_ROWS  20000
+#define NS_SLICE_ROWS	   30 /* on both sides, for a slice to be tested */
 
 struct ns_drift_test {
 	char column[64], slice[NS_SLICE_NAME]; /* slice: empty for all rows */
@@ -89,8 +89,8 @@ struct ns_drift {
 	json_t *past;			 /* lines of drift.history without this window's; NULL: no history is kept */
 	double level;			 /* the least adjusted p must not exceed it tonight; NaN: no history, alpha itself */
 	double evidence;		 /* e-value of this window */
-	int64_t self_rounds[NS_SELF_KINDS], self_alarms[NS_SELF_KINDS]; /* the reference against itself */
-	float gamma;							/* of MMD's kernel; 0: MMD was not tested */
+	int64_t self_rounds[NS_SELF_TEST_KINDS], self_alarms[NS_SELF_TEST_KINDS]; /* the reference against itself */
+	float gamma;								  /* of MMD's kernel; 0: MMD was not tested */
 	int emit;
 	char because[256]; /* why a manifest is emitted or not */
 	char summary[512]; /* what moved, in words */
@@ -99,11 +99,11 @@ struct ns_drift {
 
 /* Collective. `path` is predictions, any HDF5 file with some of their columns, or a data set, whose image statistics are then measured. */
 enum ns_status ns_drift_open(struct ns_job *job, struct ns_predictions *p, const char *path);
-const char *ns_drift_name(enum ns_drift_status status);
+const char *ns_drift_status_name(enum ns_drift_status status);
 /* Removes an incomplete UTF-8 character from the end of a text that was cut at a number of bytes. */
 void ns_drift_cut_utf8(char *text);
 /* Is this detector among drift.detectors? */
-int ns_drift_wants(const struct ns_drift *s, const char *method);
+int ns_drift_is_enabled(const struct ns_drift *s, const char *method);
 /* Adds a row to the table, all its numbers NaN. NULL: out of memory. */
 struct ns_drift_test *ns_drift_add(struct ns_drift *s, const char *kind, const char *method, const char *column);
 /* columns of a window: those of a matrix, or, with directions (k, d), the projections of its rows less `mean` on each */
@@ -124,20 +124,20 @@ enum ns_status ns_drift_each_row(struct ns_drift *s, const struct ns_matrix *of,
 enum ns_status ns_drift_columns(struct ns_drift *s, const char *kind, const struct ns_columns *ref, const struct ns_columns *cur, char *const *names,
 				const char *prefix);
 /* Groups rows into sequences by drift.sequence_seconds: ref_block and cur_block; NULL where rows are independent. */
-enum ns_status ns_drift_find_blocks(struct ns_drift *s);
+enum ns_status ns_drift_find_sequences(struct ns_drift *s);
 /* p of Cramer-von Mises' T of m and n rows that count as counts_m and counts_n independent ones */
 double ns_drift_cvm_p(double t, int64_t m, int64_t n, double counts_m, double counts_n);
 /* Accuracy on the labelled ones of n rows with these indices (NULL: the first n), their number, Wilson's interval; NaN: no labels. */
 enum ns_status ns_drift_accuracy(const struct ns_predictions *p, const int32_t *row, int64_t n, const int32_t *block, int64_t blocks,
 				 double *accuracy, int64_t *labelled, double *low, double *high);
 /* Effective number of independent rows of x (rows), by Kish's design effect; block NULL: all rows. */
-double ns_drift_effective(const float *x, const int32_t *block, int64_t rows, int64_t blocks);
+double ns_drift_effective_rows(const float *x, const int32_t *block, int64_t rows, int64_t blocks);
 /*
  * Collective. Each rank has filled its own of n words of 8 bytes and left the others 0; afterwards all ranks have all words. `status` is
  * this rank's so far; all ranks get the same one back.
  */
 enum ns_status ns_drift_gather(struct ns_drift *s, enum ns_status status, void *words, size_t n);
-int ns_all_finite(const float *x, int64_t n);
+int ns_drift_all_finite(const float *x, int64_t n);
 enum ns_status ns_drift_test_all(struct ns_drift *s);		/* collective */
 enum ns_status ns_drift_test_rows(struct ns_drift *s);		/* embeddings jointly; collective */
 enum ns_status ns_drift_components(struct ns_drift *s);		/* embeddings along their principal components, which s keeps; collective */
@@ -153,14 +153,14 @@ void ns_drift_summarise(struct ns_drift *s);
 enum ns_status ns_drift_history_read(struct ns_drift *s);
 enum ns_status ns_drift_history_write(struct ns_drift *s);
 void ns_drift_history_level(struct ns_drift *s, double least_p);
-double ns_drift_largest(const struct ns_drift *s); /* largest effect of a deciding test on all rows */
-void ns_drift_policy(struct ns_drift *s);	   /* sets emit and because */
+double ns_drift_largest_effect(const struct ns_drift *s); /* largest effect of a deciding test on all rows */
+void ns_drift_policy(struct ns_drift *s);		  /* sets emit and because */
 enum ns_status ns_drift_page(struct ns_drift *s, const char *path);
 /* retrain.json and selection.h5; collective, rank 0 writes */
 enum ns_status ns_manifest_emit(struct ns_drift *s);
 
 /* Does the test have a histogram? */
-int ns_drift_is_drawn(const struct ns_drift_test *t);
+int ns_drift_has_histogram(const struct ns_drift_test *t);
 /* the histograms of a column as shares of the counted rows, for a plot */
 void ns_drift_shares(const struct ns_histogram *p, double *a, double *b);
 struct ns_html;

@@ -154,8 +154,8 @@ void ns_drift_policy(struct ns_drift *s)
 	size_t i, n = s->past ? json_array_size(s->past) : 0;
 
 	s->emit = 0;
-	if (!calls(s, ns_drift_name(s->status))) {
-		snprintf(s->because, sizeof s->because, "the status is %s, drift.emit asks for %s", ns_drift_name(s->status),
+	if (!calls(s, ns_drift_status_name(s->status))) {
+		snprintf(s->because, sizeof s->because, "the status is %s, drift.emit asks for %s", ns_drift_status_name(s->status),
 			 ns_conf_text(s->job->conf, "drift.emit"));
 		return;
 	}
@@ -180,10 +180,10 @@ void ns_drift_policy(struct ns_drift *s)
 	else if (budget && emitted >= budget)
 		snprintf(s->because, sizeof s->because, "%d manifests in the last 30 days, drift.budget is %d", emitted, budget);
 	else
-		s->emit = snprintf(s->because, sizeof s->because, "the status is %s", ns_drift_name(s->status)) > 0;
+		s->emit = snprintf(s->because, sizeof s->because, "the status is %s", ns_drift_status_name(s->status)) > 0;
 }
 
-double ns_drift_largest(const struct ns_drift *s)
+double ns_drift_largest_effect(const struct ns_drift *s)
 {
 	double effect = NAN;
 	int i;
@@ -205,9 +205,10 @@ enum ns_status ns_drift_history_write(struct ns_drift *s)
 		return NS_OK;
 	line = json_pack("{s:s, s:I, s:I, s:I, s:b, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o}", "schema", SCHEMA, "time", (json_int_t)s->now,
 			 "window", (json_int_t)s->window, "rejected_before", (json_int_t)s->rejected_before, "rejected", s->rejected, "reference",
-			 s->ref.digest, "current", s->cur.digest, "status", ns_drift_name(s->status), "evidence", ns_json_real(s->evidence), "level",
-			 ns_json_real(s->level), "alarm", s->status >= NS_DRIFT_MATERIAL && s->status <= NS_DRIFT_HARMFUL, "emitted", s->emit,
-			 "effect", ns_json_real(ns_drift_largest(s)), "estimated", ns_json_real(s->cbpe), "measured", ns_json_real(s->measured));
+			 s->ref.digest, "current", s->cur.digest, "status", ns_drift_status_name(s->status), "evidence", ns_json_real(s->evidence),
+			 "level", ns_json_real(s->level), "alarm", s->status >= NS_DRIFT_MATERIAL && s->status <= NS_DRIFT_HARMFUL, "emitted",
+			 s->emit, "effect", ns_json_real(ns_drift_largest_effect(s)), "estimated", ns_json_real(s->cbpe), "measured",
+			 ns_json_real(s->measured));
 	if (!line)
 		return ns_fail(NS_INTERNAL, "cannot write this window's line of the history as JSON");
 	status = ns_mkdirs(folder);

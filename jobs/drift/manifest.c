@@ -95,10 +95,10 @@ static json_t *trigger(const struct ns_drift *s, const char *report_digest)
 			  ns_json_real(s->measured), "measured_low", ns_json_real(s->measured_low), "measured_high", ns_json_real(s->measured_high),
 			  "estimated_accuracy", ns_json_real(s->cbpe), "audited", (json_int_t)s->audited, "suspect_labels", (json_int_t)s->suspects);
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:f, s:I, s:i}", "report", report_digest, "status", ns_drift_name(s->status),
-			 "summary", s->summary, "because", s->because, "detectors", detectors(s), "slices", harmed_slices(s), "harm", harm, "windows",
-			 windows, "correction", ns_conf_text(s->job->conf, "drift.correction"), "alpha", s->alpha, "seed", (json_int_t)s->seed,
-			 "permutations", s->permutations);
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:f, s:I, s:i}", "report", report_digest, "status",
+			 ns_drift_status_name(s->status), "summary", s->summary, "because", s->because, "detectors", detectors(s), "slices",
+			 harmed_slices(s), "harm", harm, "windows", windows, "correction", ns_conf_text(s->job->conf, "drift.correction"), "alpha",
+			 s->alpha, "seed", (json_int_t)s->seed, "permutations", s->permutations);
 }
 
 /* path and digest of a data set, and of each of its shards, as its dataset.json has them (a lone shard has none) */

@@ -68,7 +68,7 @@ static void picture(struct ns_html *h, const struct ns_drift_test *t)
 	ns_drift_shares(p, a, b);
 	snprintf(column, sizeof column, "%s", t->column);
 	ns_drift_cut_utf8(column);
-	snprintf(title, sizeof title, "%s: D = %.3f, %s", column, t->effect, ns_drift_name(t->status));
+	snprintf(title, sizeof title, "%s: D = %.3f, %s", column, t->effect, ns_drift_status_name(t->status));
 	ns_svg_histogram(h, title, a, b, NS_HISTOGRAM_BINS, p->low, p->high, "reference", "current");
 }
 
@@ -83,7 +83,7 @@ static void pictures(const struct ns_drift *s, struct ns_html *h, const char *ki
 		int best = -1;
 
 		for (i = 0; i < s->count; i++)
-			if (!shown[i] && !strcmp(s->tests[i].kind, kind) && ns_drift_is_drawn(&s->tests[i]) &&
+			if (!shown[i] && !strcmp(s->tests[i].kind, kind) && ns_drift_has_histogram(&s->tests[i]) &&
 			    s->tests[i].status <= NS_DRIFT_HARMFUL && (best < 0 || s->tests[i].effect > s->tests[best].effect))
 				best = i;
 		if (best < 0)
@@ -120,7 +120,7 @@ static void nights(const struct ns_drift *s, struct ns_html *h)
 		estimated[i - first] = ns_json_number(line, "estimated", NAN);
 		measured[i - first] = ns_json_number(line, "measured", NAN);
 	}
-	effect[n - first] = ns_drift_largest(s);
+	effect[n - first] = ns_drift_largest_effect(s);
 	estimated[n - first] = s->cbpe;
 	measured[n - first] = s->measured;
 	if (n - first < 1)
@@ -158,11 +158,11 @@ static void confusions(const struct ns_drift *s, struct ns_html *h)
 
 static void self_test(const struct ns_drift *s, struct ns_html *h)
 {
-	const char *name[NS_SELF_KINDS];
-	double rate[NS_SELF_KINDS], low[NS_SELF_KINDS], high[NS_SELF_KINDS];
+	const char *name[NS_SELF_TEST_KINDS];
+	double rate[NS_SELF_TEST_KINDS], low[NS_SELF_TEST_KINDS], high[NS_SELF_TEST_KINDS];
 	int k, n = 0;
 
-	for (k = 0; k < NS_SELF_KINDS; k++)
+	for (k = 0; k < NS_SELF_TEST_KINDS; k++)
 		if (s->self_rounds[k]) {
 			name[n] = ns_drift_self_name(k);
 			rate[n] = (double)s->self_alarms[k] / (double)s->self_rounds[k];
@@ -176,7 +176,7 @@ static void self_test(const struct ns_drift *s, struct ns_html *h)
 		h, "p class=\"dim\"",
 		"The reference, dealt in two halves %lld times, by stretches of time where rows have times, and tested against itself: the share of alarms, with its 95 %% interval. "
 		"Sound detectors stay at %.0f %% or below.",
-		(long long)s->self_rounds[NS_SELF_KINDS - 1], 100 * s->alpha);
+		(long long)s->self_rounds[NS_SELF_TEST_KINDS - 1], 100 * s->alpha);
 	ns_svg_bars(h, "False alarms", name, rate, low, high, n);
 }
 
@@ -288,7 +288,7 @@ static void kinds(const struct ns_drift *s, struct ns_html *h)
 		if (t)
 			ns_html_element(h, "li", "%s: strongest in '%s' (%s, effect %.3f, adjusted p %s%.3g): %s", names[i][1], t->column,
 					t->method->name, t->effect, t->p_adjusted < 1e-300 ? "below " : "", fmax(t->p_adjusted, 1e-300),
-					ns_drift_name(t->status));
+					ns_drift_status_name(t->status));
 		else
 			ns_html_element(h, "li", "%s: not tested", names[i][1]);
 	}

@@ -8,7 +8,7 @@
 
 #include "host/report/report.h"
 
-int ns_drift_is_drawn(const struct ns_drift_test *t)
+int ns_drift_has_histogram(const struct ns_drift_test *t)
 {
 	return t->histogram.high > t->histogram.low;
 }
@@ -50,7 +50,7 @@ static void spark(struct ns_html *h, const struct ns_drift_test *t)
 	double a[NS_HISTOGRAM_BINS], b[NS_HISTOGRAM_BINS];
 
 	ns_html_raw(h, "<td>");
-	if (ns_drift_is_drawn(t)) {
+	if (ns_drift_has_histogram(t)) {
 		ns_drift_shares(&t->histogram, a, b);
 		ns_svg_spark(h, a, b, NS_HISTOGRAM_BINS);
 	}
@@ -76,7 +76,7 @@ void ns_drift_page_table(const struct ns_drift *s, struct ns_html *h, int decidi
 					v[1],
 					v[2],
 					v[3],
-					t->status == NS_DRIFT_UNTESTED && t->note ? t->note : ns_drift_name(t->status)};
+					t->status == NS_DRIFT_UNTESTED && t->note ? t->note : ns_drift_status_name(t->status)};
 
 		if (t->method->decides != deciding)
 			continue;
@@ -150,7 +150,7 @@ void ns_drift_page_slices(const struct ns_drift *s, struct ns_html *h)
 					 v[5],
 					 v[6],
 					 v[7],
-					 l->status == NS_DRIFT_UNTESTED ? "too few rows" : ns_drift_name(l->status)};
+					 l->status == NS_DRIFT_UNTESTED ? "too few rows" : ns_drift_status_name(l->status)};
 
 		snprintf(name, sizeof name, "%s%s", l->name, l->guarded ? " (guarded)" : "");
 		number(v[0], "%.0f", (double)l->ref_rows);

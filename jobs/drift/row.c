@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *ns_drift_name(enum ns_drift_status status)
+const char *ns_drift_status_name(enum ns_drift_status status)
 {
 	static const char *const names[] = {"none", "statistical", "material", "harmful", "untested", "descriptive"};
 

@@ -201,7 +201,7 @@ static enum ns_status group_sizes(const struct mmd *g, double *size)
 		size[p] = g->block ? 0 : (double)g->m;
 		if (!g->block)
 			continue;
-		ns_mmd_labels(bits, (uint32_t)g->ref_blocks, (uint32_t)g->blocks, g->s->seed, (uint32_t)p);
+		ns_mmd_members(bits, (uint32_t)g->ref_blocks, (uint32_t)g->blocks, g->s->seed, (uint32_t)p);
 		for (i = 0; i < g->blocks; i++)
 			size[p] += bits[i / 32] >> i % 32 & 1 ? (double)rows[i] : 0;
 	}
@@ -285,7 +285,7 @@ static enum ns_status permute(struct ns_drift *s, int64_t most, int distance, en
 	struct ns_drift_test *t;
 	enum ns_status status;
 
-	if (!ns_drift_wants(s, method))
+	if (!ns_drift_is_enabled(s, method))
 		return NS_OK;
 	t = ns_drift_add(s, "embedding", method, "embedding");
 	if (!t)
@@ -355,7 +355,7 @@ static enum ns_status finite_rows(void *context, int64_t first, int64_t n, const
 	struct finite *f = context;
 
 	(void)first;
-	if (!ns_all_finite(x, n * f->d))
+	if (!ns_drift_all_finite(x, n * f->d))
 		atomic_store(&f->broken, 1);
 	return NS_OK;
 }
@@ -387,9 +387,9 @@ enum ns_status ns_drift_test_rows(struct ns_drift *s)
 		}
 		return t ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for tests");
 	}
-	if (ns_drift_wants(s, "ks"))
+	if (ns_drift_is_enabled(s, "ks"))
 		NS_TRY(ns_drift_components(s));
-	if (random && ns_drift_wants(s, "ks"))
+	if (random && ns_drift_is_enabled(s, "ks"))
 		NS_TRY(ns_drift_projections(s, random));
 	NS_TRY(permute(s, MMD_ROWS, 0, mmd_seen, "mmd"));
 	NS_TRY(permute(s, ENERGY_ROWS, 1, energy_seen, "energy"));

@@ -35,10 +35,10 @@ struct self_test {
 	int64_t stretches;
 	int64_t half;
 	float gamma;	 /* of MMD's kernel, as in the test of the window; 0: not tested */
-	uint64_t *alarm; /* (rounds, NS_SELF_KINDS): 0, 1, or 2 where not tested; words of 8 bytes that ranks exchange */
+	uint64_t *alarm; /* (rounds, NS_SELF_TEST_KINDS): 0, 1, or 2 where not tested; words of 8 bytes that ranks exchange */
 };
 
-static const char *const names[NS_SELF_KINDS] = {"ks", "cvm", "chi2", "mmd", "c2st", "all that decide"};
+static const char *const names[NS_SELF_TEST_KINDS] = {"ks", "cvm", "chi2", "mmd", "c2st", "all that decide"};
 
 const char *ns_drift_self_name(int kind)
 {
@@ -62,13 +62,13 @@ static void columns(const struct self_test *g, const float *x, int d, const int6
 			a[i] = x[row[i] * d + c];
 			b[i] = x[row[half + i] * d + c];
 		}
-		if (!ns_all_finite(a, half) || !ns_all_finite(b, half))
+		if (!ns_drift_all_finite(a, half) || !ns_drift_all_finite(b, half))
 			continue;
 		for (i = 0; g->block && i < 2 * half; i++)
 			block[i] = g->block[row[i]];
 		if (g->block) {
-			m = ns_drift_effective(a, block, half, g->stretches);
-			n = ns_drift_effective(b, block + half, half, g->stretches);
+			m = ns_drift_effective_rows(a, block, half, g->stretches);
+			n = ns_drift_effective_rows(b, block + half, half, g->stretches);
 		}
 		ns_sort_floats(a, half, scratch);
 		ns_sort_floats(b, half, scratch);
@@ -187,7 +187,7 @@ static enum ns_status one_split(void *context, int task, int worker)
 	struct ns_drift *s = g->s;
 	int64_t half = g->half, i, n;
 	int d = s->ref.embedding.d, round = task * s->job->comm->size + s->job->comm->rank, count = 0, all;
-	uint64_t *alarm = g->alarm + (int64_t)round * NS_SELF_KINDS, seed = s->seed + 7919u * (uint64_t)(round + 1);
+	uint64_t *alarm = g->alarm + (int64_t)round * NS_SELF_TEST_KINDS, seed = s->seed + 7919u * (uint64_t)(round + 1);
 	int64_t *row = malloc(sizeof *row * 2 * (size_t)half);
 	float *a = malloc(sizeof *a * 2 * (size_t)half), *rows = malloc(sizeof *rows * (size_t)(2 * half * (d + 1)));
 	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)half);
@@ -197,7 +197,7 @@ static enum ns_status one_split(void *context, int task, int worker)
 	if (status != NS_OK || round >= ns_conf_int(s->job->conf, "drift.self_test"))
 		goto out;
 	random_split(g, seed, row, &half);
-	for (i = 0; i < NS_SELF_KINDS; i++)
+	for (i = 0; i < NS_SELF_TEST_KINDS; i++)
 		alarm[i] = 2;
 	if (half < 20)
 		goto out;
@@ -304,18 +304,18 @@ enum ns_status ns_drift_self_test(struct ns_drift *s)
 
 	if (!rounds || s->ref.rows < ROWS_NEEDED)
 		return NS_OK;
-	g.alarm = calloc((size_t)rounds, NS_SELF_KINDS * sizeof *g.alarm);
+	g.alarm = calloc((size_t)rounds, NS_SELF_TEST_KINDS * sizeof *g.alarm);
 	status = g.alarm ? choose(&g) : ns_fail(NS_NO_MEMORY, "out of memory for a self-test");
 	if (status == NS_OK)
 		status = stretches(&g);
 	g.half = g.rows / 2 < HALF ? g.rows / 2 : HALF;
 	if (status == NS_OK)
 		status = ns_workers_run(s->job->workers, (rounds + ranks - 1) / ranks, one_split, &g);
-	NS_GO(ns_drift_gather(s, status, g.alarm, (size_t)rounds * NS_SELF_KINDS));
+	NS_GO(ns_drift_gather(s, status, g.alarm, (size_t)rounds * NS_SELF_TEST_KINDS));
 	for (r = 0; r < rounds; r++)
-		for (k = 0; k < NS_SELF_KINDS; k++) {
-			s->self_rounds[k] += g.alarm[r * NS_SELF_KINDS + k] < 2;
-			s->self_alarms[k] += g.alarm[r * NS_SELF_KINDS + k] == 1;
+		for (k = 0; k < NS_SELF_TEST_KINDS; k++) {
+			s->self_rounds[k] += g.alarm[r * NS_SELF_TEST_KINDS + k] < 2;
+			s->self_alarms[k] += g.alarm[r * NS_SELF_TEST_KINDS + k] == 1;
 		}
 out:
 	release(&g);

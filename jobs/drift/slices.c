@@ -180,10 +180,10 @@ static void one_slice(const struct ns_drift *s, const struct ns_slice *l, const 
 
 	r->p = r->d = NAN;
 	r->note = 1;
-	if (!ns_all_finite(out, m + n))
+	if (!ns_drift_all_finite(out, m + n))
 		return;
-	em = ns_drift_effective(out, before, m, s->ref_blocks);
-	en = ns_drift_effective(y, now, n, s->cur_blocks);
+	em = ns_drift_effective_rows(out, before, m, s->ref_blocks);
+	en = ns_drift_effective_rows(y, now, n, s->cur_blocks);
 	ns_sort_floats(out, m, scratch);
 	ns_sort_floats(y, n, scratch);
 	r->note = 2;
@@ -291,7 +291,7 @@ enum ns_status ns_drift_test_slices(struct ns_drift *s)
 	if (ns_conf_bool(s->job->conf, "drift.slices"))
 		NS_TRY(find_slices(s));
 	NS_TRY(guard(s));
-	if (!ns_drift_wants(s, "ks"))
+	if (!ns_drift_is_enabled(s, "ks"))
 		return NS_OK;
 	j.columns = j.stats + (s->ref_confidence && s->cur_confidence);
 	if (!j.columns || !s->slice_count)

@@ -17,7 +17,7 @@
 #include "kernels/formula/sort.h"
 #include "datasets/predict/predict.h"
 
-int ns_all_finite(const float *x, int64_t n)
+int ns_drift_all_finite(const float *x, int64_t n)
 {
 	uint32_t most = 0;
 	int64_t i;

@@ -24,12 +24,12 @@ static double class_design(struct ns_drift *s, const int64_t *ref, const int64_t
 			continue;
 		for (i = 0; i < s->ref.rows; i++)
 			is[i] = (float)(s->ref.pred[i] == c);
-		counts = ns_drift_effective(is, s->ref_block, s->ref.rows, s->ref_blocks);
+		counts = ns_drift_effective_rows(is, s->ref_block, s->ref.rows, s->ref_blocks);
 		s->ref_effective = fmin(s->ref_effective, counts);
 		sum += (double)s->ref.rows / counts;
 		for (i = 0; i < s->cur.rows; i++)
 			is[i] = (float)(s->cur.pred[i] == c);
-		counts = ns_drift_effective(is, s->cur_block, s->cur.rows, s->cur_blocks);
+		counts = ns_drift_effective_rows(is, s->cur_block, s->cur.rows, s->cur_blocks);
 		s->cur_effective = fmin(s->cur_effective, counts);
 		sum += (double)s->cur.rows / counts;
 		n += 2;
@@ -45,7 +45,7 @@ static enum ns_status count_tests(struct ns_drift *s, const int64_t *ref, const 
 
 	double design = 1, least, v, wide = 1.96 * sqrt(1.0 / (double)(s->ref.rows + s->cur.rows)), g,
 	       g_p = ns_stat_g_counts(ref, cur, k, &g, &least);
-	struct ns_drift_test *t = ns_drift_wants(s, "chi2") ? ns_drift_add(s, "output", "chi2", "predicted class") : &unwanted;
+	struct ns_drift_test *t = ns_drift_is_enabled(s, "chi2") ? ns_drift_add(s, "output", "chi2", "predicted class") : &unwanted;
 
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
@@ -74,18 +74,18 @@ static enum ns_status count_tests(struct ns_drift *s, const int64_t *ref, const 
 		if (isnan(t->p))
 			return ns_fail(NS_NO_MEMORY, "out of memory for drawn tables");
 	}
-	t = ns_drift_wants(s, "g") ? ns_drift_add(s, "output", "g", "predicted class") : &unwanted;
+	t = ns_drift_is_enabled(s, "g") ? ns_drift_add(s, "output", "g", "predicted class") : &unwanted;
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
 	t->statistic = g;
 	t->p = g_p;
 	t->effect = v;
-	t = ns_drift_wants(s, "psi") ? ns_drift_add(s, "output", "psi", "predicted class") : &unwanted;
+	t = ns_drift_is_enabled(s, "psi") ? ns_drift_add(s, "output", "psi", "predicted class") : &unwanted;
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
 	t->statistic = t->effect = ns_stat_psi(ref, cur, k);
 	t->effect_high = design * ns_stat_psi_no_drift(classes, (double)s->ref.rows, (double)s->cur.rows);
-	t = ns_drift_wants(s, "js") ? ns_drift_add(s, "output", "js", "predicted class") : &unwanted;
+	t = ns_drift_is_enabled(s, "js") ? ns_drift_add(s, "output", "js", "predicted class") : &unwanted;
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
 	t->statistic = t->effect = ns_stat_js(ref, cur, k);
@@ -130,7 +130,7 @@ static enum ns_status confidence_of_rows(void *context, int64_t first, int64_t n
 	int k = u->p->prob.d, c;
 	int64_t i;
 
-	NS_TRY(ns_predictions_are(u->p, first, n, x));
+	NS_TRY(ns_predictions_check_prob(u->p, first, n, x));
 	for (i = 0; i < n; i++) {
 		float top = 0;
 		double entropy = 0;

@@ -63,7 +63,7 @@ enum ns_status ns_drift_accuracy(const struct ns_predictions *p, const int32_t *
 	*accuracy = with ? (double)hits / (double)with : NAN;
 	*low = *high = NAN;
 	if (with) { /* frames of a sequence are right or wrong together, so the interval is that of the effective number of rows */
-		counts = ns_drift_effective(hit, block ? of : NULL, with, blocks);
+		counts = ns_drift_effective_rows(hit, block ? of : NULL, with, blocks);
 		ns_stat_wilson((int64_t)((double)hits / (double)with * counts + 0.5), (int64_t)(counts + 0.5), low, high);
 	}
 	free(hit);
@@ -187,7 +187,7 @@ static enum ns_status look_at_labels(struct doubt *q, int judge)
 		n = q->n - first < LABELS ? q->n - first : LABELS;
 		NS_TRY(ns_matrix_pick(&q->p->prob, q->row + first, n, q->prob));
 		for (i = 0; i < n; i++) {
-			NS_TRY(ns_predictions_are(q->p, q->row[first + i], 1, q->prob + i * q->p->prob.d));
+			NS_TRY(ns_predictions_check_prob(q->p, q->row[first + i], 1, q->prob + i * q->p->prob.d));
 			q->label[i] = q->p->label[q->row[first + i]];
 		}
 		if (judge)

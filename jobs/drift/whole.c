@@ -38,7 +38,7 @@ enum ns_status ns_drift_whole_rows(struct ns_drift *s, const char *method, int64
 	float *x = NULL, *y = NULL;
 	enum ns_status status = NS_OK;
 
-	if (!ns_drift_wants(s, method))
+	if (!ns_drift_is_enabled(s, method))
 		return NS_OK;
 	t = ns_drift_add(s, "embedding", method, "embedding");
 	if (!t)

@@ -210,7 +210,7 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 	(void)argv;
 	if (argc)
 		return ns_fail(NS_USAGE, "evaluate: takes no operand; --predictions is required");
-	NS_TRY(ns_job_need(job, "evaluate.predictions", "predictions", &path));
+	NS_TRY(ns_job_require(job, "evaluate.predictions", "predictions", &path));
 	if (strcmp(rows, "all") && strcmp(rows, "gate"))
 		return ns_fail(NS_CONFIG, "evaluate.rows = '%s', expected all or gate", rows);
 	NS_GO(ns_predictions_open(&p, path));

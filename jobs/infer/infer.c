@@ -107,7 +107,7 @@ enum ns_status ns_predict(struct ns_job *job, const struct ns_model *m, const ch
 	NS_TRY(ns_path(dir, "%s%s%s", job->dir, folder ? "/" : "", folder ? folder : ""));
 	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? ns_mkdirs(dir) : NS_OK));
 	for (i = 0; i < data->count && status == NS_OK; i++) {
-		if (!ns_job_turn(job, i))
+		if (!ns_job_is_mine(job, i))
 			continue;
 		status = ns_path(path, "%s/predictions-%05d.h5", dir, i);
 		if (status == NS_OK)
@@ -135,7 +135,7 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 	(void)argv;
 	if (argc)
 		return ns_fail(NS_USAGE, "infer: takes no operand; --model and --data are required");
-	NS_TRY(ns_job_need(job, "data", "data", &path));
+	NS_TRY(ns_job_require(job, "data", "data", &path));
 	NS_GO(ns_dataset_open(job, &data, path, 1));
 	NS_GO(ns_load_model(job, &model, ns_conf_text(job->conf, "infer.model")));
 	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));

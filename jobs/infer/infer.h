@@ -13,9 +13,9 @@
 /* Collective: every rank reads. `name` is a ref, a digest, or a folder that train has written. */
 enum ns_status ns_load_model(struct ns_job *job, struct ns_model *model, const char *name);
 /* Collective. Writes model.safetensors to job->dir and its digest into the model; before model.json, which holds the digest of predictions. */
-enum ns_status ns_keep_weights(struct ns_job *job, struct ns_model *model);
+enum ns_status ns_model_publish_weights(struct ns_job *job, struct ns_model *model);
 /* Collective. Writes model.json and, unless it exists, model.safetensors to job->dir, and both as objects. */
-enum ns_status ns_keep_model(struct ns_job *job, struct ns_model *model);
+enum ns_status ns_model_publish(struct ns_job *job, struct ns_model *model);
 
 /* --- feeding a network --- */
 

@@ -70,13 +70,13 @@ static enum ns_status write_weights(const struct ns_job *job, struct ns_model *m
 	return ns_sha256_file(m->weights, path);
 }
 
-enum ns_status ns_keep_weights(struct ns_job *job, struct ns_model *m)
+enum ns_status ns_model_publish_weights(struct ns_job *job, struct ns_model *m)
 {
 	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? write_weights(job, m) : NS_OK));
 	return ns_comm_broadcast(job->comm, m->weights, sizeof m->weights, 0);
 }
 
-enum ns_status ns_keep_model(struct ns_job *job, struct ns_model *m)
+enum ns_status ns_model_publish(struct ns_job *job, struct ns_model *m)
 {
 	char path[NS_PATH_MAX];
 	enum ns_status status = NS_OK;

@@ -316,7 +316,7 @@ static enum ns_status ingest_all(struct ns_ingest *g)
 
 	for (p = 0; p < g->set_count; p++)
 		for (s = 0; s < g->sets[p].shards; s++)
-			if (ns_job_turn(g->job, turn++))
+			if (ns_job_is_mine(g->job, turn++))
 				NS_TRY(write_shard(g, &g->sets[p], s));
 	return NS_OK;
 }

@@ -11,7 +11,7 @@ static enum ns_status read_json(const struct ns_night *n, const char *night, con
 	char path[NS_PATH_MAX], file[2 * NS_STEP_NAME];
 
 	snprintf(file, sizeof file, "%s/%s", night, name);
-	return ns_json_read(ns_night_in(n, path, file), json, NULL);
+	return ns_json_read(ns_night_path(n, path, file), json, NULL);
 }
 
 /* rank 0 alone */
@@ -40,7 +40,7 @@ static enum ns_status model_digest(const struct ns_night *n, const struct ns_ste
 	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16];
 
 	snprintf(name, sizeof name, "%s/model.json", s->name);
-	return ns_sha256_file(digest, ns_night_in(n, path, name));
+	return ns_sha256_file(digest, ns_night_path(n, path, name));
 }
 
 /* Rank 0 alone. If two first nights of a site run at once, the model of the first to promote is production for both. */
@@ -95,7 +95,7 @@ static enum ns_status gate_judge(struct ns_night *n, const char *night, int *pas
 	json_object_set_new(json, "old_floor", json_real(floor_old));
 	json_object_set_new(json, "old_estimate", json_real(least));
 	snprintf(name, sizeof name, "%s/gate.json", night);
-	status = ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_json_write(ns_night_in(n, path, name), json) : NS_OK);
+	status = ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_json_write(ns_night_path(n, path, name), json) : NS_OK);
 	ns_log_event(n->job->log, "gate",
 		     json_pack("{s:s, s:b, s:o, s:o}", "night", night, "passed", *passed, "gain_new", ns_json_real(ns_json_number(b, "change", NAN)),
 			       "change_old", ns_json_real(ns_json_number(a, "change", NAN))));
@@ -123,7 +123,7 @@ static enum ns_status show_rollback(struct ns_night *n, const char *night, const
 	ok &= !strcmp(now, after);
 	json = json_pack("{s:s, s:b}", "schema", "nightshift.rollback/1", "rolled_back_and_forward", ok);
 	snprintf(name, sizeof name, "%s/rollback.json", night);
-	status = n->job->comm->rank == 0 ? ns_json_write(ns_night_in(n, path, name), json) : NS_OK;
+	status = n->job->comm->rank == 0 ? ns_json_write(ns_night_path(n, path, name), json) : NS_OK;
 	json_decref(json);
 	return ns_job_agree(n->job, status);
 }
@@ -159,7 +159,7 @@ static enum ns_status look_back(const struct ns_night *n, const char *night, con
 
 	NS_TRY(has_moved(n, before, digest, evidence, &facts[0]));
 	snprintf(name, sizeof name, "%s/rollback.json", night);
-	NS_TRY(ns_exists(ns_night_in(n, path, name), &shown));
+	NS_TRY(ns_exists(ns_night_path(n, path, name), &shown));
 	facts[1] = shown;
 	return NS_OK;
 }
@@ -176,12 +176,12 @@ enum ns_status ns_night_gate(struct ns_night *n, const struct ns_step *s)
 
 	NS_TRY(ns_night_production(n, s->night, before));
 	snprintf(name, sizeof name, "%s/candidate/model.json", s->night);
-	NS_TRY(ns_sha256_file(after, ns_night_in(n, path, name)));
+	NS_TRY(ns_sha256_file(after, ns_night_path(n, path, name)));
 	NS_TRY(gate_judge(n, s->night, &passed));
 	if (!passed)
 		return NS_OK;
 	snprintf(name, sizeof name, "%s/gate.json", s->night);
-	NS_TRY(ns_sha256_file(evidence, ns_night_in(n, path, name)));
+	NS_TRY(ns_sha256_file(evidence, ns_night_path(n, path, name)));
 	NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? look_back(n, s->night, before, after, evidence, facts) : NS_OK));
 	NS_TRY(ns_comm_broadcast(n->job->comm, facts, sizeof facts, 0));
 	if (facts[0])

@@ -18,7 +18,7 @@ static void digest_of(const struct ns_conf *conf, char hex[NS_SHA256_HEX])
 {
 	static const char *const free_to_differ[] = {"threads",	   "json",	 "force",      "out",	     "dry_run",	    "part", "comm.timeout",
 						     "night.step", "night.task", "night.plan", "night.open", "night.tasks", NULL};
-	json_t *all = ns_conf_chosen(conf, free_to_differ);
+	json_t *all = ns_conf_nondefault(conf, free_to_differ);
 
 	ns_json_digest(hex, all);
 	json_decref(all);
@@ -33,7 +33,7 @@ static enum ns_status write_once(const struct ns_night *n, const char *name, jso
 	json_decref(json);
 	if (!text)
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory for %s", n->dir, name);
-	status = ns_link_file(ns_night_in(n, path, name), text, strlen(text), &won);
+	status = ns_link_file(ns_night_path(n, path, name), text, strlen(text), &won);
 	free(text);
 	return status;
 }
@@ -74,7 +74,7 @@ static enum ns_status begin_night(const struct ns_night *n, const json_t *recipe
 	int is;
 
 	digest_of(n->job->conf, hex);
-	NS_GO(ns_exists(ns_night_in(n, path, "night.json"), &is));
+	NS_GO(ns_exists(ns_night_path(n, path, "night.json"), &is));
 	if (!is)
 		NS_GO(write_once(n, "night.json", json_pack("{s:s, s:s, s:O}", "schema", "nightshift.night/1", "config", hex, "recipes", recipes)));
 	NS_GO(ns_json_read(path, &old, "nightshift.night/1"));
@@ -99,8 +99,8 @@ static enum ns_status open_folder(struct ns_night *n, int lone, const json_t *re
 		return ns_fail(NS_USAGE, "night: --force and --step exclude each other; remove the result that should be computed again");
 	if (ns_conf_bool(n->job->conf, "force"))
 		NS_TRY(ns_outdir_clear(n->dir));
-	NS_TRY(ns_mkdirs(ns_night_in(n, path, "steps")));
-	NS_TRY(ns_exists(ns_night_in(n, path, "run.json"), &is));
+	NS_TRY(ns_mkdirs(ns_night_path(n, path, "steps")));
+	NS_TRY(ns_exists(ns_night_path(n, path, "run.json"), &is));
 	if (is && !lone)
 		return ns_fail(NS_IO, "%s: this night is done; choose another --out, or use --force to run it again", n->dir);
 	return begin_night(n, recipes);
@@ -115,7 +115,7 @@ static enum ns_status open_night(struct ns_night *n, int lone)
 	int begun;
 
 	/* a step of a night that has begun uses the recipes in night.json */
-	status = ns_exists(ns_night_in(n, path, "night.json"), &begun);
+	status = ns_exists(ns_night_path(n, path, "night.json"), &begun);
 	if (status == NS_OK && (!lone || !begun))
 		status = read_recipes(n->job->conf, &recipes);
 	if (status == NS_OK)
@@ -130,7 +130,7 @@ static enum ns_status keep_plan(const struct ns_night *n)
 	char path[NS_PATH_MAX];
 	int is;
 
-	NS_TRY(ns_exists(ns_night_in(n, path, "steps/plan.json"), &is));
+	NS_TRY(ns_exists(ns_night_path(n, path, "steps/plan.json"), &is));
 	return is ? NS_OK : write_once(n, "steps/plan.json", ns_night_plan_json(n));
 }
 
@@ -140,7 +140,7 @@ static enum ns_status take_recipes(struct ns_night *n)
 	char path[NS_PATH_MAX];
 	json_t *json;
 
-	NS_TRY(ns_json_read(ns_night_in(n, path, "night.json"), &json, "nightshift.night/1"));
+	NS_TRY(ns_json_read(ns_night_path(n, path, "night.json"), &json, "nightshift.night/1"));
 	n->recipes = json_incref(json_object_get(json, "recipes"));
 	json_decref(json);
 	return NS_OK;

@@ -54,7 +54,7 @@ json_t *ns_night_plan_json(const struct ns_night *n);
 enum ns_status ns_night_recipe(const char *file, json_t **recipe);
 
 /* path = the night's folder / name; "" if too long */
-const char *ns_night_in(const struct ns_night *n, char path[NS_PATH_MAX], const char *name);
+const char *ns_night_path(const struct ns_night *n, char path[NS_PATH_MAX], const char *name);
 
 /*
  * Collective. Runs a step, or keeps its result, and writes its record. lone: it is a job of its own, so it reads the records of the steps

@@ -42,7 +42,7 @@ static enum ns_status pinned(struct ns_night *n, const char *folder, const char 
 	int first = n->job->comm->rank == 0, is = 0;
 	int64_t found = 0;
 
-	NS_TRY(ns_path(path, "%s/%s.json", ns_night_in(n, dir, folder), what));
+	NS_TRY(ns_path(path, "%s/%s.json", ns_night_path(n, dir, folder), what));
 	memset(value, 0, NS_SHA256_HEX);
 	if (first) {
 		status = ns_mkdirs(dir);

@@ -96,7 +96,7 @@ static void set_in(struct plan *p, struct ns_step *s, const char *key, const cha
 	va_start(args, format);
 	vsnprintf(name, sizeof name, format, args);
 	va_end(args);
-	set(s, key, ns_night_in(p->n, path, name));
+	set(s, key, ns_night_path(p->n, path, name));
 }
 
 /* key = a path below the preparation's folder */
@@ -121,7 +121,7 @@ static struct ns_step *spread(struct plan *p, struct ns_step *s, const char *wha
 	s->tasks = p->tasks;
 	strncat(s->name, ".parts", sizeof s->name - strlen(s->name) - 1);
 	whole = add(p, "merge", NS_VERB_MERGE, s->night, what);
-	whole->source = strdup(ns_night_in(p->n, path, s->name));
+	whole->source = strdup(ns_night_path(p->n, path, s->name));
 	come_after(p, whole, (int)(s - p->n->steps));
 	whole->conditional = s->conditional;
 	return whole;
@@ -300,7 +300,7 @@ static void night_data(struct plan *p, const char *night, const char *source, js
 		snprintf(from, NS_STEP_NAME, "prepare/data");
 		snprintf(name, sizeof name, "prepare/data/%s", night);
 	}
-	ns_night_in(p->n, raw, name);
+	ns_night_path(p->n, raw, name);
 	snprintf(data, NS_PATH_MAX, "%s", raw);
 	if (!recipe)
 		return;
@@ -309,7 +309,7 @@ static void night_data(struct plan *p, const char *night, const char *source, js
 	s->recipe = json_incref(recipe);
 	after(p, s, "%s", from);
 	snprintf(from, NS_STEP_NAME, "%s/data", night);
-	ns_night_in(p->n, data, from);
+	ns_night_path(p->n, data, from);
 }
 
 static void one_night(struct plan *p, const char *night, const char *source, json_t *recipe)
@@ -390,7 +390,7 @@ enum ns_status ns_night_plan(struct ns_night *n, int arrays)
 	if (prepared)
 		NS_TRY(ns_path(p.base, "%s", prepared));
 	else
-		ns_night_in(n, p.base, "prepare");
+		ns_night_path(n, p.base, "prepare");
 	prepare(&p);
 	json_array_foreach(nights, i, entry) {
 		const char *name = ns_json_text(entry, "name");

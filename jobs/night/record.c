@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *ns_night_in(const struct ns_night *n, char path[NS_PATH_MAX], const char *name)
+const char *ns_night_path(const struct ns_night *n, char path[NS_PATH_MAX], const char *name)
 {
 	if (ns_path(path, "%s/%s", n->dir, name) != NS_OK)
 		path[0] = 0;

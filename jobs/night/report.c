@@ -16,7 +16,7 @@ static enum ns_status load(const struct ns_night *n, const char *a, const char *
 	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
 
 	snprintf(name, sizeof name, "%s/%s", a, b);
-	return ns_json_read_if_there(ns_night_in(n, path, name), json, NULL);
+	return ns_json_read_if_there(ns_night_path(n, path, name), json, NULL);
 }
 
 /* Adds an accuracy with its interval from an evaluation; nothing where the night has none. */
@@ -121,14 +121,14 @@ static enum ns_status drop_parts(const struct ns_night *n)
 		if (!s->tasks)
 			continue;
 		snprintf(name, sizeof name, "%.*s/run.json", (int)(strlen(s->name) - strlen(".parts")), s->name);
-		NS_TRY(ns_exists(ns_night_in(n, path, name), &is));
+		NS_TRY(ns_exists(ns_night_path(n, path, name), &is));
 		for (t = 0; is && t < s->tasks; t++) {
 			snprintf(name, sizeof name, "%s/%05d", s->name, t);
-			if (ns_ours_remove(ns_night_in(n, path, name)) != NS_OK)
+			if (ns_ours_remove(ns_night_path(n, path, name)) != NS_OK)
 				ns_log_warn(n->job->log, "%s", ns_message());
 		}
 		if (is) /* fails, as it should, where somebody else's files are there */
-			rmdir(ns_night_in(n, path, s->name));
+			rmdir(ns_night_path(n, path, s->name));
 	}
 	return NS_OK;
 }
@@ -142,12 +142,12 @@ static enum ns_status sweep(const struct ns_night *n)
 	int is;
 
 	NS_TRY(ns_sweep_temporary(n->dir));
-	NS_TRY(ns_sweep_temporary(ns_night_in(n, path, "steps")));
-	NS_TRY(ns_exists(ns_night_in(n, path, "prepare"), &is));
+	NS_TRY(ns_sweep_temporary(ns_night_path(n, path, "steps")));
+	NS_TRY(ns_exists(ns_night_path(n, path, "prepare"), &is));
 	if (is)
 		NS_TRY(ns_sweep_temporary(path));
 	json_array_foreach(nights, i, entry) {
-		NS_TRY(ns_exists(ns_night_in(n, path, ns_json_text(entry, "name")), &is));
+		NS_TRY(ns_exists(ns_night_path(n, path, ns_json_text(entry, "name")), &is));
 		if (is)
 			NS_TRY(ns_sweep_temporary(path));
 	}
@@ -162,7 +162,7 @@ static enum ns_status write_all(struct ns_night *n, double seconds)
 	json_t *run;
 
 	json_object_set_new(n->summary, "seconds", json_real(seconds));
-	NS_TRY(ns_json_write(ns_night_in(n, path, "summary.json"), n->summary));
+	NS_TRY(ns_json_write(ns_night_path(n, path, "summary.json"), n->summary));
 	NS_TRY(ns_night_page(n->dir));
 	if (json_array_size(list)) {
 		const json_t *one = json_array_get(list, 0);
@@ -174,7 +174,7 @@ static enum ns_status write_all(struct ns_night *n, double seconds)
 	NS_TRY(drop_parts(n));
 	NS_TRY(sweep(n));
 	run = run_record(n);
-	status = run ? ns_json_write(ns_night_in(n, path, "run.json"), run) : ns_fail(NS_INTERNAL, "cannot build the night's run.json");
+	status = run ? ns_json_write(ns_night_path(n, path, "run.json"), run) : ns_fail(NS_INTERNAL, "cannot build the night's run.json");
 	json_decref(run);
 	return status;
 }
@@ -219,12 +219,12 @@ enum ns_status ns_night_drift_copies(struct ns_night *n, const struct ns_step *s
 		char name[2 * NS_STEP_NAME], from[NS_PATH_MAX], to[NS_PATH_MAX];
 
 		snprintf(name, sizeof name, "%s/%s", s->name, files[i]);
-		NS_GO(ns_exists(ns_night_in(n, from, name), &is));
+		NS_GO(ns_exists(ns_night_path(n, from, name), &is));
 		if (!is)
 			continue;
 		snprintf(name, sizeof name, "%s/%s", s->night, files[i]);
 		NS_GO(ns_read_file(from, &data, &bytes));
-		status = ns_write_file(ns_night_in(n, to, name), data, bytes);
+		status = ns_write_file(ns_night_path(n, to, name), data, bytes);
 		free(data);
 		NS_GO(status);
 	}

@@ -118,7 +118,7 @@ static void result_path(const struct ns_night *n, const struct ns_step *s, int t
 		snprintf(name, sizeof name, "%s/%05d", s->name, task);
 	else
 		snprintf(name, sizeof name, "%s", s->name);
-	ns_night_in(n, path, name);
+	ns_night_path(n, path, name);
 }
 
 /* the result of a task that was merged is gone, and is not wanted again */
@@ -131,7 +131,7 @@ static int is_kept(const struct ns_night *n, const struct ns_step *s, int task, 
 		return 1;
 	if (task < 0)
 		return 0;
-	ns_night_in(n, whole, s->name);
+	ns_night_path(n, whole, s->name);
 	whole[strlen(whole) - strlen(".parts")] = 0;
 	return ns_path(path, "%s/run.json", whole) == NS_OK && ns_exists(path, &is) == NS_OK && is;
 }
@@ -155,7 +155,7 @@ static void look_again(const struct ns_night *n, const char *folder)
 	char path[NS_PATH_MAX];
 	struct ns_names names;
 
-	if (ns_list(ns_night_in(n, path, folder), &names) == NS_OK)
+	if (ns_list(ns_night_path(n, path, folder), &names) == NS_OK)
 		ns_names_release(&names);
 }
 
@@ -168,7 +168,7 @@ static int has_manifest(const struct ns_night *n, const struct ns_step *s)
 	snprintf(name, sizeof name, "%s/drift", s->night);
 	look_again(n, name);
 	strncat(name, "/retrain.json", sizeof name - strlen(name) - 1);
-	return ns_exists(ns_night_in(n, path, name), &is) == NS_OK ? is : -1;
+	return ns_exists(ns_night_path(n, path, name), &is) == NS_OK ? is : -1;
 }
 
 static enum verdict look_at(const struct ns_night *n, const struct ns_step *before, int task, char why[512])
@@ -358,7 +358,7 @@ static enum ns_status begin(struct ns_night *n, struct record *r)
 	char path[NS_PATH_MAX];
 	json_t *old;
 
-	NS_TRY(ns_mkdirs(ns_night_in(n, path, "steps")));
+	NS_TRY(ns_mkdirs(ns_night_path(n, path, "steps")));
 	ns_step_state(n->dir, r->step->name, r->task, &old);
 	r->tries = (int)ns_json_number(old, "starts", 0) + 1;
 	r->first = ns_json_number(old, "first_start", r->start);

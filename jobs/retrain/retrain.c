@@ -218,7 +218,7 @@ static enum ns_status run_round(struct retrain *r, int round, const int32_t *lab
 
 	NS_TRY(from_base(r, m));
 	NS_TRY(make_view(r, labels, &view));
-	status = ns_fit(r->job, m, &view, &o);
+	status = ns_train_fit(r->job, m, &view, &o);
 	ns_view_release(&view);
 	return status;
 }
@@ -340,7 +340,7 @@ static enum ns_status execute(struct retrain *r, const char *manifest)
 	ns_job_input(r->job, "manifest", manifest, hex);
 	ns_job_count(r->job, "labelled_by_model", kept);
 	ns_job_count(r->job, "selected", r->s.rows);
-	status = ns_keep_model(r->job, &second);
+	status = ns_model_publish(r->job, &second);
 out:
 	ns_model_release(&first);
 	ns_model_release(&second);

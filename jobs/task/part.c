@@ -11,7 +11,7 @@
 static void digest_of(const struct ns_job *job, char digest[NS_SHA256_HEX])
 {
 	static const char *const free_to_differ[] = {"out", "part", "force", "json", "threads", "dry_run", "comm.timeout", NULL};
-	json_t *all = ns_conf_chosen(job->conf, free_to_differ), *value;
+	json_t *all = ns_conf_nondefault(job->conf, free_to_differ), *value;
 	const char *key;
 
 	json_object_foreach(job->conf->values, key, value) /* the same work alone or as a step of a night */

@@ -95,7 +95,7 @@ static void digest_of(struct ns_job *job, const struct ns_view *view, const stru
 	static const char *const free_to_differ[] = {"out",  "force",	  "json",    "threads", "train.checkpoint_steps", "registry",
 						     "data", "train.val", "dry_run", "device",	"train.collective",	  "comm.timeout",
 						     NULL};
-	json_t *all = ns_conf_chosen(job->conf, free_to_differ), *value;
+	json_t *all = ns_conf_nondefault(job->conf, free_to_differ), *value;
 	const char *key;
 	int s;
 
@@ -130,7 +130,7 @@ static enum ns_status prepare(struct fit *f, struct ns_training *t, const struct
 	return NS_OK;
 }
 
-enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view, const struct ns_train_options *o)
+enum ns_status ns_train_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view, const struct ns_train_options *o)
 {
 	struct fit f = {.job = job, .model = model, .val = o->val};
 	struct ns_training t = {.context = &f};
@@ -318,7 +318,7 @@ enum ns_status ns_train_fresh(struct ns_job *job)
 	enum ns_status status;
 	const char *path;
 
-	NS_TRY(ns_job_need(job, "data", "data", &path));
+	NS_TRY(ns_job_require(job, "data", "data", &path));
 	NS_GO(ns_dataset_open(job, &data, path, 0));
 	NS_GO(open_other(job, "train.val", &val, data));
 	NS_GO(open_other(job, "train.calibrate", &reference, data));
@@ -327,17 +327,17 @@ enum ns_status ns_train_fresh(struct ns_job *job)
 	NS_GO(ns_job_begin(job, 1));
 	NS_GO(new_model(job, &model, data, &view));
 	o.val = val;
-	NS_GO(ns_fit(job, &model, &view, &o));
+	NS_GO(ns_train_fit(job, &model, &view, &o));
 	if (reference) {
 		enum ns_dtype dtype = strcmp(model.precision, "bf16") ? NS_F32 : NS_BF16;
 
 		NS_GO(ns_calibrate(job, &model, reference, dtype));
-		NS_GO(ns_keep_weights(job, &model));
+		NS_GO(ns_model_publish_weights(job, &model));
 		/* model.json holds the baseline's digest, so the baseline cannot hold model.json's and has the weights' instead */
 		NS_GO(ns_predict(job, &model, "", reference, "baseline", dtype, baseline));
 		json_object_set_new(model.facts, "baseline", json_string(baseline));
 	}
-	NS_GO(ns_keep_model(job, &model));
+	NS_GO(ns_model_publish(job, &model));
 	ns_job_input(job, "dataset", path, data->digest);
 	ns_job_count(job, "rows", view.rows);
 	status = ns_job_publish(job);

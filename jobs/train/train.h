@@ -16,7 +16,7 @@ struct ns_train_options {
 	struct ns_dataset *val;		/* or NULL */
 };
 /* Collective. Trains `model` on the rows of `view`. */
-enum ns_status ns_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view, const struct ns_train_options *options);
+enum ns_status ns_train_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view, const struct ns_train_options *options);
 /* Collective. Trains from --data by the configuration, calibrates, predicts the baseline, publishes. */
 enum ns_status ns_train_fresh(struct ns_job *job);
 

@@ -52,7 +52,7 @@ static void draw_labels(const struct ns_op_mmd *v, const int32_t *block, struct 
 
 	s->bits[units / 32] = s->bits[units / 32 + 1] = 0;
 	for (p = 0; p < all; p++) {
-		ns_mmd_labels(s->bits, (uint32_t)(block ? v->ref_blocks : v->m), units, v->seed, (uint32_t)p);
+		ns_mmd_members(s->bits, (uint32_t)(block ? v->ref_blocks : v->m), units, v->seed, (uint32_t)p);
 		for (g = 0; g < groups; g++) {
 			uint32_t at = g * GROUP, w = 0, i;
 

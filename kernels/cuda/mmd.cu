@@ -26,7 +26,7 @@ extern "C" {
 #define DRAWN 128	    /* candidates of a permutation drawn at once */
 
 /*
- * Block p draws permutation p, as ns_mmd_labels(): word[row / 32 * count + p] says which of 32 rows are in group X. All
+ * Block p draws permutation p, as ns_mmd_members(): word[row / 32 * count + p] says which of 32 rows are in group X. All
  * lanes draw candidates, and the first inserts them, in shared memory, or, SPACIOUS, in the block's own words of `own`.
  */
 template <int SPACIOUS> static __global__ void draw_members(const struct ns_op_mmd v, uint32_t m, uint32_t total, int count, uint32_t *own, uint32_t *word)

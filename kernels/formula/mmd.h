@@ -42,7 +42,7 @@ NS_FORMULA void ns_mmd_insert(uint32_t *bits, uint32_t candidate, uint32_t i) /*
 	bits[at / 32] |= 1u << at % 32;
 }
 
-NS_FORMULA void ns_mmd_labels(uint32_t *bits, uint32_t m, uint32_t total, uint64_t seed, uint32_t p)
+NS_FORMULA void ns_mmd_members(uint32_t *bits, uint32_t m, uint32_t total, uint64_t seed, uint32_t p)
 {
 	struct ns_philox r = {{0, 0, 0, 0}};
 	uint32_t i, words = total / 32 + (total % 32 ? 1 : 0);

@@ -25,7 +25,7 @@ static void draw_members(const struct ns_op_mmd *v, const int32_t *block, uint32
 	int p;
 
 	for (p = 0; p <= v->permutations; p++, member += total) {
-		ns_mmd_labels(bits, (uint32_t)(block ? v->ref_blocks : v->m), block ? (uint32_t)v->blocks : total, v->seed, (uint32_t)p);
+		ns_mmd_members(bits, (uint32_t)(block ? v->ref_blocks : v->m), block ? (uint32_t)v->blocks : total, v->seed, (uint32_t)p);
 		for (i = 0; i < total; i++) {
 			uint32_t b = block ? (uint32_t)block[i] : i;
 

@@ -224,10 +224,10 @@ static void handles_make_room(void **state)
 		ns_handle_init(&h[i], path, &st, 1, i % 100 == 0);
 	for (round = 0; round < 2; round++)
 		for (i = 0; i < N; i++) {
-			assert_int_equal(ns_handle_take(&h[i]), NS_OK);
+			assert_int_equal(ns_handle_acquire(&h[i]), NS_OK);
 			if (!h[i].h5)
 				assert_int_equal(pread(h[i].fd, &byte, 1, 1), 1);
-			ns_handle_give(&h[i]);
+			ns_handle_release(&h[i]);
 		}
 	for (i = 0; i < N; i++)
 		open_now += h[i].fd >= 0 || h[i].file >= 0;
@@ -236,7 +236,7 @@ static void handles_make_room(void **state)
 	write_one(path, 7); /* the same content, and yet another file */
 	for (i = 0; h[i].fd >= 0 || h[i].file >= 0; i++)
 		;
-	assert_int_equal(ns_handle_take(&h[i]), NS_DIGEST);
+	assert_int_equal(ns_handle_acquire(&h[i]), NS_DIGEST);
 	for (i = 0; i < N; i++)
 		ns_handle_close(&h[i]);
 	free(h);

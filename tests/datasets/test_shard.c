@@ -267,7 +267,7 @@ static void there_and_back(uint64_t *s, int64_t rows, int h, int w, int c)
 	same_texts(d.head.groups, d.head.group_count, b->head.groups, b->head.group_count);
 	same_rows(&d.rows, b);
 	same_images(s, &d, b);
-	assert_int_equal(b->checksums, (d.bytes + NS_STRETCH - 1) / NS_STRETCH);
+	assert_int_equal(b->checksums, (d.bytes + NS_CHECKSUM_BLOCK - 1) / NS_CHECKSUM_BLOCK);
 	assert_int_equal(ns_shard_verify(b), NS_OK);
 	check_created(&d);
 	ns_shard_close(b);

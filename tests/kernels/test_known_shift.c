@@ -207,10 +207,10 @@ static void test_mmd_labels(void **state)
 	uint32_t bits, pairs = 0, count[ROWS] = {0}, p, i;
 
 	(void)state;
-	ns_mmd_labels(&bits, PICK, ROWS, 3, 0);
+	ns_mmd_members(&bits, PICK, ROWS, 3, 0);
 	assert_int_equal(bits, (1u << PICK) - 1);
 	for (p = 1; p <= TIMES; p++) {
-		ns_mmd_labels(&bits, PICK, ROWS, 3, p);
+		ns_mmd_members(&bits, PICK, ROWS, 3, p);
 		assert_int_equal(__builtin_popcount(bits), PICK);
 		assert_int_equal(bits >> ROWS, 0);
 		for (i = 0; i < ROWS; i++)
