@@ -70,8 +70,8 @@ static enum ns_status refresh_all(const char *registry, const char *name, const 
 		if (status == NS_OK)
 			status = ns_registry_find(registry, one, path, &found);
 		if (status == NS_OK)
-			status =
-				found ? ns_registry_refresh(path) : ns_fail(NS_IO, "%s: object %.12s was removed just now; try again", registry, one);
+			status = found ? ns_registry_refresh(path)
+				       : ns_fail(NS_IO, "%s: object %.12s was removed meanwhile; try again", registry, one);
 	}
 	ns_marks_release(&marks);
 	return status == NS_OK ? ns_registry_check(registry, name, digest) : status;

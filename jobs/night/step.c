@@ -313,12 +313,15 @@ out:
 	return status;
 }
 
+/* a result that is there; a task's may have become part of the whole one */
 static enum ns_status sync_parent(const char *path)
 {
 	char parent[NS_PATH_MAX];
+	int is;
 
+	NS_TRY(ns_exists(path, &is));
 	NS_TRY(ns_path_parent(parent, path));
-	return ns_sync_dir(parent);
+	return is ? ns_sync_dir(parent) : NS_OK;
 }
 
 static enum ns_status do_it(struct ns_night *n, const struct ns_step *s, int task)

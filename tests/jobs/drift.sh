@@ -202,7 +202,7 @@ quietly "$ns" drift --reference well.h5 --current well2.h5 --policy policy.yaml 
 printf 'drift: {reference: nothing.h5, current: nothing.h5}\n' >policy.yaml
 quietly "$ns" drift --reference well.h5 --current well2.h5 --policy policy.yaml --out p3
 printf 'seed: 9\n' >policy.yaml
-refuses 78 "only keys of drift" "$ns" drift --reference well.h5 --current well2.h5 --policy policy.yaml --out refused
+refuses 78 "expected only keys under drift" "$ns" drift --reference well.h5 --current well2.h5 --policy policy.yaml --out refused
 # a baseline is compared with what its own model says, by the digest of the weights, and with nothing else
 quietly "$ns" ingest src/images-idx3-ubyte --ingest.split='{train: 200, reference: 150, now: 150}' --out based
 for seed in 1 2; do
