@@ -262,14 +262,17 @@ def check_resumed(rows, old, window):
 
 
 def check_other_numbers():
-    """a checkpoint of the first round is of its learning rate and epochs: of a manifest with others it is refused"""
+    """a checkpoint of the first round is of its learning rate and epochs: of a manifest with others, at the same path, it is refused"""
+    pathlib.Path("at").rename("at-kept") # the path is a part of the configuration, too
     for what, change in (("lr", {"lr": 0.01}), ("epochs", {"epochs": [1, 3]})):
-        written("at", f"other-{what}", **change)
+        written("at-kept", "at", **change)
         shutil.copytree("at-model/checkpoint-1", f"other-{what}-model.partial/checkpoint-1")
         pathlib.Path(f"other-{what}-model.partial/partial.json").write_text('{"schema": "nightshift.partial/1", "verb": "train"}')
         pathlib.Path(f"other-{what}-model.partial/checkpoint-1/labels.json").unlink()
-        run = start(*executing(f"other-{what}", f"other-{what}-model"))
+        run = start(*executing("at", f"other-{what}-model"))
         equal(run.returncode, 78, f"another {what}: {run.stdout}")
+        shutil.rmtree("at")
+    pathlib.Path("at-kept").rename("at")
 
 
 def check_other_labels():
