@@ -62,7 +62,6 @@ def rows_of(folder):
 
 
 def main(binary):
-    draws.published()
     random = np.random.default_rng(1)
     for channels in (3, 1):
         source, data = pathlib.Path(f"photos-{channels}"), f"data-{channels}"

@@ -1,12 +1,12 @@
 """What the program draws, computed a second time from the definitions: Philox (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as
 easy as 1, 2, 3; SC11), the keyed permutation of an epoch, and the augmentation of docs/augment.md with the draws that
-kernels/formula/augment.h numbers. Exact integers and numpy's doubles; shared by trainer.py and augment.py.
+kernels/formula/augment.h numbers. Exact integers and numpy's doubles; for all scripts beside it that draw.
 """
 import math
 
 import numpy as np
 
-AUGMENT, SHUFFLE, INIT = 0, 1, 2 # purposes of a draw
+AUGMENT, SHUFFLE, INIT, SPLIT, AUDIT = range(5) # purposes of a draw
 CROP, FLIP, RESIZE, AFFINE, SHEAR, RESOLUTION, BLUR, COLOUR, HUE, GAMMA, NOISE, CUTOUT = range(12) # draw numbers of the augmentation
 W32 = 0xffffffff
 
@@ -37,6 +37,9 @@ def published():
     for function, answers in ((philox4x32, four), (philox2x32, two)):
         for (counter, key), answer in answers.items():
             assert " ".join(f"{v:08x}" for v in function(counter, key)) == answer, (function, counter)
+
+
+published()
 
 
 def draw(seed, purpose, epoch, identity, number):

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 import tiny
+from draws import AUDIT, draw
 
 Z = 1.959963984540054 # scipy.stats.norm.ppf(0.975)
 CLOSE = 6e-9 # a result keeps nine digits
@@ -77,24 +78,9 @@ class Predictions:
 
 # --- the definitions ---
 
-def philox4x32(counter, key):
-    """Salmon, Moraes, Dror, Shaw 2011, ten rounds"""
-    c, k = list(counter), list(key)
-    for _ in range(10):
-        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = [b >> 32 ^ c[1] ^ k[0], b & 0xFFFFFFFF, a >> 32 ^ c[3] ^ k[1], a & 0xFFFFFFFF]
-        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
-    return c
-
-
-# the known answers of Random123's kat_vectors: counter and key of zeros, and of ones
-assert philox4x32([0] * 4, [0] * 2) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
-assert philox4x32([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
-
-
 def audit_draw(seed, id):
     """the draw of a row's identity for audits, which are number 4 of the purposes, in epoch 1"""
-    v = philox4x32([id & 0xFFFFFFFF, id >> 32, 4 << 24 | 1, 0], [seed & 0xFFFFFFFF, seed >> 32])
+    v = draw(seed, AUDIT, 1, id, 0)
     return v[1] << 32 | v[0]
 
 

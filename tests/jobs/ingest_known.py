@@ -16,6 +16,8 @@ import zlib
 import h5py
 import numpy as np
 
+from draws import AUDIT, SPLIT, permute
+
 
 def png(x, level=9):
     """(H, W) or (H, W, 3) bytes as a PNG; another level is another file of the same pixels"""
@@ -201,40 +203,7 @@ def check_encoded(path):
         assert data[off[i]:off[i + 1]] == open(f"encoded/{'aaabb'[i]}/{i}.png", "rb").read()
 
 
-# --- a split: Philox (Salmon and others 2011) and the keyed permutation over it, written from the comment in kernels/formula/random.h ---
-
-MASK = 0xFFFFFFFF
-SPLIT, AUDIT = 3, 4 # what the draws are for
-
-
-def philox4(c, k0, k1):
-    for _ in range(10):
-        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = (b >> 32 ^ c[1] ^ k0, b & MASK, a >> 32 ^ c[3] ^ k1, a & MASK)
-        k0, k1 = k0 + 0x9E3779B9 & MASK, k1 + 0xBB67AE85 & MASK
-    return c
-
-
-def philox2(c0, c1, k):
-    for _ in range(10):
-        p = 0xD256D193 * c0
-        c0, c1, k = p >> 32 ^ k ^ c1, p & MASK, k + 0x9E3779B9 & MASK
-    return c1 << 32 | c0
-
-
-def permute(i, n, seed, domain):
-    key, half = philox4((MASK, MASK, domain << 24, 0), seed & MASK, seed >> 32), 1
-    while 1 << 2 * half < n:
-        half += 1
-    mask = (1 << half) - 1
-    while True:
-        left, right = i >> half, i & mask
-        for r in range(6):
-            left, right = right, left ^ philox2(right, r ^ key[1], key[0]) & mask
-        i = left << half | right
-        if i < n:
-            return i
-
+# --- a split: stretches of the keyed permutation ---
 
 IDX = 100
 SPLIT_ROWS, LABELLED = {"train": 50, "held-out": 20, "night": 17}, {"night": 6}
@@ -251,7 +220,6 @@ def make_idx(path):
 
 def check_split(path, seed, shard_rows):
     """Each set is a stretch of one permutation of all rows; of a shard's rows the order is the source's."""
-    assert philox4((MASK,) * 4, MASK, MASK) == (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD) # Random123's own known answer
     images = np.frombuffer(gzip.open("idx/images-idx3-ubyte.gz").read()[16:], "u1").reshape(IDX, 6, 7, 1)
     first, used = 0, []
     for name, rows in SPLIT_ROWS.items():
@@ -259,9 +227,9 @@ def check_split(path, seed, shard_rows):
         is_true_of_all(f"{path}/{name}", j, shards)
         want, label = [], []
         for begin in range(0, rows, shard_rows):
-            here = sorted((permute(first + at, IDX, seed, SPLIT), at) for at in range(begin, min(begin + shard_rows, rows)))
+            here = sorted((permute(first + at, IDX, seed, SPLIT, 0), at) for at in range(begin, min(begin + shard_rows, rows)))
             want += [item for item, at in here]
-            label += [item * item % 5 if permute(at, rows, seed, AUDIT) < LABELLED.get(name, rows) else -1 for item, at in here]
+            label += [item * item % 5 if permute(at, rows, seed, AUDIT, 0) < LABELLED.get(name, rows) else -1 for item, at in here]
         assert sources(shards) == [f"images-idx3-ubyte#{i}" for i in want], (name, sources(shards))
         got = column(shards, "image")
         assert got.shape == images[want].shape and (got == images[want]).all()

@@ -13,51 +13,15 @@ import subprocess
 import h5py
 import numpy as np
 
+from draws import AUDIT, draw
+
 EPOCH = 1700000000
-WORD = 0xFFFFFFFF
-SPLIT, AUDIT = 3, 4 # what a draw is for
 
 
-# --- randomness as a function of identity: Philox (Salmon et al., SC11), and a Feistel network walked until it lands inside ---
-
-def philox4x32(counter, k0, k1):
-    c = list(counter)
-    for _ in range(10):
-        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = [(b >> 32) ^ c[1] ^ k0, b & WORD, (a >> 32) ^ c[3] ^ k1, a & WORD]
-        k0, k1 = (k0 + 0x9E3779B9) & WORD, (k1 + 0xBB67AE85) & WORD
-    return c
-
-
-def philox2x32(c0, c1, key):
-    for _ in range(10):
-        p = 0xD256D193 * c0
-        c0, c1 = (p >> 32) ^ key ^ c1, p & WORD
-        key = (key + 0x9E3779B9) & WORD
-    return c1 << 32 | c0
-
-
-def draw(seed, purpose, epoch, identity):
-    return philox4x32([identity & WORD, identity >> 32, purpose << 24 | epoch, 0], seed & WORD, seed >> 32)
-
-
-def permute(index, n, seed, purpose, epoch):
-    """the index-th entry of the keyed permutation of 0..n-1"""
-    key, half = draw(seed, purpose, epoch, (1 << 64) - 1), 1
-    while 1 << 2 * half < n:
-        half += 1
-    mask = (1 << half) - 1
-    while True:
-        left, right = index >> half, index & mask
-        for i in range(6):
-            left, right = right, left ^ (philox2x32(right, i ^ key[1], key[0]) & mask)
-        index = left << half | right
-        if index < n:
-            return index
-
+# --- the gate's half ---
 
 def audit_draw(identity, seed):
-    low, high = draw(seed, AUDIT, 1, int(identity))[:2]
+    low, high = draw(seed, AUDIT, 1, int(identity), 0)[:2]
     return high << 32 | low
 
 

@@ -18,8 +18,8 @@ import h5py
 import numpy as np
 
 import draws
-from known import (CHECKS, EPOCH, SPLIT, audit_draw, equal, gate_rows, identity, must, near, permute, predictions, put, read, sha256, shard,
-                   start)
+from draws import SPLIT, permute
+from known import (CHECKS, EPOCH, audit_draw, equal, gate_rows, identity, must, near, predictions, put, read, sha256, shard, start)
 
 CLASSES = ["ant", "bee", "cat"]
 SEED, TEMPERATURE = 7, 0.5

@@ -429,7 +429,6 @@ def other_start(c, net, data, other, start):
 
 
 def main(binary, device="cpu"):
-    draws.published()
     c = Checker(binary, device)
     data, val, other = c.make("data", 22, 3, 1), c.make("val", 30, 4, 2), c.make("other", 16, 0, 3, 20)
     assert (len(data.label), data.unlabelled) == (22, 3)
