@@ -135,6 +135,8 @@ enum ns_status ns_mkdirs(const char *path);
 enum ns_status ns_remove_tree(const char *path); /* a missing one is fine */
 /* Flush the names in this folder to disk. */
 enum ns_status ns_sync_dir(const char *path);
+/* Make this name last in the folder that holds it. */
+enum ns_status ns_sync_parent(const char *path);
 /*
  * Flush the names in this folder and in all below it, innermost first. The bytes of files were flushed by their writers: ns_write_file()
  * and ns_h5_close() do so, and nothing else writes (tests/jobs/durable.sh drops what was not flushed).

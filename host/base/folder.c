@@ -97,14 +97,11 @@ enum ns_status ns_list_if_there(const char *folder, struct ns_names *names)
 /* *made: whether it was not there before; then it is flushed into the one that holds it */
 static enum ns_status make_one(const char *path, int *made)
 {
-	char parent[NS_PATH_MAX];
 	int is;
 
 	*made = mkdir(path, 0777) == 0;
-	if (*made) {
-		NS_TRY(ns_path_parent(parent, path));
-		return ns_sync_dir(parent);
-	}
+	if (*made)
+		return ns_sync_parent(path);
 	if (errno != EEXIST)
 		return ns_io_error(path, "cannot make the folder");
 	NS_TRY(ns_is_dir(path, &is));
@@ -113,7 +110,7 @@ static enum ns_status make_one(const char *path, int *made)
 
 enum ns_status ns_mkdirs(const char *path)
 {
-	char part[NS_PATH_MAX], there[NS_PATH_MAX] = "", parent[NS_PATH_MAX];
+	char part[NS_PATH_MAX], there[NS_PATH_MAX] = "";
 	char *p;
 	int made;
 
@@ -132,9 +129,14 @@ enum ns_status ns_mkdirs(const char *path)
 	if (!made)
 		strcpy(there, part);
 	/* who made the last of those that were there may have been killed before it was flushed */
-	if (!*there || !strcmp(there, "/"))
-		return NS_OK;
-	NS_TRY(ns_path_parent(parent, there));
+	return !*there || !strcmp(there, "/") ? NS_OK : ns_sync_parent(there);
+}
+
+enum ns_status ns_sync_parent(const char *path)
+{
+	char parent[NS_PATH_MAX];
+
+	NS_TRY(ns_path_parent(parent, path));
 	return ns_sync_dir(parent);
 }
 

@@ -33,15 +33,6 @@ static enum ns_status write_beside(const char *path, const void *data, size_t by
 	return status;
 }
 
-/* The name is on the disk before the caller can report success. */
-static enum ns_status sync_folder_of(const char *path)
-{
-	char folder[NS_PATH_MAX];
-
-	NS_TRY(ns_path_parent(folder, path));
-	return ns_sync_dir(folder);
-}
-
 enum ns_status ns_link_file(const char *path, const void *data, size_t bytes, int *won)
 {
 	char beside[NS_PATH_MAX];
@@ -57,7 +48,7 @@ enum ns_status ns_link_file(const char *path, const void *data, size_t bytes, in
 		status = NS_OK;
 	}
 	unlink(beside);
-	return status == NS_OK ? sync_folder_of(path) : status;
+	return status == NS_OK ? ns_sync_parent(path) : status;
 }
 
 enum ns_status ns_write_file(const char *path, const void *data, size_t bytes)
@@ -69,5 +60,5 @@ enum ns_status ns_write_file(const char *path, const void *data, size_t bytes)
 	status = ns_rename(beside, path);
 	if (status != NS_OK)
 		unlink(beside);
-	return status == NS_OK ? sync_folder_of(path) : status;
+	return status == NS_OK ? ns_sync_parent(path) : status;
 }

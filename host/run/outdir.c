@@ -210,12 +210,7 @@ static void put_away(struct ns_outdir *p, const char *old)
  */
 static void settle(struct ns_outdir *p, const char *old)
 {
-	char parent[NS_PATH_MAX];
-	enum ns_status status = ns_path_parent(parent, p->out);
-
-	if (status == NS_OK)
-		status = ns_sync_dir(parent);
-	if (status != NS_OK)
+	if (ns_sync_parent(p->out) != NS_OK)
 		snprintf(p->warning, sizeof p->warning, "the result is published, but a power cut may undo that: %.400s", ns_message());
 	else if (old)
 		put_away(p, old);

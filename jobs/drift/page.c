@@ -43,13 +43,13 @@ static void verdict(const struct ns_drift *s, struct ns_html *h)
 		ns_html_text(h, s->summary);
 		ns_html_raw(h, " ");
 	}
-	if (!isnan(s->measured))
+	if (!isnan(s->measured)) {
 		ns_html_raw(h, "Accuracy, measured on %lld audited rows: %.1f&nbsp;%% (%.1f to %.1f)", (long long)s->audited, 100 * s->measured,
 			    100 * s->measured_low, 100 * s->measured_high);
-	if (!isnan(s->measured) && !isnan(s->base))
-		ns_html_raw(h, "; on the reference %.1f&nbsp;%%", 100 * s->base);
-	if (!isnan(s->measured))
+		if (!isnan(s->base))
+			ns_html_raw(h, "; on the reference %.1f&nbsp;%%", 100 * s->base);
 		ns_html_markup(h, ". ");
+	}
 	if (!isnan(s->cbpe))
 		ns_html_raw(h, "Without labels: at most about %.1f&nbsp;%% (mean confidence; %.1f&nbsp;%% on the reference). ", 100 * s->cbpe,
 			    100 * s->cbpe_ref);

@@ -314,14 +314,12 @@ out:
 }
 
 /* a result that is there; a task's may have become part of the whole one */
-static enum ns_status sync_parent(const char *path)
+static enum ns_status sync_result(const char *path)
 {
-	char parent[NS_PATH_MAX];
 	int is;
 
 	NS_TRY(ns_exists(path, &is));
-	NS_TRY(ns_path_parent(parent, path));
-	return is ? ns_sync_dir(parent) : NS_OK;
+	return is ? ns_sync_parent(path) : NS_OK;
 }
 
 static enum ns_status do_it(struct ns_night *n, const struct ns_step *s, int task)
@@ -337,7 +335,7 @@ static enum ns_status do_it(struct ns_night *n, const struct ns_step *s, int tas
 		kept = is_kept(n, s, task, result);
 	NS_TRY(ns_comm_broadcast(n->job->comm, &kept, sizeof kept, 0));
 	if (kept && n->job->comm->rank == 0) /* who published it may have been killed before its name was flushed */
-		flushed = sync_parent(result);
+		flushed = sync_result(result);
 	if (kept)
 		NS_TRY(ns_job_agree(n->job, flushed));
 	if (kept && n->job->comm->rank == 0 && ns_outdir_sweep(result) != NS_OK) /* the result is there, whatever lies beside it */
