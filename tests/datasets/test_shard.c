@@ -17,6 +17,7 @@
 #include "datasets/h5/h5.h"
 #include "datasets/shard/shard.h"
 #include "host/base/base.h"
+#include "tests/splitmix.h"
 
 static char folder[] = "/tmp/nightshift-shard.XXXXXX", path[128];
 
@@ -33,21 +34,6 @@ static int teardown(void **state)
 {
 	(void)state;
 	return ns_remove_tree(folder) != NS_OK;
-}
-
-/* splitmix64 */
-static uint64_t draw(uint64_t *s)
-{
-	uint64_t z = *s += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
-
-static uint64_t below(uint64_t *s, uint64_t n)
-{
-	return draw(s) % n;
 }
 
 static void fill(uint64_t *s, void *data, size_t bytes)

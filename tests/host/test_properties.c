@@ -17,21 +17,7 @@
 #include "host/comm/comm.h"
 #include "host/base/base.h"
 #include "kernels/formula/random.h"
-
-/* The tests' own generator (splitmix64), so that a fault in the product's cannot choose what it is tested on. */
-static uint64_t draw(uint64_t *s)
-{
-	uint64_t z = *s += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
-
-static uint64_t below(uint64_t *s, uint64_t n)
-{
-	return draw(s) % n;
-}
+#include "tests/splitmix.h"
 
 /* --- the permutation --- */
 
