@@ -20,7 +20,7 @@ HEAD = """#ifdef __cplusplus
 extern "C" {
 #endif
 extern int nst_mutant;
-int nst_reached(void);
+int nst_here(int);
 #ifdef __cplusplus
 }
 #endif
@@ -361,7 +361,7 @@ def strip(text):
 
 
 def selected(row):
-    return "(nst_mutant == %d && nst_reached())" % row.id
+    return "((nst_mutant == %d || nst_mutant < 0) && nst_here(%d))" % (row.id, row.id)
 
 
 def write(source, places, begin, end):

@@ -2,6 +2,7 @@
 """run.py BUILD [options] - runs, for each mutant planted in BUILD, the tests that must kill it, one by one until one fails. See README."""
 import argparse
 import collections
+import concurrent.futures
 import json
 import os
 import shutil
@@ -16,32 +17,36 @@ import plant
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATIENCE = 5  # times a test's own time, after which it hangs
 LEAST = 20  # seconds; other jobs may want the processors, too
+PLACES = 65536  # mutant.c knows it, too
 GOOD = ("killed", "excused")
 
 
 class Tests:
-    """What ctest knows of each test; how long it takes where no mutant is chosen."""
+    """What ctest knows of each test; how long it takes where no mutant is chosen, and which mutants' places it evaluates then."""
 
     def __init__(self, build, within):
         said = subprocess.run(["ctest", "--show-only=json-v1"], cwd=build, capture_output=True, text=True, check=True).stdout
         self.known = {t["name"]: t for t in json.loads(said)["tests"]}
-        self.build, self.within, self.base, self.took = build, within, {}, {}
+        self.build, self.within, self.unfit, self.took, self.reaches = build, within, {}, {}, {}
         self.scratch = tempfile.mkdtemp(prefix="mutants.")
         os.chmod(self.scratch, 0o755)  # some tests act as somebody else in theirs
 
-    def run(self, name, bound, mutant=0, reached=None):
-        """(exit code or None where it hung, seconds); temporary files go with it"""
+    def run(self, name, bound, mutant):
+        """(exit code or None where it hung, seconds, numbers of the places it evaluated, its last line); temporary files go with it"""
         test = self.known[name]
         p = {x["name"]: x["value"] for x in test.get("properties", [])}
-        temporary = os.path.join(self.scratch, "tmp")
-        os.makedirs(temporary, exist_ok=True)
+        folder = tempfile.mkdtemp(dir=self.scratch)
+        os.chmod(folder, 0o755)
+        temporary, reached, said = (os.path.join(folder, x) for x in ("tmp", "reached", "log"))
+        os.mkdir(temporary)
         os.chmod(temporary, 0o1777)
-        env = dict(os.environ, TMPDIR=temporary)
+        with open(reached, "wb") as f:
+            f.truncate(PLACES)
+        env = dict(os.environ, TMPDIR=temporary, NST_MUTANT=str(mutant), NST_MUTANT_REACHED=reached)
         env.update(x.split("=", 1) for x in p.get("ENVIRONMENT", []))
-        if mutant:
-            env.update(NST_MUTANT=str(mutant), NST_MUTANT_REACHED=reached)
+        os.chmod(reached, 0o666)
         start = time.monotonic()
-        with open(os.path.join(self.scratch, "log"), "wb") as log:
+        with open(said, "wb") as log:
             child = subprocess.Popen(test["command"], cwd=p.get("WORKING_DIRECTORY", self.build), env=env, stdin=subprocess.DEVNULL, stdout=log,
                                      stderr=log, start_new_session=True)
             try:
@@ -50,8 +55,11 @@ class Tests:
                 code = None
             finally:
                 self.end(child)
-        shutil.rmtree(temporary, ignore_errors=True)
-        return code, time.monotonic() - start
+        took = time.monotonic() - start
+        here = {i for i, b in enumerate(open(reached, "rb").read()) if b}
+        words = open(said, errors="replace").read().strip().splitlines()
+        shutil.rmtree(folder, ignore_errors=True)
+        return code, took, here, words[-1][:160] if words else ""
 
     @staticmethod
     def end(child):
@@ -68,48 +76,38 @@ class Tests:
                 break
         child.wait()
 
-    def last_words(self):
-        text = open(os.path.join(self.scratch, "log"), errors="replace").read().strip().splitlines()
-        return text[-1][:160] if text else ""
-
     def baseline(self, name):
-        """'' where it is green without a mutant, else why it says nothing"""
-        if name not in self.base:
-            if name not in self.known:
-                self.base[name] = "no test of that name"
-            else:
-                code, self.took[name] = self.run(name, self.within)
-                skip = {x["name"]: x["value"] for x in self.known[name].get("properties", [])}.get("SKIP_RETURN_CODE")
-                self.base[name] = ("" if code == 0 else "it takes longer than %g s" % self.within if code is None
-                                   else "it is skipped here" if code == skip else "it fails without a mutant: " + self.last_words())
-            if self.base[name]:
-                print("%s: %s" % (name, self.base[name]), flush=True)
-        return self.base[name]
+        """runs it without a mutant: unfit[name] is '' where it is green, else why it says nothing"""
+        if name not in self.known:
+            self.unfit[name] = "no test of that name"
+        else:
+            code, self.took[name], self.reaches[name], words = self.run(name, self.within, -1)
+            skip = {x["name"]: x["value"] for x in self.known[name].get("properties", [])}.get("SKIP_RETURN_CODE")
+            self.unfit[name] = ("" if code == 0 else "it takes longer than %g s" % self.within if code is None
+                                else "it is skipped here" if code == skip else "it fails without a mutant: " + words)
+        print("%s: %s" % (name, self.unfit[name] or "%.0f s, %d places" % (self.took[name], len(self.reaches[name]))), flush=True)
 
 
-def one_mutant(row, tests, reached):
-    """(state, the test that killed it or what is to be said)"""
+def one_mutant(row, tests):
+    """(state, the test that killed it or what is to be said); the quickest test that evaluates its place comes first"""
     names = [t for t in row.tests.split() if t != "timeout"]
     may_hang = "timeout" in row.tests.split()
-    usable = [t for t in names if not tests.baseline(t)]
-    seen, hung = False, []
+    usable = [t for t in names if not tests.unfit[t]]
+    hung = []
     if not usable:
         return "not run", ", ".join(names) + ": see above" if names else "it names no test"
-    for name in usable:
-        with open(reached, "wb") as f:
-            f.write(b"0")
-        code, _ = tests.run(name, max(LEAST, PATIENCE * tests.took[name]), row.id, reached)
-        here = open(reached, "rb").read(1) == b"1"
-        seen |= here
+    able = sorted((t for t in usable if row.id in tests.reaches[t]), key=lambda t: tests.took[t])
+    for name in able:
+        code, _, here, words = tests.run(name, max(LEAST, PATIENCE * tests.took[name]), row.id)
         if code is None:
             hung.append(name)
-            if may_hang and here:
+            if may_hang and row.id in here:
                 return "killed", name + " (hung)"
-        elif code and here:
+        elif code and row.id in here:
             return "killed", name
         elif code:
-            return "not run", "%s failed, but it was never reached: %s" % (name, tests.last_words())
-    return ("survived" if seen else "never reached"), ", ".join(usable) + (" (hung: %s)" % ", ".join(hung) if hung else "")
+            return "not run", "%s failed, but it was never reached: %s" % (name, words)
+    return ("survived" if able else "never reached"), ", ".join(able or usable) + (" (hung: %s)" % ", ".join(hung) if hung else "")
 
 
 def judge(row, state):
@@ -153,6 +151,7 @@ def main():
     parser.add_argument("--file", help="rows whose file holds this text")
     parser.add_argument("--test", help="this test alone, and the rows that name it")
     parser.add_argument("--within", type=float, default=900, help="leave out tests that take longer than so many seconds")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="tests that run at once")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what it has started is ended, too
     os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT", "1")
@@ -162,19 +161,24 @@ def main():
     refused = dict(line.rstrip("\n").split(" ", 1) for line in open(os.path.join(build, "planted", "refused"), encoding="utf-8"))
     lines = {x.split()[0]: ":".join(x.split()[1:]) for x in open(os.path.join(build, "planted", "planted"), encoding="utf-8")}
     tests, results = Tests(build, args.within), []
-    reached = os.path.join(tests.scratch, "reached")
+
+    def verdict_of(row):
+        if str(row.id) in refused:
+            state, why = "not planted", refused[str(row.id)]
+        elif str(row.id) not in lines:
+            state, why = "not planted", "the build is older than the table"
+        else:
+            state, why = one_mutant(row, tests)
+        verdict = judge(row, state)
+        print("%4d %-14s %-34s %s%s" % (row.id, verdict, lines.get(str(row.id), row.file), why, "; " + row.reason if row.reason else ""), flush=True)
+        return row, verdict
+
+    pool = concurrent.futures.ThreadPoolExecutor(args.jobs)
     try:
-        for row in rows:
-            if str(row.id) in refused:
-                state, why = "not planted", refused[str(row.id)]
-            elif str(row.id) not in lines:
-                state, why = "not planted", "the build is older than the table"
-            else:
-                state, why = one_mutant(row, tests, reached)
-            verdict = judge(row, state)
-            results.append((row, verdict))
-            print("%4d %-14s %-34s %s%s" % (row.id, verdict, lines.get(str(row.id), row.file), why, "; " + row.reason if row.reason else ""), flush=True)
+        list(pool.map(tests.baseline, sorted({t for r in rows for t in r.tests.split()} - {"timeout"})))
+        results = list(pool.map(verdict_of, rows))
     finally:
+        pool.shutdown(cancel_futures=True)
         shutil.rmtree(tests.scratch, ignore_errors=True)
     for row, verdict in results:
         if verdict not in GOOD:
