@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Escapes what roff interprets: a backslash, and a dot or a quote at the start of a line. */
-static void put(FILE *f, const char *text)
+static void roff_put(FILE *f, const char *text)
 {
 	if (*text == '.' || *text == '\'')
 		fputs("\\&", f);
@@ -35,7 +35,7 @@ void ns_man_page(FILE *f, int verb)
 	size_t i;
 
 	fprintf(f, ".TH NIGHTSHIFT-%s 1\n.SH NAME\nnightshift-%s \\- ", v->name, v->name);
-	put(f, v->help);
+	roff_put(f, v->help);
 	fprintf(f, ".SH SYNOPSIS\n.B nightshift %s\n", v->name);
 	if (*v->operands)
 		fprintf(f, ".I %s\n", v->operands);
@@ -47,17 +47,17 @@ void ns_man_page(FILE *f, int verb)
 		if (!(k->verbs >> verb & 1) || !k->help)
 			continue;
 		fprintf(f, ".TP\n.B \\-\\-");
-		put(f, k->flag ? k->flag : k->name);
-		put(f, k->help);
+		roff_put(f, k->flag ? k->flag : k->name);
+		roff_put(f, k->help);
 		if (strcmp(k->otherwise, "null")) {
 			fprintf(f, "Default:\n");
-			put(f, k->otherwise);
+			roff_put(f, k->otherwise);
 		}
 	}
 	fprintf(f, ".SH EXIT STATUS\n");
 	for (i = 0; i < sizeof codes / sizeof *codes; i++) {
 		fprintf(f, ".TP\n.B %s\n", codes[i][0]);
-		put(f, codes[i][1]);
+		roff_put(f, codes[i][1]);
 	}
 	fprintf(f, ".SH SEE ALSO\nnightshift \\-\\-help; the README and docs/ of the project\n");
 }

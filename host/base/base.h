@@ -93,6 +93,29 @@ json_t *ns_json_string(const char *text);
 json_t *ns_json_clean(const json_t *json);
 /* Numbers that JSON cannot hold (NaN, infinities) become null. */
 json_t *ns_json_real(double x);
+/* An object of NAME, VALUE pairs, which it takes; NULL, and all are given back, where one is NULL: NS_JSON_OBJECT({"a", one}, {"b", two}). */
+struct ns_json_pair {
+	const char *name;
+	json_t *value;
+};
+#define NS_JSON_OBJECT(...) ns_json_object((const struct ns_json_pair[]){__VA_ARGS__, {NULL, NULL}})
+json_t *ns_json_object(const struct ns_json_pair *pairs);
+/* A member of a struct that is written as JSON; the macro's types are checked. A flag is an int that is written as true or false. */
+struct ns_json_field {
+	const char *name;
+	char type; /* i: int, l: 64 bits, r: double, s: text or NULL, a: array of char, b: flag */
+	size_t offset;
+};
+#define NS_JSON_FIELD(s, member, name)                                                                                                               \
+	{                                                                                                                                            \
+		name, _Generic(((s *)0)->member, int : 'i', int64_t : 'l', double : 'r', const char * : 's', char * : 'a'), offsetof(s, member)      \
+	}
+#define NS_JSON_FLAG(s, member, name)                                                                                                                \
+	{                                                                                                                                            \
+		name, _Generic(((s *)0)->member, int : 'b'), offsetof(s, member)                                                                     \
+	}
+/* Adds n fields of what `of` points to to an object, and returns it. NULL, and it is given back: out of memory, or a text is not UTF-8. */
+json_t *ns_json_fields(json_t *json, const struct ns_json_field *fields, size_t n, const void *of);
 enum ns_status ns_json_write(const char *path, const json_t *json); /* indented, keys in order of insertion */
 enum ns_status ns_json_read(const char *path, json_t **json, const char *schema);
 /* The same, but *json is NULL where nothing is there. */
@@ -206,6 +229,18 @@ double ns_conf_real(const struct ns_conf *conf, const char *name);
 int ns_conf_bool(const struct ns_conf *conf, const char *name);
 const char *ns_conf_text(const struct ns_conf *conf, const char *name);	  /* NULL where null */
 const json_t *ns_conf_node(const struct ns_conf *conf, const char *name); /* NULL where null */
+/* Settings read once: NS_CONF_FIELD(struct s, member, "key") says which member holds which key; its type must be one of these. */
+struct ns_conf_field {
+	const char *key;
+	char type; /* of the member: i: int, l: 64 bits, r: double, s: text or NULL, n: JSON or NULL */
+	size_t offset;
+};
+#define NS_CONF_FIELD(s, member, key)                                                                                                                            \
+	{                                                                                                                                                        \
+		key, _Generic(((s *)0)->member, int: 'i', int64_t: 'l', uint64_t: 'l', double: 'r', const char *: 's', const json_t *: 'n'), offsetof(s, member) \
+	}
+/* Fills the members of n fields in `settings`; what is text or JSON stays conf's. */
+void ns_conf_read(const struct ns_conf *conf, const struct ns_conf_field *fields, size_t n, void *settings);
 int ns_conf_given(const struct ns_conf *conf, const char *name);
 /*
  * The values that differ from their key's default, except the keys `without` (NULL at its end). A run that one version began is continued by the

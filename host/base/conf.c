@@ -291,6 +291,34 @@ const json_t *ns_conf_node(const struct ns_conf *conf, const char *name)
 	return json_is_null(v) ? NULL : v;
 }
 
+void ns_conf_read(const struct ns_conf *conf, const struct ns_conf_field *fields, size_t n, void *settings)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		const struct ns_conf_field *f = &fields[i];
+		const json_t *v = ns_conf_node(conf, f->key);
+		char *to = (char *)settings + f->offset;
+
+		switch (f->type) {
+		case 'i':
+			*(int *)to = json_is_boolean(v) ? json_is_true(v) : (int)json_integer_value(v);
+			break;
+		case 'l':
+			*(int64_t *)to = json_integer_value(v);
+			break;
+		case 'r':
+			*(double *)to = json_number_value(v);
+			break;
+		case 's':
+			*(const char **)to = json_string_value(v);
+			break;
+		default:
+			*(const json_t **)to = v;
+		}
+	}
+}
+
 int ns_conf_given(const struct ns_conf *conf, const char *name)
 {
 	return json_object_get(conf->given, name) != NULL;

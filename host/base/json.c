@@ -50,6 +50,54 @@ json_t *ns_json_real(double x)
 	return isfinite(x) ? json_real(x) : json_null();
 }
 
+json_t *ns_json_object(const struct ns_json_pair *pairs)
+{
+	json_t *json = json_object();
+	int bad = !json;
+
+	for (; pairs->name; pairs++)
+		bad |= json_object_set_new(json, pairs->name, pairs->value) != 0;
+	if (bad)
+		json_decref(json);
+	return bad ? NULL : json;
+}
+
+json_t *ns_json_fields(json_t *json, const struct ns_json_field *fields, size_t n, const void *of)
+{
+	size_t i;
+	int bad = !json;
+
+	for (i = 0; i < n; i++) {
+		const char *from = (const char *)of + fields[i].offset, *text;
+		json_t *value;
+
+		switch (fields[i].type) {
+		case 'i':
+			value = json_integer(*(const int *)from);
+			break;
+		case 'l':
+			value = json_integer((json_int_t) * (const int64_t *)from);
+			break;
+		case 'r':
+			value = ns_json_real(*(const double *)from);
+			break;
+		case 'b':
+			value = json_boolean(*(const int *)from);
+			break;
+		case 's':
+			text = *(const char *const *)from;
+			value = text ? json_string(text) : json_null();
+			break;
+		default:
+			value = json_string(from);
+		}
+		bad |= json_object_set_new(json, fields[i].name, value) != 0;
+	}
+	if (bad)
+		json_decref(json);
+	return bad ? NULL : json;
+}
+
 enum ns_status ns_json_write(const char *path, const json_t *json)
 {
 	char *text = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(9));

@@ -52,7 +52,7 @@ enum ns_status ns_registry_refresh(const char *path)
 	return status;
 }
 
-static enum ns_status put(const char *registry, const char *data, size_t bytes, const char *digest)
+static enum ns_status object_put(const char *registry, const char *data, size_t bytes, const char *digest)
 {
 	char dir[NS_PATH_MAX], path[NS_PATH_MAX];
 	int is;
@@ -80,7 +80,7 @@ enum ns_status ns_registry_put(const char *registry, const char *file, char dige
 
 	NS_TRY(ns_read_file(file, &data, &bytes));
 	ns_sha256(digest, data, bytes);
-	status = put(registry, data, bytes, digest);
+	status = object_put(registry, data, bytes, digest);
 	free(data);
 	return status;
 }
@@ -98,7 +98,7 @@ static void take_back(const char *dir, const struct ns_names *list, const char *
 }
 
 /* How many objects begin with these digits; path of the last of them. */
-static enum ns_status find(const char *registry, const char *digest, char path[NS_PATH_MAX], int *found, int again)
+static enum ns_status object_find(const char *registry, const char *digest, char path[NS_PATH_MAX], int *found, int again)
 {
 	char dir[NS_PATH_MAX];
 	struct ns_names list;
@@ -116,12 +116,12 @@ static enum ns_status find(const char *registry, const char *digest, char path[N
 	if (status == NS_OK && !*found && !again)
 		take_back(dir, &list, digest + 2);
 	ns_names_release(&list);
-	return status == NS_OK && !*found && !again ? find(registry, digest, path, found, 1) : status;
+	return status == NS_OK && !*found && !again ? object_find(registry, digest, path, found, 1) : status;
 }
 
 enum ns_status ns_registry_find(const char *registry, const char *digest, char path[NS_PATH_MAX], int *found)
 {
-	return find(registry, digest, path, found, 0);
+	return object_find(registry, digest, path, found, 0);
 }
 
 enum ns_status ns_registry_object(const char *registry, const char *digest, char path[NS_PATH_MAX])
@@ -130,7 +130,7 @@ enum ns_status ns_registry_object(const char *registry, const char *digest, char
 
 	if (!is_prefix(digest))
 		return ns_fail(NS_USAGE, "invalid digest '%.80s', expected at least 8 of its 64 hexadecimal digits", digest);
-	NS_TRY(find(registry, digest, path, &found, 0));
+	NS_TRY(object_find(registry, digest, path, &found, 0));
 	if (found > 1)
 		return ns_fail(NS_USAGE, "digest %s is not unique in %s", digest, registry);
 	return found ? NS_OK : ns_fail(NS_IO, "%s: has no object %s", registry, digest);

@@ -76,8 +76,8 @@ static enum ns_status both(struct ns_trainer *r, const struct ns_device_slot *s)
 	return record_update(r, s);
 }
 
-static enum ns_status record(struct ns_trainer *r, const struct ns_device_slot *s,
-			     enum ns_status (*work)(struct ns_trainer *, const struct ns_device_slot *), struct ns_graph **graph)
+static enum ns_status record_graph(struct ns_trainer *r, const struct ns_device_slot *s,
+				   enum ns_status (*work)(struct ns_trainer *, const struct ns_device_slot *), struct ns_graph **graph)
 {
 	const struct ns_backend *b = r->job->set->backend;
 	struct ns_queue *q = r->job->set->queues[0];
@@ -126,11 +126,11 @@ static enum ns_status record_slot(struct ns_trainer *r, struct ns_device_slot *s
 
 	r->numbers = (float *)(void *)s->there; /* a step reads the numbers of its own slot */
 	if (r->job->comm->size == 1) {
-		status = record(r, s, both, &s->leaves);
+		status = record_graph(r, s, both, &s->leaves);
 	} else {
-		status = record(r, s, record_leaves, &s->leaves);
+		status = record_graph(r, s, record_leaves, &s->leaves);
 		if (status == NS_OK)
-			status = record(r, s, record_update, &s->update);
+			status = record_graph(r, s, record_update, &s->update);
 	}
 	r->numbers = own;
 	return status;

@@ -84,7 +84,7 @@ static enum ns_status prepare(struct augment *g)
 	return NS_OK;
 }
 
-static void release(struct augment *g)
+static void augment_release(struct augment *g)
 {
 	int i;
 
@@ -194,6 +194,6 @@ enum ns_status ns_job_augment(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_job_begin(job, 0));
 	status = run(&g, path);
 out:
-	release(&g);
+	augment_release(&g);
 	return status;
 }

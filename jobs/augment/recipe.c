@@ -44,7 +44,7 @@ static const struct operation {
 };
 #define OPERATIONS (sizeof table / sizeof *table)
 
-static const struct operation *find(const char *name)
+static const struct operation *operation_find(const char *name)
 {
 	size_t i;
 
@@ -151,7 +151,7 @@ enum ns_status ns_recipe_parse(struct ns_augment_config *c, const json_t *list, 
 
 		if (!json_is_object(entry) || json_object_size(entry) != 1)
 			return ns_fail(NS_CONFIG, "%s[%zu]: expected a map of one operation, as in - rotate: [-25, 25]", where, i);
-		o = find(name);
+		o = operation_find(name);
 		if (!o)
 			return unknown(where, i, name);
 		if (last && o <= last)

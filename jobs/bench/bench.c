@@ -215,16 +215,18 @@ static enum ns_status measure_limits(struct ns_bench *b)
 
 static json_t *to_json(const struct ns_bench *b)
 {
+	static const struct ns_json_field fields[] = {
+		NS_JSON_FIELD(struct ns_measured, name, "name"),   NS_JSON_FIELD(struct ns_measured, unit, "unit"),
+		NS_JSON_FIELD(struct ns_measured, rate, "rate"),   NS_JSON_FIELD(struct ns_measured, low, "low"),
+		NS_JSON_FIELD(struct ns_measured, high, "high"),   NS_JSON_FIELD(struct ns_measured, share, "share"),
+		NS_JSON_FIELD(struct ns_measured, flops, "flops"), NS_JSON_FIELD(struct ns_measured, bytes, "bytes"),
+		NS_JSON_FIELD(struct ns_measured, bound, "bound"),
+	};
 	json_t *list = json_array();
 	int i;
 
-	for (i = 0; i < b->count; i++) {
-		const struct ns_measured *m = &b->rows[i];
-
-		json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:s}", "name", m->name, "unit", m->unit, "rate",
-						      m->rate, "low", m->low, "high", m->high, "share", m->share, "flops", m->flops, "bytes",
-						      m->bytes, "bound", m->bound));
-	}
+	for (i = 0; i < b->count; i++)
+		json_array_append_new(list, ns_json_fields(json_object(), fields, sizeof fields / sizeof *fields, &b->rows[i]));
 	return json_pack("{s:s, s:s, s:f, s:f, s:f, s:o}", "schema", "nightshift.bench/1", "device", b->job->set->description,
 			 "copy_bytes_per_second", b->copy, "fma_flops_per_second", b->fma, "bf16_flops_per_second", b->fma_bf16, "results", list);
 }

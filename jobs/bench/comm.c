@@ -73,7 +73,7 @@ static enum ns_status take_turns(struct sums *s, double tree[ROUNDS], double mpi
 	return NS_OK;
 }
 
-static void record(struct ns_bench *b, const char *name, double *tree, double *mpi)
+static void record_both(struct ns_bench *b, const char *name, double *tree, double *mpi)
 {
 	double rate[4], limit[4];
 	struct ns_measured *m;
@@ -115,7 +115,7 @@ static enum ns_status one_size(struct ns_bench *b, const char *name, size_t n)
 	NS_GO(ns_job_agree(b->job, status));
 	NS_GO(take_turns(&s, tree, mpi));
 	if (s.comm->rank == 0)
-		record(b, name, tree, mpi);
+		record_both(b, name, tree, mpi);
 out:
 	for (v = 0; s.leaf && v < s.local; v++)
 		free(s.leaf[v]);

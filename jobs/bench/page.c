@@ -67,7 +67,7 @@ static const char *compare_words(const struct ns_measured *m, const json_t *old,
 	return "the same within the noise";
 }
 
-static const json_t *find(const json_t *old, const char *name)
+static const json_t *row_find(const json_t *old, const char *name)
 {
 	json_t *e;
 	size_t i;
@@ -95,7 +95,7 @@ enum ns_status ns_bench_page(const struct ns_bench *b, const json_t *old, const 
 	ns_html_row(&h, "th", head, old ? 6 : 5);
 	for (i = 0; i < b->count; i++) {
 		const struct ns_measured *m = &b->rows[i];
-		const json_t *was = find(old, m->name);
+		const json_t *was = row_find(old, m->name);
 		char v[5][80] = {"", "", "", "", ""}, low[32], high[32], rate[32];
 		const char *cells[6] = {v[4], v[0], v[1], v[2], m->bound, v[3]};
 		double ratio;

@@ -43,7 +43,7 @@ static int by_id(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void put(struct ns_selection *s, uint32_t set, int64_t row, uint64_t id, int32_t label, uint8_t source, uint32_t repeat)
+static void selection_put(struct ns_selection *s, uint32_t set, int64_t row, uint64_t id, int32_t label, uint8_t source, uint32_t repeat)
 {
 	int64_t i = s->rows++;
 
@@ -63,7 +63,7 @@ struct window {
 	int64_t gates;
 };
 
-static void release(struct window *w)
+static void window_release(struct window *w)
 {
 	free(w->id);
 	free(w->gate_ids);
@@ -115,22 +115,22 @@ enum ns_status ns_query_run(const struct ns_query *q, const struct ns_dataset *r
 
 		if (!q->former && is_gates(&w, ns_dataset_id(replay, row)))
 			continue;
-		put(s, 0, row, ns_dataset_id(replay, row), ns_dataset_label(replay, row), NS_LABEL_HUMAN, 1);
+		selection_put(s, 0, row, ns_dataset_id(replay, row), ns_dataset_label(replay, row), NS_LABEL_HUMAN, 1);
 		count->replayed++;
 	}
 	for (i = 0; i < current->rows; i++) {
 		if (w.gate[i] || is_gates(&w, w.id[i])) {
 			count->excluded++;
 		} else if (w.label[i] >= 0) {
-			put(s, 1, i, w.id[i], w.label[i], NS_LABEL_HUMAN, (uint32_t)q->audited_repeat);
+			selection_put(s, 1, i, w.id[i], w.label[i], NS_LABEL_HUMAN, (uint32_t)q->audited_repeat);
 			count->audited++;
 		} else {
-			put(s, 1, i, w.id[i], -1, NS_LABEL_MODEL, 1);
+			selection_put(s, 1, i, w.id[i], -1, NS_LABEL_MODEL, 1);
 			count->pool++;
 		}
 	}
 out:
-	release(&w);
+	window_release(&w);
 	return status;
 }
 

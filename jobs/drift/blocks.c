@@ -28,7 +28,7 @@ static int by_time(const void *a, const void *b)
 	return (x->row > y->row) - (x->row < y->row);
 }
 
-static enum ns_status find(const struct ns_predictions *p, double seconds, int32_t **block, int64_t *count)
+static enum ns_status find_blocks(const struct ns_predictions *p, double seconds, int32_t **block, int64_t *count)
 {
 	struct moment *m = malloc(sizeof *m * (size_t)(p->rows + 1));
 	int64_t i;
@@ -53,7 +53,7 @@ static enum ns_status find(const struct ns_predictions *p, double seconds, int32
 
 enum ns_status ns_drift_find_sequences(struct ns_drift *s)
 {
-	double seconds = ns_conf_real(s->job->conf, "drift.sequence_seconds");
+	double seconds = s->sequence_seconds;
 
 	s->ref_effective = (double)s->ref.rows;
 	s->cur_effective = (double)s->cur.rows;
@@ -61,8 +61,8 @@ enum ns_status ns_drift_find_sequences(struct ns_drift *s)
 		return NS_OK;
 	if (!s->ref.group || !s->ref.time || !s->cur.group || !s->cur.time)
 		return ns_fail(NS_BAD_DATA, "drift.sequence_seconds = %g needs the columns group and time on both sides", seconds);
-	NS_TRY(find(&s->ref, seconds, &s->ref_block, &s->ref_blocks));
-	return find(&s->cur, seconds, &s->cur_block, &s->cur_blocks);
+	NS_TRY(find_blocks(&s->ref, seconds, &s->ref_block, &s->ref_blocks));
+	return find_blocks(&s->cur, seconds, &s->cur_block, &s->cur_blocks);
 }
 
 double ns_drift_effective_rows(const float *x, const int32_t *block, int64_t rows, int64_t blocks)

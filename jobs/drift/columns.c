@@ -14,15 +14,12 @@ struct columns {
 	struct ns_drift *s;
 	struct ns_plan **plans; /* of KS, and their device memory, one a worker */
 	void **scratch;
-	int first;	/* of the bootstrap's key: tests before these columns, so that no two columns share draws */
-	struct column { /* words of 8 bytes, which ranks exchange */
-		struct ns_stat_column shift;
-		double m, n;			       /* effective number of rows */
-		double ks_p, cvm_p, spread, low, high; /* spread: the reference's standard deviation; low, high: interval of Wasserstein's distance */
-		double psi, js;
-		int64_t bins;	      /* of psi and js */
-		int64_t note, broken; /* note: index into untestable[] */
+	int first;			    /* of the bootstrap's key: tests before these columns, so that no two columns share draws */
+	struct column {			    /* words of 8 bytes, which ranks exchange */
+		double m, n;		    /* effective number of rows */
+		int64_t untestable, broken; /* untestable: index into untestable[] */
 		struct ns_histogram histogram;
+		struct ns_drift_figures of[NS_DRIFT_DETECTORS]; /* of each detector of single columns */
 	} * out;
 };
 
@@ -57,12 +54,6 @@ static double deviation(const float *x, int64_t n)
 	for (i = 0; i < n; i++)
 		square += ((double)x[i] - mean) * ((double)x[i] - mean);
 	return n > 1 ? sqrt(square / (double)(n - 1)) : 0;
-}
-
-double ns_drift_cvm_p(double t, int64_t m, int64_t n, double counts_m, double counts_n)
-{
-	/* without drift T averages about 1/6 at any size; under drift it grows with mn / (m + n), which effective rows reduce */
-	return ns_stat_cvm_p(t * (counts_m * counts_n / (counts_m + counts_n)) / ((double)m * (double)n / (double)(m + n)), counts_m, counts_n);
 }
 
 static void widen(struct ns_histogram *p, const float *x, int64_t n, int64_t step)
@@ -123,63 +114,55 @@ static enum ns_status ks_alone(const struct columns *k, int worker, float *x, do
 	return ns_staged_keep(set->devices[worker], set->queues[worker], k->plans[worker], &io, &k->scratch[worker]);
 }
 
-#define QUANTILES 10
-
-static void in_bins(const float *x, int64_t m, int64_t n, struct column *out)
+/* What detectors read from a column in order; the host's D equals that of any device. */
+static enum ns_status sort_column(float *x, struct ns_drift_column *c)
 {
-	int64_t ref[QUANTILES], cur[QUANTILES];
-
-	out->bins = ns_stat_quantile_bins(x, m, x + m, n, QUANTILES, ref, cur);
-	out->psi = ns_stat_psi(ref, cur, (int)out->bins);
-	out->js = ns_stat_js(ref, cur, (int)out->bins);
-}
-
-/* All detectors that need a sorted column; the host's D equals that of any device. */
-static enum ns_status in_order(const struct columns *k, int column, float *x, struct column *out)
-{
-	int64_t m = k->s->ref.rows, n = k->s->cur.rows;
-	int wasserstein = ns_drift_is_enabled(k->s, "wasserstein");
+	int64_t m = c->ref_rows, n = c->cur_rows;
 	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(m > n ? m : n));
 
 	if (!scratch)
 		return ns_fail(NS_NO_MEMORY, "out of memory for sorting %lld rows", (long long)(m + n));
-	out->spread = wasserstein ? deviation(x, m) : 0; /* before sorting, because sums round in row order */
+	c->deviation = deviation(x, m); /* before sorting, because sums round in row order */
 	ns_sort_floats(x, m, scratch);
 	ns_sort_floats(x + m, n, scratch);
 	free(scratch);
-	ns_stat_column(x, m, x + m, n, &out->shift);
-	in_bins(x, m, n, out);
-	if (ns_drift_is_enabled(k->s, "cvm"))
-		out->cvm_p = ns_drift_cvm_p(out->shift.cvm, m, n, out->m, out->n);
-	if (!wasserstein)
-		return NS_OK;
-	return ns_stat_wasserstein_interval(x, m, x + m, n, out->m, out->n, out->shift.wasserstein, k->s->seed, (uint32_t)(k->first + column),
-					    &out->low, &out->high);
+	ns_stat_column(x, m, x + m, n, &c->shift);
+	c->bins = ns_stat_quantile_bins(x, m, x + m, n, NS_DRIFT_BINS, c->ref_bins, c->cur_bins);
+	return NS_OK;
 }
 
+/* Does any enabled detector of single columns need it in order? */
 static int wants_order(const struct ns_drift *s)
 {
-	return ns_drift_is_enabled(s, "cvm") || ns_drift_is_enabled(s, "wasserstein") || ns_drift_is_enabled(s, "psi") ||
-	       ns_drift_is_enabled(s, "js") || ns_drift_is_enabled(s, "energy");
+	int i;
+
+	for (i = 0; ns_drift_detectors[i]; i++)
+		if (ns_drift_detectors[i]->in_order && ns_drift_is_enabled(s, ns_drift_detectors[i]))
+			return 1;
+	return 0;
 }
 
 static enum ns_status one_column(void *context, int column, int worker, float *x)
 {
 	const struct columns *k = context;
+	const struct ns_drift *s = k->s;
 	struct column *out = &k->out[column];
-	int64_t m = k->s->ref.rows, n = k->s->cur.rows;
+	int64_t m = s->ref.rows, n = s->cur.rows;
+	struct ns_drift_column c = {.ref = x, .cur = x + m, .ref_rows = m, .cur_rows = n, .seed = s->seed, .key = (uint32_t)(k->first + column)};
+	int i;
 
-	out->note = look_at(x, m, n, &out->broken);
-	if (out->note)
+	out->untestable = look_at(x, m, n, &out->broken);
+	if (out->untestable)
 		return NS_OK;
 	fill_histogram(&out->histogram, x, m, n);
-	out->m = ns_drift_effective_rows(x, k->s->ref_block, m, k->s->ref_blocks);
-	out->n = ns_drift_effective_rows(x + m, k->s->cur_block, n, k->s->cur_blocks);
-	if (wants_order(k->s))
-		NS_TRY(in_order(k, column, x, out));
-	else
-		NS_TRY(ks_alone(k, worker, x, &out->shift.ks));
-	out->ks_p = ns_stat_ks_p(out->shift.ks, (int64_t)out->m, (int64_t)out->n);
+	c.m = out->m = ns_drift_effective_rows(x, s->ref_block, m, s->ref_blocks);
+	c.n = out->n = ns_drift_effective_rows(x + m, s->cur_block, n, s->cur_blocks);
+	NS_TRY(wants_order(s) ? sort_column(x, &c) : ks_alone(k, worker, x, &c.shift.ks));
+	for (i = 0; ns_drift_detectors[i]; i++) {
+		out->of[i] = (struct ns_drift_figures){NAN, NAN, NAN, NAN, NAN, 0};
+		if (ns_drift_detectors[i]->column && ns_drift_is_enabled(s, ns_drift_detectors[i]))
+			NS_TRY(ns_drift_detectors[i]->column(&c, &out->of[i]));
+	}
 	return NS_OK;
 }
 
@@ -189,57 +172,32 @@ enum ns_status ns_drift_gather(struct ns_drift *s, enum ns_status status, void *
 	return ns_comm_sum_i64(s->job->comm, words, n); /* all ranks but one contribute 0, so the bits are preserved */
 }
 
-static enum ns_status ks_test(struct ns_drift *s, const struct column *o, const char *kind, const char *name)
+/* Adds the rows of a column: one of each detector, or, whatever drift.detectors names, one of KS that says why it cannot be tested. */
+static enum ns_status add_column(struct ns_drift *s, const struct column *o, const char *kind, const char *name)
 {
-	double half = o->note ? NAN : 1.3581 * sqrt((o->m + o->n) / (o->m * o->n));
-	struct ns_drift_test *t = ns_drift_add(s, kind, "ks", name);
+	int i;
 
-	if (!t)
-		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
-	t->histogram = o->histogram;
-	t->note = untestable[o->note];
-	t->broken = (int)o->broken;
-	if (o->note)
-		return NS_OK;
-	t->statistic = t->effect = o->shift.ks;
-	t->effect_low = fmax(0, t->effect - half);
-	t->effect_high = fmin(1, t->effect + half);
-	t->p = o->ks_p;
-	return NS_OK;
-}
+	for (i = 0; ns_drift_detectors[i]; i++) {
+		const struct ns_drift_detector *method = ns_drift_detectors[i];
+		const struct ns_drift_figures *f = &o->of[i];
+		struct ns_drift_test *t;
 
-/* Adds the supporting detectors: statistic, p, effect with its interval; NaN where there is none. */
-static enum ns_status others(struct ns_drift *s, const struct column *o, const char *kind, const char *name)
-{
-	double unit = o->spread > 0 ? o->spread : NAN;
-	const struct {
-		const char *method;
-		double statistic, p, effect, low, high;
-		const char *note;
-	} all[] = {
-		{"cvm", o->shift.cvm, o->cvm_p, NAN, NAN, NAN, NULL},
-		{"wasserstein", o->shift.wasserstein, NAN, o->shift.wasserstein / unit, o->low / unit, o->high / unit,
-		 isnan(unit) ? "the reference is constant: there is no unit for its effect" : NULL},
-		{"energy", o->shift.energy, NAN, o->shift.energy / (2 * o->shift.across), NAN, NAN, NULL},
-		{"psi", o->psi, NAN, o->psi, NAN, o->bins < 2 ? NAN : ns_stat_psi_no_drift((int)o->bins, o->m, o->n),
-		 o->bins < 2 ? "the reference is nearly constant: there are no bins" : NULL},
-		{"js", o->js, NAN, o->js, NAN, o->bins < 2 ? NAN : ns_stat_js_no_drift((int)o->bins, o->m, o->n), NULL},
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof all / sizeof *all; i++) {
-		struct ns_drift_test *t = ns_drift_is_enabled(s, all[i].method) ? ns_drift_add(s, kind, all[i].method, name) : NULL;
-
-		if (!ns_drift_is_enabled(s, all[i].method))
+		if (o->untestable ? method != &ns_detector_ks : !method->column || !ns_drift_is_enabled(s, method))
 			continue;
+		t = ns_drift_add(s, kind, method, name);
 		if (!t)
 			return ns_fail(NS_NO_MEMORY, "out of memory for tests");
-		t->statistic = all[i].statistic;
-		t->p = all[i].p;
-		t->effect = all[i].effect;
-		t->effect_low = all[i].low;
-		t->effect_high = all[i].high;
-		t->note = all[i].note;
+		if (method == &ns_detector_ks)
+			t->histogram = o->histogram;
+		t->broken = (int)o->broken;
+		t->note = o->untestable ? untestable[o->untestable] : f->noted ? method->column_note : NULL;
+		if (o->untestable)
+			continue;
+		t->statistic = f->statistic;
+		t->p = f->p;
+		t->effect = f->effect;
+		t->effect_low = f->low;
+		t->effect_high = f->high;
 	}
 	return NS_OK;
 }
@@ -252,7 +210,7 @@ enum ns_status ns_drift_columns(struct ns_drift *s, const char *kind, const stru
 	struct columns k = {.s = s, .first = s->count};
 	enum ns_status status;
 
-	if (!ns_drift_is_enabled(s, "ks") && !wants_order(s))
+	if (!ns_drift_is_enabled(s, &ns_detector_ks) && !wants_order(s))
 		return NS_OK;
 	k.out = calloc((size_t)d + 1, sizeof *k.out);
 	k.plans = calloc((size_t)workers, sizeof *k.plans);
@@ -273,15 +231,11 @@ enum ns_status ns_drift_columns(struct ns_drift *s, const char *kind, const stru
 			snprintf(name, sizeof name, "%s%.48s", prefix, names[c]);
 		else
 			snprintf(name, sizeof name, "%s%d", prefix, c);
-		if (!k.out[c].note) {
+		if (!k.out[c].untestable) {
 			s->ref_effective = fmin(s->ref_effective, k.out[c].m);
 			s->cur_effective = fmin(s->cur_effective, k.out[c].n);
 		}
-		/* an untestable column is listed under KS, whatever drift.detectors names */
-		if (ns_drift_is_enabled(s, "ks") || k.out[c].note)
-			status = ks_test(s, &k.out[c], kind, name);
-		if (status == NS_OK && !k.out[c].note)
-			status = others(s, &k.out[c], kind, name);
+		status = add_column(s, &k.out[c], kind, name);
 	}
 	free(k.out);
 	return status;

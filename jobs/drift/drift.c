@@ -78,8 +78,7 @@ static void look_at_reach(struct ns_drift *s)
 			continue;
 		least = fmin(1, 1 / ns_drift_joint_share(s) / (1.0 + s->permutations));
 		/* Holm rejects below alpha, Benjamini-Hochberg and the history at or below their level */
-		if ((least < s->alpha || (least <= s->alpha && !strcmp(ns_conf_text(s->job->conf, "drift.correction"), "bh"))) &&
-		    (!s->past || least <= s->level))
+		if ((least < s->alpha || (least <= s->alpha && !strcmp(s->correction, "bh"))) && (!s->past || least <= s->level))
 			continue;
 		snprintf(text, sizeof text,
 			 "mmd cannot alarm by itself: its least adjusted p is %.2g with drift.permutations = %d, less than %.2g is wanted", least,
@@ -132,155 +131,43 @@ static enum ns_status check_shapes(const struct ns_drift *s)
 	return NS_OK;
 }
 
-static json_t *test_json(const struct ns_drift_test *t)
-{
-	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "kind", t->kind, "column", t->column, "slice",
-			      *t->slice ? t->slice : "all", "detector", t->method->name, "statistic", ns_json_real(t->statistic), "p",
-			      ns_json_real(t->p), "p_adjusted", ns_json_real(t->p_adjusted), "effect", ns_json_real(t->effect), "effect_low",
-			      ns_json_real(t->effect_low), "effect_high", ns_json_real(t->effect_high), "status", ns_drift_status_name(t->status));
-
-	if (t->note)
-		json_object_set_new(j, "note", json_string(t->note));
-	return j;
-}
-
-static json_t *top_json(const struct ns_drift *s)
-{
-	json_t *list = json_array();
-	int i;
-
-	for (i = 0; i < s->top_count; i++) {
-		char id[24];
-		int k = s->cur.pred ? s->cur.pred[s->top[i].row] : -1;
-
-		snprintf(id, sizeof id, "%016llx", (unsigned long long)s->top[i].id);
-		json_array_append_new(list, json_pack("{s:s, s:o, s:s?, s:I}", "id", id, "score", ns_json_real(s->top[i].score), "class",
-						      k >= 0 && s->cur.names && k < s->cur.class_names ? s->cur.names[k] : NULL, "row",
-						      (json_int_t)s->top[i].row));
-	}
-	return list;
-}
-
-static json_t *performance_json(const struct ns_drift *s)
-{
-	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:s}", "measured", ns_json_real(s->measured), "estimated",
-			 ns_json_real(s->cbpe), "low", ns_json_real(s->measured_low), "high", ns_json_real(s->measured_high), "audited",
-			 (json_int_t)s->audited, "suspect_labels", (json_int_t)s->suspects, "baseline", ns_json_real(s->base), "estimated_baseline",
-			 ns_json_real(s->cbpe_ref), "atc", ns_json_real(s->atc), "reweighted", ns_json_real(s->reweighted), "method",
-			 "estimated: mean calibrated confidence (CBPE), an upper bound under covariate shift; measured: audited rows, Wilson");
-}
-
-static json_t *slices_json(const struct ns_drift *s)
-{
-	json_t *list = json_array();
-	int i;
-
-	for (i = 0; i < s->slice_count; i++) {
-		const struct ns_slice *l = &s->slices[i];
-
-		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:b, s:I, s:I, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "slice", l->name, "status",
-						ns_drift_status_name(l->status), "guarded", l->guarded, "reference_rows", (json_int_t)l->ref_rows,
-						"current_rows", (json_int_t)l->cur_rows, "moved", ns_json_real(l->moved), "column", l->column,
-						"confidence_reference", ns_json_real(l->confidence_ref), "confidence", ns_json_real(l->confidence),
-						"baseline", ns_json_real(l->base), "measured", ns_json_real(l->measured), "low", ns_json_real(l->low),
-						"high", ns_json_real(l->high), "audited", (json_int_t)l->audited));
-	}
-	return list;
-}
-
-static json_t *label_shift_json(const struct ns_drift *s)
-{
-	json_t *weights = json_array(), *low = json_array(), *high = json_array();
-	int i;
-
-	for (i = 0; s->weights && i < s->cur.prob.d; i++) {
-		json_array_append_new(weights, ns_json_real(s->weights[i]));
-		json_array_append_new(low, ns_json_real(s->weights_low ? s->weights_low[i] : NAN));
-		json_array_append_new(high, ns_json_real(s->weights_high ? s->weights_high[i] : NAN));
-	}
-	return json_pack("{s:o, s:o, s:o, s:o}", "weights", weights, "low", low, "high", high, "condition", ns_json_real(s->condition));
-}
-
-/* the alarm budget over many nights: tonight's evidence, its level, and the alarms so far */
-static json_t *budget_json(const struct ns_drift *s)
-{
-	if (!s->past)
-		return json_null();
-	return json_pack("{s:s, s:I, s:I, s:b, s:o, s:o}", "rule",
-			 "e-LOND (Xu, Ramdas 2024): the expected share of false alarms among alarms is at most alpha", "windows",
-			 (json_int_t)s->window, "alarms_before", (json_int_t)s->rejected_before, "rejected", s->rejected, "evidence",
-			 ns_json_real(s->evidence), "p_needed", ns_json_real(s->level));
-}
-
-/* how often each detector alarms on random splits of the reference, where nothing has shifted */
-static json_t *self_json(const struct ns_drift *s)
-{
-	json_t *all = json_object();
-	int k;
-
-	for (k = 0; k < NS_SELF_TEST_KINDS; k++) {
-		double low, high;
-
-		if (!s->self_rounds[k])
-			continue;
-		ns_stat_wilson(s->self_alarms[k], s->self_rounds[k], &low, &high);
-		json_object_set_new(all, ns_drift_self_name(k),
-				    json_pack("{s:I, s:I, s:f, s:f}", "rounds", (json_int_t)s->self_rounds[k], "alarms",
-					      (json_int_t)s->self_alarms[k], "low", low, "high", high));
-	}
-	return all;
-}
-
-static json_t *sequences_json(const struct ns_drift *s)
-{
-	if (!s->ref_block)
-		return json_null();
-	return json_pack("{s:I, s:I, s:f, s:f, s:s}", "reference_blocks", (json_int_t)s->ref_blocks, "current_blocks", (json_int_t)s->cur_blocks,
-			 "reference_effective", s->ref_effective, "current_effective", s->cur_effective, "rule",
-			 "effective: independent rows that would know a column's mean as well (design effect), of the column where they are fewest");
-}
-
-static json_t *methods_json(const struct ns_drift *s)
-{
-	json_t *all = json_object();
-	int i;
-
-	for (i = 0; i < s->count; i++) {
-		const struct ns_drift_detector *m = s->tests[i].method;
-
-		if (!json_object_get(all, m->name))
-			json_object_set_new(all, m->name,
-					    json_pack("{s:s, s:b, s:s, s:s, s:s, s:s}", "title", m->title, "decides", m->decides, "statistic",
-						      m->statistic, "effect", m->effect, "meaning", m->meaning, "source", m->source));
-	}
-	return all;
-}
-
-static enum ns_status to_json(struct ns_drift *s)
-{
-	json_t *tests = json_array();
-	int i;
-
-	for (i = 0; i < s->count; i++)
-		json_array_append_new(tests, test_json(&s->tests[i]));
-	s->json = json_pack(
-		"{s:s, s:s, s:s, s:{s:s, s:I}, s:{s:s, s:I}, s:f, s:s, s:I, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:s}, s:o, s:O}",
-		"schema", "nightshift.drift/1", "status", ns_drift_status_name(s->status), "summary", s->summary, "reference", "digest",
-		s->ref.digest, "rows", (json_int_t)s->ref.rows, "current", "digest", s->cur.digest, "rows", (json_int_t)s->cur.rows, "alpha",
-		s->alpha, "correction", ns_conf_text(s->job->conf, "drift.correction"), "seed", (json_int_t)s->seed, "permutations", s->permutations,
-		"tests", tests, "methods", methods_json(s), "slices", slices_json(s), "performance", performance_json(s), "label_shift",
-		label_shift_json(s), "alarm_budget", budget_json(s), "self_test", self_json(s), "sequences", sequences_json(s), "manifest", "emit",
-		s->emit, "because", s->because, "top", top_json(s), "quality", s->quality);
-	return s->json ? NS_OK : ns_fail(NS_INTERNAL, "cannot build drift.json: a value is not representable in JSON, or out of memory");
-}
+#define READ(member, key) NS_CONF_FIELD(struct ns_drift, member, key)
+static const struct ns_conf_field settings[] = {
+	READ(alpha, "drift.alpha"),
+	READ(min_effect, "drift.min_effect"),
+	READ(tolerance, "drift.tolerance"),
+	READ(cooldown_days, "drift.cooldown_days"),
+	READ(sequence_seconds, "drift.sequence_seconds"),
+	READ(old_floor, "gate.old_floor"),
+	READ(old_estimate, "gate.old_estimate"),
+	READ(retrain_lr, "retrain.lr"),
+	READ(retrain_confidence, "retrain.confidence"),
+	READ(permutations, "drift.permutations"),
+	READ(projections, "drift.projections"),
+	READ(self_test, "drift.self_test"),
+	READ(hysteresis, "drift.hysteresis"),
+	READ(budget, "drift.budget"),
+	READ(by_slices, "drift.slices"),
+	READ(memory, "drift.memory"),
+	READ(replay, "retrain.replay"),
+	READ(audited_repeat, "retrain.audited_repeat"),
+	READ(seed, "seed"),
+	READ(correction, "drift.correction"),
+	READ(emit_from, "drift.emit"),
+	READ(label, "drift.label"),
+	READ(history, "drift.history"),
+	READ(current_data, "drift.current_data"),
+	READ(replay_data, "drift.replay_data"),
+	READ(registry, "registry"),
+	READ(guarded, "drift.guarded"),
+	READ(retrain_epochs, "retrain.epochs"),
+};
+#undef READ
 
 static enum ns_status setup(struct ns_drift *s)
 {
 	struct ns_job *job = s->job;
-	const char *policy = ns_conf_text(job->conf, "drift.policy"), *correction, *emit;
-	const json_t *one;
-	size_t at;
+	const char *policy = ns_conf_text(job->conf, "drift.policy");
 
 	if (policy) {
 		char hex[NS_SHA256_HEX];
@@ -289,23 +176,12 @@ static enum ns_status setup(struct ns_drift *s)
 		NS_TRY(ns_conf_file_under(job->conf, policy, "drift"));
 		ns_job_input(job, "policy", policy, hex);
 	}
-	correction = ns_conf_text(job->conf, "drift.correction");
-	emit = ns_conf_text(job->conf, "drift.emit");
-	if (strcmp(correction, "holm") && strcmp(correction, "bh"))
-		return ns_fail(NS_CONFIG, "drift.correction = '%s', expected holm or bh", correction);
-	if (strcmp(emit, "harmful") && strcmp(emit, "material"))
-		return ns_fail(NS_CONFIG, "drift.emit = '%s', expected harmful or material", emit);
-	one = ns_conf_node(job->conf, "drift.detectors");
-	if (one && !json_is_null(one) && !json_is_array(one))
-		return ns_fail(NS_CONFIG, "drift.detectors: expected a list, such as [ks, chi2, mmd]");
-	json_array_foreach(ns_conf_node(job->conf, "drift.detectors"), at, one)
-		if (!json_is_string(one) || !ns_drift_detector(json_string_value(one))->name)
-			return ns_fail(NS_CONFIG, "drift.detectors: '%s' is no detector", json_is_string(one) ? json_string_value(one) : "?");
-	s->alpha = ns_conf_real(job->conf, "drift.alpha");
-	s->min_effect = ns_conf_real(job->conf, "drift.min_effect");
-	s->tolerance = ns_conf_real(job->conf, "drift.tolerance");
-	s->permutations = (int)ns_conf_int(job->conf, "drift.permutations");
-	s->seed = (uint64_t)ns_conf_int(job->conf, "seed");
+	ns_conf_read(job->conf, settings, sizeof settings / sizeof *settings, s);
+	if (strcmp(s->correction, "holm") && strcmp(s->correction, "bh"))
+		return ns_fail(NS_CONFIG, "drift.correction = '%s', expected holm or bh", s->correction);
+	if (strcmp(s->emit_from, "harmful") && strcmp(s->emit_from, "material"))
+		return ns_fail(NS_CONFIG, "drift.emit = '%s', expected harmful or material", s->emit_from);
+	NS_TRY(ns_drift_enable(s, ns_conf_node(job->conf, "drift.detectors")));
 	s->quality = json_array();
 	if (s->alpha < 1.0 / (s->permutations + 1))
 		return ns_fail(NS_CONFIG, "drift.alpha = %g cannot be reached with drift.permutations = %d, which must be at least %d", s->alpha,
@@ -313,7 +189,7 @@ static enum ns_status setup(struct ns_drift *s)
 	return NS_OK;
 }
 
-static void release(struct ns_drift *s)
+static void drift_release(struct ns_drift *s)
 {
 	int i;
 
@@ -341,7 +217,7 @@ static enum ns_status write_results(struct ns_drift *s)
 {
 	char path[NS_PATH_MAX];
 
-	NS_TRY(to_json(s));
+	NS_TRY(ns_drift_to_json(s));
 	NS_TRY(ns_path(path, "%s/drift.json", s->job->dir));
 	NS_TRY(ns_json_write(path, s->json));
 	NS_TRY(ns_path(path, "%s/drift.html", s->job->dir));
@@ -375,7 +251,7 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	look_at_reach(&s);
 	ns_drift_policy(&s);
 	ns_drift_summarise(&s);
-	if (s.emit && !(ns_conf_text(job->conf, "drift.current_data") && ns_conf_text(job->conf, "drift.replay_data"))) {
+	if (s.emit && !(s.current_data && s.replay_data)) {
 		s.emit = 0; /* no manifest is written, so neither cool-down nor budget is spent */
 		snprintf(s.because, sizeof s.because, "the status is %s, but --current-data and --replay-data do not say what to select from",
 			 ns_drift_status_name(s.status));
@@ -396,6 +272,6 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	if (s.status != NS_DRIFT_NONE && ns_conf_bool(job->conf, "exit_code"))
 		status = ns_fail(NS_FINDING, "drift found: %s", ns_drift_status_name(s.status));
 out:
-	release(&s);
+	drift_release(&s);
 	return status;
 }

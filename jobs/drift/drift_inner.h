@@ -4,18 +4,70 @@
 
 #include "jobs/drift/drift.h"
 #include "datasets/predict/predict.h"
+#include "host/stat/stat.h"
 
 /* DESCRIPTIVE: measured, takes no part in the decision. UNTESTED: could not be measured, the note says why. */
 enum ns_drift_status { NS_DRIFT_NONE, NS_DRIFT_STATISTICAL, NS_DRIFT_MATERIAL, NS_DRIFT_HARMFUL, NS_DRIFT_UNTESTED, NS_DRIFT_DESCRIPTIVE };
 
-/* a detector: a row of the table in detectors.c */
+/* --- detectors: adding one takes a file detect_NAME.c, a row of the table in detectors.c, and a name in the declaration below --- */
+
+#define NS_DRIFT_BINS	   10	 /* quantiles of the reference, for detectors of binned columns */
+#define NS_DECIDING_ROWS   10000 /* of each window, chosen by key, for tests of whole rows: enough power, and their cost is quadratic */
+#define NS_SUPPORTING_ROWS 2000	 /* likewise, for those that only support */
+
+struct ns_drift;
+struct ns_drift_test;
+
+/* what a detector of single columns reads: both windows, in ascending order where its in_order is set */
+struct ns_drift_column {
+	const float *ref, *cur;
+	int64_t ref_rows, cur_rows;
+	double m, n;		     /* their effective number of independent rows */
+	double deviation;	     /* the reference's standard deviation */
+	struct ns_stat_column shift; /* only ks without in_order */
+	int bins;		     /* of the histograms over the reference's quantiles; fewer than 2: it is nearly constant */
+	int64_t ref_bins[NS_DRIFT_BINS], cur_bins[NS_DRIFT_BINS];
+	uint64_t seed;
+	uint32_t key; /* of random draws: no two columns have the same */
+};
+
+/* what it finds, NaN where there is nothing; words of 8 bytes */
+struct ns_drift_figures {
+	double statistic, p, effect, low, high;
+	int64_t noted; /* 1: its column_note explains why a figure is missing */
+};
+
+/* what a detector of predicted classes reads; the first window is the reference */
+struct ns_drift_counts {
+	const int64_t *ref, *cur; /* (k): rows of each class */
+	int k, classes;		  /* classes that occur */
+	int64_t ref_rows, cur_rows;
+	int sequences; /* rows of a sequence are not independent: the classes' mean design effect is `design`, else 1 */
+	double design;
+	int permutations;
+	uint64_t seed;
+};
+
+/* A row of the table. Any of its three functions may be NULL; in_order: `column` reads sorted columns. */
 struct ns_drift_detector {
 	const char *name;
 	int decides; /* its p-values are corrected together and decide */
 	const char *title, *statistic, *effect, *meaning, *source;
+	enum ns_status (*column)(const struct ns_drift_column *c, struct ns_drift_figures *f);
+	int in_order;
+	const char *column_note;
+	enum ns_status (*counts)(const struct ns_drift_counts *c, struct ns_drift_test *t);
+	enum ns_status (*rows)(struct ns_drift *s, struct ns_drift_test *t); /* of embeddings; collective; a note says that it is untested */
 };
-extern const struct ns_drift_detector ns_drift_detectors[];
-const struct ns_drift_detector *ns_drift_detector(const char *name); /* name: one of the table */
+extern const struct ns_drift_detector ns_detector_ks, ns_detector_cvm, ns_detector_wasserstein, ns_detector_chi2, ns_detector_g, ns_detector_mmd,
+	ns_detector_energy, ns_detector_psi, ns_detector_js, ns_detector_c2st, ns_detector_fid, ns_detector_kid;
+enum { NS_DRIFT_DETECTORS = 16 };				   /* most rows of the table */
+extern const struct ns_drift_detector *const ns_drift_detectors[]; /* ends with NULL */
+/* Enables those of a list of names, NULL: all. Errors: NS_CONFIG. */
+enum ns_status ns_drift_enable(struct ns_drift *s, const json_t *names);
+int ns_drift_is_enabled(const struct ns_drift *s, const struct ns_drift_detector *method);
+
+/* --- the job --- */
 
 #define NS_SELF_TEST_KINDS 6 /* of the self-test: ks, cvm, chi2, mmd, c2st, and all that decide */
 #define NS_SLICE_NAME	   48
@@ -54,9 +106,14 @@ struct ns_drift {
 	struct ns_predictions ref, cur;
 	struct ns_drift_test *tests;
 	int count, capacity; /* of tests */
-	double alpha, min_effect, tolerance;
-	int permutations;
+	/* settings, as docs/configuration.md says of the keys in the table of drift.c */
+	double alpha, min_effect, tolerance, cooldown_days, sequence_seconds, old_floor, old_estimate, retrain_lr, retrain_confidence;
+	int permutations, projections, self_test, hysteresis, budget, by_slices;
+	int64_t memory, replay, audited_repeat; /* memory: MiB */
 	uint64_t seed;
+	const char *correction, *emit_from, *label, *history, *current_data, *replay_data, *registry;
+	const json_t *guarded, *retrain_epochs;
+	unsigned enabled; /* a bit for each row of ns_drift_detectors */
 	/* of each row: confidence (largest probability) and entropy in nats; NULL without probabilities */
 	float *ref_confidence, *cur_confidence;
 	int32_t *ref_block, *cur_block; /* of each row; NULL: rows are independent */
@@ -102,10 +159,8 @@ enum ns_status ns_drift_open(struct ns_job *job, struct ns_predictions *p, const
 const char *ns_drift_status_name(enum ns_drift_status status);
 /* Removes an incomplete UTF-8 character from the end of a text that was cut at a number of bytes. */
 void ns_drift_cut_utf8(char *text);
-/* Is this detector among drift.detectors? */
-int ns_drift_is_enabled(const struct ns_drift *s, const char *method);
 /* Adds a row to the table, all its numbers NaN. NULL: out of memory. */
-struct ns_drift_test *ns_drift_add(struct ns_drift *s, const char *kind, const char *method, const char *column);
+struct ns_drift_test *ns_drift_add(struct ns_drift *s, const char *kind, const struct ns_drift_detector *method, const char *column);
 /* columns of a window: those of a matrix, or, with directions (k, d), the projections of its rows less `mean` on each */
 struct ns_columns {
 	const struct ns_matrix *of;
@@ -156,6 +211,9 @@ void ns_drift_history_level(struct ns_drift *s, double least_p);
 double ns_drift_largest_effect(const struct ns_drift *s); /* largest effect of a deciding test on all rows */
 void ns_drift_policy(struct ns_drift *s);		  /* sets emit and because */
 enum ns_status ns_drift_page(struct ns_drift *s, const char *path);
+json_t *ns_drift_figures_json(json_t *json, const struct ns_drift_test *t); /* adds statistic, p, effect and its interval */
+enum ns_status ns_drift_to_json(struct ns_drift *s);			    /* sets json */
+json_t *ns_drift_window_json(const struct ns_predictions *p);		    /* digest and rows */
 /* retrain.json and selection.h5; collective, rank 0 writes */
 enum ns_status ns_manifest_emit(struct ns_drift *s);
 
@@ -170,7 +228,31 @@ void ns_drift_page_slices(const struct ns_drift *s, struct ns_html *h);
 
 /* Up to `most` rows, those of a keyed permutation, in their order: x (n, d), which the caller frees; chosen: their numbers, or NULL. */
 enum ns_status ns_drift_choose_rows(const struct ns_matrix *of, int64_t most, uint64_t seed, float **x, int64_t *n, int64_t *chosen);
-/* The detectors of whole rows that hold a sample in memory: "c2st", "fid" or "kid" of up to `most` rows a window. Collective. */
-enum ns_status ns_drift_whole_rows(struct ns_drift *s, const char *method, int64_t most);
+/* up to so many rows of each window's embeddings */
+struct ns_drift_sample {
+	const float *ref, *cur; /* (ref_rows, d) and (cur_rows, d) */
+	int64_t ref_rows, cur_rows;
+	int d;
+};
+typedef void ns_sample_fn(const struct ns_drift_sample *w, uint64_t seed, struct ns_drift_test *t);
+/* Calls figures with up to `most` rows of each window. */
+enum ns_status ns_drift_sampled(struct ns_drift *s, struct ns_drift_test *t, int64_t most, ns_sample_fn *figures);
+
+/* a permutation test of whole rows: kernel sums of all pairs under each permutation */
+struct ns_drift_permutation {
+	struct ns_drift *s;
+	float *x, *y;
+	int64_t m, n, *rows, *ref_rows; /* index in its window of each row of y and x */
+	int32_t *block;			/* of each pooled row, the reference's first; NULL: rows are independent */
+	int64_t ref_blocks, blocks;
+	int d, per, distance;
+	float gamma;
+	int64_t *sums; /* (parts, 2 (P + 1) + 1) */
+};
+typedef enum ns_status ns_scale_fn(struct ns_drift_permutation *g);			      /* sets gamma */
+typedef enum ns_status ns_effect_fn(struct ns_drift_permutation *g, struct ns_drift_test *t); /* from t's statistic, its effect */
+/* Collective. Tests up to `most` rows of each window: distance 0: exp(-gamma |x - y|^2), 1: gamma |x - y|. */
+enum ns_status ns_drift_permuted(struct ns_drift *s, struct ns_drift_test *t, int64_t most, int distance, ns_scale_fn *scale, ns_effect_fn *effect);
+float ns_drift_distance2(const float *x, const float *y, int d); /* squared, between x (d) and y (d) */
 
 #endif

@@ -79,7 +79,7 @@ static void drop_later(struct ns_drift *s)
 /* Rank 0 reads and broadcasts folder and clock: ranks that saw different ones would decide differently. */
 enum ns_status ns_drift_history_read(struct ns_drift *s)
 {
-	const char *folder = ns_conf_text(s->job->conf, "drift.history");
+	const char *folder = s->history;
 	int64_t facts[4] = {0};
 	char *text = NULL;
 	enum ns_status status = NS_OK;
@@ -140,23 +140,22 @@ void ns_drift_history_level(struct ns_drift *s, double least_p)
 /* Does this status call for a manifest? */
 static int calls(const struct ns_drift *s, const char *status)
 {
-	int material = !strcmp(ns_conf_text(s->job->conf, "drift.emit"), "material");
+	int material = !strcmp(s->emit_from, "material");
 
 	return !strcmp(status, "harmful") || (material && !strcmp(status, "material"));
 }
 
 void ns_drift_policy(struct ns_drift *s)
 {
-	int wanted = (int)ns_conf_int(s->job->conf, "drift.hysteresis"), budget = (int)ns_conf_int(s->job->conf, "drift.budget");
-	double cooldown = ns_conf_real(s->job->conf, "drift.cooldown_days");
+	int wanted = s->hysteresis, budget = s->budget;
+	double cooldown = s->cooldown_days;
 	int row = 1, emitted = 0;
 	double last = -INFINITY;
 	size_t i, n = s->past ? json_array_size(s->past) : 0;
 
 	s->emit = 0;
 	if (!calls(s, ns_drift_status_name(s->status))) {
-		snprintf(s->because, sizeof s->because, "the status is %s, drift.emit asks for %s", ns_drift_status_name(s->status),
-			 ns_conf_text(s->job->conf, "drift.emit"));
+		snprintf(s->because, sizeof s->because, "the status is %s, drift.emit asks for %s", ns_drift_status_name(s->status), s->emit_from);
 		return;
 	}
 	for (i = n; i-- > 0;) {
@@ -196,19 +195,20 @@ double ns_drift_largest_effect(const struct ns_drift *s)
 
 enum ns_status ns_drift_history_write(struct ns_drift *s)
 {
-	const char *folder = ns_conf_text(s->job->conf, "drift.history");
+	const char *folder = s->history;
 	char path[NS_PATH_MAX];
 	json_t *line;
 	enum ns_status status;
 
 	if (!folder)
 		return NS_OK;
-	line = json_pack("{s:s, s:I, s:I, s:I, s:b, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o}", "schema", SCHEMA, "time", (json_int_t)s->now,
-			 "window", (json_int_t)s->window, "rejected_before", (json_int_t)s->rejected_before, "rejected", s->rejected, "reference",
-			 s->ref.digest, "current", s->cur.digest, "status", ns_drift_status_name(s->status), "evidence", ns_json_real(s->evidence),
-			 "level", ns_json_real(s->level), "alarm", s->status >= NS_DRIFT_MATERIAL && s->status <= NS_DRIFT_HARMFUL, "emitted",
-			 s->emit, "effect", ns_json_real(ns_drift_largest_effect(s)), "estimated", ns_json_real(s->cbpe), "measured",
-			 ns_json_real(s->measured));
+	line = NS_JSON_OBJECT(
+		{"schema", json_string(SCHEMA)}, {"time", json_integer((json_int_t)s->now)}, {"window", json_integer((json_int_t)s->window)},
+		{"rejected_before", json_integer((json_int_t)s->rejected_before)}, {"rejected", json_boolean(s->rejected)},
+		{"reference", json_string(s->ref.digest)}, {"current", json_string(s->cur.digest)},
+		{"status", json_string(ns_drift_status_name(s->status))}, {"evidence", ns_json_real(s->evidence)}, {"level", ns_json_real(s->level)},
+		{"alarm", json_boolean(s->status >= NS_DRIFT_MATERIAL && s->status <= NS_DRIFT_HARMFUL)}, {"emitted", json_boolean(s->emit)},
+		{"effect", ns_json_real(ns_drift_largest_effect(s))}, {"estimated", ns_json_real(s->cbpe)}, {"measured", ns_json_real(s->measured)});
 	if (!line)
 		return ns_fail(NS_INTERNAL, "cannot write this window's line of the history as JSON");
 	status = ns_mkdirs(folder);

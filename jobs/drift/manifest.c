@@ -65,11 +65,10 @@ static json_t *detectors(const struct ns_drift *s)
 			break;
 		said[best] = 1;
 		t = &s->tests[best];
-		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "column", t->column, "slice",
-						*t->slice ? t->slice : "all", "detector", t->method->name, "statistic", ns_json_real(t->statistic),
-						"p", ns_json_real(t->p), "p_adjusted", ns_json_real(t->p_adjusted), "effect", ns_json_real(t->effect),
-						"effect_low", ns_json_real(t->effect_low), "effect_high", ns_json_real(t->effect_high)));
+		json_array_append_new(list, ns_drift_figures_json(NS_JSON_OBJECT({"column", json_string(t->column)},
+										 {"slice", json_string(*t->slice ? t->slice : "all")},
+										 {"detector", json_string(t->method->name)}),
+								  t));
 	}
 	free(said);
 	return list;
@@ -88,17 +87,19 @@ static json_t *harmed_slices(const struct ns_drift *s)
 
 static json_t *trigger(const struct ns_drift *s, const char *report_digest)
 {
-	json_t *windows = json_pack("{s:{s:s, s:I}, s:{s:s, s:I}}", "reference", "digest", s->ref.digest, "rows", (json_int_t)s->ref.rows, "current",
-				    "digest", s->cur.digest, "rows", (json_int_t)s->cur.rows);
-	json_t *harm =
-		json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "baseline_accuracy", ns_json_real(s->base), "measured_accuracy",
-			  ns_json_real(s->measured), "measured_low", ns_json_real(s->measured_low), "measured_high", ns_json_real(s->measured_high),
-			  "estimated_accuracy", ns_json_real(s->cbpe), "audited", (json_int_t)s->audited, "suspect_labels", (json_int_t)s->suspects);
+	static const struct ns_json_field harm[] = {
+		NS_JSON_FIELD(struct ns_drift, base, "baseline_accuracy"),    NS_JSON_FIELD(struct ns_drift, measured, "measured_accuracy"),
+		NS_JSON_FIELD(struct ns_drift, measured_low, "measured_low"), NS_JSON_FIELD(struct ns_drift, measured_high, "measured_high"),
+		NS_JSON_FIELD(struct ns_drift, cbpe, "estimated_accuracy"),   NS_JSON_FIELD(struct ns_drift, audited, "audited"),
+		NS_JSON_FIELD(struct ns_drift, suspects, "suspect_labels"),
+	};
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:f, s:I, s:i}", "report", report_digest, "status",
-			 ns_drift_status_name(s->status), "summary", s->summary, "because", s->because, "detectors", detectors(s), "slices",
-			 harmed_slices(s), "harm", harm, "windows", windows, "correction", ns_conf_text(s->job->conf, "drift.correction"), "alpha",
-			 s->alpha, "seed", (json_int_t)s->seed, "permutations", s->permutations);
+	return NS_JSON_OBJECT({"report", json_string(report_digest)}, {"status", json_string(ns_drift_status_name(s->status))},
+			      {"summary", json_string(s->summary)}, {"because", json_string(s->because)}, {"detectors", detectors(s)},
+			      {"slices", harmed_slices(s)}, {"harm", ns_json_fields(json_object(), harm, sizeof harm / sizeof *harm, s)},
+			      {"windows", NS_JSON_OBJECT({"reference", ns_drift_window_json(&s->ref)}, {"current", ns_drift_window_json(&s->cur)})},
+			      {"correction", json_string(s->correction)}, {"alpha", json_real(s->alpha)}, {"seed", json_integer((json_int_t)s->seed)},
+			      {"permutations", json_integer(s->permutations)});
 }
 
 /* path and digest of a data set, and of each of its shards, as its dataset.json has them (a lone shard has none) */
@@ -146,17 +147,23 @@ static json_t *time_range(const struct ns_drift *s)
 static json_t *data_part(const struct select *q, const char *digest)
 {
 	char replay[PATH_MAX], current[PATH_MAX];
-	const struct ns_selected *n = &q->count;
+	static const struct ns_json_field rows[] = {
+		NS_JSON_FIELD(struct ns_selected, replayed, "replayed"),
+		NS_JSON_FIELD(struct ns_selected, audited, "audited"),
+		NS_JSON_FIELD(struct ns_selected, pool, "to_label"),
+		NS_JSON_FIELD(struct ns_selected, excluded, "excluded"),
+	};
 
 	/* whole paths: the manifest is executed from wherever somebody stands */
 	if (!realpath(q->replay->path, replay))
 		snprintf(replay, sizeof replay, "%s", q->replay->path);
 	if (!realpath(q->current->path, current))
 		snprintf(current, sizeof current, "%s", q->current->path);
-	return json_pack("{s:s, s:s, s:[o, o], s:o, s:o, s:{s:I, s:I, s:I, s:I}, s:o}", "selection", "selection.h5", "sha256", digest, "datasets",
-			 dataset_part(q->replay, replay), dataset_part(q->current, current), "classes", histogram(q), "time", time_range(q->s),
-			 "rows", "replayed", (json_int_t)n->replayed, "audited", (json_int_t)n->audited, "to_label", (json_int_t)n->pool, "excluded",
-			 (json_int_t)n->excluded, "query", ns_query_json(&q->query));
+	return NS_JSON_OBJECT({"selection", json_string("selection.h5")}, {"sha256", json_string(digest)},
+			      {"datasets", json_pack("[o, o]", dataset_part(q->replay, replay), dataset_part(q->current, current))},
+			      {"classes", histogram(q)}, {"time", time_range(q->s)},
+			      {"rows", ns_json_fields(json_object(), rows, sizeof rows / sizeof *rows, &q->count)},
+			      {"query", ns_query_json(&q->query)});
 }
 
 /* rows: NULL where it is the night's matter how many */
@@ -169,12 +176,10 @@ static json_t *gate(const char *slice, json_t *rows, const char *comparator, dou
 /* what the candidate is promoted by, all of them */
 static json_t *gates(const struct select *q)
 {
-	const struct ns_conf *c = q->s->job->conf;
 	const char *ours = "the gate's half of the window's labelled rows", *old = "the test images";
 
 	return json_pack("[o, o, o]", gate(ours, json_integer((json_int_t)(q->s->audited / 2)), "lower bound above", 0),
-			 gate(old, NULL, "lower bound above", ns_conf_real(c, "gate.old_floor")),
-			 gate(old, NULL, "estimate above", ns_conf_real(c, "gate.old_estimate")));
+			 gate(old, NULL, "lower bound above", q->s->old_floor), gate(old, NULL, "estimate above", q->s->old_estimate));
 }
 
 /* where labels are from, and how many of a person's are doubted */
@@ -187,31 +192,29 @@ static json_t *labels(const struct select *q)
 static enum ns_status write_manifest(struct select *q, const char *digest)
 {
 	struct ns_job *job = q->s->job;
-	const struct ns_conf *c = job->conf;
 	char path[NS_PATH_MAX], base[NS_SHA256_HEX] = "", production[NS_SHA256_HEX], report[NS_SHA256_HEX];
-	json_t *json, *config;
+	json_t *json, *config, *predicate;
 	enum ns_status status;
 
 	NS_TRY(ns_path(path, "%s/drift.json", job->dir));
 	NS_TRY(ns_sha256_file(report, path));
 	/* the model whose predictions were measured, whatever became production meanwhile */
-	if (strlen(q->s->cur.model) == 64 && ns_registry_object(ns_conf_text(c, "registry"), q->s->cur.model, path) == NS_OK)
+	if (strlen(q->s->cur.model) == 64 && ns_registry_object(q->s->registry, q->s->cur.model, path) == NS_OK)
 		memcpy(base, q->s->cur.model, sizeof base);
 	else
-		NS_TRY(ns_registry_ref(ns_conf_text(c, "registry"), "production", base));
-	config = json_pack("{s:s, s:I, s:O, s:f, s:f}", "code", NS_CODE_VERSION, "seed", (json_int_t)q->s->seed, "epochs",
-			   ns_conf_node(c, "retrain.epochs"), "lr", ns_conf_real(c, "retrain.lr"), "confidence",
-			   ns_conf_real(c, "retrain.confidence"));
-	if (ns_registry_ref(ns_conf_text(c, "registry"), "production", production) != NS_OK)
+		NS_TRY(ns_registry_ref(q->s->registry, "production", base));
+	config = json_pack("{s:s, s:I, s:O, s:f, s:f}", "code", NS_CODE_VERSION, "seed", (json_int_t)q->s->seed, "epochs", q->s->retrain_epochs, "lr",
+			   q->s->retrain_lr, "confidence", q->s->retrain_confidence);
+	if (ns_registry_ref(q->s->registry, "production", production) != NS_OK)
 		snprintf(production, sizeof production, "%s", base);
-	json = json_pack(
-		"{s:s, s:[{s:s, s:{s:s}}], s:s, s:{s:o, s:o, s:o, s:{s:s, s:s, s:s}, s:o, s:{s:I, s:s}, s:o, s:{s:s, s:s, s:f}, s:{s:s, s:s}}}",
-		"_type", "https://in-toto.io/Statement/v1", "subject", "name", "selection.h5", "digest", "sha256", digest, "predicateType",
-		"nightshift.retrain/1", "predicate", "trigger", trigger(q->s, report), "data", data_part(q, digest), "labels", labels(q), "base",
-		"model", base, "production", production, "baseline", q->s->ref.digest, "config", config, "budget", "expires",
-		(json_int_t)ns_today() + 7 * 86400, "in_flight", "one", "gates", gates(q), "promote", "ref", "production", "previous", production,
-		"cooldown_days", ns_conf_real(c, "drift.cooldown_days"), "rollback", "to", production, "command",
-		"nightshift registry rollback production");
+	predicate = NS_JSON_OBJECT(
+		{"trigger", trigger(q->s, report)}, {"data", data_part(q, digest)}, {"labels", labels(q)},
+		{"base", json_pack("{s:s, s:s, s:s}", "model", base, "production", production, "baseline", q->s->ref.digest)}, {"config", config},
+		{"budget", json_pack("{s:I, s:s}", "expires", (json_int_t)ns_today() + 7 * 86400, "in_flight", "one")}, {"gates", gates(q)},
+		{"promote", json_pack("{s:s, s:s, s:f}", "ref", "production", "previous", production, "cooldown_days", q->s->cooldown_days)},
+		{"rollback", json_pack("{s:s, s:s}", "to", production, "command", "nightshift registry rollback production")});
+	json = json_pack("{s:s, s:[{s:s, s:{s:s}}], s:s, s:o}", "_type", "https://in-toto.io/Statement/v1", "subject", "name", "selection.h5",
+			 "digest", "sha256", digest, "predicateType", "nightshift.retrain/1", "predicate", predicate);
 	if (!json)
 		return ns_fail(NS_INTERNAL, "retrain.json cannot be made");
 	status = ns_path(path, "%s/retrain.json", job->dir);
@@ -223,9 +226,8 @@ static enum ns_status write_manifest(struct select *q, const char *digest)
 
 enum ns_status ns_manifest_emit(struct ns_drift *s)
 {
-	const char *replay = ns_conf_text(s->job->conf, "drift.replay_data"), *current = ns_conf_text(s->job->conf, "drift.current_data");
-	const struct ns_conf *c = s->job->conf;
-	struct select q = {.s = s, .query = {s->seed, ns_conf_int(c, "retrain.replay"), ns_conf_int(c, "retrain.audited_repeat"), 0}};
+	const char *replay = s->replay_data, *current = s->current_data;
+	struct select q = {.s = s, .query = {s->seed, s->replay, s->audited_repeat, 0}};
 	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
 	enum ns_status status;
 

@@ -236,7 +236,7 @@ static void warnings(const struct ns_drift *s, struct ns_html *h)
 /* thumbnails of the rows that drifted most, where the images are at hand */
 static enum ns_status thumbnails(const struct ns_drift *s, struct ns_html *h)
 {
-	const char *path = ns_conf_text(s->job->conf, "drift.current_data");
+	const char *path = s->current_data;
 	struct ns_dataset *data;
 	const struct ns_shard_head *head;
 	uint8_t *pixels, *buffer = NULL, *png;
@@ -297,7 +297,7 @@ static void kinds(const struct ns_drift *s, struct ns_html *h)
 
 enum ns_status ns_drift_page(struct ns_drift *s, const char *path)
 {
-	const char *label = ns_conf_text(s->job->conf, "drift.label");
+	const char *label = s->label;
 	char fragment[NS_PATH_MAX];
 	struct ns_html h;
 	enum ns_status status;
@@ -306,8 +306,7 @@ enum ns_status ns_drift_page(struct ns_drift *s, const char *path)
 	ns_html_begin(&h, "nightshift: drift");
 	ns_html_element(&h, "h1", "Drift%s%s", label ? ": " : "", label ? label : "");
 	ns_html_element(&h, "p class=\"dim\"", "%lld current rows against %lld of the reference; %s over all tests at %g; %d permutations; seed %llu",
-			(long long)s->cur.rows, (long long)s->ref.rows, ns_conf_text(s->job->conf, "drift.correction"), s->alpha, s->permutations,
-			(unsigned long long)s->seed);
+			(long long)s->cur.rows, (long long)s->ref.rows, s->correction, s->alpha, s->permutations, (unsigned long long)s->seed);
 	if (s->ref_block)
 		ns_html_element(&h, "p class=\"dim\"",
 				"Rows of a sequence belong together: %lld sequences before, %lld now, which count as no more than %.0f and %.0f "

@@ -108,11 +108,13 @@ void ns_drift_page_table(const struct ns_drift *s, struct ns_html *h, int decidi
 /* how often windows without drift would have looked like this, and what the words of the table mean */
 void ns_drift_page_detectors(const struct ns_drift *s, struct ns_html *h)
 {
-	const struct ns_drift_detector *m;
+	const struct ns_drift_detector *const *one;
 	int i;
 
 	ns_html_raw(h, "<dl>");
-	for (m = ns_drift_detectors; m->name; m++) {
+	for (one = ns_drift_detectors; *one; one++) {
+		const struct ns_drift_detector *m = *one;
+
 		for (i = 0; i < s->count && s->tests[i].method != m;)
 			i++;
 		if (i == s->count)

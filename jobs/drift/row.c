@@ -27,7 +27,7 @@ void ns_drift_cut_utf8(char *text)
 	}
 }
 
-struct ns_drift_test *ns_drift_add(struct ns_drift *s, const char *kind, const char *method, const char *column)
+struct ns_drift_test *ns_drift_add(struct ns_drift *s, const char *kind, const struct ns_drift_detector *method, const char *column)
 {
 	struct ns_drift_test *t;
 
@@ -44,7 +44,7 @@ struct ns_drift_test *ns_drift_add(struct ns_drift *s, const char *kind, const c
 	memset(t, 0, sizeof *t);
 	t->kind = kind;
 	t->of = -1;
-	t->method = ns_drift_detector(method);
+	t->method = method;
 	t->status = t->method->decides ? NS_DRIFT_UNTESTED : NS_DRIFT_DESCRIPTIVE; /* until ns_drift_decide() */
 	t->statistic = t->p = t->p_adjusted = t->effect = t->effect_low = t->effect_high = NAN;
 	snprintf(t->column, sizeof t->column, "%.63s", column);

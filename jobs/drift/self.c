@@ -194,7 +194,7 @@ static enum ns_status one_split(void *context, int task, int worker)
 	double ks = 1, cvm = 1, chi = NAN, mmd = NAN, c2st = NAN, joint, least, low, high, accuracy;
 	enum ns_status status = row && a && rows && scratch ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a self-test");
 
-	if (status != NS_OK || round >= ns_conf_int(s->job->conf, "drift.self_test"))
+	if (status != NS_OK || round >= s->self_test)
 		goto out;
 	random_split(g, seed, row, &half);
 	for (i = 0; i < NS_SELF_TEST_KINDS; i++)
@@ -282,7 +282,7 @@ static enum ns_status choose(struct self_test *g)
 	return of_each(g, s->ref_block, &g->block);
 }
 
-static void release(struct self_test *g)
+static void self_test_release(struct self_test *g)
 {
 	free(g->row);
 	free(g->stats);
@@ -298,7 +298,7 @@ static void release(struct self_test *g)
 
 enum ns_status ns_drift_self_test(struct ns_drift *s)
 {
-	int rounds = (int)ns_conf_int(s->job->conf, "drift.self_test"), ranks = s->job->comm->size, r, k;
+	int rounds = s->self_test, ranks = s->job->comm->size, r, k;
 	struct self_test g = {.s = s, .gamma = s->pca ? s->gamma : 0};
 	enum ns_status status;
 
@@ -318,6 +318,6 @@ enum ns_status ns_drift_self_test(struct ns_drift *s)
 			s->self_alarms[k] += g.alarm[r * NS_SELF_TEST_KINDS + k] == 1;
 		}
 out:
-	release(&g);
+	self_test_release(&g);
 	return status;
 }

@@ -220,7 +220,7 @@ static enum ns_status confidence_alone(void *context, int column, int worker, fl
 	return column ? NS_OK : all_slices(context, column, worker, x);
 }
 
-static enum ns_status record(struct ns_drift *s, const struct job *j)
+static enum ns_status record_slices(struct ns_drift *s, const struct job *j)
 {
 	int i, c;
 
@@ -229,7 +229,8 @@ static enum ns_status record(struct ns_drift *s, const struct job *j)
 			const struct result *r = &j->out[i * j->columns + c];
 			int stat = c < j->stats;
 			double m = (double)s->slices[i].ref_rows, n = (double)s->slices[i].cur_rows, half = 1.3581 * sqrt((m + n) / (m * n));
-			struct ns_drift_test *t = ns_drift_add(s, stat ? "input" : "output", "ks", stat ? s->ref.stats_names[c] : "confidence");
+			struct ns_drift_test *t =
+				ns_drift_add(s, stat ? "input" : "output", &ns_detector_ks, stat ? s->ref.stats_names[c] : "confidence");
 
 			if (!t)
 				return ns_fail(NS_NO_MEMORY, "out of memory for tests");
@@ -249,7 +250,7 @@ static enum ns_status record(struct ns_drift *s, const struct job *j)
 /* drift.guarded: names of slices, "group 3" or "class bag"; harm to one of them is harm to the window */
 static enum ns_status guard(struct ns_drift *s)
 {
-	const json_t *list = ns_conf_node(s->job->conf, "drift.guarded"), *one;
+	const json_t *list = s->guarded, *one;
 	size_t at;
 	int i;
 
@@ -288,10 +289,10 @@ enum ns_status ns_drift_test_slices(struct ns_drift *s)
 	struct job j = {.s = s, .stats = s->ref.stats.d && s->cur.stats.d && s->ref.stats_names ? s->ref.stats.d : 0};
 	enum ns_status status;
 
-	if (ns_conf_bool(s->job->conf, "drift.slices"))
+	if (s->by_slices)
 		NS_TRY(find_slices(s));
 	NS_TRY(guard(s));
-	if (!ns_drift_is_enabled(s, "ks"))
+	if (!ns_drift_is_enabled(s, &ns_detector_ks))
 		return NS_OK;
 	j.columns = j.stats + (s->ref_confidence && s->cur_confidence);
 	if (!j.columns || !s->slice_count)
@@ -299,7 +300,7 @@ enum ns_status ns_drift_test_slices(struct ns_drift *s)
 	j.out = calloc((size_t)s->slice_count * (size_t)j.columns, sizeof *j.out);
 	status = j.out ? test_columns(s, &j) : ns_fail(NS_NO_MEMORY, "out of memory for slices");
 	NS_GO(ns_drift_gather(s, status, j.out, sizeof *j.out / 8 * (size_t)s->slice_count * (size_t)j.columns));
-	status = record(s, &j);
+	status = record_slices(s, &j);
 out:
 	free(j.out);
 	return status;

@@ -190,7 +190,7 @@ enum ns_status ns_drift_each_column(struct ns_drift *s, const struct ns_columns 
 {
 	const struct ns_comm *comm = s->job->comm;
 	int64_t d = ref->directions ? ref->k : ref->of->d, all = ref->of->rows + cur->of->rows;
-	int64_t fit = ns_conf_int(s->job->conf, "drift.memory") * 1048576 / (4 * all), workers = ns_workers_count(s->job->workers);
+	int64_t fit = s->memory * 1048576 / (4 * all), workers = ns_workers_count(s->job->workers);
 	int begin = (int)(d * comm->rank / comm->size), end = (int)(d * (comm->rank + 1) / comm->size);
 	struct turn t = {{ref, cur}, begin, end - begin, all, NULL, NULL, fn, context};
 	enum ns_status status;

@@ -9,8 +9,6 @@
 
 /* --- predicted classes --- */
 
-#define EXPECTED 5 /* below this expected count in a cell, chi-square's p comes from random tables with the same margins */
-
 /* Mean design effect of the indicators of the classes, over both windows. */
 static double class_design(struct ns_drift *s, const int64_t *ref, const int64_t *cur, int k)
 {
@@ -40,56 +38,37 @@ static double class_design(struct ns_drift *s, const int64_t *ref, const int64_t
 
 static enum ns_status count_tests(struct ns_drift *s, const int64_t *ref, const int64_t *cur, int k)
 {
-	struct ns_drift_test unwanted = {0};
-	int c, classes = 0;
+	struct ns_drift_counts c = {.ref = ref,
+				    .cur = cur,
+				    .k = k,
+				    .ref_rows = s->ref.rows,
+				    .cur_rows = s->cur.rows,
+				    .sequences = s->ref_block != NULL,
+				    .design = 1,
+				    .permutations = s->permutations,
+				    .seed = s->seed};
+	int i;
 
-	double design = 1, least, v, wide = 1.96 * sqrt(1.0 / (double)(s->ref.rows + s->cur.rows)), g,
-	       g_p = ns_stat_g_counts(ref, cur, k, &g, &least);
-	struct ns_drift_test *t = ns_drift_is_enabled(s, "chi2") ? ns_drift_add(s, "output", "chi2", "predicted class") : &unwanted;
+	for (i = 0; i < k; i++)
+		c.classes += ref[i] + cur[i] > 0;
+	if (c.sequences && c.classes > 1) /* Rao and Scott 1984: chi-square and G are divided by the classes' mean design effect */
+		c.design = class_design(s, ref, cur, k);
+	if (isnan(c.design))
+		return ns_fail(NS_NO_MEMORY, "out of memory for the classes of sequences");
+	for (i = 0; ns_drift_detectors[i]; i++) {
+		const struct ns_drift_detector *method = ns_drift_detectors[i];
+		struct ns_drift_test *t;
 
-	if (!t)
-		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
-	t->p = ns_stat_chi2_counts(ref, cur, k, &t->statistic, &t->effect);
-	v = t->effect;
-	for (c = 0; c < k; c++)
-		classes += ref[c] + cur[c] > 0;
-	if (classes < 2) {
-		t->p = t->statistic = t->effect = NAN;
-		t->note = "is constant";
-		return NS_OK;
+		if (!method->counts || !ns_drift_is_enabled(s, method) || (c.classes < 2 && !method->decides))
+			continue;
+		t = ns_drift_add(s, "output", method, "predicted class");
+		if (!t)
+			return ns_fail(NS_NO_MEMORY, "out of memory for tests");
+		if (c.classes < 2)
+			t->note = "is constant";
+		else
+			NS_TRY(method->counts(&c, t));
 	}
-	if (s->ref_block) { /* Rao and Scott 1984: chi-square and G divided by the classes' mean design effect */
-		design = class_design(s, ref, cur, k);
-		if (isnan(design))
-			return ns_fail(NS_NO_MEMORY, "out of memory for the classes of sequences");
-		t->p = ns_stat_chi2_sf(t->statistic / design, classes - 1);
-		g_p = ns_stat_chi2_sf(g / design, classes - 1);
-		t->note = "rows of a sequence are not independent: divided by the design effect";
-	}
-	t->effect_low = fmax(0, v - wide);
-	t->effect_high = fmin(1, v + wide);
-	if (least < EXPECTED && !s->ref_block) {
-		t->p = ns_stat_chi2_draws(ref, cur, k, s->permutations, s->seed);
-		t->note = "a class is expected fewer than five times: p by permutation";
-		if (isnan(t->p))
-			return ns_fail(NS_NO_MEMORY, "out of memory for drawn tables");
-	}
-	t = ns_drift_is_enabled(s, "g") ? ns_drift_add(s, "output", "g", "predicted class") : &unwanted;
-	if (!t)
-		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
-	t->statistic = g;
-	t->p = g_p;
-	t->effect = v;
-	t = ns_drift_is_enabled(s, "psi") ? ns_drift_add(s, "output", "psi", "predicted class") : &unwanted;
-	if (!t)
-		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
-	t->statistic = t->effect = ns_stat_psi(ref, cur, k);
-	t->effect_high = design * ns_stat_psi_no_drift(classes, (double)s->ref.rows, (double)s->cur.rows);
-	t = ns_drift_is_enabled(s, "js") ? ns_drift_add(s, "output", "js", "predicted class") : &unwanted;
-	if (!t)
-		return ns_fail(NS_NO_MEMORY, "out of memory for tests");
-	t->statistic = t->effect = ns_stat_js(ref, cur, k);
-	t->effect_high = design * ns_stat_js_no_drift(classes, (double)s->ref.rows, (double)s->cur.rows);
 	return NS_OK;
 }
 

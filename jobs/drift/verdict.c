@@ -315,7 +315,7 @@ double ns_drift_joint_share(const struct ns_drift *s)
 static double decide_family(struct ns_drift *s, enum family family, double share)
 {
 	double *p = malloc(sizeof *p * 2 * (size_t)(s->count + 1)), *adjusted = p + s->count, least = NAN;
-	int i, n = 0, bh = !strcmp(ns_conf_text(s->job->conf, "drift.correction"), "bh");
+	int i, n = 0, bh = !strcmp(s->correction, "bh");
 
 #define IS_OURS(t) ((t)->method->decides && family_of(t) == family)
 	for (i = 0; p && i < s->count; i++)

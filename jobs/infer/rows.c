@@ -160,7 +160,7 @@ static enum ns_status over_device(struct inference *r)
 	return NS_OK;
 }
 
-static enum ns_status record(struct inference *r, struct slot *s)
+static enum ns_status slot_record(struct inference *r, struct slot *s)
 {
 	const struct ns_backend *b = r->job->set->backend;
 	struct ns_queue *q = r->job->set->queues[0];
@@ -227,7 +227,7 @@ static enum ns_status make_device_slot(struct inference *r, struct slot *s)
 	NS_TRY(b->host_make(&p, dev, floats * sizeof(float)));
 	s->back = p;
 	NS_TRY(b->queue_make(&s->done, dev));
-	return record(r, s);
+	return slot_record(r, s);
 }
 
 static enum ns_status make(struct inference *r, enum ns_dtype dtype)
@@ -250,7 +250,7 @@ static enum ns_status make(struct inference *r, enum ns_dtype dtype)
 	return NS_OK;
 }
 
-static void release(struct inference *r)
+static void inference_release(struct inference *r)
 {
 	const struct ns_backend *b = r->job->set->backend;
 	int i;
@@ -327,6 +327,6 @@ enum ns_status ns_infer_rows(struct ns_job *job, const struct ns_model *model, c
 	if (status == NS_OK)
 		status = check_outputs(&r);
 out:
-	release(&r);
+	inference_release(&r);
 	return status;
 }

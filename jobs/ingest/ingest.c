@@ -174,7 +174,7 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 {
 	int64_t begin = shard * g->shard_rows, end = begin + g->shard_rows < p->rows ? begin + g->shard_rows : p->rows, i;
 	int64_t *items = malloc(sizeof *items * 2 * (size_t)(end - begin));
-	char path[NS_PATH_MAX], *group = strdup(ns_conf_text(g->job->conf, "ingest.group"));
+	char path[NS_PATH_MAX], *group = strdup(g->group);
 	struct ns_shard_head head = {.classes = g->source.classes,
 				     .class_count = g->source.class_count,
 				     .groups = &group,
@@ -321,17 +321,24 @@ static enum ns_status ingest_all(struct ns_ingest *g)
 	return NS_OK;
 }
 
+#define READ(member, key) NS_CONF_FIELD(struct ns_ingest, member, key)
+static const struct ns_conf_field settings[] = {
+	READ(name, "ingest.name"),	 READ(group, "ingest.group"),		READ(size, "ingest.size"),
+	READ(wanted, "ingest.encoding"), READ(split, "ingest.split"),		READ(labelled, "ingest.labelled"),
+	READ(classes, "ingest.classes"), READ(shard_rows, "ingest.shard_rows"), READ(seed, "seed"),
+};
+#undef READ
+
 enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 {
-	struct ns_ingest g = {.job = job,
-			      .seed = (uint64_t)ns_conf_int(job->conf, "seed"),
-			      .shard_rows = ns_conf_int(job->conf, "ingest.shard_rows")};
+	struct ns_ingest g = {.job = job};
 	enum ns_status status;
 	int64_t sums[2];
 
 	if (argc != 1)
 		return ns_fail(NS_USAGE, "ingest: expected one SRC, found %d", argc);
-	NS_TRY(ns_source_open(&g.source, argv[0], ns_conf_node(job->conf, "ingest.classes")));
+	ns_conf_read(job->conf, settings, sizeof settings / sizeof *settings, &g);
+	NS_TRY(ns_source_open(&g.source, argv[0], g.classes));
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_ingest_encoding(&g));
 	NS_GO(ns_ingest_sets(&g));

@@ -13,14 +13,18 @@ struct ns_ingest_set { /* one data set to write */
 
 struct ns_ingest {
 	struct ns_job *job;
+	/* settings, of the keys in the table of ingest.c */
+	const char *name, *group, *size, *wanted; /* wanted: auto, raw or encoded; name and size may be NULL */
+	const json_t *split, *labelled, *classes;
+	uint64_t seed;
+	int64_t shard_rows;
 	struct ns_source source;
 	struct ns_ingest_set sets[32];
 	int set_count, permuted, raw, sized; /* sized: --size was given, images are scaled to it */
 	char first_reason[512];		     /* why the first image was refused here */
 	int h, w, c;			     /* of raw images */
 	const char *encoding;		     /* raw, jpeg or png */
-	uint64_t seed;
-	int64_t shard_rows, refused, taken;
+	int64_t refused, taken;
 	char *quarantine; /* a line of JSON for each image that was refused here */
 	size_t quarantine_bytes, quarantine_capacity;
 };

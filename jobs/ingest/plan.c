@@ -22,14 +22,14 @@ static enum ns_status parse_size(struct ns_ingest *g, const char *text)
 /* Unless the user decides, the first images do: equal sizes are stored raw, others stay encoded. Channels: the largest number found. */
 enum ns_status ns_ingest_encoding(struct ns_ingest *g)
 {
-	const char *encoding = ns_conf_text(g->job->conf, "ingest.encoding"), *size = ns_conf_text(g->job->conf, "ingest.size");
+	const char *encoding = g->wanted;
 	int64_t i, looked = 0;
 	int same = 1, mixed = 0;
 
 	if (strcmp(encoding, "auto") && strcmp(encoding, "raw") && strcmp(encoding, "encoded"))
 		return ns_fail(NS_CONFIG, "ingest.encoding = '%s', expected auto, raw or encoded", encoding);
-	if (size)
-		NS_TRY(parse_size(g, size));
+	if (g->size)
+		NS_TRY(parse_size(g, g->size));
 	if (g->c)
 		return NS_OK;
 	for (i = 0; i < g->source.items && looked < 64; i++) {
@@ -89,22 +89,21 @@ static enum ns_status check_set(const char *name, const json_t *rows)
 
 enum ns_status ns_ingest_sets(struct ns_ingest *g)
 {
-	const json_t *split = ns_conf_node(g->job->conf, "ingest.split"), *labelled = ns_conf_node(g->job->conf, "ingest.labelled");
-	const char *name = ns_conf_text(g->job->conf, "ingest.name"), *base;
+	const char *name = g->name, *base;
 	int64_t first = 0;
 	json_t *rows;
 	int i;
 
-	if (!split && !name && g->job->parts > 1)
+	if (!g->split && !name && g->job->parts > 1)
 		return ns_fail(NS_USAGE, "ingest: --name is required with --part, because the parts share it");
-	if (!split) {
+	if (!g->split) {
 		base = strrchr(g->job->out, '/');
 		g->sets[0] = (struct ns_ingest_set){.rows = g->source.items, .labelled = -1};
 		snprintf(g->sets[0].name, sizeof g->sets[0].name, "%.127s", name ? name : base ? base + 1 : g->job->out);
 		g->set_count = 1;
 	}
-	g->permuted = split != NULL;
-	NS_JSON_EACH(split, name, rows) {
+	g->permuted = g->split != NULL;
+	NS_JSON_EACH(g->split, name, rows) {
 		struct ns_ingest_set *p = &g->sets[g->set_count++];
 
 		NS_TRY(check_set(name, rows));
@@ -113,11 +112,11 @@ enum ns_status ns_ingest_sets(struct ns_ingest *g)
 		snprintf(p->name, sizeof p->name, "%.127s", name);
 		p->first = first;
 		p->rows = json_integer_value(rows);
-		p->labelled = json_is_integer(json_object_get(labelled, name)) ? json_integer_value(json_object_get(labelled, name)) : -1;
+		p->labelled = json_is_integer(json_object_get(g->labelled, name)) ? json_integer_value(json_object_get(g->labelled, name)) : -1;
 		first += p->rows;
 	}
-	NS_JSON_EACH(labelled, name, rows)
-		if (!json_object_get(split, name))
+	NS_JSON_EACH(g->labelled, name, rows)
+		if (!json_object_get(g->split, name))
 			return ns_fail(NS_CONFIG, "ingest.labelled: %s is not in ingest.split", name);
 	if (first > g->source.items)
 		return ns_fail(NS_CONFIG, "ingest.split asks for %lld rows, but %s has %lld", (long long)first, g->source.path,

@@ -77,7 +77,7 @@ enum ns_status ns_night_candidate(struct ns_night *n, const struct ns_step *s)
 static enum ns_status gate_judge(struct ns_night *n, const char *night, int *passed)
 {
 	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
-	double floor_old = ns_conf_real(n->job->conf, "gate.old_floor"), least = ns_conf_real(n->job->conf, "gate.old_estimate");
+	double floor_old = n->old_floor, least = n->old_estimate;
 	json_t *old = NULL, *new = NULL, *a, *b, *json;
 	enum ns_status status;
 	int better, no_harm;
@@ -190,5 +190,5 @@ enum ns_status ns_night_gate(struct ns_night *n, const struct ns_step *s)
 		NS_TRY(registry_move(n, "production", after, before, "passed the gate", evidence));
 	if (facts[0] && facts[1])
 		return NS_OK;
-	return ns_conf_bool(n->job->conf, "night.show_rollback") ? show_rollback(n, s->night, before, after, evidence) : NS_OK;
+	return n->show_rollback ? show_rollback(n, s->night, before, after, evidence) : NS_OK;
 }

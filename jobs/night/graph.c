@@ -168,7 +168,7 @@ static void read_submissions(struct graph *g)
 	free(text);
 }
 
-static struct row *find(const struct graph *g, const char *name)
+static struct row *row_find(const struct graph *g, const char *name)
 {
 	int i;
 
@@ -191,7 +191,7 @@ static void reckon(struct graph *g)
 		double ready = r->submitted;
 
 		json_array_foreach(r->after, k, name) {
-			const struct row *before = find(g, json_string_value(name));
+			const struct row *before = row_find(g, json_string_value(name));
 
 			if (before && !isnan(before->end))
 				ready = most(ready, before->end);
@@ -232,7 +232,7 @@ static void draw_lines(struct ns_html *h, const struct graph *g)
 	ns_html_raw(h, "<g fill=\"none\" stroke=\"var(--dim)\" stroke-width=\".7\" opacity=\".45\">");
 	for (i = 0; i < g->count; i++)
 		json_array_foreach(g->row[i].after, k, name) {
-			const struct row *r = &g->row[i], *before = find(g, json_string_value(name));
+			const struct row *r = &g->row[i], *before = row_find(g, json_string_value(name));
 			double x;
 
 			if (!before || isnan(before->end) || isnan(r->first))

@@ -39,15 +39,15 @@ static enum ns_status write_once(const struct ns_night *n, const char *name, jso
 }
 
 /* Reads {NAME of a night: its augment: list}; each is checked before the first hour of training. */
-static enum ns_status read_recipes(const struct ns_conf *conf, json_t **recipes)
+static enum ns_status read_recipes(const struct ns_night *n, json_t **recipes)
 {
-	const json_t *nights = ns_conf_node(conf, "night.nights"), *entry;
+	const json_t *entry;
 	struct ns_augment_config *config = calloc(1, sizeof *config);
 	enum ns_status status = config ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a recipe");
 	size_t i;
 
 	*recipes = json_object();
-	json_array_foreach(nights, i, entry) {
+	json_array_foreach(n->nights, i, entry) {
 		const char *file = ns_json_text(entry, "recipe");
 		json_t *recipe = NULL;
 
@@ -93,11 +93,11 @@ static enum ns_status open_folder(struct ns_night *n, int lone, const json_t *re
 	char path[NS_PATH_MAX];
 	int is;
 
-	if (!lone && !ns_conf_bool(n->job->conf, "night.open"))
+	if (!lone && !n->open)
 		NS_TRY(ns_outdir_lock(&n->job->outdir, n->dir, "night"));
-	if (ns_conf_bool(n->job->conf, "force") && (lone || ns_conf_bool(n->job->conf, "night.open")))
+	if (n->force && (lone || n->open))
 		return ns_fail(NS_USAGE, "night: --force and --step exclude each other; remove the result that should be computed again");
-	if (ns_conf_bool(n->job->conf, "force"))
+	if (n->force)
 		NS_TRY(ns_outdir_clear(n->dir));
 	NS_TRY(ns_mkdirs(ns_night_path(n, path, "steps")));
 	NS_TRY(ns_exists(ns_night_path(n, path, "run.json"), &is));
@@ -117,7 +117,7 @@ static enum ns_status open_night(struct ns_night *n, int lone)
 	/* a step of a night that has begun uses the recipes in night.json */
 	status = ns_exists(ns_night_path(n, path, "night.json"), &begun);
 	if (status == NS_OK && (!lone || !begun))
-		status = read_recipes(n->job->conf, &recipes);
+		status = read_recipes(n, &recipes);
 	if (status == NS_OK)
 		status = open_folder(n, lone, recipes);
 	json_decref(recipes);
@@ -171,43 +171,42 @@ static enum ns_status check_night_name(const json_t *nights, const char *name, s
 	return NS_OK;
 }
 
-static enum ns_status check_night(const struct ns_conf *conf, const json_t *nights, size_t i)
+static enum ns_status check_night(const struct ns_night *n, size_t i)
 {
 	static const char *const known[] = {"name", "source", "recipe", NULL};
-	const json_t *entry = json_array_get(nights, i);
+	const json_t *entry = json_array_get(n->nights, i);
 	const char *name = ns_json_text(entry, "name"), *key;
 	json_t *value;
 
 	NS_JSON_EACH(entry, key, value)
 		if (strcmp(key, known[0]) && strcmp(key, known[1]) && strcmp(key, known[2]))
 			return ns_fail(NS_CONFIG, "night.nights[%zu]: unknown key '%s', expected name, source or recipe", i, key);
-	NS_TRY(check_night_name(nights, name, i));
-	if (!*ns_json_text(entry, "source") && (ns_conf_text(conf, "night.prepared") || !json_object_get(ns_conf_node(conf, "night.split"), name)))
+	NS_TRY(check_night_name(n->nights, name, i));
+	if (!*ns_json_text(entry, "source") && (n->prepared || !json_object_get(n->split, name)))
 		return ns_fail(NS_CONFIG, "night.nights[%zu]: '%s' has no source: of its own, and no rows in night.split", i, name);
 	return NS_OK;
 }
 
-static enum ns_status check_conf(struct ns_job *job)
+static enum ns_status check_conf(const struct ns_night *n)
 {
 	static const char *const needed[] = {"night.train", "night.test", "night.split"};
-	const json_t *nights = ns_conf_node(job->conf, "night.nights"), *split = ns_conf_node(job->conf, "night.split");
-	const char *prepared = ns_conf_text(job->conf, "night.prepared"), *name;
+	const char *name;
 	json_t *rows;
 	size_t i;
 
-	if (!ns_conf_text(job->conf, "out"))
+	if (!n->dir)
 		return ns_fail(NS_USAGE, "night: --out is required (or a --config that sets it)");
 	for (i = 0; i < sizeof needed / sizeof *needed; i++)
-		if (!prepared && !ns_conf_node(job->conf, needed[i]))
+		if (!n->prepared && !ns_conf_node(n->job->conf, needed[i]))
 			return ns_fail(NS_USAGE, "night: --%s is required, or --night.prepared (an earlier preparation)", needed[i]);
-		else if (prepared && ns_conf_node(job->conf, needed[i]))
+		else if (n->prepared && ns_conf_node(n->job->conf, needed[i]))
 			return ns_fail(NS_CONFIG, "night: %s and night.prepared exclude each other: the preparation is done already", needed[i]);
-	if (!json_array_size(nights))
+	if (!json_array_size(n->nights))
 		return ns_fail(NS_CONFIG, "night.nights: expected a list of {name: .., source: .., recipe: ..}");
-	NS_JSON_EACH(split, name, rows)
+	NS_JSON_EACH(n->split, name, rows)
 		NS_TRY(ns_check_name("night.split", name));
-	for (i = 0; i < json_array_size(nights); i++)
-		NS_TRY(check_night(job->conf, nights, i));
+	for (i = 0; i < json_array_size(n->nights); i++)
+		NS_TRY(check_night(n, i));
 	return NS_OK;
 }
 
@@ -229,22 +228,22 @@ static void print_plan(const struct ns_night *n)
 	}
 }
 
-static enum ns_status one_step(struct ns_night *n, const char *name)
+static enum ns_status one_step(struct ns_night *n)
 {
-	int64_t task = ns_conf_int(n->job->conf, "night.task");
+	int64_t task = n->task;
 	const char *slurm = getenv("SLURM_ARRAY_TASK_ID");
 	int i;
 
-	for (i = 0; i < n->count && strcmp(n->steps[i].name, name); i++)
+	for (i = 0; i < n->count && strcmp(n->steps[i].name, n->step); i++)
 		;
 	if (i == n->count)
-		return ns_fail(NS_USAGE, "night: has no step '%s'; --plan lists them", name);
+		return ns_fail(NS_USAGE, "night: has no step '%s'; --plan lists them", n->step);
 	if (!n->steps[i].tasks)
 		return ns_step_run(n, &n->steps[i], -1, 1);
 	if (task < 0 && slurm)
 		task = atoll(slurm);
 	if (task < 0 || task >= n->steps[i].tasks)
-		return ns_fail(NS_USAGE, "night: step %s is an array: expected --task 0 to %d", name, n->steps[i].tasks - 1);
+		return ns_fail(NS_USAGE, "night: step %s is an array: expected --task 0 to %d", n->step, n->steps[i].tasks - 1);
 	return ns_step_run(n, &n->steps[i], (int)task, 1);
 }
 
@@ -260,31 +259,52 @@ static enum ns_status all_steps(struct ns_night *n)
 	return NS_OK;
 }
 
+#define READ(member, key) NS_CONF_FIELD(struct ns_night, member, key)
+static const struct ns_conf_field settings[] = {
+	READ(dir, "out"),
+	READ(registry, "registry"),
+	READ(step, "night.step"),
+	READ(train, "night.train"),
+	READ(test, "night.test"),
+	READ(prepared, "night.prepared"),
+	READ(nights, "night.nights"),
+	READ(split, "night.split"),
+	READ(task, "night.task"),
+	READ(tasks, "night.tasks"),
+	READ(audited, "night.audited"),
+	READ(plan_only, "night.plan"),
+	READ(open, "night.open"),
+	READ(force, "force"),
+	READ(show_rollback, "night.show_rollback"),
+	READ(old_floor, "gate.old_floor"),
+	READ(old_estimate, "gate.old_estimate"),
+};
+#undef READ
+
 enum ns_status ns_job_night(struct ns_job *job, int argc, char **argv)
 {
-	struct ns_night n = {.job = job, .dir = ns_conf_text(job->conf, "out"), .registry = ns_conf_text(job->conf, "registry")};
-	const char *step = ns_conf_text(job->conf, "night.step");
-	int plan = ns_conf_bool(job->conf, "night.plan");
+	struct ns_night n = {.job = job};
 	enum ns_status status;
 
 	(void)argv;
 	if (argc)
 		return ns_fail(NS_USAGE, "night: takes no operand; --config is required");
-	NS_TRY(check_conf(job));
-	if (!plan || ns_conf_bool(job->conf, "night.open")) {
-		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? open_night(&n, step != NULL) : NS_OK));
+	ns_conf_read(job->conf, settings, sizeof settings / sizeof *settings, &n);
+	NS_TRY(check_conf(&n));
+	if (!n.plan_only || n.open) {
+		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? open_night(&n, n.step != NULL) : NS_OK));
 		NS_GO(ns_job_agree(job, take_recipes(&n)));
 	} else {
-		NS_GO(read_recipes(job->conf, &n.recipes));
+		NS_GO(read_recipes(&n, &n.recipes));
 	}
-	NS_GO(ns_night_plan(&n, step || plan));
-	if (n.job->comm->rank == 0 && (!plan || ns_conf_bool(job->conf, "night.open")))
+	NS_GO(ns_night_plan(&n, n.step || n.plan_only));
+	if (n.job->comm->rank == 0 && (!n.plan_only || n.open))
 		status = keep_plan(&n);
 	NS_GO(ns_job_agree(job, status));
-	if (plan && job->comm->rank == 0)
+	if (n.plan_only && job->comm->rank == 0)
 		print_plan(&n);
-	if (!plan)
-		status = step ? one_step(&n, step) : all_steps(&n);
+	if (!n.plan_only)
+		status = n.step ? one_step(&n) : all_steps(&n);
 out:
 	ns_night_plan_free(&n);
 	json_decref(n.recipes);

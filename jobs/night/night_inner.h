@@ -36,7 +36,12 @@ struct ns_step {
 
 struct ns_night {
 	struct ns_job *job;
-	const char *dir, *registry;
+	/* settings, of the keys in the table of night.c */
+	const char *dir, *registry, *step, *train, *test, *prepared; /* step: this one alone, or NULL: all */
+	const json_t *nights, *split;
+	int64_t task; /* of the step, -1: not given */
+	int tasks, audited, plan_only, open, force, show_rollback;
+	double old_floor, old_estimate;
 	struct ns_step *steps;
 	int count;
 	json_t *recipes; /* NAME of a night -> its augment: list, as when it began */

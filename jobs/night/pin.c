@@ -25,7 +25,7 @@ static enum ns_status look_up(const char *path, char value[NS_SHA256_HEX])
 }
 
 /* rank 0 alone */
-static enum ns_status put(const char *path, const char *what, const char *value)
+static enum ns_status pin_put(const char *path, const char *what, const char *value)
 {
 	char text[256];
 	int won;
@@ -54,7 +54,7 @@ static enum ns_status pinned(struct ns_night *n, const char *folder, const char 
 	NS_TRY(ns_comm_broadcast(n->job->comm, &found, sizeof found, 0));
 	if (!found) {
 		NS_TRY(decide(n, value));
-		NS_TRY(ns_job_agree(n->job, first ? put(path, what, value) : NS_OK));
+		NS_TRY(ns_job_agree(n->job, first ? pin_put(path, what, value) : NS_OK));
 	}
 	NS_TRY(ns_job_agree(n->job, first ? look_up(path, value) : NS_OK));
 	return ns_comm_broadcast(n->job->comm, value, NS_SHA256_HEX, 0);

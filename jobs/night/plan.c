@@ -17,7 +17,7 @@ struct plan {
 	const char *last; /* the step that the next night depends on: it may move production */
 };
 
-static struct ns_step *find(struct ns_night *n, const char *name)
+static struct ns_step *step_find(struct ns_night *n, const char *name)
 {
 	int i;
 
@@ -77,7 +77,7 @@ static void after(struct plan *p, struct ns_step *s, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(name, sizeof name, format, args);
 	va_end(args);
-	before = find(p->n, name);
+	before = step_find(p->n, name);
 	if (before && before != s)
 		come_after(p, s, (int)(before - p->n->steps));
 }
@@ -171,26 +171,24 @@ static struct ns_step *judge(struct plan *p, const char *night, const char *what
 /* --- the preparation --- */
 
 /* {quiet: 500, changed: 500}: audited rows of every night in the split. */
-static json_t *labelled(const struct ns_night *n, const json_t *split)
+static json_t *labelled(const struct ns_night *n)
 {
 	json_t *out = json_object(), *rows;
 	const char *name;
 
-	NS_JSON_EACH(split, name, rows)
+	NS_JSON_EACH(n->split, name, rows)
 		if (strcmp(name, "train") && strcmp(name, "reference"))
-			json_object_set_new(out, name, json_integer(ns_conf_int(n->job->conf, "night.audited")));
+			json_object_set_new(out, name, json_integer(n->audited));
 	return out;
 }
 
 static void first_data(struct plan *p)
 {
-	const struct ns_conf *conf = p->n->job->conf;
-	const json_t *split = ns_conf_node(conf, "night.split");
-	json_t *few = labelled(p->n, split);
-	char *text = json_dumps(split, JSON_COMPACT), *labels = json_dumps(few, JSON_COMPACT);
+	json_t *few = labelled(p->n);
+	char *text = json_dumps(p->n->split, JSON_COMPACT), *labels = json_dumps(few, JSON_COMPACT);
 
-	ingest(p, "", "data", ns_conf_text(conf, "night.train"), text, labels);
-	ingest(p, "", "test", ns_conf_text(conf, "night.test"), NULL, NULL);
+	ingest(p, "", "data", p->n->train, text, labels);
+	ingest(p, "", "test", p->n->test, NULL, NULL);
 	free(text);
 	free(labels);
 	json_decref(few);
@@ -211,7 +209,7 @@ static void prepare(struct plan *p)
 {
 	struct ns_step *s;
 
-	if (!ns_conf_text(p->n->job->conf, "night.prepared")) {
+	if (!p->n->prepared) {
 		first_data(p);
 		first_model(p);
 	}
@@ -341,7 +339,7 @@ static void one_night(struct plan *p, const char *night, const char *source, jso
 	retrain(p, night, data);
 	if (recipe)
 		final_figure(p, night, recipe);
-	s = find(p->n, p->n->steps[p->n->count - 1].name);
+	s = step_find(p->n, p->n->steps[p->n->count - 1].name);
 	for (; s->verb != NS_VERBS; s--) /* back to the gate of this night */
 		;
 	p->last = s->name;
@@ -377,22 +375,20 @@ enum ns_status ns_night_recipe(const char *file, json_t **recipe)
 
 enum ns_status ns_night_plan(struct ns_night *n, int arrays)
 {
-	const struct ns_conf *conf = n->job->conf;
-	const json_t *nights = ns_conf_node(conf, "night.nights"), *entry;
-	const char *prepared = ns_conf_text(conf, "night.prepared");
-	struct plan p = {.n = n, .tasks = arrays ? (int)ns_conf_int(conf, "night.tasks") : 0};
+	const json_t *entry;
+	struct plan p = {.n = n, .tasks = arrays ? n->tasks : 0};
 	size_t i;
 
-	p.capacity = PREPARE_STEPS + NIGHT_STEPS * (int)json_array_size(nights) + 1;
+	p.capacity = PREPARE_STEPS + NIGHT_STEPS * (int)json_array_size(n->nights) + 1;
 	n->steps = calloc((size_t)p.capacity, sizeof *n->steps);
 	if (!n->steps)
 		return ns_fail(NS_NO_MEMORY, "out of memory for %d steps", p.capacity);
-	if (prepared)
-		NS_TRY(ns_path(p.base, "%s", prepared));
+	if (n->prepared)
+		NS_TRY(ns_path(p.base, "%s", n->prepared));
 	else
 		ns_night_path(n, p.base, "prepare");
 	prepare(&p);
-	json_array_foreach(nights, i, entry) {
+	json_array_foreach(n->nights, i, entry) {
 		const char *name = ns_json_text(entry, "name");
 
 		one_night(&p, name, ns_json_text(entry, "source"), json_object_get(n->recipes, name));

@@ -136,7 +136,7 @@ static enum ns_status drop_parts(const struct ns_night *n)
 /* Removes temporary files of killed steps: every other step has ended, so nobody uses them. */
 static enum ns_status sweep(const struct ns_night *n)
 {
-	const json_t *nights = ns_conf_node(n->job->conf, "night.nights"), *entry;
+	const json_t *entry;
 	char path[NS_PATH_MAX];
 	size_t i;
 	int is;
@@ -146,7 +146,7 @@ static enum ns_status sweep(const struct ns_night *n)
 	NS_TRY(ns_exists(ns_night_path(n, path, "prepare"), &is));
 	if (is)
 		NS_TRY(ns_sweep_temporary(path));
-	json_array_foreach(nights, i, entry) {
+	json_array_foreach(n->nights, i, entry) {
 		NS_TRY(ns_exists(ns_night_path(n, path, ns_json_text(entry, "name")), &is));
 		if (is)
 			NS_TRY(ns_sweep_temporary(path));
@@ -181,7 +181,7 @@ static enum ns_status write_all(struct ns_night *n, double seconds)
 
 enum ns_status ns_night_report(struct ns_night *n, const struct ns_step *s)
 {
-	const json_t *nights = ns_conf_node(n->job->conf, "night.nights"), *entry;
+	const json_t *entry;
 	json_t *names = json_array(), *list;
 	double first = INFINITY, seconds = ns_now() - n->job->start;
 	enum ns_status status = NS_OK;
@@ -193,14 +193,14 @@ enum ns_status ns_night_report(struct ns_night *n, const struct ns_step *s)
 	status = put_accuracy(n, "production_accuracy", "prepare", "test-evaluation/evaluation.json");
 	if (status == NS_OK)
 		status = put_accuracy(n, "old_accuracy_before", "prepare", "test-evaluation/evaluation.json");
-	json_array_foreach(nights, i, entry) {
+	json_array_foreach(n->nights, i, entry) {
 		json_array_append_new(names, json_string(ns_json_text(entry, "name")));
 		if (status == NS_OK)
 			status = put_night(n, ns_json_text(entry, "name"));
 	}
 	list = unfinished(n, &first);
 	json_object_set_new(n->summary, "unfinished", list);
-	if (ns_conf_text(n->job->conf, "night.step"))
+	if (n->step)
 		seconds = (double)time(NULL) - first;
 	if (status == NS_OK && n->job->comm->rank == 0)
 		status = write_all(n, seconds);

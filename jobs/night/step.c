@@ -70,9 +70,10 @@ static enum ns_status write_record(struct ns_night *n, const struct record *r, c
 {
 	char path[NS_PATH_MAX];
 	json_t *json =
-		json_pack("{s:s, s:s, s:i, s:s, s:o, s:b, s:i, s:f, s:f, s:o, s:o}", "schema", "nightshift.step/1", "step", r->step->name, "task",
-			  r->task, "state", state, "why", ns_json_string(why), "try_again", again, "starts", r->tries, "first_start", r->first,
-			  "start", r->start, "end", strcmp(state, "running") ? json_real(wall_clock()) : json_null(), "where", where(n->job));
+		NS_JSON_OBJECT({"schema", json_string("nightshift.step/1")}, {"step", json_string(r->step->name)}, {"task", json_integer(r->task)},
+			       {"state", json_string(state)}, {"why", ns_json_string(why)}, {"try_again", json_boolean(again)},
+			       {"starts", json_integer(r->tries)}, {"first_start", json_real(r->first)}, {"start", json_real(r->start)},
+			       {"end", strcmp(state, "running") ? json_real(wall_clock()) : json_null()}, {"where", where(n->job)});
 	enum ns_status status;
 	char *text;
 
