@@ -54,7 +54,7 @@ static void doubt_self(struct ns_drift *s)
 			continue;
 		snprintf(
 			text, sizeof text,
-			"%s alarms in %lld of %lld deals of the reference, more than alpha = %g: what was taken together is alike; see drift.sequence_seconds",
+			"%s alarms in %lld of %lld random splits of the reference, more than alpha = %g: what was taken together is alike; see drift.sequence_seconds",
 			ns_drift_self_name(k), (long long)s->self_alarms[k], (long long)s->self_rounds[k], s->alpha);
 		quality(s, "self-test", text);
 	}
