@@ -34,9 +34,15 @@ refuses 74 "" "$ns" ingest nothing.tar --out refused
 [ ! -e refused.partial ] && [ ! -e refused.lock ] || fail "a failed run left its folder"
 mkdir stale.partial && echo '{"schema": "nightshift.partial/1", "verb": "ingest"}' >stale.partial/partial.json
 touch stale.partial/shard-00007.h5
+mkdir stale.partial/checkpoint && echo 'of another verb, which train could not read' >stale.partial/checkpoint/7.json
 quietly "$ns" train --data data --model.blocks='[1]' --model.width=4 --train.epochs=1 --out stale
 [ ! -e stale/shard-00007.h5 ] || fail "another verb's leftovers were published"
 ok
+# of what its own verb left a run keeps the checkpoints and removes the rest, but nothing where a file of the user's lies among it
+mkdir mixed.partial && echo '{"schema": "nightshift.partial/1", "verb": "train"}' >mixed.partial/partial.json && echo thesis >mixed.partial/thesis.txt
+refuses 74 "mixed.partial/thesis.txt: is not one of the files" "$ns" train --data data --model.blocks='[1]' --model.width=4 --train.epochs=1 --out mixed
+[ "$(cat mixed.partial/thesis.txt)" = thesis ] || fail "a user's file among a stopped run's is gone"
+rm -r mixed.partial
 
 # a process that died between two renames: the old result is found again
 mv data data.replaced
@@ -112,6 +118,9 @@ for record in '{}' '{"tool": "mlflow"}' '{"schema": "nightshift.run/2", "outputs
 		[ "$(cat $name/thesis)" = thesis ] || fail "$name: another tool's folder was taken"
 		rm -r $name
 	done
+	mkdir other && echo thesis >other/thesis && echo "$record" >other/run.json # --force is not offered where it would not help
+	refuses 74 "other: exists and is not a result of nightshift" "$ns" "${a[@]}" --out other
+	rm -r other
 done
 # a result of before: subfolders that its record does not list, by the names in them
 quietly "$ns" "${a[@]}" --ingest.split='{x: 200, y: 100}' --out before
@@ -140,6 +149,18 @@ mkdir night && echo '{"schema": "nightshift.night/1"}' >night/night.json && cp -
 refuses 74 "night/registry/.*is not one of the files" "$ns" night --night.train a/images-idx3-ubyte --night.test b/images-idx3-ubyte --night.split='{train: 100, quiet: 100}' --night.nights='[{name: quiet}]' --out night --force
 [ "$(ls night/registry/objects | wc -l)" = "$(ls registry/objects | wc -l)" ] || fail "a night took a registry"
 ok
+# in a night lie the results of the steps that it has planned; any other is a user's, also where its name begins as one of theirs does
+mkdir -p planned/steps planned/quiet/predictions.parts && echo '{"schema": "nightshift.night/1"}' >planned/night.json
+echo '{"schema": "nightshift.plan/1", "steps": [{"step": "quiet/drift"}, {"step": "quiet/predictions"}]}' >planned/steps/plan.json
+echo '{"schema": "nightshift.run/1", "outputs_of": "tree", "outputs": []}' >planned/run.json
+cp -r e-drift planned/quiet/drift && cp -r e-pred planned/quiet/predictions.parts/00003
+for mine in planned/mine planned/quiet/drift2 planned/quiet/drift-kept; do
+	cp -r e-pred $mine
+	refuses 74 "$mine: is a result of its own inside another" "$ns" "${b[@]}" --out planned --force
+	[ -e $mine/predictions.json ] && [ -e planned/quiet/drift/drift.json ] && rm -r $mine || fail "$mine, or what lies beside it, is gone"
+done
+quietly "$ns" "${b[@]}" --out planned --force
+[ ! -e planned/quiet ] && [ "$(field planned/dataset.json rows)" = 300 ] || fail "steps of a night that was replaced stay"
 # an old result that cannot be removed, as it is another's: the new one is there, the old one is put aside
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 	chmod 755 "$work" && mkdir -m 2775 group && chgrp 65534 group && chmod -R a+rX a b

@@ -49,7 +49,7 @@ keeps 77 "the object is damaged"
 fresh && rm -f "$(at "$(weights 2)")"
 keeps 74 "the object of its weights is not there"
 refuses 74 "the object of its weights is not there" "$ns" registry verify
-for bad in "${digest[2]:0:63}" "${digest[2]}0" ../x; do
+for bad in "${digest[2]:0:63}" "${digest[2]}0" "${digest[2]:0:63}g" "${digest[2]^^}" ../x; do
 	fresh
 	sed -i "s/\"new\": \"[^\"]*\"/\"new\": \"${bad/\//\\/}\"/" registry/log/production/000002.json
 	keeps 65 "expected digests of 64 hexadecimal digits"

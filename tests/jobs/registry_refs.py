@@ -14,7 +14,7 @@ import time
 from known import equal, must, put, start, CHECKS
 
 binary, fault = sys.argv[1:]
-REFUSED, USAGE = 1, 64
+REFUSED, USAGE, DAMAGED = 1, 64, 77
 
 
 def make_models(names):
@@ -70,6 +70,32 @@ def moves():
     equal(must(binary, "registry", "show", "candidate"), candidate, "show")
 
 
+def two_of_one_beginning():
+    """digits with which two objects begin name neither; all 64 still name one"""
+    one = pathlib.Path("registry/objects", digest["E"][:2], digest["E"][2:])
+    other = one.with_name(one.name[:-1] + ("1" if one.name[-1] == "0" else "0"))
+    other.write_bytes(one.read_bytes())
+    for verb in (["show"], ["promote", "candidate"]):
+        refused = start(binary, "registry", *verb, digest["E"][:63])
+        equal((refused.returncode, "is not unique" in refused.stdout), (USAGE, True), f"{verb} of two: {refused.stdout}")
+    equal(history("candidate"), "C", "nobody has moved it")
+    equal(must(binary, "registry", "show", digest["E"]), one.read_text(), "the whole digest is of one")
+    other.unlink()
+    equal(must(binary, "registry", "show", digest["E"][:63]), one.read_text(), "and so are its digits once it is alone")
+
+
+def copies():
+    """the copy for people says what the log says, and nothing behind it"""
+    copy = pathlib.Path("registry/refs/production")
+    says = copy.read_text()
+    for text in (digest["C"] + "\n", says + "\n", says[:64], ""):
+        copy.write_text(text)
+        found = start(binary, "registry", "verify")
+        equal((found.returncode, "but the log says " + digest["A"][:12] in found.stdout), (DAMAGED, True), f"{text!r}: {found.stdout}")
+    copy.write_text(says)
+    must(binary, "registry", "verify")
+
+
 def held(*args):
     """started, and stopped right before its entry is put in place"""
     env = dict(os.environ, OMP_NUM_THREADS="1", USER="known", LD_PRELOAD=fault, NST_FAULT="link 0 STOP",
@@ -113,6 +139,8 @@ def races():
 
 make_models("ABCDE")
 moves()
+two_of_one_beginning()
+copies()
 if os.path.exists(fault):
     races()
 else:
