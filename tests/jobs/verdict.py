@@ -422,7 +422,7 @@ def nights(binary):
     ref = Window(41, rows=200).write("nights-ref.h5")
     moved = Window(42, rows=200, moved=0.55).write("nights-mild.h5")
     strong = Window(43, rows=200, moved=2.0).write("nights-strong.h5")
-    options = ("--drift.history=past", "--drift.slices=false", "--drift.emit=material")
+    options = ("--drift.history=past", "--drift.slices=false", "--drift.emit=material", "--drift.hysteresis=2")
     alarms, seen = 0, []
     for night, cur in enumerate((moved, strong, Window(44, rows=200).write("nights-calm.h5"), Window(45, rows=200, moved=0.55).write("nights-b.h5"),
                                  Window(46, rows=200, moved=2.0).write("nights-c.h5")), 1):
@@ -442,7 +442,9 @@ def nights(binary):
     # a window that is judged again has the past that it had
     first = json.loads(pathlib.Path("night2/drift.json").read_text(encoding="utf-8"))
     again = drift(binary, ref, strong, "again", *options, day=200)
-    check(again["alarm_budget"] == first["alarm_budget"], f"judged again: {again['alarm_budget']}, first {first['alarm_budget']}")
+    for key in ("alarm_budget", "manifest"):
+        check(again[key] == first[key], f"judged again: {key} is {again[key]}, first {first[key]}")
+    check("1 window in a row" in first["manifest"]["because"], f"judged again: a case that does not do what it is for: {first['manifest']}")
     # an alarm is what reached its level: a line that says harm, measured on labels, without it does not raise the level
     for path in pathlib.Path("past").iterdir():
         line = json.loads(path.read_text(encoding="utf-8"))
