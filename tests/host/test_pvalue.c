@@ -60,6 +60,11 @@ static void ks_known(void **state)
 	/* large windows, by an expansion; the last, 66,667 against one, also by Marsaglia, Tsang and Wang's matrix */
 	near(ns_stat_ks_p_asymptotic(.0019, 1000000, 1000000), .054034070302, 1e-9);
 	near(ns_stat_ks_p_asymptotic(.006, 200000, 100000), .016393017298, 1e-9);
+	/* the one of 1,000, beside the matrix with 19 digits: the last term of the expansion is 1.5e-7 here */
+	near(ns_stat_ks_p_asymptotic(.061, 2000, 2000), .00112039766089, 1e-8);
+	/* four rows by hand: P(D < d) = 4! (2 d - 1/4)^4 up to 1/4, and P(D >= d) = 2 (1 - d)^4 from 3/4 on (Simard, L'Ecuyer 2011) */
+	near(ns_stat_ks_p_asymptotic(.2, 8, 8), 1 - 24 * .15 * .15 * .15 * .15, 1e-12);
+	near(ns_stat_ks_p_asymptotic(.8, 8, 8), 2 * .2 * .2 * .2 * .2, 1e-12);
 	near(ns_stat_ks_p(.07, 200, 300), .582115, 1e-6);
 	near(ns_stat_ks_p(0, 5, 7), 1, 0);
 	near(ns_stat_ks_p(1, 3, 3), 0.1, 1e-12); /* 2 of C(6,3) = 20 labellings */
@@ -79,6 +84,7 @@ static void chi2_known(void **state)
 		ref[i] = 100;
 	p = ns_stat_chi2_counts(ref, cur, 10, &statistic, &v);
 	near(statistic, 12.6316, 5e-5);
+	near(v, sqrt(12.6315789 / 2000), 1e-8); /* Cramer's V is of both samples' rows */
 	near(p, .179998, 1e-6);
 	p = ns_stat_chi2_counts((int64_t[]){30, 70}, (int64_t[]){45, 55}, 2, &statistic, &v);
 	near(p, .040872, 1e-6);
@@ -178,6 +184,28 @@ static void binomial_known(void **state)
 	near(ns_stat_binomial_sf(11, 10, .5), 0, 0);
 }
 
+/* The interval's ends are the two shares p with |k/n - p| = z sqrt(p (1 - p) / n); statsmodels' proportion_confint has the constants. */
+static void wilson_known(void **state)
+{
+	double low, high;
+	int64_t n;
+
+	(void)state;
+	ns_stat_wilson(15, 20, &low, &high);
+	near(low, .5312991223812559, 1e-12);
+	near(high, .8881382985923344, 1e-12);
+	ns_stat_wilson(10, 10, &low, &high);
+	near(low, .7224672001371106, 1e-12);
+	ns_stat_wilson(0, 0, &low, &high);
+	assert_true(low == 0 && high == 1);
+	for (n = 1; n <= 1000; n++) { /* no share is printed as -0.0 or as 100.0 % and a rounding error more */
+		ns_stat_wilson(0, n, &low, &high);
+		assert_true(low >= 0 && low < 1e-12);
+		ns_stat_wilson(n, n, &low, &high);
+		assert_true(high <= 1 && high > 1 - 1e-12);
+	}
+}
+
 static void principal_direction(void **state)
 {
 	float x[200 * 3], out[200];
@@ -204,9 +232,9 @@ static void principal_direction(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(ks_known),	      cmocka_unit_test(chi2_known),	    cmocka_unit_test(bbse_known),
-					   cmocka_unit_test(corrections),     cmocka_unit_test(calibrated),	    cmocka_unit_test(binomial_known),
-					   cmocka_unit_test(stability_known), cmocka_unit_test(principal_direction)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(ks_known),	      cmocka_unit_test(chi2_known),	     cmocka_unit_test(bbse_known),
+					   cmocka_unit_test(corrections),     cmocka_unit_test(calibrated),	     cmocka_unit_test(binomial_known),
+					   cmocka_unit_test(stability_known), cmocka_unit_test(principal_direction), cmocka_unit_test(wilson_known)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

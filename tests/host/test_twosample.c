@@ -293,6 +293,36 @@ static void classifier_sees(void **state)
 	near(accuracy, .773, .06);
 	assert_true(low < .773 && high > .773);
 	assert_true(isnan(ns_stat_c2st(x, 7, y, N, D, 5, &accuracy, &low, &high)));
+	/* a unit that never fires: its column of zeros makes the covariance singular, and the others still tell */
+	for (i = 5; i < N * D; i += D)
+		x[i] = y[i] = 0;
+	assert_true(ns_stat_c2st(x, N, y, N, D, 5, &accuracy, &low, &high) < 1e-6);
+	near(accuracy, .773, .06);
+}
+
+/*
+ * Two even samples of [0, 1), one of them moved by 5: the distance is the difference of the means, and the interval the normal one of it.
+ * A percentile of 200 draws is known to a fifth of the standard error, the mean of twenty to a twentieth.
+ */
+static void interval_known(void **state)
+{
+	enum { N = 300, M = 200, SEEDS = 20 };
+	float x[M], y[N];
+	double low, high, below = 0, above = 0, error = sqrt(1. / 12 / M + 1. / 12 / N);
+	int i;
+
+	(void)state;
+	for (i = 0; i < M; i++)
+		x[i] = (float)((i + .5) / M);
+	for (i = 0; i < N; i++)
+		y[i] = (float)(5 + (i + .5) / N);
+	for (i = 0; i < SEEDS; i++) {
+		assert_int_equal(ns_stat_wasserstein_interval(x, M, y, N, M, N, 5, (uint64_t)i, 0, &low, &high), NS_OK);
+		below += (5 - low) / error / SEEDS;
+		above += (high - 5) / error / SEEDS;
+	}
+	near(below, 1.96, .2);
+	near(above, 1.96, .2);
 }
 
 /* ten bins between quantiles of the reference; ties make them fewer, and nothing is counted twice or lost */
@@ -325,7 +355,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(column_known), cmocka_unit_test(quantile_bins),   cmocka_unit_test(cvm_by_ranks),
 		cmocka_unit_test(counts_known), cmocka_unit_test(distances_known), cmocka_unit_test(confident_known),
-		cmocka_unit_test(calibration),	cmocka_unit_test(classifier_sees),
+		cmocka_unit_test(calibration),	cmocka_unit_test(classifier_sees), cmocka_unit_test(interval_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
