@@ -289,9 +289,78 @@ static void is_the_identity_at_the_ends_of_stretches(void **state)
 	there_and_back(&s, 1500, 0, 0, 0);
 }
 
+/* Images of 28 x 28 in chunks of seven, as another program may store them: no MiB of them ends with a row. */
+static void put_in_chunks(const struct drawn *d)
+{
+	hsize_t shape[4] = {(hsize_t)d->rows.rows, 28, 28, 1}, chunk[4] = {7, 28, 28, 1};
+	hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), space = H5Screate_simple(4, shape, NULL), how = H5Pcreate(H5P_DATASET_CREATE), set;
+
+	assert_true(H5Ldelete(file, "image", H5P_DEFAULT) >= 0 && H5Pset_chunk(how, 4, chunk) >= 0);
+	set = H5Dcreate2(file, "image", H5T_STD_U8LE, space, H5P_DEFAULT, how, H5P_DEFAULT);
+	assert_true(H5Dwrite(set, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, d->image) >= 0);
+	H5Dclose(set);
+	H5Pclose(how);
+	H5Sclose(space);
+	assert_true(H5Fclose(file) >= 0);
+}
+
+static void chunks_are_verified_by_stretches(void **state)
+{
+	struct ns_shard *b = NULL;
+	struct drawn d;
+	uint64_t s = 3;
+
+	(void)state;
+	draw_shard(&s, &d, 3000, 28, 28, 1);
+	assert_int_equal(ns_shard_write(path, &d.head, &d.rows, d.image, NULL), NS_OK);
+	put_in_chunks(&d);
+	assert_int_equal(ns_shard_open(&b, path), NS_OK);
+	assert_true(b->image_at < 0 && b->checksums == 3);
+	if (ns_shard_verify(b) != NS_OK)
+		fail_msg("%s", ns_message());
+	ns_shard_close(b);
+	assert_int_equal(unlink(path), 0);
+	release(&d);
+}
+
+/* what this shard says is refused, and the message holds this text, though all of its checksums are right */
+static void is_refused(const struct drawn *d, const char *text)
+{
+	struct ns_shard *b = NULL;
+
+	assert_int_equal(ns_shard_write(path, &d->head, &d->rows, d->image, d->offset), NS_OK);
+	assert_int_equal(ns_shard_open(&b, path), NS_BAD_DATA);
+	if (!strstr(ns_message(), text))
+		fail_msg("no '%s' in '%s'", text, ns_message());
+	assert_null(b);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void values_that_cannot_be_are_refused(void **state)
+{
+	struct drawn d;
+	uint64_t s = 4, right;
+	char text[64];
+
+	(void)state;
+	draw_shard(&s, &d, 9, 0, 0, 0);
+	right = d.offset[4]; /* descends, then goes on to the end as it must */
+	d.offset[4] = d.offset[5] + 1;
+	snprintf(text, sizeof text, "image_offset[5] = %llu, but the one before is", (unsigned long long)d.offset[5]);
+	is_refused(&d, text);
+	d.offset[4] = right;
+	snprintf(text, sizeof text, "label[8] = %d, but classes has %d", d.head.class_count, d.head.class_count);
+	d.rows.label[8] = d.head.class_count; /* classes are counted from 0 */
+	is_refused(&d, text);
+	d.rows.label[8] = -2; /* -1 is no label */
+	is_refused(&d, "label[8] = -2");
+	release(&d);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(is_the_identity), cmocka_unit_test(is_the_identity_at_the_ends_of_stretches)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(is_the_identity), cmocka_unit_test(is_the_identity_at_the_ends_of_stretches),
+					   cmocka_unit_test(chunks_are_verified_by_stretches), cmocka_unit_test(values_that_cannot_be_are_refused)};
 
 	return cmocka_run_group_tests(tests, setup, teardown) != 0;
 }
