@@ -57,8 +57,8 @@ class Predictions:
     def take(self, rows):
         return Predictions(self.id[rows], self.label[rows], self.pred[rows], self.prob[rows], self.classes, self.model)
 
-    def write(self, folder, cuts=(), without=()):
-        """one file, or several that are cut before these rows"""
+    def write(self, folder, cuts=(), without=(), each=None):
+        """one file, or several that are cut before these rows; each: what file i is without"""
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True)
         files = []
@@ -68,7 +68,7 @@ class Predictions:
                 f.attrs.update(schema="nightshift.predictions/1", model=self.model, weights="b" * 64, dataset="c" * 64, temperature=1.0)
                 f.attrs["classes"] = self.classes
                 for name in ("id", "label", "pred", "prob"):
-                    if name not in without:
+                    if name not in without and name not in (each or {}).get(len(files), ()):
                         f[name] = getattr(self, name)[first:last]
             files.append({"file": path.name, "rows": int(last - first), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
         self.digest = hashlib.sha256(json.dumps(files, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -138,11 +138,12 @@ def evaluation(p, q=None, rows="all", seed=1):
 
 # --- cases ---
 
-def evaluate(binary, p, q=None, *more, out, launcher=(), wanted=0):
+def evaluate(binary, p, q=None, *more, out, launcher=(), wanted=0, said=""):
     args = [*launcher, binary, "evaluate", "--predictions", p, "--out", out, *(("--against", q) if q else ()), *more]
     done = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     check(done.returncode == wanted, f"{' '.join(map(str, args))} exited {done.returncode}, wanted {wanted}: {done.stderr}")
     if wanted:
+        check(said in done.stderr, f"{' '.join(map(str, args))}: no '{said}' in {done.stderr}")
         check(not pathlib.Path(out).exists(), f"{out}: something was published")
         return None
     return json.loads((pathlib.Path(out) / "evaluation.json").read_text())
@@ -298,6 +299,25 @@ def refusals(binary):
     Predictions(p.id, np.full(20, -1), p.pred, p.prob, p.classes).write("no-label")
     evaluate(binary, "no-label", out="refused", wanted=65)
     evaluate(binary, "hand-p", None, "--evaluate.rows=most", out="refused", wanted=78)
+    lists(binary, p)
+
+
+def lists(binary, p):
+    """predictions.json must be the list that was digested, and say of each file what it holds; all files have the same columns"""
+    p.write("cut", cuts=(7,))
+    evaluate(binary, "cut", out="whole-list")
+    index = pathlib.Path("cut/predictions.json")
+    good = json.loads(index.read_text())
+    index.write_text(json.dumps({**good, "files": good["files"][::-1]}))
+    evaluate(binary, "cut", out="refused", wanted=77, said="its list of files has")
+    files = [good["files"][0], {**good["files"][1], "rows": 14}]
+    digest = hashlib.sha256(json.dumps(files, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    index.write_text(json.dumps({**good, "files": files, "digest": digest}))
+    evaluate(binary, "cut", out="refused", wanted=65, said="has 13 rows, but cut/predictions.json says 14")
+    for name in ("label", "prob"): # a column kept in memory, and one of several values a row
+        for i, text in enumerate((f"has '{name}', but the files before it do not", f"has no '{name}', but the files before it do")):
+            p.write(f"odd-{name}-{i}", cuts=(7,), each={i: (name,)})
+            evaluate(binary, f"odd-{name}-{i}", out="refused", wanted=65, said=text)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@ head -c 300 jpeg/disc/00000.jpg >jpeg/disc/truncated.jpg
 echo hello >png/square/text.png
 : >png/square/empty.png
 quietly "$ns" ingest png --out d-png
+grep -q "2 of 32 images were refused: quarantine.jsonl says why" log || fail "more than one in a hundred is not said aloud: $(cat log)"
+[ "$(field d-png/run.json counts.refused)" = 2 ] && [ "$(field d-png/run.json counts.out)" = 30 ] || fail "$(field d-png/run.json counts)"
+ok
 [ "$(wc -l <d-png/quarantine.jsonl)" = 2 ] || fail "two of the PNG folder's files are broken"
 grep -q '"path":"square/text.png"' d-png/quarantine.jsonl || fail "quarantine names no file"
 grep -q 'neither JPEG nor PNG' d-png/quarantine.jsonl || fail "quarantine names no reason"
@@ -85,6 +88,7 @@ rows = b"".join(b"\0" + bytes(48 * 3) for _ in range(40))
 open(sys.argv[1], "wb").write(b"\x89PNG\r\n\x1a\n" + part(b"IHDR", struct.pack(">IIBBBBB", 48, 40, 8, 2, 0, 0, 0)) + part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b""))
 P
 quietly "$ns" ingest odd --out odd-data
+grep -q "1 of 71 images were refused" log || fail "one of 71 is more than one in a hundred: $(cat log)"
 [ "$(field odd-data/dataset.json rows)" = 70 ] || fail "$(field odd-data/dataset.json rows) rows, wanted 70"
 grep -q 'stores 32 x 32' odd-data/quarantine.jsonl || fail "the odd one is not named: $(cat odd-data/quarantine.jsonl)"
 quietly "$ns" ingest odd --size 32x32 --out odd-scaled
