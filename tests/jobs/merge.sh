@@ -37,6 +37,13 @@ for i in 0 1 2 3 4; do quietly "$ns" infer --data whole/y --model model --part $
 quietly "$ns" merge few.parts --out few
 quietly "$ns" infer --data whole/y --model model --out few-whole
 same_result few few-whole
+"$python" - <<'P' || fail "counts of a merge"
+import json
+whole, merged = (json.load(open(f"{name}/run.json"))["counts"] for name in ("p-whole", "p-merged"))
+assert whole.pop("rows_per_second") > 0 # speeds of tasks that need not run at once have no sum
+assert merged == whole and merged["rows"] == 700, (merged, whole)
+P
+ok
 
 refuses 64 "expected I/N" "$ns" infer --data whole/x --model model --part 4/4 --out refused
 refuses 64 "name is required" "$ns" ingest photos --part 0/2 --out refused
@@ -44,6 +51,25 @@ mv p.parts/00002/run.json . # written, but never committed
 refuses 74 "part 2 of 4 is not there" "$ns" merge p.parts --out refused
 mv run.json p.parts/00002/
 mv p.parts/00002 . && quietly "$ns" infer --data whole/x --model model --part 2/4 --infer.precision=f32 --infer.batch=64 --out p.parts/00002
+refuses 65 "of other work" "$ns" merge p.parts --out refused
+rm -r p.parts/00002 && mv 00002 p.parts/
+# a part in another's place; and lists of files that somebody has changed: one in two parts, one that nobody has
+mv p.parts/00002 . && cp -r p.parts/00001 p.parts/00002
+refuses 65 "part.json: is part 1 of 4, expected 2 of 4" "$ns" merge p.parts --out refused
+rm -r p.parts/00002
+listed() { rm -rf p.parts/00002 && cp -r 00002 p.parts/00002 && "$python" -c "
+import json, shutil
+one, two = (json.load(open(f'p.parts/0000{i}/part.json')) for i in (1, 2))
+$1
+json.dump(two, open('p.parts/00002/part.json', 'w'))"; }
+listed "two['files'] = one['files']; [shutil.copy('p.parts/00001/' + f['file'], 'p.parts/00002') for f in one['files']]"
+refuses 65 "is in two parts" "$ns" merge p.parts --out refused
+listed "del two['files'][0]"
+refuses 65 "6 files in all parts, expected 7" "$ns" merge p.parts --out refused
+rm -r p.parts/00002 && mv 00002 p.parts/
+# the same words, but another model of that name when the task came to it
+quietly "$ns" train --data whole/x --model.blocks='[1]' --model.width=4 --train.epochs=1 --seed=2 --out other-model
+mv p.parts/00002 . && mv model first-model && mv other-model model && quietly "$ns" infer --data whole/x --model model --part 2/4 --out p.parts/00002
 refuses 65 "of other work" "$ns" merge p.parts --out refused
 rm -r p.parts/00002 && mv 00002 p.parts/
 printf X | dd of="$(ls p.parts/00001/*.h5 | head -1)" bs=1 seek=4000 conv=notrunc 2>/dev/null
@@ -81,6 +107,15 @@ night --plan >plan.tsv || fail plan
 [ "$(awk -F'\t' '("," $5 ",") ~ /,quiet\/gate,/ { printf "%s ", $1 }' plan.tsv)" = \
 	"changed/predictions.parts changed/reference.parts changed/production-test changed/final-before " ] ||
 	fail "what comes after the first night's gate: $(cat plan.tsv)"
+# what failed says whether it may go better another time: a folder that is not there may come back, images that are none stay so
+first_of_test() { for key in state try_again starts; do field night/steps/prepare.test.parts.00000.json $key; done | paste -sd' '; }
+mv test there
+refuses 74 "no such file" night --step prepare/test.parts --task 0
+[ "$(first_of_test)" = "failed True 1" ] || fail "a folder that is not there: $(first_of_test)"
+cp -r there test && printf 'no images' >test/images-idx3-ubyte
+refuses 65 "images-idx3-ubyte" night --step prepare/test.parts --task 0
+[ "$(first_of_test)" = "failed False 2" ] || fail "images that are none: $(first_of_test)"
+rm -r test && mv there test
 while IFS=$'\t' read -r name stage tasks state after; do
 	if [ "$tasks" = 0 ]; then
 		step "$name"
@@ -92,6 +127,7 @@ for s in done skipped; do grep -lq "\"state\": \"$s\"" night/steps/*.json || fai
 [ "$(field night/steps/quiet.candidate.json state)" = skipped ] || fail "a quiet night retrained"
 [ "$(field night/steps/changed.gate.json state)" = "done" ] || fail "the changed night's gate"
 [ ! -e night/prepare/data.parts ] || fail "parts were left behind"
+[ "$(first_of_test)" = "done False 3" ] || fail "two tries failed before the one that did it: $(first_of_test)"
 ok
 # again: nothing is done twice
 before=$(find night -name run.json ! -path night/run.json | sort | xargs sha256sum | sha256sum)
