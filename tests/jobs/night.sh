@@ -48,6 +48,9 @@ quietly "$ns" report --night night
 refuses 74 "this night is done" "$ns" night --config night.yaml --out night
 cp night/changed/drift.json before.json
 rm -rf night/run.json night/changed/drift
+mv dark.yaml tonight.yaml && sed 's/0.4/0.5/' tonight.yaml >dark.yaml # tomorrow's
+refuses 78 "was begun with other recipes" "$ns" night --config night.yaml --out night
+mv tonight.yaml dark.yaml
 "$ns" night --config night.yaml --out night >log 2>&1
 [ -s night/run.json ] || { cat log; fail "a cut off night does not go on"; }
 same before.json night/changed/drift.json
@@ -64,5 +67,11 @@ for result in model test-predictions; do
 	case $(field pinned/prepare/$result/run.json device) in *cudasim*) fail "prepare/$result ran on another device than its night's" ;; esac
 done
 case $(field pinned/steps/precision.infer.json value) in f32 | bf16) ;; *) fail "the night's precision was not kept" ;; esac
+for measured in 0 1; do # what is decided is not measured again; and once nobody has decided, it is
+	rm -r pinned/prepare/test-predictions
+	quietly "$sim" night --config pinned.yaml --out pinned --night.tasks=1 --step prepare/test-predictions
+	[ "$(grep -c '"event":"precision"' log)" = $measured ] || fail "$measured measurements of precision are wanted: $(cat log)"
+	rm pinned/steps/precision.infer.json
+done
 ok
 done_testing

@@ -107,6 +107,34 @@ for at in 25:00 '2:5' '02:05;' "02:05\$(touch pwned)" ''; do
 	says 64 "HH:MM is wanted" "$submit" --config night.yaml --out 'o/{date}' --standing "$at" --dry-run
 done
 
+# --- the plan of two nights: each step comes after those whose results it reads, and after what may move production ---
+cat >two.yaml <<'Y'
+registry: night/registry
+night:
+  train: t
+  test: t
+  split: {train: 10, reference: 10, second: 10}
+  tasks: 2
+  nights: [{name: first, source: s, recipe: dark.yaml}, {name: second}]
+Y
+printf 'augment: [{brightness: 0.4}]\n' >dark.yaml
+"$ns" night --config two.yaml --out two --plan >two.tsv || fail "the plan of two nights"
+before() { awk -F'\t' -v step="$1" '$1 == step { gsub(",", " ", $5); print $5 }' two.tsv; }
+for whole in $(sed -n 's/\.parts\t.*//p' two.tsv); do
+	[ "$(before $whole)" = $whole.parts ] || fail "$whole is merged after '$(before $whole)'"
+done
+[ "$(sed -n 's/\.parts\t.*//p' two.tsv | paste -sd' ')" = "prepare/data prepare/test first/images first/predictions first/reference second/predictions second/reference" ] ||
+	fail "arrays: $(cat two.tsv)"
+for night in first second; do
+	[ "$(before $night/gate)" = "$night/gate-old $night/gate-new" ] || fail "$night/gate comes after $(before $night/gate)"
+done
+for step in predictions.parts reference.parts production-test; do # by production's model, which the first night's gate may move
+	case " $(before second/$step) " in *" first/gate "*) ;; *) fail "second/$step comes after $(before second/$step)" ;; esac
+done
+# the report waits for whatever nobody else waits for: the evaluations that are shown alone, and the last gate
+[ "$(before report)" = "prepare/test-evaluation first/final-before-evaluation first/final second/gate" ] || fail "the report comes after $(before report)"
+ok
+
 # --- the plan's columns: a program that prints another one ---
 cat >planner <<'P'
 #!/bin/sh
