@@ -61,7 +61,7 @@ is_waiting() { # NAME ARTIFACT
 
 found=0 runs=0
 fuzz() { # NAME
-	local name=$1 most=4096 work=$dir/work/$1 seeds=$dir/seeds/$1 until=$((SECONDS + seconds)) left code tries=0 theirs=0 whole=1
+	local name=$1 most=4096 work=$dir/work/$1 seeds=$dir/seeds/$1 until=$((SECONDS + seconds)) left code tries=0 theirs=0 whole=1 patience
 	case $name in h5_*) most=24576 ;; tar) most=8192 ;; esac
 	[ -z "$keep" ] || work=$build/work/$name
 	mkdir -p "$work" "$seeds" "$build/found/$name"
@@ -71,8 +71,9 @@ fuzz() { # NAME
 	while left=$((until - SECONDS)) && { [ $left -gt 0 ] || [ $tries -lt 2 ]; }; do
 		tries=$((tries + 1)) code=0
 		if [ -n "$whole" ]; then set -- "$seeds"/*; else set -- -max_total_time=$((left > 1 ? left : 1)) -max_len=$most -seed=$tries "$work" "$seeds"; fi
-		whole=
-		"$build/fuzz_$name" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$dir/" "$@" >"$dir/log" 2>&1 || code=$?
+		# a seed may want all the six seconds of the processor that a child may take, of a machine that does other things too
+		patience=${whole:+60} whole=
+		"$build/fuzz_$name" -timeout="${patience:-10}" -rss_limit_mb=2048 -malloc_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$dir/" "$@" >"$dir/log" 2>&1 || code=$?
 		runs=$((runs + $(sed -n 's/^stat::number_of_executed_units: *//p' "$dir/log" | tail -1 | grep . || echo 0)))
 		[ $code != 0 ] || continue
 		if [[ $name == h5_* ]] && is_hdf5s_own "$dir/log"; then
