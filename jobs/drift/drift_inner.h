@@ -106,7 +106,7 @@ struct ns_drift {
 	struct ns_predictions ref, cur;
 	struct ns_drift_test *tests;
 	int count, capacity; /* of tests */
-	/* settings, as docs/configuration.md says of the keys in the table of drift.c */
+	/* settings, of the keys in the table of drift.c */
 	double alpha, min_effect, tolerance, cooldown_days, sequence_seconds, old_floor, old_estimate, retrain_lr, retrain_confidence;
 	int permutations, projections, self_test, hysteresis, budget, by_slices;
 	int64_t memory, replay, audited_repeat; /* memory: MiB */
