@@ -1,202 +1,214 @@
-#include "datasets/decode/decode.h"
-
-#include <math.h>
-#include <png.h>
+/* datasets/decode/decode.c - the table of formats, and from a raster to the pixels that were asked for. */
 #include <stdlib.h>
 #include <string.h>
-#include <turbojpeg.h>
 
-#include "host/base/base.h"
+#include "datasets/decode/decode_inner.h"
 
-#define SIDE_MAX 16384
+static const struct ns_format *const formats[] = {&ns_format_jpeg, &ns_format_png,
+#ifdef NS_WEBP
+						  &ns_format_webp,
+#endif
+#ifdef NS_TIFF
+						  &ns_format_tiff,
+#endif
+#ifdef NS_GIF
+						  &ns_format_gif,
+#endif
+						  &ns_format_bmp,  &ns_format_pnm, NULL};
 
-const char *ns_image_kind(const uint8_t *d, size_t bytes)
+/* what is recognised so that a refusal can name it */
+static const struct {
+	const char *kind, *title;
+	size_t at;
+	const char *bytes;
+	size_t n;
+} strangers[] = {
+	{"heic", "HEIC", 4, "ftyphei", 7},
+	{"heic", "HEIC", 4, "ftypmif1", 8},
+	{"avif", "AVIF", 4, "ftypavi", 7},
+	{"jxl", "JPEG XL", 0, "\xff\x0a", 2},
+	{"jxl", "JPEG XL", 0, "\0\0\0\x0cJXL ", 8},
+	{"jp2", "JPEG 2000", 0, "\0\0\0\x0cjP  ", 8},
+	{"jp2", "JPEG 2000", 0, "\xff\x4f\xff\x51", 4},
+	{"webp", "WebP", 8, "WEBP", 4},
+	{"tiff", "TIFF", 0, "II*\0", 4},
+	{"tiff", "TIFF", 0, "MM\0*", 4},
+	{"gif", "GIF", 0, "GIF8", 4},
+	{"ico", "ICO", 0, "\0\0\1\0", 4},
+	{"psd", "a Photoshop file", 0, "8BPS", 4},
+	{"exr", "OpenEXR", 0, "\x76\x2f\x31\x01", 4},
+	{"hdr", "Radiance HDR", 0, "#?RADIANCE", 10},
+	{"pdf", "a PDF", 0, "%PDF", 4},
+	{"zip", "a zip", 0, "PK\3\4", 4},
+	{"html", "a page of HTML", 0, "<!DOCTYPE", 9},
+	{"html", "a page of HTML", 0, "<!doctype", 9},
+	{"html", "a page of HTML", 0, "<html", 5},
+	{"svg", "SVG", 0, "<svg", 4},
+};
+
+static const struct ns_format *format_of(const uint8_t *data, size_t bytes)
 {
-	if (bytes > 3 && d[0] == 0xff && d[1] == 0xd8 && d[2] == 0xff)
-		return "jpeg";
-	if (bytes > 8 && !memcmp(d, "\x89PNG\r\n\x1a\n", 8))
-		return "png";
-	return NULL;
+	size_t i;
+
+	for (i = 0; formats[i] && !formats[i]->is(data, bytes);)
+		i++;
+	return formats[i];
 }
 
-/* scans of a JPEG file: its SOS markers. In between, 0xff is followed by 0 or by a restart marker. */
-static int64_t count_scans(const uint8_t *data, size_t bytes)
+const char *ns_image_kind(const uint8_t *data, size_t bytes)
 {
-	const uint8_t *at = data, *end = data + bytes;
-	int64_t scans = 0;
+	const struct ns_format *format = format_of(data, bytes);
 
-	while (at < end && (at = memchr(at, 0xff, (size_t)(end - at))) && at + 1 < end) {
-		scans += at[1] == 0xda;
-		at += at[1] == 0xff ? 1 : 2;
+	return format ? format->kind : NULL;
+}
+
+static enum ns_status not_read(const uint8_t *data, size_t bytes)
+{
+	size_t i;
+
+	if (!bytes)
+		return ns_fail(NS_BAD_DATA, "is an empty file");
+	for (i = 0; i < sizeof strangers / sizeof *strangers; i++)
+		if (bytes >= strangers[i].at + strangers[i].n && !memcmp(data + strangers[i].at, strangers[i].bytes, strangers[i].n))
+			return ns_fail(NS_BAD_DATA, "is %s, which this build does not read", strangers[i].title);
+	return ns_fail(NS_BAD_DATA, "is no image: its first bytes are those of no format that is read");
+}
+
+enum ns_status ns_image_look(const uint8_t *data, size_t bytes, struct ns_image *out)
+{
+	const struct ns_format *format = format_of(data, bytes);
+
+	*out = (struct ns_image){.orientation = 1, .bits = 8, .c = 3};
+	if (!format)
+		return not_read(data, bytes);
+	out->kind = format->kind;
+	NS_TRY(format->look(data, bytes, out));
+	if (out->h < 1 || out->w < 1 || out->h > NS_SIDE_MAX || out->w > NS_SIDE_MAX)
+		return ns_fail(NS_BAD_DATA, "%s: %d x %d pixels; sides of 1 to %d are taken", format->title, out->w, out->h, NS_SIDE_MAX);
+	return NS_OK;
+}
+
+enum ns_status ns_raster_make(struct ns_raster *out)
+{
+	out->data = malloc((size_t)out->h * (size_t)out->w * (size_t)out->channels);
+	return out->data ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", out->w, out->h);
+}
+
+/* BT.601 as Pillow rounds it */
+static uint8_t luma(const uint8_t *x)
+{
+	return (uint8_t)((x[0] * 19595u + x[1] * 38470u + x[2] * 7471u + 0x8000u) >> 16);
+}
+
+/* Drops alpha or composes it, and makes c channels, in place: no pixel grows before the ones after it are read. */
+static void convert(struct ns_raster *r, int c, int background)
+{
+	int colours = r->channels < 3 ? 1 : 3, alpha = r->channels == colours + 1, k;
+	int64_t i, n = (int64_t)r->h * r->w;
+	uint8_t behind[3] = {(uint8_t)((background - 1) >> 16), (uint8_t)((background - 1) >> 8), (uint8_t)(background - 1)}, grey = luma(behind);
+
+	if (!alpha && colours == c)
+		return;
+	for (i = 0; i < n; i++) {
+		const uint8_t *from = r->data + i * r->channels;
+		uint8_t x[3];
+
+		for (k = 0; k < colours; k++)
+			x[k] = !alpha || !background
+				       ? from[k]
+				       : (uint8_t)((from[k] * from[colours] + (colours == 1 ? grey : behind[k]) * (255 - from[colours]) + 127) / 255);
+		if (c == 1)
+			r->data[i] = colours == 1 ? x[0] : luma(x);
+		else
+			memcpy(r->data + i * 3, x, 3); /* colours is 3: grey to colour goes through widen() */
 	}
-	return scans;
+	r->channels = c;
 }
 
-/*
- * Each scan of a progressive file is a pass over all its pixels, and costs a few bytes, so that a small file could keep a processor busy for
- * hours. An encoder writes about ten.
- */
-#define SCANS_MOST 100
-#define WORK_MOST  1500000000 /* pixels times scans */
-
-static enum ns_status decode_jpeg(const uint8_t *data, size_t bytes, int *h, int *w, int *c, uint8_t **pixels)
+/* Grey (and alpha) to colour: pixels grow, so from the last to the first in a larger block. */
+static enum ns_status widen(struct ns_raster *r, int background)
 {
-	tjhandle tj = tjInitDecompress();
-	int64_t scans = count_scans(data, bytes);
-	int sampling, space;
-	enum ns_status status = NS_OK;
+	int64_t i, n = (int64_t)r->h * r->w;
+	uint8_t *more;
 
-	*pixels = NULL;
-	if (!tj)
-		return ns_fail(NS_NO_MEMORY, "out of memory for a JPEG decoder");
-	if (tjDecompressHeader3(tj, data, bytes, w, h, &sampling, &space)) {
-		status = ns_fail(NS_BAD_DATA, "JPEG: %s", tjGetErrorStr2(tj));
-	} else if (*h < 1 || *w < 1 || *h > SIDE_MAX || *w > SIDE_MAX) {
-		status = ns_fail(NS_BAD_DATA, "JPEG: %d x %d pixels; sides of 1 to %d are taken", *w, *h, SIDE_MAX);
-	} else if (scans > SCANS_MOST || scans * *h * *w > WORK_MOST) {
-		status = ns_fail(NS_BAD_DATA, "JPEG: %lld scans of %d x %d pixels; at most %d scans, and %d pixels in all scans together, are taken",
-				 (long long)scans, *w, *h, SCANS_MOST, WORK_MOST);
-	} else {
-		if (*c == 0)
-			*c = space == TJCS_GRAY ? 1 : 3;
-		*pixels = malloc((size_t)*h * (size_t)*w * (size_t)*c);
-		if (!*pixels)
-			status = ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", *w, *h);
-		else if (tjDecompress2(tj, data, bytes, *pixels, *w, 0, *h, *c == 1 ? TJPF_GRAY : TJPF_RGB, TJFLAG_STOPONWARNING))
-			status = ns_fail(NS_BAD_DATA, "JPEG: %s", tjGetErrorStr2(tj));
-	}
-	tjDestroy(tj);
-	if (status != NS_OK)
-		free(*pixels);
-	return status;
-}
-
-static enum ns_status decode_png(const uint8_t *data, size_t bytes, int *h, int *w, int *c, uint8_t **pixels)
-{
-	png_image image = {.version = PNG_IMAGE_VERSION};
-	png_color black = {0, 0, 0}; /* behind what is transparent: without one libpng blends with what the memory held */
-	enum ns_status status = NS_OK;
-
-	*pixels = NULL;
-	if (!png_image_begin_read_from_memory(&image, data, bytes))
-		return ns_fail(NS_BAD_DATA, "PNG: %s", image.message);
-	*h = (int)image.height;
-	*w = (int)image.width;
-	if (*c == 0)
-		*c = image.format & PNG_FORMAT_FLAG_COLOR ? 3 : 1;
-	image.format = *c == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-	if (image.height > SIDE_MAX || image.width > SIDE_MAX)
-		status = ns_fail(NS_BAD_DATA, "PNG: %u x %u pixels; sides of 1 to %d are taken", image.width, image.height, SIDE_MAX);
-	else if (!(*pixels = malloc(PNG_IMAGE_SIZE(image))))
-		status = ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", *w, *h);
-	else if (!png_image_finish_read(&image, &black, *pixels, 0, NULL) || image.warning_or_error)
-		status = ns_fail(NS_BAD_DATA, "PNG: %s", image.message);
-	png_image_free(&image);
-	if (status != NS_OK)
-		free(*pixels);
-	return status;
-}
-
-enum ns_status ns_decode(const uint8_t *data, size_t bytes, int *h, int *w, int *c, uint8_t **pixels)
-{
-	const char *kind = ns_image_kind(data, bytes);
-
-	if (!kind)
-		return ns_fail(NS_BAD_DATA, "is neither JPEG nor PNG");
-	return *kind == 'j' ? decode_jpeg(data, bytes, h, w, c, pixels) : decode_png(data, bytes, h, w, c, pixels);
-}
-
-/* weight and first source pixel of a triangle filter, as wide as one output pixel where it shrinks */
-static int taps(double *weight, int capacity, double centre, double scale, int n, int *first)
-{
-	double radius = scale > 1 ? scale : 1, sum = 0;
-	int i, count = 0, end = (int)floor(centre + radius);
-
-	*first = (int)ceil(centre - radius);
-	for (i = *first; i <= end && count < capacity; i++) {
-		double t = 1 - fabs(i - centre) / radius;
-
-		weight[count++] = t > 0 ? t : 0;
-		sum += t > 0 ? t : 0;
-	}
-	for (i = 0; i < count; i++)
-		weight[i] /= sum > 0 ? sum : 1;
-	(void)n;
-	return count;
-}
-
-static int inside(int i, int n)
-{
-	return i < 0 ? 0 : i >= n ? n - 1 : i;
-}
-
-enum ns_status ns_resize(const uint8_t *x, int xh, int xw, int c, uint8_t *y, int h, int w)
-{
-	double scale = fmin((double)xh / h, (double)xw / w); /* the smaller: cover */
-	int capacity = (int)(2 * scale) + 4, i, j, k, t, ch;
-	double *weight = malloc(sizeof *weight * (size_t)capacity);
-	float *rows = malloc(sizeof *rows * (size_t)xh * (size_t)w * (size_t)c);
-
-	if (!weight || !rows) {
-		free(weight);
-		free(rows);
-		return ns_fail(NS_NO_MEMORY, "out of memory while scaling %d x %d pixels", xw, xh);
-	}
-	for (j = 0; j < w; j++) {
-		int first, n = taps(weight, capacity, xw * 0.5 - 0.5 + (j + 0.5 - w * 0.5) * scale, scale, xw, &first);
-
-		for (i = 0; i < xh; i++)
-			for (ch = 0; ch < c; ch++) {
-				double sum = 0;
-
-				for (t = 0; t < n; t++)
-					sum += weight[t] * x[((int64_t)i * xw + inside(first + t, xw)) * c + ch];
-				rows[((int64_t)i * w + j) * c + ch] = (float)sum;
-			}
-	}
-	for (i = 0; i < h; i++) {
-		int first, n = taps(weight, capacity, xh * 0.5 - 0.5 + (i + 0.5 - h * 0.5) * scale, scale, xh, &first);
-
-		for (k = 0; k < w * c; k++) {
-			double sum = 0.5;
-
-			for (t = 0; t < n; t++)
-				sum += weight[t] * (double)rows[(int64_t)inside(first + t, xh) * w * c + k];
-			y[(int64_t)i * w * c + k] = (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
+	/* a coloured background colours what is behind grey: alpha goes first to RGBA */
+	if (r->channels == 2 && background) {
+		more = realloc(r->data, (size_t)n * 4);
+		if (!more)
+			return ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", r->w, r->h);
+		for (r->data = more, i = n; i-- > 0;) {
+			more[4 * i + 3] = more[2 * i + 1];
+			more[4 * i] = more[4 * i + 1] = more[4 * i + 2] = more[2 * i];
 		}
+		r->channels = 4;
+		convert(r, 3, background);
+		return NS_OK;
 	}
-	free(weight);
-	free(rows);
+	convert(r, 1, 0);
+	more = realloc(r->data, (size_t)n * 3);
+	if (!more)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", r->w, r->h);
+	for (r->data = more, i = n; i-- > 0;)
+		more[3 * i] = more[3 * i + 1] = more[3 * i + 2] = more[i];
+	r->channels = 3;
 	return NS_OK;
 }
 
-enum ns_status ns_png_encode(const uint8_t *pixels, int h, int w, int c, uint8_t **png, size_t *bytes)
+/* Turns pixels upright: EXIF's 2 and 4 mirror, 3 is half a turn, 5 to 8 exchange rows and columns. */
+static enum ns_status turn(struct ns_raster *r, int orientation)
 {
-	png_image image = {.version = PNG_IMAGE_VERSION,
-			   .width = (png_uint_32)w,
-			   .height = (png_uint_32)h,
-			   .format = c == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB};
-	png_alloc_size_t n = PNG_IMAGE_PNG_SIZE_MAX(image);
+	int h = orientation > 4 ? r->w : r->h, w = orientation > 4 ? r->h : r->w, y, x, c = r->channels;
+	uint8_t *out;
 
-	*png = malloc(n);
-	if (!*png)
-		return ns_fail(NS_NO_MEMORY, "out of memory for a PNG of %d x %d", w, h);
-	if (!png_image_write_to_memory(&image, *png, &n, 0, pixels, 0, NULL)) {
-		free(*png);
-		return ns_fail(NS_INTERNAL, "PNG: %s", image.message);
-	}
-	*bytes = n;
+	if (orientation < 2)
+		return NS_OK;
+	out = malloc((size_t)h * (size_t)w * (size_t)c);
+	if (!out)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", w, h);
+	for (y = 0; y < h; y++)
+		for (x = 0; x < w; x++) {
+			int flip_y = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
+			int flip_x = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
+			int fy = orientation > 4 ? (flip_x ? r->h - 1 - x : x) : flip_y ? r->h - 1 - y : y;
+			int fx = orientation > 4 ? (flip_y ? r->w - 1 - y : y) : flip_x ? r->w - 1 - x : x;
+
+			memcpy(out + ((int64_t)y * w + x) * c, r->data + ((int64_t)fy * r->w + fx) * c, (size_t)c);
+		}
+	free(r->data);
+	r->data = out;
+	r->h = h;
+	r->w = w;
 	return NS_OK;
 }
 
-enum ns_status ns_png_write(const char *path, const uint8_t *pixels, int h, int w, int c)
+enum ns_status ns_decode(const uint8_t *data, size_t bytes, const struct ns_decode_options *options, int *h, int *w, int *c, uint8_t **pixels,
+			 struct ns_image *said)
 {
+	int64_t most = options->pixels_max ? options->pixels_max : NS_PIXELS_MAX;
+	struct ns_raster r = {0};
+	struct ns_image image;
 	enum ns_status status;
-	uint8_t *png = NULL;
-	size_t bytes = 0;
 
-	NS_TRY(ns_png_encode(pixels, h, w, c, &png, &bytes));
-	status = ns_write_file(path, png, bytes);
-	free(png);
+	*pixels = NULL;
+	NS_TRY(ns_image_look(data, bytes, &image));
+	if ((int64_t)image.h * image.w > most)
+		return ns_fail(NS_BAD_DATA, "%d x %d pixels; at most %lld are taken (ingest.max_pixels)", image.w, image.h, (long long)most);
+	*c = options->c ? options->c : image.c;
+	NS_GO(format_of(data, bytes)->read(data, bytes, &image, *c, &r));
+	if (*c == 3 && r.channels < 3)
+		NS_GO(widen(&r, options->background));
+	else
+		convert(&r, *c, options->background);
+	if (!options->as_stored)
+		NS_GO(turn(&r, image.orientation));
+	*h = r.h;
+	*w = r.w;
+	*pixels = r.data;
+	image.warnings = r.warnings;
+	if (said)
+		*said = image;
+	return NS_OK;
+out:
+	free(r.data);
 	return status;
 }

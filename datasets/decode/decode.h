@@ -1,4 +1,4 @@
-/* datasets/decode/decode.h - JPEG and PNG files in memory to pixels, and pixels to another size. */
+/* datasets/decode/decode.h - image files in memory to pixels, what their headers say, and pixels to another size. */
 #ifndef NS_DECODE_H
 #define NS_DECODE_H
 
@@ -7,10 +7,42 @@
 
 #include "kernels/status.h"
 
-/* "jpeg", "png", or NULL by the first bytes */
+#define NS_SIDE_MAX   16384
+#define NS_PIXELS_MAX 134217728 /* default of ns_decode_options.pixels_max: 128 Mi */
+
+/* what a file's header says, before any pixel is decoded */
+struct ns_image {
+	const char *kind; /* as ns_image_kind() says */
+	int h, w;	  /* as stored: an orientation above 4 exchanges them */
+	int c;		  /* 1: grey, 3: colour */
+	int bits;	  /* of a stored sample */
+	int alpha;	  /* has transparency, of any kind */
+	int orientation;  /* of EXIF, 1 to 8; 1: upright, or not said */
+	int profile;	  /* has an ICC profile, which is not applied */
+	int position;	  /* EXIF says where it was taken; where is not read */
+	int64_t time;	  /* EXIF's capture time as if it were UTC, seconds since 1970; 0: not said */
+	char camera[64];  /* EXIF's make and model; "": not said */
+	int warnings;	  /* of the decoder, about what left the pixels whole; ns_decode() alone counts them */
+};
+
+struct ns_decode_options {
+	int c;		    /* 1 or 3 for that many channels, 0: as the file has it. Grey of colour is BT.601: (299 R + 587 G + 114 B) / 1000 */
+	int as_stored;	    /* leaves EXIF's orientation unapplied */
+	int background;	    /* 0xRRGGBB + 1: transparent pixels are composed over it; 0: alpha is dropped, the stored colour stays */
+	int64_t pixels_max; /* 0: NS_PIXELS_MAX */
+};
+
+/* "jpeg", "png", "webp", "tiff", "bmp", "gif", "pnm", or NULL, by the first bytes */
 const char *ns_image_kind(const uint8_t *data, size_t bytes);
-/* *c: 1 or 3 for that many channels, 0: as the file has it. The caller frees *pixels. Messages name no file. */
-enum ns_status ns_decode(const uint8_t *data, size_t bytes, int *h, int *w, int *c, uint8_t **pixels);
+/* The header alone. NS_BAD_DATA: what it is, and why it is not taken; messages name no file. */
+enum ns_status ns_image_look(const uint8_t *data, size_t bytes, struct ns_image *out);
+/*
+ * Stored samples: no gamma, no colour profile; 16 bits by their high byte; CMYK as Adobe stores it, by r = c k / 255. Of several images in a
+ * file the first. *h, *w, *c: of the pixels, (h, w, c) in *pixels, which the caller frees. *image, which may be NULL: as
+ * ns_image_look() fills it in, with the warnings. NS_BAD_DATA: damage, more than pixels_max, or what no decoder here reads.
+ */
+enum ns_status ns_decode(const uint8_t *data, size_t bytes, const struct ns_decode_options *options, int *h, int *w, int *c, uint8_t **pixels,
+			 struct ns_image *image);
 /* Scale to cover h x w with the middle kept: area average down, bilinear up. */
 enum ns_status ns_resize(const uint8_t *x, int xh, int xw, int c, uint8_t *y, int h, int w);
 enum ns_status ns_png_write(const char *path, const uint8_t *pixels, int h, int w, int c);

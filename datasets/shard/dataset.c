@@ -317,7 +317,8 @@ enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h,
 {
 	int64_t i;
 	const struct ns_shard *s = ns_dataset_at(d, row, &i);
-	int ih, iw, ic = c;
+	struct ns_decode_options options = {.c = c, .as_stored = s->head.as_stored, .background = s->head.background};
+	int ih, iw, ic;
 	enum ns_status status;
 	uint8_t *decoded;
 	size_t bytes;
@@ -328,7 +329,7 @@ enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h,
 		return ns_shard_read(s, i, 1, pixels);
 	}
 	NS_TRY(ns_shard_read_encoded(s, i, buffer, capacity, &bytes));
-	status = ns_decode(*buffer, bytes, &ih, &iw, &ic, &decoded);
+	status = ns_decode(*buffer, bytes, &options, &ih, &iw, &ic, &decoded, NULL);
 	if (status != NS_OK)
 		return ns_fail_in(status, "%s: row %lld", s->path, (long long)i);
 	status = ns_resize(decoded, ih, iw, c, pixels, h, w);

@@ -37,6 +37,22 @@ void ns_shard_close(struct ns_shard *s)
 	free(s);
 }
 
+/* Files that do not say how they are decoded are older than the question: as they are stored, what is transparent over black. */
+static enum ns_status read_decoding(struct ns_shard *s, hid_t file)
+{
+	char *orientation = ns_h5_get_text(file, "/", "orientation"), *background = ns_h5_get_text(file, "/", "background");
+	enum ns_status status = NS_OK;
+	unsigned colour = 0;
+
+	s->head.as_stored = !orientation || strcmp(orientation, "exif") != 0;
+	if (background && strcmp(background, "none") && sscanf(background, "#%6x", &colour) != 1)
+		status = ns_fail(NS_BAD_DATA, "%s: background is '%s', expected none or #rrggbb", s->path, background);
+	s->head.background = background && !strcmp(background, "none") ? 0 : (int)(colour & 0xffffff) + 1;
+	free(orientation);
+	free(background);
+	return status;
+}
+
 static enum ns_status read_head(struct ns_shard *s, hid_t file)
 {
 	char *schema = ns_h5_get_text(file, "/", "schema"), *encoding = ns_h5_get_text(file, "/", "encoding");
@@ -45,8 +61,8 @@ static enum ns_status read_head(struct ns_shard *s, hid_t file)
 
 	if (!schema || strcmp(schema, "nightshift.shard/1"))
 		status = ns_fail(NS_BAD_DATA, "%s: schema is '%s', expected 'nightshift.shard/1'", s->path, schema ? schema : "");
-	else if (!encoding || (strcmp(encoding, "raw") && strcmp(encoding, "jpeg") && strcmp(encoding, "png")))
-		status = ns_fail(NS_BAD_DATA, "%s: encoding is '%s', expected raw, jpeg or png", s->path, encoding ? encoding : "");
+	else if (!encoding || (strcmp(encoding, "raw") && strcmp(encoding, "jpeg") && strcmp(encoding, "png") && strcmp(encoding, "files")))
+		status = ns_fail(NS_BAD_DATA, "%s: encoding is '%s', expected raw, jpeg, png or files", s->path, encoding ? encoding : "");
 	else
 		snprintf(s->head.encoding, sizeof s->head.encoding, "%s", encoding);
 	snprintf(s->head.dataset, sizeof s->head.dataset, "%s", name ? name : "");
@@ -54,6 +70,7 @@ static enum ns_status read_head(struct ns_shard *s, hid_t file)
 	free(encoding);
 	free(name);
 	NS_TRY(status);
+	NS_TRY(read_decoding(s, file));
 	NS_TRY(ns_h5_get_texts(file, s->path, "/", "classes", &s->head.classes, &s->head.class_count));
 	if (H5Aexists(file, "groups") > 0)
 		NS_TRY(ns_h5_get_texts(file, s->path, "/", "groups", &s->head.groups, &s->head.group_count));

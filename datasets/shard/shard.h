@@ -30,7 +30,8 @@ struct ns_rows {
 };
 
 struct ns_shard_head {
-	char encoding[8]; /* raw, jpeg, png */
+	char encoding[8];	   /* raw, or files as they came: jpeg, png, or files, which are of any kinds */
+	int as_stored, background; /* how files are decoded: the options of ns_decode() */
 	char dataset[128];
 	char **classes, **groups;
 	int class_count, group_count;

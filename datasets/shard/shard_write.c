@@ -49,6 +49,11 @@ static enum ns_status write_head(hid_t file, const char *path, const struct ns_s
 	NS_TRY(ns_h5_set_text(file, path, "/", "dataset", head->dataset));
 	NS_TRY(ns_h5_set_text(file, path, "/", "encoding", head->encoding));
 	NS_TRY(ns_h5_set_text(file, path, "/", "created", text));
+	if (strcmp(head->encoding, "raw")) {
+		NS_TRY(ns_h5_set_text(file, path, "/", "orientation", head->as_stored ? "stored" : "exif"));
+		snprintf(text, sizeof text, "#%06x", (unsigned)(head->background - 1) & 0xffffff);
+		NS_TRY(ns_h5_set_text(file, path, "/", "background", head->background ? text : "none"));
+	}
 	NS_TRY(ns_h5_set_texts(file, path, "/", "classes", (const char *const *)head->classes, head->class_count));
 	if (!head->group_count)
 		return NS_OK;

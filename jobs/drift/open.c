@@ -48,7 +48,8 @@ static enum ns_status one_batch(void *context, int task, int worker)
 static enum ns_status size_of(struct measure *m)
 {
 	const struct ns_shard *s = m->data->shards[0];
-	uint8_t *file = NULL, *pixels = NULL;
+	uint8_t *file = NULL;
+	struct ns_image image;
 	size_t capacity = 0, bytes;
 	enum ns_status status;
 
@@ -58,12 +59,16 @@ static enum ns_status size_of(struct measure *m)
 	if (m->h && m->w)
 		return NS_OK;
 	status = ns_shard_read_encoded(s, 0, &file, &capacity, &bytes);
+	if (status == NS_OK)
+		status = ns_image_look(file, bytes, &image);
 	if (status == NS_OK) {
-		m->c = 0;
-		status = ns_decode(file, bytes, &m->h, &m->w, &m->c, &pixels);
+		int turned = !s->head.as_stored && image.orientation > 4;
+
+		m->h = turned ? image.w : image.h;
+		m->w = turned ? image.h : image.w;
+		m->c = image.c;
 	}
 	free(file);
-	free(pixels);
 	return status;
 }
 

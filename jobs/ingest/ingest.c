@@ -116,7 +116,12 @@ static enum ns_status take(struct ns_ingest *g, struct batch *b, int64_t number,
 {
 	struct ns_item item;
 	uint8_t *decoded = NULL;
-	int h, w, c = g->raw ? g->c : 0;
+	struct ns_decode_options options = {.c = g->raw ? g->c : 0,
+					    .as_stored = g->as_stored,
+					    .background = g->background,
+					    .pixels_max = g->max_pixels};
+	struct ns_image image = {.orientation = 1};
+	int h, w, c;
 	enum ns_status status = ns_source_get(&g->source, number, &item);
 
 	if (status == NS_OK && item.h > 0) {
@@ -126,13 +131,7 @@ static enum ns_status take(struct ns_ingest *g, struct batch *b, int64_t number,
 		if (g->raw && c != g->c)
 			status = ns_fail(NS_BAD_DATA, "has %d channels, %d are wanted", c, g->c);
 	} else if (status == NS_OK) {
-		status = ns_decode(item.data, item.bytes, &h, &w, &c, &decoded);
-		if (status == NS_OK && !g->raw && strcmp(ns_image_kind(item.data, item.bytes), g->encoding)) {
-			free(decoded);
-			decoded = NULL;
-			status = ns_fail(NS_BAD_DATA, "is %s, but this data set keeps %s; --encoding raw --size HxW takes both",
-					 ns_image_kind(item.data, item.bytes), g->encoding);
-		}
+		status = ns_decode(item.data, item.bytes, &options, &h, &w, &c, &decoded, &image);
 		if (status == NS_OK && g->raw && !g->sized && (h != g->h || w != g->w)) {
 			free(decoded);
 			decoded = NULL;
@@ -144,6 +143,10 @@ static enum ns_status take(struct ns_ingest *g, struct batch *b, int64_t number,
 	}
 	if (status == NS_BAD_DATA)
 		return refuse(g, &item, number);
+	g->turned += image.orientation > 1;
+	g->transparent += image.alpha;
+	g->profiles += image.profile;
+	g->warned += image.warnings > 0;
 	if (status == NS_OK)
 		status = append(g, b, &item, decoded ? decoded : item.data, h, w, c, keep_label);
 	free(decoded);
@@ -181,7 +184,9 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 				     .group_count = 1,
 				     .h = g->h,
 				     .w = g->w,
-				     .c = g->c};
+				     .c = g->c,
+				     .as_stored = g->as_stored,
+				     .background = g->background};
 	struct batch b = {0};
 	enum ns_status status;
 
@@ -321,11 +326,70 @@ static enum ns_status ingest_all(struct ns_ingest *g)
 	return NS_OK;
 }
 
+/* what was done to images, or left undone, that nobody would see in the pixels */
+static void say_what_was_done(const struct ns_ingest *g, const int64_t sums[6])
+{
+	if (sums[2])
+		ns_log_warn(g->job->log, "%lld image%s an EXIF orientation, which %s", (long long)sums[2], sums[2] > 1 ? "s have" : " has",
+			    g->as_stored ? "is ignored (ingest.orientation)" : "was applied: they stand upright");
+	if (sums[3])
+		ns_log_warn(g->job->log, "%lld image%s transparency: %s (ingest.background)", (long long)sums[3], sums[3] > 1 ? "s have" : " has",
+			    g->background ? "composed over the colour that was given" : "alpha is dropped, the stored colours stay");
+	if (sums[4])
+		ns_log_warn(g->job->log, "%lld image%s a colour profile, which is not applied", (long long)sums[4], sums[4] > 1 ? "s have" : " has");
+	if (sums[5])
+		ns_log_warn(g->job->log, "%lld image%s drew warnings of a decoder that leave the pixels whole", (long long)sums[5],
+			    sums[5] > 1 ? "s" : "");
+}
+
+#define REFUSED_FEW 10 /* a share of so few says nothing */
+
+/* Too many refusals are more likely a fault of the command than of the images. */
+static enum ns_status check_share(const struct ns_ingest *g, const int64_t sums[6])
+{
+	double all = (double)(sums[0] + sums[1]);
+
+	if (sums[1] <= REFUSED_FEW || (double)sums[1] <= g->refuse_share * all)
+		return NS_OK;
+	return ns_fail(NS_BAD_DATA, "%s: %lld of %lld images were refused, more than ingest.refuse_share = %g%s%s; raise it to keep the others",
+		       g->source.path, (long long)sums[1], (long long)all, g->refuse_share, g->first_reason[0] ? " (the first: " : "",
+		       g->first_reason[0] ? g->first_reason : "");
+}
+
+/* none, white, black, or #rrggbb, as an option of ns_decode() */
+static enum ns_status parse_background(struct ns_ingest *g)
+{
+	unsigned colour = 0;
+	char rest;
+
+	if (strcmp(g->orientation, "exif") && strcmp(g->orientation, "ignore"))
+		return ns_fail(NS_CONFIG, "ingest.orientation = '%s', expected exif or ignore", g->orientation);
+	g->as_stored = !strcmp(g->orientation, "ignore");
+	if (!g->behind || !strcmp(g->behind, "none"))
+		return NS_OK;
+	if (!strcmp(g->behind, "white"))
+		colour = 0xffffff;
+	else if (strcmp(g->behind, "black") && (strlen(g->behind) != 7 || sscanf(g->behind, "#%6x%c", &colour, &rest) != 1))
+		return ns_fail(NS_CONFIG, "ingest.background = '%s', expected none, white, black or #rrggbb", g->behind);
+	g->background = (int)colour + 1;
+	return NS_OK;
+}
+
 #define READ(member, key) NS_CONF_FIELD(struct ns_ingest, member, key)
 static const struct ns_conf_field settings[] = {
-	READ(name, "ingest.name"),	 READ(group, "ingest.group"),		READ(size, "ingest.size"),
-	READ(wanted, "ingest.encoding"), READ(split, "ingest.split"),		READ(labelled, "ingest.labelled"),
-	READ(classes, "ingest.classes"), READ(shard_rows, "ingest.shard_rows"), READ(seed, "seed"),
+	READ(name, "ingest.name"),
+	READ(group, "ingest.group"),
+	READ(size, "ingest.size"),
+	READ(wanted, "ingest.encoding"),
+	READ(split, "ingest.split"),
+	READ(labelled, "ingest.labelled"),
+	READ(orientation, "ingest.orientation"),
+	READ(behind, "ingest.background"),
+	READ(max_pixels, "ingest.max_pixels"),
+	READ(refuse_share, "ingest.refuse_share"),
+	READ(classes, "ingest.classes"),
+	READ(shard_rows, "ingest.shard_rows"),
+	READ(seed, "seed"),
 };
 #undef READ
 
@@ -333,11 +397,12 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 {
 	struct ns_ingest g = {.job = job};
 	enum ns_status status;
-	int64_t sums[2];
+	int64_t sums[6];
 
 	if (argc != 1)
 		return ns_fail(NS_USAGE, "ingest: expected one SRC, found %d", argc);
 	ns_conf_read(job->conf, settings, sizeof settings / sizeof *settings, &g);
+	NS_TRY(parse_background(&g));
 	NS_TRY(ns_source_open(&g.source, argv[0], g.classes));
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_ingest_encoding(&g));
@@ -349,16 +414,22 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_job_agree(job, status));
 	sums[0] = g.taken;
 	sums[1] = g.refused;
-	NS_GO(ns_comm_sum_i64(job->comm, sums, 2));
+	sums[2] = g.turned;
+	sums[3] = g.transparent;
+	sums[4] = g.profiles;
+	sums[5] = g.warned;
+	NS_GO(ns_comm_sum_i64(job->comm, sums, 6));
 	g.refused = sums[1];
 	if (!sums[0] && g.first_reason[0] && job->parts == 1)
 		status = ns_fail(NS_BAD_DATA, "%s: no image was fit to keep (the first: %s)", argv[0], g.first_reason);
 	NS_GO(sums[0] || job->parts > 1 ? NS_OK : ns_job_agree(job, status)); /* in an array, merge reports it */
+	NS_GO(job->parts > 1 ? NS_OK : ns_job_agree(job, check_share(&g, sums)));
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? join_quarantine(&g) : NS_OK));
 	NS_GO(publish_sets(&g, argv[0]));
 	if (100 * sums[1] > sums[0] + sums[1])
 		ns_log_warn(job->log, "%lld of %lld images were refused: quarantine.jsonl says why", (long long)sums[1],
 			    (long long)(sums[0] + sums[1]));
+	say_what_was_done(&g, sums);
 	ns_job_count(job, "in", job->parts > 1 ? sums[0] + sums[1] : g.source.items);
 	ns_job_count(job, "out", sums[0]);
 	ns_job_count(job, "refused", sums[1]);

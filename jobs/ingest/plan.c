@@ -19,12 +19,84 @@ static enum ns_status parse_size(struct ns_ingest *g, const char *text)
 	return NS_OK;
 }
 
-/* Unless the user decides, the first images do: equal sizes are stored raw, others stay encoded. Channels: the largest number found. */
+/* --- how images are stored --- */
+
+enum { RAW_ITEM, JPEG, PNG, OTHER, KINDS };
+
+/* what all headers say together; words of 8 bytes, which ranks exchange */
+struct survey {
+	int64_t kinds[KINDS], colour; /* images of each kind, and with colour */
+	int64_t least_h, most_h, least_w, most_w;
+};
+
+static void count(const struct ns_ingest *g, struct survey *s, const struct ns_item *item)
+{
+	struct ns_image image = {.h = item->h, .w = item->w, .c = item->c};
+	int h, w;
+
+	if (!item->h && ns_image_look(item->data, item->bytes, &image) != NS_OK)
+		return;
+	h = !item->h && !g->as_stored && image.orientation > 4 ? image.w : image.h;
+	w = h == image.h ? image.w : image.h;
+	s->kinds[item->h ? RAW_ITEM : !strcmp(image.kind, "jpeg") ? JPEG : !strcmp(image.kind, "png") ? PNG : OTHER]++;
+	s->colour += image.c == 3;
+	s->least_h = h < s->least_h ? h : s->least_h;
+	s->most_h = h > s->most_h ? h : s->most_h;
+	s->least_w = w < s->least_w ? w : s->least_w;
+	s->most_w = w > s->most_w ? w : s->most_w;
+}
+
+/* This rank's share of the items. What cannot be read is left for the pass that stores images, which says so. */
+static enum ns_status survey_share(struct ns_ingest *g, struct survey *s)
+{
+	int64_t begin = g->source.items * g->job->comm->rank / g->job->comm->size,
+		end = g->source.items * (g->job->comm->rank + 1) / g->job->comm->size, i;
+
+	s->least_h = s->least_w = INT64_MAX;
+	for (i = begin; i < end; i++) {
+		struct ns_item item;
+		enum ns_status status = ns_source_get(&g->source, i, &item);
+
+		if (status == NS_OK)
+			count(g, s, &item);
+		else if (status != NS_BAD_DATA)
+			return status;
+		ns_log_progress(g->job->log, "headers", i - begin + 1, end - begin, "images");
+	}
+	return NS_OK;
+}
+
+/* Collective. Looks at the headers of all images, so that nothing depends on which are the first. */
+static enum ns_status survey_all(struct ns_ingest *g, struct survey *all)
+{
+	int ranks = g->job->comm->size, r, k;
+	struct survey *each = calloc((size_t)ranks, sizeof *each);
+	enum ns_status status = each ? survey_share(g, &each[g->job->comm->rank]) : ns_fail(NS_NO_MEMORY, "out of memory for what the headers say");
+
+	NS_GO(ns_job_agree(g->job, status));
+	NS_GO(ns_comm_sum_i64(g->job->comm, (int64_t *)(void *)each, sizeof *each / 8 * (size_t)ranks));
+	*all = (struct survey){.least_h = INT64_MAX, .least_w = INT64_MAX};
+	for (r = 0; r < ranks; r++) {
+		for (k = 0; k < KINDS; k++)
+			all->kinds[k] += each[r].kinds[k];
+		all->colour += each[r].colour;
+		all->least_h = each[r].least_h < all->least_h ? each[r].least_h : all->least_h;
+		all->least_w = each[r].least_w < all->least_w ? each[r].least_w : all->least_w;
+		all->most_h = each[r].most_h > all->most_h ? each[r].most_h : all->most_h;
+		all->most_w = each[r].most_w > all->most_w ? each[r].most_w : all->most_w;
+	}
+out:
+	free(each);
+	return status;
+}
+
+/* Unless the user decides, the headers do: equal sizes are stored raw, others as the files came. One image with colour makes all have it. */
 enum ns_status ns_ingest_encoding(struct ns_ingest *g)
 {
 	const char *encoding = g->wanted;
-	int64_t i, looked = 0;
-	int same = 1, mixed = 0;
+	struct survey s;
+	int64_t files;
+	int same;
 
 	if (strcmp(encoding, "auto") && strcmp(encoding, "raw") && strcmp(encoding, "encoded"))
 		return ns_fail(NS_CONFIG, "ingest.encoding = '%s', expected auto, raw or encoded", encoding);
@@ -32,45 +104,27 @@ enum ns_status ns_ingest_encoding(struct ns_ingest *g)
 		NS_TRY(parse_size(g, g->size));
 	if (g->c)
 		return NS_OK;
-	for (i = 0; i < g->source.items && looked < 64; i++) {
-		struct ns_item item;
-		uint8_t *pixels = NULL;
-		enum ns_status status = ns_source_get(&g->source, i, &item);
-		int h, w, c = 0;
-
-		if (status == NS_BAD_DATA)
-			continue;
-		NS_TRY(status);
-		h = item.h;
-		w = item.w;
-		c = item.c;
-		if (!h && ns_decode(item.data, item.bytes, &h, &w, &c, &pixels) != NS_OK)
-			continue;
-		free(pixels);
-		if (!looked++) {
-			g->h = g->sized ? g->h : h;
-			g->w = g->sized ? g->w : w;
-			g->c = c;
-			g->encoding = item.h ? "raw" : ns_image_kind(item.data, item.bytes);
-		}
-		if (!item.h && strcmp(g->encoding, ns_image_kind(item.data, item.bytes)))
-			mixed = 1;
-		same &= h == g->h && w == g->w;
-		g->c = c > g->c ? c : g->c;
-	}
-	if (!looked)
-		return ns_fail(NS_BAD_DATA, "%s: none of its first images can be read (the first: %s)", g->source.path, ns_message());
+	NS_TRY(survey_all(g, &s));
+	files = s.kinds[JPEG] + s.kinds[PNG] + s.kinds[OTHER];
+	if (!files && !s.kinds[RAW_ITEM])
+		return ns_fail(NS_BAD_DATA, "%s: none of its images can be read (the last: %s)", g->source.path, ns_message());
+	g->c = s.colour ? 3 : 1;
 	if (g->sized)
 		return NS_OK;
+	same = s.least_h == s.most_h && s.least_w == s.most_w;
 	if (!strcmp(encoding, "raw") && !same)
 		return ns_fail(NS_CONFIG, "%s: images are of several sizes; --size HxW says which one to store", g->source.path);
-	if (!strcmp(encoding, "encoded") && !strcmp(g->encoding, "raw"))
-		return ns_fail(NS_CONFIG, "%s: its images come raw; there is no encoding to keep", g->source.path);
-	if (mixed && (!strcmp(encoding, "encoded") || !same))
-		return ns_fail(NS_CONFIG, "%s: holds JPEG and PNG files; a data set keeps one kind; --size HxW stores both raw", g->source.path);
+	if (s.kinds[RAW_ITEM] && (!strcmp(encoding, "encoded") || !same))
+		return ns_fail(NS_CONFIG, "%s: %s come raw; there is no encoding to keep", g->source.path,
+			       files ? "some of its images" : "its images");
 	g->raw = !strcmp(encoding, "raw") || (!strcmp(encoding, "auto") && same);
+	g->encoding = s.kinds[JPEG] == files ? "jpeg" : s.kinds[PNG] == files ? "png" : "files";
+	g->h = (int)s.most_h;
+	g->w = (int)s.most_w;
 	return NS_OK;
 }
+
+/* --- which data sets are written --- */
 
 /* A set's name is a folder beside the files that ingest itself writes. */
 static enum ns_status check_set(const char *name, const json_t *rows)

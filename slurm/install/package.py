@@ -23,6 +23,9 @@ class Nightshift(CMakePackage, CudaPackage):
     depends_on("xxhash")
     depends_on("libjpeg-turbo")
     depends_on("libpng")
+    depends_on("libwebp+libwebpdemux")
+    depends_on("libtiff")
+    depends_on("giflib")
     depends_on("libarchive")
     depends_on("zlib-api")
     with when("+cuda"):

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <turbojpeg.h>
+
+#include <jpeglib.h>
 
 #include "datasets/decode/decode.h"
 #include "host/base/base.h"
@@ -73,14 +74,31 @@ static int write_idx(const char *dir, int n, uint64_t seed)
 
 static int write_jpeg(const char *path, const uint8_t *x, int side)
 {
-	tjhandle tj = tjInitCompress();
-	unsigned char *jpeg = NULL;
+	struct jpeg_error_mgr errors;
+	struct jpeg_compress_struct jpeg = {.err = jpeg_std_error(&errors)}; /* an error ends the program */
+	unsigned char *file = NULL;
 	unsigned long bytes = 0;
-	int bad = tjCompress2(tj, x, side, 0, side, TJPF_RGB, &jpeg, &bytes, TJSAMP_444, 95, 0);
+	int bad, i;
 
-	bad = bad || ns_write_file(path, jpeg, bytes) != NS_OK;
-	tjFree(jpeg);
-	tjDestroy(tj);
+	jpeg_create_compress(&jpeg);
+	jpeg_mem_dest(&jpeg, &file, &bytes);
+	jpeg.image_width = jpeg.image_height = (JDIMENSION)side;
+	jpeg.input_components = 3;
+	jpeg.in_color_space = JCS_RGB;
+	jpeg_set_defaults(&jpeg);
+	jpeg_set_quality(&jpeg, 95, TRUE);
+	for (i = 0; i < 3; i++) /* 4:4:4 */
+		jpeg.comp_info[i].h_samp_factor = jpeg.comp_info[i].v_samp_factor = 1;
+	jpeg_start_compress(&jpeg, TRUE);
+	for (i = 0; i < side; i++) {
+		JSAMPROW row = (JSAMPROW)(uintptr_t)(x + (size_t)i * (size_t)side * 3);
+
+		jpeg_write_scanlines(&jpeg, &row, 1);
+	}
+	jpeg_finish_compress(&jpeg);
+	jpeg_destroy_compress(&jpeg);
+	bad = ns_write_file(path, file, bytes) != NS_OK;
+	free(file);
 	return bad;
 }
 

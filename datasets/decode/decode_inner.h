@@ -1,0 +1,31 @@
+/* datasets/decode/decode_inner.h - what the formats share: their table, rasters, EXIF. */
+#ifndef NS_DECODE_DECODE_INNER_H
+#define NS_DECODE_DECODE_INNER_H
+
+#include "datasets/decode/decode.h"
+#include "host/base/base.h"
+
+struct ns_raster {
+	uint8_t *data; /* (h, w, channels); the caller of a format's read frees it, whatever it returned */
+	int h, w;
+	int channels; /* 1: grey, 2: grey and alpha, 3: RGB, 4: RGB and alpha; not premultiplied */
+	int warnings; /* about what left the pixels whole */
+};
+
+/* A format: a row of the table in decode.c. Both functions see bytes that `is` has taken. */
+struct ns_format {
+	const char *kind, *title;
+	int (*is)(const uint8_t *data, size_t bytes);
+	/* Fills in what it knows of *out, which holds kind, and the defaults. NS_BAD_DATA: damaged, or a kind of it that is not read. */
+	enum ns_status (*look)(const uint8_t *data, size_t bytes, struct ns_image *out);
+	/* image: as look() has found it; wanted: channels that the caller will make of it, 1 or 3 */
+	enum ns_status (*read)(const uint8_t *data, size_t bytes, const struct ns_image *image, int wanted, struct ns_raster *out);
+};
+extern const struct ns_format ns_format_jpeg, ns_format_png, ns_format_webp, ns_format_tiff, ns_format_bmp, ns_format_gif, ns_format_pnm;
+
+/* out->data for out->h x out->w x out->channels */
+enum ns_status ns_raster_make(struct ns_raster *out);
+/* EXIF, which is a TIFF folder: orientation, capture time, camera, whether a place is there. What is damaged is left out. */
+void ns_exif_read(const uint8_t *exif, size_t bytes, struct ns_image *out);
+
+#endif

@@ -1,0 +1,193 @@
+/* datasets/decode/jpeg.c - JPEG by libjpeg(-turbo): every legal sampling, grey, YCbCr, RGB, CMYK, YCCK. */
+#include "datasets/decode/decode_inner.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jpeglib.h>
+
+#include <jerror.h>
+
+struct reader {
+	struct jpeg_decompress_struct of;
+	struct jpeg_error_mgr errors;
+	jmp_buf fail;
+	char said[JMSG_LENGTH_MAX + 32]; /* the error, or the first warning */
+	int warnings, damaged, ended;	 /* damaged: pixels are not those of the file; ended: the file has no end marker */
+};
+
+static _Noreturn void on_error(j_common_ptr of)
+{
+	struct reader *r = of->client_data;
+
+	if (of->err->msg_code == JERR_BAD_PRECISION)
+		snprintf(r->said, sizeof r->said, "%d bits a sample; 8 are taken", of->err->msg_parm.i[0]);
+	else
+		of->err->format_message(of, r->said);
+	longjmp(r->fail, 1);
+}
+
+/* Warnings about what stands beside the pixels are counted; those that say that pixels are lost are damage. */
+static void on_message(j_common_ptr of, int level)
+{
+	struct reader *r = of->client_data;
+	int code = of->err->msg_code;
+
+	if (level >= 0)
+		return;
+	r->ended |= code == JWRN_JPEG_EOF;
+	if (code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE || code == JWRN_MUST_RESYNC || code == JWRN_ARITH_BAD_CODE ||
+	    code == JWRN_NOT_SEQUENTIAL) {
+		if (!r->damaged++)
+			of->err->format_message(of, r->said);
+	} else {
+		r->warnings++;
+	}
+}
+
+static void on_output(j_common_ptr of)
+{
+	(void)of;
+}
+
+static int begin(struct reader *r, const uint8_t *data, size_t bytes)
+{
+	memset(r, 0, sizeof *r);
+	r->of.err = jpeg_std_error(&r->errors);
+	r->of.client_data = r;
+	r->errors.error_exit = on_error;
+	r->errors.emit_message = on_message;
+	r->errors.output_message = on_output;
+	if (setjmp(r->fail))
+		return 0;
+	jpeg_create_decompress(&r->of);
+	jpeg_mem_src(&r->of, data, bytes);
+	return 1;
+}
+
+static int is_jpeg(const uint8_t *d, size_t bytes)
+{
+	return bytes > 3 && d[0] == 0xff && d[1] == 0xd8 && d[2] == 0xff;
+}
+
+static enum ns_status look_jpeg(const uint8_t *data, size_t bytes, struct ns_image *out)
+{
+	struct reader r;
+	const struct jpeg_marker_struct *m;
+
+	if (!begin(&r, data, bytes) || setjmp(r.fail)) {
+		jpeg_destroy_decompress(&r.of);
+		return ns_fail(NS_BAD_DATA, "JPEG: %s", r.said);
+	}
+	jpeg_save_markers(&r.of, JPEG_APP0 + 1, 0xffff);
+	jpeg_save_markers(&r.of, JPEG_APP0 + 2, 16);
+	jpeg_read_header(&r.of, TRUE);
+	out->h = (int)r.of.image_height;
+	out->w = (int)r.of.image_width;
+	out->c = r.of.num_components == 1 ? 1 : 3;
+	out->bits = r.of.data_precision;
+	for (m = r.of.marker_list; m; m = m->next) {
+		if (m->marker == JPEG_APP0 + 1 && m->data_length > 14 && !memcmp(m->data, "Exif\0\0", 6))
+			ns_exif_read(m->data, m->data_length, out);
+		out->profile |= m->marker == JPEG_APP0 + 2 && m->data_length > 11 && !memcmp(m->data, "ICC_PROFILE", 11);
+	}
+	jpeg_destroy_decompress(&r.of);
+	return NS_OK;
+}
+
+/* scans of a JPEG file: its SOS markers. In between, 0xff is followed by 0 or by a restart marker. */
+static int64_t count_scans(const uint8_t *data, size_t bytes)
+{
+	const uint8_t *at = data, *end = data + bytes;
+	int64_t scans = 0;
+
+	while (at < end && (at = memchr(at, 0xff, (size_t)(end - at))) && at + 1 < end) {
+		scans += at[1] == 0xda;
+		at += at[1] == 0xff ? 1 : 2;
+	}
+	return scans;
+}
+
+/*
+ * Each scan of a progressive file is a pass over all its pixels, and costs a few bytes, so that a small file could keep a processor busy for
+ * hours. An encoder writes about ten.
+ */
+#define SCANS_MOST 100
+#define WORK_MOST  1500000000 /* pixels times scans */
+
+/* Adobe stores ink inverted, and so does whoever writes CMYK: 255 is no ink. In place. */
+static void cmyk_to_rgb(uint8_t *x, int64_t pixels)
+{
+	int64_t i;
+	int k;
+
+	for (i = 0; i < pixels; i++)
+		for (k = 0; k < 3; k++)
+			x[3 * i + k] = (uint8_t)((x[4 * i + k] * x[4 * i + 3] + 127) / 255);
+}
+
+/* Is there a coefficient that no scan of a progressive file has brought to its last bit? */
+static int lacks_scans(const struct jpeg_decompress_struct *of)
+{
+	int c, i;
+
+	for (c = 0; of->coef_bits && c < of->num_components; c++)
+		for (i = 0; i < DCTSIZE2; i++)
+			if (of->coef_bits[c][i] != 0)
+				return 1;
+	return 0;
+}
+
+static void read_rows(struct reader *r, int wanted, struct ns_raster *out)
+{
+	int ink;
+
+	jpeg_read_header(&r->of, TRUE);
+	ink = r->of.jpeg_color_space == JCS_CMYK || r->of.jpeg_color_space == JCS_YCCK;
+	/* of YCbCr, grey is the Y that the file has; of others it is computed */
+	out->channels = r->of.num_components == 1 || (wanted == 1 && r->of.jpeg_color_space == JCS_YCbCr) ? 1 : ink ? 4 : 3;
+	r->of.out_color_space = out->channels == 1 ? JCS_GRAYSCALE : ink ? JCS_CMYK : JCS_RGB;
+	out->h = (int)r->of.image_height;
+	out->w = (int)r->of.image_width;
+	if (ns_raster_make(out) != NS_OK)
+		return;
+	jpeg_start_decompress(&r->of);
+	while (r->of.output_scanline < r->of.output_height) {
+		JSAMPROW row = out->data + (size_t)r->of.output_scanline * (size_t)out->w * (size_t)out->channels;
+
+		jpeg_read_scanlines(&r->of, &row, 1);
+	}
+	if (r->ended && !r->damaged && lacks_scans(&r->of)) {
+		r->damaged = 1;
+		snprintf(r->said, sizeof r->said, "ends before its last scan");
+	}
+	jpeg_finish_decompress(&r->of);
+	if (ink) {
+		cmyk_to_rgb(out->data, (int64_t)out->h * out->w);
+		out->channels = 3;
+	}
+}
+
+static enum ns_status read_jpeg(const uint8_t *data, size_t bytes, const struct ns_image *image, int wanted, struct ns_raster *out)
+{
+	int64_t scans = count_scans(data, bytes);
+	struct reader r;
+
+	if (scans > SCANS_MOST || scans * image->h * image->w > WORK_MOST)
+		return ns_fail(NS_BAD_DATA, "JPEG: %lld scans of %d x %d pixels; at most %d scans, and %d pixels in all scans together, are taken",
+			       (long long)scans, image->w, image->h, SCANS_MOST, WORK_MOST);
+	if (!begin(&r, data, bytes) || setjmp(r.fail)) {
+		jpeg_destroy_decompress(&r.of);
+		return ns_fail(NS_BAD_DATA, "JPEG: %s", r.said);
+	}
+	read_rows(&r, wanted, out);
+	out->warnings = r.warnings;
+	jpeg_destroy_decompress(&r.of);
+	if (!out->data)
+		return NS_NO_MEMORY;
+	return r.damaged ? ns_fail(NS_BAD_DATA, "JPEG: %s", r.said) : NS_OK;
+}
+
+const struct ns_format ns_format_jpeg = {"jpeg", "JPEG", is_jpeg, look_jpeg, read_jpeg};
