@@ -68,6 +68,9 @@ const struct ns_key ns_keys[] = {
 	{"ingest.group", NULL, NS_KEY_TEXT, "default", V(INGEST) | V(NIGHT), "slice that these images belong to (site, camera)", 0, 0},
 	{"ingest.split", NULL, NS_KEY_NODE, "null", V(INGEST),
 	 "{name: rows, ...}: several data sets from one keyed permutation, each row in one of them", 0, 0},
+	{"ingest.splits", NULL, NS_KEY_TEXT, "auto", V(INGEST),
+	 "auto: train, test and the like that the source has become sets of their own, unless --name or ingest.split is given; pool: one set; or one's name",
+	 0, 0},
 	{"ingest.labelled", NULL, NS_KEY_NODE, "null", V(INGEST), "{name: rows}: of this split only so many keep their label", 0, 0},
 
 	{"model.family", NULL, NS_KEY_TEXT, "resnet", NET, "resnet", 0, 0},

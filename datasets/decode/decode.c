@@ -1,4 +1,4 @@
-/* datasets/decode/decode.c - the table of formats, and from a raster to the pixels that were asked for. */
+/* datasets/decode/decode.c - the table of formats, and from a file to the pixels that were asked for. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,13 +55,6 @@ static const struct ns_format *format_of(const uint8_t *data, size_t bytes)
 	return formats[i];
 }
 
-const char *ns_image_kind(const uint8_t *data, size_t bytes)
-{
-	const struct ns_format *format = format_of(data, bytes);
-
-	return format ? format->kind : NULL;
-}
-
 static enum ns_status not_read(const uint8_t *data, size_t bytes)
 {
 	size_t i;
@@ -88,99 +81,6 @@ enum ns_status ns_image_look(const uint8_t *data, size_t bytes, struct ns_image 
 	return NS_OK;
 }
 
-enum ns_status ns_raster_make(struct ns_raster *out)
-{
-	out->data = malloc((size_t)out->h * (size_t)out->w * (size_t)out->channels);
-	return out->data ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", out->w, out->h);
-}
-
-/* BT.601 as Pillow rounds it */
-static uint8_t luma(const uint8_t *x)
-{
-	return (uint8_t)((x[0] * 19595u + x[1] * 38470u + x[2] * 7471u + 0x8000u) >> 16);
-}
-
-/* Drops alpha or composes it, and makes c channels, in place: no pixel grows before the ones after it are read. */
-static void convert(struct ns_raster *r, int c, int background)
-{
-	int colours = r->channels < 3 ? 1 : 3, alpha = r->channels == colours + 1, k;
-	int64_t i, n = (int64_t)r->h * r->w;
-	uint8_t behind[3] = {(uint8_t)((background - 1) >> 16), (uint8_t)((background - 1) >> 8), (uint8_t)(background - 1)}, grey = luma(behind);
-
-	if (!alpha && colours == c)
-		return;
-	for (i = 0; i < n; i++) {
-		const uint8_t *from = r->data + i * r->channels;
-		uint8_t x[3];
-
-		for (k = 0; k < colours; k++)
-			x[k] = !alpha || !background
-				       ? from[k]
-				       : (uint8_t)((from[k] * from[colours] + (colours == 1 ? grey : behind[k]) * (255 - from[colours]) + 127) / 255);
-		if (c == 1)
-			r->data[i] = colours == 1 ? x[0] : luma(x);
-		else
-			memcpy(r->data + i * 3, x, 3); /* colours is 3: grey to colour goes through widen() */
-	}
-	r->channels = c;
-}
-
-/* Grey (and alpha) to colour: pixels grow, so from the last to the first in a larger block. */
-static enum ns_status widen(struct ns_raster *r, int background)
-{
-	int64_t i, n = (int64_t)r->h * r->w;
-	uint8_t *more;
-
-	/* a coloured background colours what is behind grey: alpha goes first to RGBA */
-	if (r->channels == 2 && background) {
-		more = realloc(r->data, (size_t)n * 4);
-		if (!more)
-			return ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", r->w, r->h);
-		for (r->data = more, i = n; i-- > 0;) {
-			more[4 * i + 3] = more[2 * i + 1];
-			more[4 * i] = more[4 * i + 1] = more[4 * i + 2] = more[2 * i];
-		}
-		r->channels = 4;
-		convert(r, 3, background);
-		return NS_OK;
-	}
-	convert(r, 1, 0);
-	more = realloc(r->data, (size_t)n * 3);
-	if (!more)
-		return ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", r->w, r->h);
-	for (r->data = more, i = n; i-- > 0;)
-		more[3 * i] = more[3 * i + 1] = more[3 * i + 2] = more[i];
-	r->channels = 3;
-	return NS_OK;
-}
-
-/* Turns pixels upright: EXIF's 2 and 4 mirror, 3 is half a turn, 5 to 8 exchange rows and columns. */
-static enum ns_status turn(struct ns_raster *r, int orientation)
-{
-	int h = orientation > 4 ? r->w : r->h, w = orientation > 4 ? r->h : r->w, y, x, c = r->channels;
-	uint8_t *out;
-
-	if (orientation < 2)
-		return NS_OK;
-	out = malloc((size_t)h * (size_t)w * (size_t)c);
-	if (!out)
-		return ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", w, h);
-	for (y = 0; y < h; y++)
-		for (x = 0; x < w; x++) {
-			int flip_y = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
-			int flip_x = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
-			int fy = orientation > 4 ? (flip_x ? r->h - 1 - x : x) : flip_y ? r->h - 1 - y : y;
-			int fx = orientation > 4 ? (flip_y ? r->w - 1 - y : y) : flip_x ? r->w - 1 - x : x;
-
-			memcpy(out + ((int64_t)y * w + x) * c, r->data + ((int64_t)fy * r->w + fx) * c, (size_t)c);
-		}
-	free(r->data);
-	r->data = out;
-	r->h = h;
-	r->w = w;
-	return NS_OK;
-}
-
 enum ns_status ns_decode(const uint8_t *data, size_t bytes, const struct ns_decode_options *options, int *h, int *w, int *c, uint8_t **pixels,
 			 struct ns_image *said)
 {
@@ -196,11 +96,11 @@ enum ns_status ns_decode(const uint8_t *data, size_t bytes, const struct ns_deco
 	*c = options->c ? options->c : image.c;
 	NS_GO(format_of(data, bytes)->read(data, bytes, &image, *c, &r));
 	if (*c == 3 && r.channels < 3)
-		NS_GO(widen(&r, options->background));
+		NS_GO(ns_raster_widen(&r, options->background));
 	else
-		convert(&r, *c, options->background);
+		ns_raster_convert(&r, *c, options->background);
 	if (!options->as_stored)
-		NS_GO(turn(&r, image.orientation));
+		NS_GO(ns_raster_turn(&r, image.orientation));
 	*h = r.h;
 	*w = r.w;
 	*pixels = r.data;

@@ -12,7 +12,7 @@
 
 /* what a file's header says, before any pixel is decoded */
 struct ns_image {
-	const char *kind; /* as ns_image_kind() says */
+	const char *kind; /* jpeg, png, webp, tiff, bmp, gif or pnm, by its first bytes */
 	int h, w;	  /* as stored: an orientation above 4 exchanges them */
 	int c;		  /* 1: grey, 3: colour */
 	int bits;	  /* of a stored sample */
@@ -32,8 +32,6 @@ struct ns_decode_options {
 	int64_t pixels_max; /* 0: NS_PIXELS_MAX */
 };
 
-/* "jpeg", "png", "webp", "tiff", "bmp", "gif", "pnm", or NULL, by the first bytes */
-const char *ns_image_kind(const uint8_t *data, size_t bytes);
 /* The header alone. NS_BAD_DATA: what it is, and why it is not taken; messages name no file. */
 enum ns_status ns_image_look(const uint8_t *data, size_t bytes, struct ns_image *out);
 /*

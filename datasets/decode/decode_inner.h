@@ -25,6 +25,12 @@ extern const struct ns_format ns_format_jpeg, ns_format_png, ns_format_webp, ns_
 
 /* out->data for out->h x out->w x out->channels */
 enum ns_status ns_raster_make(struct ns_raster *out);
+/* Drops alpha or composes it, and makes c channels, in place: no pixel grows before the ones after it are read. */
+void ns_raster_convert(struct ns_raster *r, int c, int background);
+/* Grey (and alpha) to colour: pixels grow, so from the last to the first in a larger block. */
+enum ns_status ns_raster_widen(struct ns_raster *r, int background);
+/* Turns pixels upright: EXIF's 2 and 4 mirror, 3 is half a turn, 5 to 8 exchange rows and columns. */
+enum ns_status ns_raster_turn(struct ns_raster *r, int orientation);
 /* EXIF, which is a TIFF folder: orientation, capture time, camera, whether a place is there. What is damaged is left out. */
 void ns_exif_read(const uint8_t *exif, size_t bytes, struct ns_image *out);
 

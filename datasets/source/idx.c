@@ -24,8 +24,10 @@ static const char *images_part(const char *path)
 {
 	const char *part = NULL, *next = path;
 
-	while ((next = strstr(next, "images-idx3"))) {
-		part = next;
+	/* as they were published, and as 7-zip and Kaggle name them: train-images.idx3-ubyte */
+	while ((next = strstr(next, "images"))) {
+		if (!strncmp(next, "images-idx3", 11) || !strncmp(next, "images.idx3", 11))
+			part = next;
 		next++;
 	}
 	return part;
@@ -121,6 +123,30 @@ static enum ns_status unpack_labels(const struct ns_source *s, struct idx *x, co
 	return x->labels ? unpack(f, path, n, -1, x->labels) : ns_fail(NS_NO_MEMORY, "%s: out of memory for %u labels", path, n);
 }
 
+/* The labels' file beside the images', either of which may be packed or not; *is 0: none is there, and path is the first that was sought. */
+static enum ns_status find_labels(const struct ns_source *s, char path[NS_PATH_MAX], int *is)
+{
+	const char *part = images_part(s->path), *rest = part + strlen("images-idx3");
+	size_t n = strlen(rest);
+	int packed = n > 3 && !strcmp(rest + n - 3, ".gz"), other;
+	char first[NS_PATH_MAX];
+
+	for (other = 0; other < 4; other++) { /* the same name, then unpacked or packed, then the other separator */
+		int gz = other & 1 ? !packed : packed;
+		char separator = other & 2 ? (part[6] == '-' ? '.' : '-') : part[6];
+
+		NS_TRY(ns_path(path, "%.*slabels%cidx1%.*s%s", (int)(part - s->path), s->path, separator, (int)(packed ? n - 3 : n), rest,
+			       gz ? ".gz" : ""));
+		NS_TRY(ns_exists(path, is));
+		if (*is)
+			return NS_OK;
+		if (!other)
+			snprintf(first, sizeof first, "%s", path);
+	}
+	snprintf(path, NS_PATH_MAX, "%s", first);
+	return NS_OK;
+}
+
 static enum ns_status open_labels(struct ns_source *s, struct idx *x)
 {
 	char path[NS_PATH_MAX];
@@ -128,10 +154,12 @@ static enum ns_status open_labels(struct ns_source *s, struct idx *x)
 	enum ns_status status;
 	int is;
 
-	NS_TRY(ns_path(path, "%.*slabels-idx1%s", (int)(images_part(s->path) - s->path), s->path, images_part(s->path) + strlen("images-idx3")));
-	NS_TRY(ns_exists(path, &is));
+	NS_TRY(find_labels(s, path, &is));
 	if (!is)
-		return NS_OK; /* unlabelled */
+		return json_array_append_new(s->passed, json_pack("{s:o, s:s}", "path", ns_json_string(path), "reason",
+								  "is not there: these images have no labels"))
+			       ? ns_fail(NS_NO_MEMORY, "%s: out of memory", s->path)
+			       : NS_OK;
 	NS_TRY(ns_stream_open(&f, path));
 	status = unpack_labels(s, x, path, f);
 	ns_stream_close(f);

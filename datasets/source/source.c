@@ -40,6 +40,7 @@ enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_
 	if (!is)
 		return ns_fail(NS_IO, "%s: no such file or folder", path);
 	s->path = strdup(path);
+	s->passed = json_array();
 	status = take_classes(s, classes);
 	for (i = 0; status == NS_OK && !s->kind && i < sizeof kinds / sizeof *kinds; i++) {
 		status = kinds[i]->takes(path, &is);
@@ -47,11 +48,17 @@ enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_
 			s->kind = kinds[i];
 	}
 	if (status == NS_OK && !s->kind)
-		status = ns_fail(NS_BAD_DATA, "%s: expected a folder, a tar, an IDX file (images-idx3...) or a list (.txt)", path);
+		status = ns_fail(
+			NS_BAD_DATA,
+			"%s: expected a folder, an archive (.tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst, .zip), an IDX file (images-idx3...) or a list (.txt)",
+			path);
 	if (status == NS_OK)
 		status = s->kind->open(s);
 	if (status == NS_OK && s->items == 0)
-		status = ns_fail(NS_BAD_DATA, "%s: holds no images", path);
+		status = ns_fail(NS_BAD_DATA, "%s: holds no images; %zu files were passed over%s%s%s", path, json_array_size(s->passed),
+				 json_array_size(s->passed) ? " (the first: " : "",
+				 json_array_size(s->passed) ? ns_json_text(json_array_get(s->passed, 0), "path") : "",
+				 json_array_size(s->passed) ? ")" : "");
 	if (status == NS_OK && s->class_count == 0)
 		status = ns_fail(NS_BAD_DATA, "%s: names no classes; give them with --ingest.classes='[a, b]'", path);
 	if (status != NS_OK)
@@ -68,6 +75,11 @@ void ns_source_close(struct ns_source *s)
 	for (i = 0; i < s->class_count; i++)
 		free(s->classes[i]);
 	free(s->classes);
+	for (i = 0; i < s->split_count; i++)
+		free(s->splits[i]);
+	free(s->splits);
+	free(s->split_of);
+	json_decref(s->passed);
 	free(s->path);
 	memset(s, 0, sizeof *s);
 }

@@ -1,5 +1,5 @@
 /*
- * datasets/source/source.h - where images come from: an IDX pair, a folder of class folders, a list of files, a tar.
+ * datasets/source/source.h - where images come from: an IDX pair, a folder of class folders, a list of files, an archive.
  *
  * A source is a numbered list of items whose order depends on nothing but the input. Adding a kind: one row in
  * the table in source.c and one file.
@@ -20,7 +20,7 @@ struct ns_item {	     /* one image as it arrives; memory belongs to the source u
 	int32_t label; /* -1: unlabelled; NS_LABEL_UNKNOWN: class not in the list */
 	int64_t time;
 	char name[512];
-	char class_name[128];
+	char class_name[128]; /* for messages: its beginning */
 };
 #define NS_LABEL_UNKNOWN (-2)
 
@@ -29,7 +29,10 @@ struct ns_source {
 	char *path;
 	char **classes;
 	int class_count;
+	char **splits;		    /* train, test and the like, as the input has them */
+	int split_count, *split_of; /* split_of: of each item, an index into splits; NULL without splits */
 	int64_t items;
+	json_t *passed; /* [{path, reason}]: what was seen and is neither an item nor a class's folder */
 	void *state;
 };
 

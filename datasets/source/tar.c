@@ -1,6 +1,6 @@
 /*
- * datasets/source/tar.c - a tar of class/file images, plain, gzip or zstd, through libarchive. It is read front to
- * back; asking for an earlier item starts again. The class is the folder that holds the file.
+ * datasets/source/tar.c - an archive of images through libarchive: tar, plain or packed, and zip. It is read front to back; asking for an
+ * earlier item starts again. What its paths mean is decided in tree.c.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "datasets/source/source.h"
@@ -9,8 +9,10 @@
 #include <archive_entry.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "datasets/source/stream_inner.h"
+#include "datasets/source/tree_inner.h"
 #include "host/base/base.h"
 
 #define FILE_MAX ((int64_t)1 << 30)
@@ -23,19 +25,21 @@ struct tar {
 	uint8_t *piece;
 	enum ns_status failed; /* of the reading below libarchive, and its message */
 	char said[1024];
-	int64_t next; /* number of the item that the archive will give next */
+	struct ns_tree tree; /* numbers: of the entry in the archive */
+	int64_t next;	     /* number of the entry that the archive will give next */
 	uint8_t *data;
 	size_t capacity;
 };
 
 static enum ns_status tar_takes(const char *path, int *takes)
 {
-	static const char *const ends[] = {".tar", ".tar.gz", ".tgz", ".tar.zst"};
+	static const char *const ends[] = {".tar", ".tar.gz", ".tgz",	 ".tar.zst", ".tzst",	 ".tar.bz2",
+					   ".tbz", ".tbz2",   ".tar.xz", ".txz",     ".tar.lz4", ".zip"};
 	size_t n = strlen(path), i;
 	int folder;
 
 	for (*takes = 0, i = 0; i < sizeof ends / sizeof *ends; i++)
-		*takes |= n > strlen(ends[i]) && !strcmp(path + n - strlen(ends[i]), ends[i]);
+		*takes |= n > strlen(ends[i]) && !strcasecmp(path + n - strlen(ends[i]), ends[i]);
 	NS_TRY(ns_is_dir(path, &folder));
 	*takes &= !folder;
 	return NS_OK;
@@ -95,6 +99,10 @@ static enum ns_status start(struct ns_source *s, struct tar *t)
 	NS_TRY(ns_stream_open(&t->stream, s->path));
 	archive_read_support_format_tar(t->archive);
 	archive_read_support_format_empty(t->archive);
+	archive_read_support_format_zip_streamable(t->archive);
+	archive_read_support_filter_bzip2(t->archive); /* gzip and zstd our stream unpacks itself, and checks to the end */
+	archive_read_support_filter_xz(t->archive);
+	archive_read_support_filter_lz4(t->archive);
 	/* `cat a.tar b.tar` is an archive of both; and reading goes on to the end of what is packed, where its checksum is */
 	archive_read_set_options(t->archive, "tar:read_concatenated_archives");
 	archive_read_set_read_callback(t->archive, give);
@@ -111,6 +119,8 @@ static enum ns_status check_end(const struct ns_source *s, const struct tar *t)
 	uint8_t tail[NS_STREAM_TAIL];
 	size_t got, i;
 
+	if (archive_filter_count(t->archive) > 1 || (archive_format(t->archive) & ARCHIVE_FORMAT_BASE_MASK) != ARCHIVE_FORMAT_TAR)
+		return NS_OK; /* what libarchive unpacks, it checks; a zip ends otherwise */
 	NS_TRY(ns_stream_tail(t->stream, tail, &got));
 	for (i = 0; i < got && !tail[i]; i++)
 		;
@@ -122,47 +132,24 @@ static enum ns_status check_end(const struct ns_source *s, const struct tar *t)
 	return NS_OK;
 }
 
-static int is_item(struct archive_entry *e)
-{
-	const char *name = archive_entry_pathname(e), *base;
-
-	if (!name || archive_entry_filetype(e) != AE_IFREG)
-		return 0;
-	base = strrchr(name, '/');
-	return (base ? base[1] : name[0]) != '.';
-}
-
-/* The next file; *e NULL at the end. After a damaged header an unknown number of entries is lost, so it ends the job. */
+/* The next entry; *e NULL at the end. After a damaged header an unknown number of entries is lost, so it ends the job. */
 static enum ns_status advance(struct ns_source *s, struct tar *t, struct archive_entry **e)
 {
-	for (;;) {
-		int code = archive_read_next_header(t->archive, e);
+	int code = archive_read_next_header(t->archive, e);
 
-		if (code == ARCHIVE_EOF) {
-			*e = NULL;
-			return t->failed == NS_OK ? check_end(s, t) : tar_error(s, t);
-		}
-		if (code != ARCHIVE_OK && code != ARCHIVE_WARN) /* a warning is of a name that this locale cannot represent */
-			return tar_error(s, t);
-		if (is_item(*e)) {
-			t->next++;
-			return NS_OK;
-		}
+	if (code == ARCHIVE_EOF) {
+		*e = NULL;
+		return t->failed == NS_OK ? check_end(s, t) : tar_error(s, t);
 	}
+	if (code != ARCHIVE_OK && code != ARCHIVE_WARN) /* a warning is of a name that this locale cannot represent */
+		return tar_error(s, t);
+	t->next++;
+	return NS_OK;
 }
 
-/* the folder that holds the file */
-static void class_of(const char *name, char *class_name, size_t size)
+static int is_link(struct archive_entry *e)
 {
-	const char *end = strrchr(name, '/'), *begin;
-
-	*class_name = 0;
-	if (!end)
-		return;
-	for (begin = end; begin > name && begin[-1] != '/'; begin--)
-		;
-	if (end > begin && !(end - begin == 1 && *begin == '.'))
-		snprintf(class_name, size, "%.*s", (int)(end - begin), begin);
+	return archive_entry_hardlink(e) || archive_entry_filetype(e) == AE_IFLNK;
 }
 
 static void tar_close(struct ns_source *s)
@@ -172,43 +159,97 @@ static void tar_close(struct ns_source *s)
 	if (t->archive)
 		archive_read_free(t->archive);
 	ns_stream_close(t->stream);
+	ns_tree_release(&t->tree);
 	free(t->piece);
 	free(t->data);
 	free(t);
 }
 
-static enum ns_status list_classes(struct ns_source *s, struct tar *t)
+/* The text of a .cls file of a webdataset: the class, or its index. */
+static enum ns_status read_class(struct tar *t, const char *name)
 {
-	char **names = NULL, name[128];
-	int64_t count = 0, i;
+	char text[256];
+	la_ssize_t n = archive_read_data(t->archive, text, sizeof text - 1);
+
+	if (n < 0)
+		return ns_fail(NS_BAD_DATA, "%s: cannot be read in the archive", name);
+	while (n && (text[n - 1] == '\n' || text[n - 1] == '\r' || text[n - 1] == ' '))
+		n--;
+	text[n] = 0;
+	return ns_tree_say(&t->tree, name, text);
+}
+
+/* Entries but folders are files, or links, which are items that cannot be read; a folder is added in case that it stays empty. */
+static enum ns_status list_entries(struct ns_source *s, struct tar *t)
+{
 	struct archive_entry *e;
-	enum ns_status status;
+	char path[NS_PATH_MAX];
 
 	for (;;) {
-		NS_GO(advance(s, t, &e));
-		if (!e)
-			break;
-		class_of(archive_entry_pathname(e), name, sizeof name);
-		for (i = 0; i < count && strcmp(names[i], name); i++)
-			;
-		if (i == count) {
-			char **more = realloc(names, sizeof *names * (size_t)(count + 1));
+		const char *name;
 
-			if (!more) {
-				status = ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);
-				goto out;
-			}
-			names = more;
-			names[count++] = strdup(name);
+		NS_TRY(advance(s, t, &e));
+		if (!e)
+			return NS_OK;
+		name = archive_entry_pathname(e);
+		if (!name)
+			return ns_fail(NS_BAD_DATA, "%s: entry %lld has no name", s->path, (long long)t->next);
+		if (archive_entry_filetype(e) == AE_IFDIR) {
+			snprintf(path, sizeof path, "%s", name);
+			while (*path && path[strlen(path) - 1] == '/')
+				path[strlen(path) - 1] = 0;
+			if (*path && strcmp(path, "."))
+				NS_TRY(ns_tree_add(&t->tree, path, t->next, NS_ENTRY_EMPTY, NULL));
+		} else if (archive_entry_filetype(e) == AE_IFREG || is_link(e)) {
+			NS_TRY(ns_tree_add(&t->tree, name, t->next, NS_ENTRY_FILE, NULL));
+			if (strlen(name) > 4 && !strcmp(name + strlen(name) - 4, ".cls"))
+				NS_TRY(read_class(t, name));
+		} else {
+			NS_TRY(ns_tree_add(&t->tree, name, t->next, NS_ENTRY_PASSED, "is neither a file nor a link"));
 		}
 	}
-	s->items = t->next;
-	status = ns_source_found_classes(s, (const char *const *)names, count);
-out:
-	for (i = 0; i < count; i++)
-		free(names[i]);
-	free(names);
-	return status;
+}
+
+static int by_path(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Drops the folders that something lies in: an archive lists them, too. */
+static enum ns_status drop_full_folders(struct ns_tree *tree)
+{
+	char **paths = malloc(sizeof *paths * ((size_t)tree->count + 1));
+	int64_t i, k = 0;
+
+	if (!paths)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %lld names", (long long)tree->count);
+	for (i = 0; i < tree->count; i++)
+		paths[i] = tree->entries[i].path;
+	qsort(paths, (size_t)tree->count, sizeof *paths, by_path);
+	for (i = 0; i < tree->count; i++) {
+		struct ns_entry *e = &tree->entries[i];
+		size_t n = strlen(e->path);
+		int64_t low = 0, high = tree->count;
+
+		while (e->type == NS_ENTRY_EMPTY && low < high) { /* the first name that is not below "PATH/" */
+			int64_t middle = (low + high) / 2, order = strncmp(paths[middle], e->path, n);
+
+			if (order < 0 || (order == 0 && (unsigned char)paths[middle][n] < '/'))
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		if (e->type == NS_ENTRY_EMPTY && low < tree->count && !strncmp(paths[low], e->path, n) && paths[low][n] == '/')
+			e->number = -1;
+	}
+	free(paths);
+	for (i = 0; i < tree->count; i++)
+		if (tree->entries[i].number < 0)
+			free(tree->entries[i].path);
+		else
+			tree->entries[k++] = tree->entries[i];
+	tree->count = k;
+	return NS_OK;
 }
 
 static enum ns_status tar_open(struct ns_source *s)
@@ -218,19 +259,52 @@ static enum ns_status tar_open(struct ns_source *s)
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory", s->path);
 	NS_TRY(start(s, t));
-	NS_TRY(list_classes(s, t));
+	t->tree.archive = 1;
+	NS_TRY(list_entries(s, t));
+	NS_TRY(drop_full_folders(&t->tree));
+	NS_TRY(ns_tree_plan(&t->tree, s));
 	return start(s, t);
+}
+
+/* Reads the entry's bytes; a zip may say only behind them how many they are. */
+static enum ns_status read_entry(struct ns_source *s, struct tar *t, struct archive_entry *e, size_t *bytes)
+{
+	int64_t said = archive_entry_size_is_set(e) ? archive_entry_size(e) : -1;
+	la_ssize_t got;
+
+	if (said > FILE_MAX)
+		return ns_fail(NS_BAD_DATA, "claims %lld bytes; at most %lld are taken", (long long)said, (long long)FILE_MAX);
+	for (*bytes = 0;; *bytes += (size_t)got) {
+		size_t want = said >= 0 ? (size_t)said + 1 : *bytes + (1 << 16); /* one more: nothing may follow */
+
+		if (want > t->capacity) {
+			uint8_t *more = realloc(t->data, want > 2 * t->capacity ? want : 2 * t->capacity);
+
+			if (!more)
+				return ns_fail(NS_NO_MEMORY, "%s: out of memory for %zu bytes", s->path, want);
+			t->capacity = want > 2 * t->capacity ? want : 2 * t->capacity;
+			t->data = more;
+		}
+		got = archive_read_data(t->archive, t->data + *bytes, t->capacity - *bytes);
+		if (got < 0)
+			return t->failed != NS_OK ? tar_error(s, t) : ns_fail(NS_BAD_DATA, "is cut short or damaged in the archive");
+		if (!got)
+			break;
+		if ((int64_t)*bytes + got > FILE_MAX)
+			return ns_fail(NS_BAD_DATA, "unpacks to more than %lld bytes", (long long)FILE_MAX);
+	}
+	return said < 0 || *bytes == (size_t)said ? NS_OK : ns_fail(NS_BAD_DATA, "is cut short in the archive");
 }
 
 static enum ns_status tar_get(struct ns_source *s, int64_t item, struct ns_item *out)
 {
 	struct tar *t = s->state;
+	const struct ns_entry *is = &t->tree.entries[item];
 	struct archive_entry *e = NULL;
-	int64_t bytes;
 
-	if (item < t->next)
+	if (is->number <= t->next)
 		NS_TRY(start(s, t));
-	while (t->next <= item) {
+	while (t->next < is->number) {
 		enum ns_status status = advance(s, t, &e);
 
 		if (status != NS_OK)
@@ -238,25 +312,17 @@ static enum ns_status tar_get(struct ns_source *s, int64_t item, struct ns_item 
 		if (!e)
 			return ns_fail(NS_IO, "%s: changed while it was read", s->path);
 	}
-	snprintf(out->name, sizeof out->name, "%.511s", archive_entry_pathname(e));
-	class_of(archive_entry_pathname(e), out->class_name, sizeof out->class_name);
-	out->label = ns_source_label(s, out->class_name);
+	snprintf(out->name, sizeof out->name, "%.511s", is->path);
+	snprintf(out->class_name, sizeof out->class_name, "%.127s", is->path);
+	out->label = is->label;
 	out->time = (int64_t)archive_entry_mtime(e);
-	bytes = archive_entry_size(e);
-	if (bytes < 0 || bytes > FILE_MAX)
-		return ns_fail(NS_BAD_DATA, "claims %lld bytes; at most %lld are taken", (long long)bytes, (long long)FILE_MAX);
-	if (t->capacity < (size_t)bytes) {
-		uint8_t *more = realloc(t->data, (size_t)bytes);
-
-		if (!more)
-			return ns_fail(NS_NO_MEMORY, "%s: out of memory for %lld bytes", out->name, (long long)bytes);
-		t->data = more;
-		t->capacity = (size_t)bytes;
-	}
-	if (archive_read_data(t->archive, t->data, (size_t)bytes) != bytes)
-		return t->failed != NS_OK ? tar_error(s, t) : ns_fail(NS_BAD_DATA, "is cut short in the archive");
+	if (is_link(e))
+		return ns_fail(NS_BAD_DATA, "is a link to '%s'; links in archives are not followed",
+			       archive_entry_hardlink(e)  ? archive_entry_hardlink(e)
+			       : archive_entry_symlink(e) ? archive_entry_symlink(e)
+							  : "?");
+	NS_TRY(read_entry(s, t, e, &out->bytes));
 	out->data = t->data;
-	out->bytes = (size_t)bytes;
 	return NS_OK;
 }
 

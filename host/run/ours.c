@@ -14,6 +14,7 @@ static const char *const names[] = {
 	"shard-[0-9]*.h5",
 	"dataset.json",
 	"quarantine.jsonl",
+	"passed.jsonl",
 	"quarantine.[0-9]*",
 	"contact.png",
 	"predictions-[0-9]*.h5",

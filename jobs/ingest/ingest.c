@@ -22,23 +22,6 @@ struct batch { /* a shard being filled */
 	size_t bytes, capacity, source_capacity;
 };
 
-static enum ns_status grow(void *pp, size_t *capacity, size_t need)
-{
-	void **p = pp, *more;
-	size_t size = *capacity ? *capacity : 1 << 16;
-
-	if (need <= *capacity)
-		return NS_OK;
-	while (size < need)
-		size *= 2;
-	more = realloc(*p, size);
-	if (!more)
-		return ns_fail(NS_NO_MEMORY, "out of memory for %zu bytes of a shard", size);
-	*p = more;
-	*capacity = size;
-	return NS_OK;
-}
-
 static void batch_release(struct batch *b)
 {
 	ns_rows_release(&b->rows);
@@ -63,36 +46,14 @@ static enum ns_status batch_init(struct batch *b, int64_t rows)
 	return ns_fail(NS_NO_MEMORY, "out of memory for a shard of %lld rows", (long long)rows);
 }
 
-static enum ns_status refuse(struct ns_ingest *g, const struct ns_item *item, int64_t number)
-{
-	json_t *line =
-		json_pack("{s:o, s:I, s:o}", "path", ns_json_string(item->name), "item", (json_int_t)number, "reason", ns_json_string(ns_message()));
-	char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
-	enum ns_status status = text ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a line of quarantine.jsonl");
-	size_t len = text ? strlen(text) : 0;
-
-	if (!g->refused++)
-		snprintf(g->first_reason, sizeof g->first_reason, "%.200s: %.300s", item->name, ns_message());
-	if (status == NS_OK)
-		status = grow(&g->quarantine, &g->quarantine_capacity, g->quarantine_bytes + len + 1);
-	if (status == NS_OK) {
-		memcpy(g->quarantine + g->quarantine_bytes, text, len);
-		g->quarantine[g->quarantine_bytes + len] = '\n';
-		g->quarantine_bytes += len + 1;
-	}
-	free(text);
-	json_decref(line);
-	return status;
-}
-
 static enum ns_status append(struct ns_ingest *g, struct batch *b, const struct ns_item *item, const uint8_t *pixels, int h, int w, int c,
 			     int keep_label)
 {
 	int64_t i = b->rows.rows;
 	size_t n = g->raw ? (size_t)g->h * (size_t)g->w * (size_t)g->c : item->bytes, len = strlen(item->name);
 
-	NS_TRY(grow(&b->image, &b->capacity, b->bytes + n));
-	NS_TRY(grow(&b->rows.source, &b->source_capacity, (size_t)b->rows.source_offset[i] + len));
+	NS_TRY(ns_ingest_grow(&b->image, &b->capacity, b->bytes + n));
+	NS_TRY(ns_ingest_grow(&b->rows.source, &b->source_capacity, (size_t)b->rows.source_offset[i] + len));
 	if (!g->raw)
 		memcpy(b->image + b->bytes, item->data, n);
 	else if (h == g->h && w == g->w)
@@ -142,7 +103,7 @@ static enum ns_status take(struct ns_ingest *g, struct batch *b, int64_t number,
 		}
 	}
 	if (status == NS_BAD_DATA)
-		return refuse(g, &item, number);
+		return ns_ingest_refuse(g, &item, number);
 	g->turned += image.orientation > 1;
 	g->transparent += image.alpha;
 	g->profiles += image.profile;
@@ -165,6 +126,8 @@ static int64_t item_at(const struct ns_ingest *g, const struct ns_ingest_set *p,
 {
 	uint64_t n = (uint64_t)g->source.items, i = (uint64_t)(p->first + at);
 
+	if (p->items)
+		return p->items[at];
 	return (int64_t)(g->permuted ? ns_permute(i, n, g->seed, NS_FOR_SPLIT, 0) : i);
 }
 
@@ -204,7 +167,7 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 		ns_log_progress(g->job->log, "ingest", p->first + begin + i + 1, g->source.items, "images");
 	}
 	if (b.rows.rows) {
-		NS_GO(ns_path(path, "%s%s%s/shard-%05d.h5", g->job->dir, g->permuted ? "/" : "", g->permuted ? p->name : "", shard));
+		NS_GO(ns_path(path, "%s%s%s/shard-%05d.h5", g->job->dir, g->folders ? "/" : "", g->folders ? p->name : "", shard));
 		status = ns_shard_write(path, &head, &b.rows, b.image, g->raw ? NULL : b.offset);
 	}
 out:
@@ -221,41 +184,11 @@ static enum ns_status make_folders(struct ns_ingest *g)
 	char path[NS_PATH_MAX];
 	int i;
 
-	for (i = 0; g->permuted && i < g->set_count; i++) {
+	for (i = 0; g->folders && i < g->set_count; i++) {
 		NS_TRY(ns_path(path, "%s/%s", g->job->dir, g->sets[i].name));
 		NS_TRY(ns_mkdirs(path));
 	}
 	return NS_OK;
-}
-
-static enum ns_status write_quarantine(const struct ns_ingest *g)
-{
-	char path[NS_PATH_MAX];
-
-	NS_TRY(ns_path(path, "%s/quarantine.%d", g->job->dir, g->job->comm->rank));
-	return ns_write_file(path, g->quarantine ? g->quarantine : "", g->quarantine_bytes);
-}
-
-/* Joins every rank's quarantined images in one file. */
-static enum ns_status join_quarantine(struct ns_ingest *g)
-{
-	json_t *files = json_array(), *file;
-	enum ns_status status;
-	size_t i;
-	int r;
-
-	for (r = 0; r < g->job->comm->size; r++) {
-		char path[NS_PATH_MAX];
-
-		NS_GO(ns_path(path, "%s/quarantine.%d", g->job->dir, r));
-		json_array_append_new(files, json_string_nocheck(path)); /* a path, used by this process only */
-	}
-	NS_GO(ns_quarantine_join(g->job, files));
-	json_array_foreach(files, i, file)
-		NS_GO(ns_remove_file(json_string_value(file)));
-out:
-	json_decref(files);
-	return status;
 }
 
 static json_t *how_made(const struct ns_ingest *g, const struct ns_ingest_set *p, const char *source)
@@ -274,13 +207,13 @@ static enum ns_status publish_part(struct ns_ingest *g, const char *source)
 	for (i = 0; i < g->set_count; i++) {
 		const struct ns_ingest_set *p = &g->sets[i];
 
-		json_array_append_new(sets, json_pack("{s:s?, s:s, s:i, s:o}", "folder", g->permuted ? p->name : NULL, "name", p->name, "shards",
+		json_array_append_new(sets, json_pack("{s:s?, s:s, s:i, s:o}", "folder", g->folders ? p->name : NULL, "name", p->name, "shards",
 						      p->shards, "made", how_made(g, p, source)));
 		for (s = 0; s < p->shards; s++, turn++) {
 			char path[NS_PATH_MAX], name[NS_PATH_MAX];
 			int is;
 
-			snprintf(name, sizeof name, "%s%sshard-%05d.h5", g->permuted ? p->name : "", g->permuted ? "/" : "", s);
+			snprintf(name, sizeof name, "%s%sshard-%05d.h5", g->folders ? p->name : "", g->folders ? "/" : "", s);
 			NS_GO(ns_path(path, "%s/%s", g->job->dir, name));
 			/* every image of a shard may have been refused */
 			NS_GO(ns_exists(path, &is));
@@ -308,7 +241,7 @@ static enum ns_status publish_sets(struct ns_ingest *g, const char *source)
 		const struct ns_ingest_set *p = &g->sets[i];
 
 		made = how_made(g, p, source);
-		status = ns_dataset_publish(g->job, g->permuted ? p->name : NULL, p->name, p->shards, parents, made);
+		status = ns_dataset_publish(g->job, g->folders ? p->name : NULL, p->name, p->shards, parents, made);
 		json_decref(made);
 	}
 	json_decref(parents);
@@ -324,36 +257,6 @@ static enum ns_status ingest_all(struct ns_ingest *g)
 			if (ns_job_is_mine(g->job, turn++))
 				NS_TRY(write_shard(g, &g->sets[p], s));
 	return NS_OK;
-}
-
-/* what was done to images, or left undone, that nobody would see in the pixels */
-static void say_what_was_done(const struct ns_ingest *g, const int64_t sums[6])
-{
-	if (sums[2])
-		ns_log_warn(g->job->log, "%lld image%s an EXIF orientation, which %s", (long long)sums[2], sums[2] > 1 ? "s have" : " has",
-			    g->as_stored ? "is ignored (ingest.orientation)" : "was applied: they stand upright");
-	if (sums[3])
-		ns_log_warn(g->job->log, "%lld image%s transparency: %s (ingest.background)", (long long)sums[3], sums[3] > 1 ? "s have" : " has",
-			    g->background ? "composed over the colour that was given" : "alpha is dropped, the stored colours stay");
-	if (sums[4])
-		ns_log_warn(g->job->log, "%lld image%s a colour profile, which is not applied", (long long)sums[4], sums[4] > 1 ? "s have" : " has");
-	if (sums[5])
-		ns_log_warn(g->job->log, "%lld image%s drew warnings of a decoder that leave the pixels whole", (long long)sums[5],
-			    sums[5] > 1 ? "s" : "");
-}
-
-#define REFUSED_FEW 10 /* a share of so few says nothing */
-
-/* Too many refusals are more likely a fault of the command than of the images. */
-static enum ns_status check_share(const struct ns_ingest *g, const int64_t sums[6])
-{
-	double all = (double)(sums[0] + sums[1]);
-
-	if (sums[1] <= REFUSED_FEW || (double)sums[1] <= g->refuse_share * all)
-		return NS_OK;
-	return ns_fail(NS_BAD_DATA, "%s: %lld of %lld images were refused, more than ingest.refuse_share = %g%s%s; raise it to keep the others",
-		       g->source.path, (long long)sums[1], (long long)all, g->refuse_share, g->first_reason[0] ? " (the first: " : "",
-		       g->first_reason[0] ? g->first_reason : "");
 }
 
 /* none, white, black, or #rrggbb, as an option of ns_decode() */
@@ -387,6 +290,7 @@ static const struct ns_conf_field settings[] = {
 	READ(behind, "ingest.background"),
 	READ(max_pixels, "ingest.max_pixels"),
 	READ(refuse_share, "ingest.refuse_share"),
+	READ(splits, "ingest.splits"),
 	READ(classes, "ingest.classes"),
 	READ(shard_rows, "ingest.shard_rows"),
 	READ(seed, "seed"),
@@ -398,6 +302,7 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	struct ns_ingest g = {.job = job};
 	enum ns_status status;
 	int64_t sums[6];
+	int i;
 
 	if (argc != 1)
 		return ns_fail(NS_USAGE, "ingest: expected one SRC, found %d", argc);
@@ -407,10 +312,11 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_ingest_encoding(&g));
 	NS_GO(ns_ingest_sets(&g));
+	ns_ingest_tell_source(&g);
 	NS_GO(make_folders(&g));
 	status = ingest_all(&g);
 	if (status == NS_OK)
-		status = write_quarantine(&g);
+		status = ns_ingest_write_quarantine(&g);
 	NS_GO(ns_job_agree(job, status));
 	sums[0] = g.taken;
 	sums[1] = g.refused;
@@ -423,19 +329,22 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	if (!sums[0] && g.first_reason[0] && job->parts == 1)
 		status = ns_fail(NS_BAD_DATA, "%s: no image was fit to keep (the first: %s)", argv[0], g.first_reason);
 	NS_GO(sums[0] || job->parts > 1 ? NS_OK : ns_job_agree(job, status)); /* in an array, merge reports it */
-	NS_GO(job->parts > 1 ? NS_OK : ns_job_agree(job, check_share(&g, sums)));
-	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? join_quarantine(&g) : NS_OK));
+	NS_GO(job->parts > 1 ? NS_OK : ns_job_agree(job, ns_ingest_check_share(&g, sums)));
+	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_ingest_join_quarantine(&g) : NS_OK));
+	NS_GO(ns_job_agree(job, job->comm->rank == 0 && job->part == 0 ? ns_ingest_write_passed(&g) : NS_OK));
 	NS_GO(publish_sets(&g, argv[0]));
 	if (100 * sums[1] > sums[0] + sums[1])
 		ns_log_warn(job->log, "%lld of %lld images were refused: quarantine.jsonl says why", (long long)sums[1],
 			    (long long)(sums[0] + sums[1]));
-	say_what_was_done(&g, sums);
+	ns_ingest_tell_done(&g, sums);
 	ns_job_count(job, "in", job->parts > 1 ? sums[0] + sums[1] : g.source.items);
 	ns_job_count(job, "out", sums[0]);
 	ns_job_count(job, "refused", sums[1]);
 	ns_job_input(job, "source", argv[0], "");
 	status = ns_job_publish(job);
 out:
+	for (i = 0; i < g.set_count; i++)
+		free(g.sets[i].items);
 	free(g.quarantine);
 	ns_source_close(&g.source);
 	return status;

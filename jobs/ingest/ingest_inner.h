@@ -8,6 +8,7 @@
 struct ns_ingest_set { /* one data set to write */
 	char name[128];
 	int64_t first, rows, labelled; /* positions; labelled -1: all */
+	int64_t *items;		       /* of a split that was found: its items; NULL: positions from first on */
 	int shards;
 };
 
@@ -15,6 +16,7 @@ struct ns_ingest {
 	struct ns_job *job;
 	/* settings, of the keys in the table of ingest.c */
 	const char *name, *group, *size, *wanted; /* wanted: auto, raw or encoded; name and size may be NULL */
+	const char *splits;			  /* auto, pool, or the name of one */
 	const char *orientation, *behind;	  /* exif or ignore; colour behind what is transparent, NULL: alpha is dropped */
 	int64_t max_pixels;
 	double refuse_share;
@@ -23,11 +25,11 @@ struct ns_ingest {
 	int64_t shard_rows;
 	struct ns_source source;
 	struct ns_ingest_set sets[32];
-	int set_count, permuted, raw, sized; /* sized: --size was given, images are scaled to it */
-	char first_reason[512];		     /* why the first image was refused here */
-	int h, w, c;			     /* of raw images */
-	const char *encoding;		     /* of files as they came: jpeg, png or files */
-	int as_stored, background;	     /* of ns_decode() */
+	int set_count, permuted, folders, raw, sized; /* folders: each set has its own; sized: --size was given, images are scaled to it */
+	char first_reason[512];			      /* why the first image was refused here */
+	int h, w, c;				      /* of raw images */
+	const char *encoding;			      /* of files as they came: jpeg, png or files */
+	int as_stored, background;		      /* of ns_decode() */
 	/* images that were taken here: with an EXIF orientation, with transparency, with a colour profile, with a decoder's warnings */
 	int64_t turned, transparent, profiles, warned;
 	int64_t refused, taken;
@@ -39,5 +41,21 @@ struct ns_ingest {
 enum ns_status ns_ingest_encoding(struct ns_ingest *g);
 /* Decides from ingest.name or ingest.split which data sets are written. */
 enum ns_status ns_ingest_sets(struct ns_ingest *g);
+
+/* *p, of *capacity bytes, holds `need` bytes afterwards; p is the address of a pointer. */
+enum ns_status ns_ingest_grow(void *p, size_t *capacity, size_t need);
+/* A line of this rank's quarantine: item `number`, and the last message as the reason. */
+enum ns_status ns_ingest_refuse(struct ns_ingest *g, const struct ns_item *item, int64_t number);
+enum ns_status ns_ingest_write_quarantine(const struct ns_ingest *g);
+/* Rank 0: joins every rank's quarantined images in one file. */
+enum ns_status ns_ingest_join_quarantine(struct ns_ingest *g);
+/* passed.jsonl: what was seen in the source and is neither a row nor in quarantine */
+enum ns_status ns_ingest_write_passed(const struct ns_ingest *g);
+/* What the source was taken for, before the work begins. */
+void ns_ingest_tell_source(const struct ns_ingest *g);
+/* sums, over all ranks: images taken, refused, with an orientation, with transparency, with a profile, with warnings */
+void ns_ingest_tell_done(const struct ns_ingest *g, const int64_t sums[6]);
+/* NS_BAD_DATA: more were refused than ingest.refuse_share. */
+enum ns_status ns_ingest_check_share(const struct ns_ingest *g, const int64_t sums[6]);
 
 #endif

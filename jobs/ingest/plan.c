@@ -129,7 +129,7 @@ enum ns_status ns_ingest_encoding(struct ns_ingest *g)
 /* A set's name is a folder beside the files that ingest itself writes. */
 static enum ns_status check_set(const char *name, const json_t *rows)
 {
-	static const char *const taken[] = {"run.json", "part.json", "partial.json", "quarantine.jsonl"};
+	static const char *const taken[] = {"run.json", "part.json", "partial.json", "quarantine.jsonl", "passed.jsonl"};
 	size_t i;
 
 	NS_TRY(ns_check_name("ingest.split", name));
@@ -138,6 +138,45 @@ static enum ns_status check_set(const char *name, const json_t *rows)
 			return ns_fail(NS_CONFIG, "ingest.split: '%s' is a file of ingest beside the data sets; choose another name", name);
 	if (!json_is_integer(rows) || json_integer_value(rows) < 1)
 		return ns_fail(NS_CONFIG, "ingest.split: %s: expected an integer number of rows", name);
+	return NS_OK;
+}
+
+/* A set of the items of one split; first: of how many items are in the sets before it. */
+static enum ns_status add_split(struct ns_ingest *g, int split, int64_t *first)
+{
+	struct ns_ingest_set *p = &g->sets[g->set_count];
+	int64_t i;
+
+	if (g->set_count == (int)(sizeof g->sets / sizeof *g->sets))
+		return ns_fail(NS_BAD_DATA, "%s: has more splits than the %d that are taken", g->source.path, g->set_count);
+	g->set_count++;
+	*p = (struct ns_ingest_set){.first = *first, .labelled = -1, .items = malloc(sizeof *p->items * (size_t)(g->source.items + 1))};
+	if (!p->items)
+		return ns_fail(NS_NO_MEMORY, "out of memory for the items of a split");
+	snprintf(p->name, sizeof p->name, "%.127s", g->source.splits[split]);
+	for (i = 0; i < g->source.items; i++)
+		if (g->source.split_of[i] == split)
+			p->items[p->rows++] = i;
+	*first += p->rows;
+	return g->folders ? ns_check_name("split", p->name) : NS_OK;
+}
+
+/* The splits that were found, or the one that was asked for, as sets. */
+static enum ns_status take_splits(struct ns_ingest *g)
+{
+	int64_t first = 0;
+	int i, one = -1;
+
+	for (i = 0; i < g->source.split_count; i++)
+		if (!strcmp(g->source.splits[i], g->splits))
+			one = i;
+	if (one < 0 && strcmp(g->splits, "auto"))
+		return ns_fail(NS_CONFIG, "ingest.splits = '%s', expected auto, pool, or a split of %s%s%s", g->splits, g->source.path,
+			       g->source.split_count ? ", such as " : ", which has none", g->source.split_count ? g->source.splits[0] : "");
+	g->folders = one < 0;
+	for (i = 0; i < g->source.split_count; i++)
+		if (one < 0 || one == i)
+			NS_TRY(add_split(g, i, &first));
 	return NS_OK;
 }
 
@@ -150,13 +189,17 @@ enum ns_status ns_ingest_sets(struct ns_ingest *g)
 
 	if (!g->split && !name && g->job->parts > 1)
 		return ns_fail(NS_USAGE, "ingest: --name is required with --part, because the parts share it");
-	if (!g->split) {
+	if (!g->split &&
+	    ((g->source.split_count > 1 && !name && strcmp(g->splits, "pool")) || (strcmp(g->splits, "auto") && strcmp(g->splits, "pool")))) {
+		NS_TRY(take_splits(g));
+	} else if (!g->split) {
 		base = strrchr(g->job->out, '/');
 		g->sets[0] = (struct ns_ingest_set){.rows = g->source.items, .labelled = -1};
 		snprintf(g->sets[0].name, sizeof g->sets[0].name, "%.127s", name ? name : base ? base + 1 : g->job->out);
 		g->set_count = 1;
 	}
 	g->permuted = g->split != NULL;
+	g->folders |= g->permuted;
 	NS_JSON_EACH(g->split, name, rows) {
 		struct ns_ingest_set *p = &g->sets[g->set_count++];
 

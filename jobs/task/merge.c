@@ -194,6 +194,21 @@ out:
 	return status;
 }
 
+/* What the source holds beside images every part has seen alike; the first has written it. */
+static enum ns_status take_passed(struct merge *m)
+{
+	char from[NS_PATH_MAX], to[NS_PATH_MAX], *text;
+	size_t bytes;
+	enum ns_status status;
+
+	NS_TRY(ns_path(from, "%s/00000/passed.jsonl", m->folder));
+	NS_TRY(ns_path(to, "%s/passed.jsonl", m->job->dir));
+	NS_TRY(ns_read_file(from, &text, &bytes));
+	status = ns_write_file(to, text, bytes);
+	free(text);
+	return status;
+}
+
 /* Collective. */
 static enum ns_status publish_data(struct merge *m)
 {
@@ -202,6 +217,7 @@ static enum ns_status publish_data(struct merge *m)
 	size_t i;
 
 	NS_GO(ns_job_agree(m->job, m->job->comm->rank == 0 ? join_quarantines(m) : NS_OK));
+	NS_GO(ns_job_agree(m->job, m->job->comm->rank == 0 ? take_passed(m) : NS_OK));
 	json_array_foreach(sets, i, set) {
 		const char *folder = json_string_value(json_object_get(set, "folder"));
 		int64_t shards;

@@ -4,6 +4,7 @@
 "$images" png png 30 1 && "$images" jpeg jpeg 30 1 && "$images" idx idx 90 1 || fail images
 head -c 300 jpeg/disc/00000.jpg >jpeg/disc/truncated.jpg
 echo hello >png/square/text.png
+echo hello >png/square/README.md
 : >png/square/empty.png
 quietly "$ns" ingest png --out d-png
 grep -q "2 of 32 images were refused: quarantine.jsonl says why" log || fail "more than one in a hundred is not said aloud: $(cat log)"
@@ -11,11 +12,12 @@ grep -q "2 of 32 images were refused: quarantine.jsonl says why" log || fail "mo
 ok
 [ "$(wc -l <d-png/quarantine.jsonl)" = 2 ] || fail "two of the PNG folder's files are broken"
 grep -q '"path":"square/text.png"' d-png/quarantine.jsonl || fail "quarantine names no file"
-grep -q 'neither JPEG nor PNG' d-png/quarantine.jsonl || fail "quarantine names no reason"
+grep -q '"square/text.png".*no image' d-png/quarantine.jsonl || fail "quarantine names no reason"
+[ "$(cat d-png/passed.jsonl)" = '{"path":"square/README.md","reason":"is no image by its name"}' ] || fail "passed over: $(cat d-png/passed.jsonl)"
 quietly "$ns" ingest jpeg --out d-jpeg --encoding encoded
 [ "$(wc -l <d-jpeg/quarantine.jsonl)" = 1 ] || fail "one JPEG is truncated"
 quietly "$ns" ingest jpeg --out d-sized --size 16x16x1
-for kind in tar tar.gz tar.zst; do
+for kind in tar tar.gz tar.bz2 tar.xz tar.zst; do
 	if [ $kind = tar.zst ] && ! command -v zstd >/dev/null; then
 		echo "skipped: no zstd to make a .tar.zst with"
 		continue
@@ -79,7 +81,7 @@ quietly "$ns" augment --data flipped --augment='[{flip: 1}]' --out back
 "$python" -c 'import h5py; assert (h5py.File("back/shard-00000.h5")["image"][:] == h5py.File("foreign.h5")["image"][:]).all()' || fail "flip twice"
 ok
 [ -s flipped/contact.png ] || fail "no contact sheet"
-# an image of another size is refused by name where nobody said --size; kinds are not mixed; names are UTF-8
+# one image of another size, and all stay files as they came, of whatever kinds; where raw is wanted, --size is asked for; names are UTF-8
 "$images" png odd 70 32 || fail images
 "$python" - "$(dirname "$(find odd -name '*.png' | head -1)")/zzz.png" <<'P'
 import struct, sys, zlib
@@ -88,9 +90,12 @@ rows = b"".join(b"\0" + bytes(48 * 3) for _ in range(40))
 open(sys.argv[1], "wb").write(b"\x89PNG\r\n\x1a\n" + part(b"IHDR", struct.pack(">IIBBBBB", 48, 40, 8, 2, 0, 0, 0)) + part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b""))
 P
 quietly "$ns" ingest odd --out odd-data
-grep -q "1 of 71 images were refused" log || fail "one of 71 is more than one in a hundred: $(cat log)"
-[ "$(field odd-data/dataset.json rows)" = 70 ] || fail "$(field odd-data/dataset.json rows) rows, wanted 70"
-grep -q 'stores 32 x 32' odd-data/quarantine.jsonl || fail "the odd one is not named: $(cat odd-data/quarantine.jsonl)"
+[ "$(field odd-data/dataset.json rows) $(field odd-data/dataset.json encoding)" = "71 png" ] || fail "$(cat odd-data/dataset.json)"
+refuses 78 "several sizes" "$ns" ingest odd --out refused --encoding raw
+head -c 60 "$(find odd -name '*.png' | head -1)" >odd/disc/broken.png
+quietly "$ns" ingest odd --out odd-broken
+grep -q "1 of 72 images were refused" log || fail "one of 72 is more than one in a hundred: $(cat log)"
+rm odd/disc/broken.png
 quietly "$ns" ingest odd --size 32x32 --out odd-scaled
 [ "$(field odd-scaled/dataset.json rows)" = 71 ] || fail "--size does not scale"
 mkdir -p latin/$'caf\xe9' && cp "$(find odd -name '*.png' | head -1)" latin/$'caf\xe9'/

@@ -108,7 +108,7 @@ def make_photos(out, backwards):
         write(f"{out}/{name}", png(x if grey else np.stack([x] * 3, 2), level), time)
     write(f"{out}/bee/broken.png", b"\x89PNG\r\n\x1a\n and no more", NEW + 5) # in quarantine: neither a row nor a time
     write(f"{out}/bee/.hidden.png", png(photo_pixels(1)))
-    write(f"{out}/bee/deeper/1.png", png(photo_pixels(1)))
+    write(f"{out}/bee/.deeper/1.png", png(photo_pixels(1)))
 
 
 def check_photos(path, rows):
@@ -177,12 +177,12 @@ def make_tar(path):
 
 
 def check_tar(path):
-    """in the archive's order; times are the entries', not the files'; the class is the folder that holds the file"""
+    """in the archive's order; times are the entries', not the files'; a folder around all is no class"""
     j, shards = folder(path)
     is_true_of_all(path, j, shards)
     assert sources(shards) == ["./day/" + PHOTOS[i][0] for i in TARRED]
     assert column(shards, "time").tolist() == [1_234_567_890 + i for i in TARRED]
-    assert j["classes"] == ["Zebra", "ant", "bee", "day"] and column(shards, "label").tolist() == [2, 1, 0, 3, 0]
+    assert j["classes"] == ["Zebra", "ant", "bee"] and column(shards, "label").tolist() == [2, 1, 0, -1, 0]
 
 
 def make_encoded(path):

@@ -1,0 +1,368 @@
+/* datasets/source/tree.c - which of a tree's files are images, of which class, and in which split. */
+#define _GNU_SOURCE
+#include "datasets/source/tree_inner.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "host/base/base.h"
+
+/* Archives often begin their names with "./", which means nothing. */
+static const char *plain(const char *path)
+{
+	while (!strncmp(path, "./", 2))
+		path += 2;
+	return path;
+}
+
+enum ns_status ns_tree_add(struct ns_tree *tree, const char *path, int64_t number, enum ns_entry_type type, const char *why)
+{
+	struct ns_entry *more;
+
+	if (tree->count == tree->capacity) {
+		int64_t capacity = tree->capacity ? 2 * tree->capacity : 1024;
+
+		more = realloc(tree->entries, sizeof *more * (size_t)capacity);
+		if (!more)
+			return ns_fail(NS_NO_MEMORY, "out of memory for a list of %lld files", (long long)capacity);
+		tree->entries = more;
+		tree->capacity = capacity;
+	}
+	more = &tree->entries[tree->count];
+	*more = (struct ns_entry){.path = strdup(path), .number = number, .type = type, .why = why, .label = -1, .split = -1};
+	if (!more->path)
+		return ns_fail(NS_NO_MEMORY, "out of memory for a file's name");
+	tree->count++;
+	return NS_OK;
+}
+
+void ns_tree_release(struct ns_tree *tree)
+{
+	int64_t i;
+
+	for (i = 0; i < tree->count; i++)
+		free(tree->entries[i].path);
+	free(tree->entries);
+	json_decref(tree->said);
+	memset(tree, 0, sizeof *tree);
+}
+
+int ns_is_litter(const char *name)
+{
+	static const char *const litter[] = {
+		"__MACOSX", "@eaDir", "lost+found", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information"};
+	size_t i;
+
+	for (i = 0; i < sizeof litter / sizeof *litter; i++)
+		if (!strcasecmp(name, litter[i]))
+			return 1;
+	return 0;
+}
+
+/* Its name says that it is something else. Names that say nothing are opened: what is in a file decides. */
+static int is_other(const char *path)
+{
+	static const char *const ends[] = {".txt",     ".csv",	".tsv",	     ".json",	    ".jsonl",  ".xml", ".yaml", ".yml",	 ".md",	   ".rst",
+					   ".html",    ".htm",	".pdf",	     ".db",	    ".sqlite", ".ini", ".cfg",	".py",	 ".ipynb", ".sh",
+					   ".log",     ".cls",	".mat",	     ".npy",	    ".npz",    ".h5",  ".hdf5", ".pkl",	 ".pt",	   ".pth",
+					   ".onnx",    ".zip",	".tar",	     ".gz",	    ".bz2",    ".xz",  ".zst",	".7z",	 ".rar",   ".mp4",
+					   ".avi",     ".mov",	".mkv",	     ".webm",	    ".wav",    ".mp3", ".doc",	".docx", ".xls",   ".xlsx",
+					   ".parquet", ".lmdb", ".tfrecord", ".caffemodel", ".lock",   ".bak"};
+	const char *base = strrchr(path, '/'), *end = strrchr(base ? base : path, '.');
+	size_t i;
+
+	for (i = 0; end && i < sizeof ends / sizeof *ends; i++)
+		if (!strcasecmp(end, ends[i]))
+			return 1;
+	return 0;
+}
+
+/* the entry's part of a path that is hidden or litter, or NULL */
+static const char *why_not(const char *path)
+{
+	while (*path) {
+		size_t n = strcspn(path, "/");
+		char name[256];
+
+		snprintf(name, sizeof name, "%.*s", (int)(n < 255 ? n : 255), path);
+		if (ns_is_litter(name))
+			return "is what a system leaves in folders";
+		if (*name == '.' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+			return "is hidden: its name, or a folder's above it, begins with a dot";
+		path += n + (path[n] == '/');
+	}
+	return NULL;
+}
+
+static int is_item(const struct ns_entry *e)
+{
+	return e->type == NS_ENTRY_FILE;
+}
+
+/* Length of the first folder's name of a path, and '/' behind it; 0: it has none. */
+static size_t first_folder(const char *path)
+{
+	const char *slash = strchr(path, '/');
+
+	return slash ? (size_t)(slash - path) + 1 : 0;
+}
+
+/*
+ * An archive often has one folder around all, that of which it was made: every item lies in it, and most of them in folders of its own.
+ * Returns the bytes of such folders' names.
+ */
+static size_t wrapper(const struct ns_tree *t)
+{
+	size_t skip = 0;
+
+	for (;;) {
+		const char *first = NULL;
+		int64_t i, deeper = 0, items = 0;
+		size_t n = 0;
+
+		for (i = 0; i < t->count; i++) {
+			const char *path;
+
+			if (!is_item(&t->entries[i]))
+				continue; /* its name may be shorter than what is skipped */
+			path = plain(t->entries[i].path) + skip;
+			if (!first)
+				n = first_folder(first = path);
+			if (!n || strncmp(first, path, n))
+				return skip;
+			items++;
+			deeper += first_folder(path + n) != 0;
+		}
+		if (2 * deeper <= items)
+			return skip;
+		skip += n;
+	}
+}
+
+static const char *split_name(const char *path, size_t n)
+{
+	static const char *const names[] = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"};
+	size_t i;
+
+	for (i = 0; i < sizeof names / sizeof *names; i++)
+		if (strlen(names[i]) + 1 == n && !strncasecmp(path, names[i], n - 1))
+			return names[i];
+	return NULL;
+}
+
+/* Are the first folders splits? All of them are called so; and there are two, or what they hold lies in folders. */
+static int has_splits(const struct ns_tree *t, size_t skip)
+{
+	const char *first = NULL;
+	int64_t i, deeper = 0, items = 0;
+	int several = 0;
+
+	for (i = 0; i < t->count; i++) {
+		const char *path;
+		size_t n;
+
+		if (!is_item(&t->entries[i]))
+			continue;
+		path = plain(t->entries[i].path) + skip;
+		n = first_folder(path);
+		if (!n || !split_name(path, n))
+			return 0;
+		several |= first && strncmp(first, path, n);
+		first = path;
+		items++;
+		deeper += first_folder(path + n) != 0;
+	}
+	return items && (several || deeper == items);
+}
+
+/* The split's index in the source, which is added where it is new; its name is the folder's, as it is written. */
+static int split_of(struct ns_source *s, const char *path, size_t n)
+{
+	char **more;
+	int i;
+
+	for (i = 0; i < s->split_count; i++)
+		if (strlen(s->splits[i]) == n - 1 && !strncmp(s->splits[i], path, n - 1))
+			return i;
+	more = realloc(s->splits, sizeof *more * (size_t)(s->split_count + 1));
+	if (!more)
+		return -1;
+	s->splits = more;
+	more[s->split_count] = strndup(path, n - 1);
+	return s->split_count++;
+}
+
+static enum ns_status pass_over(struct ns_source *s, const char *path, const char *why)
+{
+	json_t *name = ns_json_string(path);
+	json_t *line = name ? json_pack("{s:o, s:s}", "path", name, "reason", why) : NULL;
+
+	return json_array_append_new(s->passed, line) ? ns_fail(NS_NO_MEMORY, "out of memory for what is passed over") : NS_OK;
+}
+
+/* Items come first, in the order in which they were added; the rest goes to the source's list. */
+static enum ns_status sift(struct ns_tree *t, struct ns_source *s)
+{
+	enum ns_status status = NS_OK;
+	int64_t i, k = 0;
+
+	for (i = 0; i < t->count; i++) {
+		struct ns_entry *e = &t->entries[i];
+		const char *why = e->type == NS_ENTRY_PASSED ? e->why : why_not(e->path);
+
+		if (!why && e->type == NS_ENTRY_FILE && is_other(e->path))
+			why = "is no image by its name";
+		if (why && status == NS_OK)
+			status = pass_over(s, e->path, why);
+		if (why) {
+			free(e->path);
+			continue;
+		}
+		t->entries[k++] = *e;
+	}
+	t->count = k;
+	return status;
+}
+
+/* What the .cls file beside it says, or NULL. */
+static const char *said_of(const struct ns_tree *t, const char *path)
+{
+	const char *base, *end;
+	char key[NS_PATH_MAX];
+
+	path = plain(path);
+	base = strrchr(path, '/');
+	end = strchr(base ? base + 1 : path, '.'); /* a key ends at its first dot */
+	if (!t->said || !end)
+		return NULL;
+	snprintf(key, sizeof key, "%.*s", (int)(end - path), path);
+	return json_string_value(json_object_get(t->said, key));
+}
+
+enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, const char *text)
+{
+	char key[NS_PATH_MAX];
+	const char *base;
+
+	if (!tree->said)
+		tree->said = json_object();
+	path = plain(path);
+	base = strrchr(path, '/');
+	snprintf(key, sizeof key, "%.*s", (int)(strcspn(base ? base + 1 : path, ".") + (base ? (size_t)(base + 1 - path) : 0)), path);
+	return json_object_set_new_nocheck(tree->said, key, json_string(text))
+		       ? ns_fail(NS_BAD_DATA, "%s: its text is not UTF-8, so it is no class", path)
+		       : NS_OK;
+}
+
+/* An index into given names, or the label of a name. */
+static int32_t label_of_text(const struct ns_source *s, const char *text, int given)
+{
+	char *end;
+	long index = strtol(text, &end, 10);
+	int32_t label = ns_source_label(s, text);
+
+	if (label >= 0 || !given || *end || end == text)
+		return label;
+	return index >= 0 && index < s->class_count ? (int32_t)index : NS_LABEL_UNKNOWN;
+}
+
+struct named {
+	const char *name;
+	int32_t label;
+};
+
+static int by_class(const void *a, const void *b)
+{
+	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
+}
+
+/* names[i]: class of entry i, "" where it has none; finds the classes, and the label of each */
+static enum ns_status label_all(struct ns_tree *t, struct ns_source *s, char **names)
+{
+	struct named *order;
+	int64_t i;
+	int k, given = s->class_count > 0;
+
+	NS_TRY(ns_source_found_classes(s, (const char *const *)names, t->count));
+	order = malloc(sizeof *order * ((size_t)s->class_count + 1));
+	if (!order)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);
+	for (k = 0; k < s->class_count; k++)
+		order[k] = (struct named){s->classes[k], k};
+	qsort(order, (size_t)s->class_count, sizeof *order, by_class);
+	for (i = 0; i < t->count; i++) {
+		struct named key = {names[i], 0};
+		const struct named *at = *names[i] ? bsearch(&key, order, (size_t)s->class_count, sizeof *order, by_class) : NULL;
+
+		t->entries[i].label = !*names[i] ? -1 : at ? at->label : label_of_text(s, names[i], given && said_of(t, t->entries[i].path));
+	}
+	free(order);
+	return NS_OK;
+}
+
+/* Empty folders named classes: they are no items, and go last. */
+static enum ns_status drop_folders(struct ns_tree *t, struct ns_source *s)
+{
+	int64_t i, k = 0;
+
+	for (i = 0; i < t->count; i++) {
+		struct ns_entry *e = &t->entries[i];
+
+		if (e->type == NS_ENTRY_FILE) {
+			t->entries[k++] = *e;
+			continue;
+		}
+		NS_TRY(pass_over(s, e->path, "is an empty folder; as a class it keeps its place"));
+		free(e->path);
+		e->path = NULL;
+	}
+	t->count = t->items = s->items = k;
+	if (!s->split_count)
+		return NS_OK;
+	s->split_of = malloc(sizeof *s->split_of * (size_t)(k + 1));
+	for (i = 0; s->split_of && i < k; i++)
+		s->split_of[i] = t->entries[i].split;
+	return s->split_of ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for its splits", s->path);
+}
+
+enum ns_status ns_tree_plan(struct ns_tree *t, struct ns_source *s)
+{
+	size_t skip, split;
+	const char *around = ""; /* begins with the wrapper */
+	char **names;
+	int64_t i;
+	enum ns_status status;
+	int splits;
+
+	NS_TRY(sift(t, s));
+	skip = t->archive ? wrapper(t) : 0;
+	splits = has_splits(t, skip);
+	for (i = 0; i < t->count && skip && !*around; i++)
+		around = is_item(&t->entries[i]) ? plain(t->entries[i].path) : "";
+	names = calloc((size_t)t->count + 1, sizeof *names);
+	if (!names)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);
+	for (i = 0; i < t->count; i++) {
+		struct ns_entry *e = &t->entries[i];
+		const char *whole = plain(e->path), *path = strncmp(whole, around, skip) ? "" : whole + skip; /* an empty folder may lie beside it */
+		size_t n;
+
+		split = splits ? first_folder(path) : 0;
+		if (split && is_item(e))
+			e->split = split_of(s, path, split);
+		n = e->type == NS_ENTRY_EMPTY ? strcspn(path + split, "/") : first_folder(path + split);
+		/* an empty folder is a class only where it lies at a class's place */
+		if (e->type == NS_ENTRY_EMPTY && (path[split + n] || (splits && !split)))
+			n = 0;
+		if (is_item(e) && said_of(t, e->path))
+			names[i] = strdup(said_of(t, e->path));
+		else
+			names[i] = strndup(path + split, n && is_item(e) ? n - 1 : n);
+	}
+	status = label_all(t, s, names);
+	for (i = 0; i < t->count; i++)
+		free(names[i]);
+	free(names);
+	return status == NS_OK ? drop_folders(t, s) : status;
+}

@@ -1,0 +1,42 @@
+/*
+ * datasets/source/tree_inner.h - the one meaning of a path, for folders and archives (docs/ingest.md): below the split, if there are splits,
+ * the first level is the class, and whatever lies deeper belongs to it.
+ *
+ * A kind adds everything that it sees; ns_tree_plan() decides which entries are items, of which class and split, and which are passed over.
+ */
+#ifndef NS_SOURCE_TREE_INNER_H
+#define NS_SOURCE_TREE_INNER_H
+
+#include "datasets/source/source.h"
+
+enum ns_entry_type { NS_ENTRY_FILE, NS_ENTRY_EMPTY /* a folder without anything */, NS_ENTRY_PASSED };
+
+struct ns_entry {
+	char *path;	/* as the input has it, between its folders '/' */
+	int64_t number; /* by which the kind finds it again */
+	enum ns_entry_type type;
+	const char *why; /* passed over */
+	int32_t label;	 /* of an item, after the plan */
+	int split;	 /* index into the source's splits; -1: none */
+};
+
+struct ns_tree {
+	struct ns_entry *entries; /* after the plan those with numbers below `items` are the items, in their order */
+	int64_t count, capacity, items;
+	json_t *said; /* {path without its end: text}: what the .cls files of a webdataset say, the class of what is called alike; or NULL */
+	int archive;  /* a folder around everything else is a wrapper, not a class */
+};
+
+enum ns_status ns_tree_add(struct ns_tree *tree, const char *path, int64_t number, enum ns_entry_type type, const char *why);
+/* What the .cls file at `path` holds: the class, or its index, of the image that is called alike. */
+enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, const char *text);
+/*
+ * Sorts the items to the front, in the order in which they were added, and sets the source's items, classes, splits and what was passed over.
+ * Errors: NS_BAD_DATA: a class's name is not UTF-8.
+ */
+enum ns_status ns_tree_plan(struct ns_tree *tree, struct ns_source *source);
+void ns_tree_release(struct ns_tree *tree);
+/* Is this the name of something that systems leave in folders, and nobody's image? */
+int ns_is_litter(const char *name);
+
+#endif

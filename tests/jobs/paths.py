@@ -1,0 +1,242 @@
+"""What the paths of a source mean, the same for folders, tars and zips: for paths.sh. Everything that is seen is a row, in quarantine or passed
+over, and the numbers add up.
+
+usage: paths.py NIGHTSHIFT [part ...], in an empty folder
+"""
+import io
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import tarfile
+import zipfile
+import zlib
+
+import h5py
+
+import tiny
+
+checks = 0
+made = 0
+
+
+def check(fine, what):
+    global checks
+    if not fine:
+        raise SystemExit(f"FAILED: {what}")
+    checks += 1
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(value):
+    """4 x 4 of one grey"""
+    rows = b"".join(b"\0" + bytes([value % 256] * 4) for _ in range(4))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 0, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def content(name, i):
+    return name[1] if isinstance(name, tuple) else None if name.endswith("/") else b"words" if name.endswith((".txt", ".md", ".db")) else png(i)
+
+
+def sources(names, archives=True):
+    """the same tree as a folder, and as archives with and without a folder around it; names that end in '/' are empty folders"""
+    global made
+    made += 1
+    base = f"source{made}"
+    for i, name in enumerate(names):
+        path = pathlib.Path(base, "tree", name)
+        if name.endswith("/"):
+            path.mkdir(parents=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content(name, i))
+    yield f"{base}/tree"
+    if not archives:
+        return
+    for suffix, front in (("tar", ""), ("tar.gz", "./"), ("tar.xz", "around/"), ("zip", ""), ("zip", "a/b/")):
+        out = f"{base}/{front.replace('/', '-')}.{suffix}"
+        if suffix == "zip":
+            with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+                for i, name in enumerate(names):
+                    z.writestr(front + name, content(name, i) or b"")
+        else:
+            with tarfile.open(out, "w:" + suffix[4:]) as t:
+                for i, name in enumerate(names):
+                    info = tarfile.TarInfo(front + name.rstrip("/"))
+                    if name.endswith("/"):
+                        info.type, info.mode = tarfile.DIRTYPE, 0o755
+                    else:
+                        info.size = len(content(name, i))
+                    t.addfile(info, io.BytesIO(content(name, i) or b""))
+        yield out
+
+
+def ingest(binary, source, *options, wanted=0):
+    shutil.rmtree("out", ignore_errors=True)
+    run = subprocess.run([binary, "ingest", source, "--out", "out", *options], capture_output=True, text=True, check=False)
+    if run.returncode != wanted:
+        raise SystemExit(f"FAILED: {source} {options}: exit {run.returncode}: {run.stderr}")
+    return run.stdout + run.stderr
+
+
+def rows(folder):
+    """{path below whatever is around: class or None} and the classes"""
+    index = json.loads(pathlib.Path(folder, "dataset.json").read_text(encoding="utf-8"))
+    found = {}
+    for shard in index["shards"]:
+        with h5py.File(f"{folder}/{shard['file']}") as f:
+            source, at, label = f["source"][()].tobytes(), f["source_offset"][:], f["label"][:]
+            for i in range(len(label)):
+                name = os.fsdecode(source[int(at[i]):int(at[i + 1])])
+                found[bare(name)] = index["classes"][label[i]] if label[i] >= 0 else None
+    return found, index["classes"]
+
+
+def bare(name):
+    for front in ("./", "around/", "a/b/"):
+        name = name.removeprefix(front)
+    return name
+
+
+def lines(name):
+    return {bare(json.loads(x)["path"]): json.loads(x)["reason"] for x in pathlib.Path("out", name).read_text(encoding="utf-8").splitlines()}
+
+
+def account(names, found, where):
+    """each name is in one place"""
+    refused, passed = lines("quarantine.jsonl"), lines("passed.jsonl")
+    for name in names:
+        name = name.rstrip("/")
+        above = [str(p) for p in pathlib.Path(name).parents]
+        places = [name in found, name in refused, name in passed or any(a in passed for a in above)]
+        check(sum(places) == 1, f"{where}: {name} is in {sum(places)} of rows, quarantine, passed over")
+    return refused, passed
+
+
+def classes(binary):
+    """the first level is the class, whatever lies deeper belongs to it; what is no image is no class; an empty folder keeps its index"""
+    names = ["bird/1.png", "bird/part/2.png", "bird/part/deep/3.png", "cat/4.png", "dog/", "elk/5.png", "loose.png", "docs/readme.txt", "docs/more/notes.md",
+             "cat/.hidden.png", ".cache/6.png", "__MACOSX/cat/7.png", "elk/Thumbs.db", "elk/list.txt", "elk/broken.png"]
+    wanted = {"bird/1.png": "bird", "bird/part/2.png": "bird", "bird/part/deep/3.png": "bird", "cat/4.png": "cat", "elk/5.png": "elk", "loose.png": None}
+    for source in sources(names):
+        if source.endswith("tree"):
+            pathlib.Path(source, "elk/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+        else:
+            wanted = {**wanted, "elk/broken.png": "elk"}  # whole in the archives
+        said = ingest(binary, source)
+        found, names_of = rows("out")
+        check(found == wanted, f"{source}: rows {found}, wanted {wanted}")
+        check(names_of == ["bird", "cat", "dog", "elk"], f"{source}: classes {names_of}")
+        refused, passed = account(names, found, source)
+        check(set(refused) == set() if "elk/broken.png" in wanted else {"elk/broken.png"} == set(refused), f"{source}: quarantine {refused}")
+        check("passed.jsonl says why" in said, f"{source}: does not say that something is passed over: {said}")
+        check("dot" in passed["cat/.hidden.png"] and "name" in passed["docs/readme.txt"], f"{source}: reasons {passed}")
+
+
+def splits(binary):
+    """train, val and test are sets of their own with the same classes; or pooled, or one alone"""
+    names = [f"{split}/{c}/{i}.png" for split in ("Train", "val", "test") for c in ("ant", "bee", "cat") for i in range(2) if (split, c) != ("val", "bee")]
+    names += ["readme.txt", "val/bee/"]
+    for source in sources(names):
+        ingest(binary, source)
+        found = {}
+        for split in ("Train", "val", "test"):
+            these, names_of = rows(f"out/{split}")
+            check(names_of == ["ant", "bee", "cat"], f"{source}, {split}: classes {names_of}")
+            check(these == {n: n.split("/")[1] for n in names if n.startswith(split + "/") and n.endswith(".png")}, f"{source}, {split}: rows {these}")
+            found.update(these)
+        account(names, found, source)
+        said = ingest(binary, source, "--name", "all")
+        check(len(rows("out")[0]) == 16 and "splits are taken together" in said, f"{source}: --name pools them: {said}")
+        ingest(binary, source, "--ingest.splits=pool")
+        check(len(rows("out")[0]) == 16, f"{source}: pooled {len(rows('out')[0])} rows")
+        ingest(binary, source, "--ingest.splits=val")
+        check(set(rows("out")[0]) == {n for n in names if n.startswith("val/") and n.endswith(".png")}, f"{source}: one split: {rows('out')[0]}")
+        said = ingest(binary, source, "--ingest.splits=holdout", wanted=78)
+        check("expected auto, pool, or a split" in said, f"{source}: {said}")
+    alone = [f"train/{c}/{i}.png" for c in ("ant", "bee") for i in range(2)]
+    for source in sources(alone):
+        ingest(binary, source)
+        check(rows("out") == ({n: n.split("/")[1] for n in alone}, ["ant", "bee"]), f"{source}: one split alone is one set: {rows('out')}")
+
+
+def no_splits(binary):
+    """a class may be called test, where another is called otherwise; and one folder of images called train is a class"""
+    for names, classes_of in ((["test/1.png", "test/2.png", "other/3.png"], ["other", "test"]), (["train/1.png", "train/2.png"], ["train"])):
+        for source in sources(names):
+            ingest(binary, source)
+            found, names_of = rows("out")
+            check(names_of == classes_of and all(found[n] == n.split("/")[0] for n in names), f"{source}: {found}, {names_of}")
+
+
+def links(binary):
+    """links in an archive are in quarantine; a circle of folders is passed over"""
+    with tarfile.open("links.tar", "w") as t:
+        for i, name in enumerate(("a/1.png", "b/2.png")):
+            info = tarfile.TarInfo(name)
+            info.size = len(png(i))
+            t.addfile(info, io.BytesIO(png(i)))
+        for name, kind in (("a/soft.png", tarfile.SYMTYPE), ("b/hard.png", tarfile.LNKTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "a/1.png"
+            t.addfile(info)
+    ingest(binary, "links.tar")
+    refused, _ = account(["a/1.png", "b/2.png", "a/soft.png", "b/hard.png"], rows("out")[0], "links.tar")
+    check(set(refused) == {"a/soft.png", "b/hard.png"} and all("link to 'a/1.png'" in r for r in refused.values()), f"links: {refused}")
+    for source in sources(["a/1.png", "b/c/2.png"], archives=False):
+        os.symlink("../..", source + "/b/c/up")
+        os.symlink("../a", source + "/b/also")
+        ingest(binary, source)
+        found, _ = rows("out")
+        check(found == {"a/1.png": "a", "b/also/1.png": "b", "b/c/2.png": "b"}, f"a circle: {found}")
+        check(lines("passed.jsonl") == {"b/c/up": "is a link to a folder above it"}, f"a circle: {lines('passed.jsonl')}")
+
+
+def names(binary):
+    """class names of any length; more classes than an attribute holds are another test's"""
+    long = ["x" * 140 + end for end in ("one", "two")]
+    for source in sources([f"{n}/1.png" for n in long]):
+        ingest(binary, source)
+        check(rows("out")[1] == long, f"{source}: classes of lengths {[len(c) for c in rows('out')[1]]}")
+
+
+def webdataset(binary):
+    """key.cls beside key.png is its class: a name, or an index into the names that are given"""
+    with tarfile.open("shard-000000.tar", "w") as t:
+        for i in range(6):
+            for end, data in (("seg.png", png(i)), ("cls", b"%d\n" % (2 - i % 3)), ("json", b"{}")):
+                info = tarfile.TarInfo(f"0000{i}.{end}")
+                info.size = len(data)
+                t.addfile(info, io.BytesIO(data))
+    ingest(binary, "shard-000000.tar", "--ingest.classes=[ant, bee, cat]")
+    found, _ = rows("out")
+    check(found == {f"0000{i}.seg.png": ["cat", "bee", "ant"][i % 3] for i in range(6)}, f"webdataset: {found}")
+    ingest(binary, "shard-000000.tar")
+    check(rows("out") == ({f"0000{i}.seg.png": str(2 - i % 3) for i in range(6)}, ["0", "1", "2"]), f"webdataset: {rows('out')}")
+    account([f"0000{i}.{end}" for i in range(6) for end in ("seg.png", "cls", "json")], rows("out")[0], "webdataset")
+
+
+def share(binary):
+    """more than ingest.refuse_share refused is an error, a few are not"""
+    for bad, wanted in ((10, 0), (11, 65)):
+        for source in sources([f"a/{i}.png" for i in range(120)], archives=False):
+            for i in range(bad):
+                pathlib.Path(source, f"a/{i}.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+            said = ingest(binary, source, wanted=wanted)
+            check(not wanted or "11 of 120 images were refused, more than ingest.refuse_share = 0.05" in said, f"share: {said}")
+            check(not wanted or not os.path.exists("out/dataset.json"), "share: something is published")
+            ingest(binary, source, "--ingest.refuse_share=0.1")
+            check(len(rows("out")[0]) == 120 - bad, f"share: {len(rows('out')[0])} rows")
+
+
+if __name__ == "__main__":
+    program, *parts = sys.argv[1:]
+    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, share), parts):
+        part(program)
+    print(f"{checks} checks passed")
