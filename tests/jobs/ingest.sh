@@ -96,6 +96,11 @@ head -c 60 "$(find odd -name '*.png' | head -1)" >odd/disc/broken.png
 quietly "$ns" ingest odd --out odd-broken
 grep -q "1 of 72 images were refused" log || fail "one of 72 is more than one in a hundred: $(cat log)"
 rm odd/disc/broken.png
+# files of two kinds stay together, and are read as what they are
+cp -r odd both && cp jpeg/disc/00000.jpg both/disc/one.jpg
+quietly "$ns" ingest both --out both-data
+[ "$(field both-data/dataset.json rows) $(field both-data/dataset.json encoding)" = "72 files" ] || fail "$(cat both-data/dataset.json)"
+quietly "$ns" drift --reference both-data --current both-data --out both-drift --drift.self_test=0
 quietly "$ns" ingest odd --size 32x32 --out odd-scaled
 [ "$(field odd-scaled/dataset.json rows)" = 71 ] || fail "--size does not scale"
 mkdir -p latin/$'caf\xe9' && cp "$(find odd -name '*.png' | head -1)" latin/$'caf\xe9'/
