@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "datasets/shard/shard.h"
+#include "datasets/shard/shard_inner.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,12 +12,16 @@
 
 void ns_rows_release(struct ns_rows *r)
 {
+	int i;
+
 	free(r->label);
 	free(r->group);
 	free(r->id);
 	free(r->time);
 	free(r->source_offset);
 	free(r->source);
+	for (i = 0; i < NS_FILE_COLUMNS; i++)
+		free(*(void **)(void *)((char *)&r->files + ns_file_columns[i].offset));
 	memset(r, 0, sizeof *r);
 }
 
@@ -30,6 +34,8 @@ void ns_shard_close(struct ns_shard *s)
 	free(s->handle);
 	ns_texts_free(s->head.classes, s->head.class_count);
 	ns_texts_free(s->head.groups, s->head.group_count);
+	ns_texts_free(s->head.formats, s->head.format_count);
+	ns_texts_free(s->head.cameras, s->head.camera_count);
 	ns_rows_release(&s->rows);
 	free(s->image_offset);
 	free(s->checksum);
@@ -195,6 +201,42 @@ static enum ns_status read_source(struct ns_shard *s, hid_t file)
 	return check_offsets(s, "source_offset", r->source_offset, dims[0]);
 }
 
+/* What its rows' files were: all columns or none; older shards have none. */
+static enum ns_status read_files(struct ns_shard *s, hid_t file)
+{
+	struct ns_row_files *f = &s->rows.files;
+	int64_t i;
+	int k;
+
+	if (!ns_h5_has(file, ns_file_columns[0].name))
+		return NS_OK;
+	for (k = 0; k < NS_FILE_COLUMNS; k++) {
+		const struct ns_file_column *c = &ns_file_columns[k];
+		void **data = (void **)(void *)((char *)f + c->offset);
+
+		NS_TRY(ns_h5_read(file, s->path, c->name, c->type, c->each > 1 ? 2 : 1, (hsize_t)s->rows.rows, data));
+		if (c->each > 1) {
+			hsize_t dims[4];
+			int rank;
+
+			NS_TRY(ns_h5_shape(file, s->path, c->name, &rank, dims));
+			if (dims[1] != (hsize_t)c->each)
+				return ns_fail(NS_BAD_DATA, "%s: %s has %llu values a row, expected %d", s->path, c->name,
+					       (unsigned long long)dims[1], c->each);
+		}
+		NS_TRY(check_column(s, file, c->name, *data, (size_t)s->rows.rows * c->value * (size_t)c->each));
+	}
+	if (H5Aexists(file, "formats") > 0)
+		NS_TRY(ns_h5_get_texts(file, s->path, "/", "formats", &s->head.formats, &s->head.format_count));
+	if (H5Aexists(file, "cameras") > 0)
+		NS_TRY(ns_h5_get_texts(file, s->path, "/", "cameras", &s->head.cameras, &s->head.camera_count));
+	for (i = 0; i < s->rows.rows; i++)
+		if (f->format[i] < 0 || f->format[i] >= s->head.format_count || f->camera[i] < -1 || f->camera[i] >= s->head.camera_count)
+			return ns_fail(NS_BAD_DATA, "%s: row %lld: file_format = %d, file_camera = %d, but formats has %d, cameras %d", s->path,
+				       (long long)i, f->format[i], f->camera[i], s->head.format_count, s->head.camera_count);
+	return NS_OK;
+}
+
 static enum ns_status check_rows(struct ns_shard *s, hsize_t rows)
 {
 	s->rows.rows = (int64_t)rows;
@@ -257,6 +299,7 @@ static enum ns_status fill(struct ns_shard *s, hid_t file, const struct stat *st
 	NS_TRY(read_rows(s, file));
 	NS_TRY(read_source(s, file));
 	NS_TRY(check_columns(s, file));
+	NS_TRY(read_files(s, file));
 	NS_TRY(read_sums(s, file, name, (size_t)s->image_bytes, &s->checksum));
 	s->checksums = s->checksum ? (s->image_bytes + (int64_t)NS_CHECKSUM_BLOCK - 1) / (int64_t)NS_CHECKSUM_BLOCK : 0;
 	return NS_OK;

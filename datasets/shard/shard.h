@@ -19,6 +19,18 @@
 #define NS_CHECKSUM_BLOCK ((size_t)1 << 20) /* bytes under one checksum */
 #define NS_SHARD_ROWS	  16777216	    /* at most: its columns are held in memory */
 
+/* What each row's file was, before it was decoded and scaled: columns file_height and so on, (rows) each. */
+struct ns_row_files {
+	int32_t *height, *width, *channels; /* as stored in the file */
+	int64_t *bytes;
+	int32_t *format;      /* index into the head's formats */
+	int32_t *orientation; /* of EXIF, 1 to 8 */
+	int64_t *captured;    /* EXIF's time, as if it were UTC; 0: not said */
+	int32_t *camera;      /* index into the head's cameras; -1: not said */
+	int32_t *position;    /* 1: EXIF says where it was taken; the place is not kept */
+	uint8_t *sha256;      /* (rows, 32): of the file's bytes */
+};
+
 /* Rows to be written into a shard, or the small columns of one that was opened. */
 struct ns_rows {
 	int64_t rows;
@@ -27,14 +39,15 @@ struct ns_rows {
 	int64_t *time;
 	uint64_t *source_offset; /* (rows + 1) into source; NULL: none */
 	uint8_t *source;
+	struct ns_row_files files; /* all NULL: not kept, as of rows that were no files */
 };
 
 struct ns_shard_head {
 	char encoding[8];	   /* raw, or files as they came: jpeg, png, or files, which are of any kinds */
 	int as_stored, background; /* how files are decoded: the options of ns_decode() */
 	char dataset[128];
-	char **classes, **groups;
-	int class_count, group_count;
+	char **classes, **groups, **formats, **cameras; /* formats and cameras of its rows' files */
+	int class_count, group_count, format_count, camera_count;
 	int h, w, c; /* of raw images; 0 where encoded */
 };
 
@@ -72,6 +85,8 @@ enum ns_status ns_shard_write(const char *path, const struct ns_shard_head *head
 			      const uint64_t *image_offset);
 
 void ns_rows_release(struct ns_rows *rows);
+/* Room for what the files of n rows were. */
+enum ns_status ns_rows_add_files(struct ns_rows *rows, int64_t n);
 
 /*
  * --- dataset: shards as one data set, and views of its rows.

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "datasets/h5/h5.h"
-#include "datasets/shard/shard.h"
+#include "datasets/shard/shard_inner.h"
 #include "host/base/base.h"
 
 static enum ns_status write_checked(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank, const hsize_t *dims,
@@ -60,6 +60,23 @@ static enum ns_status write_head(hid_t file, const char *path, const struct ns_s
 	return ns_h5_set_texts(file, path, "/", "groups", (const char *const *)head->groups, head->group_count);
 }
 
+static enum ns_status write_files(hid_t file, const char *path, const struct ns_shard_head *head, const struct ns_rows *r)
+{
+	int k;
+
+	if (!r->files.height)
+		return NS_OK;
+	for (k = 0; k < NS_FILE_COLUMNS; k++) {
+		const struct ns_file_column *c = &ns_file_columns[k];
+		hsize_t dims[2] = {(hsize_t)r->rows, (hsize_t)c->each};
+		const void *data = *(void *const *)(const void *)((const char *)&r->files + c->offset);
+
+		NS_TRY(write_checked(file, path, c->name, c->type, c->each > 1 ? 2 : 1, dims, data, (size_t)r->rows * c->value * (size_t)c->each));
+	}
+	NS_TRY(ns_h5_set_texts(file, path, "/", "formats", (const char *const *)head->formats, head->format_count));
+	return head->camera_count ? ns_h5_set_texts(file, path, "/", "cameras", (const char *const *)head->cameras, head->camera_count) : NS_OK;
+}
+
 static enum ns_status write_all(hid_t file, const char *path, const struct ns_shard_head *head, const struct ns_rows *r, const uint8_t *image,
 				const uint64_t *offset)
 {
@@ -78,6 +95,7 @@ static enum ns_status write_all(hid_t file, const char *path, const struct ns_sh
 	NS_TRY(write_checked(file, path, "id", NS_H5_U64, 1, &n, r->id, n * 8));
 	NS_TRY(write_checked(file, path, "time", NS_H5_I64, 1, &n, r->time, n * 8));
 	NS_TRY(write_checked(file, path, "group", NS_H5_I32, 1, &n, r->group, n * 4));
+	NS_TRY(write_files(file, path, head, r));
 	if (!r->source_offset)
 		return NS_OK;
 	bytes = r->source_offset[n];

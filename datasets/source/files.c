@@ -200,5 +200,5 @@ static enum ns_status files_get(struct ns_source *s, int64_t item, struct ns_ite
 	return status == NS_INVALID ? NS_BAD_DATA : status; /* a path that is too long */
 }
 
-const struct ns_source_kind ns_source_folder = {"folder", folder_takes, folder_open, files_get, files_close};
-const struct ns_source_kind ns_source_list = {"list", list_takes, list_open, files_get, files_close};
+const struct ns_source_kind ns_source_folder = {"folder", folder_takes, folder_open, files_get, files_close, 0};
+const struct ns_source_kind ns_source_list = {"list", list_takes, list_open, files_get, files_close, 0};

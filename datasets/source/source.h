@@ -43,6 +43,7 @@ struct ns_source_kind {
 	/* NS_BAD_DATA: this item is broken, its name is filled in, and the job goes on; any other failure ends the job */
 	enum ns_status (*get)(struct ns_source *source, int64_t item, struct ns_item *out);
 	void (*close)(struct ns_source *source);
+	int pixels; /* its items are pixels, and were no files of their own */
 };
 
 /* classes: the names in order (a JSON array), or NULL: as found, sorted */

@@ -326,4 +326,4 @@ static enum ns_status tar_get(struct ns_source *s, int64_t item, struct ns_item 
 	return NS_OK;
 }
 
-const struct ns_source_kind ns_source_tar = {"tar", tar_takes, tar_open, tar_get, tar_close};
+const struct ns_source_kind ns_source_tar = {"tar", tar_takes, tar_open, tar_get, tar_close, 0};

@@ -15,8 +15,12 @@
 #include "jobs/task/task.h"
 #include "kernels/formula/random.h"
 
+enum { CAMERAS = 4096, FORMATS = 16 };
+
 struct batch { /* a shard being filled */
 	struct ns_rows rows;
+	char *formats[FORMATS], *cameras[CAMERAS]; /* of its files; what is beyond is not said */
+	int format_count, camera_count;
 	uint8_t *image;
 	uint64_t *offset;
 	size_t bytes, capacity, source_capacity;
@@ -24,6 +28,12 @@ struct batch { /* a shard being filled */
 
 static void batch_release(struct batch *b)
 {
+	int i;
+
+	for (i = 0; i < b->format_count; i++)
+		free(b->formats[i]);
+	for (i = 0; i < b->camera_count; i++)
+		free(b->cameras[i]);
 	ns_rows_release(&b->rows);
 	free(b->image);
 	free(b->offset);
@@ -44,6 +54,38 @@ static enum ns_status batch_init(struct batch *b, int64_t rows)
 		return NS_OK;
 	batch_release(b);
 	return ns_fail(NS_NO_MEMORY, "out of memory for a shard of %lld rows", (long long)rows);
+}
+
+/* Index of a text in a list, to which it is added; -1: there is none, or no place for it. */
+static int32_t index_of(char **list, int *count, int most, const char *text)
+{
+	int i;
+
+	for (i = 0; i < *count && strcmp(list[i], text) != 0;)
+		i++;
+	if (i < *count)
+		return i;
+	if (!*text || *count == most)
+		return -1;
+	list[*count] = strdup(text);
+	return list[*count] ? (*count)++ : -1;
+}
+
+/* What the file of row i was. */
+static enum ns_status keep_file(struct batch *b, int64_t i, const struct ns_item *item, const struct ns_image *image)
+{
+	struct ns_row_files *f = &b->rows.files;
+
+	f->height[i] = image->h;
+	f->width[i] = image->w;
+	f->channels[i] = image->c;
+	f->bytes[i] = (int64_t)item->bytes;
+	f->format[i] = index_of(b->formats, &b->format_count, FORMATS, image->kind);
+	f->orientation[i] = image->orientation;
+	f->captured[i] = image->time;
+	f->camera[i] = index_of(b->cameras, &b->camera_count, CAMERAS, image->camera);
+	f->position[i] = image->position;
+	return ns_sha256_concat(f->sha256 + 32 * i, item->data, item->bytes, "", 0);
 }
 
 static enum ns_status append(struct ns_ingest *g, struct batch *b, const struct ns_item *item, const uint8_t *pixels, int h, int w, int c,
@@ -110,6 +152,8 @@ static enum ns_status take(struct ns_ingest *g, struct batch *b, int64_t number,
 	g->warned += image.warnings > 0;
 	if (status == NS_OK)
 		status = append(g, b, &item, decoded ? decoded : item.data, h, w, c, keep_label);
+	if (status == NS_OK && decoded)
+		status = keep_file(b, b->rows.rows - 1, &item, &image);
 	free(decoded);
 	return status;
 }
@@ -162,10 +206,16 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 	}
 	qsort(items, (size_t)(end - begin), 2 * sizeof *items, by_number); /* so that the source is read front to back */
 	NS_GO(batch_init(&b, end - begin));
+	if (g->files)
+		NS_GO(ns_rows_add_files(&b.rows, end - begin));
 	for (i = 0; i < end - begin; i++) {
 		NS_GO(take(g, &b, items[2 * i], (int)items[2 * i + 1]));
 		ns_log_progress(g->job->log, "ingest", p->first + begin + i + 1, g->source.items, "images");
 	}
+	head.formats = b.formats;
+	head.format_count = b.format_count;
+	head.cameras = b.cameras;
+	head.camera_count = b.camera_count;
 	if (b.rows.rows) {
 		NS_GO(ns_path(path, "%s%s%s/shard-%05d.h5", g->job->dir, g->folders ? "/" : "", g->folders ? p->name : "", shard));
 		status = ns_shard_write(path, &head, &b.rows, b.image, g->raw ? NULL : b.offset);
@@ -309,6 +359,7 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	ns_conf_read(job->conf, settings, sizeof settings / sizeof *settings, &g);
 	NS_TRY(parse_background(&g));
 	NS_TRY(ns_source_open(&g.source, argv[0], g.classes));
+	g.files = !g.source.kind->pixels;
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_ingest_encoding(&g));
 	NS_GO(ns_ingest_sets(&g));

@@ -25,11 +25,11 @@ struct ns_ingest {
 	int64_t shard_rows;
 	struct ns_source source;
 	struct ns_ingest_set sets[32];
-	int set_count, permuted, folders, raw, sized; /* folders: each set has its own; sized: --size was given, images are scaled to it */
-	char first_reason[512];			      /* why the first image was refused here */
-	int h, w, c;				      /* of raw images */
-	const char *encoding;			      /* of files as they came: jpeg, png or files */
-	int as_stored, background;		      /* of ns_decode() */
+	int set_count, permuted, folders, raw, sized, files; /* folders: each set has its own; sized: --size was given, images are scaled to it */
+	char first_reason[512];				     /* why the first image was refused here */
+	int h, w, c;					     /* of raw images */
+	const char *encoding;				     /* of files as they came: jpeg, png or files */
+	int as_stored, background;			     /* of ns_decode() */
 	/* images that were taken here: with an EXIF orientation, with transparency, with a colour profile, with a decoder's warnings */
 	int64_t turned, transparent, profiles, warned;
 	int64_t refused, taken;

@@ -342,7 +342,9 @@ def sign(path):
 
 # how far from the end of a stretch the byte stands of which one bit may turn without any value being impossible: the low byte of the last
 # element; of offsets the last one is held by the end, so the one before it
-COLUMNS = {"label": 4, "id": 1, "time": 1, "group": 4, "source": 1, "source_offset": 16, "image_offset": 16, "image": 1, "image_bytes": 1}
+COLUMNS = {"label": 4, "id": 1, "time": 1, "group": 4, "source": 1, "source_offset": 16, "image_offset": 16, "image": 1, "image_bytes": 1,
+           **{f"file_{k}": 4 for k in ("height", "width", "channels", "format", "orientation", "camera", "position")},
+           "file_bytes": 8, "file_captured": 8, "file_sha256": 1}
 
 
 def damage(ns, path, verb):

@@ -3,6 +3,7 @@ over, and the numbers add up.
 
 usage: paths.py NIGHTSHIFT [part ...], in an empty folder
 """
+import hashlib
 import io
 import json
 import os
@@ -235,8 +236,41 @@ def share(binary):
             check(len(rows("out")[0]) == 120 - bad, f"share: {len(rows('out')[0])} rows")
 
 
+def exif(orientation, model):
+    """orientation, model and date, in an eXIf chunk"""
+    text = [model.encode() + b"\0", b"2024:02:29 23:59:58\0"]
+    entries = [(0x110, 2, len(text[0]), 50), (0x112, 3, 1, orientation << 16), (0x132, 2, 20, 50 + len(text[0]))]
+    return chunk(b"eXIf", b"MM\0*\0\0\0\x08\0\3" + b"".join(struct.pack(">HHII", *e) for e in entries) + b"\0\0\0\0" + b"".join(text))
+
+
+def files(binary):
+    """what each file was is kept beside the row, whatever the row has become"""
+    made_of = {"a/1.png": None, "a/2.png": (6, "Lens 3"), "b/3.png": (1, "Another"), "b/4.bmp": "bmp"}
+    for source in sources([n for n in made_of if n.endswith("png")], archives=False):
+        for name, what in made_of.items():
+            path = pathlib.Path(source, name)
+            if what == "bmp":
+                path.write_bytes(b"BM" + struct.pack("<IIIIiiHHIIiiII", 0, 0, 54, 40, 2, 3, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(24))
+            elif what:
+                whole = png(7)
+                path.write_bytes(whole[:33] + exif(*what) + whole[33:])
+        for options in ((), ("--size", "8x8"), ("--encoding", "encoded")):
+            ingest(binary, source, *options)
+            with h5py.File("out/shard-00000.h5") as f:
+                column = {k: f["file_" + k][:] for k in ("height", "width", "channels", "bytes", "format", "orientation", "captured", "camera", "position", "sha256")}
+                formats, cameras = ([x.decode() for x in f.attrs[k]] for k in ("formats", "cameras"))
+            content_of = [pathlib.Path(source, n).read_bytes() for n in made_of]
+            wanted = {"height": [4, 4, 4, 3], "width": [4, 4, 4, 2], "channels": [1, 1, 1, 3], "bytes": [len(c) for c in content_of],
+                      "orientation": [1, 6, 1, 1], "captured": [0, 1709251198, 1709251198, 0], "position": [0] * 4}
+            for key, values in wanted.items():
+                check(column[key].tolist() == values, f"{options}: file_{key} is {column[key].tolist()}, wanted {values}")
+            check([formats[i] for i in column["format"]] == ["png", "png", "png", "bmp"], f"{options}: formats {formats}, {column['format']}")
+            check([cameras[i] if i >= 0 else None for i in column["camera"]] == [None, "Lens 3", "Another", None], f"{options}: cameras {cameras}")
+            check([bytes(x).hex() for x in column["sha256"]] == [hashlib.sha256(c).hexdigest() for c in content_of], f"{options}: digests")
+
+
 if __name__ == "__main__":
     program, *parts = sys.argv[1:]
-    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, share), parts):
+    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, share, files), parts):
         part(program)
     print(f"{checks} checks passed")
