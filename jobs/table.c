@@ -55,6 +55,7 @@ const struct ns_key ns_keys[] = {
 
 	{"ingest.name", "name", NS_KEY_TEXT, "null", V(INGEST) | V(AUGMENT), "name of the data set; the folder's by default", 0, 0},
 	{"ingest.classes", NULL, NS_KEY_NODE, "null", V(INGEST) | V(NIGHT), "class names in order; found and sorted by default", 0, 0},
+	{"ingest.like", "like", NS_KEY_TEXT, "null", V(INGEST), "folder of a data set or a model: its classes, in its order", 0, 0},
 	{"ingest.encoding", "encoding", NS_KEY_TEXT, "auto", V(INGEST), "auto, raw or encoded (as the files came)", 0, 0},
 	{"ingest.size", "size", NS_KEY_TEXT, "null", V(INGEST) | V(NIGHT), "HxW or HxWxC: scale to it and store raw", 0, 0},
 	{"ingest.orientation", NULL, NS_KEY_TEXT, "exif", V(INGEST) | V(NIGHT), "exif: images are turned upright as EXIF says; ignore: as stored", 0,

@@ -328,6 +328,35 @@ static enum ns_status parse_background(struct ns_ingest *g)
 	return NS_OK;
 }
 
+/* The class names of a data set or a model, in their order. */
+static enum ns_status read_like(const struct ns_ingest *g, json_t **classes)
+{
+	static const char *const files[] = {"dataset.json", "model.json"};
+	json_t *json = NULL;
+	char path[NS_PATH_MAX];
+	int i, is = 0;
+
+	*classes = NULL;
+	if (!g->like)
+		return NS_OK;
+	if (g->classes)
+		return ns_fail(NS_CONFIG, "ingest.like and ingest.classes exclude each other: both say which classes there are");
+	for (i = 0; i < 2 && !is; i++) {
+		NS_TRY(ns_path(path, "%s/%s", g->like, files[i]));
+		NS_TRY(ns_exists(path, &is));
+	}
+	if (!is)
+		return ns_fail(NS_CONFIG, "ingest.like: %s has neither dataset.json nor model.json", g->like);
+	NS_TRY(ns_json_read(path, &json, NULL));
+	*classes = json_incref(json_object_get(json, "classes"));
+	json_decref(json);
+	if (json_array_size(*classes))
+		return NS_OK;
+	json_decref(*classes);
+	*classes = NULL;
+	return ns_fail(NS_BAD_DATA, "%s: names no classes", path);
+}
+
 #define READ(member, key) NS_CONF_FIELD(struct ns_ingest, member, key)
 static const struct ns_conf_field settings[] = {
 	READ(name, "ingest.name"),
@@ -340,6 +369,7 @@ static const struct ns_conf_field settings[] = {
 	READ(behind, "ingest.background"),
 	READ(max_pixels, "ingest.max_pixels"),
 	READ(refuse_share, "ingest.refuse_share"),
+	READ(like, "ingest.like"),
 	READ(splits, "ingest.splits"),
 	READ(classes, "ingest.classes"),
 	READ(shard_rows, "ingest.shard_rows"),
@@ -352,13 +382,17 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	struct ns_ingest g = {.job = job};
 	enum ns_status status;
 	int64_t sums[6];
+	json_t *like;
 	int i;
 
 	if (argc != 1)
 		return ns_fail(NS_USAGE, "ingest: expected one SRC, found %d", argc);
 	ns_conf_read(job->conf, settings, sizeof settings / sizeof *settings, &g);
 	NS_TRY(parse_background(&g));
-	NS_TRY(ns_source_open(&g.source, argv[0], g.classes));
+	NS_TRY(read_like(&g, &like));
+	status = ns_source_open(&g.source, argv[0], like ? like : g.classes);
+	json_decref(like);
+	NS_TRY(status);
 	g.files = !g.source.kind->pixels;
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_ingest_encoding(&g));

@@ -16,6 +16,7 @@ struct ns_ingest {
 	struct ns_job *job;
 	/* settings, of the keys in the table of ingest.c */
 	const char *name, *group, *size, *wanted; /* wanted: auto, raw or encoded; name and size may be NULL */
+	const char *like;			  /* folder of a data set or a model whose classes these are, or NULL */
 	const char *splits;			  /* auto, pool, or the name of one */
 	const char *orientation, *behind;	  /* exif or ignore; colour behind what is transparent, NULL: alpha is dropped */
 	int64_t max_pixels;

@@ -223,6 +223,21 @@ def webdataset(binary):
     account([f"0000{i}.{end}" for i in range(6) for end in ("seg.png", "cls", "json")], rows("out")[0], "webdataset")
 
 
+def like(binary):
+    """the classes of another set, in its order: two of three classes keep their indices, what is of none is refused by name"""
+    for source in sources(["ant/1.png", "bee/2.png", "cat/3.png"], archives=False):
+        ingest(binary, source, "--ingest.classes=[cat, ant, bee]")
+        shutil.move("out", "first")
+    for source in sources(["bee/1.png", "cat/2.png", "elk/3.png"]):
+        ingest(binary, source, "--like", "first")
+        found, names_of = rows("out")
+        check(names_of == ["cat", "ant", "bee"] and found == {"bee/1.png": "bee", "cat/2.png": "cat"}, f"{source}: {found}, {names_of}")
+        check("not in ingest.classes" in lines("quarantine.jsonl")["elk/3.png"], f"{source}: {lines('quarantine.jsonl')}")
+    said = ingest(binary, source, "--like", "first", "--ingest.classes=[cat]", wanted=78)
+    check("exclude each other" in said, said)
+    check("neither dataset.json nor model.json" in ingest(binary, source, "--like", ".", wanted=78), "a folder of neither")
+
+
 def share(binary):
     """more than ingest.refuse_share refused is an error, a few are not"""
     for bad, wanted in ((10, 0), (11, 65)):
@@ -271,6 +286,6 @@ def files(binary):
 
 if __name__ == "__main__":
     program, *parts = sys.argv[1:]
-    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, share, files), parts):
+    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, like, share, files), parts):
         part(program)
     print(f"{checks} checks passed")
