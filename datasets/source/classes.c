@@ -7,16 +7,43 @@
 
 #include "host/base/base.h"
 
-int32_t ns_source_label(const struct ns_source *s, const char *class_name)
-{
-	int i;
+struct named {
+	const char *name;
+	int32_t label;
+};
 
-	if (!*class_name)
-		return -1;
-	for (i = 0; i < s->class_count; i++)
-		if (!strcmp(s->classes[i], class_name))
-			return i;
-	return NS_LABEL_UNKNOWN;
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
+}
+
+enum ns_status ns_source_labels(const struct ns_source *s, const char *const *names, int64_t n, int32_t *labels)
+{
+	struct named *order = malloc(sizeof *order * ((size_t)s->class_count + 1));
+	int64_t i;
+	int k;
+
+	if (!order)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);
+	for (k = 0; k < s->class_count; k++)
+		order[k] = (struct named){s->classes[k], k};
+	qsort(order, (size_t)s->class_count, sizeof *order, by_name);
+	for (i = 0; i < n; i++) {
+		struct named key = {names[i], 0};
+		const struct named *at = bsearch(&key, order, (size_t)s->class_count, sizeof *order, by_name);
+
+		labels[i] = !*names[i] ? -1 : at ? at->label : NS_LABEL_UNKNOWN;
+	}
+	free(order);
+	return NS_OK;
+}
+
+int32_t ns_source_index(const struct ns_source *s, const char *text)
+{
+	char *end;
+	long index = strtol(text, &end, 10);
+
+	return end == text || *end || index < 0 || index >= s->class_count ? NS_LABEL_UNKNOWN : (int32_t)index;
 }
 
 static int by_text(const void *a, const void *b)

@@ -1,9 +1,5 @@
-/*
- * datasets/source/files.c - image files on disk: a folder, with all that lies below it, or a list (.txt: a path a line, and after a tab its
- * class). Paths in a list are relative to it. Order: sorted by path, or as listed.
- */
+/* datasets/source/files.c - a folder of images, with all that lies below it, in the order of their paths. */
 #define _XOPEN_SOURCE 700
-#include "datasets/source/source.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,24 +7,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "datasets/source/tree_inner.h"
+#include "datasets/source/files_inner.h"
 #include "host/base/base.h"
 
-#define NS_DEPTH_MAX 64 /* folders within folders */
-
-struct files {
-	struct ns_tree tree; /* paths relative to base */
-	char **classes;	     /* of a list: class name of each, "" where there is none */
-	char base[NS_PATH_MAX];
-	char *data;
-	dev_t device[NS_DEPTH_MAX]; /* of the folders above the one that is scanned: a link to one of them is a circle */
-	ino_t inode[NS_DEPTH_MAX];
-};
-
-static enum ns_status scan(struct files *f, const char *folder, int depth);
+static enum ns_status scan(struct ns_files *f, const char *folder, int depth);
 
 /* A file, or a folder; a dangling link is kept as a file that cannot be read. */
-static enum ns_status scan_one(struct files *f, const char *folder, const char *name, int depth)
+static enum ns_status scan_one(struct ns_files *f, const char *folder, const char *name, int depth)
 {
 	char relative[NS_PATH_MAX], full[NS_PATH_MAX];
 	struct stat st;
@@ -54,7 +39,7 @@ static enum ns_status scan_one(struct files *f, const char *folder, const char *
 }
 
 /* everything in base/folder, and below it */
-static enum ns_status scan(struct files *f, const char *folder, int depth)
+static enum ns_status scan(struct ns_files *f, const char *folder, int depth)
 {
 	char path[NS_PATH_MAX];
 	struct ns_names names;
@@ -70,9 +55,9 @@ static enum ns_status scan(struct files *f, const char *folder, int depth)
 	return status;
 }
 
-static void files_close(struct ns_source *s)
+void ns_files_close(struct ns_source *s)
 {
-	struct files *f = s->state;
+	struct ns_files *f = s->state;
 	int64_t i;
 
 	for (i = 0; f->classes && i < f->tree.count; i++)
@@ -90,7 +75,7 @@ static enum ns_status folder_takes(const char *path, int *takes)
 
 static enum ns_status folder_open(struct ns_source *s)
 {
-	struct files *f = s->state = calloc(1, sizeof *f);
+	struct ns_files *f = s->state = calloc(1, sizeof *f);
 	struct stat st;
 
 	if (!f)
@@ -104,83 +89,9 @@ static enum ns_status folder_open(struct ns_source *s)
 	return ns_tree_plan(&f->tree, s);
 }
 
-static enum ns_status list_takes(const char *path, int *takes)
+enum ns_status ns_files_get(struct ns_source *s, int64_t item, struct ns_item *out)
 {
-	size_t n = strlen(path);
-
-	NS_TRY(ns_is_dir(path, takes));
-	*takes = !*takes && n > 4 && !strcmp(path + n - 4, ".txt");
-	return NS_OK;
-}
-
-static enum ns_status list_add(struct files *f, const char *path, const char *class_name, int64_t *capacity)
-{
-	if (f->tree.count == *capacity) {
-		int64_t more = *capacity ? 2 * *capacity : 1024;
-		char **classes = realloc(f->classes, sizeof *classes * (size_t)more);
-
-		if (!classes)
-			return ns_fail(NS_NO_MEMORY, "%s: out of memory for its list of files", f->base);
-		f->classes = classes;
-		*capacity = more;
-	}
-	f->classes[f->tree.count] = strdup(class_name);
-	return ns_tree_add(&f->tree, path, f->tree.count, NS_ENTRY_FILE, NULL);
-}
-
-/* A list says itself what is an item, and of which class. */
-static enum ns_status list_label(struct ns_source *s, struct files *f)
-{
-	int64_t i;
-
-	s->items = f->tree.items = f->tree.count;
-	NS_TRY(ns_source_found_classes(s, (const char *const *)f->classes, f->tree.count));
-	for (i = 0; i < f->tree.count; i++)
-		f->tree.entries[i].label = ns_source_label(s, f->classes[i]);
-	return NS_OK;
-}
-
-static enum ns_status list_open(struct ns_source *s)
-{
-	struct files *f = s->state = calloc(1, sizeof *f);
-	enum ns_status status = NS_OK;
-	char *text, *line, *next, *slash;
-	int64_t capacity = 0;
-	size_t bytes;
-
-	if (!f)
-		return ns_fail(NS_NO_MEMORY, "%s: out of memory", s->path);
-	NS_TRY(ns_path(f->base, "%s", s->path));
-	slash = strrchr(f->base, '/');
-	if (slash)
-		*slash = 0;
-	else
-		strcpy(f->base, ".");
-	NS_TRY(ns_read_file(s->path, &text, &bytes));
-	if (memchr(text, 0, bytes))
-		status = ns_fail(NS_BAD_DATA, "%s: byte %td is a zero, so it is not a list (or it is damaged)", s->path,
-				 (char *)memchr(text, 0, bytes) - text);
-	/* some editors begin a file with a byte order mark */
-	for (line = bytes > 2 && !memcmp(text, "\xef\xbb\xbf", 3) ? text + 3 : text; line && *line && status == NS_OK; line = next) {
-		char *tab;
-
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = 0;
-		line[strcspn(line, "\r")] = 0;
-		tab = strchr(line, '\t');
-		if (tab)
-			*tab++ = 0;
-		if (*line)
-			status = list_add(f, line, tab ? tab : "", &capacity);
-	}
-	free(text);
-	return status == NS_OK ? list_label(s, f) : status;
-}
-
-static enum ns_status files_get(struct ns_source *s, int64_t item, struct ns_item *out)
-{
-	struct files *f = s->state;
+	struct ns_files *f = s->state;
 	const struct ns_entry *e = &f->tree.entries[item];
 	char path[NS_PATH_MAX];
 	enum ns_status status;
@@ -200,5 +111,4 @@ static enum ns_status files_get(struct ns_source *s, int64_t item, struct ns_ite
 	return status == NS_INVALID ? NS_BAD_DATA : status; /* a path that is too long */
 }
 
-const struct ns_source_kind ns_source_folder = {"folder", folder_takes, folder_open, files_get, files_close, 0};
-const struct ns_source_kind ns_source_list = {"list", list_takes, list_open, files_get, files_close, 0};
+const struct ns_source_kind ns_source_folder = {"folder", folder_takes, folder_open, ns_files_get, ns_files_close, 0};

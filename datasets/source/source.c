@@ -50,7 +50,7 @@ enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_
 	if (status == NS_OK && !s->kind)
 		status = ns_fail(
 			NS_BAD_DATA,
-			"%s: expected a folder, an archive (.tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst, .zip), an IDX file (images-idx3...) or a list (.txt)",
+			"%s: expected a folder, an archive (.tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst, .zip), an IDX file (images-idx3...) or a list (.txt, .csv, .tsv, .jsonl)",
 			path);
 	if (status == NS_OK)
 		status = s->kind->open(s);

@@ -255,50 +255,25 @@ enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, const char *t
 		       : NS_OK;
 }
 
-/* An index into given names, or the label of a name. */
-static int32_t label_of_text(const struct ns_source *s, const char *text, int given)
-{
-	char *end;
-	long index = strtol(text, &end, 10);
-	int32_t label = ns_source_label(s, text);
-
-	if (label >= 0 || !given || *end || end == text)
-		return label;
-	return index >= 0 && index < s->class_count ? (int32_t)index : NS_LABEL_UNKNOWN;
-}
-
-struct named {
-	const char *name;
-	int32_t label;
-};
-
-static int by_class(const void *a, const void *b)
-{
-	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
-}
-
 /* names[i]: class of entry i, "" where it has none; finds the classes, and the label of each */
 static enum ns_status label_all(struct ns_tree *t, struct ns_source *s, char **names)
 {
-	struct named *order;
+	int given = s->class_count > 0;
+	int32_t *labels = malloc(sizeof *labels * ((size_t)t->count + 1));
+	enum ns_status status = labels ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for labels", s->path);
 	int64_t i;
-	int k, given = s->class_count > 0;
 
-	NS_TRY(ns_source_found_classes(s, (const char *const *)names, t->count));
-	order = malloc(sizeof *order * ((size_t)s->class_count + 1));
-	if (!order)
-		return ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);
-	for (k = 0; k < s->class_count; k++)
-		order[k] = (struct named){s->classes[k], k};
-	qsort(order, (size_t)s->class_count, sizeof *order, by_class);
-	for (i = 0; i < t->count; i++) {
-		struct named key = {names[i], 0};
-		const struct named *at = *names[i] ? bsearch(&key, order, (size_t)s->class_count, sizeof *order, by_class) : NULL;
+	if (status == NS_OK)
+		status = ns_source_found_classes(s, (const char *const *)names, t->count);
+	if (status == NS_OK)
+		status = ns_source_labels(s, (const char *const *)names, t->count, labels);
+	for (i = 0; i < t->count && status == NS_OK; i++) {
+		int index = labels[i] == NS_LABEL_UNKNOWN && given && said_of(t, t->entries[i].path);
 
-		t->entries[i].label = !*names[i] ? -1 : at ? at->label : label_of_text(s, names[i], given && said_of(t, t->entries[i].path));
+		t->entries[i].label = index ? ns_source_index(s, names[i]) : labels[i];
 	}
-	free(order);
-	return NS_OK;
+	free(labels);
+	return status;
 }
 
 /* Empty folders named classes: they are no items, and go last. */

@@ -223,6 +223,40 @@ def webdataset(binary):
     account([f"0000{i}.{end}" for i in range(6) for end in ("seg.png", "cls", "json")], rows("out")[0], "webdataset")
 
 
+def lists(binary):
+    """the same three images by every kind of list; what a list names and is not there is in quarantine; what is no list is an error with its line"""
+    for i, name in enumerate(("a b.png", "c.png", "d, e.png")):
+        pathlib.Path("pictures").mkdir(exist_ok=True)
+        pathlib.Path("pictures", name).write_bytes(png(i))
+    where = os.getcwd()
+    kinds = {
+        "tabs.txt": "\ufeffpictures/a b.png\tcat\r\n\r\npictures/c.png\tdog\r\npictures/d, e.png\tcat",
+        "spaces.txt": f"pictures/a b.png cat\npictures/c.png dog\n{where}/pictures/d, e.png cat\n",
+        "header.csv": '\ufeffid,File,width,Label\n7,pictures/a b.png,4,cat\n8,pictures/c.png,4,dog\n9,"pictures/d, e.png",4,"cat"\n',
+        "bare.csv": 'pictures/a b.png,cat\npictures/c.png,dog\n"pictures/d, e.png",cat\n',
+        "header.tsv": "label\tpath\ncat\tpictures/a b.png\ndog\tpictures/c.png\ncat\tpictures/d, e.png\n",
+        "lines.jsonl": '{"file_name": "pictures/a b.png", "label": "cat"}\n{"path": "pictures/c.png", "class": "dog", "x": []}\n\n{"image": "pictures/d, e.png", "label": "cat"}\n',
+    }
+    for name, text in kinds.items():
+        pathlib.Path(name).write_text(text, encoding="utf-8", newline="")
+        ingest(binary, name)
+        found, names_of = rows("out")
+        found = {k.removeprefix(where + "/"): v for k, v in found.items()}
+        check(found == {"pictures/a b.png": "cat", "pictures/c.png": "dog", "pictures/d, e.png": "cat"} and names_of == ["cat", "dog"], f"{name}: {found}, {names_of}")
+    pathlib.Path("numbers.csv").write_text("image,label\npictures/c.png,1\npictures/a b.png,0\ngone.png,1\npictures/c.png,2\n", encoding="utf-8")
+    ingest(binary, "numbers.csv", "--ingest.classes=[cat, dog]")
+    check(rows("out") == ({"pictures/c.png": "dog", "pictures/a b.png": "cat"}, ["cat", "dog"]), f"indices: {rows('out')}")
+    refused = lines("quarantine.jsonl")
+    check(set(refused) == {"gone.png", "pictures/c.png"} and "not in ingest.classes" in refused["pictures/c.png"], f"indices: {refused}")
+    pathlib.Path("quoted.csv").write_text('path,label\n"pictures/c.png","a ""big"" dog"\npictures/a b.png,\n', encoding="utf-8")
+    ingest(binary, "quoted.csv")
+    check(rows("out") == ({"pictures/c.png": 'a "big" dog', "pictures/a b.png": None}, ['a "big" dog']), f"quotes: {rows('out')}")
+    for name, text, said in (("bad.jsonl", '{"path": "pictures/c.png", "label": 1}\n{"path": \n', "line 2 is not JSON"), ("none.jsonl", '{"label": 1}\n', "line 1 names no file"),
+                             ("short.csv", "label,path\ncat\n", "line 2 has 1 values, but the path is value 2")):
+        pathlib.Path(name).write_text(text, encoding="utf-8")
+        check(said in ingest(binary, name, wanted=65), f"{name}: an error without its line")
+
+
 def like(binary):
     """the classes of another set, in its order: two of three classes keep their indices, what is of none is refused by name"""
     for source in sources(["ant/1.png", "bee/2.png", "cat/3.png"], archives=False):
@@ -286,6 +320,6 @@ def files(binary):
 
 if __name__ == "__main__":
     program, *parts = sys.argv[1:]
-    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, like, share, files), parts):
+    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, like, share, files), parts):
         part(program)
     print(f"{checks} checks passed")
