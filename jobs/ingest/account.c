@@ -24,16 +24,16 @@ enum ns_status ns_ingest_grow(void *pp, size_t *capacity, size_t need)
 	return NS_OK;
 }
 
-enum ns_status ns_ingest_refuse(struct ns_ingest *g, const struct ns_item *item, int64_t number)
+enum ns_status ns_ingest_refuse(struct ns_ingest *g, const struct ns_taken *t)
 {
 	json_t *line =
-		json_pack("{s:o, s:I, s:o}", "path", ns_json_string(item->name), "item", (json_int_t)number, "reason", ns_json_string(ns_message()));
+		json_pack("{s:o, s:I, s:o}", "path", ns_json_string(t->item.name), "item", (json_int_t)t->number, "reason", ns_json_string(t->said));
 	char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
 	enum ns_status status = text ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a line of quarantine.jsonl");
 	size_t len = text ? strlen(text) : 0;
 
 	if (!g->refused++)
-		snprintf(g->first_reason, sizeof g->first_reason, "%.200s: %.300s", item->name, ns_message());
+		snprintf(g->first_reason, sizeof g->first_reason, "%.200s: %.300s", t->item.name, t->said);
 	if (status == NS_OK)
 		status = ns_ingest_grow(&g->quarantine, &g->quarantine_capacity, g->quarantine_bytes + len + 1);
 	if (status == NS_OK) {

@@ -15,149 +15,6 @@
 #include "jobs/task/task.h"
 #include "kernels/formula/random.h"
 
-enum { CAMERAS = 4096, FORMATS = 16 };
-
-struct batch { /* a shard being filled */
-	struct ns_rows rows;
-	char *formats[FORMATS], *cameras[CAMERAS]; /* of its files; what is beyond is not said */
-	int format_count, camera_count;
-	uint8_t *image;
-	uint64_t *offset;
-	size_t bytes, capacity, source_capacity;
-};
-
-static void batch_release(struct batch *b)
-{
-	int i;
-
-	for (i = 0; i < b->format_count; i++)
-		free(b->formats[i]);
-	for (i = 0; i < b->camera_count; i++)
-		free(b->cameras[i]);
-	ns_rows_release(&b->rows);
-	free(b->image);
-	free(b->offset);
-}
-
-static enum ns_status batch_init(struct batch *b, int64_t rows)
-{
-	size_t n = (size_t)rows + 1;
-
-	memset(b, 0, sizeof *b);
-	b->rows.label = malloc(n * sizeof(int32_t));
-	b->rows.group = calloc(n, sizeof(int32_t));
-	b->rows.id = malloc(n * sizeof(uint64_t));
-	b->rows.time = malloc(n * sizeof(int64_t));
-	b->rows.source_offset = calloc(n, sizeof(uint64_t));
-	b->offset = calloc(n, sizeof(uint64_t));
-	if (b->rows.label && b->rows.group && b->rows.id && b->rows.time && b->rows.source_offset && b->offset)
-		return NS_OK;
-	batch_release(b);
-	return ns_fail(NS_NO_MEMORY, "out of memory for a shard of %lld rows", (long long)rows);
-}
-
-/* Index of a text in a list, to which it is added; -1: there is none, or no place for it. */
-static int32_t index_of(char **list, int *count, int most, const char *text)
-{
-	int i;
-
-	for (i = 0; i < *count && strcmp(list[i], text) != 0;)
-		i++;
-	if (i < *count)
-		return i;
-	if (!*text || *count == most)
-		return -1;
-	list[*count] = strdup(text);
-	return list[*count] ? (*count)++ : -1;
-}
-
-/* What the file of row i was. */
-static enum ns_status keep_file(struct batch *b, int64_t i, const struct ns_item *item, const struct ns_image *image)
-{
-	struct ns_row_files *f = &b->rows.files;
-
-	f->height[i] = image->h;
-	f->width[i] = image->w;
-	f->channels[i] = image->c;
-	f->bytes[i] = (int64_t)item->bytes;
-	f->format[i] = index_of(b->formats, &b->format_count, FORMATS, image->kind);
-	f->orientation[i] = image->orientation;
-	f->captured[i] = image->time;
-	f->camera[i] = index_of(b->cameras, &b->camera_count, CAMERAS, image->camera);
-	f->position[i] = image->position;
-	return ns_sha256_concat(f->sha256 + 32 * i, item->data, item->bytes, "", 0);
-}
-
-static enum ns_status append(struct ns_ingest *g, struct batch *b, const struct ns_item *item, const uint8_t *pixels, int h, int w, int c,
-			     int keep_label)
-{
-	int64_t i = b->rows.rows;
-	size_t n = g->raw ? (size_t)g->h * (size_t)g->w * (size_t)g->c : item->bytes, len = strlen(item->name);
-
-	NS_TRY(ns_ingest_grow(&b->image, &b->capacity, b->bytes + n));
-	NS_TRY(ns_ingest_grow(&b->rows.source, &b->source_capacity, (size_t)b->rows.source_offset[i] + len));
-	if (!g->raw)
-		memcpy(b->image + b->bytes, item->data, n);
-	else if (h == g->h && w == g->w)
-		memcpy(b->image + b->bytes, pixels, n);
-	else
-		NS_TRY(ns_resize(pixels, h, w, c, b->image + b->bytes, g->h, g->w));
-	NS_TRY(g->raw ? ns_pixel_id(b->image + b->bytes, g->h, g->w, g->c, &b->rows.id[i]) : ns_pixel_id(pixels, h, w, c, &b->rows.id[i]));
-	b->rows.label[i] = keep_label ? item->label : -1;
-	b->rows.time[i] = item->time;
-	memcpy(b->rows.source + b->rows.source_offset[i], item->name, len);
-	b->rows.source_offset[i + 1] = b->rows.source_offset[i] + len;
-	b->bytes += n;
-	b->offset[i + 1] = b->bytes;
-	b->rows.rows++;
-	g->taken++;
-	return NS_OK;
-}
-
-/* Adds one item to the batch or to the quarantine. */
-static enum ns_status take(struct ns_ingest *g, struct batch *b, int64_t number, int keep_label)
-{
-	struct ns_item item;
-	uint8_t *decoded = NULL;
-	struct ns_decode_options options = {.c = g->raw ? g->c : 0,
-					    .as_stored = g->as_stored,
-					    .background = g->background,
-					    .pixels_max = g->max_pixels};
-	struct ns_image image = {.orientation = 1};
-	int h, w, c;
-	enum ns_status status = ns_source_get(&g->source, number, &item);
-
-	if (status == NS_OK && item.h > 0) {
-		h = item.h;
-		w = item.w;
-		c = item.c;
-		if (g->raw && c != g->c)
-			status = ns_fail(NS_BAD_DATA, "has %d channels, %d are wanted", c, g->c);
-	} else if (status == NS_OK) {
-		status = ns_decode(item.data, item.bytes, &options, &h, &w, &c, &decoded, &image);
-		if (status == NS_OK && g->raw && !g->sized && (h != g->h || w != g->w)) {
-			free(decoded);
-			decoded = NULL;
-			status = ns_fail(NS_BAD_DATA,
-					 "is %d x %d, but this data set stores %d x %d; --size HxW scales all to one size, "
-					 "--encoding encoded keeps each as it is",
-					 h, w, g->h, g->w);
-		}
-	}
-	if (status == NS_BAD_DATA)
-		return ns_ingest_refuse(g, &item, number);
-	g->turned += image.orientation > 1;
-	g->transparent += image.alpha;
-	g->profiles += image.profile;
-	g->warned += image.warnings > 0;
-	if (status == NS_OK)
-		status = append(g, b, &item, decoded ? decoded : item.data, h, w, c, keep_label);
-	if (status == NS_OK && decoded)
-		status = keep_file(b, b->rows.rows - 1, &item, &image);
-	free(decoded);
-	return status;
-}
-
 static int by_number(const void *a, const void *b)
 {
 	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -194,7 +51,7 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 				     .c = g->c,
 				     .as_stored = g->as_stored,
 				     .background = g->background};
-	struct batch b = {0};
+	struct ns_batch b = {0};
 	enum ns_status status;
 
 	NS_GO(items && group ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a shard of %lld rows", (long long)(end - begin)));
@@ -205,12 +62,10 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 		items[2 * (i - begin) + 1] = keeps_label(g, p, i);
 	}
 	qsort(items, (size_t)(end - begin), 2 * sizeof *items, by_number); /* so that the source is read front to back */
-	NS_GO(batch_init(&b, end - begin));
-	if (g->files)
-		NS_GO(ns_rows_add_files(&b.rows, end - begin));
-	for (i = 0; i < end - begin; i++) {
-		NS_GO(take(g, &b, items[2 * i], (int)items[2 * i + 1]));
-		ns_log_progress(g->job->log, "ingest", p->first + begin + i + 1, g->source.items, "images");
+	NS_GO(ns_batch_init(&b, end - begin, g->files));
+	for (i = 0; i < end - begin;) {
+		NS_GO(ns_ingest_take(g, &b, items, end - begin, &i));
+		ns_log_progress(g->job->log, "ingest", p->first + begin + i, g->source.items, "images");
 	}
 	head.formats = b.formats;
 	head.format_count = b.format_count;
@@ -221,7 +76,7 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 		status = ns_shard_write(path, &head, &b.rows, b.image, g->raw ? NULL : b.offset);
 	}
 out:
-	batch_release(&b);
+	ns_batch_release(&b);
 	free(items);
 	free(group);
 	return status;

@@ -2,6 +2,8 @@
 #ifndef NS_INGEST_INNER_H
 #define NS_INGEST_INNER_H
 
+#include "datasets/decode/decode.h"
+#include "datasets/shard/shard.h"
 #include "datasets/source/source.h"
 #include "jobs/ingest/ingest.h"
 
@@ -38,6 +40,38 @@ struct ns_ingest {
 	size_t quarantine_bytes, quarantine_capacity;
 };
 
+/* an item on its way into a shard */
+struct ns_taken {
+	struct ns_item item; /* its data are NULL; they are in `data` */
+	int64_t number;
+	int keep_label;
+	enum ns_status status; /* NS_BAD_DATA: `said` is why */
+	char said[1024];
+	uint8_t *data, *pixels; /* the file's bytes or pixels; what was made of them, or NULL */
+	const uint8_t *stored;	/* one of the two: what the shard keeps */
+	size_t stored_bytes;
+	struct ns_image image;
+	uint64_t id;
+	unsigned char sha256[32]; /* of a file */
+};
+
+enum { NS_BATCH_CAMERAS = 4096, NS_BATCH_FORMATS = 16 };
+
+struct ns_batch { /* a shard being filled */
+	struct ns_rows rows;
+	char *formats[NS_BATCH_FORMATS], *cameras[NS_BATCH_CAMERAS]; /* of its files; what is beyond is not said */
+	int format_count, camera_count;
+	uint8_t *image;
+	uint64_t *offset;
+	size_t bytes, capacity, source_capacity;
+};
+
+enum ns_status ns_batch_init(struct ns_batch *b, int64_t rows, int files);
+void ns_batch_release(struct ns_batch *b);
+enum ns_status ns_batch_append(struct ns_batch *b, const struct ns_taken *t);
+/* Takes some of n items, pairs of number and whether the label is kept, from *at on, which becomes the first that was not taken. */
+enum ns_status ns_ingest_take(struct ns_ingest *g, struct ns_batch *b, const int64_t *items, int64_t n, int64_t *at);
+
 /* Decides from the configuration and the first images how images are stored: raw or encoded, and their size. */
 enum ns_status ns_ingest_encoding(struct ns_ingest *g);
 /* Decides from ingest.name or ingest.split which data sets are written. */
@@ -45,8 +79,8 @@ enum ns_status ns_ingest_sets(struct ns_ingest *g);
 
 /* *p, of *capacity bytes, holds `need` bytes afterwards; p is the address of a pointer. */
 enum ns_status ns_ingest_grow(void *p, size_t *capacity, size_t need);
-/* A line of this rank's quarantine: item `number`, and the last message as the reason. */
-enum ns_status ns_ingest_refuse(struct ns_ingest *g, const struct ns_item *item, int64_t number);
+/* A line of this rank's quarantine. */
+enum ns_status ns_ingest_refuse(struct ns_ingest *g, const struct ns_taken *t);
 enum ns_status ns_ingest_write_quarantine(const struct ns_ingest *g);
 /* Rank 0: joins every rank's quarantined images in one file. */
 enum ns_status ns_ingest_join_quarantine(struct ns_ingest *g);

@@ -17,6 +17,10 @@ grep -q '"square/text.png".*no image' d-png/quarantine.jsonl || fail "quarantine
 quietly "$ns" ingest jpeg --out d-jpeg --encoding encoded
 [ "$(wc -l <d-jpeg/quarantine.jsonl)" = 1 ] || fail "one JPEG is truncated"
 quietly "$ns" ingest jpeg --out d-sized --size 16x16x1
+# workers decode, scale and hash; their number changes no byte
+for threads in 1 3; do quietly "$ns" ingest png --out t$threads --name t --size 20x24 --threads $threads; done
+same t1/shard-00000.h5 t3/shard-00000.h5
+same t1/quarantine.jsonl t3/quarantine.jsonl
 for kind in tar tar.gz tar.bz2 tar.xz tar.zst; do
 	if [ $kind = tar.zst ] && ! command -v zstd >/dev/null; then
 		echo "skipped: no zstd to make a .tar.zst with"
