@@ -59,8 +59,6 @@ enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_
 				 json_array_size(s->passed) ? " (the first: " : "",
 				 json_array_size(s->passed) ? ns_json_text(json_array_get(s->passed, 0), "path") : "",
 				 json_array_size(s->passed) ? ")" : "");
-	if (status == NS_OK && s->class_count == 0)
-		status = ns_fail(NS_BAD_DATA, "%s: names no classes; give them with --ingest.classes='[a, b]'", path);
 	if (status != NS_OK)
 		ns_source_close(s);
 	return status;

@@ -125,7 +125,7 @@ static enum ns_status check_shapes(const struct ns_drift *s)
 		if (strcmp(a->stats_names[i], b->stats_names[i]))
 			return ns_fail(NS_BAD_DATA, "image statistic %d is '%s' in the reference, '%s' in the current window", i, a->stats_names[i],
 				       b->stats_names[i]);
-	if (a->names && b->names)
+	if (a->class_names && b->class_names)
 		return ns_classes_agree((const char *const *)a->names, a->class_names, "the reference", (const char *const *)b->names, b->class_names,
 					"the current window");
 	return NS_OK;

@@ -102,8 +102,9 @@ enum ns_status ns_predict(struct ns_job *job, const struct ns_model *m, const ch
 	enum ns_status status = NS_OK;
 	int i;
 
-	NS_TRY(ns_classes_agree((const char *const *)h->classes, h->class_count, data->path, (const char *const *)m->classes, m->class_count,
-				"the model"));
+	if (h->class_count) /* else its images are unlabelled, and of no classes of their own */
+		NS_TRY(ns_classes_agree((const char *const *)h->classes, h->class_count, data->path, (const char *const *)m->classes, m->class_count,
+					"the model"));
 	NS_TRY(ns_path(dir, "%s%s%s", job->dir, folder ? "/" : "", folder ? folder : ""));
 	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? ns_mkdirs(dir) : NS_OK));
 	for (i = 0; i < data->count && status == NS_OK; i++) {

@@ -168,6 +168,11 @@ static enum ns_status arch_of(struct ns_job *job, const struct ns_shard_head *h,
 	json_t *shape = input ? json_deep_copy(input) : json_pack("[i,i,i]", h->h, h->w, h->c), *json;
 	enum ns_status status;
 
+	if (!h->class_count) {
+		json_decref(shape);
+		return ns_fail(NS_BAD_DATA,
+			       "%s: names no classes, so there is nothing to learn; ingest it with class folders, --like or ingest.classes", path);
+	}
 	if (!input && !h->h) {
 		json_decref(shape);
 		return ns_fail(NS_CONFIG, "%s: holds encoded images of several sizes; set model.input: [H, W, C]", path);

@@ -17,6 +17,12 @@ grep -q '"square/text.png".*no image' d-png/quarantine.jsonl || fail "quarantine
 quietly "$ns" ingest jpeg --out d-jpeg --encoding encoded
 [ "$(wc -l <d-jpeg/quarantine.jsonl)" = 1 ] || fail "one JPEG is truncated"
 quietly "$ns" ingest jpeg --out d-sized --size 16x16x1
+# images of no class are predicted on, and become drift's windows
+mkdir bare && for one in png/*/000*.png; do cp "$one" "bare/$(echo "$one" | tr / -)"; done
+quietly "$ns" ingest bare --out d-bare
+quietly "$ns" train --data d-png --model.blocks='[1]' --model.width=4 --train.epochs=1 --train.batch=8 --out bare-model
+quietly "$ns" infer --model bare-model --data d-bare --out bare-predictions
+[ "$(field bare-predictions/run.json counts.rows)" = 30 ] || fail "$(field bare-predictions/run.json counts)"
 # workers decode, scale and hash; their number changes no byte
 for threads in 1 3; do quietly "$ns" ingest png --out t$threads --name t --size 20x24 --threads $threads; done
 same t1/shard-00000.h5 t3/shard-00000.h5

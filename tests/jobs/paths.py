@@ -272,6 +272,22 @@ def like(binary):
     check("neither dataset.json nor model.json" in ingest(binary, source, "--like", ".", wanted=78), "a folder of neither")
 
 
+def unlabelled(binary):
+    """images without class folders are a set without classes: nobody has to name any until something asks for them"""
+    for source in sources([f"{i}.png" for i in range(40)]):
+        if "around" in source or "a-b" in source:
+            continue # there the folder is their class
+        ingest(binary, source)
+        check(rows("out") == ({f"{i}.png": None for i in range(40)}, []), f"{source}: {rows('out')}")
+        index = json.loads(pathlib.Path("out/dataset.json").read_text(encoding="utf-8"))
+        check(index["unlabelled"] == 40 and index["histogram"] == [], f"{source}: {index}")
+    shutil.move("out", "bare")
+    run = subprocess.run([binary, "train", "--data", "bare", "--out", "model"], capture_output=True, text=True, check=False)
+    check(run.returncode == 65 and "names no classes" in run.stderr, f"training without classes: {run.returncode}, {run.stderr}")
+    run = subprocess.run([binary, "drift", "--reference", "bare", "--current", "bare", "--out", "drift", "--drift.self_test=0"], capture_output=True, text=True, check=False)
+    check(run.returncode == 0, f"drift of sets without classes: {run.stderr}")
+
+
 def share(binary):
     """more than ingest.refuse_share refused is an error, a few are not"""
     for bad, wanted in ((10, 0), (11, 65)):
@@ -320,6 +336,6 @@ def files(binary):
 
 if __name__ == "__main__":
     program, *parts = sys.argv[1:]
-    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, like, share, files), parts):
+    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, like, unlabelled, share, files), parts):
         part(program)
     print(f"{checks} checks passed")
