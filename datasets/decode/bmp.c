@@ -144,7 +144,7 @@ static enum ns_status unpack(const uint8_t *d, size_t bytes, const struct header
 		if (!n && v == 2) {
 			if (at + 2 > bytes)
 				break;
-			x += d[at];
+			x = x + d[at] < b->w ? x + d[at] : b->w; /* what lies beyond a row is nowhere */
 			y += d[at + 1];
 			at += 2;
 			continue;
@@ -157,11 +157,10 @@ static enum ns_status unpack(const uint8_t *d, size_t bytes, const struct header
 		n = literal ? v : n;
 		if (literal && bytes - at < (size_t)(four ? (n + 1) / 2 : n))
 			break;
-		for (i = 0; i < n; i++, x++) {
+		for (i = 0; i < n && x < b->w; i++, x++) {
 			int byte = literal ? d[at + (size_t)(four ? i / 2 : i)] : v;
 
-			if (x < b->w)
-				index[(size_t)y * (size_t)b->w + (size_t)x] = (uint8_t)(four ? i % 2 ? byte & 15 : byte >> 4 : byte);
+			index[(size_t)y * (size_t)b->w + (size_t)x] = (uint8_t)(four ? i % 2 ? byte & 15 : byte >> 4 : byte);
 		}
 		if (literal)
 			at += (size_t)((four ? (n + 1) / 2 : n) + 1) / 2 * 2;

@@ -105,6 +105,7 @@ enum ns_status ns_decode(const uint8_t *data, size_t bytes, const struct ns_deco
 	*w = r.w;
 	*pixels = r.data;
 	image.warnings = r.warnings;
+	image.alpha |= r.clear;
 	if (said)
 		*said = image;
 	return NS_OK;

@@ -10,6 +10,7 @@ struct ns_raster {
 	int h, w;
 	int channels; /* 1: grey, 2: grey and alpha, 3: RGB, 4: RGB and alpha; not premultiplied */
 	int warnings; /* about what left the pixels whole */
+	int clear;    /* a pixel is transparent, which the header had not said */
 };
 
 /* A format: a row of the table in decode.c. Both functions see bytes that `is` has taken. */

@@ -66,6 +66,8 @@ static enum ns_status read_frame(GifFileType *gif, int clear, struct ns_raster *
 	enum ns_status status = line ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a line of a GIF");
 	int pass, y, x;
 
+	if (status == NS_OK && (int64_t)d->Width * d->Height > (int64_t)4 * out->h * out->w + 65536)
+		status = ns_fail(NS_BAD_DATA, "GIF: a frame of %d x %d pixels on a canvas of %d x %d", d->Width, d->Height, out->w, out->h);
 	if (status == NS_OK && !map)
 		status = ns_fail(NS_BAD_DATA, "GIF: has no table of colours");
 	for (pass = 0; status == NS_OK && pass < (d->Interlace ? 4 : 1); pass++)
@@ -81,6 +83,7 @@ static enum ns_status read_frame(GifFileType *gif, int clear, struct ns_raster *
 				to[1] = map->Colors[line[x]].Green;
 				to[2] = map->Colors[line[x]].Blue;
 				to[3] = line[x] == clear ? 0 : 255;
+				out->clear |= line[x] == clear;
 			}
 		}
 	free(line);

@@ -67,6 +67,12 @@ static int begin(struct reader *r, const uint8_t *data, size_t bytes)
 	return 1;
 }
 
+static enum ns_status refuse(struct reader *r)
+{
+	jpeg_destroy_decompress(&r->of);
+	return ns_fail(NS_BAD_DATA, "JPEG: %s", r->said);
+}
+
 static int is_jpeg(const uint8_t *d, size_t bytes)
 {
 	return bytes > 3 && d[0] == 0xff && d[1] == 0xd8 && d[2] == 0xff;
@@ -77,10 +83,10 @@ static enum ns_status look_jpeg(const uint8_t *data, size_t bytes, struct ns_ima
 	struct reader r;
 	const struct jpeg_marker_struct *m;
 
-	if (!begin(&r, data, bytes) || setjmp(r.fail)) {
-		jpeg_destroy_decompress(&r.of);
-		return ns_fail(NS_BAD_DATA, "JPEG: %s", r.said);
-	}
+	if (!begin(&r, data, bytes))
+		return refuse(&r);
+	if (setjmp(r.fail))
+		return refuse(&r);
 	jpeg_save_markers(&r.of, JPEG_APP0 + 1, 0xffff);
 	jpeg_save_markers(&r.of, JPEG_APP0 + 2, 16);
 	jpeg_read_header(&r.of, TRUE);
@@ -97,15 +103,33 @@ static enum ns_status look_jpeg(const uint8_t *data, size_t bytes, struct ns_ima
 	return NS_OK;
 }
 
-/* scans of a JPEG file: its SOS markers. In between, 0xff is followed by 0 or by a restart marker. */
+/*
+ * Scans of a JPEG file: its SOS segments. Segments are skipped by their lengths, a thumbnail among them; in between, 0xff is followed by 0 or by
+ * a restart marker; whatever stands behind the end marker (phones append films) is no part of it.
+ */
 static int64_t count_scans(const uint8_t *data, size_t bytes)
 {
-	const uint8_t *at = data, *end = data + bytes;
+	size_t at = 2;
 	int64_t scans = 0;
 
-	while (at < end && (at = memchr(at, 0xff, (size_t)(end - at))) && at + 1 < end) {
-		scans += at[1] == 0xda;
-		at += at[1] == 0xff ? 1 : 2;
+	while (at + 4 <= bytes) {
+		const uint8_t *next = memchr(data + at, 0xff, bytes - at - 1);
+		uint8_t marker;
+
+		if (!next)
+			break;
+		at = (size_t)(next - data);
+		marker = data[at + 1];
+		if (marker == 0xd9)
+			break;
+		if (marker == 0xff)
+			at++;
+		else if (marker < 0xc0 || (marker >= 0xd0 && marker <= 0xd8))
+			at += 2;
+		else {
+			scans += marker == 0xda;
+			at += 2 + (at + 4 <= bytes ? (size_t)data[at + 2] << 8 | data[at + 3] : 0);
+		}
 	}
 	return scans;
 }
@@ -128,15 +152,18 @@ static void cmyk_to_rgb(uint8_t *x, int64_t pixels)
 			x[3 * i + k] = (uint8_t)((x[4 * i + k] * x[4 * i + 3] + 127) / 255);
 }
 
-/* Is there a coefficient that no scan of a progressive file has brought to its last bit? */
+/* Is there a component that no scan has, or in a progressive file a coefficient that none has brought to its last bit? */
 static int lacks_scans(const struct jpeg_decompress_struct *of)
 {
 	int c, i;
 
-	for (c = 0; of->coef_bits && c < of->num_components; c++)
-		for (i = 0; i < DCTSIZE2; i++)
+	for (c = 0; c < of->num_components; c++) {
+		if (!of->comp_info[c].quant_table) /* taken over where a component's first scan begins */
+			return 1;
+		for (i = 0; of->coef_bits && i < DCTSIZE2; i++)
 			if (of->coef_bits[c][i] != 0)
 				return 1;
+	}
 	return 0;
 }
 
@@ -159,7 +186,7 @@ static void read_rows(struct reader *r, int wanted, struct ns_raster *out)
 
 		jpeg_read_scanlines(&r->of, &row, 1);
 	}
-	if (r->ended && !r->damaged && lacks_scans(&r->of)) {
+	if (!r->damaged && lacks_scans(&r->of)) {
 		r->damaged = 1;
 		snprintf(r->said, sizeof r->said, "ends before its last scan");
 	}
@@ -178,10 +205,10 @@ static enum ns_status read_jpeg(const uint8_t *data, size_t bytes, const struct 
 	if (scans > SCANS_MOST || scans * image->h * image->w > WORK_MOST)
 		return ns_fail(NS_BAD_DATA, "JPEG: %lld scans of %d x %d pixels; at most %d scans, and %d pixels in all scans together, are taken",
 			       (long long)scans, image->w, image->h, SCANS_MOST, WORK_MOST);
-	if (!begin(&r, data, bytes) || setjmp(r.fail)) {
-		jpeg_destroy_decompress(&r.of);
-		return ns_fail(NS_BAD_DATA, "JPEG: %s", r.said);
-	}
+	if (!begin(&r, data, bytes))
+		return refuse(&r);
+	if (setjmp(r.fail))
+		return refuse(&r);
 	read_rows(&r, wanted, out);
 	out->warnings = r.warnings;
 	jpeg_destroy_decompress(&r.of);

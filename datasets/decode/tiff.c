@@ -21,6 +21,8 @@ static tmsize_t on_read(thandle_t handle, void *to, tmsize_t n)
 	struct reader *r = handle;
 	uint64_t there = r->at < r->bytes ? r->bytes - r->at : 0, take = (uint64_t)n < there ? (uint64_t)n : there;
 
+	if (!take)
+		return 0;
 	memcpy(to, r->data + r->at, take);
 	r->at += take;
 	return (tmsize_t)take;
@@ -53,12 +55,92 @@ static toff_t on_size(thandle_t handle)
 	return ((struct reader *)handle)->bytes;
 }
 
+static int on_said(TIFF *tiff, void *data, const char *module, const char *format, va_list arguments)
+{
+	(void)tiff;
+	(void)data;
+	(void)module;
+	(void)format;
+	(void)arguments;
+	return 1;
+}
+
 /* libtiff's messages go to stderr unless told otherwise; what it refuses is said once, by us */
 static TIFF *open_tiff(struct reader *r)
 {
-	TIFFSetErrorHandler(NULL);
-	TIFFSetWarningHandler(NULL);
-	return TIFFClientOpen("image", "rm", r, on_read, on_write, on_seek, on_close, on_size, NULL, NULL);
+	TIFFOpenOptions *options = TIFFOpenOptionsAlloc();
+	TIFF *tiff;
+
+	if (!options)
+		return NULL;
+	TIFFOpenOptionsSetErrorHandlerExtR(options, on_said, NULL);
+	TIFFOpenOptionsSetWarningHandlerExtR(options, on_said, NULL);
+	tiff = TIFFClientOpenExt("image", "rm", r, on_read, on_write, on_seek, on_close, on_size, NULL, NULL, options);
+	TIFFOpenOptionsFree(options);
+	return tiff;
+}
+
+/* Colours and an alpha of their own, 8 bits each, in rows: libtiff would multiply them, and what was multiplied by 0 is lost. */
+static int is_plain(TIFF *tiff)
+{
+	uint16_t bits = 1, samples = 1, kind = PHOTOMETRIC_MINISBLACK, planar = PLANARCONFIG_CONTIG;
+
+	TIFFGetFieldDefaulted(tiff, TIFFTAG_BITSPERSAMPLE, &bits);
+	TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &samples);
+	TIFFGetFieldDefaulted(tiff, TIFFTAG_PLANARCONFIG, &planar);
+	TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &kind);
+	return bits == 8 && planar == PLANARCONFIG_CONTIG && !TIFFIsTiled(tiff) &&
+	       ((samples == 4 && kind == PHOTOMETRIC_RGB) || (samples == 2 && kind == PHOTOMETRIC_MINISBLACK));
+}
+
+static enum ns_status read_plain(TIFF *tiff, struct ns_raster *out)
+{
+	uint16_t samples = 4;
+	int y;
+
+	TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &samples);
+	out->channels = samples;
+	if (TIFFScanlineSize(tiff) != (tmsize_t)out->w * samples)
+		return ns_fail(NS_BAD_DATA, "TIFF: its rows are of another length than its header says");
+	NS_TRY(ns_raster_make(out));
+	for (y = 0; y < out->h; y++)
+		if (TIFFReadScanline(tiff, out->data + (size_t)y * (size_t)out->w * samples, (uint32_t)y, 0) != 1)
+			return ns_fail(NS_BAD_DATA, "TIFF: damaged, or it ends in the middle");
+	return NS_OK;
+}
+
+/* What libtiff makes of any kind: colours and alpha, multiplied where the file has them so. */
+static enum ns_status read_any(TIFF *tiff, int alpha, struct ns_raster *out)
+{
+	uint32_t *pixels;
+	TIFFRGBAImage image;
+	char said[1024] = "";
+	int64_t i;
+	int k, read;
+
+	out->channels = 4;
+	NS_TRY(ns_raster_make(out));
+	pixels = (uint32_t *)(void *)out->data;
+	if (!TIFFRGBAImageBegin(&image, tiff, 1, said))
+		return ns_fail(NS_BAD_DATA, "TIFF: %.200s", *said ? said : "a kind that libtiff does not turn into colours");
+	if (!alpha)
+		image.alpha = 0; /* another sample, or one that nobody is to be multiplied by */
+	image.req_orientation = ORIENTATION_TOPLEFT;
+	read = TIFFRGBAImageGet(&image, pixels, (uint32_t)out->w, (uint32_t)out->h);
+	TIFFRGBAImageEnd(&image);
+	if (!read)
+		return ns_fail(NS_BAD_DATA, "TIFF: damaged, or it ends in the middle");
+	for (i = 0; i < (int64_t)out->h * out->w; i++) {
+		uint32_t x = pixels[i], a = alpha ? TIFFGetA(x) : 255, each[3] = {TIFFGetR(x), TIFFGetG(x), TIFFGetB(x)};
+
+		for (k = 0; k < 3; k++) {
+			uint32_t whole = a && a < 255 ? (each[k] * 255 + a / 2) / a : each[k];
+
+			out->data[4 * i + k] = (uint8_t)(whole > 255 ? 255 : whole);
+		}
+		out->data[4 * i + 3] = (uint8_t)a;
+	}
+	return NS_OK;
 }
 
 static enum ns_status look_tiff(const uint8_t *data, size_t bytes, struct ns_image *out)
@@ -78,7 +160,7 @@ static enum ns_status look_tiff(const uint8_t *data, size_t bytes, struct ns_ima
 	TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLEFORMAT, &format);
 	TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &kind);
 	if (TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &extra, &extras) && extra)
-		out->alpha = extras[0] != EXTRASAMPLE_UNSPECIFIED;
+		out->alpha = extras[0] == EXTRASAMPLE_ASSOCALPHA || (extras[0] == EXTRASAMPLE_UNASSALPHA && is_plain(tiff));
 	out->profile = TIFFGetField(tiff, TIFFTAG_ICCPROFILE, &length, &profile) == 1;
 	TIFFClose(tiff);
 	ns_exif_read(data, bytes, out); /* a TIFF's first folder has EXIF's entries */
@@ -98,36 +180,22 @@ static enum ns_status read_tiff(const uint8_t *data, size_t bytes, const struct 
 {
 	struct reader r = {.data = data, .bytes = bytes};
 	TIFF *tiff = open_tiff(&r);
-	uint16_t as = (uint16_t)ORIENTATION_TOPLEFT;
+	uint16_t extra = 0, *extras, as = (uint16_t)ORIENTATION_TOPLEFT;
 	enum ns_status status;
-	uint32_t *pixels;
-	int64_t i;
-	int k;
 
 	(void)wanted;
 	if (!tiff)
 		return ns_fail(NS_BAD_DATA, "TIFF: its header is damaged");
 	out->h = image->h;
 	out->w = image->w;
-	out->channels = 4;
-	NS_GO(ns_raster_make(out));
-	pixels = (uint32_t *)(void *)out->data;
 	/* the orientation is left to whoever turns all formats: rows as they are stored, first row first */
 	TIFFSetField(tiff, TIFFTAG_ORIENTATION, as);
-	if (!TIFFReadRGBAImageOriented(tiff, (uint32_t)out->w, (uint32_t)out->h, pixels, ORIENTATION_TOPLEFT, 1)) {
-		status = ns_fail(NS_BAD_DATA, "TIFF: damaged, it ends in the middle, or a kind that libtiff does not turn into colours");
-		goto out;
-	}
-	for (i = 0; i < (int64_t)out->h * out->w; i++) {
-		uint32_t x = pixels[i], alpha = TIFFGetA(x), each[3] = {TIFFGetR(x), TIFFGetG(x), TIFFGetB(x)};
-
-		for (k = 0; k < 3; k++) /* libtiff gives colours multiplied by alpha */
-			out->data[4 * i + k] =
-				(uint8_t)(alpha && alpha < 255 ? (each[k] * 255 + alpha / 2) / alpha > 255 ? 255 : (each[k] * 255 + alpha / 2) / alpha
-							       : each[k]);
-		out->data[4 * i + 3] = (uint8_t)alpha;
-	}
-out:
+	if (!TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &extra, &extras))
+		extra = 0;
+	if (extra && extras[0] == EXTRASAMPLE_UNASSALPHA && is_plain(tiff))
+		status = read_plain(tiff, out);
+	else
+		status = read_any(tiff, extra && extras[0] == EXTRASAMPLE_ASSOCALPHA, out);
 	TIFFClose(tiff);
 	return status;
 }

@@ -317,7 +317,10 @@ enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h,
 {
 	int64_t i;
 	const struct ns_shard *s = ns_dataset_at(d, row, &i);
-	struct ns_decode_options options = {.c = c, .as_stored = s->head.as_stored, .background = s->head.background};
+	struct ns_decode_options options = {.c = c,
+					    .as_stored = s->head.as_stored,
+					    .background = s->head.background,
+					    .pixels_max = (int64_t)NS_SIDE_MAX * NS_SIDE_MAX};
 	int ih, iw, ic;
 	enum ns_status status;
 	uint8_t *decoded;

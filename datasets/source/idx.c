@@ -22,7 +22,7 @@ struct idx {
 
 static const char *images_part(const char *path)
 {
-	const char *part = NULL, *next = path;
+	const char *part = NULL, *base = strrchr(path, '/'), *next = base ? base : path;
 
 	/* as they were published, and as 7-zip and Kaggle name them: train-images.idx3-ubyte */
 	while ((next = strstr(next, "images"))) {

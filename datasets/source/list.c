@@ -60,6 +60,16 @@ static int is_there(const struct ns_files *f, const char *path)
 	return ns_path(full, "%s%s%s", *path == '/' ? "" : f->base, *path == '/' ? "" : "/", path) == NS_OK && ns_exists(full, &is) == NS_OK && is;
 }
 
+static char *trimmed(char *text)
+{
+	size_t n;
+
+	text += strspn(text, " \t");
+	for (n = strlen(text); n && (text[n - 1] == ' ' || text[n - 1] == '\t');)
+		text[--n] = 0;
+	return text;
+}
+
 /* A line of text: a tab is no part of a name; a space may be, so it is asked whether the file is there. */
 static enum ns_status text_line(struct ns_files *f, char *line)
 {
@@ -71,36 +81,40 @@ static enum ns_status text_line(struct ns_files *f, char *line)
 	if (tab || !space || is_there(f, line)) {
 		if (tab)
 			*tab++ = 0;
-		return add(f, line, tab ? tab : "");
+		return add(f, line, tab ? trimmed(tab) : "");
 	}
 	*space = 0;
-	apart = is_there(f, line);
+	apart = is_there(f, trimmed(line));
 	if (!apart)
 		*space = ' ';
-	return add(f, line, apart ? space + 1 : "");
+	return add(f, apart ? trimmed(line) : line, apart ? space + 1 : "");
 }
 
-/* One value of a line of CSV, in place: quotes hold commas and, doubled, quotes. Returns the next value, NULL behind the last. */
+/*
+ * One value of a line of CSV, in place: quotes hold separators and, doubled, quotes; blanks around it are none of its. Returns the next value, NULL
+ * behind the last.
+ */
 static char *csv_value(char *from, char separator, char **value)
 {
-	char *to = from;
+	char *to, *end;
 
-	*value = from;
+	while (*from == ' ' || (*from == '\t' && separator != '\t'))
+		from++;
+	*value = to = from;
 	if (*from != '"') {
-		char *end = strchr(from, separator);
-
+		end = strchr(from, separator);
 		if (end)
-			*end = 0;
-		return end ? end + 1 : NULL;
+			*end++ = 0;
+		*value = trimmed(from);
+		return end;
 	}
 	for (from++; *from && !(*from == '"' && from[1] != '"'); from++, to++) {
 		from += *from == '"';
 		*to = *from;
 	}
-	from += *from == '"';
-	from = *from == separator ? from + 1 : NULL;
+	end = strchr(from, separator); /* nothing but blanks stands between a closing quote and the separator */
 	*to = 0;
-	return from;
+	return end ? end + 1 : NULL;
 }
 
 struct columns {
@@ -108,11 +122,13 @@ struct columns {
 };
 
 /* The first line names the columns, or is the first image: a path, and its class. */
-static int take_names(struct columns *c, char *line, char separator)
+static enum ns_status take_names(struct columns *c, char *line, char separator, int *named)
 {
 	char *copy = strdup(line), *value, *next = copy;
 	int i;
 
+	if (!copy)
+		return ns_fail(NS_NO_MEMORY, "out of memory for the names of columns");
 	*c = (struct columns){.known = 1, .path = -1, .label = -1};
 	for (i = 0; next; i++) {
 		next = csv_value(next, separator, &value);
@@ -122,19 +138,26 @@ static int take_names(struct columns *c, char *line, char separator)
 			c->label = i;
 	}
 	free(copy);
-	if (c->path >= 0)
-		return 1;
-	c->path = 0;
-	c->label = i > 1 ? 1 : -1;
-	return 0;
+	*named = c->path >= 0;
+	if (!*named && c->label >= 0)
+		return ns_fail(NS_BAD_DATA,
+			       "its first line names a class's column, but none of the file: expected one called path, file, filename, file_name, "
+			       "filepath, image, image_path or img");
+	c->path = *named ? c->path : 0;
+	c->label = *named ? c->label : i > 1 ? 1 : -1;
+	return NS_OK;
 }
 
 static enum ns_status csv_line(struct ns_files *f, char *line, int64_t number, char separator, struct columns *c)
 {
 	char *value, *next = line, *path = NULL, *label = NULL;
-	int i;
+	int i, named = 0;
 
-	if (!*line || (!c->known && take_names(c, line, separator)))
+	if (!*line)
+		return NS_OK;
+	if (!c->known)
+		NS_TRY(take_names(c, line, separator, &named));
+	if (named)
 		return NS_OK;
 	for (i = 0; next; i++) {
 		next = csv_value(next, separator, &value);
@@ -146,18 +169,21 @@ static enum ns_status csv_line(struct ns_files *f, char *line, int64_t number, c
 	return add(f, path, label ? label : "");
 }
 
-/* the first member that is called so, as text */
-static const char *member(const json_t *json, const char *const *names, char number[32])
+/* The first member that is called so, as text; NULL: there is none, or it is null. */
+static enum ns_status member(const json_t *json, const char *const *names, char number[32], const char **text)
 {
-	for (; *names; names++) {
+	for (*text = NULL; *names && !*text; names++) {
 		const json_t *value = json_object_get(json, *names);
 
+		if (!value || json_is_null(value))
+			continue;
+		if (!json_is_integer(value) && !json_is_string(value))
+			return ns_fail(NS_BAD_DATA, "\"%s\" is neither text nor a whole number", *names);
 		if (json_is_integer(value))
 			snprintf(number, 32, "%lld", (long long)json_integer_value(value));
-		if (json_is_integer(value) || json_is_string(value))
-			return json_is_string(value) ? json_string_value(value) : number;
+		*text = json_is_string(value) ? json_string_value(value) : number;
 	}
-	return NULL;
+	return NS_OK;
 }
 
 static enum ns_status json_line(struct ns_files *f, const char *line, int64_t number)
@@ -173,10 +199,14 @@ static enum ns_status json_line(struct ns_files *f, const char *line, int64_t nu
 	json = json_loads(line, 0, &error);
 	if (!json)
 		return ns_fail(NS_BAD_DATA, "line %lld is not JSON: %s", (long long)number, error.text);
-	path = member(json, path_names, digits[0]);
-	label = member(json, class_names, digits[1]);
-	status = path ? add(f, path, label ? label : "")
-		      : ns_fail(NS_BAD_DATA, "line %lld names no file: expected \"path\" (or file, file_name, image)", (long long)number);
+	status = member(json, path_names, digits[0], &path);
+	if (status == NS_OK)
+		status = member(json, class_names, digits[1], &label);
+	if (status != NS_OK)
+		status = ns_fail_in(status, "line %lld", (long long)number);
+	else
+		status = path ? add(f, path, label ? label : "")
+			      : ns_fail(NS_BAD_DATA, "line %lld names no file: expected \"path\" (or file, file_name, image)", (long long)number);
 	json_decref(json);
 	return status;
 }
@@ -191,10 +221,13 @@ static enum ns_status read_lines(struct ns_source *s, struct ns_files *f, char *
 
 	/* some editors begin a file with a byte order mark */
 	for (line = !strncmp(text, "\xef\xbb\xbf", 3) ? text + 3 : text; line && *line && status == NS_OK; line = next) {
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = 0;
-		line[strcspn(line, "\r")] = 0;
+		next = line + strcspn(line, "\r\n"); /* lines end in LF, CR LF or CR */
+		if (*next) {
+			int both = *next == '\r' && next[1] == '\n';
+
+			*next = 0;
+			next += 1 + both;
+		}
 		number++;
 		status = csv ? csv_line(f, line, number, separator, &c) : json ? json_line(f, line, number) : text_line(f, line);
 	}

@@ -7,6 +7,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -21,6 +22,7 @@
 
 struct tar {
 	struct archive *archive;
+	locale_t locale; /* of UTF-8, in which libarchive gives names; 0: this machine has none */
 	struct ns_stream *stream;
 	uint8_t *piece;
 	enum ns_status failed; /* of the reading below libarchive, and its message */
@@ -160,19 +162,21 @@ static void tar_close(struct ns_source *s)
 		archive_read_free(t->archive);
 	ns_stream_close(t->stream);
 	ns_tree_release(&t->tree);
+	if (t->locale)
+		freelocale(t->locale);
 	free(t->piece);
 	free(t->data);
 	free(t);
 }
 
 /* The text of a .cls file of a webdataset: the class, or its index. */
-static enum ns_status read_class(struct tar *t, const char *name)
+static enum ns_status read_class(struct ns_source *s, struct tar *t, const char *name)
 {
 	char text[256];
 	la_ssize_t n = archive_read_data(t->archive, text, sizeof text - 1);
 
 	if (n < 0)
-		return ns_fail(NS_BAD_DATA, "%s: cannot be read in the archive", name);
+		return t->failed != NS_OK ? tar_error(s, t) : ns_fail(NS_BAD_DATA, "%s: %s: cannot be read in the archive", s->path, name);
 	while (n && (text[n - 1] == '\n' || text[n - 1] == '\r' || text[n - 1] == ' '))
 		n--;
 	text[n] = 0;
@@ -203,7 +207,7 @@ static enum ns_status list_entries(struct ns_source *s, struct tar *t)
 		} else if (archive_entry_filetype(e) == AE_IFREG || is_link(e)) {
 			NS_TRY(ns_tree_add(&t->tree, name, t->next, NS_ENTRY_FILE, NULL));
 			if (strlen(name) > 4 && !strcmp(name + strlen(name) - 4, ".cls"))
-				NS_TRY(read_class(t, name));
+				NS_TRY(read_class(s, t, name));
 		} else {
 			NS_TRY(ns_tree_add(&t->tree, name, t->next, NS_ENTRY_PASSED, "is neither a file nor a link"));
 		}
@@ -252,18 +256,30 @@ static enum ns_status drop_full_folders(struct ns_tree *tree)
 	return NS_OK;
 }
 
-static enum ns_status tar_open(struct ns_source *s)
+static enum ns_status open_archive(struct ns_source *s)
 {
 	struct tar *t = s->state = calloc(1, sizeof *t);
 
 	if (!t)
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory", s->path);
+	t->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	if (t->locale)
+		uselocale(t->locale); /* given back by whoever called */
 	NS_TRY(start(s, t));
 	t->tree.archive = 1;
 	NS_TRY(list_entries(s, t));
 	NS_TRY(drop_full_folders(&t->tree));
 	NS_TRY(ns_tree_plan(&t->tree, s));
 	return start(s, t);
+}
+
+static enum ns_status tar_open(struct ns_source *s)
+{
+	locale_t before = uselocale((locale_t)0);
+	enum ns_status status = open_archive(s);
+
+	uselocale(before);
+	return status;
 }
 
 /* Reads the entry's bytes; a zip may say only behind them how many they are. */
@@ -296,7 +312,7 @@ static enum ns_status read_entry(struct ns_source *s, struct tar *t, struct arch
 	return said < 0 || *bytes == (size_t)said ? NS_OK : ns_fail(NS_BAD_DATA, "is cut short in the archive");
 }
 
-static enum ns_status tar_get(struct ns_source *s, int64_t item, struct ns_item *out)
+static enum ns_status get_entry(struct ns_source *s, int64_t item, struct ns_item *out)
 {
 	struct tar *t = s->state;
 	const struct ns_entry *is = &t->tree.entries[item];
@@ -324,6 +340,16 @@ static enum ns_status tar_get(struct ns_source *s, int64_t item, struct ns_item 
 	NS_TRY(read_entry(s, t, e, &out->bytes));
 	out->data = t->data;
 	return NS_OK;
+}
+
+static enum ns_status tar_get(struct ns_source *s, int64_t item, struct ns_item *out)
+{
+	const struct tar *t = s->state;
+	locale_t before = uselocale(t->locale);
+	enum ns_status status = get_entry(s, item, out);
+
+	uselocale(before);
+	return status;
 }
 
 const struct ns_source_kind ns_source_tar = {"tar", tar_takes, tar_open, tar_get, tar_close, 0};

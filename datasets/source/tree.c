@@ -63,15 +63,21 @@ int ns_is_litter(const char *name)
 /* Its name says that it is something else. Names that say nothing are opened: what is in a file decides. */
 static int is_other(const char *path)
 {
-	static const char *const ends[] = {".txt",     ".csv",	".tsv",	     ".json",	    ".jsonl",  ".xml", ".yaml", ".yml",	 ".md",	   ".rst",
-					   ".html",    ".htm",	".pdf",	     ".db",	    ".sqlite", ".ini", ".cfg",	".py",	 ".ipynb", ".sh",
-					   ".log",     ".cls",	".mat",	     ".npy",	    ".npz",    ".h5",  ".hdf5", ".pkl",	 ".pt",	   ".pth",
-					   ".onnx",    ".zip",	".tar",	     ".gz",	    ".bz2",    ".xz",  ".zst",	".7z",	 ".rar",   ".mp4",
-					   ".avi",     ".mov",	".mkv",	     ".webm",	    ".wav",    ".mp3", ".doc",	".docx", ".xls",   ".xlsx",
-					   ".parquet", ".lmdb", ".tfrecord", ".caffemodel", ".lock",   ".bak"};
+	static const char *const ends[] = {
+		".txt", ".csv",	 ".tsv",     ".json", ".jsonl",	   ".xml",	  ".yaml",  ".yml",  ".md",  ".rst",   ".html", ".htm",
+		".pdf", ".db",	 ".sqlite",  ".ini",  ".cfg",	   ".py",	  ".ipynb", ".sh",   ".log", ".cls",   ".mat",	".npy",
+		".npz", ".h5",	 ".hdf5",    ".pkl",  ".pt",	   ".pth",	  ".onnx",  ".zip",  ".tar", ".gz",    ".bz2",	".xz",
+		".zst", ".7z",	 ".rar",     ".mp4",  ".avi",	   ".mov",	  ".mkv",   ".webm", ".wav", ".mp3",   ".doc",	".docx",
+		".xls", ".xlsx", ".parquet", ".lmdb", ".tfrecord", ".caffemodel", ".lock",  ".toml", ".cff", ".md5",   ".sha1", ".sha256",
+		".tex", ".bib",	 ".r",	     ".m",    ".c",	   ".cpp",	  ".h",	    ".js",   ".css", ".names", ".data", ".bak"};
+	static const char *const whole[] = {"LICENSE", "LICENCE",  "COPYING",  "NOTICE",     "README",	  "CITATION", "AUTHORS",   "CHANGELOG",
+					    "VERSION", "MANIFEST", "Makefile", "Dockerfile", "checksums", "md5sums",  "sha256sums"};
 	const char *base = strrchr(path, '/'), *end = strrchr(base ? base : path, '.');
 	size_t i;
 
+	for (i = 0; i < sizeof whole / sizeof *whole; i++)
+		if (!strcasecmp(base ? base + 1 : path, whole[i]))
+			return 1;
 	for (i = 0; end && i < sizeof ends / sizeof *ends; i++)
 		if (!strcasecmp(end, ends[i]))
 			return 1;
@@ -166,7 +172,9 @@ static int has_splits(const struct ns_tree *t, size_t skip)
 			continue;
 		path = plain(t->entries[i].path) + skip;
 		n = first_folder(path);
-		if (!n || !split_name(path, n))
+		if (!n)
+			continue; /* what lies beside splits is none of theirs */
+		if (!split_name(path, n))
 			return 0;
 		several |= first && strncmp(first, path, n);
 		first = path;
@@ -225,34 +233,35 @@ static enum ns_status sift(struct ns_tree *t, struct ns_source *s)
 	return status;
 }
 
-/* What the .cls file beside it says, or NULL. */
+/* What the .cls file beside it says, or NULL: of the same name but for its end, or for all its ends. */
 static const char *said_of(const struct ns_tree *t, const char *path)
 {
-	const char *base, *end;
-	char key[NS_PATH_MAX];
+	char key[NS_PATH_MAX], *base, *dot;
+	const char *said = NULL;
 
-	path = plain(path);
-	base = strrchr(path, '/');
-	end = strchr(base ? base + 1 : path, '.'); /* a key ends at its first dot */
-	if (!t->said || !end)
+	if (!t->said)
 		return NULL;
-	snprintf(key, sizeof key, "%.*s", (int)(end - path), path);
-	return json_string_value(json_object_get(t->said, key));
+	snprintf(key, sizeof key, "%s", plain(path));
+	base = strrchr(key, '/');
+	while (!said && (dot = strrchr(base ? base + 1 : key, '.'))) {
+		*dot = 0;
+		said = json_string_value(json_object_get(t->said, key));
+	}
+	return said;
 }
 
 enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, const char *text)
 {
 	char key[NS_PATH_MAX];
-	const char *base;
+	json_t *value = json_string(text);
 
 	if (!tree->said)
 		tree->said = json_object();
+	if (!value) /* not UTF-8: no class, so the file is what its name says, and no more */
+		return NS_OK;
 	path = plain(path);
-	base = strrchr(path, '/');
-	snprintf(key, sizeof key, "%.*s", (int)(strcspn(base ? base + 1 : path, ".") + (base ? (size_t)(base + 1 - path) : 0)), path);
-	return json_object_set_new_nocheck(tree->said, key, json_string(text))
-		       ? ns_fail(NS_BAD_DATA, "%s: its text is not UTF-8, so it is no class", path)
-		       : NS_OK;
+	snprintf(key, sizeof key, "%.*s", (int)(strlen(path) - strlen(".cls")), path);
+	return json_object_set_new_nocheck(tree->said, key, value) ? ns_fail(NS_NO_MEMORY, "out of memory for what %s says", path) : NS_OK;
 }
 
 /* names[i]: class of entry i, "" where it has none; finds the classes, and the label of each */
@@ -284,11 +293,12 @@ static enum ns_status drop_folders(struct ns_tree *t, struct ns_source *s)
 	for (i = 0; i < t->count; i++) {
 		struct ns_entry *e = &t->entries[i];
 
-		if (e->type == NS_ENTRY_FILE) {
+		if (e->type == NS_ENTRY_FILE && (e->split >= 0 || !s->split_count)) {
 			t->entries[k++] = *e;
 			continue;
 		}
-		NS_TRY(pass_over(s, e->path, "is an empty folder; as a class it keeps its place"));
+		NS_TRY(pass_over(s, e->path,
+				 e->type == NS_ENTRY_FILE ? "lies beside the splits" : "is an empty folder; at a class's place the class stays"));
 		free(e->path);
 		e->path = NULL;
 	}

@@ -91,7 +91,7 @@ void ns_ingest_tell_source(const struct ns_ingest *g)
 		     json_pack("{s:s, s:s, s:I, s:i, s:o, s:o, s:I}", "kind", s->kind->name, "kept", g->raw ? "raw" : g->encoding, "images",
 			       (json_int_t)s->items, "classes", s->class_count, "splits", splits, "sets", names, "passed_over",
 			       (json_int_t)json_array_size(s->passed)));
-	if (s->split_count > 1 && !g->folders)
+	if (s->split_count > 1 && !g->folders && !g->sets[0].items)
 		ns_log_warn(g->job->log, "%s: its %d splits are taken together (ingest.splits)", s->path, s->split_count);
 	if (json_array_size(s->passed))
 		ns_log_warn(g->job->log, "%zu files and folders are passed over, '%s' the first of them: passed.jsonl says why",
@@ -151,7 +151,7 @@ enum ns_status ns_ingest_check_share(const struct ns_ingest *g, const int64_t su
 
 	if (sums[1] <= REFUSED_FEW || (double)sums[1] <= g->refuse_share * all)
 		return NS_OK;
-	return ns_fail(NS_BAD_DATA, "%s: %lld of %lld images were refused, more than ingest.refuse_share = %g%s%s; raise it to keep the others",
+	return ns_fail(NS_BAD_DATA, "%s: %lld of %lld images were refused, more than ingest.refuse_share = %g%s%s%s; raise it to keep the others",
 		       g->source.path, (long long)sums[1], (long long)all, g->refuse_share, g->first_reason[0] ? " (the first: " : "",
-		       g->first_reason[0] ? g->first_reason : "");
+		       g->first_reason[0] ? g->first_reason : "", g->first_reason[0] ? ")" : "");
 }

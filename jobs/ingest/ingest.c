@@ -126,7 +126,7 @@ static enum ns_status publish_part(struct ns_ingest *g, const char *source)
 				json_array_append_new(files, json_pack("{s:s}", "file", name));
 		}
 	}
-	status = ns_part_write(g->job, json_pack("{s:O}", "sets", sets), json_incref(files));
+	status = ns_part_write(g->job, json_pack("{s:O, s:f}", "sets", sets, "refuse_share", g->refuse_share), json_incref(files));
 out:
 	json_decref(sets);
 	json_decref(files);

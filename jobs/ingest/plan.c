@@ -34,7 +34,7 @@ static void count(const struct ns_ingest *g, struct survey *s, const struct ns_i
 	struct ns_image image = {.h = item->h, .w = item->w, .c = item->c};
 	int h, w;
 
-	if (!item->h && ns_image_look(item->data, item->bytes, &image) != NS_OK)
+	if (!item->h && (ns_image_look(item->data, item->bytes, &image) != NS_OK || (int64_t)image.h * image.w > g->max_pixels))
 		return;
 	h = !item->h && !g->as_stored && image.orientation > 4 ? image.w : image.h;
 	w = h == image.h ? image.w : image.h;

@@ -194,6 +194,19 @@ out:
 	return status;
 }
 
+/* As one job would have judged: ten refused images say nothing, more than the share are an error. */
+static enum ns_status check_share(const struct merge *m)
+{
+	double share = ns_json_number(json_object_get(m->parts[0], "index"), "refuse_share", 1);
+	int64_t refused = json_integer_value(json_object_get(m->job->counts, "refused")),
+		all = json_integer_value(json_object_get(m->job->counts, "in"));
+
+	if (refused <= 10 || (double)refused <= share * (double)all)
+		return NS_OK;
+	return ns_fail(NS_BAD_DATA, "%s: %lld of %lld images were refused, more than ingest.refuse_share = %g; the parts' quarantine.jsonl say why",
+		       m->folder, (long long)refused, (long long)all, share);
+}
+
 /* What the source holds beside images every part has seen alike; the first has written it. */
 static enum ns_status take_passed(struct merge *m)
 {
@@ -216,6 +229,7 @@ static enum ns_status publish_data(struct merge *m)
 	enum ns_status status;
 	size_t i;
 
+	NS_GO(check_share(m));
 	NS_GO(ns_job_agree(m->job, m->job->comm->rank == 0 ? join_quarantines(m) : NS_OK));
 	NS_GO(ns_job_agree(m->job, m->job->comm->rank == 0 ? take_passed(m) : NS_OK));
 	json_array_foreach(sets, i, set) {

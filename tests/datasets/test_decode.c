@@ -390,6 +390,53 @@ static void jpeg_of_any_colours(void **state)
 	is_refused("JPEG: ");
 }
 
+/* Three scans, one a component, as old writers made them: cut between scans it lacks its colours, whatever end is put behind. */
+static void jpeg_lacks_no_scan(void **state)
+{
+	static const uint8_t rgb[] = {200, 60, 30};
+	static const jpeg_scan_info scans[] = {{1, {0}, 0, 63, 0, 0}, {1, {1}, 0, 63, 0, 0}, {1, {2}, 0, 63, 0, 0}};
+	struct jpeg_error_mgr errors;
+	struct jpeg_compress_struct jpeg = {.err = jpeg_std_error(&errors)};
+	uint8_t row[16 * 3], *made = NULL;
+	unsigned long bytes = 0;
+	JSAMPROW rows = row;
+	size_t i, second = 0;
+
+	(void)state;
+	jpeg_create_compress(&jpeg);
+	jpeg_mem_dest(&jpeg, &made, &bytes);
+	jpeg.image_width = jpeg.image_height = 16;
+	jpeg.input_components = 3;
+	jpeg.in_color_space = JCS_RGB;
+	jpeg_set_defaults(&jpeg);
+	jpeg_set_quality(&jpeg, 100, TRUE);
+	jpeg.scan_info = scans;
+	jpeg.num_scans = 3;
+	jpeg_start_compress(&jpeg, TRUE);
+	for (i = 0; i < sizeof row; i++)
+		row[i] = rgb[i % 3];
+	for (i = 0; i < 16; i++)
+		jpeg_write_scanlines(&jpeg, &rows, 1);
+	jpeg_finish_compress(&jpeg);
+	jpeg_destroy_compress(&jpeg);
+	size = 0;
+	put(made, bytes);
+	free(made);
+	is_colour(rgb, 3, NULL);
+	for (i = 0; i + 1 < size; i++)
+		if (file[i] == 0xff && file[i + 1] == 0xda && ++second == 2)
+			break;
+	size = i; /* behind the first scan (tables of the second may remain) */
+	is_refused("JPEG: ");
+	put("\xff\xd9", 2);
+	is_refused("JPEG: ends before its last scan");
+	/* what a phone appends behind the end marker is no scan */
+	make_jpeg(3, JCS_RGB, rgb, 0);
+	for (i = 0; i < 2000; i++)
+		put("\xff\xda\0\x0c", 4);
+	is_colour(rgb, 3, NULL);
+}
+
 /* --- others --- */
 
 static void bmp_rows(int bits, int up)
@@ -483,6 +530,16 @@ static void bmp_of_any_depth(void **state)
 	assert_memory_equal(pixels + (H - 2) * W, "\1\2\3\0\11\0\0", 7);
 	assert_int_equal(pixels[0], 0);
 	free(pixels);
+	bmp_header(8, H, 1, 1024); /* runs, and skips, far beyond the row's end */
+	for (i = 0; i < 256; i++)
+		put_little((uint32_t)i * 0x010101, 4);
+	for (i = 0; i < 8000; i++)
+		put(i % 2 ? "\0\2\377\0" : "\377\7\0\2\377\0", i % 2 ? 4 : 6);
+	put("\0\1", 2);
+	pixels = decoded((struct ns_decode_options){0}, H, W, 1, NULL);
+	assert_int_equal(pixels[(H - 1) * W + W - 1], 7);
+	assert_int_equal(pixels[0], 0);
+	free(pixels);
 }
 
 static void pnm_of_any_kind(void **state)
@@ -548,9 +605,9 @@ static void webp_without_loss(void **state)
 #endif
 
 #ifdef NS_TIFF
-static void make_tiff(int bits, int samples, int kind, int compression, int orientation, int format)
+/* the fourth sample, `extra`, is 0, 8, 16.. in the rows of an image, so that whoever multiplied by it is found */
+static void make_tiff(int bits, int samples, int kind, int compression, int orientation, int format, uint16_t extra)
 {
-	static const uint16_t alpha = EXTRASAMPLE_UNASSALPHA;
 	char path[] = "/tmp/nightshift-tiff.XXXXXX";
 	uint8_t row[W * 4 * 4];
 	TIFF *tiff;
@@ -570,12 +627,14 @@ static void make_tiff(int bits, int samples, int kind, int compression, int orie
 	TIFFSetField(tiff, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG);
 	TIFFSetField(tiff, TIFFTAG_ORIENTATION, orientation);
 	if (samples == 4)
-		TIFFSetField(tiff, TIFFTAG_EXTRASAMPLES, 1, &alpha);
+		TIFFSetField(tiff, TIFFTAG_EXTRASAMPLES, 1, &extra);
 	for (y = 0; y < H; y++) {
 		memset(row, 0, sizeof row);
 		for (x = 0; x < W; x++)
 			for (k = 0; k < samples; k++) {
-				uint8_t value = k == 3 ? 255 : kind == PHOTOMETRIC_MINISWHITE ? (uint8_t)(255 - sample(y, x, k)) : sample(y, x, k);
+				uint8_t value = k == 3				 ? (uint8_t)(8 * y)
+						: kind == PHOTOMETRIC_MINISWHITE ? (uint8_t)(255 - sample(y, x, k))
+										 : sample(y, x, k);
 				uint16_t wide = (uint16_t)(value << 8 | value);
 
 				memcpy(row + (x * samples + k) * bits / 8, bits == 16 ? (void *)&wide : (void *)&value, (size_t)(bits == 16 ? 2 : 1));
@@ -595,17 +654,23 @@ static void tiff_of_any_depth(void **state)
 	uint8_t *pixels;
 
 	(void)state;
-	make_tiff(8, 1, PHOTOMETRIC_MINISBLACK, COMPRESSION_NONE, 1, SAMPLEFORMAT_UINT);
+	make_tiff(8, 1, PHOTOMETRIC_MINISBLACK, COMPRESSION_NONE, 1, SAMPLEFORMAT_UINT, EXTRASAMPLE_UNASSALPHA);
 	is_sampled(1);
-	make_tiff(8, 1, PHOTOMETRIC_MINISWHITE, COMPRESSION_LZW, 1, SAMPLEFORMAT_UINT);
+	make_tiff(8, 1, PHOTOMETRIC_MINISWHITE, COMPRESSION_LZW, 1, SAMPLEFORMAT_UINT, EXTRASAMPLE_UNASSALPHA);
 	is_sampled(1);
-	make_tiff(8, 3, PHOTOMETRIC_RGB, COMPRESSION_ADOBE_DEFLATE, 1, SAMPLEFORMAT_UINT);
+	make_tiff(8, 3, PHOTOMETRIC_RGB, COMPRESSION_ADOBE_DEFLATE, 1, SAMPLEFORMAT_UINT, EXTRASAMPLE_UNASSALPHA);
 	is_sampled(3);
-	make_tiff(16, 3, PHOTOMETRIC_RGB, COMPRESSION_LZW, 1, SAMPLEFORMAT_UINT);
+	make_tiff(16, 3, PHOTOMETRIC_RGB, COMPRESSION_LZW, 1, SAMPLEFORMAT_UINT, EXTRASAMPLE_UNASSALPHA);
 	is_sampled(3);
-	make_tiff(8, 4, PHOTOMETRIC_RGB, COMPRESSION_NONE, 1, SAMPLEFORMAT_UINT);
+	make_tiff(8, 4, PHOTOMETRIC_RGB, COMPRESSION_NONE, 1, SAMPLEFORMAT_UINT, EXTRASAMPLE_UNASSALPHA);
 	is_sampled(3);
-	make_tiff(8, 1, PHOTOMETRIC_MINISBLACK, COMPRESSION_NONE, 6, SAMPLEFORMAT_UINT);
+	pixels = decoded((struct ns_decode_options){.background = 0x000000 + 1}, H, W, 3, NULL);
+	assert_int_equal(pixels[0], 0); /* the first row is wholly transparent */
+	assert_int_equal(pixels[4 * W * 3], (sample(4, 0, 0) * 32 + 127) / 255);
+	free(pixels);
+	make_tiff(8, 4, PHOTOMETRIC_RGB, COMPRESSION_LZW, 1, SAMPLEFORMAT_UINT, EXTRASAMPLE_UNSPECIFIED); /* as an infrared channel is */
+	is_sampled(3);
+	make_tiff(8, 1, PHOTOMETRIC_MINISBLACK, COMPRESSION_NONE, 6, SAMPLEFORMAT_UINT, EXTRASAMPLE_UNASSALPHA);
 	pixels = decoded((struct ns_decode_options){0}, W, H, 1, NULL);
 	assert_int_equal(pixels[0], sample(H - 1, 0, 0)); /* the first stored row is on the right */
 	assert_int_equal(pixels[H - 1], sample(0, 0, 0));
@@ -613,7 +678,7 @@ static void tiff_of_any_depth(void **state)
 	pixels = decoded((struct ns_decode_options){.as_stored = 1}, H, W, 1, NULL);
 	assert_int_equal(pixels[W - 1], sample(0, W - 1, 0));
 	free(pixels);
-	make_tiff(32, 1, PHOTOMETRIC_MINISBLACK, COMPRESSION_NONE, 1, SAMPLEFORMAT_IEEEFP);
+	make_tiff(32, 1, PHOTOMETRIC_MINISBLACK, COMPRESSION_NONE, 1, SAMPLEFORMAT_IEEEFP, EXTRASAMPLE_UNASSALPHA);
 	is_refused("floating point");
 }
 #endif
@@ -632,6 +697,7 @@ static void gif_first_frame(void **state)
 	GifColorType colours[4] = {{10, 20, 30}, {200, 100, 50}, {1, 2, 3}, {255, 255, 255}};
 	GifByteType block[4], row[3];
 	GifFileType *gif;
+	struct ns_image image;
 	uint8_t *pixels;
 	int error, frame, y, x;
 
@@ -652,7 +718,8 @@ static void gif_first_frame(void **state)
 		}
 	}
 	EGifCloseFile(gif, &error);
-	pixels = decoded((struct ns_decode_options){.background = 0x808080 + 1}, 3, 4, 3, NULL);
+	pixels = decoded((struct ns_decode_options){.background = 0x808080 + 1}, 3, 4, 3, &image);
+	assert_true(image.alpha);
 	for (y = 0; y < 3; y++)
 		for (x = 0; x < 4; x++) {
 			int index = y && x ? (y - 1 + x - 1) % 3 : 2;
@@ -701,6 +768,7 @@ int main(void)
 		cmocka_unit_test(grey_is_bt601),
 		cmocka_unit_test(orientations_stand_upright),
 		cmocka_unit_test(jpeg_of_any_colours),
+		cmocka_unit_test(jpeg_lacks_no_scan),
 		cmocka_unit_test(bmp_of_any_depth),
 		cmocka_unit_test(pnm_of_any_kind),
 #ifdef NS_WEBP

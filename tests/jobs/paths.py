@@ -161,6 +161,13 @@ def splits(binary):
         check(set(rows("out")[0]) == {n for n in names if n.startswith("val/") and n.endswith(".png")}, f"{source}: one split: {rows('out')[0]}")
         said = ingest(binary, source, "--ingest.splits=holdout", wanted=78)
         check("expected auto, pool, or a split" in said, f"{source}: {said}")
+    beside = ["LICENSE", "README", "logo.png", "scripts/Makefile"]
+    for source in sources([f"{split}/{c}/1.png" for split in ("train", "test") for c in ("ant", "bee")] + beside):
+        ingest(binary, source)
+        found = {**rows("out/train")[0], **rows("out/test")[0]}
+        check(len(found) == 4 and rows("out/test")[1] == ["ant", "bee"], f"{source}: {found}")
+        passed = account(list(found) + beside, found, source)[1]
+        check("beside the splits" in passed["logo.png"], f"{source}: {passed}")
     alone = [f"train/{c}/{i}.png" for c in ("ant", "bee") for i in range(2)]
     for source in sources(alone):
         ingest(binary, source)
@@ -200,7 +207,11 @@ def links(binary):
 
 
 def names(binary):
-    """class names of any length; more classes than an attribute holds are another test's"""
+    """class names of any length, and in any script; more classes than an attribute holds are another test's"""
+    script = ["käse/1.png", "猫/2.png"]
+    for source in sources(script):
+        ingest(binary, source)
+        check(rows("out") == ({n: n.split("/")[0] for n in script}, ["käse", "猫"]), f"{source}: {rows('out')}")
     long = ["x" * 140 + end for end in ("one", "two")]
     for source in sources([f"{n}/1.png" for n in long]):
         ingest(binary, source)
@@ -220,6 +231,14 @@ def webdataset(binary):
     check(found == {f"0000{i}.seg.png": ["cat", "bee", "ant"][i % 3] for i in range(6)}, f"webdataset: {found}")
     ingest(binary, "shard-000000.tar")
     check(rows("out") == ({f"0000{i}.seg.png": str(2 - i % 3) for i in range(6)}, ["0", "1", "2"]), f"webdataset: {rows('out')}")
+    with tarfile.open("dots.tar", "w") as t: # keys with dots: the whole name goes before its beginning; a text that is no UTF-8 is no class
+        for name, data in (("img.1.png", png(1)), ("img.1.cls", b"cat"), ("img.2.png", png(2)), ("img.2.cls", b"dog"), ("paper.cls", b"\xe9t\xe9"), ("paper.png", png(3))):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            t.addfile(info, io.BytesIO(data))
+    ingest(binary, "dots.tar")
+    check(rows("out")[0] == {"img.1.png": "cat", "img.2.png": "dog", "paper.png": None}, f"webdataset: {rows('out')}")
+    ingest(binary, "shard-000000.tar")
     account([f"0000{i}.{end}" for i in range(6) for end in ("seg.png", "cls", "json")], rows("out")[0], "webdataset")
 
 
@@ -230,6 +249,8 @@ def lists(binary):
         pathlib.Path("pictures", name).write_bytes(png(i))
     where = os.getcwd()
     kinds = {
+        "returns.txt": "pictures/a b.png\tcat\rpictures/c.png\tdog\rpictures/d, e.png\tcat\r",
+        "blanks.csv": 'path, label\npictures/a b.png , cat\n"pictures/c.png" , dog\n "pictures/d, e.png", "cat"\n',
         "tabs.txt": "\ufeffpictures/a b.png\tcat\r\n\r\npictures/c.png\tdog\r\npictures/d, e.png\tcat",
         "spaces.txt": f"pictures/a b.png cat\npictures/c.png dog\n{where}/pictures/d, e.png cat\n",
         "header.csv": '\ufeffid,File,width,Label\n7,pictures/a b.png,4,cat\n8,pictures/c.png,4,dog\n9,"pictures/d, e.png",4,"cat"\n',
@@ -252,7 +273,8 @@ def lists(binary):
     ingest(binary, "quoted.csv")
     check(rows("out") == ({"pictures/c.png": 'a "big" dog', "pictures/a b.png": None}, ['a "big" dog']), f"quotes: {rows('out')}")
     for name, text, said in (("bad.jsonl", '{"path": "pictures/c.png", "label": 1}\n{"path": \n', "line 2 is not JSON"), ("none.jsonl", '{"label": 1}\n', "line 1 names no file"),
-                             ("short.csv", "label,path\ncat\n", "line 2 has 1 values, but the path is value 2")):
+                             ("real.jsonl", '{"path": "pictures/c.png", "label": 0.5}\n', '"label" is neither text nor a whole number'),
+                             ("nowhere.csv", "id,label\npictures/c.png,cat\n", "names a class's column, but none of the file"), ("short.csv", "label,path\ncat\n", "line 2 has 1 values, but the path is value 2")):
         pathlib.Path(name).write_text(text, encoding="utf-8")
         check(said in ingest(binary, name, wanted=65), f"{name}: an error without its line")
 
@@ -297,6 +319,11 @@ def share(binary):
             said = ingest(binary, source, wanted=wanted)
             check(not wanted or "11 of 120 images were refused, more than ingest.refuse_share = 0.05" in said, f"share: {said}")
             check(not wanted or not os.path.exists("out/dataset.json"), "share: something is published")
+            for part in range(2): # as an array would: each task a part, judged where they are merged
+                subprocess.run([binary, "ingest", source, "--out", f"parts{bad}/0000{part}", "--name", "a", "--part", f"{part}/2", "--ingest.shard_rows=40"],
+                               capture_output=True, check=True)
+            merged = subprocess.run([binary, "merge", f"parts{bad}", "--out", f"merged{bad}"], capture_output=True, text=True, check=False)
+            check(merged.returncode == wanted and ("11 of 120 images" in merged.stderr) == bool(wanted), f"share, merged: {merged.returncode}, {merged.stderr}")
             ingest(binary, source, "--ingest.refuse_share=0.1")
             check(len(rows("out")[0]) == 120 - bad, f"share: {len(rows('out')[0])} rows")
 
