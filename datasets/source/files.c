@@ -12,6 +12,25 @@
 
 static enum ns_status scan(struct ns_files *f, const char *folder, int depth);
 
+/* The text of a .cls file of an unpacked webdataset. One that cannot be read, or is too long for a class, says nothing. */
+static enum ns_status read_class(struct ns_files *f, const char *relative, const char *full)
+{
+	char *text;
+	size_t bytes;
+	enum ns_status status = ns_read_item(full, &text, &bytes, NULL);
+
+	if (status == NS_BAD_DATA)
+		return NS_OK;
+	NS_TRY(status);
+	if (bytes < 256 && !memchr(text, 0, bytes)) {
+		while (bytes && (text[bytes - 1] == '\n' || text[bytes - 1] == '\r' || text[bytes - 1] == ' '))
+			text[--bytes] = 0;
+		status = ns_tree_say(&f->tree, relative, text);
+	}
+	free(text);
+	return status;
+}
+
 /* A file, or a folder; a dangling link is kept as a file that cannot be read. */
 static enum ns_status scan_one(struct ns_files *f, const char *folder, const char *name, int depth)
 {
@@ -24,6 +43,8 @@ static enum ns_status scan_one(struct ns_files *f, const char *folder, const cha
 	bad = stat(full, &st);
 	if (bad && errno != EACCES && !ns_errno_is_data(errno)) /* it may be a folder of a thousand images, which must not be dropped */
 		return ns_io_error(full, "cannot stat");
+	if (!bad && S_ISREG(st.st_mode) && strlen(name) > 4 && !strcmp(name + strlen(name) - 4, ".cls"))
+		NS_TRY(read_class(f, relative, full));
 	if (bad || !S_ISDIR(st.st_mode))
 		return ns_tree_add(&f->tree, relative, f->tree.count, NS_ENTRY_FILE, NULL);
 	if (*name == '.' || ns_is_litter(name))

@@ -231,6 +231,10 @@ def webdataset(binary):
     check(found == {f"0000{i}.seg.png": ["cat", "bee", "ant"][i % 3] for i in range(6)}, f"webdataset: {found}")
     ingest(binary, "shard-000000.tar")
     check(rows("out") == ({f"0000{i}.seg.png": str(2 - i % 3) for i in range(6)}, ["0", "1", "2"]), f"webdataset: {rows('out')}")
+    with tarfile.open("shard-000000.tar") as t: # unpacked it means the same
+        t.extractall("unpacked")
+    ingest(binary, "unpacked", "--ingest.classes=[ant, bee, cat]")
+    check(rows("out")[0] == found, f"an unpacked webdataset: {rows('out')}, wanted {found}")
     with tarfile.open("dots.tar", "w") as t: # keys with dots: the whole name goes before its beginning; a text that is no UTF-8 is no class
         for name, data in (("img.1.png", png(1)), ("img.1.cls", b"cat"), ("img.2.png", png(2)), ("img.2.cls", b"dog"), ("paper.cls", b"\xe9t\xe9"), ("paper.png", png(3))):
             info = tarfile.TarInfo(name)
