@@ -113,7 +113,7 @@ static void put_row(const uint8_t *from, const struct header *b, const uint8_t *
 
 	for (x = 0; x < b->w; x++, to += out->channels) {
 		if (b->bits <= 8) {
-			uint32_t index = from[x * b->bits / 8] >> (8 - b->bits - x * b->bits % 8) & ((1u << b->bits) - 1);
+			uint32_t index = (uint32_t)from[x * b->bits / 8] >> (8 - b->bits - x * b->bits % 8) & ((1u << b->bits) - 1);
 			const uint8_t *colour = palette + b->entry * (index < b->colours ? index : 0);
 
 			for (k = 0; k < 3; k++)

@@ -10,6 +10,12 @@ enum ns_status ns_raster_make(struct ns_raster *out)
 	return out->data ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", out->w, out->h);
 }
 
+/* a sample over the colour behind it, by its alpha */
+static uint8_t over(int sample, int alpha, int behind)
+{
+	return (uint8_t)((sample * alpha + behind * (255 - alpha) + 127) / 255);
+}
+
 /* BT.601 as Pillow rounds it */
 static uint8_t luma(const uint8_t *x)
 {
@@ -29,9 +35,7 @@ void ns_raster_convert(struct ns_raster *r, int c, int background)
 		uint8_t x[3];
 
 		for (k = 0; k < colours; k++)
-			x[k] = !alpha || !background
-				       ? from[k]
-				       : (uint8_t)((from[k] * from[colours] + (colours == 1 ? grey : behind[k]) * (255 - from[colours]) + 127) / 255);
+			x[k] = alpha && background ? over(from[k], from[colours], colours == 1 ? grey : behind[k]) : from[k];
 		if (c == 1)
 			r->data[i] = colours == 1 ? x[0] : luma(x);
 		else

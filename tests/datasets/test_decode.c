@@ -696,6 +696,7 @@ static void gif_first_frame(void **state)
 	GraphicsControlBlock control = {.TransparentColor = 2};
 	GifColorType colours[4] = {{10, 20, 30}, {200, 100, 50}, {1, 2, 3}, {255, 255, 255}};
 	GifByteType block[4], row[3];
+	ColorMapObject *map = GifMakeMapObject(4, colours);
 	GifFileType *gif;
 	struct ns_image image;
 	uint8_t *pixels;
@@ -706,7 +707,8 @@ static void gif_first_frame(void **state)
 	gif = EGifOpen(NULL, on_gif, &error);
 	assert_non_null(gif);
 	EGifSetGifVersion(gif, true);
-	EGifPutScreenDesc(gif, 4, 3, 8, 0, GifMakeMapObject(4, colours));
+	EGifPutScreenDesc(gif, 4, 3, 8, 0, map);
+	GifFreeMapObject(map);
 	for (frame = 0; frame < 2; frame++) {
 		EGifGCBToExtension(&control, block);
 		EGifPutExtension(gif, GRAPHICS_EXT_FUNC_CODE, 4, block);
