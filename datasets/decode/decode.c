@@ -18,32 +18,32 @@ static const struct ns_format *const formats[] = {&ns_format_jpeg, &ns_format_pn
 
 /* what is recognised so that a refusal can name it */
 static const struct {
-	const char *kind, *title;
+	const char *title;
 	size_t at;
 	const char *bytes;
 	size_t n;
 } strangers[] = {
-	{"heic", "HEIC", 4, "ftyphei", 7},
-	{"heic", "HEIC", 4, "ftypmif1", 8},
-	{"avif", "AVIF", 4, "ftypavi", 7},
-	{"jxl", "JPEG XL", 0, "\xff\x0a", 2},
-	{"jxl", "JPEG XL", 0, "\0\0\0\x0cJXL ", 8},
-	{"jp2", "JPEG 2000", 0, "\0\0\0\x0cjP  ", 8},
-	{"jp2", "JPEG 2000", 0, "\xff\x4f\xff\x51", 4},
-	{"webp", "WebP", 8, "WEBP", 4},
-	{"tiff", "TIFF", 0, "II*\0", 4},
-	{"tiff", "TIFF", 0, "MM\0*", 4},
-	{"gif", "GIF", 0, "GIF8", 4},
-	{"ico", "ICO", 0, "\0\0\1\0", 4},
-	{"psd", "a Photoshop file", 0, "8BPS", 4},
-	{"exr", "OpenEXR", 0, "\x76\x2f\x31\x01", 4},
-	{"hdr", "Radiance HDR", 0, "#?RADIANCE", 10},
-	{"pdf", "a PDF", 0, "%PDF", 4},
-	{"zip", "a zip", 0, "PK\3\4", 4},
-	{"html", "a page of HTML", 0, "<!DOCTYPE", 9},
-	{"html", "a page of HTML", 0, "<!doctype", 9},
-	{"html", "a page of HTML", 0, "<html", 5},
-	{"svg", "SVG", 0, "<svg", 4},
+	{"HEIC", 4, "ftyphei", 7},
+	{"HEIC", 4, "ftypmif1", 8},
+	{"AVIF", 4, "ftypavi", 7},
+	{"JPEG XL", 0, "\xff\x0a", 2},
+	{"JPEG XL", 0, "\0\0\0\x0cJXL ", 8},
+	{"JPEG 2000", 0, "\0\0\0\x0cjP  ", 8},
+	{"JPEG 2000", 0, "\xff\x4f\xff\x51", 4},
+	{"WebP", 8, "WEBP", 4},
+	{"TIFF", 0, "II*\0", 4},
+	{"TIFF", 0, "MM\0*", 4},
+	{"GIF", 0, "GIF8", 4},
+	{"ICO", 0, "\0\0\1\0", 4},
+	{"a Photoshop file", 0, "8BPS", 4},
+	{"OpenEXR", 0, "\x76\x2f\x31\x01", 4},
+	{"Radiance HDR", 0, "#?RADIANCE", 10},
+	{"a PDF", 0, "%PDF", 4},
+	{"a zip", 0, "PK\3\4", 4},
+	{"a page of HTML", 0, "<!DOCTYPE", 9},
+	{"a page of HTML", 0, "<!doctype", 9},
+	{"a page of HTML", 0, "<html", 5},
+	{"SVG", 0, "<svg", 4},
 };
 
 static const struct ns_format *format_of(const uint8_t *data, size_t bytes)

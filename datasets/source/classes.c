@@ -79,3 +79,11 @@ enum ns_status ns_source_found_classes(struct ns_source *s, const char *const *n
 	free(sorted);
 	return NS_OK;
 }
+
+enum ns_status ns_source_pass_over(struct ns_source *s, const char *path, const char *why)
+{
+	json_t *name = ns_json_string(path);
+	json_t *line = name ? json_pack("{s:o, s:s}", "path", name, "reason", why) : NULL;
+
+	return json_array_append_new(s->passed, line) ? ns_fail(NS_NO_MEMORY, "out of memory for what is passed over") : NS_OK;
+}

@@ -119,7 +119,7 @@ enum ns_status ns_files_get(struct ns_source *s, int64_t item, struct ns_item *o
 
 	snprintf(out->name, sizeof out->name, "%.511s", e->path);
 	out->label = e->label;
-	snprintf(out->class_name, sizeof out->class_name, "%.127s", f->classes ? f->classes[item] : e->path);
+	snprintf(out->class_name, sizeof out->class_name, "%.127s", f->classes ? f->classes[item] : e->unknown ? e->unknown : "");
 	if (*e->path == '/')
 		status = ns_path(path, "%s", e->path);
 	else

@@ -156,10 +156,7 @@ static enum ns_status open_labels(struct ns_source *s, struct idx *x)
 
 	NS_TRY(find_labels(s, path, &is));
 	if (!is)
-		return json_array_append_new(s->passed, json_pack("{s:o, s:s}", "path", ns_json_string(path), "reason",
-								  "is not there: these images have no labels"))
-			       ? ns_fail(NS_NO_MEMORY, "%s: out of memory", s->path)
-			       : NS_OK;
+		return ns_source_pass_over(s, path, "is not there: these images have no labels");
 	NS_TRY(ns_stream_open(&f, path));
 	status = unpack_labels(s, x, path, f);
 	ns_stream_close(f);

@@ -56,6 +56,8 @@ enum ns_status ns_source_get(struct ns_source *source, int64_t item, struct ns_i
 enum ns_status ns_source_labels(const struct ns_source *source, const char *const *names, int64_t n, int32_t *labels);
 /* The label that a text is as a number, an index into names that were given; or NS_LABEL_UNKNOWN. */
 int32_t ns_source_index(const struct ns_source *source, const char *text);
+/* Adds to what is passed over. */
+enum ns_status ns_source_pass_over(struct ns_source *source, const char *path, const char *why);
 /* sorted class names found in the input, unless names were given */
 enum ns_status ns_source_found_classes(struct ns_source *source, const char *const *names, int64_t n);
 

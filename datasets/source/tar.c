@@ -329,7 +329,7 @@ static enum ns_status get_entry(struct ns_source *s, int64_t item, struct ns_ite
 			return ns_fail(NS_IO, "%s: changed while it was read", s->path);
 	}
 	snprintf(out->name, sizeof out->name, "%.511s", is->path);
-	snprintf(out->class_name, sizeof out->class_name, "%.127s", is->path);
+	snprintf(out->class_name, sizeof out->class_name, "%.127s", is->unknown ? is->unknown : "");
 	out->label = is->label;
 	out->time = (int64_t)archive_entry_mtime(e);
 	if (is_link(e))

@@ -41,8 +41,10 @@ void ns_tree_release(struct ns_tree *tree)
 {
 	int64_t i;
 
-	for (i = 0; i < tree->count; i++)
+	for (i = 0; i < tree->count; i++) {
 		free(tree->entries[i].path);
+		free(tree->entries[i].unknown);
+	}
 	free(tree->entries);
 	json_decref(tree->said);
 	memset(tree, 0, sizeof *tree);
@@ -201,14 +203,6 @@ static int split_of(struct ns_source *s, const char *path, size_t n)
 	return s->split_count++;
 }
 
-static enum ns_status pass_over(struct ns_source *s, const char *path, const char *why)
-{
-	json_t *name = ns_json_string(path);
-	json_t *line = name ? json_pack("{s:o, s:s}", "path", name, "reason", why) : NULL;
-
-	return json_array_append_new(s->passed, line) ? ns_fail(NS_NO_MEMORY, "out of memory for what is passed over") : NS_OK;
-}
-
 /* Items come first, in the order in which they were added; the rest goes to the source's list. */
 static enum ns_status sift(struct ns_tree *t, struct ns_source *s)
 {
@@ -222,7 +216,7 @@ static enum ns_status sift(struct ns_tree *t, struct ns_source *s)
 		if (!why && e->type == NS_ENTRY_FILE && is_other(e->path))
 			why = "is no image by its name";
 		if (why && status == NS_OK)
-			status = pass_over(s, e->path, why);
+			status = ns_source_pass_over(s, e->path, why);
 		if (why) {
 			free(e->path);
 			continue;
@@ -280,6 +274,8 @@ static enum ns_status label_all(struct ns_tree *t, struct ns_source *s, char **n
 		int index = labels[i] == NS_LABEL_UNKNOWN && given && said_of(t, t->entries[i].path);
 
 		t->entries[i].label = index ? ns_source_index(s, names[i]) : labels[i];
+		if (t->entries[i].label == NS_LABEL_UNKNOWN)
+			t->entries[i].unknown = strdup(names[i]);
 	}
 	free(labels);
 	return status;
@@ -297,10 +293,10 @@ static enum ns_status drop_folders(struct ns_tree *t, struct ns_source *s)
 			t->entries[k++] = *e;
 			continue;
 		}
-		NS_TRY(pass_over(s, e->path,
-				 e->type == NS_ENTRY_FILE ? "lies beside the splits" : "is an empty folder; at a class's place the class stays"));
+		NS_TRY(ns_source_pass_over(
+			s, e->path, e->type == NS_ENTRY_FILE ? "lies beside the splits" : "is an empty folder; at a class's place the class stays"));
 		free(e->path);
-		e->path = NULL;
+		free(e->unknown);
 	}
 	t->count = t->items = s->items = k;
 	if (!s->split_count)

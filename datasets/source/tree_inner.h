@@ -17,6 +17,7 @@ struct ns_entry {
 	enum ns_entry_type type;
 	const char *why; /* passed over */
 	int32_t label;	 /* of an item, after the plan */
+	char *unknown;	 /* its class, where that is none of the source's */
 	int split;	 /* index into the source's splits; -1: none */
 };
 
