@@ -17,27 +17,6 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
 }
 
-enum ns_status ns_source_labels(const struct ns_source *s, const char *const *names, int64_t n, int32_t *labels)
-{
-	struct named *order = malloc(sizeof *order * ((size_t)s->class_count + 1));
-	int64_t i;
-	int k;
-
-	if (!order)
-		return ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);
-	for (k = 0; k < s->class_count; k++)
-		order[k] = (struct named){s->classes[k], k};
-	qsort(order, (size_t)s->class_count, sizeof *order, by_name);
-	for (i = 0; i < n; i++) {
-		struct named key = {names[i], 0};
-		const struct named *at = bsearch(&key, order, (size_t)s->class_count, sizeof *order, by_name);
-
-		labels[i] = !*names[i] ? -1 : at ? at->label : NS_LABEL_UNKNOWN;
-	}
-	free(order);
-	return NS_OK;
-}
-
 int32_t ns_source_index(const struct ns_source *s, const char *text)
 {
 	char *end;
@@ -77,6 +56,29 @@ enum ns_status ns_source_found_classes(struct ns_source *s, const char *const *n
 		if (*sorted[i] && (!s->class_count || strcmp(s->classes[s->class_count - 1], sorted[i])))
 			s->classes[s->class_count++] = strdup(sorted[i]);
 	free(sorted);
+	return NS_OK;
+}
+
+enum ns_status ns_source_labels(struct ns_source *s, const char *const *names, int64_t n, int32_t *labels)
+{
+	struct named *order;
+	int64_t i;
+	int k;
+
+	NS_TRY(ns_source_found_classes(s, names, n));
+	order = malloc(sizeof *order * ((size_t)s->class_count + 1));
+	if (!order)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);
+	for (k = 0; k < s->class_count; k++)
+		order[k] = (struct named){s->classes[k], k};
+	qsort(order, (size_t)s->class_count, sizeof *order, by_name);
+	for (i = 0; i < n; i++) {
+		struct named key = {names[i], 0};
+		const struct named *at = bsearch(&key, order, (size_t)s->class_count, sizeof *order, by_name);
+
+		labels[i] = !*names[i] ? -1 : at ? at->label : NS_LABEL_UNKNOWN;
+	}
+	free(order);
 	return NS_OK;
 }
 

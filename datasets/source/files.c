@@ -22,11 +22,8 @@ static enum ns_status read_class(struct ns_files *f, const char *relative, const
 	if (status == NS_BAD_DATA)
 		return NS_OK;
 	NS_TRY(status);
-	if (bytes < 256 && !memchr(text, 0, bytes)) {
-		while (bytes && (text[bytes - 1] == '\n' || text[bytes - 1] == '\r' || text[bytes - 1] == ' '))
-			text[--bytes] = 0;
-		status = ns_tree_say(&f->tree, relative, text);
-	}
+	if (bytes < 256 && !memchr(text, 0, bytes))
+		status = ns_tree_say(&f->tree, relative, text, bytes);
 	free(text);
 	return status;
 }

@@ -243,9 +243,7 @@ static enum ns_status label_all(struct ns_source *s, struct ns_files *f)
 	enum ns_status status = labels ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for labels", s->path);
 	int64_t i;
 
-	s->items = f->tree.items = f->tree.count;
-	if (status == NS_OK)
-		status = ns_source_found_classes(s, names, f->tree.count);
+	s->items = f->tree.count;
 	if (status == NS_OK)
 		status = ns_source_labels(s, names, f->tree.count, labels);
 	for (i = 0; i < f->tree.count && status == NS_OK; i++)

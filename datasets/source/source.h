@@ -52,8 +52,8 @@ void ns_source_close(struct ns_source *source);
 enum ns_status ns_source_get(struct ns_source *source, int64_t item, struct ns_item *out);
 
 /* for the kinds */
-/* Labels of n class names: -1 of "", NS_LABEL_UNKNOWN of a name that is no class. */
-enum ns_status ns_source_labels(const struct ns_source *source, const char *const *names, int64_t n, int32_t *labels);
+/* Finds the classes, unless names were given, and the labels of n class names: -1 of "", NS_LABEL_UNKNOWN of a name that is no class. */
+enum ns_status ns_source_labels(struct ns_source *source, const char *const *names, int64_t n, int32_t *labels);
 /* The label that a text is as a number, an index into names that were given; or NS_LABEL_UNKNOWN. */
 int32_t ns_source_index(const struct ns_source *source, const char *text);
 /* Adds to what is passed over. */

@@ -177,10 +177,7 @@ static enum ns_status read_class(struct ns_source *s, struct tar *t, const char 
 
 	if (n < 0)
 		return t->failed != NS_OK ? tar_error(s, t) : ns_fail(NS_BAD_DATA, "%s: %s: cannot be read in the archive", s->path, name);
-	while (n && (text[n - 1] == '\n' || text[n - 1] == '\r' || text[n - 1] == ' '))
-		n--;
-	text[n] = 0;
-	return ns_tree_say(&t->tree, name, text);
+	return ns_tree_say(&t->tree, name, text, (size_t)n);
 }
 
 /* Entries but folders are files, or links, which are items that cannot be read; a folder is added in case that it stays empty. */

@@ -244,11 +244,15 @@ static const char *said_of(const struct ns_tree *t, const char *path)
 	return said;
 }
 
-enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, const char *text)
+enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, char *text, size_t bytes)
 {
 	char key[NS_PATH_MAX];
-	json_t *value = json_string(text);
+	json_t *value;
 
+	while (bytes && (text[bytes - 1] == '\n' || text[bytes - 1] == '\r' || text[bytes - 1] == ' '))
+		bytes--;
+	text[bytes] = 0;
+	value = json_string(text);
 	if (!tree->said)
 		tree->said = json_object();
 	if (!value) /* not UTF-8: no class, so the file is what its name says, and no more */
@@ -266,8 +270,6 @@ static enum ns_status label_all(struct ns_tree *t, struct ns_source *s, char **n
 	enum ns_status status = labels ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for labels", s->path);
 	int64_t i;
 
-	if (status == NS_OK)
-		status = ns_source_found_classes(s, (const char *const *)names, t->count);
 	if (status == NS_OK)
 		status = ns_source_labels(s, (const char *const *)names, t->count, labels);
 	for (i = 0; i < t->count && status == NS_OK; i++) {
@@ -298,7 +300,7 @@ static enum ns_status drop_folders(struct ns_tree *t, struct ns_source *s)
 		free(e->path);
 		free(e->unknown);
 	}
-	t->count = t->items = s->items = k;
+	t->count = s->items = k;
 	if (!s->split_count)
 		return NS_OK;
 	s->split_of = malloc(sizeof *s->split_of * (size_t)(k + 1));

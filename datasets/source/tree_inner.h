@@ -22,15 +22,15 @@ struct ns_entry {
 };
 
 struct ns_tree {
-	struct ns_entry *entries; /* after the plan those with numbers below `items` are the items, in their order */
-	int64_t count, capacity, items;
+	struct ns_entry *entries; /* after the plan the items, in their order */
+	int64_t count, capacity;
 	json_t *said; /* {path without its end: text}: what the .cls files of a webdataset say, the class of what is called alike; or NULL */
 	int archive;  /* a folder around everything else is a wrapper, not a class */
 };
 
 enum ns_status ns_tree_add(struct ns_tree *tree, const char *path, int64_t number, enum ns_entry_type type, const char *why);
-/* What the .cls file at `path` holds: the class, or its index, of the image that is called alike. */
-enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, const char *text);
+/* What the .cls file at `path` holds: the class, or its index, of the image that is called alike. text has a place for a 0 behind its bytes, and loses blanks at its end. */
+enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, char *text, size_t bytes);
 /*
  * Sorts the items to the front, in the order in which they were added, and sets the source's items, classes, splits and what was passed over.
  * Errors: NS_BAD_DATA: a class's name is not UTF-8.
