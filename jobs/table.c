@@ -90,7 +90,7 @@ const struct ns_key ns_keys[] = {
 	{"train.virtual_ranks", NULL, NS_KEY_INT, "4", NET, "parts of a batch, a power of two; fixes the bits", 1, 1024},
 	{"train.collective", NULL, NS_KEY_TEXT, "auto", NET, "how GPUs meet: nccl, mpi (through the host), or auto", 0, 0},
 	{"train.optimizer", NULL, NS_KEY_TEXT, "sgd", NET, "sgd or adamw", 0, 0},
-	{"train.lr", NULL, NS_KEY_REAL, "0.1", NET, "highest learning rate", 0, 1000},
+	{"train.lr", NULL, NS_KEY_REAL, "null", NET, "highest learning rate; null: 0.1 for sgd, 0.001 for adamw", 0, 1000},
 	{"train.momentum", NULL, NS_KEY_REAL, "0.9", NET, "of SGD; beta1 of AdamW", 0, 0.999999},
 	{"train.beta2", NULL, NS_KEY_REAL, "0.999", NET, "of AdamW", 0, 0.99999999},
 	{"train.nesterov", NULL, NS_KEY_BOOL, "true", NET, "Nesterov momentum", 0, 0},

@@ -144,8 +144,8 @@ static enum ns_status run(struct augment *g, const char *path)
 {
 	const char *name = ns_conf_text(g->job->conf, "ingest.name"), *base = strrchr(g->job->out, '/');
 	json_t *parents = json_pack("[s]", g->data->digest),
-	       *made = json_pack("{s:s, s:o, s:I, s:O?}", "by", "augment", "source", ns_json_string(path), "seed", (json_int_t)g->seed, "recipe",
-				 ns_conf_node(g->job->conf, "augment"));
+	       *made = json_pack("{s:s, s:o, s:I, s:o}", "by", "augment", "source", ns_json_string(path), "seed", (json_int_t)g->seed, "recipe",
+				 ns_recipe_versioned(ns_conf_node(g->job->conf, "augment"), NS_RECIPE_VERSION));
 	enum ns_status status = NS_OK;
 	int i;
 

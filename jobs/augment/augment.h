@@ -5,8 +5,15 @@
 #include "host/run/run.h"
 #include "kernels/formula/augment.h"
 
-/* Reads `augment:`, a list of named operations in the order in which they act (NULL: none), for images of h x w; `where` is for messages. */
-enum ns_status ns_recipe_parse(struct ns_augment_config *config, const json_t *list, int h, int w, const char *where);
+/*
+ * Reads `augment:` (NULL: no operations), a list of named operations, or {version, operations}, for images of h x w; `where` is for
+ * messages.
+ */
+enum ns_status ns_recipe_parse(struct ns_augment_config *config, const json_t *recipe, int h, int w, const char *where);
+
+/* What a file keeps of a recipe: a list gets the version that it had when it was read, another stays; the caller owns the copy. */
+json_t *ns_recipe_versioned(const json_t *recipe, int version);
+#define NS_RECIPE_VERSION 2
 
 /* the verb augment */
 enum ns_status ns_job_augment(struct ns_job *job, int argc, char **argv);

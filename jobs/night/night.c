@@ -56,10 +56,22 @@ static enum ns_status read_recipes(const struct ns_night *n, json_t **recipes)
 		status = ns_night_recipe(file, &recipe);
 		if (status == NS_OK)
 			status = ns_recipe_parse(config, recipe, 28, 28, file);
-		json_object_set_new(*recipes, ns_json_text(entry, "name"), recipe);
+		json_object_set_new(*recipes, ns_json_text(entry, "name"), ns_recipe_versioned(recipe, NS_RECIPE_VERSION));
+		json_decref(recipe);
 	}
 	free(config);
 	return status;
+}
+
+/* The recipes of a night.json: a list without a version is from before there were two. */
+static json_t *recorded_recipes(const json_t *night)
+{
+	json_t *all = json_object(), *recipe;
+	const char *name;
+
+	NS_JSON_EACH(json_object_get(night, "recipes"), name, recipe)
+		json_object_set_new(all, name, ns_recipe_versioned(recipe, 1));
+	return all;
 }
 
 /*
@@ -70,7 +82,7 @@ static enum ns_status begin_night(const struct ns_night *n, const json_t *recipe
 {
 	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
 	enum ns_status status;
-	json_t *old = NULL;
+	json_t *old = NULL, *then = NULL;
 	int is;
 
 	digest_of(n->job->conf, hex);
@@ -80,9 +92,11 @@ static enum ns_status begin_night(const struct ns_night *n, const json_t *recipe
 	NS_GO(ns_json_read(path, &old, "nightshift.night/1"));
 	if (strcmp(hex, ns_json_text(old, "config")))
 		status = ns_fail(NS_CONFIG, "%s: was begun with another configuration; use --force to start over", n->dir);
-	else if (recipes && !json_equal(recipes, json_object_get(old, "recipes")))
+	then = recorded_recipes(old);
+	if (status == NS_OK && recipes && !json_equal(recipes, then))
 		status = ns_fail(NS_CONFIG, "%s: was begun with other recipes (night.json holds them); use --force to start over", n->dir);
 out:
+	json_decref(then);
 	json_decref(old);
 	return status;
 }
@@ -141,7 +155,7 @@ static enum ns_status take_recipes(struct ns_night *n)
 	json_t *json;
 
 	NS_TRY(ns_json_read(ns_night_path(n, path, "night.json"), &json, "nightshift.night/1"));
-	n->recipes = json_incref(json_object_get(json, "recipes"));
+	n->recipes = recorded_recipes(json);
 	json_decref(json);
 	return NS_OK;
 }

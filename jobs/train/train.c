@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "host/train/train.h"
+#include "jobs/augment/augment.h"
 #include "jobs/infer/infer.h"
 
 struct fit {
@@ -63,6 +64,16 @@ static enum ns_status check_words(struct ns_job *job)
 	return NS_OK;
 }
 
+/* The highest learning rate: a round's own, the configuration's, or what suits the optimiser. */
+static double rate_of(const struct ns_conf *c, const struct ns_train_options *o)
+{
+	if (o->lr > 0)
+		return o->lr;
+	if (ns_conf_node(c, "train.lr"))
+		return ns_conf_real(c, "train.lr");
+	return strcmp(ns_conf_text(c, "train.optimizer"), "adamw") ? 0.1 : 0.001;
+}
+
 static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, const struct ns_train_options *o, int64_t rows)
 {
 	*s = (struct ns_train_spec){.batch = (int)ns_conf_int(c, "train.batch"),
@@ -75,7 +86,7 @@ static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, con
 				    .adamw = !strcmp(ns_conf_text(c, "train.optimizer"), "adamw"),
 				    .nesterov = ns_conf_bool(c, "train.nesterov"),
 				    .decay_all = ns_conf_bool(c, "train.decay_all"),
-				    .lr = o->lr > 0 ? o->lr : ns_conf_real(c, "train.lr"),
+				    .lr = rate_of(c, o),
 				    .momentum = ns_conf_real(c, "train.momentum"),
 				    .beta2 = ns_conf_real(c, "train.beta2"),
 				    .weight_decay = ns_conf_real(c, "train.weight_decay"),
@@ -95,13 +106,21 @@ static void digest_of(struct ns_job *job, const struct ns_view *view, const stru
 	static const char *const free_to_differ[] = {"out",  "force",	  "json",    "threads", "train.checkpoint_steps", "registry",
 						     "data", "train.val", "dry_run", "device",	"train.collective",	  "comm.timeout",
 						     NULL};
-	json_t *all = ns_conf_nondefault(job->conf, free_to_differ), *value;
+	json_t *all = ns_conf_nondefault(job->conf, free_to_differ), *value, *recipe;
 	const char *key;
 	int s;
 
 	json_object_foreach(job->conf->values, key, value) /* alone or as a step of a night, submitted or not */
 		if (!strncmp(key, "night.", 6))
 			json_object_del(all, key);
+	recipe = ns_recipe_versioned(json_object_get(all, "augment"), NS_RECIPE_VERSION);
+	if (recipe) /* version 1 is its list alone, as checkpoints from before there were versions have it */
+		json_object_set(all, "augment",
+				json_integer_value(json_object_get(recipe, "version")) == 1 ? json_object_get(recipe, "operations") : recipe);
+	json_decref(recipe);
+	/* the default for SGD, spelled out or not, has always been left out */
+	if (ns_conf_real(job->conf, "train.lr") == 0.1 && !strcmp(ns_conf_text(job->conf, "train.optimizer"), "sgd"))
+		json_object_del(all, "train.lr");
 	json_object_set_new(all, "label", json_string(o->label));
 	if (o->base) { /* a round of a manifest, which has these from there, and not from the configuration */
 		json_object_set_new(all, "base", json_string(o->base));
@@ -122,6 +141,10 @@ static enum ns_status prepare(struct fit *f, struct ns_training *t, const struct
 
 	NS_TRY(check_words(job));
 	spec_from_conf(&t->spec, job->conf, o, view->rows);
+	if (job->comm->rank == 0 && t->spec.warmup_epochs > 0 && t->spec.warmup_epochs >= t->spec.epochs)
+		ns_log_warn(job->log,
+			    "train.warmup_epochs = %g, and training ends after %d: the learning rate %g is never reached, or only at the end",
+			    t->spec.warmup_epochs, t->spec.epochs, t->spec.lr);
 	NS_TRY(ns_device_set_open(job->set, job->conf, job->workers));
 	digest_of(job, view, o, t->config_digest);
 	if (*o->checkpoint)

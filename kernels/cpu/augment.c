@@ -5,24 +5,14 @@
  * The gather reads from a tile of 32-bit pixels with a border of two pixels of fill, to which coordinates are
  * clamped, so that no lane needs a test: RGBX where C = 3, the four neighbours of a bilinear cell where C = 1.
  */
-#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/augment_inner.h"
 #include "kernels/cpu/vec.h"
-#include "kernels/formula/augment.h"
 
 #include <stdlib.h>
 
 #define BORDER 2
 
-struct space { /* carved out of the workspace */
-	uint32_t *tile;
-	int32_t *plane[3], *at, *wx, *wy; /* a row's channels, tile indices, weights */
-	uint64_t *top, *bottom;		  /* a row's pixel pairs */
-	uint8_t *row, *image, *other;
-	float *scale, *shift; /* repeated along a row */
-	int64_t *wide;	      /* area sums of a row */
-};
-
-static size_t carve(struct space *s, const struct ns_op_augment *v, char *b)
+static size_t carve(struct ns_augment_space *s, const struct ns_op_augment *v, char *b)
 {
 	size_t q = (size_t)v->q + 16, rowc = q * 3, image = (size_t)v->p * (size_t)v->q * (size_t)v->c, at = 0;
 	int i;
@@ -38,7 +28,7 @@ static size_t carve(struct space *s, const struct ns_op_augment *v, char *b)
 	TAKE(at, int32_t, q);
 	TAKE(wx, int32_t, q);
 	TAKE(wy, int32_t, q);
-	TAKE(top, uint64_t, q);
+	TAKE(top, uint64_t, q * 3 / 2 + 1);
 	TAKE(bottom, uint64_t, q);
 	TAKE(row, uint8_t, rowc);
 	TAKE(image, uint8_t, image);
@@ -96,7 +86,7 @@ static void tile_row(const struct ns_op_augment *v, uint32_t *restrict t, const 
 	t[j] = (uint32_t)r[3 * j] | (uint32_t)r[3 * j + 1] << 8 | (uint32_t)r[3 * j + 2] << 16;
 }
 
-static void tile_fill(const struct ns_op_augment *v, struct space *s, const uint8_t *x)
+static void tile_fill(const struct ns_op_augment *v, struct ns_augment_space *s, const uint8_t *x)
 {
 	int wide = v->w + 2 * BORDER + 1, high = v->h + 2 * BORDER + 1, i, j;
 	uint32_t fill = (uint32_t)v->config->fill, all = v->c == 3 ? fill * 0x010101u : fill;
@@ -128,7 +118,7 @@ static void tile_fill(const struct ns_op_augment *v, struct space *s, const uint
  * Computes where the pixels of row i read: index into the tile, and weights in 1/256. What is constant along the row is
  * copied to locals first: values that may alias the results would keep the loop from being vectorised.
  */
-static void locate_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
+static void locate_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct ns_augment_space *s, int i)
 {
 	int32_t *restrict at = s->at, *restrict wx = s->wx, *restrict wy = s->wy;
 	const int32_t u0 = ns_map_x(a, 0, i), t0 = ns_map_y(a, 0, i), du = a->map[0], dt = a->map[3];
@@ -151,7 +141,7 @@ static void locate_row(const struct ns_op_augment *v, const struct ns_augment_sa
  * Three loops a row: coordinates; the gather, which no vector unit does faster than plain loads of two pixels at a
  * time; and the blend, two channels at a time in 16-bit halves (255 * 256 fits).
  */
-static void affine_row3(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
+static void affine_row3(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct ns_augment_space *s, int i)
 {
 	const uint32_t *restrict tile = s->tile;
 	int32_t *restrict r = s->plane[0], *restrict g = s->plane[1], *restrict b = s->plane[2];
@@ -178,7 +168,7 @@ static void affine_row3(const struct ns_op_augment *v, const struct ns_augment_s
 }
 
 /* The same with one channel: one word of the tile holds all four neighbours. */
-static void affine_row1(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
+static void affine_row1(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct ns_augment_space *s, int i)
 {
 	const uint32_t *restrict tile = s->tile;
 	int32_t *restrict r = s->plane[0], *restrict cell = s->plane[1];
@@ -198,7 +188,7 @@ static void affine_row1(const struct ns_op_augment *v, const struct ns_augment_s
 
 /* --- planes of a row, and back --- */
 
-static void split_row(const struct ns_op_augment *v, const struct space *s, const uint8_t *restrict x)
+static void split_row(const struct ns_op_augment *v, const struct ns_augment_space *s, const uint8_t *restrict x)
 {
 	int j;
 
@@ -213,7 +203,7 @@ static void split_row(const struct ns_op_augment *v, const struct space *s, cons
 		}
 }
 
-static void join_row(const struct ns_op_augment *v, const struct space *s, uint8_t *restrict y)
+static void join_row(const struct ns_op_augment *v, const struct ns_augment_space *s, uint8_t *restrict y)
 {
 	const int32_t *restrict r = s->plane[0], *restrict g = s->plane[1], *restrict b = s->plane[2];
 	int j;
@@ -229,87 +219,9 @@ static void join_row(const struct ns_op_augment *v, const struct space *s, uint8
 		}
 }
 
-/* --- resolution and blur, on whole images of bytes --- */
-
-static void coarse_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i, uint8_t *low)
-{
-	int q = v->q, c = v->c, y, j, x, ch;
-
-	memset(s->wide, 0, (size_t)(q * c) * sizeof *s->wide);
-	for (y = i * v->p / a->low_h; y < v->p; y++) {
-		int32_t weight = ns_overlap(i, y, a->low_h, v->p);
-
-		if (!weight)
-			break;
-		for (x = 0; x < q * c; x++)
-			s->wide[x] += weight * s->image[(int64_t)y * q * c + x];
-	}
-	for (j = 0; j < a->low_w; j++)
-		for (ch = 0; ch < c; ch++) {
-			int64_t sum = 0;
-
-			for (x = j * q / a->low_w; x < q; x++) {
-				int32_t weight = ns_overlap(j, x, a->low_w, q);
-
-				if (!weight)
-					break;
-				sum += weight * s->wide[x * c + ch];
-			}
-			low[j * c + ch] = (uint8_t)ns_area_round(sum, (int64_t)v->p * q);
-		}
-}
-
-static void resolution(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s)
-{
-	uint8_t *low = s->other, *y = s->image;
-	int i, j, ch, c = v->c;
-
-	for (i = 0; i < a->low_h; i++)
-		coarse_row(v, a, s, i, low + (int64_t)i * a->low_w * c);
-	for (i = 0; i < v->p; i++) {
-		int32_t ty = ns_upsample_at(i, a->low_h, v->p), fy = ty >> 8 & 255;
-		const uint8_t *top = low + (int64_t)(ty >> 16) * a->low_w * c;
-		const uint8_t *bottom = (ty >> 16) < a->low_h - 1 ? top + a->low_w * c : top;
-
-		for (j = 0; j < v->q; j++) {
-			int32_t tx = ns_upsample_at(j, a->low_w, v->q), x0 = tx >> 16, x1 = x0 + (x0 < a->low_w - 1);
-
-			for (ch = 0; ch < c; ch++)
-				*y++ = (uint8_t)ns_bilinear(top[x0 * c + ch], top[x1 * c + ch], bottom[x0 * c + ch], bottom[x1 * c + ch],
-							    tx >> 8 & 255, fy);
-		}
-	}
-}
-
-static void blur(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s)
-{
-	int n = v->q * v->c, c = v->c, i, x, d;
-	int32_t *column = (int32_t *)(void *)s->wide;
-
-	memcpy(s->other, s->image, (size_t)v->p * (size_t)n);
-	for (i = 0; i < v->p; i++) {
-		uint8_t *y = s->image + (int64_t)i * n;
-		const uint8_t *r[5];
-
-		for (d = -2; d <= 2; d++)
-			r[d + 2] = s->other + (int64_t)ns_clamp_i32(i + d, 0, v->p - 1) * n;
-		for (x = 0; x < n; x++)
-			column[x] = a->blur[0] * r[2][x] + a->blur[1] * (r[1][x] + r[3][x]) + a->blur[2] * (r[0][x] + r[4][x]);
-		for (x = 0; x < n; x++) {
-			int j = x / c, ch = x % c;
-			int32_t sum =
-				a->blur[0] * column[x] +
-				a->blur[1] * (column[ns_clamp_i32(j - 1, 0, v->q - 1) * c + ch] + column[ns_clamp_i32(j + 1, 0, v->q - 1) * c + ch]) +
-				a->blur[2] * (column[ns_clamp_i32(j - 2, 0, v->q - 1) * c + ch] + column[ns_clamp_i32(j + 2, 0, v->q - 1) * c + ch]);
-
-			y[x] = (uint8_t)((sum + 32768) >> 16);
-		}
-	}
-}
-
 /* --- pixel by pixel --- */
 
-static void colour_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s)
+static void colour_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct ns_augment_space *s)
 {
 	int32_t *restrict r = s->plane[0], *restrict g = s->plane[1], *restrict b = s->plane[2], j;
 
@@ -329,12 +241,23 @@ static void colour_row(const struct ns_op_augment *v, const struct ns_augment_sa
 	}
 }
 
-static void pointwise_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, int i)
+static void hue_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct ns_augment_space *s)
+{
+	int32_t *restrict r = s->plane[0], *restrict g = s->plane[1], *restrict b = s->plane[2], turn = a->hue, q = v->q, j;
+
+#pragma omp simd
+	for (j = 0; j < q; j++)
+		ns_hue(&r[j], &g[j], &b[j], turn);
+}
+
+static void pointwise_row(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct ns_augment_space *s, int i)
 {
 	int j, ch;
 
 	if (a->has_colour)
 		colour_row(v, a, s);
+	if (a->hue && v->c == 3)
+		hue_row(v, a, s);
 	for (ch = 0; ch < v->c; ch++) {
 		int32_t *restrict p = s->plane[ch];
 		uint32_t first = (uint32_t)(i * v->q * v->c + ch), c = (uint32_t)v->c;
@@ -355,7 +278,7 @@ static void pointwise_row(const struct ns_op_augment *v, const struct ns_augment
 
 /* --- the byte row becomes output --- */
 
-static void finish_row(const struct ns_op_augment *v, const struct space *s, const uint8_t *restrict x, void *out, int64_t at)
+static void finish_row(const struct ns_op_augment *v, const struct ns_augment_space *s, const uint8_t *restrict x, void *out, int64_t at)
 {
 	const float *restrict scale = s->scale, *restrict shift = s->shift;
 	int n = v->q * v->c, k;
@@ -377,7 +300,7 @@ static void finish_row(const struct ns_op_augment *v, const struct space *s, con
 	}
 }
 
-static void image_geometry(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct space *s, const uint8_t *x)
+static void image_geometry(const struct ns_op_augment *v, const struct ns_augment_sample *a, const struct ns_augment_space *s, const uint8_t *x)
 {
 	int i;
 
@@ -396,10 +319,11 @@ static void image_geometry(const struct ns_op_augment *v, const struct ns_augmen
 	}
 }
 
-static void image_run(const struct ns_op_augment *v, const struct ns_augment_sample *a, struct space *s, const uint8_t *x, void *out, int64_t at)
+static void image_run(const struct ns_op_augment *v, const struct ns_augment_sample *a, struct ns_augment_space *s, const uint8_t *x, void *out,
+		      int64_t at)
 {
-	int whole = a->low_h || a->blur[0] != 256;
-	int pointwise = a->has_colour || a->gamma >= 0 || a->noise || a->cut[2] > a->cut[0];
+	int whole = a->low_h || a->radius;
+	int pointwise = a->has_colour || a->hue || a->gamma >= 0 || a->noise || a->cut[2] > a->cut[0];
 	int i, n = v->q * v->c;
 
 	if (!a->exact)
@@ -407,9 +331,9 @@ static void image_run(const struct ns_op_augment *v, const struct ns_augment_sam
 	if (whole) {
 		image_geometry(v, a, s, x);
 		if (a->low_h)
-			resolution(v, a, s);
-		if (a->blur[0] != 256)
-			blur(v, a, s);
+			ns_augment_resolution(v, a, s);
+		if (a->radius)
+			ns_augment_blur(v, a, s);
 	}
 	for (i = 0; i < v->p; i++) {
 		const uint8_t *row = s->row;
@@ -440,7 +364,7 @@ static enum ns_status augment_run(const struct ns_plan *plan, const struct ns_ar
 {
 	const struct ns_op_augment *v = &ns_cpu_op(plan)->u.augment;
 	int64_t in = (int64_t)v->h * v->w * v->c, out = (int64_t)v->p * v->q * v->c, n;
-	struct space s;
+	struct ns_augment_space s;
 	int k;
 
 	(void)queue;
@@ -459,7 +383,7 @@ static enum ns_status make_augment(struct ns_plan **plan, struct ns_device *dev,
 {
 	const struct ns_op_augment *v = &op->u.augment;
 	static char base[64];
-	struct space s;
+	struct ns_augment_space s;
 
 	(void)dev;
 	if ((v->c != 1 && v->c != 3) || v->out_dtype == NS_F64)

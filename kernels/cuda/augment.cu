@@ -4,7 +4,7 @@
  *
  * If the recipe has neither a resolution loss nor blur, one pass does it all: a thread computes eight or four neighbours of a row
  * and writes them in words of 16 or 8 bytes where rows are aligned; the image lies in shared memory where it fits (RGB a word a
- * pixel), else it is gathered through the cache, in words. Otherwise a block owns a sample and works on it stage by stage, in two copies in global memory.
+ * pixel), else it is gathered through the cache, in words. Otherwise a block owns a sample and works on it stage by stage, in copies in global memory.
  */
 #include "kernels/cuda/cuda.h"
 
@@ -13,16 +13,10 @@
 extern "C" {
 #include "kernels/formula/augment.h"
 }
+#include "kernels/cuda/augment_stages.cuh"
 
-#define THREADS 128
-#define STAGE_THREADS 256
+#define THREADS	   128
 #define SHARED_MAX ((48 << 10) - 256) /* bytes for the image: a launch has 48 KiB, and the sample lies there too */
-
-struct recipe { /* what all samples share; the tables lie in device memory */
-	int n, h, w, p, q, fill;
-	float scale[4], shift[4];
-	const uint8_t *gamma;
-};
 
 /*
  * The memory that an image is read from. BYTES: global, channel by channel. WORDS: global, RGB in aligned words (each image begins
@@ -124,14 +118,16 @@ template <int C> static __device__ inline void colours(const ns_augment_sample &
 /* Does a stage follow colour? The same for all pixels of a sample. */
 static __device__ inline int has_more(const ns_augment_sample &a)
 {
-	return a.gamma >= 0 || a.noise || (a.cut[0] < a.cut[2] && a.cut[1] < a.cut[3]);
+	return a.hue || a.gamma >= 0 || a.noise || (a.cut[0] < a.cut[2] && a.cut[1] < a.cut[3]);
 }
 
-/* gamma, noise, cutout */
+/* hue, gamma, noise, cutout */
 template <int C> static __device__ inline void more(const recipe &v, const ns_augment_sample &a, int i, int j, int32_t *t)
 {
 	int ch, cut = i >= a.cut[0] && i < a.cut[2] && j >= a.cut[1] && j < a.cut[3];
 
+	if (C == 3 && a.hue)
+		ns_hue(&t[0], &t[1 % C], &t[2 % C], a.hue);
 	for (ch = 0; ch < C; ch++) {
 		int32_t x = t[ch];
 
@@ -260,58 +256,10 @@ static __global__ void augment_pass(const recipe v, const uint8_t *x, const ns_a
 			put(WHOLE ? out + k * C + ch : y + k * C + ch, c[ch], v.scale[ch], v.shift[ch]);
 	}
 	if (WHOLE)
-		copy_out<RUN * C * (int)sizeof(T)>(y, out);
+		copy_out<RUN * C *(int)sizeof(T)>(y, out);
 }
 
-/* --- stage by stage: a block a sample; t and u are two copies in global memory --- */
-
-template <int C> static __device__ inline void to_coarse(const recipe &v, const ns_augment_sample &a, const uint8_t *t, uint8_t *low)
-{
-	int k, y, x, ch;
-
-	for (k = (int)threadIdx.x; k < a.low_h * a.low_w; k += STAGE_THREADS) {
-		int i = k / a.low_w, j = k % a.low_w, y1 = ((i + 1) * v.p - 1) / a.low_h, x1 = ((j + 1) * v.q - 1) / a.low_w;
-		int64_t sum[C] = {0};
-
-		for (y = i * v.p / a.low_h; y <= y1; y++)
-			for (x = j * v.q / a.low_w; x <= x1; x++) {
-				int64_t area = (int64_t)ns_overlap(i, y, a.low_h, v.p) * ns_overlap(j, x, a.low_w, v.q);
-
-				for (ch = 0; ch < C; ch++)
-					sum[ch] += area * t[((int64_t)y * v.q + x) * C + ch];
-			}
-		for (ch = 0; ch < C; ch++)
-			low[(int64_t)k * C + ch] = (uint8_t)ns_area_round(sum[ch], (int64_t)v.p * v.q);
-	}
-}
-
-template <int C> static __device__ inline void from_coarse(const recipe &v, const ns_augment_sample &a, const uint8_t *low, uint8_t *t)
-{
-	int k, ch;
-
-	for (k = (int)threadIdx.x; k < v.p * v.q; k += STAGE_THREADS) {
-		int32_t ty = ns_upsample_at(k / v.q, a.low_h, v.p), tx = ns_upsample_at(k % v.q, a.low_w, v.q);
-		int y0 = ty >> 16, x0 = tx >> 16, y1 = y0 + (y0 < a.low_h - 1), x1 = x0 + (x0 < a.low_w - 1);
-
-		for (ch = 0; ch < C; ch++)
-			t[(int64_t)k * C + ch] =
-				(uint8_t)ns_bilinear(low[((int64_t)y0 * a.low_w + x0) * C + ch], low[((int64_t)y0 * a.low_w + x1) * C + ch],
-						     low[((int64_t)y1 * a.low_w + x0) * C + ch], low[((int64_t)y1 * a.low_w + x1) * C + ch],
-						     tx >> 8 & 255, ty >> 8 & 255);
-	}
-}
-
-template <int C> static __device__ inline int32_t blurred(const recipe &v, const ns_augment_sample &a, const uint8_t *t, int i, int j, int ch)
-{
-	int32_t sum = 32768;
-	int dy, dx;
-
-	for (dy = -2; dy <= 2; dy++)
-		for (dx = -2; dx <= 2; dx++)
-			sum += a.blur[dy < 0 ? -dy : dy] * a.blur[dx < 0 ? -dx : dx] *
-			       t[((int64_t)ns_clamp_i32(i + dy, 0, v.p - 1) * v.q + ns_clamp_i32(j + dx, 0, v.q - 1)) * C + ch];
-	return sum >> 16;
-}
+/* --- stage by stage: a block a sample; t and u are two copies in global memory, column one of words --- */
 
 template <class T, int C>
 static __global__ void augment_stages(const recipe v, const uint8_t *x, const ns_augment_sample *samples, uint8_t *space, T *y)
@@ -319,7 +267,8 @@ static __global__ void augment_stages(const recipe v, const uint8_t *x, const ns
 	int64_t out = (int64_t)v.p * v.q * C, sample = blockIdx.x;
 	const ns_augment_sample &a = samples[sample];
 	const uint8_t *image = x + sample * v.h * v.w * C;
-	uint8_t *t = space + sample * 2 * out, *u = t + out;
+	uint8_t *t = space + sample * stage_bytes(out), *u = t + out;
+	uint32_t *column = (uint32_t *)(t + (2 * out + 3) / 4 * 4);
 	int k, ch;
 
 	for (k = (int)threadIdx.x; k < v.p * v.q; k += STAGE_THREADS) {
@@ -336,11 +285,15 @@ static __global__ void augment_stages(const recipe v, const uint8_t *x, const ns
 		from_coarse<C>(v, a, u, t);
 		__syncthreads();
 	}
+	if (a.radius) {
+		blur_columns<C>(v, a, t, column);
+		__syncthreads();
+	}
 	for (k = (int)threadIdx.x; k < v.p * v.q; k += STAGE_THREADS) {
 		int32_t g[C];
 
 		for (ch = 0; ch < C; ch++)
-			g[ch] = a.blur[0] == 256 ? t[(int64_t)k * C + ch] : blurred<C>(v, a, t, k / v.q, k % v.q, ch);
+			g[ch] = a.radius ? blurred<C>(v, a, column, k / v.q, k % v.q, ch) : t[(int64_t)k * C + ch];
 		if (a.has_colour)
 			colours<C>(a, 2048, g);
 		more<C>(v, a, k / v.q, k % v.q, g);
@@ -366,7 +319,7 @@ template <class T, int C> static void launch(const struct ns_op_augment *v, cons
 	dim3 grid(ns_cuda_blocks((int64_t)((v->q + run - 1) / run) * v->p, THREADS), (unsigned)v->n);
 	const int shared = C == 3 ? PIXELS : CACHED, wide = C == 3 ? WORDS : BYTES;
 
-	if (v->config->p_resolution > 0 || v->config->p_blur > 0)
+	if (ns_augment_staged(v->config))
 		NS_LAUNCH((augment_stages<T, C>), (unsigned)v->n, STAGE_THREADS, 0, stream, r, x, s, (uint8_t *)a->workspace, y);
 	else if (cached <= SHARED_MAX && aligned && v->q % 8 == 0)
 		NS_LAUNCH((augment_pass<T, C, shared, 8, 1, ANY>), grid, THREADS, (size_t)cached, stream, r, x, s, y);
@@ -428,12 +381,11 @@ static enum ns_status augment_make(struct ns_plan **plan, struct ns_device *dev,
 	p->plain.op = *op;
 	p->plain.base.run = augment_run;
 	p->plain.base.free = augment_free;
-	if (v->config->p_resolution > 0 || v->config->p_blur > 0)
-		p->plain.base.workspace_bytes = 2 * (size_t)v->n * (size_t)v->p * (size_t)v->q * (size_t)v->c;
+	if (ns_augment_staged(v->config))
+		p->plain.base.workspace_bytes = (size_t)v->n * (size_t)stage_bytes((int64_t)v->p * v->q * v->c);
 	status = dev->backend->mem_make(&p->gamma, dev, sizeof v->config->gamma_table);
 	if (status == NS_OK)
-		status = ns_cuda_status(cudaMemcpyAsync(p->gamma, v->config->gamma_table, sizeof v->config->gamma_table,
-							cudaMemcpyHostToDevice, 0),
+		status = ns_cuda_status(cudaMemcpyAsync(p->gamma, v->config->gamma_table, sizeof v->config->gamma_table, cudaMemcpyHostToDevice, 0),
 					"gamma tables");
 	if (status == NS_OK)
 		status = ns_cuda_status(cudaStreamSynchronize(0), "gamma tables");

@@ -1,38 +1,53 @@
-/* kernels/formula/augment.c - random parameters of a sample's augmentation. See augment.h. */
-#include "kernels/formula/augment.h"
+/* kernels/formula/augment.c - random parameters of a sample's augmentation. See augment.h, and docs/augment.md for what each operation means. */
+#include "kernels/formula/augment_inner.h"
 
-static int32_t fixed(double x, double one)
+struct ns_range ns_augment_range(const struct ns_augment_config *config, enum ns_augment_kind kind)
 {
-	return (int32_t)floor(x * one + 0.5);
+	static const double neutral[NS_AUGMENT_KINDS] = {
+		[NS_AUGMENT_RESIZED_CROP] = 1, [NS_AUGMENT_ZOOM] = 1,	    [NS_AUGMENT_RESOLUTION] = 1, [NS_AUGMENT_BRIGHTNESS] = 1,
+		[NS_AUGMENT_CONTRAST] = 1,     [NS_AUGMENT_SATURATION] = 1, [NS_AUGMENT_GAMMA] = 1};
+
+	return config->op[kind].on ? config->op[kind].range : (struct ns_range){neutral[kind], neutral[kind]};
 }
 
-static double between(struct ns_range r, uint32_t bits)
+/*
+ * 1/65536 pixels in 32 bits reach 32768 pixels. A shear of 60 degrees stretches by less than 3; half a diagonal is less than .75 of the
+ * side, a shift both ways at most 1.5 of what one way is, and a window may begin `pad` outside.
+ */
+static int too_far(const struct ns_augment_config *config, int side)
 {
-	return r.low + (r.high - r.low) * ns_uniform(bits);
+	struct ns_range shear = ns_augment_range(config, NS_AUGMENT_SHEAR), shift = ns_augment_range(config, NS_AUGMENT_SHIFT);
+	double reach = side / ns_augment_range(config, NS_AUGMENT_ZOOM).low * (shear.low != 0 || shear.high != 0 ? 3 : 1);
+	double most = -shift.low > shift.high ? -shift.low : shift.high;
+
+	return config->version == 1 ? reach >= 16384 : reach * (0.75 + 1.5 * most) + side + config->pad >= 32768;
 }
 
 const char *ns_augment_prepare(struct ns_augment_config *config, int h, int w)
 {
+	struct ns_range zoom = ns_augment_range(config, NS_AUGMENT_ZOOM), shear = ns_augment_range(config, NS_AUGMENT_SHEAR);
+	struct ns_range gamma = ns_augment_range(config, NS_AUGMENT_GAMMA);
 	int step, v;
 
+	if (config->version != 1 && config->version != 2)
+		return "version must be 1 or 2";
 	if (h < 1 || w < 1 || h > NS_AUGMENT_SIDE_MAX || w > NS_AUGMENT_SIDE_MAX)
 		return "images must have sides of 1 to 8192 pixels";
-	if (config->p_affine > 0 && !(config->zoom.low >= 0.0625))
+	if (!(zoom.low >= 0.0625))
 		return "zoom must be at least 1/16";
-	if (config->p_affine > 0 && (config->shear.low < -60 || config->shear.high > 60))
+	if (shear.low < -60 || shear.high > 60)
 		return "shear must be within 60 degrees";
-	/* 1/65536 pixels in 32 bits reach 32768 pixels; a shear of 60 degrees stretches by less than 3 */
-	if (config->p_affine > 0 && (h > w ? h : w) / config->zoom.low * (config->shear.low != 0 || config->shear.high != 0 ? 3 : 1) >= 16384)
+	if (too_far(config, h > w ? h : w))
 		return "images are too large to be zoomed out so far";
-	if (config->p_resize > 0 && !(config->area.low > 0 && config->aspect.low > 0))
+	if (config->op[NS_AUGMENT_RESIZED_CROP].on && !(config->op[NS_AUGMENT_RESIZED_CROP].range.low > 0 && config->aspect.low > 0))
 		return "area and aspect must be more than 0";
-	if (config->p_gamma > 0 && !(config->gamma.low > 0))
+	if (!(gamma.low > 0))
 		return "gamma must be more than 0";
 	if (config->fill < 0 || config->fill > 255)
 		return "fill must be 0 to 255";
 	for (step = 0; step < NS_GAMMA_STEPS; step++) {
 		double t = (double)step / (NS_GAMMA_STEPS - 1);
-		double g = config->gamma.low + (config->gamma.high - config->gamma.low) * t;
+		double g = gamma.low + (gamma.high - gamma.low) * t;
 
 		for (v = 0; v < 256; v++)
 			config->gamma_table[step][v] = (uint8_t)(pow(v / 255.0, g) * 255 + 0.5);
@@ -40,18 +55,20 @@ const char *ns_augment_prepare(struct ns_augment_config *config, int h, int w)
 	return NULL;
 }
 
-/* map = output pixel centres, through [a b; c d] about the centres, to input pixel centres + (tx, ty) */
-static void set_map(struct ns_augment_sample *s, const double m[4], double tx, double ty, int h, int w, int p, int q)
+/* --- parts of a sample --- */
+
+void ns_map_set(struct ns_augment_sample *s, const struct ns_augment_map *g, int h, int w, int p, int q)
 {
-	double ox = 0.5 - q * 0.5, oy = 0.5 - p * 0.5, ix = w * 0.5 - 0.5 + tx, iy = h * 0.5 - 0.5 + ty;
+	double ox = 0.5 - q * 0.5, oy = 0.5 - p * 0.5, ix = w * 0.5 - 0.5 + g->tx, iy = h * 0.5 - 0.5 + g->ty;
+	const double *m = g->m;
 	int k;
 
-	s->map[0] = fixed(m[0], 65536);
-	s->map[1] = fixed(m[1], 65536);
-	s->map[2] = fixed(m[0] * ox + m[1] * oy + ix, 65536);
-	s->map[3] = fixed(m[2], 65536);
-	s->map[4] = fixed(m[3], 65536);
-	s->map[5] = fixed(m[2] * ox + m[3] * oy + iy, 65536);
+	s->map[0] = ns_fixed(m[0], 65536);
+	s->map[1] = ns_fixed(m[1], 65536);
+	s->map[2] = ns_fixed(m[0] * ox + m[1] * oy + ix, 65536);
+	s->map[3] = ns_fixed(m[2], 65536);
+	s->map[4] = ns_fixed(m[3], 65536);
+	s->map[5] = ns_fixed(m[2] * ox + m[3] * oy + iy, 65536);
 	s->exact = s->map[1] == 0 && s->map[3] == 0;
 	for (k = 0; k < 2; k++) {
 		int32_t d = s->map[4 * k], t = s->map[3 * k + 2];
@@ -60,85 +77,7 @@ static void set_map(struct ns_augment_sample *s, const double m[4], double tx, d
 	}
 }
 
-void ns_augment_identity(struct ns_augment_sample *a, int h, int w, int p, int q)
-{
-	static const double one[4] = {1, 0, 0, 1};
-
-	memset(a, 0, sizeof *a);
-	/* an odd margin would shift a centre crop by half a pixel, and interpolation would blur it: it is rounded to whole pixels */
-	set_map(a, one, (w - q) % 2 ? -0.5 : 0, (h - p) % 2 ? -0.5 : 0, h, w, p, q);
-	a->blur[0] = 256;
-	a->gamma = -1;
-}
-
-/* m = m * by (2x2) */
-static void times(double m[4], double a, double b, double c, double d)
-{
-	double m0 = m[0], m2 = m[2];
-
-	m[0] = m0 * a + m[1] * c;
-	m[1] = m0 * b + m[1] * d;
-	m[2] = m2 * a + m[3] * c;
-	m[3] = m2 * b + m[3] * d;
-}
-
-struct identity { /* what the draws of a sample are keyed by */
-	uint64_t seed, id;
-	uint32_t epoch, repeat;
-};
-
-/* Repeats of a row within an epoch have independent draws: the upper bits of the draw number count them. */
-static struct ns_philox draw(const struct identity *who, uint32_t number)
-{
-	return ns_draw(who->seed, NS_FOR_AUGMENT, who->epoch, who->id, who->repeat << 8 | number);
-}
-
-static void draw_geometry(struct ns_augment_sample *a, const struct ns_augment_config *g, const struct identity *who, int h, int w, int p, int q)
-{
-	double m[4] = {1, 0, 0, 1}, tx = (w - q) % 2 ? -0.5 : 0, ty = (h - p) % 2 ? -0.5 : 0;
-	struct ns_philox r = draw(who, NS_DRAW_CROP);
-
-	if (g->p_crop > 0 && ns_uniform(r.v[2]) < g->p_crop) {
-		/* top left corner, whole pixels, over the padded image */
-		int x0 = (int)((w + 2 * g->pad - q + 1) * ns_uniform(r.v[0])) - g->pad;
-		int y0 = (int)((h + 2 * g->pad - p + 1) * ns_uniform(r.v[1])) - g->pad;
-
-		tx = x0 + q * 0.5 - w * 0.5;
-		ty = y0 + p * 0.5 - h * 0.5;
-	}
-	r = draw(who, NS_DRAW_RESIZE);
-	if (g->p_resize > 0 && ns_uniform(r.v[3]) < g->p_resize) {
-		double area = between(g->area, r.v[0]) * h * w, aspect = between(g->aspect, r.v[1]);
-		double cw = sqrt(area * aspect), ch = sqrt(area / aspect), u = ns_uniform(r.v[2]), v = ns_uniform(r.v[2] * 2654435761u + 12345u);
-
-		cw = cw > w ? w : cw;
-		ch = ch > h ? h : ch;
-		tx = (u - 0.5) * (w - cw);
-		ty = (v - 0.5) * (h - ch);
-		times(m, cw / q, 0, 0, ch / p);
-	}
-	r = draw(who, NS_DRAW_AFFINE);
-	if (g->p_affine > 0 && ns_uniform(r.v[3]) < g->p_affine) {
-		struct ns_philox r2 = draw(who, NS_DRAW_SHEAR);
-		double c, s, hc, hs, zoom = between(g->zoom, r.v[1]);
-
-		ns_cos_sin(between(g->rotate, r.v[0]) / 360, &c, &s);
-		ns_cos_sin(between(g->shear, r.v[2]) / 360, &hc, &hs);
-		times(m, c / zoom, s / zoom, -s / zoom, c / zoom);
-		times(m, 1, -hs / hc, 0, 1);
-		tx += between(g->shift, r2.v[0]) * w;
-		ty += between(g->shift, r2.v[1]) * h;
-	}
-	r = draw(who, NS_DRAW_FLIP);
-	if (ns_uniform(r.v[0]) < g->p_hflip)
-		times(m, -1, 0, 0, 1);
-	if (ns_uniform(r.v[1]) < g->p_vflip)
-		times(m, 1, 0, 0, -1);
-	set_map(a, m, tx, ty, h, w, p, q);
-}
-
-/* m (3x4) = by (3x3 rows, offset o) after m */
-static void colour_after(double m[3][4], double by[3][3], double offset)
+void ns_colour_after(double m[3][4], double by[3][3], double offset)
 {
 	double out[3][4];
 	int i, j, k;
@@ -152,99 +91,253 @@ static void colour_after(double m[3][4], double by[3][3], double offset)
 	memcpy(m, out, sizeof out);
 }
 
-static void draw_colour(struct ns_augment_sample *a, const struct ns_augment_config *g, const struct identity *who)
+void ns_colour_matrix(double m[3][4], double b, double c, double s)
 {
 	static const double luma[3] = {0.299, 0.587, 0.114};
-	static const double yiq[3][3] = {{0.299, 0.587, 0.114}, {0.596, -0.274, -0.322}, {0.211, -0.523, 0.312}};
-	static const double rgb[3][3] = {{1, 0.956, 0.621}, {1, -0.272, -0.647}, {1, -1.106, 1.703}};
-	struct ns_philox r = draw(who, NS_DRAW_COLOUR), hue = draw(who, NS_DRAW_HUE);
-	double b = between(g->brightness, r.v[0]), c = between(g->contrast, r.v[1]), s = between(g->saturation, r.v[2]),
-	       turn = between(g->hue, hue.v[0]), cs, sn;
-	double m[3][4] = {{b, 0, 0, 0}, {0, b, 0, 0}, {0, 0, b, 0}};
-	double by[3][3], mid[3][3];
-	int i, j, k;
+	double bright[3][4] = {{b, 0, 0, 0}, {0, b, 0, 0}, {0, 0, b, 0}}, by[3][3];
+	int i, j;
 
-	if (ns_uniform(r.v[3]) >= g->p_colour)
-		return;
-	a->has_colour = 1;
+	memcpy(m, bright, sizeof bright);
 	for (i = 0; i < 3; i++)
 		for (j = 0; j < 3; j++)
 			by[i][j] = i == j ? c : 0;
-	colour_after(m, by, 128 * (1 - c));
+	ns_colour_after(m, by, 128 * (1 - c));
 	for (i = 0; i < 3; i++)
 		for (j = 0; j < 3; j++)
 			by[i][j] = (1 - s) * luma[j] + (i == j ? s : 0);
-	colour_after(m, by, 0);
-	if (turn != 0) {
-		ns_cos_sin(turn, &cs, &sn);
-		for (j = 0; j < 3; j++) {
-			mid[0][j] = yiq[0][j];
-			mid[1][j] = cs * yiq[1][j] - sn * yiq[2][j];
-			mid[2][j] = sn * yiq[1][j] + cs * yiq[2][j];
-		}
-		for (i = 0; i < 3; i++)
-			for (j = 0; j < 3; j++)
-				for (by[i][j] = 0, k = 0; k < 3; k++)
-					by[i][j] += rgb[i][k] * mid[k][j];
-		colour_after(m, by, 0);
-	}
+	ns_colour_after(m, by, 0);
+}
+
+void ns_colour_set(struct ns_augment_sample *a, double m[3][4])
+{
+	int i, j;
+
+	a->has_colour = 1;
 	for (i = 0; i < 3; i++)
 		for (j = 0; j < 4; j++)
-			a->colour[i][j] = fixed(m[i][j], 4096);
+			a->colour[i][j] = ns_fixed(m[i][j], 4096);
 }
 
-static void draw_spatial(struct ns_augment_sample *a, const struct ns_augment_config *g, const struct identity *who, int p, int q)
+void ns_resolution_set(struct ns_augment_sample *a, double f, int p, int q)
 {
-	struct ns_philox r = draw(who, NS_DRAW_RESOLUTION);
+	a->low_h = ns_clamp_i32((int32_t)(p * f + 0.5), 1, p);
+	a->low_w = ns_clamp_i32((int32_t)(q * f + 0.5), 1, q);
+	if (a->low_h == p && a->low_w == q)
+		a->low_h = a->low_w = 0;
+}
 
-	if (g->p_resolution > 0 && ns_uniform(r.v[1]) < g->p_resolution) {
-		double f = between(g->resolution, r.v[0]);
+void ns_cutout_set(struct ns_augment_sample *a, double side, int y, int x, int p, int q)
+{
+	int side_h = (int)(side * p + 0.5), side_w = side_h * q / p;
 
-		a->low_h = ns_clamp_i32((int32_t)(p * f + 0.5), 1, p);
-		a->low_w = ns_clamp_i32((int32_t)(q * f + 0.5), 1, q);
-		if (a->low_h == p && a->low_w == q)
-			a->low_h = a->low_w = 0;
+	y -= side_h / 2;
+	x -= side_w / 2;
+	a->cut[0] = ns_clamp_i32(y, 0, p);
+	a->cut[1] = ns_clamp_i32(x, 0, q);
+	a->cut[2] = ns_clamp_i32(y + side_h, 0, p);
+	a->cut[3] = ns_clamp_i32(x + side_w, 0, q);
+}
+
+void ns_augment_identity(struct ns_augment_sample *a, int h, int w, int p, int q)
+{
+	/* an odd margin would shift a centre crop by half a pixel, and interpolation would blur it: it is rounded to whole pixels */
+	const struct ns_augment_map one = {{1, 0, 0, 1}, (w - q) % 2 ? -0.5 : 0, (h - p) % 2 ? -0.5 : 0};
+
+	memset(a, 0, sizeof *a);
+	ns_map_set(a, &one, h, w, p, q);
+	a->gamma = -1;
+}
+
+/* --- version 2: a draw for each operation, by its name and not by its place in the list --- */
+
+enum { DRAW_KIND = 16, DRAW_TRY = 64, TRIES = 10 }; /* draw numbers: below 16 are version 1's */
+
+struct geometry {
+	const struct ns_augment_config *config;
+	const struct ns_augment_who *who;
+	struct ns_augment_map map;
+	int h, w, p, q; /* the size so far, and the one that crops give */
+};
+
+/* the next operation gives pixel v from pixel (a b; c d) v + (x, y) of what there was */
+static void come_from(struct geometry *g, double a, double b, double c, double d, double x, double y)
+{
+	g->map.tx += g->map.m[0] * x + g->map.m[1] * y;
+	g->map.ty += g->map.m[2] * x + g->map.m[3] * y;
+	ns_map_times(&g->map, a, b, c, d);
+}
+
+/* A window of cw x ch whose corner is (x, y) becomes the size of the result. */
+static void take_window(struct geometry *g, int x, int y, int cw, int ch)
+{
+	come_from(g, (double)cw / g->q, 0, 0, (double)ch / g->p, x + cw * 0.5 - g->w * 0.5, y + ch * 0.5 - g->h * 0.5);
+	g->w = g->q;
+	g->h = g->p;
+}
+
+/* a place for `window` pixels in `side` with `pad` on both ends; in the middle where there is no choice */
+static int place(int side, int pad, int window, uint32_t bits)
+{
+	int places = side + 2 * pad - window + 1;
+
+	return places < 1 ? (side - window) / 2 : (int)(places * ns_uniform(bits)) - pad;
+}
+
+/* ratio^u for u = bits / 2^32, by square roots, which are the same to the bit everywhere */
+static double power(double ratio, uint32_t bits)
+{
+	double result = 1;
+	uint32_t bit;
+
+	for (bit = 1u << 31; bit; bit >>= 1) {
+		ratio = sqrt(ratio);
+		result *= bits & bit ? ratio : 1;
 	}
-	r = draw(who, NS_DRAW_BLUR);
-	if (g->p_blur > 0 && ns_uniform(r.v[1]) < g->p_blur) {
-		double sigma = between(g->blur, r.v[0]), w1 = 0, w2 = 0;
+	return result;
+}
 
-		if (sigma > 0.05) {
-			w1 = (double)ns_exp_neg((float)(-0.5 / (sigma * sigma)));
-			w2 = (double)ns_exp_neg((float)(-2.0 / (sigma * sigma)));
+/*
+ * A share of the area and a ratio of the sides whose logarithm is drawn evenly, so that 3/4 is as frequent as 4/3; a window that is
+ * larger than the image is drawn again, and after ten times it is the largest in the middle that has an allowed ratio.
+ */
+static void resized_crop(struct geometry *g, struct ns_range area)
+{
+	struct ns_range aspect = g->config->aspect;
+	double ratio = (double)g->w / g->h;
+	int k, cw, ch;
+
+	for (k = 0; k < TRIES; k++) {
+		struct ns_philox r = ns_augment_bits(g->who, DRAW_TRY + (uint32_t)k);
+		double a = ns_between(area, r.v[0]) * g->h * g->w, t = aspect.low * power(aspect.high / aspect.low, r.v[1]);
+
+		cw = (int)floor(sqrt(a * t) + 0.5);
+		ch = (int)floor(sqrt(a / t) + 0.5);
+		if (cw > 0 && ch > 0 && cw <= g->w && ch <= g->h) {
+			take_window(g, place(g->w, 0, cw, r.v[2]), place(g->h, 0, ch, r.v[3]), cw, ch);
+			return;
 		}
-		a->blur[1] = fixed(w1 / (1 + 2 * w1 + 2 * w2), 256);
-		a->blur[2] = fixed(w2 / (1 + 2 * w1 + 2 * w2), 256);
-		a->blur[0] = 256 - 2 * a->blur[1] - 2 * a->blur[2];
+	}
+	cw = ratio > aspect.high ? ns_clamp_i32((int)floor(g->h * aspect.high + 0.5), 1, g->w) : g->w;
+	ch = ratio < aspect.low ? ns_clamp_i32((int)floor(g->w / aspect.low + 0.5), 1, g->h) : g->h;
+	take_window(g, (g->w - cw) / 2, (g->h - ch) / 2, cw, ch);
+}
+
+static void move(struct geometry *g, enum ns_augment_kind kind, const struct ns_philox *r)
+{
+	struct ns_range range = g->config->op[kind].range;
+	double v = ns_between(range, r->v[0]), c, s;
+
+	switch (kind) {
+	case NS_AUGMENT_CROP:
+		take_window(g, place(g->w, g->config->pad, g->q, r->v[0]), place(g->h, g->config->pad, g->p, r->v[1]), g->q, g->p);
+		break;
+	case NS_AUGMENT_RESIZED_CROP:
+		resized_crop(g, range);
+		break;
+	case NS_AUGMENT_ROTATE: /* against the clock, for who looks at it: y goes down */
+		ns_cos_sin(v / 360, &c, &s);
+		come_from(g, c, -s, s, c, 0, 0);
+		break;
+	case NS_AUGMENT_ZOOM:
+		come_from(g, 1 / v, 0, 0, 1 / v, 0, 0);
+		break;
+	case NS_AUGMENT_SHEAR: /* the top goes right, the bottom left */
+		ns_cos_sin(v / 360, &c, &s);
+		come_from(g, 1, s / c, 0, 1, 0, 0);
+		break;
+	case NS_AUGMENT_SHIFT: /* right and down */
+		come_from(g, 1, 0, 0, 1, -v * g->w, -ns_between(range, r->v[1]) * g->h);
+		break;
+	case NS_AUGMENT_FLIP:
+		come_from(g, -1, 0, 0, 1, 0, 0);
+		break;
+	default: /* NS_AUGMENT_VERTICAL_FLIP */
+		come_from(g, 1, 0, 0, -1, 0, 0);
+		break;
 	}
 }
 
-void ns_augment_draw(struct ns_augment_sample *a, const struct ns_augment_config *g, int h, int w, int p, int q, uint64_t seed, uint32_t epoch,
+static int happens(const struct ns_augment_config *c, const struct ns_augment_who *who, int kind, struct ns_philox *r)
+{
+	*r = ns_augment_bits(who, DRAW_KIND + (uint32_t)kind);
+	return c->op[kind].on && ns_uniform(r->v[3]) < c->op[kind].p;
+}
+
+/* The value of an operation that happens; of one that does not, the one that changes nothing. */
+static double value(const struct ns_augment_config *c, const struct ns_augment_who *who, int kind)
+{
+	static const struct ns_augment_config none;
+	struct ns_philox r;
+	int is = happens(c, who, kind, &r);
+
+	return ns_between(ns_augment_range(is ? c : &none, (enum ns_augment_kind)kind), r.v[0]);
+}
+
+static void draw_blur(struct ns_augment_sample *a, double sigma)
+{
+	double weight[NS_BLUR_RADIUS + 1], sum = 1;
+	int d, radius = sigma < 0.05 ? 0 : ns_clamp_i32((int32_t)ceil(4 * sigma), 1, NS_BLUR_RADIUS);
+
+	for (d = 1; d <= radius; d++) {
+		weight[d] = (double)ns_exp_neg((float)(-0.5 * d * d / (sigma * sigma)));
+		sum += 2 * weight[d];
+	}
+	a->blur[0] = 4096;
+	for (d = 1; d <= radius; d++) {
+		a->blur[d] = ns_fixed(weight[d] / sum, 4096);
+		a->blur[0] -= 2 * a->blur[d];
+		a->radius = a->blur[d] ? d : a->radius;
+	}
+}
+
+static void draw_colour(struct ns_augment_sample *a, const struct ns_augment_config *c, const struct ns_augment_who *who)
+{
+	double b = value(c, who, NS_AUGMENT_BRIGHTNESS), k = value(c, who, NS_AUGMENT_CONTRAST), s = value(c, who, NS_AUGMENT_SATURATION), m[3][4];
+
+	if (b != 1 || k != 1 || s != 1) {
+		ns_colour_matrix(m, b, k, s);
+		ns_colour_set(a, m);
+	}
+	a->hue = ns_fixed(6 * value(c, who, NS_AUGMENT_HUE), 65536);
+}
+
+static void draw_geometry(struct ns_augment_sample *a, struct geometry *g)
+{
+	int h = g->h, w = g->w, i;
+	struct ns_philox r;
+
+	for (i = 0; i < g->config->ordered; i++)
+		if (happens(g->config, g->who, g->config->order[i], &r))
+			move(g, (enum ns_augment_kind)g->config->order[i], &r);
+	if (g->h != g->p || g->w != g->q) /* no crop happened: the middle, by whole pixels */
+		come_from(g, 1, 0, 0, 1, (g->w - g->q) % 2 ? -0.5 : 0, (g->h - g->p) % 2 ? -0.5 : 0);
+	ns_map_set(a, &g->map, h, w, g->p, g->q);
+}
+
+void ns_augment_draw(struct ns_augment_sample *a, const struct ns_augment_config *c, int h, int w, int p, int q, uint64_t seed, uint32_t epoch,
 		     uint64_t id, uint32_t repeat)
 {
-	struct identity who = {seed, id, epoch, repeat};
+	struct ns_augment_who who = {seed, id, epoch, repeat};
+	struct geometry g = {.config = c, .who = &who, .map = {{1, 0, 0, 1}, 0, 0}, .h = h, .w = w, .p = p, .q = q};
 	struct ns_philox r;
 
 	ns_augment_identity(a, h, w, p, q);
-	draw_geometry(a, g, &who, h, w, p, q);
-	draw_spatial(a, g, &who, p, q);
-	if (g->p_colour > 0)
-		draw_colour(a, g, &who);
-	r = draw(&who, NS_DRAW_GAMMA);
-	if (g->p_gamma > 0 && ns_uniform(r.v[1]) < g->p_gamma)
-		a->gamma = (int32_t)(NS_GAMMA_STEPS * ns_uniform(r.v[0]));
-	r = draw(&who, NS_DRAW_NOISE);
-	if (g->p_noise > 0 && ns_uniform(r.v[1]) < g->p_noise)
-		a->noise = fixed(between(g->noise, r.v[0]) / 209.0, 65536);
-	a->key = (uint64_t)r.v[3] << 32 | r.v[2];
-	r = draw(&who, NS_DRAW_CUTOUT);
-	if (g->p_cutout > 0 && ns_uniform(r.v[3]) < g->p_cutout) {
-		int side_h = (int)(between(g->cutout, r.v[2]) * p + 0.5), side_w = side_h * q / p;
-		int y = (int)(p * ns_uniform(r.v[0])) - side_h / 2, x = (int)(q * ns_uniform(r.v[1])) - side_w / 2;
-
-		a->cut[0] = ns_clamp_i32(y, 0, p);
-		a->cut[1] = ns_clamp_i32(x, 0, q);
-		a->cut[2] = ns_clamp_i32(y + side_h, 0, p);
-		a->cut[3] = ns_clamp_i32(x + side_w, 0, q);
+	if (c->version == 1) {
+		ns_augment_draw_1(a, c, &who, h, w, p, q);
+		return;
 	}
+	draw_geometry(a, &g);
+	if (happens(c, &who, NS_AUGMENT_RESOLUTION, &r))
+		ns_resolution_set(a, ns_between(c->op[NS_AUGMENT_RESOLUTION].range, r.v[0]), p, q);
+	if (happens(c, &who, NS_AUGMENT_BLUR, &r))
+		draw_blur(a, ns_between(c->op[NS_AUGMENT_BLUR].range, r.v[0]));
+	draw_colour(a, c, &who);
+	if (happens(c, &who, NS_AUGMENT_GAMMA, &r))
+		a->gamma = (int32_t)(NS_GAMMA_STEPS * ns_uniform(r.v[0]));
+	if (happens(c, &who, NS_AUGMENT_NOISE, &r))
+		a->noise = ns_fixed(ns_between(c->op[NS_AUGMENT_NOISE].range, r.v[0]) * 255 / 209.0, 65536);
+	a->key = (uint64_t)r.v[2] << 32 | r.v[1];
+	if (happens(c, &who, NS_AUGMENT_CUTOUT, &r))
+		ns_cutout_set(a, ns_between(c->op[NS_AUGMENT_CUTOUT].range, r.v[0]), (int)(p * ns_uniform(r.v[1])), (int)(q * ns_uniform(r.v[2])), p,
+			      q);
 }

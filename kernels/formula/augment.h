@@ -2,12 +2,13 @@
  * kernels/formula/augment.h - augmentation, pixel by pixel. Integer from end to end, so that the bytes are equal on
  * every device; floats appear only when the finished byte is normalised.
  *
- * Stages, in this order, each with its own draw per sample:
- *	geometry    crop with padding, random resized crop, flips, rotation, zoom, shear, shift: one affine map,
+ * Stages, in this order, whatever draws them (augment.c, or augment_1.c for recipes of version 1):
+ *	geometry    crop with padding, random resized crop, rotation, zoom, shear, shift, flips: one affine map,
  *	            bilinear with 8-bit weights, outside the image: fill
  *	resolution  down to a coarser grid by exact area average, and back up bilinearly
- *	blur        5 taps a side, weights in 1/256, edges repeated
- *	colour      brightness, contrast about grey 128, saturation, hue (rotation in YIQ): one 3x4 matrix in 1/4096
+ *	blur        up to NS_BLUR_RADIUS taps a side, weights in 1/4096, edges repeated
+ *	colour      brightness, contrast about grey 128, saturation: one 3x4 matrix in 1/4096
+ *	hue         a turn of HSV's hue; value and saturation stay to the bit
  *	gamma       one of NS_GAMMA_STEPS tables
  *	noise       near-normal, from (seed, epoch, id, byte)
  *	cutout      a rectangle of fill
@@ -19,23 +20,48 @@
 #include "kernels/formula/random.h"
 
 #define NS_GAMMA_STEPS 64
+#define NS_BLUR_RADIUS 12 /* three deviations of 4 pixels */
+
+/* The operations of a recipe; those of the geometry come first. */
+enum ns_augment_kind {
+	NS_AUGMENT_CROP,
+	NS_AUGMENT_RESIZED_CROP,
+	NS_AUGMENT_ROTATE,
+	NS_AUGMENT_ZOOM,
+	NS_AUGMENT_SHEAR,
+	NS_AUGMENT_SHIFT,
+	NS_AUGMENT_FLIP,
+	NS_AUGMENT_VERTICAL_FLIP,
+	NS_AUGMENT_RESOLUTION,
+	NS_AUGMENT_BLUR,
+	NS_AUGMENT_BRIGHTNESS,
+	NS_AUGMENT_CONTRAST,
+	NS_AUGMENT_SATURATION,
+	NS_AUGMENT_HUE,
+	NS_AUGMENT_GAMMA,
+	NS_AUGMENT_NOISE,
+	NS_AUGMENT_CUTOUT,
+	NS_AUGMENT_KINDS
+};
+#define NS_AUGMENT_GEOMETRY NS_AUGMENT_RESOLUTION /* kinds below it */
 
 struct ns_range {
 	double low, high;
 };
 
-/* Ranges as configured; a stage is off where its probability `p_` is 0. Sizes are fractions of the image. */
+/* An operation that a recipe lists has `on`: one with p = 0 is there and never happens. */
+struct ns_augment_op {
+	int on;
+	double p;
+	struct ns_range range; /* in the units of docs/augment.md; flips and crop have none */
+};
+
 struct ns_augment_config {
-	double p_crop, p_hflip, p_vflip, p_affine, p_resize, p_resolution, p_blur, p_colour, p_gamma, p_noise, p_cutout;
-	int pad;					       /* crop: pixels of padding on each side */
-	struct ns_range area, aspect;			       /* random resized crop */
-	struct ns_range rotate, zoom, shear;		       /* degrees, factor, degrees */
-	struct ns_range shift;				       /* of width and of height */
-	struct ns_range resolution;			       /* of the side */
-	struct ns_range blur;				       /* standard deviation in pixels */
-	struct ns_range brightness, contrast, saturation, hue; /* factors; hue in turns */
-	struct ns_range gamma, noise;			       /* exponent; standard deviation of 255 */
-	struct ns_range cutout;				       /* side of the square */
+	int version; /* 1 or 2: what the operations mean */
+	struct ns_augment_op op[NS_AUGMENT_KINDS];
+	int order[NS_AUGMENT_GEOMETRY], ordered; /* version 2: the geometry, as listed */
+	int pad;				 /* crop: pixels of padding on each side */
+	struct ns_range aspect;			 /* random resized crop: width by height */
 	int fill;
 	uint8_t gamma_table[NS_GAMMA_STEPS][256]; /* ns_augment_prepare() fills it */
 };
@@ -46,11 +72,19 @@ struct ns_augment_sample {
 	int32_t map[6];			  /* input x = map[0] x + map[1] y + map[2], input y = map[3] x + ..., in 1/65536 */
 	int32_t exact;			  /* a shift by whole pixels: nothing is interpolated */
 	int32_t low_h, low_w;		  /* coarser grid; 0: off */
-	int32_t blur[3];		  /* weights of distance 0, 1, 2 in 1/256; blur[0] = 256: off */
+	int32_t radius;			  /* of the blur; 0: off */
+	int32_t blur[NS_BLUR_RADIUS + 1]; /* weights of distance 0, 1, .. in 1/4096; both sides add up to 4096 */
 	int32_t colour[3][4];		  /* in 1/4096 */
+	int32_t hue;			  /* in 1/65536 of a sixth of a turn, 0 off */
 	int32_t has_colour, gamma, noise; /* gamma: table, -1 off; noise: sigma / 209 in 1/65536, 0 off */
 	int32_t cut[4];			  /* y0, x0, y1, x1; empty: off */
 };
+
+/* Do samples of this recipe need the whole image between two stages? */
+NS_FORMULA int ns_augment_staged(const struct ns_augment_config *c)
+{
+	return c->op[NS_AUGMENT_RESOLUTION].on || c->op[NS_AUGMENT_BLUR].on;
+}
 
 /* input position of output pixel (x, y), in 1/65536 pixel */
 NS_FORMULA int32_t ns_map_x(const struct ns_augment_sample *a, int32_t x, int32_t y)
@@ -71,9 +105,51 @@ NS_FORMULA int32_t ns_bilinear(int32_t p00, int32_t p01, int32_t p10, int32_t p1
 	return (top * (256 - fy) + bottom * fy + 32768) >> 16;
 }
 
+/* a sum over both sides of both axes, weights in 1/4096 each: at most 255 * 2^24 + 2^23, which 32 bits hold */
+NS_FORMULA int32_t ns_blur_round(uint32_t sum)
+{
+	return (int32_t)((sum + (1u << 23)) >> 24);
+}
+
 NS_FORMULA int32_t ns_colour(const int32_t *row, int32_t r, int32_t g, int32_t b)
 {
 	return ns_clamp_i32((row[0] * r + row[1] * g + row[2] * b + row[3] + 2048) >> 12, 0, 255);
+}
+
+/*
+ * HSV's hue of (r, g, b), in 1/65536 of a sixth of a turn times the span d = max - min, from 0 to below 6 d, turned by `turn`: no
+ * division, so nothing is rounded before the byte. ns_hue_channel() gives a channel back from it.
+ */
+NS_FORMULA int32_t ns_hue_turned(int32_t r, int32_t g, int32_t b, int32_t d, int32_t max, int32_t turn)
+{
+	int32_t sixth = max == r ? g - b : max == g ? 2 * d + b - r : 4 * d + r - g;
+	int32_t at = sixth * 65536 + turn * d, full = 6 * d * 65536; /* |turn| <= 3 * 65536: within 9 * 255 * 65536 */
+
+	at += at < 0 ? full : 0;
+	return at - (at >= full ? full : 0);
+}
+
+/* min plus how much of the span channel 0, 1, 2 has at hue `at` */
+NS_FORMULA int32_t ns_hue_channel(int32_t at, int32_t d, int32_t min, int channel)
+{
+	int32_t one = d * 65536, away = at - (channel == 0 ? 3 : 2 * channel) * one, up;
+
+	away = away < 0 ? -away : away;
+	up = channel == 0 ? away - one : 2 * one - away;
+	return min + ((ns_clamp_i32(up, 0, one) + 32768) >> 16);
+}
+
+NS_FORMULA void ns_hue(int32_t *r, int32_t *g, int32_t *b, int32_t turn)
+{
+	int32_t max = *r > *g ? *r : *g, min = *r < *g ? *r : *g, d, at;
+
+	max = max > *b ? max : *b;
+	min = min < *b ? min : *b;
+	d = max - min;
+	at = ns_hue_turned(*r, *g, *b, d, max, turn);
+	*r = ns_hue_channel(at, d, min, 0);
+	*g = ns_hue_channel(at, d, min, 1);
+	*b = ns_hue_channel(at, d, min, 2);
 }
 
 NS_FORMULA int32_t ns_add_noise(int32_t v, int32_t noise, uint64_t key, uint32_t index)
@@ -114,27 +190,15 @@ NS_FORMULA float ns_normalise(int32_t v, float scale, float shift)
 
 /* --- a sample's random parameters: host code, double, + - * / only besides ns_cos_sin --- */
 
-enum { /* draw numbers: each stage has its own, so that switching one on changes no other */
-       NS_DRAW_CROP,
-       NS_DRAW_FLIP,
-       NS_DRAW_RESIZE,
-       NS_DRAW_AFFINE,
-       NS_DRAW_SHEAR,
-       NS_DRAW_RESOLUTION,
-       NS_DRAW_BLUR,
-       NS_DRAW_COLOUR,
-       NS_DRAW_HUE,
-       NS_DRAW_GAMMA,
-       NS_DRAW_NOISE,
-       NS_DRAW_CUTOUT
-};
-
 /*
  * Fills the gamma tables. Returns NULL, or a message if a range is invalid for images of h x w; the fixed-point map
  * holds for sides up to NS_AUGMENT_SIDE_MAX.
  */
 const char *ns_augment_prepare(struct ns_augment_config *config, int h, int w);
 #define NS_AUGMENT_SIDE_MAX 8192
+
+/* The range of an operation; where the recipe lists it not, the one that changes nothing. */
+struct ns_range ns_augment_range(const struct ns_augment_config *config, enum ns_augment_kind kind);
 
 /* The identity draw: nothing changes but the size (centre crop or fill). */
 void ns_augment_identity(struct ns_augment_sample *a, int h, int w, int p, int q);

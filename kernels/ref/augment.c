@@ -59,39 +59,50 @@ static void resolution(const struct ns_op_augment *v, const struct ns_augment_sa
 
 static void blur(const struct ns_op_augment *v, const struct ns_augment_sample *a, uint8_t *x, uint8_t *copy)
 {
-	int i, j, ch, dy, dx;
+	int i, j, ch, dy, dx, r = a->radius;
 
 	memcpy(copy, x, (size_t)v->p * (size_t)v->q * (size_t)v->c);
 	for (i = 0; i < v->p; i++)
 		for (j = 0; j < v->q; j++)
 			for (ch = 0; ch < v->c; ch++) {
-				int32_t sum = 32768;
+				uint32_t sum = 0;
 
-				for (dy = -2; dy <= 2; dy++)
-					for (dx = -2; dx <= 2; dx++)
-						sum += a->blur[dy < 0 ? -dy : dy] * a->blur[dx < 0 ? -dx : dx] *
+				for (dy = -r; dy <= r; dy++)
+					for (dx = -r; dx <= r; dx++)
+						sum += (uint32_t)(a->blur[dy < 0 ? -dy : dy] * a->blur[dx < 0 ? -dx : dx]) *
 						       copy[((int64_t)ns_clamp_i32(i + dy, 0, v->p - 1) * v->q + ns_clamp_i32(j + dx, 0, v->q - 1)) *
 								    v->c +
 							    ch];
-				*x++ = (uint8_t)(sum >> 16);
+				*x++ = (uint8_t)ns_blur_round(sum);
 			}
 }
 
-/* colour, gamma, noise, cutout: pixel by pixel, in place */
+/* one pixel's r, g, b after colour and hue */
+static void coloured(const struct ns_op_augment *v, const struct ns_augment_sample *a, const uint8_t *x, int32_t rgb[3])
+{
+	int32_t r = x[0], g = v->c > 1 ? x[1] : r, b = v->c > 1 ? x[2] : r;
+	int ch;
+
+	for (ch = 0; ch < 3; ch++)
+		rgb[ch] = a->has_colour ? ns_colour(a->colour[ch], r, g, b) : ch == 0 ? r : ch == 1 ? g : b;
+	if (a->hue && v->c > 1)
+		ns_hue(&rgb[0], &rgb[1], &rgb[2], a->hue);
+}
+
+/* colour, hue, gamma, noise, cutout: pixel by pixel, in place */
 static void pointwise(const struct ns_op_augment *v, const struct ns_augment_sample *a, uint8_t *x)
 {
 	int i, j, ch;
 
 	for (i = 0; i < v->p; i++)
 		for (j = 0; j < v->q; j++, x += v->c) {
-			int32_t r = x[0], g = v->c > 1 ? x[1] : r, b = v->c > 1 ? x[2] : r;
+			int32_t rgb[3];
 			int cut = i >= a->cut[0] && i < a->cut[2] && j >= a->cut[1] && j < a->cut[3];
 
+			coloured(v, a, x, rgb);
 			for (ch = 0; ch < v->c; ch++) {
-				int32_t t = x[ch];
+				int32_t t = rgb[ch];
 
-				if (a->has_colour)
-					t = ns_colour(a->colour[ch], r, g, b);
 				if (a->gamma >= 0)
 					t = v->config->gamma_table[a->gamma][t];
 				if (a->noise)
@@ -115,7 +126,7 @@ static enum ns_status augment_run(const struct ns_plan *plan, const struct ns_ar
 		geometry(v, a, (const uint8_t *)args->in[NS_AUGMENT_X] + n * in, t);
 		if (a->low_h)
 			resolution(v, a, t, copy);
-		if (a->blur[0] != 256)
+		if (a->radius)
 			blur(v, a, t, copy);
 		pointwise(v, a, t);
 		for (i = 0; i < out; i++)

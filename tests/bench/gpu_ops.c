@@ -119,18 +119,13 @@ static void augment(struct bench *x, int side, int n, enum ns_dtype type, const 
 	int i;
 
 	n = x->small ? 3 : n;
-	g = (struct ns_augment_config){.p_hflip = 0.5,
-				       .p_affine = 1,
-				       .p_colour = 1,
-				       .rotate = {-15, 15},
-				       .zoom = {0.9, 1.1},
-				       .brightness = {0.6, 1.4},
-				       .contrast = {0.6, 1.4},
-				       .saturation = {0.6, 1.4},
-				       .hue = {-0.1, 0.1},
-				       .gamma = {1, 1},
-				       .area = {1, 1},
-				       .aspect = {1, 1}};
+	g = (struct ns_augment_config){.version = 2, .aspect = {1, 1}, .order = {NS_AUGMENT_ROTATE, NS_AUGMENT_ZOOM, NS_AUGMENT_FLIP}, .ordered = 3};
+	g.op[NS_AUGMENT_ROTATE] = (struct ns_augment_op){1, 1, {-15, 15}};
+	g.op[NS_AUGMENT_ZOOM] = (struct ns_augment_op){1, 1, {0.9, 1.1}};
+	g.op[NS_AUGMENT_FLIP] = (struct ns_augment_op){1, 0.5, {0, 0}};
+	for (i = NS_AUGMENT_BRIGHTNESS; i <= NS_AUGMENT_SATURATION; i++)
+		g.op[i] = (struct ns_augment_op){1, 1, {0.6, 1.4}};
+	g.op[NS_AUGMENT_HUE] = (struct ns_augment_op){1, 1, {-0.1, 0.1}};
 	ns_augment_prepare(&g, side, side);
 	s = calloc((size_t)n, sizeof *s);
 	for (i = 0; s && i < n; i++)

@@ -1,13 +1,12 @@
 """What the program draws, computed a second time from the definitions: Philox (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as
 easy as 1, 2, 3; SC11), the keyed permutation of an epoch, and the augmentation of docs/augment.md with the draws that
-kernels/formula/augment.h numbers. Exact integers and numpy's doubles; for all scripts beside it that draw.
+kernels/formula/augment.c numbers (draws_1.py: those of version 1). Exact integers and numpy's doubles; for all scripts beside it that draw.
 """
 import math
 
 import numpy as np
 
 AUGMENT, SHUFFLE, INIT, SPLIT, AUDIT = range(5) # purposes of a draw
-CROP, FLIP, RESIZE, AFFINE, SHEAR, RESOLUTION, BLUR, COLOUR, HUE, GAMMA, NOISE, CUTOUT = range(12) # draw numbers of the augmentation
 W32 = 0xffffffff
 
 
@@ -66,35 +65,9 @@ def permute(index, n, seed, purpose, epoch):
             return index
 
 
-# --- augmentation ---
+# --- augmentation: what is done to pixels, with parameters in fixed point ---
 
-RANGES = {"area": (0, 0), "aspect": (1, 1), "rotate": (0, 0), "zoom": (1, 1), "shear": (0, 0), "shift": (0, 0), "resolution": (0, 0),
-          "blur": (0, 0), "brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0), "gamma": (1, 1), "noise": (0, 0),
-          "cutout": (0, 0)}
-STAGE = {"rotate": "affine", "zoom": "affine", "shear": "affine", "shift": "affine", "brightness": "colour", "contrast": "colour",
-         "saturation": "colour", "hue": "colour", "random_resized_crop": "resize"}
-
-
-def parse(recipe):
-    """the list of docs/augment.md: ranges by name, a probability a stage, the padding"""
-    ranges, chance, padding = dict(RANGES), {}, 0
-    for entry in recipe:
-        (name, value), = entry.items()
-        p = 1
-        if isinstance(value, dict):
-            p, padding = value.get("p", 1), value.get("padding", padding)
-            if "aspect" in value:
-                ranges["aspect"] = value["aspect"]
-            value = value.get("range")
-        if name in ("flip", "vertical_flip"):
-            p = value
-        elif value is not None:
-            ranges["area" if name == "random_resized_crop" else name] = value if isinstance(value, list) else [value, value]
-        chance[STAGE.get(name, name)] = p
-    return ranges, chance, padding
-
-
-def whole(x, one):
+def whole(x, one=1):
     return math.floor(x * one + 0.5)
 
 
@@ -102,135 +75,195 @@ def within(pair, word):
     return pair[0] + (pair[1] - pair[0]) * unit(word)
 
 
+def warped(image, m, at):
+    """one affine map from output pixels to the input, in 1/65536; bilinear in 1/256, black outside"""
+    h, w, _ = image.shape
+    m, at = np.vectorize(whole)(m, 65536), np.vectorize(whole)(at, 65536)
+    y, x = np.mgrid[:h, :w]
+    u, v = m[0, 0] * x + m[0, 1] * y + at[0], m[1, 0] * x + m[1, 1] * y + at[1]
+    reach = 4 * max(h, w) # black around it, as far as anything may look
+    far = np.pad(image, ((reach, reach), (reach, reach), (0, 0)))
+    i, j = (np.clip((a >> 16) + reach, 0, n + 2 * reach - 2) for a, n in ((v, h), (u, w)))
+    fx, fy = ((a >> 8 & 255)[..., None] for a in (u, v))
+    rows = [far[i + k, j] * (256 - fx) + far[i + k, j + 1] * fx for k in (0, 1)]
+    return rows[0] * (256 - fy) + rows[1] * fy + 32768 >> 16
+
+
+def coarser(x, f):
+    """down by exact area average, up bilinearly between the centres of the coarse pixels"""
+    h, w, channels = x.shape
+    low_h, low_w = (min(max(int(n * f + 0.5), 1), n) for n in (h, w))
+    if (low_h, low_w) == (h, w):
+        return x
+    fine = x.repeat(low_h, 0).repeat(low_w, 1).reshape(low_h, h, low_w, w, channels) # each pixel in low_h x low_w pieces
+    low = (2 * fine.sum((1, 3)) + h * w) // (2 * h * w)
+
+    def places(n, few):
+        at = np.clip((2 * np.arange(n) + 1) * few * 65536 // (2 * n) - 32768, 0, (few - 1) * 65536)
+        return at >> 16, np.minimum((at >> 16) + 1, few - 1), at >> 8 & 255
+    (y0, y1, fy), (x0, x1, fx) = places(h, low_h), places(w, low_w)
+    fx, fy = fx[:, None], fy[:, None, None]
+    rows = [low[k][:, x0] * (256 - fx) + low[k][:, x1] * fx for k in (y0, y1)]
+    return rows[0] * (256 - fy) + rows[1] * fy + 32768 >> 16
+
+
+def smoothed(x, half, one):
+    """a symmetric kernel of weights `half` by distance, in 1/one, along both axes; edges repeated"""
+    radius = len(half) - 1
+    taps, (h, w, _) = list(half[:0:-1]) + list(half), x.shape
+    far = np.pad(x, ((radius, radius), (radius, radius), (0, 0)), "edge")
+    n = range(2 * radius + 1)
+    return (sum(taps[i] * taps[j] * far[i:i + h, j:j + w] for i in n for j in n) + one * one // 2) // (one * one)
+
+
+def toned(b, c, s):
+    """brightness, contrast about grey 128 and saturation towards the luma, as a matrix and an offset"""
+    m, offset = np.eye(3) * b * c, np.full(3, 128 * (1 - c))
+    step = (1 - s) * np.array([[0.299, 0.587, 0.114]] * 3) + s * np.eye(3)
+    return step @ m, step @ offset
+
+
+def recoloured(x, m, offset):
+    """grey is r = g = b"""
+    m, offset = np.vectorize(whole)(m, 4096), np.vectorize(whole)(offset, 4096)
+    channels = x.shape[2]
+    three = x if channels == 3 else x.repeat(3, 2)
+    return np.clip(three @ m.T + offset + 2048 >> 12, 0, 255)[:, :, :channels]
+
+
+def hue_turned(x, turn):
+    """HSV's hue, a sixth of a turn at a time and the rest between the two colours there; turn in 1/65536 of a sixth"""
+    if x.shape[2] == 1 or not turn:
+        return x
+    r, g, b = np.moveaxis(x.astype(np.int64), 2, 0)
+    high, low = x.max(2).astype(np.int64), x.min(2).astype(np.int64)
+    d = high - low
+    at = np.where(high == r, g - b, np.where(high == g, 2 * d + b - r, 4 * d + r - g)) * 65536 + turn * d
+    at = np.where(d > 0, at % np.maximum(6 * 65536 * d, 1), 0)
+    sixth, rest = at // np.maximum(65536 * d, 1), at % np.maximum(65536 * d, 1)
+    up, down = low + (rest + 32768 >> 16), low + (65536 * d - rest + 32768 >> 16)
+    colours = [(high, up, low), (down, high, low), (low, high, up), (low, down, high), (up, low, high), (high, low, down)]
+    return np.stack([np.select([sixth == k for k in range(6)], [c[i] for c in colours]) for i in range(3)], 2)
+
+
+def corrected(x, low, high, word):
+    """64 tables over the range of exponents"""
+    exponent = low + (high - low) * int(64 * unit(word)) / 63
+    return np.array([int(math.pow(v / 255, exponent) * 255 + 0.5) for v in range(256)])[x]
+
+
+def speckled(x, sigma, key):
+    """eight random bytes about 0, whose standard deviation is 209, for each byte of the image"""
+    factor = whole(sigma / 209, 65536)
+    words = (philox2x32((i, key[1]), key[0]) for i in range(x.size))
+    sums = np.array([sum(w >> s & 255 for w in two for s in (0, 8, 16, 24)) - 1020 for two in words]).reshape(x.shape)
+    return np.clip(x + (sums * factor + 32768 >> 16), 0, 255)
+
+
+def cut_out(x, share, y, left):
+    h, w, _ = x.shape
+    side = int(share * h + 0.5)
+    wide = side * w // h
+    y, left, x = y - side // 2, left - wide // 2, x.copy()
+    x[max(y, 0):max(y + side, 0), max(left, 0):max(left + wide, 0)] = 0
+    return x
+
+
+# --- augmentation: what is drawn, in version 2 ---
+
+NAMES = ("crop random_resized_crop rotate zoom shear shift flip vertical_flip resolution blur brightness contrast saturation hue gamma "
+         "noise cutout").split() # the draw of an operation is number 16 + its place here
+TRY = 64
+
+
+def entries(recipe):
+    """(name, range or None, p, map) of each entry"""
+    for entry in recipe:
+        (name, value), = entry.items()
+        more = value if isinstance(value, dict) else {}
+        span, p = more.get("range", None if more else value), more.get("p", 1)
+        if name in ("flip", "vertical_flip", "crop"):
+            span, p = None, more.get("p", 1) if more else value
+        yield name, [span, span] if isinstance(span, (int, float)) else span, p, more
+
+
 class Sample:
     """what becomes of the image `identity`, in its `repeat`-th appearance in `epoch`"""
     def __init__(self, recipe, seed, epoch, identity, repeat=0):
-        self.ranges, self.chance, self.padding = parse(recipe)
-        self.words = lambda number: draw(seed, AUGMENT, epoch, identity, repeat << 8 | number)
+        self.draw = lambda number: draw(seed, AUGMENT, epoch, identity, repeat << 8 | number)
+        self.recipe = {name: (span, p, more) for name, span, p, more in entries(recipe)}
 
-    def happens(self, stage, word):
-        return unit(word) < self.chance.get(stage, 0)
+    def words(self, name):
+        return self.draw(16 + NAMES.index(name))
+
+    def happens(self, name):
+        return name in self.recipe and unit(self.words(name)[3]) < self.recipe[name][1]
+
+    def value(self, name, otherwise, word=0):
+        return within(self.recipe[name][0], self.words(name)[word]) if self.happens(name) else otherwise
 
     def to(self, image):
-        x = self.geometry(image.astype(int))
-        x = self.blurred(self.coarse(x))
-        x = self.noisy(self.corrected(self.coloured(x)))
-        return self.cut(x).astype(np.uint8)
+        x = warped(image.astype(int), *self.geometry(*image.shape[:2]))
+        if self.happens("resolution"):
+            x = coarser(x, self.value("resolution", 1))
+        x = smoothed(x, self.taps(self.value("blur", 0)), 4096)
+        x = recoloured(x, *toned(*(self.value(n, 1) for n in ("brightness", "contrast", "saturation"))))
+        x = hue_turned(x, whole(6 * self.value("hue", 0), 65536))
+        if self.happens("gamma"):
+            x = corrected(x, *self.recipe["gamma"][0], self.words("gamma")[0])
+        if self.happens("noise"):
+            x = speckled(x, 255 * self.value("noise", 0), self.words("noise")[1:3])
+        if self.happens("cutout"):
+            words = self.words("cutout")
+            x = cut_out(x, self.value("cutout", 0), int(x.shape[0] * unit(words[1])), int(x.shape[1] * unit(words[2])))
+        return x.astype(np.uint8)
 
-    def geometry(self, image):
-        """one affine map from centres of output pixels, about the centre, to the input; bilinear in 1/256, black outside"""
-        h, w, _ = image.shape
-        m, t = np.eye(2), np.zeros(2) # (x, y)
-        r = self.words(CROP)
-        if self.happens("crop", r[2]): # a window in whole pixels
-            t = np.array([int((2 * self.padding + 1) * unit(r[i])) - self.padding for i in (0, 1)], float)
-        r = self.words(RESIZE)
-        if self.happens("resize", r[3]):
-            area, aspect = within(self.ranges["area"], r[0]) * h * w, within(self.ranges["aspect"], r[1])
-            size = np.minimum([w, h], [math.sqrt(area * aspect), math.sqrt(area / aspect)])
-            place = np.array([unit(r[2]), unit(r[2] * 2654435761 + 12345 & W32)])
-            m, t = np.diag(size / [w, h]), (place - 0.5) * ([w, h] - size)
-        r = self.words(AFFINE)
-        if self.happens("affine", r[3]):
-            turn, slant = (math.radians(within(self.ranges[k], r[i])) for k, i in (("rotate", 0), ("shear", 2)))
-            c, s = math.cos(turn), math.sin(turn)
-            m = m @ np.array([[c, s], [-s, c]]) / within(self.ranges["zoom"], r[1]) @ np.array([[1, -math.tan(slant)], [0, 1]])
-            r = self.words(SHEAR)
-            t = t + [within(self.ranges["shift"], r[0]) * w, within(self.ranges["shift"], r[1]) * h]
-        r = self.words(FLIP)
-        m = m @ np.diag([-1 if self.happens("flip", r[0]) else 1, -1 if self.happens("vertical_flip", r[1]) else 1])
+    def taps(self, sigma):
+        radius = 0 if sigma < 0.05 else min(math.ceil(4 * sigma), 12)
+        e = [math.exp(-0.5 * d * d / sigma**2) if d else 1 for d in range(radius + 1)]
+        half = [whole(v / (1 + 2 * sum(e[1:])), 4096) for v in e]
+        half[0] = 4096 - 2 * sum(half[1:])
+        return half
+
+    def window(self, h, w):
+        """corner and size of the random resized crop: torchvision's RandomResizedCrop"""
+        span, _, more = self.recipe["random_resized_crop"]
+        low, high = more.get("aspect", (3 / 4, 4 / 3))
+        for k in range(10):
+            words = self.draw(TRY + k)
+            area, aspect = within(span, words[0]) * h * w, low * (high / low) ** unit(words[1])
+            cw, ch = whole(math.sqrt(area * aspect)), whole(math.sqrt(area / aspect))
+            if 0 < cw <= w and 0 < ch <= h:
+                return int((w - cw + 1) * unit(words[2])), int((h - ch + 1) * unit(words[3])), cw, ch
+        cw, ch = (w, h) if low <= w / h <= high else (min(max(whole(h * high), 1), w), h) if w / h > high else (w, min(max(whole(w / low), 1), h))
+        return (w - cw) // 2, (h - ch) // 2, cw, ch
+
+    def step(self, name, h, w):
+        """3x3, from pixel centres of what an operation gives, about the middle, to what it is given"""
+        words, back = self.words(name), np.eye(3)
+        v = math.radians(self.value(name, 0)) if name in ("rotate", "shear") else None
+        if name == "crop":
+            padding = self.recipe["crop"][2]["padding"]
+            back[:2, 2] = [int((2 * padding + 1) * unit(words[k])) - padding for k in (0, 1)]
+        elif name == "random_resized_crop":
+            x, y, cw, ch = self.window(h, w)
+            back = np.array([[cw / w, 0, x + cw / 2 - w / 2], [0, ch / h, y + ch / 2 - h / 2], [0, 0, 1]])
+        elif name == "rotate": # against the clock, y down: the inverse turns with it
+            back[:2, :2] = [[math.cos(v), -math.sin(v)], [math.sin(v), math.cos(v)]]
+        elif name == "zoom":
+            back[:2, :2] /= self.value("zoom", 1)
+        elif name == "shear":
+            back[0, 1] = math.tan(v)
+        elif name == "shift":
+            back[:2, 2] = [-self.value("shift", 0) * w, -self.value("shift", 0, 1) * h]
+        else:
+            back[(0, 0) if name == "flip" else (1, 1)] = -1
+        return back
+
+    def geometry(self, h, w):
+        back = np.eye(3)
+        for name in self.recipe: # in the order of the list
+            if name in NAMES[:8] and self.happens(name):
+                back = back @ self.step(name, h, w)
         centre = np.array([w - 1, h - 1]) / 2
-        at = m @ -centre + centre + t
-        m, at = np.vectorize(whole)(m, 65536), np.vectorize(whole)(at, 65536)
-        y, x = np.mgrid[:h, :w]
-        u, v = m[0, 0] * x + m[0, 1] * y + at[0], m[1, 0] * x + m[1, 1] * y + at[1]
-        reach = 4 * max(h, w) # black around it, as far as anything may look
-        far = np.pad(image, ((reach, reach), (reach, reach), (0, 0)))
-        i, j = (np.clip((a >> 16) + reach, 0, n + 2 * reach - 2) for a, n in ((v, h), (u, w)))
-        fx, fy = ((a >> 8 & 255)[..., None] for a in (u, v))
-        rows = [far[i + k, j] * (256 - fx) + far[i + k, j + 1] * fx for k in (0, 1)]
-        return rows[0] * (256 - fy) + rows[1] * fy + 32768 >> 16
-
-    def coarse(self, x):
-        """down by exact area average, up bilinearly between the centres of the coarse pixels"""
-        r = self.words(RESOLUTION)
-        if not self.happens("resolution", r[1]):
-            return x
-        h, w, channels = x.shape
-        f = within(self.ranges["resolution"], r[0])
-        low_h, low_w = (min(max(int(n * f + 0.5), 1), n) for n in (h, w))
-        if (low_h, low_w) == (h, w):
-            return x
-        fine = x.repeat(low_h, 0).repeat(low_w, 1).reshape(low_h, h, low_w, w, channels) # each pixel in low_h x low_w pieces
-        low = (2 * fine.sum((1, 3)) + h * w) // (2 * h * w)
-
-        def places(n, few):
-            at = np.clip((2 * np.arange(n) + 1) * few * 65536 // (2 * n) - 32768, 0, (few - 1) * 65536)
-            return at >> 16, np.minimum((at >> 16) + 1, few - 1), at >> 8 & 255
-        (y0, y1, fy), (x0, x1, fx) = places(h, low_h), places(w, low_w)
-        fx, fy = fx[:, None], fy[:, None, None]
-        rows = [low[k][:, x0] * (256 - fx) + low[k][:, x1] * fx for k in (y0, y1)]
-        return rows[0] * (256 - fy) + rows[1] * fy + 32768 >> 16
-
-    def blurred(self, x):
-        r = self.words(BLUR)
-        if not self.happens("blur", r[1]):
-            return x
-        sigma = within(self.ranges["blur"], r[0])
-        e = np.array([math.exp(-0.5 * k * k / sigma**2) if sigma > 0.05 or k == 0 else 0 for k in range(3)])
-        one, two = (whole(e[k] / (1 + 2 * e[1] + 2 * e[2]), 256) for k in (1, 2))
-        taps = np.array([two, one, 256 - 2 * one - 2 * two, one, two])
-        h, w, _ = x.shape
-        far = np.pad(x, ((2, 2), (2, 2), (0, 0)), "edge")
-        return sum(taps[i] * taps[j] * far[i:i + h, j:j + w] for i in range(5) for j in range(5)) + 32768 >> 16
-
-    def coloured(self, x):
-        """brightness, contrast about grey 128, saturation towards the luma, hue as a turn of the I-Q plane; grey is r = g = b"""
-        r, hue = self.words(COLOUR), self.words(HUE)
-        if not self.happens("colour", r[3]):
-            return x
-        b, c, s = (within(self.ranges[k], r[i]) for i, k in enumerate(("brightness", "contrast", "saturation")))
-        turn = 2 * math.pi * within(self.ranges["hue"], hue[0])
-        m, offset = np.eye(3) * b * c, np.full(3, 128 * (1 - c))
-        steps = [(1 - s) * np.array([[0.299, 0.587, 0.114]] * 3) + s * np.eye(3)]
-        if turn:
-            yiq = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
-            rgb = np.array([[1, 0.956, 0.621], [1, -0.272, -0.647], [1, -1.106, 1.703]])
-            cs, sn = math.cos(turn), math.sin(turn)
-            steps.append(rgb @ np.array([[1, 0, 0], [0, cs, -sn], [0, sn, cs]]) @ yiq)
-        for step in steps:
-            m, offset = step @ m, step @ offset
-        m, offset = np.vectorize(whole)(m, 4096), np.vectorize(whole)(offset, 4096)
-        channels = x.shape[2]
-        three = x if channels == 3 else x.repeat(3, 2)
-        return np.clip(three @ m.T + offset + 2048 >> 12, 0, 255)[:, :, :channels]
-
-    def corrected(self, x):
-        """64 tables over the range of exponents"""
-        r = self.words(GAMMA)
-        if not self.happens("gamma", r[1]):
-            return x
-        low, high = self.ranges["gamma"]
-        exponent = low + (high - low) * int(64 * unit(r[0])) / 63
-        return np.array([int(math.pow(v / 255, exponent) * 255 + 0.5) for v in range(256)])[x]
-
-    def noisy(self, x):
-        """eight random bytes about 0, whose standard deviation is 209, for each byte of the image"""
-        r = self.words(NOISE)
-        if not self.happens("noise", r[1]):
-            return x
-        factor = whole(within(self.ranges["noise"], r[0]) / 209, 65536)
-        words = (philox2x32((i, r[3]), r[2]) for i in range(x.size))
-        sums = np.array([sum(w >> s & 255 for w in two for s in (0, 8, 16, 24)) - 1020 for two in words]).reshape(x.shape)
-        return np.clip(x + (sums * factor + 32768 >> 16), 0, 255)
-
-    def cut(self, x):
-        r = self.words(CUTOUT)
-        if not self.happens("cutout", r[3]):
-            return x
-        h, w, _ = x.shape
-        side = int(within(self.ranges["cutout"], r[2]) * h + 0.5)
-        y, left, wide = int(h * unit(r[0])) - side // 2, int(w * unit(r[1])) - side * w // h // 2, side * w // h
-        x = x.copy()
-        x[max(y, 0):max(y + side, 0), max(left, 0):max(left + wide, 0)] = 0
-        return x
+        return back[:2, :2], back[:2, :2] @ -centre + centre + back[:2, 2]

@@ -22,7 +22,7 @@ from augment import png
 H, W, SEED = 8, 6, 2**33 + 11
 EPS = 1e-5 # of the normalisation, as torchvision has it
 AUGMENT = [{"crop": {"padding": 1}}, {"rotate": {"range": [-20, 20], "p": 0.7}}, {"flip": 0.5}, {"brightness": [0.7, 1.3]},
-           {"noise": {"range": [0, 9], "p": 0.5}}, {"cutout": {"range": [0.2, 0.5], "p": 0.5}}]
+           {"noise": {"range": [0, 0.035], "p": 0.5}}, {"cutout": {"range": [0.2, 0.5], "p": 0.5}}]
 DEFAULTS = {"epochs": 1, "batch": 8, "virtual_ranks": 2, "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "beta2": 0.999, "nesterov": True,
             "weight_decay": 0, "decay_all": True, "schedule": "cosine", "warmup_epochs": 0, "label_smoothing": 0, "ema": 0, "clip": 0}
 SMALL = {"block": "basic", "blocks": [1, 1], "width": 3, "stem": "small"}

@@ -10,24 +10,31 @@
 
 /* --- augmentation: the bytes of ref --- */
 
-enum { CROP = 1, FLIP = 2, AFFINE = 4, RESIZE = 8, RESOLUTION = 16, BLUR = 32, COLOUR = 64, GAMMA = 128, NOISE = 256, CUTOUT = 512, ALL = 1023 };
+/* sets of operations, by the bits of their kinds */
+#define BIT(kind) (1u << NS_AUGMENT_##kind)
+#define AFFINE	  (BIT(ROTATE) | BIT(ZOOM) | BIT(SHEAR) | BIT(SHIFT))
+#define FLIPS	  (BIT(FLIP) | BIT(VERTICAL_FLIP))
+#define COLOUR	  (BIT(BRIGHTNESS) | BIT(CONTRAST) | BIT(SATURATION))
+#define ALL	  ((1u << NS_AUGMENT_KINDS) - 1)
 
-static const unsigned stages[] = {0,
-				  CROP,
-				  FLIP,
-				  CROP | FLIP | CUTOUT,
-				  AFFINE,
-				  RESIZE,
-				  RESOLUTION,
-				  BLUR,
-				  COLOUR,
-				  GAMMA,
-				  NOISE,
-				  CUTOUT,
-				  ALL,
-				  AFFINE | NOISE,
-				  CROP | COLOUR | NOISE,
-				  RESIZE | FLIP | BLUR};
+static const unsigned sets[] = {0,
+				BIT(CROP),
+				FLIPS,
+				BIT(CROP) | FLIPS | BIT(CUTOUT),
+				AFFINE,
+				BIT(RESIZED_CROP),
+				BIT(RESOLUTION),
+				BIT(BLUR),
+				COLOUR,
+				BIT(HUE),
+				COLOUR | BIT(HUE),
+				BIT(GAMMA),
+				BIT(NOISE),
+				BIT(CUTOUT),
+				ALL,
+				AFFINE | BIT(NOISE),
+				BIT(CROP) | COLOUR | BIT(NOISE),
+				BIT(RESIZED_CROP) | FLIPS | BIT(BLUR)};
 
 /* n, h, w, c, p, q */
 static const int sizes[][6] = {{1, 1, 1, 1, 1, 1},
@@ -46,43 +53,43 @@ static const int sizes[][6] = {{1, 1, 1, 1, 1, 1},
 			       {1, 96, 128, 3, 4, 8},
 			       {1, 161, 139, 3, 5, 8}};
 
-static double on(unsigned stage, unsigned which)
+/* Noise in the units of each version. */
+static void configure(struct ns_augment_config *g, int version, unsigned set)
 {
-	/* single stages always, all of them together half the time */
-	return stage & which ? stage == ALL ? 0.5 : 1 : 0;
-}
+	static const struct ns_range ranges[NS_AUGMENT_KINDS] = {[NS_AUGMENT_RESIZED_CROP] = {0.08, 1},
+								 [NS_AUGMENT_ROTATE] = {-180, 180},
+								 [NS_AUGMENT_ZOOM] = {0.0625, 2},
+								 [NS_AUGMENT_SHEAR] = {-30, 30},
+								 [NS_AUGMENT_SHIFT] = {-0.5, 0.5},
+								 [NS_AUGMENT_RESOLUTION] = {0.01, 1},
+								 [NS_AUGMENT_BLUR] = {0, 4},
+								 [NS_AUGMENT_BRIGHTNESS] = {0, 2},
+								 [NS_AUGMENT_CONTRAST] = {0, 2},
+								 [NS_AUGMENT_SATURATION] = {0, 2},
+								 [NS_AUGMENT_HUE] = {-0.5, 0.5},
+								 [NS_AUGMENT_GAMMA] = {0.2, 5},
+								 [NS_AUGMENT_NOISE] = {0, 0.3},
+								 [NS_AUGMENT_CUTOUT] = {0, 1}};
+	int k;
 
-static void configure(struct ns_augment_config *g, unsigned s)
-{
 	memset(g, 0, sizeof *g);
-	g->p_crop = on(s, CROP);
-	g->p_hflip = g->p_vflip = on(s, FLIP) / 2;
-	g->p_affine = on(s, AFFINE);
-	g->p_resize = on(s, RESIZE);
-	g->p_resolution = on(s, RESOLUTION);
-	g->p_blur = on(s, BLUR);
-	g->p_colour = on(s, COLOUR);
-	g->p_gamma = on(s, GAMMA);
-	g->p_noise = on(s, NOISE);
-	g->p_cutout = on(s, CUTOUT);
+	g->version = version;
+	for (k = 0; k < NS_AUGMENT_KINDS; k++) {
+		/* operations alone always, all of them together half the time */
+		g->op[k] = (struct ns_augment_op){set >> k & 1, set == ALL || (set & FLIPS & 1u << k) ? 0.5 : 1, ranges[k]};
+		if (k < NS_AUGMENT_GEOMETRY && g->op[k].on)
+			g->order[g->ordered++] = k;
+	}
+	if (version == 1) {
+		g->op[NS_AUGMENT_NOISE].range.high = 80;
+		g->op[NS_AUGMENT_BLUR].range.high = 2;
+	}
 	g->pad = 4;
-	g->area = (struct ns_range){0.08, 1};
 	g->aspect = (struct ns_range){0.75, 1.33};
-	g->rotate = (struct ns_range){-180, 180};
-	g->zoom = (struct ns_range){0.0625, 2};
-	g->shear = (struct ns_range){-30, 30};
-	g->shift = (struct ns_range){-0.5, 0.5};
-	g->resolution = (struct ns_range){0.01, 1};
-	g->blur = (struct ns_range){0, 3};
-	g->brightness = g->contrast = g->saturation = (struct ns_range){0, 2};
-	g->hue = (struct ns_range){-0.5, 0.5};
-	g->gamma = (struct ns_range){0.2, 5};
-	g->noise = (struct ns_range){0, 0.3};
-	g->cutout = (struct ns_range){0, 1};
 	g->fill = 124;
 }
 
-static void check_augment(const int *z, unsigned stage, enum ns_dtype out, struct nst_tally *tally)
+static void check_augment(const int *z, int version, unsigned set, enum ns_dtype out, struct nst_tally *tally)
 {
 	static struct ns_augment_config config;
 	struct ns_augment_sample samples[4];
@@ -90,13 +97,14 @@ static void check_augment(const int *z, unsigned stage, enum ns_dtype out, struc
 	int64_t bytes = z[0] * (int64_t)sizeof *samples;
 	int i;
 
-	configure(&config, stage);
+	configure(&config, version, set);
 	assert_null(ns_augment_prepare(&config, z[1], z[2]));
 	c.op.u.augment =
 		(struct ns_op_augment){z[0], z[1], z[2], z[3], z[4], z[5], out, {1 / 58.4f, 1 / 57.1f, 1 / 57.4f}, {-2.1f, -2.0f, -1.8f}, &config};
 	for (i = 0; i < z[0]; i++)
-		ns_augment_draw(samples + i, &config, z[1], z[2], z[4], z[5], 7, 3, (uint64_t)(stage + 1024u) + (uint64_t)i, 1);
-	snprintf(c.label, sizeof c.label, "augment %dx%dx%dx%d to %dx%d stages %u out %d", z[0], z[1], z[2], z[3], z[4], z[5], stage, (int)out);
+		ns_augment_draw(samples + i, &config, z[1], z[2], z[4], z[5], 7, 3, (uint64_t)(set + 1024u) + (uint64_t)i, 1);
+	snprintf(c.label, sizeof c.label, "augment %dx%dx%dx%d to %dx%d, version %d, set %x, out %d", z[0], z[1], z[2], z[3], z[4], z[5], version,
+		 set, (int)out);
 	nst_in(&c, NS_AUGMENT_X, NST_U8, (int64_t)z[0] * z[1] * z[2] * z[3], NST_BITS, 0);
 	nst_given(&c, NS_AUGMENT_SAMPLES, NST_U8, bytes, samples);
 	nst_out(&c, NS_AUGMENT_Y, nst_of(out), (int64_t)z[0] * z[4] * z[5] * z[3], NST_EXACT);
@@ -108,12 +116,15 @@ static void test_augment(void **state)
 	static const enum ns_dtype outs[] = {NS_U8, NS_F32, NS_BF16};
 	struct nst_tally tally = {0};
 	size_t i, s, o;
+	int version;
 
 	(void)state;
 	for (i = 0; i < COUNT(sizes); i++)
-		for (s = 0; s < COUNT(stages); s++)
+		for (s = 0; s < COUNT(sets); s++)
 			for (o = 0; o < COUNT(outs); o++)
-				check_augment(sizes[i], stages[s], outs[o], &tally);
+				for (version = 1; version <= 2; version++)
+					if (version == 2 || o == 0)
+						check_augment(sizes[i], version, sets[s], outs[o], &tally);
 	nst_report(&tally, NS_OP_AUGMENT);
 }
 

@@ -31,6 +31,16 @@ static void augment(const char *backend, const struct ns_augment_sample *a, cons
 	nst_outputs_free(out);
 }
 
+/* A recipe of one operation that always happens. */
+static void only(enum ns_augment_kind kind, double low, double high)
+{
+	memset(&plain, 0, sizeof plain);
+	plain.version = 2;
+	plain.op[kind] = (struct ns_augment_op){1, 1, {low, high}};
+	if (kind < NS_AUGMENT_GEOMETRY)
+		plain.order[plain.ordered++] = (int)kind;
+}
+
 static void some_pixels(uint8_t *x, int n)
 {
 	int i;
@@ -57,9 +67,11 @@ static void test_augment_identities(void **state)
 		augment(backends[b], &a, x, H, W, y, H, W);
 		assert_memory_equal(x, y, PIXELS);
 		for (flip = 0; flip < 3; flip++) {
-			memset(&plain, 0, sizeof plain);
-			plain.p_hflip = flip != 1;
-			plain.p_vflip = flip != 0;
+			only(flip == 1 ? NS_AUGMENT_VERTICAL_FLIP : NS_AUGMENT_FLIP, 0, 0);
+			if (flip == 2) {
+				plain.op[NS_AUGMENT_VERTICAL_FLIP] = plain.op[NS_AUGMENT_FLIP];
+				plain.order[plain.ordered++] = NS_AUGMENT_VERTICAL_FLIP;
+			}
 			ns_augment_draw(&a, &plain, H, W, H, W, 1, 0, 5, 0);
 			assert_true(a.exact);
 			augment(backends[b], &a, x, H, W, y, H, W);
@@ -67,11 +79,12 @@ static void test_augment_identities(void **state)
 			augment(backends[b], &a, y, H, W, z, H, W);
 			assert_memory_equal(x, z, PIXELS);
 		}
-		/* rotation by 0, zoom 1, shear 0 and shift 0 is a copy; quarter turns of a square four times too */
-		memset(&plain, 0, sizeof plain);
-		plain.p_affine = 1;
-		plain.zoom = (struct ns_range){1, 1};
-		for (id = 0; id < 4; id++) {
+		/* rotation by 0, zoom 1, shear 0, shift 0, hue 0 and blur 0 are copies; quarter turns of a square four times too */
+		for (id = 0; id < 6; id++) {
+			static const enum ns_augment_kind kinds[] = {NS_AUGMENT_ROTATE, NS_AUGMENT_ZOOM, NS_AUGMENT_SHEAR,
+								     NS_AUGMENT_SHIFT,	NS_AUGMENT_HUE,	 NS_AUGMENT_BLUR};
+
+			only(kinds[id], id == 1, id == 1);
 			ns_augment_draw(&a, &plain, H, W, H, W, 1, 0, (uint64_t)id, 0);
 			augment(backends[b], &a, x, H, W, y, H, W);
 			assert_memory_equal(x, y, PIXELS);
@@ -89,10 +102,7 @@ static void test_augment_turns(void **state)
 
 	(void)state;
 	some_pixels(x, ALL);
-	memset(&plain, 0, sizeof plain);
-	plain.p_affine = 1;
-	plain.zoom = (struct ns_range){1, 1};
-	plain.rotate = (struct ns_range){90, 90};
+	only(NS_AUGMENT_ROTATE, 90, 90);
 	for (b = 0; b < COUNT(backends); b++) {
 		memcpy(y, x, ALL);
 		for (i = 0; i < 4; i++) {
@@ -103,6 +113,40 @@ static void test_augment_turns(void **state)
 				assert_memory_not_equal(x, y, ALL);
 		}
 		assert_memory_equal(x, y, ALL);
+	}
+}
+
+/*
+ * Hue in whole sixths permutes what the pure colours are; three turns of a third are no turn, for every colour: the largest and the
+ * least of a pixel's values never change.
+ */
+static void test_augment_hue(void **state)
+{
+	static const uint8_t wheel[6][3] = {{200, 10, 10}, {200, 200, 10}, {10, 200, 10}, {10, 200, 200}, {10, 10, 200}, {200, 10, 200}};
+	uint8_t x[PIXELS], y[PIXELS], z[PIXELS], pure[18], turned[18];
+	struct ns_augment_sample a;
+	size_t b;
+	int i, sixths;
+
+	(void)state;
+	some_pixels(x, PIXELS);
+	memcpy(pure, wheel, sizeof pure);
+	for (b = 0; b < COUNT(backends); b++) {
+		for (sixths = -3; sixths <= 3; sixths++) {
+			only(NS_AUGMENT_HUE, sixths / 6.0, sixths / 6.0);
+			ns_augment_draw(&a, &plain, 1, 6, 1, 6, 1, 0, 3, 0);
+			augment(backends[b], &a, pure, 1, 6, turned, 1, 6);
+			for (i = 0; i < 6; i++)
+				assert_memory_equal(turned + 3 * i, wheel[(i + sixths + 6) % 6], 3);
+		}
+		only(NS_AUGMENT_HUE, 1 / 3.0, 1 / 3.0);
+		memcpy(y, x, PIXELS);
+		for (i = 0; i < 3; i++) {
+			ns_augment_draw(&a, &plain, H, W, H, W, 1, 0, 3, 0);
+			augment(backends[b], &a, y, H, W, z, H, W);
+			memcpy(y, z, PIXELS);
+		}
+		assert_memory_equal(x, y, PIXELS);
 	}
 }
 
@@ -117,8 +161,7 @@ static void test_augment_crop(void **state)
 
 	(void)state;
 	some_pixels(x, PIXELS);
-	memset(&plain, 0, sizeof plain);
-	plain.p_crop = 1;
+	only(NS_AUGMENT_CROP, 0, 0);
 	plain.pad = PAD;
 	plain.fill = 77;
 	for (b = 0; b < COUNT(backends); b++)
@@ -262,9 +305,8 @@ static void test_optimisers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_augment_identities), cmocka_unit_test(test_augment_turns),
-		cmocka_unit_test(test_augment_crop),	   cmocka_unit_test(test_stats),
-		cmocka_unit_test(test_optimisers),
+		cmocka_unit_test(test_augment_identities), cmocka_unit_test(test_augment_turns), cmocka_unit_test(test_augment_crop),
+		cmocka_unit_test(test_augment_hue),	   cmocka_unit_test(test_stats),	 cmocka_unit_test(test_optimisers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
