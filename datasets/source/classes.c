@@ -30,7 +30,32 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-enum ns_status ns_source_found_classes(struct ns_source *s, const char *const *names, int64_t n)
+static int is_number(const char *text)
+{
+	const char *digits = text + (*text == '-');
+
+	return *digits && strspn(digits, "0123456789") == strlen(digits) && strlen(digits) < 18;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	int64_t x = strtoll(*(const char *const *)a, NULL, 10), y = strtoll(*(const char *const *)b, NULL, 10);
+
+	return x != y ? (x > y) - (x < y) : by_text(a, b);
+}
+
+/* Are all that are there whole numbers? */
+static int are_numbers(const char *const *names, int64_t n)
+{
+	int64_t i;
+
+	for (i = 0; i < n; i++)
+		if (*names[i] && !is_number(names[i]))
+			return 0;
+	return 1;
+}
+
+enum ns_status ns_source_found_classes(struct ns_source *s, const char *const *names, int64_t n, int numbers)
 {
 	const char **sorted;
 	int64_t i;
@@ -42,7 +67,8 @@ enum ns_status ns_source_found_classes(struct ns_source *s, const char *const *n
 
 		json_decref(text);
 		if (!text)
-			return ns_fail(NS_BAD_DATA, "%s: the class folder '%s' has a name that is not UTF-8; rename it", s->path, names[i]);
+			return ns_fail(NS_BAD_DATA, "%s: the class '%s' has a name that is not UTF-8; rename it, or store the list as UTF-8", s->path,
+				       names[i]);
 	}
 	sorted = malloc(sizeof *sorted * (size_t)(n + 1));
 	s->classes = calloc((size_t)n + 1, sizeof *s->classes);
@@ -51,21 +77,21 @@ enum ns_status ns_source_found_classes(struct ns_source *s, const char *const *n
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);
 	}
 	memcpy(sorted, names, sizeof *sorted * (size_t)n);
-	qsort(sorted, (size_t)n, sizeof *sorted, by_text);
+	qsort(sorted, (size_t)n, sizeof *sorted, numbers ? by_number : by_text);
 	for (i = 0; i < n; i++)
-		if (*sorted[i] && (!s->class_count || strcmp(s->classes[s->class_count - 1], sorted[i])))
+		if (*sorted[i] && !(numbers && !strcmp(sorted[i], "-1")) && (!s->class_count || strcmp(s->classes[s->class_count - 1], sorted[i])))
 			s->classes[s->class_count++] = strdup(sorted[i]);
 	free(sorted);
 	return NS_OK;
 }
 
-enum ns_status ns_source_labels(struct ns_source *s, const char *const *names, int64_t n, int32_t *labels)
+enum ns_status ns_source_labels(struct ns_source *s, const char *const *names, int64_t n, int said, int32_t *labels)
 {
 	struct named *order;
-	int64_t i;
-	int k;
+	int64_t i, none = 0;
+	int k, numbers = said && are_numbers(names, n);
 
-	NS_TRY(ns_source_found_classes(s, names, n));
+	NS_TRY(ns_source_found_classes(s, names, n, numbers));
 	order = malloc(sizeof *order * ((size_t)s->class_count + 1));
 	if (!order)
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);
@@ -77,9 +103,18 @@ enum ns_status ns_source_labels(struct ns_source *s, const char *const *names, i
 		const struct named *at = bsearch(&key, order, (size_t)s->class_count, sizeof *order, by_name);
 
 		labels[i] = !*names[i] ? -1 : at ? at->label : NS_LABEL_UNKNOWN;
+		if (labels[i] == NS_LABEL_UNKNOWN && numbers && !strcmp(names[i], "-1")) {
+			labels[i] = -1;
+			none++;
+		}
 	}
 	free(order);
-	return NS_OK;
+	return none ? ns_source_note(s, "the class -1 is taken for none: its images are unlabelled") : NS_OK;
+}
+
+enum ns_status ns_source_note(struct ns_source *s, const char *text)
+{
+	return json_array_append_new(s->notes, ns_json_string(text)) ? ns_fail(NS_NO_MEMORY, "out of memory for a note") : NS_OK;
 }
 
 enum ns_status ns_source_pass_over(struct ns_source *s, const char *path, const char *why)

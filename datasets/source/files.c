@@ -12,7 +12,7 @@
 
 static enum ns_status scan(struct ns_files *f, const char *folder, int depth);
 
-/* The text of a .cls file of an unpacked webdataset. One that cannot be read, or is too long for a class, says nothing. */
+/* The text of a .cls file of an unpacked webdataset. One that cannot be read says nothing. */
 static enum ns_status read_class(struct ns_files *f, const char *relative, const char *full)
 {
 	char *text;
@@ -22,8 +22,7 @@ static enum ns_status read_class(struct ns_files *f, const char *relative, const
 	if (status == NS_BAD_DATA)
 		return NS_OK;
 	NS_TRY(status);
-	if (bytes < 256 && !memchr(text, 0, bytes))
-		status = ns_tree_say(&f->tree, relative, text, bytes);
+	status = ns_tree_say(&f->tree, relative, text, bytes);
 	free(text);
 	return status;
 }
@@ -114,7 +113,7 @@ enum ns_status ns_files_get(struct ns_source *s, int64_t item, struct ns_item *o
 	char path[NS_PATH_MAX];
 	enum ns_status status;
 
-	snprintf(out->name, sizeof out->name, "%.511s", e->path);
+	snprintf(out->name, sizeof out->name, "%s", e->path);
 	out->label = e->label;
 	snprintf(out->class_name, sizeof out->class_name, "%.127s", f->classes ? f->classes[item] : e->unknown ? e->unknown : "");
 	if (*e->path == '/')

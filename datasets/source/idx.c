@@ -176,7 +176,7 @@ static enum ns_status digit_classes(struct ns_source *s, const struct idx *x)
 		snprintf(names[i], sizeof names[i], n > 100 ? "%03d" : n > 10 ? "%02d" : "%d", (i & 0xff));
 		list[i] = names[i];
 	}
-	return ns_source_found_classes(s, list, n);
+	return ns_source_found_classes(s, list, n, 0);
 }
 
 static void idx_close(struct ns_source *s)

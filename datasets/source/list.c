@@ -1,26 +1,20 @@
 /*
- * datasets/source/list.c - lists of image files: text (a path a line, and after a tab, or a space where that makes a file's name, its class), CSV,
- * and JSON lines. Paths are relative to the list; items stand in its order.
+ * datasets/source/list.c - lists of image files: text (a path a line, and after a tab, or a space where that makes a file's name, its class),
+ * JSON lines, and CSV (csv.c). Paths are relative to the list; items stand in its order.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "datasets/source/files_inner.h"
+#include "datasets/source/list_inner.h"
 #include "host/base/base.h"
 
-/* what the column of the path, and that of the class, may be called */
-static const char *const path_names[] = {"path", "file", "filename", "file_name", "filepath", "image", "image_path", "img", NULL};
-static const char *const class_names[] = {"label", "class", "class_name", "classname", "category", "target", NULL};
-
-static int is_one_of(const char *text, const char *const *names)
-{
-	for (; *names; names++)
-		if (!strcasecmp(text, *names))
-			return 1;
-	return 0;
-}
+const char *const ns_list_paths[] = {"path",	   "file",	 "filename",  "file_name", "filepath", "file_path", "image", "image_path",
+				     "image_name", "image_file", "imagefile", "img",	   "img_path", "img_name",  "fname", NULL};
+const char *const ns_list_classes[] = {"label",	    "labels",	"class",       "class_name",	"classname", "classid",	    "class_id",
+				       "class_idx", "category", "category_id", "category_name", "target",    "target_name", "label_name",
+				       "label_idx", "label_id", "species",     "breed",		NULL};
 
 static int ends_in(const char *path, const char *end)
 {
@@ -36,7 +30,7 @@ static enum ns_status list_takes(const char *path, int *takes)
 	return NS_OK;
 }
 
-static enum ns_status add(struct ns_files *f, const char *path, const char *class_name)
+enum ns_status ns_list_add(struct ns_files *f, const char *path, const char *class_name)
 {
 	if (f->tree.count == f->capacity) {
 		int64_t capacity = f->capacity ? 2 * f->capacity : 1024;
@@ -52,7 +46,7 @@ static enum ns_status add(struct ns_files *f, const char *path, const char *clas
 }
 
 /* Is there a file of this name, from where the list lies? */
-static int is_there(const struct ns_files *f, const char *path)
+int ns_list_has(const struct ns_files *f, const char *path)
 {
 	char full[NS_PATH_MAX];
 	int is = 0;
@@ -60,7 +54,7 @@ static int is_there(const struct ns_files *f, const char *path)
 	return ns_path(full, "%s%s%s", *path == '/' ? "" : f->base, *path == '/' ? "" : "/", path) == NS_OK && ns_exists(full, &is) == NS_OK && is;
 }
 
-static char *trimmed(char *text)
+char *ns_list_trim(char *text)
 {
 	size_t n;
 
@@ -70,103 +64,33 @@ static char *trimmed(char *text)
 	return text;
 }
 
-/* A line of text: a tab is no part of a name; a space may be, so it is asked whether the file is there. */
+/*
+ * A line of text: a tab is no part of a name; a space may be, of the file's or of the class's, so it is asked whether the file is there, from the
+ * last space to the first. A line that begins with # and names no file is a remark.
+ */
 static enum ns_status text_line(struct ns_files *f, char *line)
 {
-	char *tab = strchr(line, '\t'), *space = strrchr(line, ' ');
-	int apart;
+	char *tab, *space;
 
+	line = ns_list_trim(line);
+	tab = strchr(line, '\t');
 	if (!*line)
 		return NS_OK;
-	if (tab || !space || is_there(f, line)) {
-		if (tab)
-			*tab++ = 0;
-		return add(f, line, tab ? trimmed(tab) : "");
+	if (tab) {
+		*tab++ = 0;
+		tab[strcspn(tab, "\t")] = 0;
+		return ns_list_add(f, line, ns_list_trim(tab));
 	}
-	*space = 0;
-	apart = is_there(f, trimmed(line));
-	if (!apart)
-		*space = ' ';
-	return add(f, apart ? trimmed(line) : line, apart ? space + 1 : "");
-}
-
-/*
- * One value of a line of CSV, in place: quotes hold separators and, doubled, quotes; blanks around it are none of its. Returns the next value, NULL
- * behind the last.
- */
-static char *csv_value(char *from, char separator, char **value)
-{
-	char *to, *end;
-
-	while (*from == ' ' || (*from == '\t' && separator != '\t'))
-		from++;
-	*value = to = from;
-	if (*from != '"') {
-		end = strchr(from, separator);
-		if (end)
-			*end++ = 0;
-		*value = trimmed(from);
-		return end;
-	}
-	for (from++; *from && !(*from == '"' && from[1] != '"'); from++, to++) {
-		from += *from == '"';
-		*to = *from;
-	}
-	end = strchr(from, separator); /* nothing but blanks stands between a closing quote and the separator */
-	*to = 0;
-	return end ? end + 1 : NULL;
-}
-
-struct columns {
-	int known, path, label; /* known: the first line was read; label -1: none */
-};
-
-/* The first line names the columns, or is the first image: a path, and its class. */
-static enum ns_status take_names(struct columns *c, char *line, char separator, int *named)
-{
-	char *copy = strdup(line), *value, *next = copy;
-	int i;
-
-	if (!copy)
-		return ns_fail(NS_NO_MEMORY, "out of memory for the names of columns");
-	*c = (struct columns){.known = 1, .path = -1, .label = -1};
-	for (i = 0; next; i++) {
-		next = csv_value(next, separator, &value);
-		if (c->path < 0 && is_one_of(value, path_names))
-			c->path = i;
-		else if (c->label < 0 && is_one_of(value, class_names))
-			c->label = i;
-	}
-	free(copy);
-	*named = c->path >= 0;
-	if (!*named && c->label >= 0)
-		return ns_fail(NS_BAD_DATA,
-			       "its first line names a class's column, but none of the file: expected one called path, file, filename, file_name, "
-			       "filepath, image, image_path or img");
-	c->path = *named ? c->path : 0;
-	c->label = *named ? c->label : i > 1 ? 1 : -1;
-	return NS_OK;
-}
-
-static enum ns_status csv_line(struct ns_files *f, char *line, int64_t number, char separator, struct columns *c)
-{
-	char *value, *next = line, *path = NULL, *label = NULL;
-	int i, named = 0;
-
-	if (!*line)
-		return NS_OK;
-	if (!c->known)
-		NS_TRY(take_names(c, line, separator, &named));
-	if (named)
-		return NS_OK;
-	for (i = 0; next; i++) {
-		next = csv_value(next, separator, &value);
-		path = i == c->path ? value : path;
-		label = i == c->label ? value : label;
-	}
-	if (!path || !*path)
-		return ns_fail(NS_BAD_DATA, "line %lld has %d values, but the path is value %d", (long long)number, i, c->path + 1);
-	return add(f, path, label ? label : "");
+	if (ns_list_has(f, line))
+		return ns_list_add(f, line, "");
+	for (space = line + strlen(line); space > line; space--)
+		if (*space == ' ') {
+			*space = 0;
+			if (ns_list_has(f, line))
+				return ns_list_add(f, line, ns_list_trim(space + 1));
+			*space = ' ';
+		}
+	return *line == '#' ? NS_OK : ns_list_add(f, line, "");
 }
 
 /* The first member that is called so, as text; NULL: there is none, or it is null. */
@@ -199,13 +123,13 @@ static enum ns_status json_line(struct ns_files *f, const char *line, int64_t nu
 	json = json_loads(line, 0, &error);
 	if (!json)
 		return ns_fail(NS_BAD_DATA, "line %lld is not JSON: %s", (long long)number, error.text);
-	status = member(json, path_names, digits[0], &path);
+	status = member(json, ns_list_paths, digits[0], &path);
 	if (status == NS_OK)
-		status = member(json, class_names, digits[1], &label);
+		status = member(json, ns_list_classes, digits[1], &label);
 	if (status != NS_OK)
 		status = ns_fail_in(status, "line %lld", (long long)number);
 	else
-		status = path ? add(f, path, label ? label : "")
+		status = path ? ns_list_add(f, path, label ? label : "")
 			      : ns_fail(NS_BAD_DATA, "line %lld names no file: expected \"path\" (or file, file_name, image)", (long long)number);
 	json_decref(json);
 	return status;
@@ -213,14 +137,12 @@ static enum ns_status json_line(struct ns_files *f, const char *line, int64_t nu
 
 static enum ns_status read_lines(struct ns_source *s, struct ns_files *f, char *text)
 {
-	int csv = ends_in(s->path, ".csv") || ends_in(s->path, ".tsv"), json = ends_in(s->path, ".jsonl");
-	char separator = ends_in(s->path, ".tsv") ? '\t' : ',', *line, *next;
-	struct columns c = {0};
+	int json = ends_in(s->path, ".jsonl");
+	char *line, *next;
 	int64_t number = 0;
 	enum ns_status status = NS_OK;
 
-	/* some editors begin a file with a byte order mark */
-	for (line = !strncmp(text, "\xef\xbb\xbf", 3) ? text + 3 : text; line && *line && status == NS_OK; line = next) {
+	for (line = text; line && *line && status == NS_OK; line = next) {
 		next = line + strcspn(line, "\r\n"); /* lines end in LF, CR LF or CR */
 		if (*next) {
 			int both = *next == '\r' && next[1] == '\n';
@@ -229,9 +151,9 @@ static enum ns_status read_lines(struct ns_source *s, struct ns_files *f, char *
 			next += 1 + both;
 		}
 		number++;
-		status = csv ? csv_line(f, line, number, separator, &c) : json ? json_line(f, line, number) : text_line(f, line);
+		status = json ? json_line(f, line, number) : text_line(f, line);
 	}
-	return status == NS_BAD_DATA ? ns_fail_in(status, "%s", s->path) : status;
+	return status;
 }
 
 /* A list says itself what is an item, and of which class: a name, or an index into names that were given. */
@@ -245,7 +167,7 @@ static enum ns_status label_all(struct ns_source *s, struct ns_files *f)
 
 	s->items = f->tree.count;
 	if (status == NS_OK)
-		status = ns_source_labels(s, names, f->tree.count, labels);
+		status = ns_source_labels(s, names, f->tree.count, 1, labels);
 	for (i = 0; i < f->tree.count && status == NS_OK; i++)
 		f->tree.entries[i].label = labels[i] == NS_LABEL_UNKNOWN && given ? ns_source_index(s, f->classes[i]) : labels[i];
 	free(labels);
@@ -256,7 +178,7 @@ static enum ns_status list_open(struct ns_source *s)
 {
 	struct ns_files *f = s->state = calloc(1, sizeof *f);
 	enum ns_status status;
-	char *text, *slash;
+	char *text, *begin, *slash;
 	size_t bytes;
 
 	if (!f)
@@ -268,11 +190,16 @@ static enum ns_status list_open(struct ns_source *s)
 	else
 		strcpy(f->base, ".");
 	NS_TRY(ns_read_file(s->path, &text, &bytes));
+	begin = !strncmp(text, "\xef\xbb\xbf", 3) ? text + 3 : text; /* some editors begin a file with a byte order mark */
 	if (memchr(text, 0, bytes))
 		status = ns_fail(NS_BAD_DATA, "%s: byte %td is a zero, so it is not a list (or it is damaged)", s->path,
 				 (char *)memchr(text, 0, bytes) - text);
+	else if (ends_in(s->path, ".csv") || ends_in(s->path, ".tsv"))
+		status = ns_csv_read(s, f, begin);
 	else
-		status = read_lines(s, f, text);
+		status = read_lines(s, f, begin);
+	if (status == NS_BAD_DATA && strncmp(ns_message(), s->path, strlen(s->path)) != 0)
+		status = ns_fail_in(status, "%s", s->path);
 	free(text);
 	return status == NS_OK ? label_all(s, f) : status;
 }

@@ -20,11 +20,17 @@ static enum ns_status take_classes(struct ns_source *s, const json_t *classes)
 	for (i = 0; s->classes && i < json_array_size(classes); i++) {
 		const json_t *entry = json_array_get(classes, i);
 		char digits[32];
+		size_t k;
 
 		snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(entry));
 		if (!json_is_string(entry) && !json_is_integer(entry)) /* a class may be called 7 */
 			return ns_fail(NS_CONFIG, "ingest.classes: entry %zu is not text, expected a name", i);
 		s->classes[s->class_count++] = strdup(json_is_string(entry) ? json_string_value(entry) : digits);
+		if (!*s->classes[i])
+			return ns_fail(NS_CONFIG, "ingest.classes: entry %zu is empty, expected a name", i);
+		for (k = 0; k < i && k < 4096; k++) /* of more, nobody types them */
+			if (!strcmp(s->classes[k], s->classes[i]))
+				return ns_fail(NS_CONFIG, "ingest.classes: '%s' is entry %zu and entry %zu", s->classes[i], k, i);
 	}
 	return s->classes ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for class names");
 }
@@ -41,6 +47,7 @@ enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_
 		return ns_fail(NS_IO, "%s: no such file or folder", path);
 	s->path = strdup(path);
 	s->passed = json_array();
+	s->notes = json_array();
 	status = take_classes(s, classes);
 	for (i = 0; status == NS_OK && !s->kind && i < sizeof kinds / sizeof *kinds; i++) {
 		status = kinds[i]->takes(path, &is);
@@ -78,6 +85,7 @@ void ns_source_close(struct ns_source *s)
 	free(s->splits);
 	free(s->split_of);
 	json_decref(s->passed);
+	json_decref(s->notes);
 	free(s->path);
 	memset(s, 0, sizeof *s);
 }

@@ -19,7 +19,7 @@ struct ns_item {	     /* one image as it arrives; memory belongs to the source u
 	int h, w, c;
 	int32_t label; /* -1: unlabelled; NS_LABEL_UNKNOWN: class not in the list */
 	int64_t time;
-	char name[512];
+	char name[4096];
 	char class_name[128]; /* for messages: its beginning */
 };
 #define NS_LABEL_UNKNOWN (-2)
@@ -32,6 +32,7 @@ struct ns_source {
 	char **splits;		    /* train, test and the like, as the input has them */
 	int split_count, *split_of; /* split_of: of each item, an index into splits; NULL without splits */
 	int64_t items;
+	json_t *notes;	/* texts: what a person should know of how the source was understood */
 	json_t *passed; /* [{path, reason}]: what was seen and is neither an item nor a class's folder */
 	void *state;
 };
@@ -52,14 +53,19 @@ void ns_source_close(struct ns_source *source);
 enum ns_status ns_source_get(struct ns_source *source, int64_t item, struct ns_item *out);
 
 /* for the kinds */
-/* Finds the classes, unless names were given, and the labels of n class names: -1 of "", NS_LABEL_UNKNOWN of a name that is no class. */
-enum ns_status ns_source_labels(struct ns_source *source, const char *const *names, int64_t n, int32_t *labels);
+/*
+ * Finds the classes, unless names were given, and the labels of n class names: -1 of "", NS_LABEL_UNKNOWN of a name that is no class. said: names
+ * are what files say, not folders: where all are whole numbers, they are classes in the order of numbers, and -1 is none.
+ */
+enum ns_status ns_source_labels(struct ns_source *source, const char *const *names, int64_t n, int said, int32_t *labels);
 /* The label that a text is as a number, an index into names that were given; or NS_LABEL_UNKNOWN. */
 int32_t ns_source_index(const struct ns_source *source, const char *text);
 /* Adds to what is passed over. */
 enum ns_status ns_source_pass_over(struct ns_source *source, const char *path, const char *why);
-/* sorted class names found in the input, unless names were given */
-enum ns_status ns_source_found_classes(struct ns_source *source, const char *const *names, int64_t n);
+/* Adds a note. */
+enum ns_status ns_source_note(struct ns_source *source, const char *text);
+/* sorted class names found in the input, unless names were given; numbers: in the order of the numbers that they are, and -1 is none */
+enum ns_status ns_source_found_classes(struct ns_source *source, const char *const *names, int64_t n, int numbers);
 
 extern const struct ns_source_kind ns_source_idx, ns_source_folder, ns_source_list, ns_source_tar;
 

@@ -172,7 +172,7 @@ static void tar_close(struct ns_source *s)
 /* The text of a .cls file of a webdataset: the class, or its index. */
 static enum ns_status read_class(struct ns_source *s, struct tar *t, const char *name)
 {
-	char text[256];
+	char text[NS_CLASS_TEXT + 2]; /* one byte more than a class may have, and the 0 */
 	la_ssize_t n = archive_read_data(t->archive, text, sizeof text - 1);
 
 	if (n < 0)
@@ -199,6 +199,7 @@ static enum ns_status list_entries(struct ns_source *s, struct tar *t)
 			snprintf(path, sizeof path, "%s", name);
 			while (*path && path[strlen(path) - 1] == '/')
 				path[strlen(path) - 1] = 0;
+			t->tree.bare |= !strcmp(path, ".");
 			if (*path && strcmp(path, "."))
 				NS_TRY(ns_tree_add(&t->tree, path, t->next, NS_ENTRY_EMPTY, NULL));
 		} else if (archive_entry_filetype(e) == AE_IFREG || is_link(e)) {
@@ -325,7 +326,7 @@ static enum ns_status get_entry(struct ns_source *s, int64_t item, struct ns_ite
 		if (!e)
 			return ns_fail(NS_IO, "%s: changed while it was read", s->path);
 	}
-	snprintf(out->name, sizeof out->name, "%.511s", is->path);
+	snprintf(out->name, sizeof out->name, "%s", is->path);
 	snprintf(out->class_name, sizeof out->class_name, "%.127s", is->unknown ? is->unknown : "");
 	out->label = is->label;
 	out->time = (int64_t)archive_entry_mtime(e);

@@ -103,6 +103,19 @@ static const char *why_not(const char *path)
 	return NULL;
 }
 
+static int is_image_name(const char *path)
+{
+	static const char *const ends[] = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif",  ".tiff", ".gif", ".bmp",
+					   ".dib", ".ppm",  ".pgm", ".pbm",  ".pnm", ".heic", ".heif", ".avif", ".jxl", ".jp2"};
+	const char *end = strrchr(path, '.');
+	size_t i;
+
+	for (i = 0; end && i < sizeof ends / sizeof *ends; i++)
+		if (!strcasecmp(end, ends[i]))
+			return 1;
+	return 0;
+}
+
 static int is_item(const struct ns_entry *e)
 {
 	return e->type == NS_ENTRY_FILE;
@@ -117,35 +130,44 @@ static size_t first_folder(const char *path)
 }
 
 /*
- * An archive often has one folder around all, that of which it was made: every item lies in it, and most of them in folders of its own.
- * Returns the bytes of such folders' names.
+ * Does the entry say how the tree is laid out? Images do, by their names; where no name is one of an image, all items. What lies about besides, a
+ * list of checksums or a readme without an end, does not.
  */
-static size_t wrapper(const struct ns_tree *t)
+static int votes(const struct ns_tree *t, const struct ns_entry *e)
 {
-	size_t skip = 0;
+	return is_item(e) && (!t->named || is_image_name(e->path));
+}
 
-	for (;;) {
-		const char *first = NULL;
-		int64_t i, deeper = 0, items = 0;
-		size_t n = 0;
+#define FEW(some, all) (4 * (some) < (all)) /* so few are strays */
 
-		for (i = 0; i < t->count; i++) {
-			const char *path;
+/*
+ * An archive often has one folder around all, that of which it was made: every item lies in it, but for few strays beside it, and most of them in
+ * folders of its own. Returns the bytes of its name; *around is a path that begins with it. One that was made in the folder lists "./".
+ */
+static size_t wrapper(const struct ns_tree *t, const char **around)
+{
+	int64_t i, deeper = 0, items = 0, loose = 0;
+	size_t n = 0;
 
-			if (!is_item(&t->entries[i]))
-				continue; /* its name may be shorter than what is skipped */
-			path = plain(t->entries[i].path) + skip;
-			if (!first)
-				n = first_folder(first = path);
-			if (!n || strncmp(first, path, n))
-				return skip;
-			items++;
-			deeper += first_folder(path + n) != 0;
+	*around = "";
+	for (i = 0; i < t->count && !t->bare; i++) {
+		const struct ns_entry *e = &t->entries[i];
+		const char *path = plain(e->path);
+
+		if (!votes(t, e))
+			continue;
+		items++;
+		if (!first_folder(path)) {
+			loose++;
+			continue;
 		}
-		if (2 * deeper <= items)
-			return skip;
-		skip += n;
+		if (!n)
+			n = first_folder(*around = path);
+		if (strncmp(*around, path, n))
+			return 0;
+		deeper += first_folder(path + n) != 0;
 	}
+	return n && 2 * loose < items && 2 * deeper > items - loose ? n : 0;
 }
 
 static const char *split_name(const char *path, size_t n)
@@ -159,31 +181,37 @@ static const char *split_name(const char *path, size_t n)
 	return NULL;
 }
 
-/* Are the first folders splits? All of them are called so; and there are two, or what they hold lies in folders. */
-static int has_splits(const struct ns_tree *t, size_t skip)
+/* The part of a path that means something: below the wrapper, or "" beside it. */
+static const char *below(const struct ns_entry *e, const char *around, size_t skip)
+{
+	const char *path = plain(e->path);
+
+	return strncmp(path, around, skip) ? "" : path + skip;
+}
+
+/* Are the first folders splits? All of them are called so, but for few strays; and there are two, or most of what they hold lies in folders. */
+static int has_splits(const struct ns_tree *t, const char *around, size_t skip)
 {
 	const char *first = NULL;
-	int64_t i, deeper = 0, items = 0;
+	int64_t i, deeper = 0, items = 0, others = 0;
 	int several = 0;
 
 	for (i = 0; i < t->count; i++) {
-		const char *path;
-		size_t n;
+		const char *path = below(&t->entries[i], around, skip);
+		size_t n = first_folder(path);
 
-		if (!is_item(&t->entries[i]))
-			continue;
-		path = plain(t->entries[i].path) + skip;
-		n = first_folder(path);
-		if (!n)
+		if (!votes(t, &t->entries[i]) || !n)
 			continue; /* what lies beside splits is none of theirs */
-		if (!split_name(path, n))
-			return 0;
+		if (!split_name(path, n)) {
+			others++;
+			continue;
+		}
 		several |= first && strncmp(first, path, n);
 		first = path;
 		items++;
 		deeper += first_folder(path + n) != 0;
 	}
-	return items && (several || deeper == items);
+	return items && (!others || (several && FEW(others, items))) && (several || 2 * deeper > items);
 }
 
 /* The split's index in the source, which is added where it is new; its name is the folder's, as it is written. */
@@ -203,6 +231,13 @@ static int split_of(struct ns_source *s, const char *path, size_t n)
 	return s->split_count++;
 }
 
+static int is_class(const char *path)
+{
+	size_t n = strlen(path);
+
+	return n > 4 && !strcmp(path + n - 4, ".cls");
+}
+
 /* Items come first, in the order in which they were added; the rest goes to the source's list. */
 static enum ns_status sift(struct ns_tree *t, struct ns_source *s)
 {
@@ -214,13 +249,14 @@ static enum ns_status sift(struct ns_tree *t, struct ns_source *s)
 		const char *why = e->type == NS_ENTRY_PASSED ? e->why : why_not(e->path);
 
 		if (!why && e->type == NS_ENTRY_FILE && is_other(e->path))
-			why = "is no image by its name";
+			why = is_class(e->path) ? "says the class of the image beside it" : "is no image by its name";
 		if (why && status == NS_OK)
 			status = ns_source_pass_over(s, e->path, why);
 		if (why) {
 			free(e->path);
 			continue;
 		}
+		t->named |= is_item(e) && is_image_name(e->path);
 		t->entries[k++] = *e;
 	}
 	t->count = k;
@@ -249,9 +285,13 @@ enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, char *text, s
 	char key[NS_PATH_MAX];
 	json_t *value;
 
-	while (bytes && (text[bytes - 1] == '\n' || text[bytes - 1] == '\r' || text[bytes - 1] == ' '))
+	if (bytes > NS_CLASS_TEXT || memchr(text, 0, bytes)) /* the beginning of it would be another class */
+		return NS_OK;
+	while (bytes && strchr("\n\r\t ", text[bytes - 1]))
 		bytes--;
 	text[bytes] = 0;
+	text += strncmp(text, "\xef\xbb\xbf", 3) ? 0 : 3;
+	text += strspn(text, "\n\r\t ");
 	value = json_string(text);
 	if (!tree->said)
 		tree->said = json_object();
@@ -271,7 +311,7 @@ static enum ns_status label_all(struct ns_tree *t, struct ns_source *s, char **n
 	int64_t i;
 
 	if (status == NS_OK)
-		status = ns_source_labels(s, (const char *const *)names, t->count, labels);
+		status = ns_source_labels(s, (const char *const *)names, t->count, t->said != NULL, labels);
 	for (i = 0; i < t->count && status == NS_OK; i++) {
 		int index = labels[i] == NS_LABEL_UNKNOWN && given && said_of(t, t->entries[i].path);
 
@@ -309,43 +349,64 @@ static enum ns_status drop_folders(struct ns_tree *t, struct ns_source *s)
 	return s->split_of ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for its splits", s->path);
 }
 
+/* The class that entry e has by its place, below its split of `split` bytes: the first folder; "" has none. Memory is the caller's. */
+static char *class_of(const struct ns_tree *t, const struct ns_entry *e, const char *path, int splits, size_t split)
+{
+	size_t n = e->type == NS_ENTRY_EMPTY ? strcspn(path + split, "/") : first_folder(path + split);
+
+	if (is_item(e) && t->said) /* one whose .cls is missing has no class, and not its folder's name */
+		return strdup(said_of(t, e->path) ? said_of(t, e->path) : "");
+	/* an empty folder is a class only where it lies at a class's place */
+	if (e->type == NS_ENTRY_EMPTY && (path[split + n] || (splits && !split)))
+		n = 0;
+	return strndup(path + split, n && is_item(e) ? n - 1 : n);
+}
+
+/* Classes that are called as splits are: few mean that. */
+static enum ns_status doubt(struct ns_source *s)
+{
+	char said[256];
+	int i;
+
+	for (i = 0; i < s->class_count; i++)
+		if (split_name(s->classes[i], strlen(s->classes[i]) + 1)) {
+			snprintf(said, sizeof said, "a class is called '%.60s', as splits are; first folders are splits where all are called so",
+				 s->classes[i]);
+			return ns_source_note(s, said);
+		}
+	return NS_OK;
+}
+
 enum ns_status ns_tree_plan(struct ns_tree *t, struct ns_source *s)
 {
 	size_t skip, split;
-	const char *around = ""; /* begins with the wrapper */
+	const char *around = "";
 	char **names;
 	int64_t i;
 	enum ns_status status;
-	int splits;
+	int splits, given = s->class_count > 0;
 
 	NS_TRY(sift(t, s));
-	skip = t->archive ? wrapper(t) : 0;
-	splits = has_splits(t, skip);
-	for (i = 0; i < t->count && skip && !*around; i++)
-		around = is_item(&t->entries[i]) ? plain(t->entries[i].path) : "";
+	skip = t->archive ? wrapper(t, &around) : 0;
+	splits = has_splits(t, around, skip);
 	names = calloc((size_t)t->count + 1, sizeof *names);
 	if (!names)
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);
 	for (i = 0; i < t->count; i++) {
 		struct ns_entry *e = &t->entries[i];
-		const char *whole = plain(e->path), *path = strncmp(whole, around, skip) ? "" : whole + skip; /* an empty folder may lie beside it */
-		size_t n;
+		const char *path = below(e, around, skip);
 
 		split = splits ? first_folder(path) : 0;
+		split = split && (e->type == NS_ENTRY_EMPTY || split_name(path, split)) ? split : 0;
 		if (split && is_item(e))
 			e->split = split_of(s, path, split);
-		n = e->type == NS_ENTRY_EMPTY ? strcspn(path + split, "/") : first_folder(path + split);
-		/* an empty folder is a class only where it lies at a class's place */
-		if (e->type == NS_ENTRY_EMPTY && (path[split + n] || (splits && !split)))
-			n = 0;
-		if (is_item(e) && said_of(t, e->path))
-			names[i] = strdup(said_of(t, e->path));
-		else
-			names[i] = strndup(path + split, n && is_item(e) ? n - 1 : n);
+		names[i] = splits && !split && is_item(e) ? strdup("") : class_of(t, e, path, splits, split);
 	}
 	status = label_all(t, s, names);
 	for (i = 0; i < t->count; i++)
 		free(names[i]);
 	free(names);
+	if (status == NS_OK && !given && !splits)
+		status = doubt(s);
 	return status == NS_OK ? drop_folders(t, s) : status;
 }

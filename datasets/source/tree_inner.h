@@ -26,10 +26,16 @@ struct ns_tree {
 	int64_t count, capacity;
 	json_t *said; /* {path without its end: text}: what the .cls files of a webdataset say, the class of what is called alike; or NULL */
 	int archive;  /* a folder around everything else is a wrapper, not a class */
+	int bare;     /* an archive that was made in the folder, and has none around it */
+	int named;    /* there are items whose names are those of images */
 };
 
 enum ns_status ns_tree_add(struct ns_tree *tree, const char *path, int64_t number, enum ns_entry_type type, const char *why);
-/* What the .cls file at `path` holds: the class, or its index, of the image that is called alike. text has a place for a 0 behind its bytes, and loses blanks at its end. */
+/*
+ * What the .cls file at `path` holds: the class, or its index, of the image that is called alike. text has a place for a 0 behind its bytes, and
+ * loses blanks at its end. More than NS_CLASS_TEXT bytes, or a 0 among them, say nothing.
+ */
+#define NS_CLASS_TEXT 255
 enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, char *text, size_t bytes);
 /*
  * Sorts the items to the front, in the order in which they were added, and sets the source's items, classes, splits and what was passed over.

@@ -81,6 +81,8 @@ void ns_ingest_tell_source(const struct ns_ingest *g)
 {
 	const struct ns_source *s = &g->source;
 	json_t *splits = json_array(), *names = json_array();
+	const json_t *note;
+	size_t k;
 	int i;
 
 	for (i = 0; i < s->split_count; i++)
@@ -91,6 +93,8 @@ void ns_ingest_tell_source(const struct ns_ingest *g)
 		     json_pack("{s:s, s:s, s:I, s:i, s:o, s:o, s:I}", "kind", s->kind->name, "kept", g->raw ? "raw" : g->encoding, "images",
 			       (json_int_t)s->items, "classes", s->class_count, "splits", splits, "sets", names, "passed_over",
 			       (json_int_t)json_array_size(s->passed)));
+	json_array_foreach(s->notes, k, note)
+		ns_log_warn(g->job->log, "%s: %s", s->path, json_string_value(note));
 	if (s->split_count > 1 && !g->folders && !g->sets[0].items)
 		ns_log_warn(g->job->log, "%s: its %d splits are taken together (ingest.splits)", s->path, s->split_count);
 	if (json_array_size(s->passed))

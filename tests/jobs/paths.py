@@ -42,7 +42,7 @@ def png(value):
 
 
 def content(name, i):
-    return name[1] if isinstance(name, tuple) else None if name.endswith("/") else b"words" if name.endswith((".txt", ".md", ".db")) else png(i)
+    return name[1] if isinstance(name, tuple) else None if name.endswith("/") else b"words" if name.endswith((".txt", ".md", ".db", ".bin")) else png(i)
 
 
 def sources(names, archives=True):
@@ -60,7 +60,7 @@ def sources(names, archives=True):
     yield f"{base}/tree"
     if not archives:
         return
-    for suffix, front in (("tar", ""), ("tar.gz", "./"), ("tar.xz", "around/"), ("zip", ""), ("zip", "a/b/")):
+    for suffix, front in (("tar", ""), ("tar.gz", "./"), ("tar.xz", "around/"), ("zip", ""), ("zip", "photos of may/")):
         out = f"{base}/{front.replace('/', '-')}.{suffix}"
         if suffix == "zip":
             with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
@@ -100,7 +100,7 @@ def rows(folder):
 
 
 def bare(name):
-    for front in ("./", "around/", "a/b/"):
+    for front in ("./", "around/", "photos of may/"):
         name = name.removeprefix(front)
     return name
 
@@ -278,9 +278,81 @@ def lists(binary):
     check(rows("out") == ({"pictures/c.png": 'a "big" dog', "pictures/a b.png": None}, ['a "big" dog']), f"quotes: {rows('out')}")
     for name, text, said in (("bad.jsonl", '{"path": "pictures/c.png", "label": 1}\n{"path": \n', "line 2 is not JSON"), ("none.jsonl", '{"label": 1}\n', "line 1 names no file"),
                              ("real.jsonl", '{"path": "pictures/c.png", "label": 0.5}\n', '"label" is neither text nor a whole number'),
-                             ("nowhere.csv", "id,label\npictures/c.png,cat\n", "names a class's column, but none of the file"), ("short.csv", "label,path\ncat\n", "line 2 has 1 values, but the path is value 2")):
+                             ("nowhere.csv", "id,label\n1,cat\n", "names a class's column, but none of the file"), ("short.csv", "label,path\ncat\n", "line 2 has 1 value, but the path is value 2")):
         pathlib.Path(name).write_text(text, encoding="utf-8")
         check(said in ingest(binary, name, wanted=65), f"{name}: an error without its line")
+
+
+def columns(binary):
+    """columns by other names, other separators, line ends within quotes, remarks, classes of two words, numbers"""
+    pathlib.Path("cols/in").mkdir(parents=True)
+    for i in range(12):
+        pathlib.Path(f"cols/in/{i}.png").write_bytes(png(i))
+    two = {"in/0.png": "cat", "in/1.png": "dog"}
+    for name, text in (("fname.csv", "fname,breed\nin/0.png,cat\nin/1.png,dog\n"),
+                       ("own.csv", "Image Index,Finding\nin/0.png,cat\nin/1.png,dog\n"), # no name that is known: its values tell
+                       ("turned.csv", "y,photo\ncat,in/0.png\ndog,in/1.png\n"),
+                       ("semicolon.csv", "path;label\nin/0.png;cat\nin/1.png;dog\n"),
+                       ("tab.csv", "in/0.png\tcat\r\nin/1.png\tdog"),
+                       ("quoted.csv", 'path,note,label\nin/0.png,"two\nlines, and ""more""",cat\n\n  \nin/1.png,,dog\n'),
+                       ("classid.csv", "file_name,class_id\nin/0.png,cat\nin/1.png,dog\n"),
+                       ("three.txt", "in/0.png\tcat\t0.98\nin/1.png\tdog\n# done\n")):
+        pathlib.Path("cols", name).write_text(text, encoding="utf-8")
+        ingest(binary, f"cols/{name}")
+        check(rows("out") == (two, ["cat", "dog"]), f"{name}: {rows('out')}")
+    pathlib.Path("cols/words.txt").write_text("in/0.png golden retriever\nin/1.png cat\n", encoding="utf-8")
+    ingest(binary, "cols/words.txt")
+    check(rows("out") == ({"in/0.png": "golden retriever", "in/1.png": "cat"}, ["cat", "golden retriever"]), f"words: {rows('out')}")
+    pathlib.Path("cols/many.csv").write_text("path,width,finding\nin/0.png,4,cat\nin/1.png,4,dog\n", encoding="utf-8")
+    said = ingest(binary, "cols/many.csv")
+    check("all images are unlabelled; there are 'path', 'width', 'finding'" in said and rows("out")[1] == [], f"many: {said} {rows('out')}")
+    # numbers are in the order of numbers, and -1 is no class
+    for name in ("numbers.csv", "numbers.jsonl"):
+        with open(f"cols/{name}", "w", encoding="utf-8") as f:
+            for i in range(12):
+                f.write(f"in/{i}.png,{i - 1}\n" if name.endswith("csv") else json.dumps({"path": f"in/{i}.png", "label": i - 1}) + "\n")
+        said = ingest(binary, f"cols/{name}")
+        found, names_ = rows("out")
+        check(names_ == [str(i) for i in range(11)] and found["in/11.png"] == "10" and found["in/0.png"] is None, f"{name}: {found} {names_}")
+        check("the class -1 is taken for none" in said, f"{name}: {said}")
+    for text, said in (('path,label\nin/0.png,"cat\n', "line 2: a quote is not closed"), ("in/0.png,caf\xe9\n", "not UTF-8")):
+        pathlib.Path("cols/bad.csv").write_bytes(text.encode("latin-1"))
+        check(said in ingest(binary, "cols/bad.csv", wanted=65), f"{text}: no error with {said}")
+    for names_, said in (("[cat, dog, cat]", "'cat' is entry 0 and entry 2"), ("[cat, '']", "entry 1 is empty")):
+        check(said in ingest(binary, "cols/fname.csv", f"--ingest.classes={names_}", wanted=78), f"{names_}: no error with {said}")
+
+
+def strays(binary):
+    """a file or two beside what the tree means change nothing of it; a class of one folder keeps its name"""
+    cats = ["cat/part1/1.png", "cat/part2/2.png"]
+    for source in list(sources(cats)): # made in the folder, or with one around it; tar xz and zip have one
+        if not source.endswith(("/.tar", "/.-.tar.gz")) and not source.endswith("/.zip"):
+            ingest(binary, source)
+            check(set(rows("out")[0].values()) == {"cat"}, f"{source}: {rows('out')}")
+    with tarfile.open("dot.tar", "w") as t:
+        for name in (".", *cats):
+            info = tarfile.TarInfo(name)
+            info.type = tarfile.DIRTYPE if name == "." else tarfile.REGTYPE
+            info.size = 0 if name == "." else len(png(1))
+            t.addfile(info, io.BytesIO(png(1)))
+    ingest(binary, "dot.tar")
+    check(set(rows("out")[0].values()) == {"cat"}, f"dot.tar: {rows('out')}")
+    kinds = [f"{c}/{i}.png" for c in ("cat", "dog") for i in range(3)]
+    for source in sources([*kinds, "MANIFEST.bin", "stray.png"]):
+        ingest(binary, source)
+        check({v for k, v in rows("out")[0].items() if k != "stray.png"} == {"cat", "dog"} and rows("out")[1] == ["cat", "dog"], f"{source}: {rows('out')}")
+        account([*kinds, "MANIFEST.bin", "stray.png"], rows("out")[0], source)
+    split = [f"{s}/{n}" for s in ("train", "test") for n in kinds]
+    for source in sources([*split, "devkit/meta.bin", "train/stray.png", "other.png"]):
+        ingest(binary, source)
+        for s in ("train", "test"):
+            check(rows(f"out/{s}")[1] == ["cat", "dog"], f"{source}: {rows(f'out/{s}')}")
+    alone = [f"train/{n}" for n in kinds]
+    for source in sources([*alone, "train/stray.png"], archives=False):
+        ingest(binary, source)
+        check(rows("out")[1] == ["cat", "dog"] and rows("out")[0]["train/stray.png"] is None, f"{source}: {rows('out')}")
+    for source in sources(["train/a.png", "cat/b.png", "dog/c.png", "horse/d.png"], archives=False):
+        check("a class is called 'train', as splits are" in ingest(binary, source), "no doubt about a class called train")
 
 
 def like(binary):
@@ -301,7 +373,7 @@ def like(binary):
 def unlabelled(binary):
     """images without class folders are a set without classes: nobody has to name any until something asks for them"""
     for source in sources([f"{i}.png" for i in range(40)]):
-        if "around" in source or "a-b" in source:
+        if "around" in source or "may" in source:
             continue # there the folder is their class
         ingest(binary, source)
         check(rows("out") == ({f"{i}.png": None for i in range(40)}, []), f"{source}: {rows('out')}")
@@ -367,6 +439,6 @@ def files(binary):
 
 if __name__ == "__main__":
     program, *parts = sys.argv[1:]
-    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, like, unlabelled, share, files), parts):
+    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, strays, like, unlabelled, share, files), parts):
         part(program)
     print(f"{checks} checks passed")
