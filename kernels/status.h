@@ -7,6 +7,7 @@
  *
  * The message belongs to the calling thread until its next ns_fail(), as errno does; worker threads
  * hand theirs to the thread that waits for them (host/run/run.h). It names file, item, what was found and what was expected.
+ * It is one line of UTF-8 whatever the names in it hold: control characters, and bytes that are not UTF-8, are written as \xNN.
  */
 #ifndef NS_STATUS_H
 #define NS_STATUS_H

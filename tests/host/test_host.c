@@ -294,6 +294,30 @@ static void young_files_are_read_again(void **state)
 	unlink(path);
 }
 
+/* Names from an archive may hold anything; a message stays one line of UTF-8. */
+static void messages_are_one_line(void **state)
+{
+	char name[1100];
+	int i;
+
+	(void)state;
+	assert_int_equal(ns_fail(NS_BAD_DATA, "'%s'", "a\nb\t\x1b[31m\x7f"), NS_BAD_DATA);
+	assert_string_equal(ns_message(), "'a\\x0Ab\\x09\\x1B[31m\\x7F'");
+	assert_int_equal(ns_fail_in(NS_BAD_DATA, "%s", ns_message()), NS_BAD_DATA); /* said again it is the same */
+	assert_string_equal(ns_message(), "'a\\x0Ab\\x09\\x1B[31m\\x7F': 'a\\x0Ab\\x09\\x1B[31m\\x7F'");
+	ns_fail(NS_BAD_DATA, "%s", "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"); /* of two, three and four bytes */
+	assert_string_equal(ns_message(), "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
+	ns_fail(NS_BAD_DATA, "%s",
+		"\xe9 \xc0\xaf \xed\xa0\x80 \xc2\x9b \xf4\x90\x80\x80 \xe2\x82"); /* Latin-1, too long, half a pair, CSI, too far, cut */
+	assert_string_equal(ns_message(), "\\xE9 \\xC0\\xAF \\xED\\xA0\\x80 \\xC2\\x9B \\xF4\\x90\\x80\\x80 \\xE2\\x82");
+	for (i = 0; i < 1098; i++)
+		name[i] = i % 2 ? '\xa9' : '\xc3';
+	name[i] = 0;
+	ns_fail(NS_BAD_DATA, "x%s", name); /* no character is cut in two */
+	assert_true(strlen(ns_message()) < 1024 && strlen(ns_message()) > 1000);
+	assert_true(strlen(ns_message()) % 2 == 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(configuration),	     cmocka_unit_test(names),
@@ -301,7 +325,7 @@ int main(void)
 					   cmocka_unit_test(tree_of_one_rank),	     cmocka_unit_test(networks_have_torchs_shapes),
 					   cmocka_unit_test(weights_survive_a_file), cmocka_unit_test(digests),
 					   cmocka_unit_test(digests_follow_changes), cmocka_unit_test(young_files_are_read_again),
-					   cmocka_unit_test(energy_counters_wrap)};
+					   cmocka_unit_test(energy_counters_wrap),   cmocka_unit_test(messages_are_one_line)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
