@@ -55,6 +55,23 @@ static toff_t on_size(thandle_t handle)
 	return ((struct reader *)handle)->bytes;
 }
 
+/* libtiff 4.5 refuses small tiles that are not packed unless it sees the file as memory; it writes nothing there */
+static int on_map(thandle_t handle, void **base, toff_t *size)
+{
+	struct reader *r = handle;
+
+	*base = (void *)(uintptr_t)r->data;
+	*size = r->bytes;
+	return 1;
+}
+
+static void on_unmap(thandle_t handle, void *base, toff_t size)
+{
+	(void)handle;
+	(void)base;
+	(void)size;
+}
+
 static int on_said(TIFF *tiff, void *data, const char *module, const char *format, va_list arguments)
 {
 	(void)tiff;
@@ -75,7 +92,7 @@ static TIFF *open_tiff(struct reader *r)
 		return NULL;
 	TIFFOpenOptionsSetErrorHandlerExtR(options, on_said, NULL);
 	TIFFOpenOptionsSetWarningHandlerExtR(options, on_said, NULL);
-	tiff = TIFFClientOpenExt("image", "rm", r, on_read, on_write, on_seek, on_close, on_size, NULL, NULL, options);
+	tiff = TIFFClientOpenExt("image", "r", r, on_read, on_write, on_seek, on_close, on_size, on_map, on_unmap, options);
 	TIFFOpenOptionsFree(options);
 	return tiff;
 }

@@ -649,6 +649,38 @@ static void make_tiff(int bits, int samples, int kind, int compression, int orie
 	unlink(path);
 }
 
+/* Tiles of 16 x 16 hold 256 bytes: libtiff 4.5 takes such only where it sees the file as memory. */
+static void tiff_of_small_tiles(void **state)
+{
+	uint8_t tile[16 * 16] = {0};
+	char path[] = "/tmp/nightshift-tiff.XXXXXX";
+	int y, x, fd = mkstemp(path);
+	TIFF *tiff;
+	FILE *f;
+
+	(void)state;
+	assert_true(fd >= 0);
+	tiff = TIFFFdOpen(fd, path, "w");
+	assert_non_null(tiff);
+	TIFFSetField(tiff, TIFFTAG_IMAGEWIDTH, W);
+	TIFFSetField(tiff, TIFFTAG_IMAGELENGTH, H);
+	TIFFSetField(tiff, TIFFTAG_BITSPERSAMPLE, 8);
+	TIFFSetField(tiff, TIFFTAG_PHOTOMETRIC, PHOTOMETRIC_MINISBLACK);
+	TIFFSetField(tiff, TIFFTAG_TILEWIDTH, 16);
+	TIFFSetField(tiff, TIFFTAG_TILELENGTH, 16);
+	for (y = 0; y < H; y++)
+		for (x = 0; x < W; x++)
+			tile[16 * y + x] = sample(y, x, 0);
+	assert_true(TIFFWriteTile(tiff, tile, 0, 0, 0, 0) == sizeof tile);
+	TIFFClose(tiff);
+	f = fopen(path, "rb");
+	assert_non_null(f);
+	size = fread(file, 1, MOST, f);
+	fclose(f);
+	unlink(path);
+	is_sampled(1);
+}
+
 static void tiff_of_any_depth(void **state)
 {
 	uint8_t *pixels;
@@ -778,6 +810,7 @@ int main(void)
 #endif
 #ifdef NS_TIFF
 		cmocka_unit_test(tiff_of_any_depth),
+		cmocka_unit_test(tiff_of_small_tiles),
 #endif
 #ifdef NS_GIF
 		cmocka_unit_test(gif_first_frame),
