@@ -202,6 +202,8 @@ static enum ns_status list_entries(struct ns_source *s, struct tar *t)
 			t->tree.bare |= !strcmp(path, ".");
 			if (*path && strcmp(path, "."))
 				NS_TRY(ns_tree_add(&t->tree, path, t->next, NS_ENTRY_EMPTY, NULL));
+		} else if (!*name) {
+			NS_TRY(ns_tree_add(&t->tree, name, t->next, NS_ENTRY_PASSED, "has no name"));
 		} else if (archive_entry_filetype(e) == AE_IFREG || is_link(e)) {
 			NS_TRY(ns_tree_add(&t->tree, name, t->next, NS_ENTRY_FILE, NULL));
 			if (strlen(name) > 4 && !strcmp(name + strlen(name) - 4, ".cls"))

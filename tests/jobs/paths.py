@@ -236,12 +236,14 @@ def webdataset(binary):
     ingest(binary, "unpacked", "--ingest.classes=[ant, bee, cat]")
     check(rows("out")[0] == found, f"an unpacked webdataset: {rows('out')}, wanted {found}")
     with tarfile.open("dots.tar", "w") as t: # keys with dots: the whole name goes before its beginning; a text that is no UTF-8 is no class
-        for name, data in (("img.1.png", png(1)), ("img.1.cls", b"cat"), ("img.2.png", png(2)), ("img.2.cls", b"dog"), ("paper.cls", b"\xe9t\xe9"), ("paper.png", png(3))):
+        for name, data in (("img.1.png", png(1)), ("img.1.cls", b"cat"), ("img.2.png", png(2)), ("img.2.cls", b"dog"), ("paper.cls", b"\xe9t\xe9"), ("paper.png", png(3)),
+                           ("long.cls", b"x" * 256), ("long.png", png(4)), ("zero.cls", b"cat\0s"), ("zero.png", png(5)), ("", b"no name")):
             info = tarfile.TarInfo(name)
             info.size = len(data)
             t.addfile(info, io.BytesIO(data))
     ingest(binary, "dots.tar")
-    check(rows("out")[0] == {"img.1.png": "cat", "img.2.png": "dog", "paper.png": None}, f"webdataset: {rows('out')}")
+    check(rows("out")[0] == {"img.1.png": "cat", "img.2.png": "dog", "paper.png": None, "long.png": None, "zero.png": None}, f"webdataset: {rows('out')}")
+    check(lines("passed.jsonl").get("") == "has no name", f"an entry without a name: {lines('passed.jsonl')}")
     ingest(binary, "shard-000000.tar")
     account([f"0000{i}.{end}" for i in range(6) for end in ("seg.png", "cls", "json")], rows("out")[0], "webdataset")
 
