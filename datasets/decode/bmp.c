@@ -74,7 +74,10 @@ static enum ns_status read_header(const uint8_t *d, size_t bytes, struct header 
 		out->colours = 1u << out->bits;
 	if (out->bits <= 8 && (out->palette > bytes || bytes - out->palette < out->entry * out->colours))
 		return ns_fail(NS_BAD_DATA, "BMP: ends in its table of colours");
-	return read_masks(d, bytes, size, out);
+	NS_TRY(read_masks(d, bytes, size, out));
+	if (!out->pixels) /* some writers leave it out: pixels follow the table of colours */
+		out->pixels = out->palette + (out->bits <= 8 ? out->entry * out->colours : 0);
+	return out->pixels >= 14 + (size_t)size ? NS_OK : ns_fail(NS_BAD_DATA, "BMP: its pixels begin at byte %zu, within its header", out->pixels);
 }
 
 static enum ns_status look_bmp(const uint8_t *data, size_t bytes, struct ns_image *out)

@@ -41,6 +41,8 @@ enum ns_status ns_image_look(const uint8_t *data, size_t bytes, struct ns_image 
  */
 enum ns_status ns_decode(const uint8_t *data, size_t bytes, const struct ns_decode_options *options, int *h, int *w, int *c, uint8_t **pixels,
 			 struct ns_image *image);
+/* Pixels of xc channels with c of them, 1 or 3, as ns_decode() makes them; the caller frees *y. */
+enum ns_status ns_channels(const uint8_t *x, int h, int w, int xc, int c, uint8_t **y);
 /* Scale to cover h x w with the middle kept: area average down, bilinear up. */
 enum ns_status ns_resize(const uint8_t *x, int xh, int xw, int c, uint8_t *y, int h, int w);
 enum ns_status ns_png_write(const char *path, const uint8_t *pixels, int h, int w, int c);

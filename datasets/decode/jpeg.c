@@ -211,6 +211,8 @@ static enum ns_status read_jpeg(const uint8_t *data, size_t bytes, const struct 
 		return refuse(&r);
 	read_rows(&r, wanted, out);
 	out->warnings = r.warnings;
+	if (r.ended && r.of.arith_code && !r.damaged++) /* arithmetic coding reads on in zeros and finds no fault with them */
+		snprintf(r.said, sizeof r.said, "ends in the middle");
 	jpeg_destroy_decompress(&r.of);
 	if (!out->data)
 		return NS_NO_MEMORY;

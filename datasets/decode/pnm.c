@@ -19,11 +19,8 @@ static int is_pnm(const uint8_t *d, size_t bytes)
 	return bytes > 7 && d[0] == 'P' && d[1] >= '1' && d[1] <= '6' && (is_space(d[2]) || d[2] == '#');
 }
 
-/* The next number, behind white space and comments; -1: none. */
-static int number(const uint8_t *d, size_t bytes, size_t *at)
+static void skip_space(const uint8_t *d, size_t bytes, size_t *at)
 {
-	int x = 0, digits = 0;
-
 	while (*at < bytes && (is_space(d[*at]) || d[*at] == '#')) {
 		if (d[*at] == '#')
 			while (*at < bytes && d[*at] != '\n' && d[*at] != '\r')
@@ -31,6 +28,14 @@ static int number(const uint8_t *d, size_t bytes, size_t *at)
 		else
 			(*at)++;
 	}
+}
+
+/* The next number, behind white space and comments; -1: none. */
+static int number(const uint8_t *d, size_t bytes, size_t *at)
+{
+	int x = 0, digits = 0;
+
+	skip_space(d, bytes, at);
 	for (; *at < bytes && d[*at] >= '0' && d[*at] <= '9' && digits < 9; digits++)
 		x = 10 * x + d[(*at)++] - '0';
 	return digits ? x : -1;
@@ -103,9 +108,8 @@ static enum ns_status read_pnm(const uint8_t *data, size_t bytes, const struct n
 		int x;
 
 		if (p.kind == 1) { /* digits of a bitmap need no space between them */
-			while (p.at < bytes && data[p.at] != '0' && data[p.at] != '1')
-				p.at++;
-			x = p.at < bytes ? data[p.at++] == '0' : -1;
+			skip_space(data, bytes, &p.at);
+			x = p.at < bytes && (data[p.at] == '0' || data[p.at] == '1') ? data[p.at++] == '0' : -1;
 		} else if (p.kind < 4) {
 			x = number(data, bytes, &p.at);
 		} else {

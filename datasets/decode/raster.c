@@ -72,6 +72,23 @@ enum ns_status ns_raster_widen(struct ns_raster *r, int background)
 	return NS_OK;
 }
 
+enum ns_status ns_channels(const uint8_t *x, int h, int w, int xc, int c, uint8_t **y)
+{
+	struct ns_raster r = {.h = h, .w = w, .channels = xc};
+	enum ns_status status = ns_raster_make(&r);
+
+	if (status == NS_OK)
+		memcpy(r.data, x, (size_t)h * (size_t)w * (size_t)xc);
+	if (status == NS_OK && c > xc)
+		status = ns_raster_widen(&r, 0);
+	else if (status == NS_OK)
+		ns_raster_convert(&r, c, 0);
+	if (status != NS_OK)
+		free(r.data);
+	*y = status == NS_OK ? r.data : NULL;
+	return status;
+}
+
 enum ns_status ns_raster_turn(struct ns_raster *r, int orientation)
 {
 	int h = orientation > 4 ? r->w : r->h, w = orientation > 4 ? r->h : r->w, y, x, c = r->channels;

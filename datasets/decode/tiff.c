@@ -1,10 +1,9 @@
 /* datasets/decode/tiff.c - TIFF by libtiff: the first page, of 1 to 16 bits a sample. */
-#include "datasets/decode/decode_inner.h"
+#include "datasets/decode/tiff_inner.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <tiffio.h>
 
 struct reader {
 	const uint8_t *data;
@@ -13,7 +12,8 @@ struct reader {
 
 static int is_tiff(const uint8_t *d, size_t bytes)
 {
-	return bytes > 8 && (!memcmp(d, "II*\0", 4) || !memcmp(d, "MM\0*", 4));
+	/* and BigTIFF's */
+	return bytes > 8 && (!memcmp(d, "II*\0", 4) || !memcmp(d, "MM\0*", 4) || !memcmp(d, "II+\0", 4) || !memcmp(d, "MM\0+", 4));
 }
 
 static tmsize_t on_read(thandle_t handle, void *to, tmsize_t n)
@@ -97,66 +97,33 @@ static TIFF *open_tiff(struct reader *r)
 	return tiff;
 }
 
-/* Colours and an alpha of their own, 8 bits each, in rows: libtiff would multiply them, and what was multiplied by 0 is lost. */
-static int is_plain(TIFF *tiff)
-{
-	uint16_t bits = 1, samples = 1, kind = PHOTOMETRIC_MINISBLACK, planar = PLANARCONFIG_CONTIG;
-
-	TIFFGetFieldDefaulted(tiff, TIFFTAG_BITSPERSAMPLE, &bits);
-	TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &samples);
-	TIFFGetFieldDefaulted(tiff, TIFFTAG_PLANARCONFIG, &planar);
-	TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &kind);
-	return bits == 8 && planar == PLANARCONFIG_CONTIG && !TIFFIsTiled(tiff) &&
-	       ((samples == 4 && kind == PHOTOMETRIC_RGB) || (samples == 2 && kind == PHOTOMETRIC_MINISBLACK));
-}
-
-static enum ns_status read_plain(TIFF *tiff, struct ns_raster *out)
-{
-	uint16_t samples = 4;
-	int y;
-
-	TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &samples);
-	out->channels = samples;
-	if (TIFFScanlineSize(tiff) != (tmsize_t)out->w * samples)
-		return ns_fail(NS_BAD_DATA, "TIFF: its rows are of another length than its header says");
-	NS_TRY(ns_raster_make(out));
-	for (y = 0; y < out->h; y++)
-		if (TIFFReadScanline(tiff, out->data + (size_t)y * (size_t)out->w * samples, (uint32_t)y, 0) != 1)
-			return ns_fail(NS_BAD_DATA, "TIFF: damaged, or it ends in the middle");
-	return NS_OK;
-}
-
-/* What libtiff makes of any kind: colours and alpha, multiplied where the file has them so. */
-static enum ns_status read_any(TIFF *tiff, int alpha, struct ns_raster *out)
+/* What libtiff makes of the other kinds: palettes, YCbCr, Lab. */
+static enum ns_status read_colours(TIFF *tiff, struct ns_raster *out)
 {
 	uint32_t *pixels;
 	TIFFRGBAImage image;
 	char said[1024] = "";
 	int64_t i;
-	int k, read;
+	int read;
 
 	out->channels = 4;
 	NS_TRY(ns_raster_make(out));
 	pixels = (uint32_t *)(void *)out->data;
 	if (!TIFFRGBAImageBegin(&image, tiff, 1, said))
 		return ns_fail(NS_BAD_DATA, "TIFF: %.200s", *said ? said : "a kind that libtiff does not turn into colours");
-	if (!alpha)
-		image.alpha = 0; /* another sample, or one that nobody is to be multiplied by */
 	image.req_orientation = ORIENTATION_TOPLEFT;
 	read = TIFFRGBAImageGet(&image, pixels, (uint32_t)out->w, (uint32_t)out->h);
 	TIFFRGBAImageEnd(&image);
 	if (!read)
 		return ns_fail(NS_BAD_DATA, "TIFF: damaged, or it ends in the middle");
 	for (i = 0; i < (int64_t)out->h * out->w; i++) {
-		uint32_t x = pixels[i], a = alpha ? TIFFGetA(x) : 255, each[3] = {TIFFGetR(x), TIFFGetG(x), TIFFGetB(x)};
+		uint32_t x = pixels[i];
 
-		for (k = 0; k < 3; k++) {
-			uint32_t whole = a && a < 255 ? (each[k] * 255 + a / 2) / a : each[k];
-
-			out->data[4 * i + k] = (uint8_t)(whole > 255 ? 255 : whole);
-		}
-		out->data[4 * i + 3] = (uint8_t)a;
+		out->data[3 * i] = (uint8_t)TIFFGetR(x); /* in place: no pixel grows */
+		out->data[3 * i + 1] = (uint8_t)TIFFGetG(x);
+		out->data[3 * i + 2] = (uint8_t)TIFFGetB(x);
 	}
+	out->channels = 3;
 	return NS_OK;
 }
 
@@ -165,7 +132,7 @@ static enum ns_status look_tiff(const uint8_t *data, size_t bytes, struct ns_ima
 	struct reader r = {.data = data, .bytes = bytes};
 	TIFF *tiff = open_tiff(&r);
 	uint32_t w = 0, h = 0, length;
-	uint16_t bits = 1, samples = 1, kind = PHOTOMETRIC_MINISBLACK, format = SAMPLEFORMAT_UINT, extra = 0, *extras;
+	uint16_t bits = 1, samples = 1, kind = PHOTOMETRIC_MINISBLACK, format = SAMPLEFORMAT_UINT;
 	void *profile;
 
 	if (!tiff)
@@ -176,8 +143,7 @@ static enum ns_status look_tiff(const uint8_t *data, size_t bytes, struct ns_ima
 	TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &samples);
 	TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLEFORMAT, &format);
 	TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &kind);
-	if (TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &extra, &extras) && extra)
-		out->alpha = extras[0] == EXTRASAMPLE_ASSOCALPHA || (extras[0] == EXTRASAMPLE_UNASSALPHA && is_plain(tiff));
+	ns_tiff_has_samples(tiff, &out->alpha);
 	out->profile = TIFFGetField(tiff, TIFFTAG_ICCPROFILE, &length, &profile) == 1;
 	TIFFClose(tiff);
 	ns_exif_read(data, bytes, out); /* a TIFF's first folder has EXIF's entries */
@@ -197,8 +163,8 @@ static enum ns_status read_tiff(const uint8_t *data, size_t bytes, const struct 
 {
 	struct reader r = {.data = data, .bytes = bytes};
 	TIFF *tiff = open_tiff(&r);
-	uint16_t extra = 0, *extras, as = (uint16_t)ORIENTATION_TOPLEFT;
 	enum ns_status status;
+	int alpha;
 
 	(void)wanted;
 	if (!tiff)
@@ -206,13 +172,8 @@ static enum ns_status read_tiff(const uint8_t *data, size_t bytes, const struct 
 	out->h = image->h;
 	out->w = image->w;
 	/* the orientation is left to whoever turns all formats: rows as they are stored, first row first */
-	TIFFSetField(tiff, TIFFTAG_ORIENTATION, as);
-	if (!TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &extra, &extras))
-		extra = 0;
-	if (extra && extras[0] == EXTRASAMPLE_UNASSALPHA && is_plain(tiff))
-		status = read_plain(tiff, out);
-	else
-		status = read_any(tiff, extra && extras[0] == EXTRASAMPLE_ASSOCALPHA, out);
+	TIFFSetField(tiff, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
+	status = ns_tiff_has_samples(tiff, &alpha) ? ns_tiff_samples(tiff, out) : read_colours(tiff, out);
 	TIFFClose(tiff);
 	return status;
 }

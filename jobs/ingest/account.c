@@ -18,7 +18,7 @@ enum ns_status ns_ingest_grow(void *pp, size_t *capacity, size_t need)
 		size *= 2;
 	more = realloc(*p, size);
 	if (!more)
-		return ns_fail(NS_NO_MEMORY, "out of memory for %zu bytes of a shard", size);
+		return ns_fail(NS_NO_MEMORY, "out of memory for %zu bytes of a shard; a smaller ingest.shard_rows needs less", size);
 	*p = more;
 	*capacity = size;
 	return NS_OK;

@@ -26,6 +26,7 @@ enum { RAW_ITEM, JPEG, PNG, OTHER, KINDS };
 /* what all headers say together; words of 8 bytes, which ranks exchange */
 struct survey {
 	int64_t kinds[KINDS], colour; /* images of each kind, and with colour */
+	int64_t bytes;		      /* of their files */
 	int64_t least_h, most_h, least_w, most_w;
 };
 
@@ -40,6 +41,7 @@ static void count(const struct ns_ingest *g, struct survey *s, const struct ns_i
 	w = h == image.h ? image.w : image.h;
 	s->kinds[item->h ? RAW_ITEM : !strcmp(image.kind, "jpeg") ? JPEG : !strcmp(image.kind, "png") ? PNG : OTHER]++;
 	s->colour += image.c == 3;
+	s->bytes += (int64_t)item->bytes;
 	s->least_h = h < s->least_h ? h : s->least_h;
 	s->most_h = h > s->most_h ? h : s->most_h;
 	s->least_w = w < s->least_w ? w : s->least_w;
@@ -80,6 +82,7 @@ static enum ns_status survey_all(struct ns_ingest *g, struct survey *all)
 		for (k = 0; k < KINDS; k++)
 			all->kinds[k] += each[r].kinds[k];
 		all->colour += each[r].colour;
+		all->bytes += each[r].bytes;
 		all->least_h = each[r].least_h < all->least_h ? each[r].least_h : all->least_h;
 		all->least_w = each[r].least_w < all->least_w ? each[r].least_w : all->least_w;
 		all->most_h = each[r].most_h > all->most_h ? each[r].most_h : all->most_h;
@@ -90,34 +93,55 @@ out:
 	return status;
 }
 
-/* Unless the user decides, the headers do: equal sizes are stored raw, others as the files came. One image with colour makes all have it. */
+#define RAW_IMAGE_MAX	((int64_t)1 << 18) /* bytes: larger images of files stay files, which are a tenth of it */
+#define SHARD_BYTES_MAX ((int64_t)1 << 29) /* a shard is held in memory while it is filled */
+
+/* Unless the user says how many rows a shard has, its bytes are bounded too. */
+static void bound_shards(struct ns_ingest *g, int64_t image)
+{
+	int64_t rows = SHARD_BYTES_MAX / (image > 0 ? image : 1);
+
+	if (!ns_conf_given(g->job->conf, "ingest.shard_rows"))
+		g->shard_rows = rows < 16 ? 16 : rows < g->shard_rows ? rows : g->shard_rows;
+}
+
+/*
+ * Unless the user decides, the headers do: small images of equal sizes are stored raw, others as the files came. One image with colour makes all
+ * have it.
+ */
 enum ns_status ns_ingest_encoding(struct ns_ingest *g)
 {
 	const char *encoding = g->wanted;
 	struct survey s;
-	int64_t files;
+	int64_t files, pixels;
 	int same;
 
 	if (strcmp(encoding, "auto") && strcmp(encoding, "raw") && strcmp(encoding, "encoded"))
 		return ns_fail(NS_CONFIG, "ingest.encoding = '%s', expected auto, raw or encoded", encoding);
 	if (g->size)
 		NS_TRY(parse_size(g, g->size));
-	if (g->c)
+	if (g->c) {
+		bound_shards(g, (int64_t)g->h * g->w * g->c);
 		return NS_OK;
+	}
 	NS_TRY(survey_all(g, &s));
 	files = s.kinds[JPEG] + s.kinds[PNG] + s.kinds[OTHER];
 	if (!files && !s.kinds[RAW_ITEM])
 		return ns_fail(NS_BAD_DATA, "%s: none of its images can be read (the last: %s)", g->source.path, ns_message());
 	g->c = s.colour ? 3 : 1;
-	if (g->sized)
+	if (g->sized) {
+		bound_shards(g, (int64_t)g->h * g->w * g->c);
 		return NS_OK;
+	}
 	same = s.least_h == s.most_h && s.least_w == s.most_w;
 	if (!strcmp(encoding, "raw") && !same)
 		return ns_fail(NS_CONFIG, "%s: images are of several sizes; --size HxW says which one to store", g->source.path);
 	if (s.kinds[RAW_ITEM] && (!strcmp(encoding, "encoded") || !same))
 		return ns_fail(NS_CONFIG, "%s: %s come raw; there is no encoding to keep", g->source.path,
 			       files ? "some of its images" : "its images");
-	g->raw = !strcmp(encoding, "raw") || (!strcmp(encoding, "auto") && same);
+	pixels = same ? s.most_h * s.most_w * g->c : 0;
+	g->raw = !strcmp(encoding, "raw") || (!strcmp(encoding, "auto") && same && (s.kinds[RAW_ITEM] || pixels <= RAW_IMAGE_MAX));
+	bound_shards(g, g->raw ? pixels : s.bytes / files);
 	g->encoding = s.kinds[JPEG] == files ? "jpeg" : s.kinds[PNG] == files ? "png" : "files";
 	g->h = (int)s.most_h;
 	g->w = (int)s.most_w;

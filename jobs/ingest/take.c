@@ -43,14 +43,29 @@ static enum ns_status make_pixels(const struct ns_ingest *g, struct ns_taken *t,
 	return status;
 }
 
+/* Pixels of grey as colour, or of colour as grey, in place of the item's own. */
+static enum ns_status other_channels(struct ns_taken *t, int c)
+{
+	uint8_t *made;
+
+	NS_TRY(ns_channels(t->data, t->item.h, t->item.w, t->item.c, c, &made));
+	free(t->data);
+	t->data = made;
+	t->item.bytes = (size_t)t->item.h * (size_t)t->item.w * (size_t)c;
+	t->item.c = c;
+	return NS_OK;
+}
+
 static enum ns_status make(const struct ns_ingest *g, struct ns_taken *t)
 {
 	int h = t->item.h, w = t->item.w, c = t->item.c;
 	uint8_t *pixels = NULL;
 	enum ns_status status = NS_OK;
 
-	if (h > 0 && g->raw && c != g->c)
-		return ns_fail(NS_BAD_DATA, "has %d channels, %d are wanted", c, g->c);
+	if (h > 0 && g->raw && c != g->c) {
+		NS_TRY(other_channels(t, g->c));
+		c = g->c;
+	}
 	if (h > 0 && g->sized && (h != g->h || w != g->w)) { /* pixels of another size */
 		pixels = malloc((size_t)g->h * (size_t)g->w * (size_t)c);
 		NS_GO(pixels ? ns_resize(t->data, h, w, c, pixels, g->h, g->w)

@@ -198,7 +198,7 @@ static enum ns_status arch_of(struct ns_job *job, const struct ns_shard_head *h,
 	}
 	if (!input && !h->h) {
 		json_decref(shape);
-		return ns_fail(NS_CONFIG, "%s: holds encoded images of several sizes; set model.input: [H, W, C]", path);
+		return ns_fail(NS_CONFIG, "%s: holds images as files; set model.input: [H, W, C] to which they are scaled", path);
 	}
 	json = json_pack("{s:s, s:s, s:O, s:i, s:s, s:o, s:i}", "family", ns_conf_text(c, "model.family"), "block", ns_conf_text(c, "model.block"),
 			 "blocks", ns_conf_node(c, "model.blocks"), "width", (int)ns_conf_int(c, "model.width"), "stem",

@@ -508,6 +508,10 @@ static void bmp_of_any_depth(void **state)
 		put_little((uint32_t)i * 0x010101, 4);
 	bmp_rows(8, 1);
 	is_sampled(1);
+	memset(file + 10, 0, 4); /* where the pixels begin is left out */
+	is_sampled(1);
+	file[10] = 40;
+	is_refused("BMP: its pixels begin at byte 40, within its header");
 	bmp_header(16, H, 3, 12);
 	put_little(0xf800, 4);
 	put_little(0x07e0, 4);
@@ -574,6 +578,11 @@ static void pnm_of_any_kind(void **state)
 	free(pixels);
 	size = 0;
 	put("P1 3 1 101", 10);
+	pixels = decoded((struct ns_decode_options){0}, 1, 3, 1, NULL);
+	assert_memory_equal(pixels, "\0\377\0", 3);
+	free(pixels);
+	size = 0;
+	put("P1\n3 1\n# of 2010\n1#10\n01", 24); /* digits of a remark are no pixels */
 	pixels = decoded((struct ns_decode_options){0}, 1, 3, 1, NULL);
 	assert_memory_equal(pixels, "\0\377\0", 3);
 	free(pixels);

@@ -121,6 +121,11 @@ quietly "$ns" ingest grey/images-idx3-ubyte --size=16x12 --out grey-scaled
 shape=$("$python" -c 'import h5py; print(h5py.File("grey-scaled/shard-00000.h5", "r")["image"].shape)')
 [ "$shape" = "(40, 16, 12, 1)" ] || fail "--size 16x12 of grey images gave $shape"
 ok
-refuses 65 "no image was fit to keep (the first: images-idx3-ubyte#0: has 1 channels, 3 are wanted)" "$ns" ingest grey/images-idx3-ubyte \
-	--size=16x12x3 --out refused
+quietly "$ns" ingest grey/images-idx3-ubyte --size=16x12x3 --out grey-as-colour
+"$python" -c '
+import h5py, numpy
+grey, colour = (h5py.File(f"{d}/shard-00000.h5", "r")["image"][:] for d in ("grey-scaled", "grey-as-colour"))
+assert colour.shape == (40, 16, 12, 3) and (colour == numpy.repeat(grey, 3, 3)).all(), colour.shape
+' || fail "grey images as colour"
+ok
 done_testing
