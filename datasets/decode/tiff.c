@@ -109,6 +109,7 @@ static enum ns_status read_colours(TIFF *tiff, struct ns_raster *out)
 	out->channels = 4;
 	NS_TRY(ns_raster_make(out));
 	pixels = (uint32_t *)(void *)out->data;
+	memset(pixels, 0, (size_t)out->h * (size_t)out->w * 4); /* of damaged files libtiff may leave some out */
 	if (!TIFFRGBAImageBegin(&image, tiff, 1, said))
 		return ns_fail(NS_BAD_DATA, "TIFF: %.200s", *said ? said : "a kind that libtiff does not turn into colours");
 	image.req_orientation = ORIENTATION_TOPLEFT;
@@ -159,6 +160,21 @@ static enum ns_status look_tiff(const uint8_t *data, size_t bytes, struct ns_ima
 	return NS_OK;
 }
 
+/*
+ * libtiff unpacks into a strip or a tile that is as large as the header says, 65,535 samples a pixel and tiles of any side, and clears it first: a
+ * few bytes would ask for as much memory as there is. What is taken is 16 bytes a pixel, eight samples of 16 bits, or 4 MiB, a tile around a small
+ * image.
+ */
+static enum ns_status check_piece(TIFF *tiff, const struct ns_image *image)
+{
+	uint64_t bytes = TIFFIsTiled(tiff) ? TIFFTileSize64(tiff) : TIFFStripSize64(tiff), pixels = (uint64_t)image->h * (uint64_t)image->w;
+
+	if (!bytes || bytes > 16 * pixels + (4 << 20))
+		return ns_fail(NS_BAD_DATA, "TIFF: strips or tiles of %llu bytes in an image of %d x %d pixels", (unsigned long long)bytes, image->w,
+			       image->h);
+	return NS_OK;
+}
+
 static enum ns_status read_tiff(const uint8_t *data, size_t bytes, const struct ns_image *image, int wanted, struct ns_raster *out)
 {
 	struct reader r = {.data = data, .bytes = bytes};
@@ -173,7 +189,9 @@ static enum ns_status read_tiff(const uint8_t *data, size_t bytes, const struct 
 	out->w = image->w;
 	/* the orientation is left to whoever turns all formats: rows as they are stored, first row first */
 	TIFFSetField(tiff, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
-	status = ns_tiff_has_samples(tiff, &alpha) ? ns_tiff_samples(tiff, out) : read_colours(tiff, out);
+	status = check_piece(tiff, image);
+	if (status == NS_OK)
+		status = ns_tiff_has_samples(tiff, &alpha) ? ns_tiff_samples(tiff, out) : read_colours(tiff, out);
 	TIFFClose(tiff);
 	return status;
 }

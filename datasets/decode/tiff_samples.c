@@ -7,8 +7,6 @@
 
 #include "datasets/decode/tiff_inner.h"
 
-#define BLOCK_MAX ((tmsize_t)256 << 20) /* bytes of a strip or tile; the image itself is bounded by whoever looked at its header */
-
 struct layout {
 	uint16_t bits, samples, kind, planar;
 	int colours, alpha, associated; /* samples of colour; alpha: is the next one; associated: colours are multiplied by it */
@@ -107,8 +105,12 @@ static enum ns_status read_plane(TIFF *tiff, const struct layout *l, uint8_t *bl
 	for (y = 0; y < l->h; y += l->tile_h)
 		for (x = 0; x < l->w; x += l->tile_w) {
 			uint32_t rows = l->h - y < l->tile_h && !l->tiled ? l->h - y : l->tile_h;
-			tmsize_t got = l->tiled ? TIFFReadEncodedTile(tiff, TIFFComputeTile(tiff, x, y, 0, (uint16_t)plane), block, bytes)
-						: TIFFReadEncodedStrip(tiff, TIFFComputeStrip(tiff, y, (uint16_t)plane), block, bytes);
+			tmsize_t got;
+
+			/* of a packed row that goes on behind its end, libtiff (by libdeflate) may write nothing, and says that it has read it */
+			memset(block, 0, (size_t)bytes);
+			got = l->tiled ? TIFFReadEncodedTile(tiff, TIFFComputeTile(tiff, x, y, 0, (uint16_t)plane), block, bytes)
+				       : TIFFReadEncodedStrip(tiff, TIFFComputeStrip(tiff, y, (uint16_t)plane), block, bytes);
 
 			if (got < (tmsize_t)(row_bytes * rows))
 				return ns_fail(NS_BAD_DATA, "TIFF: damaged, or it ends in the middle");
@@ -157,9 +159,6 @@ enum ns_status ns_tiff_samples(TIFF *tiff, struct ns_raster *out)
 
 	layout_of(tiff, &l);
 	bytes = l.tiled ? TIFFTileSize(tiff) : TIFFStripSize(tiff);
-	if (bytes <= 0 || bytes > BLOCK_MAX)
-		return ns_fail(NS_BAD_DATA, "TIFF: a %s of %lld bytes; at most %lld are taken", l.tiled ? "tile" : "strip", (long long)bytes,
-			       (long long)BLOCK_MAX);
 	out->channels = l.colours + l.alpha;
 	NS_TRY(ns_raster_make(out));
 	block = malloc((size_t)bytes);
