@@ -690,6 +690,44 @@ static void tiff_of_small_tiles(void **state)
 	is_sampled(1);
 }
 
+/* Alpha of its own that is not of 8 bits, or in a plane of its own, is dropped: colours are not multiplied by it. */
+static void tiff_with_alpha_beside(void **state)
+{
+	uint16_t extra = EXTRASAMPLE_UNASSALPHA;
+	char path[] = "/tmp/nightshift-tiff.XXXXXX";
+	uint8_t row[W];
+	int y, x, k, fd = mkstemp(path);
+	TIFF *tiff;
+	FILE *f;
+
+	(void)state;
+	make_tiff(16, 4, PHOTOMETRIC_RGB, COMPRESSION_NONE, 1, SAMPLEFORMAT_UINT, extra);
+	is_sampled(3);
+	assert_true(fd >= 0);
+	tiff = TIFFFdOpen(fd, path, "w");
+	assert_non_null(tiff);
+	TIFFSetField(tiff, TIFFTAG_IMAGEWIDTH, W);
+	TIFFSetField(tiff, TIFFTAG_IMAGELENGTH, H);
+	TIFFSetField(tiff, TIFFTAG_BITSPERSAMPLE, 8);
+	TIFFSetField(tiff, TIFFTAG_SAMPLESPERPIXEL, 4);
+	TIFFSetField(tiff, TIFFTAG_EXTRASAMPLES, 1, &extra);
+	TIFFSetField(tiff, TIFFTAG_PHOTOMETRIC, PHOTOMETRIC_RGB);
+	TIFFSetField(tiff, TIFFTAG_PLANARCONFIG, PLANARCONFIG_SEPARATE);
+	for (k = 0; k < 4; k++)
+		for (y = 0; y < H; y++) {
+			for (x = 0; x < W; x++)
+				row[x] = k == 3 ? (uint8_t)(8 * y) : sample(y, x, k);
+			assert_true(TIFFWriteScanline(tiff, row, (uint32_t)y, (uint16_t)k) == 1);
+		}
+	TIFFClose(tiff);
+	f = fopen(path, "rb");
+	assert_non_null(f);
+	size = fread(file, 1, MOST, f);
+	fclose(f);
+	unlink(path);
+	is_sampled(3);
+}
+
 static void tiff_of_any_depth(void **state)
 {
 	uint8_t *pixels;
@@ -820,6 +858,7 @@ int main(void)
 #ifdef NS_TIFF
 		cmocka_unit_test(tiff_of_any_depth),
 		cmocka_unit_test(tiff_of_small_tiles),
+		cmocka_unit_test(tiff_with_alpha_beside),
 #endif
 #ifdef NS_GIF
 		cmocka_unit_test(gif_first_frame),
