@@ -62,7 +62,8 @@ is_waiting() { # NAME ARTIFACT
 found=0 runs=0
 fuzz() { # NAME
 	local name=$1 most=4096 work=$dir/work/$1 seeds=$dir/seeds/$1 until=$((SECONDS + seconds)) left code tries=0 theirs=0 whole=1 patience
-	case $name in h5_*) most=24576 ;; tar) most=8192 ;; esac
+	local -x ASAN_OPTIONS=$ASAN_OPTIONS
+	case $name in h5_*) most=24576 ;; tar | zip) most=8192 ASAN_OPTIONS+=:max_allocation_size_mb=512 ;; esac # LZMA may ask for a dictionary of 4 GiB
 	[ -z "$keep" ] || work=$build/work/$name
 	mkdir -p "$work" "$seeds" "$build/found/$name"
 	cp "$NS_FUZZ_CORPUS/$name"/* "$seeds"

@@ -7,6 +7,7 @@ and is not made here.
 """
 import gzip, hashlib, io, json, os, pathlib, struct, subprocess, sys, tarfile, tempfile, zlib
 import h5py, numpy
+import seeds_formats
 
 corpus = pathlib.Path(__file__).resolve().parent / "corpus"
 cut = b"\n|cut|\n"  # FUZZ_CUT in fuzz.h
@@ -76,24 +77,24 @@ put("checkpoint", "before", cut.join([text({**record(checkpoint, 2), "sha256": "
 # --- images ---
 
 
-def png(w, h, kind, bits, rows, chunks=()):
+def png(w, h, kind, bits, rows, chunks=(), interlaced=0):
     def chunk(name, data):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-    out = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, bits, kind, 0, 0, 0))
+    out = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, bits, kind, 0, 0, interlaced))
     for name, data in chunks:
         out += chunk(name, data)
     return out + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
 
 
 row = bytes(range(12))
-put("decode", "grey.png", png(4, 4, 0, 8, b"".join(b"\0" + row[:4] for _ in range(4))))
-put("decode", "rgb.png", png(4, 4, 2, 8, b"".join(b"\1" + row for _ in range(4))))
-put("decode", "rgba.png", png(4, 4, 6, 8, b"".join(b"\0" + bytes((9, 8, 7, 64 * i)) * 4 for i in range(4))))
-put("decode", "grey16.png", png(2, 2, 0, 16, (b"\0" + row[:4]) * 2))
-put("decode", "grey_alpha.png", png(2, 2, 4, 8, (b"\2\7\0\7\x80") * 2))
-put("decode", "palette.png", png(8, 2, 3, 1, b"\0\xaa\0\x55", [(b"PLTE", row[:6]), (b"tRNS", b"\0\x80")]))
-put("decode", "gamma.png", png(2, 2, 2, 8, (b"\0" + row[:6]) * 2, [(b"gAMA", struct.pack(">I", 100000)), (b"cHRM", struct.pack(">8I", *[31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000]))]))
-put("decode", "claims.png", png(3000, 3000, 2, 8, b"\0"))
+put("png", "grey.png", png(4, 4, 0, 8, b"".join(b"\0" + row[:4] for _ in range(4))))
+put("png", "rgb.png", png(4, 4, 2, 8, b"".join(b"\1" + row for _ in range(4))))
+put("png", "rgba.png", png(4, 4, 6, 8, b"".join(b"\0" + bytes((9, 8, 7, 64 * i)) * 4 for i in range(4))))
+put("png", "grey16.png", png(2, 2, 0, 16, (b"\0" + row[:4]) * 2))
+put("png", "grey_alpha.png", png(2, 2, 4, 8, (b"\2\7\0\7\x80") * 2))
+put("png", "palette.png", png(8, 2, 3, 1, b"\0\xaa\0\x55", [(b"PLTE", row[:6]), (b"tRNS", b"\0\x80")]))
+put("png", "gamma.png", png(2, 2, 2, 8, (b"\0" + row[:6]) * 2, [(b"gAMA", struct.pack(">I", 100000)), (b"cHRM", struct.pack(">8I", *[31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000]))]))
+put("png", "claims.png", png(3000, 3000, 2, 8, b"\0"))
 
 
 def segment(marker, data):
@@ -111,11 +112,29 @@ def scan(components, first, last, high, low, data=b"\0\0"):
     return segment(0xda, bytes((components,)) + b"".join(bytes((i + 1, 0)) for i in range(components)) + bytes((first, last, high << 4 | low))) + data
 
 
-put("decode", "grey.jpg", jpeg_header(16, 16, 1) + scan(1, 0, 63, 0, 0, b"\0" * 8) + b"\xff\xd9")
-put("decode", "rgb.jpg", jpeg_header(8, 8, 3) + scan(3, 0, 63, 0, 0, b"\0" * 8) + b"\xff\xd9")
-put("decode", "cmyk.jpg", jpeg_header(8, 8, 4) + scan(4, 0, 63, 0, 0, b"\0" * 8) + b"\xff\xd9")
-put("decode", "claims.jpg", jpeg_header(3000, 3000, 3) + scan(3, 0, 63, 0, 0) + b"\xff\xd9")
-put("decode", "scans.jpg", jpeg_header(512, 512, 1, True) + scan(1, 0, 0, 0, 1) + scan(1, 1, 5, 0, 2) * 150 + b"\xff\xd9")
+put("jpeg", "grey.jpg", jpeg_header(16, 16, 1) + scan(1, 0, 63, 0, 0, b"\0" * 8) + b"\xff\xd9")
+put("jpeg", "rgb.jpg", jpeg_header(8, 8, 3) + scan(3, 0, 63, 0, 0, b"\0" * 8) + b"\xff\xd9")
+put("jpeg", "cmyk.jpg", jpeg_header(8, 8, 4) + scan(4, 0, 63, 0, 0, b"\0" * 8) + b"\xff\xd9")
+put("jpeg", "claims.jpg", jpeg_header(3000, 3000, 3) + scan(3, 0, 63, 0, 0) + b"\xff\xd9")
+put("jpeg", "scans.jpg", jpeg_header(512, 512, 1, True) + scan(1, 0, 0, 0, 1) + scan(1, 1, 5, 0, 2) * 150 + b"\xff\xd9")
+
+whole = jpeg_header(16, 16, 1) + scan(1, 0, 63, 0, 0, b"\0" * 8) + b"\xff\xd9"
+restarts = b"".join(b"\0\0\xff" + bytes((0xd0 + i,)) for i in range(7)) + b"\0\0"
+put("jpeg", "restarts.jpg", jpeg_header(32, 16, 1) + segment(0xdd, b"\0\1") + scan(1, 0, 63, 0, 0, restarts) + b"\xff\xd9")
+put("jpeg", "sampled.jpg", jpeg_header(20, 12, 3).replace(b"\1\x11\0\2", b"\1\x22\0\2") + scan(3, 0, 63, 0, 0, b"\0" * 24) + b"\xff\xd9")
+put("jpeg", "inks.jpg", jpeg_header(8, 8, 4)[:2] + segment(0xee, b"Adobe\0\x64\0\0\0\0\2") + jpeg_header(8, 8, 4)[2:] + scan(4, 0, 63, 0, 0, b"\0" * 8) + b"\xff\xd9")
+others = b"".join(segment(0xda, bytes((1, i, 0, 1, 63, 0))) + b"\0\0" for i in (1, 2, 3))
+put("jpeg", "steps.jpg", jpeg_header(16, 8, 3, True) + scan(3, 0, 0, 0, 1, b"\0" * 6) + scan(3, 0, 0, 1, 0, b"\0") + others + b"\xff\xd9")
+put("jpeg", "bits12.jpg", whole.replace(b"\xff\xc0\0\x0b\x08", b"\xff\xc1\0\x0b\x0c"))
+put("jpeg", "arithmetic.jpg", whole.replace(b"\xff\xc0", b"\xff\xc9"))
+put("png", "interlaced.png", png(9, 9, 2, 8, b"\0" * 400, interlaced=1))
+put("png", "grey_clear.png", png(4, 2, 0, 2, b"\0\xe4\0\x1b", [(b"tRNS", b"\0\2")]))
+put("png", "rgba16.png", png(2, 2, 6, 16, (b"\0" + bytes(range(16))) * 2))
+for kind, seeds in {"bmp": seeds_formats.bmp_seeds(), "pnm": seeds_formats.pnm_seeds(), "gif": seeds_formats.gif_seeds(), "tiff": seeds_formats.tiff_seeds(whole),
+                    "exif": seeds_formats.exif_seeds(), "webp": seeds_formats.webp_seeds((corpus / "webp/lossy.webp").read_bytes()),
+                    "zip": seeds_formats.zip_seeds(), "folder": seeds_formats.folder_seeds(), "webdataset": seeds_formats.webdataset_seeds()}.items():
+    for name, data in seeds.items():
+        put(kind, name, data)
 
 # --- sources ---
 idx = lambda n, h, w: struct.pack(">4B3I", 0, 0, 8, 3, n, h, w) + bytes(i & 255 for i in range(n * h * w))
@@ -123,6 +142,8 @@ labels = lambda n: struct.pack(">4BI", 0, 0, 8, 1, n) + bytes(i % 3 for i in ran
 pack = lambda data: gzip.compress(data, 9, mtime=0)
 put("idx", "plain", idx(6, 4, 3) + cut + labels(6))
 put("idx", "packed", pack(idx(6, 4, 3)) + cut + pack(labels(6)))
+put("idx", "one_packed", idx(3, 2, 2) + cut + pack(labels(3)))
+put("idx", "two_members", pack(idx(4, 2, 2)[:20]) + pack(idx(4, 2, 2)[20:]) + cut + labels(4))
 put("idx", "alone", idx(2, 1, 1))
 put("idx", "claims", struct.pack(">4B3I", 0, 0, 8, 3, 2**32 - 1, 8192, 8192) + cut + labels(3))
 
@@ -150,6 +171,11 @@ try:
 except ImportError:  # Python before 3.14: one stored block, as RFC 8878 has it
     t = tar(files)
     put("tar", "packed.tar.zst", b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", len(t)) + struct.pack("<I", len(t) << 3 | 1)[:3] + t)
+put("tar", "packed.tar.lz4", seeds_formats.tar_lz4(tar(files[:2])))
+put("tar", "webdataset.tar", tar([("1.png", b"x"), ("1.cls", b"a\n"), ("2.png", b"y"), ("2.cls", b"1")]))
+put("list", "quoted.csv", b'path,label\r\n"a.png",a\r\n"b c.png","x ""y"", z"\r\n')
+put("list", "label_first.tsv", b"label\tfile\na\ta.png\n7\tb c.png\n")
+put("list", "kinds.jsonl", b'{"path": "a.png", "label": "a"}\n{"file_name": "b c.png", "category": 2}\n{"image": "x", "class": null}\n')
 put("list", "plain", "a.png\ta\n/dev/null\tb\r\nmissing.png\n\t\n../x\t7\n.\tq\n")
 put("list", "long", "x" * 5000 + "\t" + "y" * 600 + "\n")
 put("list", "latin1", b"a.png\t\xe9\n")
