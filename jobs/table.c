@@ -22,7 +22,7 @@
 #define RUNS	  (V(AUGMENT) | V(TRAIN) | V(INFER) | V(DRIFT) | V(NIGHT) | V(DOCTOR) | V(BENCH))
 
 const struct ns_verb ns_verbs[NS_VERBS] = {
-	[NS_VERB_INGEST] = {"ingest", "SRC", "images into shards: a folder of class folders, tar, IDX pair, or list of files", 1, ns_job_ingest},
+	[NS_VERB_INGEST] = {"ingest", "SRC...", "images into shards: folders, archives, IDX pairs, lists of files", 1, ns_job_ingest},
 	[NS_VERB_AUGMENT] = {"augment", "", "a data set through the fused augmentation into another", 1, ns_job_augment},
 	[NS_VERB_TRAIN] = {"train", "", "train a network, data-parallel over ranks", 1, ns_job_train},
 	[NS_VERB_INFER] = {"infer", "", "run a model over a data set", 1, ns_job_infer},

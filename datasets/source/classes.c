@@ -92,6 +92,7 @@ enum ns_status ns_source_labels(struct ns_source *s, const char *const *names, i
 	int k, numbers = said && are_numbers(names, n);
 
 	NS_TRY(ns_source_found_classes(s, names, n, numbers));
+	s->numbers = numbers && s->class_count > 0;
 	order = malloc(sizeof *order * ((size_t)s->class_count + 1));
 	if (!order)
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);

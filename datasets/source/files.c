@@ -34,8 +34,8 @@ static enum ns_status scan_one(struct ns_files *f, const char *folder, const cha
 	struct stat st;
 	int bad, i;
 
-	NS_TRY(ns_path(relative, "%s%s%s", folder, *folder ? "/" : "", name));
-	NS_TRY(ns_path(full, "%s/%s", f->base, relative));
+	if (ns_path(relative, "%s%s%s", folder, *folder ? "/" : "", name) != NS_OK || ns_path(full, "%s/%s", f->base, relative) != NS_OK)
+		return ns_tree_add(&f->tree, folder, f->tree.count, NS_ENTRY_PASSED, "holds a name that makes its path too long");
 	bad = stat(full, &st);
 	if (bad && errno != EACCES && !ns_errno_is_data(errno)) /* it may be a folder of a thousand images, which must not be dropped */
 		return ns_io_error(full, "cannot stat");
@@ -128,4 +128,4 @@ enum ns_status ns_files_get(struct ns_source *s, int64_t item, struct ns_item *o
 	return status == NS_INVALID ? NS_BAD_DATA : status; /* a path that is too long */
 }
 
-const struct ns_source_kind ns_source_folder = {"folder", folder_takes, folder_open, ns_files_get, ns_files_close, 0};
+const struct ns_source_kind ns_source_folder = {"folder", folder_takes, folder_open, ns_files_get, ns_files_close, NULL, 0};

@@ -35,10 +35,8 @@ static enum ns_status take_classes(struct ns_source *s, const json_t *classes)
 	return s->classes ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for class names");
 }
 
-enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_t *classes)
+enum ns_status ns_source_begin(struct ns_source *s, const char *path, const json_t *classes)
 {
-	enum ns_status status;
-	size_t i;
 	int is;
 
 	memset(s, 0, sizeof *s);
@@ -48,7 +46,15 @@ enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_
 	s->path = strdup(path);
 	s->passed = json_array();
 	s->notes = json_array();
-	status = take_classes(s, classes);
+	return take_classes(s, classes);
+}
+
+enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_t *classes)
+{
+	enum ns_status status = ns_source_begin(s, path, classes);
+	size_t i;
+	int is;
+
 	for (i = 0; status == NS_OK && !s->kind && i < sizeof kinds / sizeof *kinds; i++) {
 		status = kinds[i]->takes(path, &is);
 		if (status == NS_OK && is)

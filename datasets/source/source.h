@@ -29,6 +29,7 @@ struct ns_source {
 	char *path;
 	char **classes;
 	int class_count;
+	int numbers;		    /* classes were found, and stand in the order of the numbers that they are */
 	char **splits;		    /* train, test and the like, as the input has them */
 	int split_count, *split_of; /* split_of: of each item, an index into splits; NULL without splits */
 	int64_t items;
@@ -44,15 +45,24 @@ struct ns_source_kind {
 	/* NS_BAD_DATA: this item is broken, its name is filled in, and the job goes on; any other failure ends the job */
 	enum ns_status (*get)(struct ns_source *source, int64_t item, struct ns_item *out);
 	void (*close)(struct ns_source *source);
+	/* NULL, or lets go of what is open, until the next get */
+	void (*rest)(struct ns_source *source);
 	int pixels; /* its items are pixels, and were no files of their own */
 };
 
 /* classes: the names in order (a JSON array), or NULL: as found, sorted */
 enum ns_status ns_source_open(struct ns_source *source, const char *path, const json_t *classes);
+/*
+ * Several sources as one, with the classes and splits of all, items in the order of `paths`; and a folder of archives, such as the shards of a
+ * webdataset, as all of them. One path is that source. Errors: NS_BAD_DATA: some have splits, or pixels, and others not.
+ */
+enum ns_status ns_source_open_all(struct ns_source *source, char *const *paths, int n, const json_t *classes);
 void ns_source_close(struct ns_source *source);
 enum ns_status ns_source_get(struct ns_source *source, int64_t item, struct ns_item *out);
 
 /* for the kinds */
+/* The path and the names of classes that were given; ns_source_close() releases it whatever is returned. */
+enum ns_status ns_source_begin(struct ns_source *source, const char *path, const json_t *classes);
 /*
  * Finds the classes, unless names were given, and the labels of n class names: -1 of "", NS_LABEL_UNKNOWN of a name that is no class. said: names
  * are what files say, not folders: where all are whole numbers, they are classes in the order of numbers, and -1 is none.
@@ -62,6 +72,8 @@ enum ns_status ns_source_labels(struct ns_source *source, const char *const *nam
 int32_t ns_source_index(const struct ns_source *source, const char *text);
 /* Adds to what is passed over. */
 enum ns_status ns_source_pass_over(struct ns_source *source, const char *path, const char *why);
+/* Is it a file whose name is that of an archive? */
+enum ns_status ns_is_archive(const char *path, int *is);
 /* Adds a note. */
 enum ns_status ns_source_note(struct ns_source *source, const char *text);
 /* sorted class names found in the input, unless names were given; numbers: in the order of the numbers that they are, and -1 is none */

@@ -251,6 +251,15 @@ enum ns_status ns_stream_skip(struct ns_stream *s, int64_t bytes, int64_t *skipp
 	return NS_OK;
 }
 
+int64_t ns_stream_seek(struct ns_stream *s, int64_t offset, int whence)
+{
+	int64_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? s->at : s->size;
+
+	if (s->kind != PLAIN || from + offset < 0 || from + offset > s->size)
+		return -1;
+	return s->at = from + offset;
+}
+
 enum ns_status ns_stream_tail(struct ns_stream *s, uint8_t tail[NS_STREAM_TAIL], size_t *got)
 {
 	if (s->kind != PLAIN) {

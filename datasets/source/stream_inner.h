@@ -18,6 +18,8 @@ void ns_stream_close(struct ns_stream *stream);
 enum ns_status ns_stream_read(struct ns_stream *stream, void *data, size_t bytes, size_t *got);
 /* Skip as many; a plain file is not read for it. *skipped is less only at the end. */
 enum ns_status ns_stream_skip(struct ns_stream *stream, int64_t bytes, int64_t *skipped);
+/* As lseek() moves; the new place, or -1: a packed file has no places. */
+int64_t ns_stream_seek(struct ns_stream *stream, int64_t offset, int whence);
 /* The last bytes of what was read to its end, up to `size`: *got of them. */
 #define NS_STREAM_TAIL 512
 enum ns_status ns_stream_tail(struct ns_stream *stream, uint8_t tail[NS_STREAM_TAIL], size_t *got);

@@ -22,9 +22,11 @@
 
 struct tar {
 	struct archive *archive;
-	locale_t locale; /* of UTF-8, in which libarchive gives names; 0: this machine has none */
+	struct archive *inner;	 /* a tar within it, whose entries are given in its place; NULL: none is open */
+	char front[NS_PATH_MAX]; /* of names within that tar: its own without the end, and '/' */
+	locale_t locale;	 /* of UTF-8, in which libarchive gives names; 0: this machine has none */
 	struct ns_stream *stream;
-	uint8_t *piece;
+	uint8_t *piece, *inner_piece;
 	enum ns_status failed; /* of the reading below libarchive, and its message */
 	char said[1024];
 	struct ns_tree tree; /* numbers: of the entry in the archive */
@@ -33,7 +35,7 @@ struct tar {
 	size_t capacity;
 };
 
-static enum ns_status tar_takes(const char *path, int *takes)
+enum ns_status ns_is_archive(const char *path, int *takes)
 {
 	static const char *const ends[] = {".tar", ".tar.gz", ".tgz",	 ".tar.zst", ".tzst",	 ".tar.bz2",
 					   ".tbz", ".tbz2",   ".tar.xz", ".txz",     ".tar.lz4", ".zip"};
@@ -76,17 +78,53 @@ static la_int64_t skip(struct archive *a, void *context, la_int64_t bytes)
 	return -1;
 }
 
+static la_int64_t seek(struct archive *a, void *context, la_int64_t offset, int whence)
+{
+	struct tar *t = context;
+	int64_t at = ns_stream_seek(t->stream, offset, whence);
+
+	if (at < 0)
+		archive_set_error(a, 5, "cannot be read from its end");
+	return at < 0 ? ARCHIVE_FATAL : at;
+}
+
+/* A tar within a tar is read through libarchive's reading of its entry. */
+static la_ssize_t give_inner(struct archive *a, void *context, const void **data)
+{
+	struct tar *t = context;
+	la_ssize_t got = archive_read_data(t->archive, t->inner_piece, PIECE);
+
+	*data = t->inner_piece;
+	if (got < 0)
+		archive_set_error(a, 5, "the archive around it is damaged");
+	return got < 0 ? -1 : got;
+}
+
+/* what gives entries now */
+static struct archive *current(const struct tar *t)
+{
+	return t->inner ? t->inner : t->archive;
+}
+
 static enum ns_status tar_error(const struct ns_source *s, const struct tar *t)
 {
-	const char *why = archive_error_string(t->archive);
+	const char *why = archive_error_string(current(t));
 
 	if (t->failed != NS_OK)
 		return ns_fail(t->failed, "%s", t->said);
 	return ns_fail(NS_BAD_DATA, "%s: after %lld files: %s", s->path, (long long)t->next, why ? why : "the archive is damaged");
 }
 
+static void close_inner(struct tar *t)
+{
+	if (t->inner)
+		archive_read_free(t->inner);
+	t->inner = NULL;
+}
+
 static enum ns_status start(struct ns_source *s, struct tar *t)
 {
+	close_inner(t);
 	if (t->archive)
 		archive_read_free(t->archive);
 	ns_stream_close(t->stream);
@@ -101,7 +139,7 @@ static enum ns_status start(struct ns_source *s, struct tar *t)
 	NS_TRY(ns_stream_open(&t->stream, s->path));
 	archive_read_support_format_tar(t->archive);
 	archive_read_support_format_empty(t->archive);
-	archive_read_support_format_zip_streamable(t->archive);
+	archive_read_support_format_zip(t->archive);   /* by the directory at its end, which says what was deleted; else front to back */
 	archive_read_support_filter_bzip2(t->archive); /* gzip and zstd our stream unpacks itself, and checks to the end */
 	archive_read_support_filter_xz(t->archive);
 	archive_read_support_filter_lz4(t->archive);
@@ -109,6 +147,7 @@ static enum ns_status start(struct ns_source *s, struct tar *t)
 	archive_read_set_options(t->archive, "tar:read_concatenated_archives");
 	archive_read_set_read_callback(t->archive, give);
 	archive_read_set_skip_callback(t->archive, skip);
+	archive_read_set_seek_callback(t->archive, seek);
 	archive_read_set_callback_data(t->archive, t);
 	if (archive_read_open1(t->archive) != ARCHIVE_OK)
 		return tar_error(s, t);
@@ -134,38 +173,84 @@ static enum ns_status check_end(const struct ns_source *s, const struct tar *t)
 	return NS_OK;
 }
 
-/* The next entry; *e NULL at the end. After a damaged header an unknown number of entries is lost, so it ends the job. */
-static enum ns_status advance(struct ns_source *s, struct tar *t, struct archive_entry **e)
-{
-	int code = archive_read_next_header(t->archive, e);
-
-	if (code == ARCHIVE_EOF) {
-		*e = NULL;
-		return t->failed == NS_OK ? check_end(s, t) : tar_error(s, t);
-	}
-	if (code != ARCHIVE_OK && code != ARCHIVE_WARN) /* a warning is of a name that this locale cannot represent */
-		return tar_error(s, t);
-	t->next++;
-	return NS_OK;
-}
-
 static int is_link(struct archive_entry *e)
 {
 	return archive_entry_hardlink(e) || archive_entry_filetype(e) == AE_IFLNK;
+}
+
+/* Is it a tar of its own? Those of ImageNet hold one for each class. */
+static int is_tar(struct archive_entry *e)
+{
+	const char *name = archive_entry_pathname(e);
+	size_t n = name ? strlen(name) : 0;
+
+	return n > 4 && !strcasecmp(name + n - 4, ".tar") && archive_entry_filetype(e) == AE_IFREG && !is_link(e);
+}
+
+static enum ns_status open_inner(struct ns_source *s, struct tar *t, const char *name)
+{
+	NS_TRY(ns_path(t->front, "%.*s/", (int)(strlen(name) - strlen(".tar")), name));
+	if (!t->inner_piece)
+		t->inner_piece = malloc(PIECE);
+	t->inner = archive_read_new();
+	if (!t->inner || !t->inner_piece)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory while reading it", s->path);
+	archive_read_support_format_tar(t->inner);
+	archive_read_support_format_empty(t->inner);
+	if (archive_read_open(t->inner, t, NULL, give_inner, NULL) != ARCHIVE_OK)
+		return tar_error(s, t);
+	return NS_OK;
+}
+
+/* The next entry; *e NULL at the end. After a damaged header an unknown number of entries is lost, so it ends the job. */
+static enum ns_status advance(struct ns_source *s, struct tar *t, struct archive_entry **e)
+{
+	for (;;) {
+		int code = archive_read_next_header(current(t), e);
+
+		if (code == ARCHIVE_EOF && t->inner) {
+			close_inner(t);
+			continue;
+		}
+		if (code == ARCHIVE_EOF) {
+			*e = NULL;
+			return t->failed == NS_OK ? check_end(s, t) : tar_error(s, t);
+		}
+		if (code != ARCHIVE_OK && code != ARCHIVE_WARN) /* a warning is of a name that this locale cannot represent */
+			return tar_error(s, t);
+		t->next++;
+		if (t->inner || !is_tar(*e))
+			return NS_OK;
+		NS_TRY(open_inner(s, t, archive_entry_pathname(*e)));
+	}
+}
+
+/* Lets go of what is open for reading, and of buffers: of a thousand archives one is read at a time. */
+static void tar_rest(struct ns_source *s)
+{
+	struct tar *t = s->state;
+
+	close_inner(t);
+	if (t->archive)
+		archive_read_free(t->archive);
+	ns_stream_close(t->stream);
+	free(t->piece);
+	free(t->inner_piece);
+	free(t->data);
+	t->archive = NULL;
+	t->stream = NULL;
+	t->piece = t->inner_piece = t->data = NULL;
+	t->capacity = 0;
 }
 
 static void tar_close(struct ns_source *s)
 {
 	struct tar *t = s->state;
 
-	if (t->archive)
-		archive_read_free(t->archive);
-	ns_stream_close(t->stream);
+	tar_rest(s);
 	ns_tree_release(&t->tree);
 	if (t->locale)
 		freelocale(t->locale);
-	free(t->piece);
-	free(t->data);
 	free(t);
 }
 
@@ -173,87 +258,60 @@ static void tar_close(struct ns_source *s)
 static enum ns_status read_class(struct ns_source *s, struct tar *t, const char *name)
 {
 	char text[NS_CLASS_TEXT + 2]; /* one byte more than a class may have, and the 0 */
-	la_ssize_t n = archive_read_data(t->archive, text, sizeof text - 1);
+	la_ssize_t n = archive_read_data(current(t), text, sizeof text - 1);
 
 	if (n < 0)
 		return t->failed != NS_OK ? tar_error(s, t) : ns_fail(NS_BAD_DATA, "%s: %s: cannot be read in the archive", s->path, name);
 	return ns_tree_say(&t->tree, name, text, (size_t)n);
 }
 
-/* Entries but folders are files, or links, which are items that cannot be read; a folder is added in case that it stays empty. */
+/* The whole name of an entry, as UTF-8 where a zip has it otherwise. */
+static enum ns_status name_of(const struct ns_source *s, const struct tar *t, struct archive_entry *e, char path[NS_PATH_MAX])
+{
+	const char *name = archive_entry_pathname(e);
+
+	if (!name)
+		return ns_fail(NS_BAD_DATA, "%s: entry %lld has no name", s->path, (long long)t->next);
+	if ((archive_format(t->archive) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_ZIP) {
+		ns_zip_name(path, NS_PATH_MAX, name);
+		return NS_OK;
+	}
+	while (t->inner && !strncmp(name, "./", 2))
+		name += 2;
+	return ns_path(path, "%s%s", t->inner ? t->front : "", name);
+}
+
+/* An entry: a file, a link, which is an item that cannot be read, or a folder, which is added in case that it stays empty. */
+static enum ns_status list_entry(struct ns_source *s, struct tar *t, struct archive_entry *e)
+{
+	char path[NS_PATH_MAX] = "";
+
+	if (name_of(s, t, e, path) != NS_OK)
+		return *path ? ns_tree_add(&t->tree, path, t->next, NS_ENTRY_PASSED, "has a name that is too long") : NS_BAD_DATA;
+	if (archive_entry_filetype(e) == AE_IFDIR) {
+		while (*path && path[strlen(path) - 1] == '/')
+			path[strlen(path) - 1] = 0;
+		t->tree.bare |= !t->inner && !strcmp(path, ".");
+		return *path && strcmp(path, ".") ? ns_tree_add(&t->tree, path, t->next, NS_ENTRY_EMPTY, NULL) : NS_OK;
+	}
+	if (!*path)
+		return ns_tree_add(&t->tree, path, t->next, NS_ENTRY_PASSED, "has no name");
+	if (archive_entry_filetype(e) != AE_IFREG && !is_link(e))
+		return ns_tree_add(&t->tree, path, t->next, NS_ENTRY_PASSED, "is neither a file nor a link");
+	NS_TRY(ns_tree_add(&t->tree, path, t->next, NS_ENTRY_FILE, NULL));
+	return strlen(path) > 4 && !strcmp(path + strlen(path) - 4, ".cls") ? read_class(s, t, path) : NS_OK;
+}
+
 static enum ns_status list_entries(struct ns_source *s, struct tar *t)
 {
 	struct archive_entry *e;
-	char path[NS_PATH_MAX];
 
 	for (;;) {
-		const char *name;
-
 		NS_TRY(advance(s, t, &e));
 		if (!e)
 			return NS_OK;
-		name = archive_entry_pathname(e);
-		if (!name)
-			return ns_fail(NS_BAD_DATA, "%s: entry %lld has no name", s->path, (long long)t->next);
-		if (archive_entry_filetype(e) == AE_IFDIR) {
-			snprintf(path, sizeof path, "%s", name);
-			while (*path && path[strlen(path) - 1] == '/')
-				path[strlen(path) - 1] = 0;
-			t->tree.bare |= !strcmp(path, ".");
-			if (*path && strcmp(path, "."))
-				NS_TRY(ns_tree_add(&t->tree, path, t->next, NS_ENTRY_EMPTY, NULL));
-		} else if (!*name) {
-			NS_TRY(ns_tree_add(&t->tree, name, t->next, NS_ENTRY_PASSED, "has no name"));
-		} else if (archive_entry_filetype(e) == AE_IFREG || is_link(e)) {
-			NS_TRY(ns_tree_add(&t->tree, name, t->next, NS_ENTRY_FILE, NULL));
-			if (strlen(name) > 4 && !strcmp(name + strlen(name) - 4, ".cls"))
-				NS_TRY(read_class(s, t, name));
-		} else {
-			NS_TRY(ns_tree_add(&t->tree, name, t->next, NS_ENTRY_PASSED, "is neither a file nor a link"));
-		}
+		NS_TRY(list_entry(s, t, e));
 	}
-}
-
-static int by_path(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Drops the folders that something lies in: an archive lists them, too. */
-static enum ns_status drop_full_folders(struct ns_tree *tree)
-{
-	char **paths = malloc(sizeof *paths * ((size_t)tree->count + 1));
-	int64_t i, k = 0;
-
-	if (!paths)
-		return ns_fail(NS_NO_MEMORY, "out of memory for %lld names", (long long)tree->count);
-	for (i = 0; i < tree->count; i++)
-		paths[i] = tree->entries[i].path;
-	qsort(paths, (size_t)tree->count, sizeof *paths, by_path);
-	for (i = 0; i < tree->count; i++) {
-		struct ns_entry *e = &tree->entries[i];
-		size_t n = strlen(e->path);
-		int64_t low = 0, high = tree->count;
-
-		while (e->type == NS_ENTRY_EMPTY && low < high) { /* the first name that is not below "PATH/" */
-			int64_t middle = (low + high) / 2, order = strncmp(paths[middle], e->path, n);
-
-			if (order < 0 || (order == 0 && (unsigned char)paths[middle][n] < '/'))
-				low = middle + 1;
-			else
-				high = middle;
-		}
-		if (e->type == NS_ENTRY_EMPTY && low < tree->count && !strncmp(paths[low], e->path, n) && paths[low][n] == '/')
-			e->number = -1;
-	}
-	free(paths);
-	for (i = 0; i < tree->count; i++)
-		if (tree->entries[i].number < 0)
-			free(tree->entries[i].path);
-		else
-			tree->entries[k++] = tree->entries[i];
-	tree->count = k;
-	return NS_OK;
 }
 
 static enum ns_status open_archive(struct ns_source *s)
@@ -268,9 +326,11 @@ static enum ns_status open_archive(struct ns_source *s)
 	NS_TRY(start(s, t));
 	t->tree.archive = 1;
 	NS_TRY(list_entries(s, t));
-	NS_TRY(drop_full_folders(&t->tree));
+	NS_TRY(ns_tree_drop_full(&t->tree));
+	NS_TRY(ns_tree_pass_replaced(&t->tree));
 	NS_TRY(ns_tree_plan(&t->tree, s));
-	return start(s, t);
+	tar_rest(s);
+	return NS_OK;
 }
 
 static enum ns_status tar_open(struct ns_source *s)
@@ -280,6 +340,15 @@ static enum ns_status tar_open(struct ns_source *s)
 
 	uselocale(before);
 	return status;
+}
+
+static enum ns_status damaged_entry(const struct tar *t, struct archive_entry *e)
+{
+	const char *why = archive_error_string(current(t));
+
+	if (archive_entry_is_data_encrypted(e) == 1)
+		return ns_fail(NS_BAD_DATA, "is encrypted; unpack the archive with its password");
+	return ns_fail(NS_BAD_DATA, "is cut short or damaged in the archive%s%s", why ? ": " : "", why ? why : "");
 }
 
 /* Reads the entry's bytes; a zip may say only behind them how many they are. */
@@ -301,9 +370,9 @@ static enum ns_status read_entry(struct ns_source *s, struct tar *t, struct arch
 			t->capacity = want > 2 * t->capacity ? want : 2 * t->capacity;
 			t->data = more;
 		}
-		got = archive_read_data(t->archive, t->data + *bytes, t->capacity - *bytes);
+		got = archive_read_data(current(t), t->data + *bytes, t->capacity - *bytes);
 		if (got < 0)
-			return t->failed != NS_OK ? tar_error(s, t) : ns_fail(NS_BAD_DATA, "is cut short or damaged in the archive");
+			return t->failed != NS_OK ? tar_error(s, t) : damaged_entry(t, e);
 		if (!got)
 			break;
 		if ((int64_t)*bytes + got > FILE_MAX)
@@ -318,7 +387,7 @@ static enum ns_status get_entry(struct ns_source *s, int64_t item, struct ns_ite
 	const struct ns_entry *is = &t->tree.entries[item];
 	struct archive_entry *e = NULL;
 
-	if (is->number <= t->next)
+	if (!t->archive || is->number <= t->next)
 		NS_TRY(start(s, t));
 	while (t->next < is->number) {
 		enum ns_status status = advance(s, t, &e);
@@ -352,4 +421,4 @@ static enum ns_status tar_get(struct ns_source *s, int64_t item, struct ns_item 
 	return status;
 }
 
-const struct ns_source_kind ns_source_tar = {"tar", tar_takes, tar_open, tar_get, tar_close, 0};
+const struct ns_source_kind ns_source_tar = {"tar", ns_is_archive, tar_open, tar_get, tar_close, tar_rest, 0};

@@ -103,7 +103,7 @@ static const char *why_not(const char *path)
 	return NULL;
 }
 
-static int is_image_name(const char *path)
+int ns_is_image_name(const char *path)
 {
 	static const char *const ends[] = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif",  ".tiff", ".gif", ".bmp",
 					   ".dib", ".ppm",  ".pgm", ".pbm",  ".pnm", ".heic", ".heif", ".avif", ".jxl", ".jp2"};
@@ -135,7 +135,7 @@ static size_t first_folder(const char *path)
  */
 static int votes(const struct ns_tree *t, const struct ns_entry *e)
 {
-	return is_item(e) && (!t->named || is_image_name(e->path));
+	return is_item(e) && (!t->named || ns_is_image_name(e->path));
 }
 
 #define FEW(some, all) (4 * (some) < (all)) /* so few are strays */
@@ -256,7 +256,7 @@ static enum ns_status sift(struct ns_tree *t, struct ns_source *s)
 			free(e->path);
 			continue;
 		}
-		t->named |= is_item(e) && is_image_name(e->path);
+		t->named |= is_item(e) && ns_is_image_name(e->path);
 		t->entries[k++] = *e;
 	}
 	t->count = k;

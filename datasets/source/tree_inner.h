@@ -42,8 +42,16 @@ enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, char *text, s
  * Errors: NS_BAD_DATA: a class's name is not UTF-8.
  */
 enum ns_status ns_tree_plan(struct ns_tree *tree, struct ns_source *source);
+/* An archive lists folders that something lies in, too: those are dropped. */
+enum ns_status ns_tree_drop_full(struct ns_tree *tree);
+/* Of entries of one name the last counts, as whoever unpacks has it; the others are passed over. */
+enum ns_status ns_tree_pass_replaced(struct ns_tree *tree);
+/* A name in a zip as UTF-8: it is that already, or of code page 437. */
+void ns_zip_name(char *to, size_t most, const char *name);
 void ns_tree_release(struct ns_tree *tree);
 /* Is this the name of something that systems leave in folders, and nobody's image? */
 int ns_is_litter(const char *name);
+/* Is this the name of an image, by its end? */
+int ns_is_image_name(const char *name);
 
 #endif

@@ -232,21 +232,42 @@ static const struct ns_conf_field settings[] = {
 };
 #undef READ
 
+/* One path, or all of them with commas between; the caller frees it. */
+static char *sources_as_text(int n, char **paths)
+{
+	size_t bytes = 1;
+	char *text;
+	int i;
+
+	for (i = 0; i < n; i++)
+		bytes += strlen(paths[i]) + 2;
+	text = calloc(1, bytes);
+	for (i = 0; text && i < n; i++) {
+		strcat(text, i ? ", " : "");
+		strcat(text, paths[i]);
+	}
+	return text;
+}
+
 enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 {
 	struct ns_ingest g = {.job = job};
 	enum ns_status status;
 	int64_t sums[6];
 	json_t *like;
+	char *from;
 	int i;
 
-	if (argc != 1)
-		return ns_fail(NS_USAGE, "ingest: expected one SRC, found %d", argc);
+	if (argc < 1)
+		return ns_fail(NS_USAGE, "ingest: expected SRC, and perhaps more of them");
 	ns_conf_read(job->conf, settings, sizeof settings / sizeof *settings, &g);
 	NS_TRY(parse_background(&g));
 	NS_TRY(read_like(&g, &like));
-	status = ns_source_open(&g.source, argv[0], like ? like : g.classes);
+	from = sources_as_text(argc, argv);
+	status = ns_source_open_all(&g.source, argv, argc, like ? like : g.classes);
 	json_decref(like);
+	if (status != NS_OK)
+		free(from);
 	NS_TRY(status);
 	g.files = !g.source.kind->pixels;
 	NS_GO(ns_job_begin(job, 0));
@@ -267,12 +288,12 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_comm_sum_i64(job->comm, sums, 6));
 	g.refused = sums[1];
 	if (!sums[0] && g.first_reason[0] && job->parts == 1)
-		status = ns_fail(NS_BAD_DATA, "%s: no image was fit to keep (the first: %s)", argv[0], g.first_reason);
+		status = ns_fail(NS_BAD_DATA, "%s: no image was fit to keep (the first: %s)", from, g.first_reason);
 	NS_GO(sums[0] || job->parts > 1 ? NS_OK : ns_job_agree(job, status)); /* in an array, merge reports it */
 	NS_GO(job->parts > 1 ? NS_OK : ns_job_agree(job, ns_ingest_check_share(&g, sums)));
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_ingest_join_quarantine(&g) : NS_OK));
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 && job->part == 0 ? ns_ingest_write_passed(&g) : NS_OK));
-	NS_GO(publish_sets(&g, argv[0]));
+	NS_GO(publish_sets(&g, from));
 	if (100 * sums[1] > sums[0] + sums[1])
 		ns_log_warn(job->log, "%lld of %lld images were refused: quarantine.jsonl says why", (long long)sums[1],
 			    (long long)(sums[0] + sums[1]));
@@ -280,12 +301,13 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	ns_job_count(job, "in", job->parts > 1 ? sums[0] + sums[1] : g.source.items);
 	ns_job_count(job, "out", sums[0]);
 	ns_job_count(job, "refused", sums[1]);
-	ns_job_input(job, "source", argv[0], "");
+	ns_job_input(job, "source", from, "");
 	status = ns_job_publish(job);
 out:
 	for (i = 0; i < g.set_count; i++)
 		free(g.sets[i].items);
 	free(g.quarantine);
+	free(from);
 	ns_source_close(&g.source);
 	return status;
 }

@@ -17,7 +17,7 @@ refuses 78 "broken.yaml: line" "${train[@]}" --config broken.yaml
 refuses 78 "brightnes" "${train[@]}" --augment='[{brightnes: 1}]'
 refuses 78 "acts before" "${train[@]}" --augment='[{brightness: 1}, {rotate: 3}]'
 refuses 78 "rotate: \[0, 500\], expected values within -360 to 360" "${train[@]}" --augment='[{rotate: [0, 500]}]'
-refuses 78 "blur: \[-1, 1\], expected values within 0 to 2" "${train[@]}" --augment='[{blur: [-1, 1]}]'
+refuses 78 "blur: \[-1, 1\], expected values within 0 to 4" "${train[@]}" --augment='[{blur: [-1, 1]}]'
 refuses 78 "zoom: \[1.5, 0.7\], expected" "${train[@]}" --augment='[{zoom: {range: [1.5, 0.7]}}]'
 refuses 78 "power of two" "${train[@]}" --train.virtual_ranks=3
 refuses 78 "virtual_ranks" mpi 4 "${train[@]}" --train.virtual_ranks=2

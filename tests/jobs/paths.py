@@ -357,6 +357,92 @@ def strays(binary):
         check("a class is called 'train', as splits are" in ingest(binary, source), "no doubt about a class called train")
 
 
+def tarred(files):
+    """the bytes of a tar: {name: content}"""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as t:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            t.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def containers(binary):
+    """a tar of tars, a folder of archives, several sources, and what the directory of a zip says"""
+    inner = {f"n0{c}.tar": tarred({f"n0{c}_{i}.JPEG": png(3 * c + i) for i in range(3)}) for c in range(4)}
+    pathlib.Path("imagenet.tar").write_bytes(tarred(inner))
+    want = {f"n0{c}/n0{c}_{i}.JPEG": f"n0{c}" for c in range(4) for i in range(3)}
+    ingest(binary, "imagenet.tar", "--ingest.shard_rows=5") # read again from its beginning for each shard
+    check(rows("out") == (want, [f"n0{c}" for c in range(4)]), f"a tar of tars: {rows('out')}")
+    inner["n01.tar"] = inner["n01.tar"][:1500]
+    pathlib.Path("cut.tar").write_bytes(tarred(inner))
+    ingest(binary, "cut.tar", wanted=65)
+    # a folder of a webdataset's shards: classes are numbers of all shards, keys may come again
+    pathlib.Path("shards").mkdir()
+    for s in range(3):
+        pathlib.Path(f"shards/train-{s}.tar").write_bytes(tarred({f"00{i}.{end}": data for i in range(4) for end, data in
+                                                                  (("png", png(4 * s + i)), ("cls", b"%d" % (4 * s + i)))}))
+    pathlib.Path("shards/README").write_text("words", encoding="utf-8")
+    ingest(binary, "shards")
+    want = {f"train-{s}.tar/00{i}.png": str(4 * s + i) for s in range(3) for i in range(4)}
+    check(rows("out") == (want, [str(i) for i in range(12)]), f"a folder of archives: {rows('out')}")
+    check(lines("passed.jsonl")["train-2.tar/003.cls"].startswith("says the class"), f"{lines('passed.jsonl')}")
+    # several sources: their classes together, each label by its name
+    for name, kinds in (("one", ("ant", "cat")), ("two", ("bee", "cat"))):
+        for k in kinds:
+            pathlib.Path(name, k).mkdir(parents=True)
+            pathlib.Path(name, k, "1.png").write_bytes(png(len(k) + len(name)))
+    pathlib.Path("three.tar").write_bytes(tarred({"cat/9.png": png(90), "dog/8.png": png(91)}))
+    ingest(binary, "one", "two", "three.tar")
+    want = {"one/ant/1.png": "ant", "one/cat/1.png": "cat", "two/bee/1.png": "bee", "two/cat/1.png": "cat", "three.tar/cat/9.png": "cat",
+            "three.tar/dog/8.png": "dog"}
+    check(rows("out") == (want, ["ant", "bee", "cat", "dog"]), f"several: {rows('out')}")
+    ingest(binary, "one", "two", "--ingest.classes=[cat, bee, ant]")
+    check(rows("out") == ({k: v for k, v in want.items() if "three" not in k}, ["cat", "bee", "ant"]), f"several with classes: {rows('out')}")
+    for name in ("left", "right"):
+        for s in ("train", "test"):
+            pathlib.Path(name, s, "cat").mkdir(parents=True)
+            pathlib.Path(name, s, "cat", "1.png").write_bytes(png(len(s) + len(name)))
+    ingest(binary, "left", "right/")
+    for s in ("train", "test"):
+        check(len(rows(f"out/{s}")[0]) == 2, f"splits of several: {rows(f'out/{s}')}")
+    check("has splits, but one has none" in ingest(binary, "left", "one", wanted=65), "splits of some")
+    # what a zip's directory leaves out was deleted; of two entries of a name the last counts; names of code page 437
+    with zipfile.ZipFile("deleted.zip", "w") as z:
+        for i, name in enumerate(("cat/1.png", "cat/2.png", "dog/3.png")):
+            z.writestr(name, png(i))
+        z.filelist = [e for e in z.filelist if e.filename != "cat/2.png"]
+        z.NameToInfo.pop("cat/2.png")
+    pathlib.Path("prefixed.zip").write_bytes(b"#!/bin/sh\nexit\n" + pathlib.Path("deleted.zip").read_bytes())
+    for source in ("deleted.zip", "prefixed.zip"):
+        ingest(binary, source)
+        check(rows("out") == ({"cat/1.png": "cat", "dog/3.png": "dog"}, ["cat", "dog"]), f"{source}: {rows('out')}")
+    page = bytearray(pathlib.Path("deleted.zip").read_bytes().replace(b"cat/1.png", b"k\x84s/1.png"))
+    pathlib.Path("page437.zip").write_bytes(page)
+    ingest(binary, "page437.zip")
+    check(rows("out") == ({"käs/1.png": "käs", "dog/3.png": "dog"}, ["dog", "käs"]), f"code page 437: {rows('out')}")
+    twice = io.BytesIO()
+    with tarfile.open(fileobj=twice, mode="w") as t:
+        for i, name in enumerate(("cat/1.png", "dog/2.png", "cat/1.png")):
+            info = tarfile.TarInfo(name)
+            info.size = len(png(i))
+            t.addfile(info, io.BytesIO(png(i)))
+    pathlib.Path("twice.tar").write_bytes(twice.getvalue())
+    ingest(binary, "twice.tar")
+    with h5py.File("out/shard-00000.h5") as f:
+        check(sorted(f["image"][:, 0, 0, 0].tolist()) == [1, 2], f"the last of a name: {f['image'][:, 0, 0, 0]}")
+    check(lines("passed.jsonl") == {"cat/1.png": "is replaced by a later entry of the archive with its name"}, f"{lines('passed.jsonl')}")
+    locked = bytearray(pathlib.Path("deleted.zip").read_bytes())
+    for mark, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        i = locked.find(mark)
+        while i >= 0:
+            locked[i + at] |= 1
+            i = locked.find(mark, i + 1)
+    pathlib.Path("locked.zip").write_bytes(locked)
+    check("is encrypted" in ingest(binary, "locked.zip", wanted=65), "an encrypted zip")
+
+
 def like(binary):
     """the classes of another set, in its order: two of three classes keep their indices, what is of none is refused by name"""
     for source in sources(["ant/1.png", "bee/2.png", "cat/3.png"], archives=False):
@@ -441,6 +527,6 @@ def files(binary):
 
 if __name__ == "__main__":
     program, *parts = sys.argv[1:]
-    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, strays, like, unlabelled, share, files), parts):
+    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, strays, containers, like, unlabelled, share, files), parts):
         part(program)
     print(f"{checks} checks passed")

@@ -1,0 +1,285 @@
+/* datasets/source/several.c - several sources as one, and a folder of archives. */
+#define _XOPEN_SOURCE 700
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "datasets/source/tree_inner.h"
+#include "host/base/base.h"
+
+struct child {
+	struct ns_source source;
+	char *front;	 /* of its items' names */
+	int64_t first;	 /* item of the whole that is its first */
+	int32_t *labels; /* what its labels are in the whole; NULL: the same */
+};
+
+struct several {
+	struct child *children;
+	int count, last; /* last: the child that was read from, or -1 */
+};
+
+static void several_close(struct ns_source *s)
+{
+	struct several *all = s->state;
+	int i;
+
+	for (i = 0; i < all->count; i++) {
+		ns_source_close(&all->children[i].source);
+		free(all->children[i].front);
+		free(all->children[i].labels);
+	}
+	free(all->children);
+	free(all);
+}
+
+static void several_rest(struct ns_source *s)
+{
+	const struct several *all = s->state;
+	struct ns_source *last = all->last < 0 ? NULL : &all->children[all->last].source;
+
+	if (last && last->kind->rest)
+		last->kind->rest(last);
+}
+
+static enum ns_status several_get(struct ns_source *s, int64_t item, struct ns_item *out)
+{
+	struct several *all = s->state;
+	int low = 0, high = all->count;
+	struct child *c;
+	char name[sizeof out->name];
+	enum ns_status status;
+
+	while (high - low > 1) {
+		int middle = (low + high) / 2;
+
+		if (all->children[middle].first <= item)
+			low = middle;
+		else
+			high = middle;
+	}
+	if (low != all->last)
+		several_rest(s);
+	all->last = low;
+	c = &all->children[low];
+	status = c->source.kind->get(&c->source, item - c->first, out);
+	memcpy(name, out->name, sizeof name);
+	snprintf(out->name, sizeof out->name, "%.1024s%.3000s", c->front, name);
+	if (out->label >= 0 && c->labels)
+		out->label = out->label < c->source.class_count ? c->labels[out->label] : NS_LABEL_UNKNOWN;
+	return status;
+}
+
+static const struct ns_source_kind several = {"several", NULL, NULL, several_get, several_close, several_rest, 0};
+static const struct ns_source_kind several_of_pixels = {"several", NULL, NULL, several_get, several_close, several_rest, 1};
+
+/* What stands before a child's names: what its path ends in, or all of it where another one ends alike. */
+static char *front_of(char *const *paths, int n, int i)
+{
+	const char *last[2];
+	char *front = malloc(strlen(paths[i]) + 2);
+	int k;
+
+	last[0] = strrchr(paths[i], '/') ? strrchr(paths[i], '/') + 1 : paths[i];
+	for (k = 0; k < n; k++) {
+		last[1] = strrchr(paths[k], '/') ? strrchr(paths[k], '/') + 1 : paths[k];
+		if (k != i && !strcmp(last[0], last[1]))
+			last[0] = paths[i];
+	}
+	if (front)
+		sprintf(front, "%s/", last[0]);
+	return front;
+}
+
+/* The classes of all, and what each child's labels are among them. */
+static enum ns_status join_classes(struct ns_source *s, struct several *all)
+{
+	const char **names;
+	int64_t n = 0, at = 0;
+	int i, k, numbers = 1, given = s->class_count > 0;
+	enum ns_status status = NS_OK;
+
+	for (i = 0; i < all->count; i++) {
+		n += all->children[i].source.class_count;
+		numbers &= !all->children[i].source.class_count || all->children[i].source.numbers;
+	}
+	if (given || !n)
+		return NS_OK; /* each has them as they were given */
+	names = malloc(sizeof *names * (size_t)n);
+	if (!names)
+		return ns_fail(NS_NO_MEMORY, "out of memory for class names");
+	for (i = 0; i < all->count; i++)
+		for (k = 0; k < all->children[i].source.class_count; k++)
+			names[at++] = all->children[i].source.classes[k];
+	status = ns_source_found_classes(s, names, n, numbers);
+	for (i = 0; i < all->count && status == NS_OK; i++) {
+		struct child *c = &all->children[i];
+
+		c->labels = malloc(sizeof *c->labels * ((size_t)c->source.class_count + 1));
+		status = c->labels ? ns_source_labels(s, (const char *const *)c->source.classes, c->source.class_count, 0, c->labels)
+				   : ns_fail(NS_NO_MEMORY, "out of memory for labels");
+	}
+	free(names);
+	return status;
+}
+
+static int index_of(struct ns_source *s, const char *split)
+{
+	int i;
+
+	for (i = 0; i < s->split_count && strcmp(s->splits[i], split) != 0;)
+		i++;
+	if (i == s->split_count) {
+		char **more = realloc(s->splits, sizeof *more * (size_t)(i + 1));
+
+		if (!more)
+			return -1;
+		s->splits = more;
+		more[s->split_count++] = strdup(split);
+	}
+	return i;
+}
+
+static enum ns_status join_splits(struct ns_source *s, const struct several *all)
+{
+	int i, with = 0, without = 0;
+	int64_t k;
+
+	for (i = 0; i < all->count; i++)
+		*(all->children[i].source.split_count ? &with : &without) = i + 1;
+	if (!with)
+		return NS_OK;
+	if (without)
+		return ns_fail(NS_BAD_DATA, "%s has splits, but %s has none; ingest them one by one", all->children[with - 1].source.path,
+			       all->children[without - 1].source.path);
+	s->split_of = malloc(sizeof *s->split_of * (size_t)(s->items + 1));
+	if (!s->split_of)
+		return ns_fail(NS_NO_MEMORY, "out of memory for splits");
+	for (i = 0; i < all->count; i++)
+		for (k = 0; k < all->children[i].source.items; k++)
+			s->split_of[all->children[i].first + k] = index_of(s, all->children[i].source.splits[all->children[i].source.split_of[k]]);
+	return NS_OK;
+}
+
+/* What children passed over, and noted, under their names. */
+static enum ns_status join_words(struct ns_source *s, const struct child *c)
+{
+	char text[NS_PATH_MAX + 256];
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(c->source.passed, i, one) {
+		snprintf(text, sizeof text, "%s%s", c->front, ns_json_text(one, "path"));
+		NS_TRY(ns_source_pass_over(s, text, ns_json_text(one, "reason")));
+	}
+	json_array_foreach(c->source.notes, i, one) {
+		snprintf(text, sizeof text, "%s %s", c->front, json_string_value(one));
+		NS_TRY(ns_source_note(s, text));
+	}
+	return NS_OK;
+}
+
+static enum ns_status join(struct ns_source *s, char *const *paths, int n, const json_t *classes)
+{
+	struct several *all = s->state = calloc(1, sizeof *all);
+	int i;
+
+	s->kind = &several;
+	if (!all || !(all->children = calloc((size_t)n, sizeof *all->children)))
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d sources", n);
+	all->last = -1;
+	for (i = 0; i < n; i++) {
+		struct child *c = &all->children[i];
+
+		NS_TRY(ns_source_open(&c->source, paths[i], classes));
+		all->count++;
+		c->first = s->items;
+		c->front = front_of(paths, n, i);
+		if (!c->front)
+			return ns_fail(NS_NO_MEMORY, "out of memory for a name");
+		s->items += c->source.items;
+		if (i && c->source.kind->pixels != all->children[0].source.kind->pixels)
+			return ns_fail(NS_BAD_DATA, "%s holds %s, but %s holds %s; ingest them one by one", paths[0],
+				       c->source.kind->pixels ? "files" : "pixels", paths[i], c->source.kind->pixels ? "pixels" : "files");
+		NS_TRY(join_words(s, c));
+	}
+	s->kind = all->children[0].source.kind->pixels ? &several_of_pixels : &several;
+	NS_TRY(join_classes(s, all));
+	return join_splits(s, all);
+}
+
+/* A folder that holds archives, and neither folders nor what is called as images are. */
+static enum ns_status archives_in(const char *path, struct ns_names *names, int *are)
+{
+	char full[NS_PATH_MAX];
+	size_t i, k = 0;
+	int is;
+
+	*are = 0;
+	NS_TRY(ns_is_dir(path, &is));
+	if (!is)
+		return NS_OK;
+	NS_TRY(ns_list(path, names));
+	for (i = 0; i < names->count; i++) {
+		NS_TRY(ns_path(full, "%s/%s", path, names->name[i]));
+		NS_TRY(ns_is_archive(full, &is));
+		if (is) {
+			char *kept = names->name[k];
+
+			names->name[k++] = names->name[i];
+			names->name[i] = kept;
+			continue;
+		}
+		NS_TRY(ns_is_dir(full, &is));
+		if ((is && *names->name[i] != '.' && !ns_is_litter(names->name[i])) || ns_is_image_name(names->name[i]))
+			return NS_OK;
+	}
+	*are = k > 0;
+	while (names->count > k)
+		free(names->name[--names->count]);
+	return NS_OK;
+}
+
+static enum ns_status open_archives(struct ns_source *s, const char *path, const struct ns_names *names, const json_t *classes)
+{
+	char **paths = calloc(names->count, sizeof *paths);
+	enum ns_status status = paths ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %zu archives", names->count);
+	size_t i, n;
+
+	for (i = 0; i < names->count && status == NS_OK; i++) {
+		n = strlen(path) + strlen(names->name[i]) + 2;
+		paths[i] = malloc(n);
+		if (paths[i])
+			snprintf(paths[i], n, "%s/%s", path, names->name[i]);
+		else
+			status = ns_fail(NS_NO_MEMORY, "out of memory for a name");
+	}
+	if (status == NS_OK)
+		status = join(s, paths, (int)names->count, classes);
+	for (i = 0; paths && i < names->count; i++)
+		free(paths[i]);
+	free(paths);
+	return status;
+}
+
+enum ns_status ns_source_open_all(struct ns_source *s, char *const *paths, int n, const json_t *classes)
+{
+	struct ns_names names = {0};
+	enum ns_status status = NS_OK;
+	int archives = 0;
+
+	if (n == 1)
+		status = archives_in(paths[0], &names, &archives);
+	if (status == NS_OK && n == 1 && !archives) {
+		ns_names_release(&names);
+		return ns_source_open(s, paths[0], classes);
+	}
+	if (status == NS_OK)
+		status = ns_source_begin(s, paths[0], classes);
+	if (status == NS_OK)
+		status = archives ? open_archives(s, paths[0], &names, classes) : join(s, paths, n, classes);
+	ns_names_release(&names);
+	if (status != NS_OK)
+		ns_source_close(s);
+	return status;
+}
