@@ -95,24 +95,37 @@ enum ns_status ns_image_look(const uint8_t *data, size_t bytes, struct ns_image 
 	return NS_OK;
 }
 
+/* Looks at a header, and refuses more pixels than are taken. */
+static enum ns_status look_within(const uint8_t *data, size_t bytes, const struct ns_decode_options *options, struct ns_image *image)
+{
+	int64_t most = options->pixels_max ? options->pixels_max : NS_PIXELS_MAX;
+
+	NS_TRY(ns_image_look(data, bytes, image));
+	if ((int64_t)image->h * image->w > most)
+		return ns_fail(NS_BAD_DATA, "%d x %d pixels; at most %lld are taken (ingest.max_pixels)", image->w, image->h, (long long)most);
+	return NS_OK;
+}
+
+static enum ns_status to_channels(struct ns_raster *r, int c, int background)
+{
+	if (c == 3 && r->channels < 3)
+		return ns_raster_widen(r, background);
+	ns_raster_convert(r, c, background);
+	return NS_OK;
+}
+
 enum ns_status ns_decode(const uint8_t *data, size_t bytes, const struct ns_decode_options *options, int *h, int *w, int *c, uint8_t **pixels,
 			 struct ns_image *said)
 {
-	int64_t most = options->pixels_max ? options->pixels_max : NS_PIXELS_MAX;
 	struct ns_raster r = {0};
 	struct ns_image image;
 	enum ns_status status;
 
 	*pixels = NULL;
-	NS_TRY(ns_image_look(data, bytes, &image));
-	if ((int64_t)image.h * image.w > most)
-		return ns_fail(NS_BAD_DATA, "%d x %d pixels; at most %lld are taken (ingest.max_pixels)", image.w, image.h, (long long)most);
+	NS_TRY(look_within(data, bytes, options, &image));
 	*c = options->c ? options->c : image.c;
 	NS_GO(format_of(data, bytes)->read(data, bytes, &image, *c, &r));
-	if (*c == 3 && r.channels < 3)
-		NS_GO(ns_raster_widen(&r, options->background));
-	else
-		ns_raster_convert(&r, *c, options->background);
+	NS_GO(to_channels(&r, *c, options->background));
 	if (!options->as_stored)
 		NS_GO(ns_raster_turn(&r, image.orientation));
 	*h = r.h;
@@ -123,6 +136,32 @@ enum ns_status ns_decode(const uint8_t *data, size_t bytes, const struct ns_deco
 	if (said)
 		*said = image;
 	return NS_OK;
+out:
+	free(r.data);
+	return status;
+}
+
+enum ns_status ns_decode_part(const uint8_t *data, size_t bytes, const struct ns_decode_options *options, const struct ns_part *part, int h, int w,
+			      uint8_t *pixels)
+{
+	struct ns_place at = {part->y, part->x, part->h, part->w};
+	struct ns_raster r = {0};
+	const struct ns_format *format;
+	struct ns_image image;
+	enum ns_status status;
+	int turned;
+
+	NS_TRY(look_within(data, bytes, options, &image));
+	format = format_of(data, bytes);
+	turned = !options->as_stored && image.orientation > 1;
+	if (format->read_part && !turned)
+		NS_GO(format->read_part(data, bytes, &image, options->c, part, h, w, &r, &at));
+	else
+		NS_GO(format->read(data, bytes, &image, options->c, &r));
+	NS_GO(to_channels(&r, options->c, options->background));
+	if (turned)
+		NS_GO(ns_raster_turn(&r, image.orientation));
+	status = ns_resize_part(r.data, r.h, r.w, options->c, &at, pixels, h, w);
 out:
 	free(r.data);
 	return status;

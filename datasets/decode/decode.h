@@ -41,6 +41,15 @@ enum ns_status ns_image_look(const uint8_t *data, size_t bytes, struct ns_image 
  */
 enum ns_status ns_decode(const uint8_t *data, size_t bytes, const struct ns_decode_options *options, int *h, int *w, int *c, uint8_t **pixels,
 			 struct ns_image *image);
+struct ns_part { /* corner and size, in pixels of an image that stands upright, unless options say as_stored */
+	int y, x, h, w;
+};
+/*
+ * A part of the image, scaled to pixels (h, w, options->c), which the caller owns: as ns_decode() and scaling what was cut out, but that only what
+ * is needed is decoded, and a JPEG is scaled while it is decoded where the part shrinks to a quarter and less.
+ */
+enum ns_status ns_decode_part(const uint8_t *data, size_t bytes, const struct ns_decode_options *options, const struct ns_part *part, int h, int w,
+			      uint8_t *pixels);
 /* Pixels of xc channels with c of them, 1 or 3, as ns_decode() makes them; the caller frees *y. */
 enum ns_status ns_channels(const uint8_t *x, int h, int w, int xc, int c, uint8_t **y);
 /* Scale to cover h x w with the middle kept: area average down, bilinear up. */

@@ -13,6 +13,10 @@ struct ns_raster {
 	int clear;    /* a pixel is transparent, which the header had not said */
 };
 
+struct ns_place { /* of a part in a raster that may be scaled, in its pixels */
+	double y, x, h, w;
+};
+
 /* A format: a row of the table in decode.c. Both functions see bytes that `is` has taken. */
 struct ns_format {
 	const char *kind, *title;
@@ -21,6 +25,12 @@ struct ns_format {
 	enum ns_status (*look)(const uint8_t *data, size_t bytes, struct ns_image *out);
 	/* image: as look() has found it; wanted: channels that the caller will make of it, 1 or 3 */
 	enum ns_status (*read)(const uint8_t *data, size_t bytes, const struct ns_image *image, int wanted, struct ns_raster *out);
+	/*
+	 * NULL, or decodes what is needed of a part of the stored image that will be scaled to h x w: more than it, or fewer pixels where it shrinks
+	 * to half and less. *at: where the part lies in the raster.
+	 */
+	enum ns_status (*read_part)(const uint8_t *data, size_t bytes, const struct ns_image *image, int wanted, const struct ns_part *part, int h,
+				    int w, struct ns_raster *out, struct ns_place *at);
 };
 extern const struct ns_format ns_format_jpeg, ns_format_png, ns_format_webp, ns_format_tiff, ns_format_bmp, ns_format_gif, ns_format_pnm;
 
@@ -32,6 +42,8 @@ void ns_raster_convert(struct ns_raster *r, int c, int background);
 enum ns_status ns_raster_widen(struct ns_raster *r, int background);
 /* Turns pixels upright: EXIF's 2 and 4 mirror, 3 is half a turn, 5 to 8 exchange rows and columns. */
 enum ns_status ns_raster_turn(struct ns_raster *r, int orientation);
+/* Scales the part `at` of x (xh, xw, c) to y (h, w, c), with nothing of what lies around it. */
+enum ns_status ns_resize_part(const uint8_t *x, int xh, int xw, int c, const struct ns_place *at, uint8_t *y, int h, int w);
 /* EXIF, which is a TIFF folder: orientation, capture time, camera, whether a place is there. What is damaged is left out. */
 void ns_exif_read(const uint8_t *exif, size_t bytes, struct ns_image *out);
 

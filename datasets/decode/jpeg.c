@@ -167,7 +167,8 @@ static int lacks_scans(const struct jpeg_decompress_struct *of)
 	return 0;
 }
 
-static void read_rows(struct reader *r, int wanted, struct ns_raster *out)
+/* Reads the header and chooses colours. Returns whether they are ink. */
+static int prepare(struct reader *r, int wanted, struct ns_raster *out)
 {
 	int ink;
 
@@ -176,13 +177,15 @@ static void read_rows(struct reader *r, int wanted, struct ns_raster *out)
 	/* of YCbCr, grey is the Y that the file has; of others it is computed */
 	out->channels = r->of.num_components == 1 || (wanted == 1 && r->of.jpeg_color_space == JCS_YCbCr) ? 1 : ink ? 4 : 3;
 	r->of.out_color_space = out->channels == 1 ? JCS_GRAYSCALE : ink ? JCS_CMYK : JCS_RGB;
-	out->h = (int)r->of.image_height;
-	out->w = (int)r->of.image_width;
-	if (ns_raster_make(out) != NS_OK)
-		return;
-	jpeg_start_decompress(&r->of);
-	while (r->of.output_scanline < r->of.output_height) {
-		JSAMPROW row = out->data + (size_t)r->of.output_scanline * (size_t)out->w * (size_t)out->channels;
+	return ink;
+}
+
+static void read_lines(struct reader *r, struct ns_raster *out)
+{
+	int y;
+
+	for (y = 0; y < out->h; y++) {
+		JSAMPROW row = out->data + (size_t)y * (size_t)out->w * (size_t)out->channels;
 
 		jpeg_read_scanlines(&r->of, &row, 1);
 	}
@@ -190,33 +193,111 @@ static void read_rows(struct reader *r, int wanted, struct ns_raster *out)
 		r->damaged = 1;
 		snprintf(r->said, sizeof r->said, "ends before its last scan");
 	}
-	jpeg_finish_decompress(&r->of);
-	if (ink) {
-		cmyk_to_rgb(out->data, (int64_t)out->h * out->w);
-		out->channels = 3;
-	}
 }
 
-static enum ns_status read_jpeg(const uint8_t *data, size_t bytes, const struct ns_image *image, int wanted, struct ns_raster *out)
+static void to_light(struct ns_raster *out, int ink)
+{
+	if (!ink)
+		return;
+	cmyk_to_rgb(out->data, (int64_t)out->h * out->w);
+	out->channels = 3;
+}
+
+static void read_rows(struct reader *r, int wanted, struct ns_raster *out)
+{
+	int ink = prepare(r, wanted, out);
+
+	out->h = (int)r->of.image_height;
+	out->w = (int)r->of.image_width;
+	if (ns_raster_make(out) != NS_OK)
+		return;
+	jpeg_start_decompress(&r->of);
+	read_lines(r, out);
+	jpeg_finish_decompress(&r->of);
+	to_light(out, ink);
+}
+
+#define MARGIN 2 /* pixels around a part that its chroma is interpolated from */
+
+/* The rows and columns of a part, of a picture of num/8 of the size, and a margin. */
+static void read_window(struct reader *r, int wanted, const struct ns_part *part, int h, int w, struct ns_raster *out, struct ns_place *at)
+{
+	int ink = prepare(r, wanted, out), num = 8, top, bottom;
+	JDIMENSION left, wide;
+	double s;
+
+	while (num > 1 && part->h * num / 16 >= 2 * h && part->w * num / 16 >= 2 * w) /* what is left to scale averages once more */
+		num /= 2;
+	s = num / 8.0;
+	r->of.scale_num = (unsigned)num;
+	r->of.scale_denom = 8;
+	jpeg_start_decompress(&r->of);
+	top = (int)(part->y * s) - MARGIN;
+	top = top < 0 ? 0 : top;
+	bottom = (int)((part->y + part->h) * s) + 1 + MARGIN;
+	bottom = bottom > (int)r->of.output_height ? (int)r->of.output_height : bottom;
+	left = (JDIMENSION)(part->x * s) < MARGIN ? 0 : (JDIMENSION)(part->x * s) - MARGIN;
+	wide = (JDIMENSION)((part->x + part->w) * s) + 1 + MARGIN - left;
+	wide = left + wide > r->of.output_width ? r->of.output_width - left : wide;
+	jpeg_crop_scanline(&r->of, &left, &wide);
+	out->h = bottom - top;
+	out->w = (int)wide;
+	if (ns_raster_make(out) != NS_OK)
+		return;
+	if (top)
+		jpeg_skip_scanlines(&r->of, (JDIMENSION)top);
+	read_lines(r, out);
+	jpeg_abort_decompress(&r->of); /* what lies below is not decoded */
+	to_light(out, ink);
+	*at = (struct ns_place){part->y * s - top, part->x * s - left, part->h * s, part->w * s};
+}
+
+static enum ns_status check_work(const uint8_t *data, size_t bytes, const struct ns_image *image)
 {
 	int64_t scans = count_scans(data, bytes);
-	struct reader r;
 
 	if (scans > SCANS_MOST || scans * image->h * image->w > WORK_MOST)
 		return ns_fail(NS_BAD_DATA, "JPEG: %lld scans of %d x %d pixels; at most %d scans, and %d pixels in all scans together, are taken",
 			       (long long)scans, image->w, image->h, SCANS_MOST, WORK_MOST);
+	return NS_OK;
+}
+
+static enum ns_status end(struct reader *r, struct ns_raster *out)
+{
+	out->warnings = r->warnings;
+	if (r->ended && r->of.arith_code && !r->damaged++) /* arithmetic coding reads on in zeros and finds no fault with them */
+		snprintf(r->said, sizeof r->said, "ends in the middle");
+	jpeg_destroy_decompress(&r->of);
+	if (!out->data)
+		return NS_NO_MEMORY;
+	return r->damaged ? ns_fail(NS_BAD_DATA, "JPEG: %s", r->said) : NS_OK;
+}
+
+static enum ns_status read_jpeg(const uint8_t *data, size_t bytes, const struct ns_image *image, int wanted, struct ns_raster *out)
+{
+	struct reader r;
+
+	NS_TRY(check_work(data, bytes, image));
 	if (!begin(&r, data, bytes))
 		return refuse(&r);
 	if (setjmp(r.fail))
 		return refuse(&r);
 	read_rows(&r, wanted, out);
-	out->warnings = r.warnings;
-	if (r.ended && r.of.arith_code && !r.damaged++) /* arithmetic coding reads on in zeros and finds no fault with them */
-		snprintf(r.said, sizeof r.said, "ends in the middle");
-	jpeg_destroy_decompress(&r.of);
-	if (!out->data)
-		return NS_NO_MEMORY;
-	return r.damaged ? ns_fail(NS_BAD_DATA, "JPEG: %s", r.said) : NS_OK;
+	return end(&r, out);
 }
 
-const struct ns_format ns_format_jpeg = {"jpeg", "JPEG", is_jpeg, look_jpeg, read_jpeg};
+static enum ns_status read_part(const uint8_t *data, size_t bytes, const struct ns_image *image, int wanted, const struct ns_part *part, int h, int w,
+				struct ns_raster *out, struct ns_place *at)
+{
+	struct reader r;
+
+	NS_TRY(check_work(data, bytes, image));
+	if (!begin(&r, data, bytes))
+		return refuse(&r);
+	if (setjmp(r.fail))
+		return refuse(&r);
+	read_window(&r, wanted, part, h, w, out, at);
+	return end(&r, out);
+}
+
+const struct ns_format ns_format_jpeg = {"jpeg", "JPEG", is_jpeg, look_jpeg, read_jpeg, read_part};

@@ -2,7 +2,7 @@
  * datasets/decode/resize.c - pixels to another size: rows are combined first, whole ones at a time, then columns. Each value is summed in the
  * order of its source pixels, in 32 bits, so that it is the same whatever the width of the processor's vectors.
  */
-#include "datasets/decode/decode.h"
+#include "datasets/decode/decode_inner.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -24,10 +24,10 @@ static void taps_release(struct taps *t)
 }
 
 /*
- * A triangle filter, as wide as one output pixel where it shrinks. The output's middle lies over the source's; beyond its ends the source
- * repeats its last pixel.
+ * A triangle filter, as wide as one output pixel where it shrinks. The output's middle lies over `middle`; beyond pixels least to most the source
+ * repeats them.
  */
-static enum ns_status taps_make(struct taps *t, int outputs, int n, double scale)
+static enum ns_status taps_make(struct taps *t, int outputs, int least, int most, double middle, double scale)
 {
 	double radius = scale > 1 ? scale : 1;
 	int i, k;
@@ -39,9 +39,9 @@ static enum ns_status taps_make(struct taps *t, int outputs, int n, double scale
 	if (!t->first || !t->count || !t->weight)
 		return ns_fail(NS_NO_MEMORY, "out of memory for the weights of %d pixels", outputs);
 	for (i = 0; i < outputs; i++) {
-		double centre = n * 0.5 - 0.5 + (i + 0.5 - outputs * 0.5) * scale, sum = 0;
+		double centre = middle - 0.5 + (i + 0.5 - outputs * 0.5) * scale, sum = 0;
 		int begin = (int)ceil(centre - radius), end = (int)floor(centre + radius);
-		int low = begin < 0 ? 0 : begin > n - 1 ? n - 1 : begin, high = end > n - 1 ? n - 1 : end < 0 ? 0 : end;
+		int low = begin < least ? least : begin > most ? most : begin, high = end > most ? most : end < least ? least : end;
 		float *weight = t->weight + (int64_t)i * t->most;
 
 		for (k = begin; k <= end; k++)
@@ -67,56 +67,90 @@ static void add_row(float *restrict sum, const uint8_t *restrict row, float weig
 		sum[k] += weight * (float)row[k];
 }
 
-static uint8_t rounded(float x)
+/* All of a row at once: to nearest, within a byte. */
+static void round_row(const float *restrict x, uint8_t *restrict y, int n)
 {
-	return (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x + 0.5f);
+	int k;
+
+#pragma omp simd
+	for (k = 0; k < n; k++) {
+		float v = x[k] + 0.5f;
+
+		v = v < 0 ? 0 : v;
+		y[k] = (uint8_t)(int32_t)(v > 255 ? 255 : v);
+	}
 }
 
-static void combine_columns(const float *row, const struct taps *across, int w, int c, uint8_t *y)
+static void combine_columns(const float *restrict row, const struct taps *across, int w, int c, float *restrict out)
 {
-	int j, t, k;
+	int j, t;
 
 	for (j = 0; j < w; j++) {
 		const float *weight = across->weight + (int64_t)j * across->most, *x = row + (int64_t)across->first[j] * c;
-		float sum[3] = {0, 0, 0};
+		float a = 0, b = 0, d = 0;
 
-		if (c == 3)
+		if (c == 3) {
 			for (t = 0; t < across->count[j]; t++, x += 3) {
-				sum[0] += weight[t] * x[0];
-				sum[1] += weight[t] * x[1];
-				sum[2] += weight[t] * x[2];
+				a += weight[t] * x[0];
+				b += weight[t] * x[1];
+				d += weight[t] * x[2];
 			}
-		else
+			out[3 * j] = a;
+			out[3 * j + 1] = b;
+			out[3 * j + 2] = d;
+		} else {
 			for (t = 0; t < across->count[j]; t++)
-				sum[0] += weight[t] * x[t];
-		for (k = 0; k < c; k++)
-			*y++ = rounded(sum[k]);
+				a += weight[t] * x[t];
+			out[j] = a;
+		}
 	}
+}
+
+static enum ns_status resize(const uint8_t *x, int xw, int c, const struct taps *down, const struct taps *across, uint8_t *y, int h, int w)
+{
+	float *row = malloc(sizeof *row * ((size_t)xw + (size_t)w) * (size_t)c), *out = row + (int64_t)xw * c;
+	int64_t begin = (int64_t)across->first[0] * c, end = (int64_t)(across->first[w - 1] + across->count[w - 1]) * c, i;
+	int t;
+
+	if (!row)
+		return ns_fail(NS_NO_MEMORY, "out of memory while scaling rows of %d pixels", xw);
+	for (i = 0; i < h; i++) { /* what is cropped is not computed */
+		memset(row + begin, 0, sizeof *row * (size_t)(end - begin));
+		for (t = 0; t < down->count[i]; t++)
+			add_row(row + begin, x + (int64_t)(down->first[i] + t) * xw * c + begin, down->weight[i * down->most + t], end - begin);
+		combine_columns(row, across, w, c, out);
+		round_row(out, y + i * w * c, w * c);
+	}
+	free(row);
+	return NS_OK;
 }
 
 enum ns_status ns_resize(const uint8_t *x, int xh, int xw, int c, uint8_t *y, int h, int w)
 {
 	double scale = fmin((double)xh / h, (double)xw / w); /* the smaller: cover */
 	struct taps down = {0}, across = {0};
-	int64_t begin, end, i;
-	float *row = malloc(sizeof *row * (size_t)xw * (size_t)c);
-	enum ns_status status = row ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory while scaling %d x %d pixels", xw, xh);
-	int t;
+	enum ns_status status = taps_make(&down, h, 0, xh - 1, xh * 0.5, scale);
 
-	NS_GO(status);
-	NS_GO(taps_make(&down, h, xh, scale));
-	NS_GO(taps_make(&across, w, xw, scale));
-	begin = (int64_t)across.first[0] * c; /* what is cropped is not computed */
-	end = (int64_t)(across.first[w - 1] + across.count[w - 1]) * c;
-	for (i = 0; i < h; i++) {
-		memset(row + begin, 0, sizeof *row * (size_t)(end - begin));
-		for (t = 0; t < down.count[i]; t++)
-			add_row(row + begin, x + (int64_t)(down.first[i] + t) * xw * c + begin, down.weight[i * down.most + t], end - begin);
-		combine_columns(row, &across, w, c, y + i * w * c);
-	}
-out:
+	if (status == NS_OK)
+		status = taps_make(&across, w, 0, xw - 1, xw * 0.5, scale);
+	if (status == NS_OK)
+		status = resize(x, xw, c, &down, &across, y, h, w);
 	taps_release(&down);
 	taps_release(&across);
-	free(row);
+	return status;
+}
+
+enum ns_status ns_resize_part(const uint8_t *x, int xh, int xw, int c, const struct ns_place *at, uint8_t *y, int h, int w)
+{
+	struct taps down = {0}, across = {0};
+	int bottom = (int)ceil(at->y + at->h) - 1, right = (int)ceil(at->x + at->w) - 1;
+	enum ns_status status = taps_make(&down, h, (int)at->y, bottom < xh ? bottom : xh - 1, at->y + at->h * 0.5, at->h / h);
+
+	if (status == NS_OK)
+		status = taps_make(&across, w, (int)at->x, right < xw ? right : xw - 1, at->x + at->w * 0.5, at->w / w);
+	if (status == NS_OK)
+		status = resize(x, xw, c, &down, &across, y, h, w);
+	taps_release(&down);
+	taps_release(&across);
 	return status;
 }

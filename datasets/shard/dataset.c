@@ -313,14 +313,32 @@ uint64_t ns_dataset_id(const struct ns_dataset *d, int64_t row)
 	return s->rows.id[i];
 }
 
+int ns_dataset_has_files(const struct ns_dataset *d)
+{
+	return strcmp(ns_dataset_head(d)->encoding, "raw") != 0;
+}
+
+/* Reads the file of a row, and how it is decoded. */
+static enum ns_status read_file(const struct ns_shard *s, int64_t i, int c, uint8_t **buffer, size_t *capacity, size_t *bytes,
+				struct ns_decode_options *options)
+{
+	*options = (struct ns_decode_options){.c = c,
+					      .as_stored = s->head.as_stored,
+					      .background = s->head.background,
+					      .pixels_max = (int64_t)NS_SIDE_MAX * NS_SIDE_MAX};
+	return ns_shard_read_encoded(s, i, buffer, capacity, bytes);
+}
+
+static enum ns_status in_row(enum ns_status status, const struct ns_shard *s, int64_t i)
+{
+	return status == NS_OK ? NS_OK : ns_fail_in(status, "%s: row %lld", s->path, (long long)i);
+}
+
 enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h, int w, int c, uint8_t *pixels, uint8_t **buffer, size_t *capacity)
 {
 	int64_t i;
 	const struct ns_shard *s = ns_dataset_at(d, row, &i);
-	struct ns_decode_options options = {.c = c,
-					    .as_stored = s->head.as_stored,
-					    .background = s->head.background,
-					    .pixels_max = (int64_t)NS_SIDE_MAX * NS_SIDE_MAX};
+	struct ns_decode_options options;
 	int ih, iw, ic;
 	enum ns_status status;
 	uint8_t *decoded;
@@ -331,13 +349,30 @@ enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h,
 			return ns_fail(NS_BAD_DATA, "%s: images are %dx%dx%d, expected %dx%dx%d", s->path, s->head.h, s->head.w, s->head.c, h, w, c);
 		return ns_shard_read(s, i, 1, pixels);
 	}
-	NS_TRY(ns_shard_read_encoded(s, i, buffer, capacity, &bytes));
-	status = ns_decode(*buffer, bytes, &options, &ih, &iw, &ic, &decoded, NULL);
-	if (status != NS_OK)
-		return ns_fail_in(status, "%s: row %lld", s->path, (long long)i);
+	NS_TRY(read_file(s, i, c, buffer, capacity, &bytes, &options));
+	NS_TRY(in_row(ns_decode(*buffer, bytes, &options, &ih, &iw, &ic, &decoded, NULL), s, i));
 	status = ns_resize(decoded, ih, iw, c, pixels, h, w);
 	free(decoded);
 	return status;
+}
+
+enum ns_status ns_dataset_part(const struct ns_dataset *d, int64_t row, ns_part_choice choose, void *context, int h, int w, int c, uint8_t *pixels,
+			       uint8_t **buffer, size_t *capacity)
+{
+	int64_t i;
+	const struct ns_shard *s = ns_dataset_at(d, row, &i);
+	struct ns_decode_options options;
+	struct ns_image image;
+	struct ns_part part;
+	size_t bytes;
+	int turned;
+
+	NS_TRY(read_file(s, i, c, buffer, capacity, &bytes, &options));
+	NS_TRY(in_row(ns_image_look(*buffer, bytes, &image), s, i));
+	turned = !options.as_stored && image.orientation > 4;
+	if (!choose(context, turned ? image.w : image.h, turned ? image.h : image.w, &part))
+		return ns_dataset_pixels(d, row, h, w, c, pixels, buffer, capacity);
+	return in_row(ns_decode_part(*buffer, bytes, &options, &part, h, w, pixels), s, i);
 }
 
 enum ns_status ns_pixel_id(const uint8_t *pixels, int h, int w, int c, uint64_t *id)

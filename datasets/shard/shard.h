@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "datasets/decode/decode.h"
 #include "host/run/run.h"
 #include "kernels/status.h"
 #include "datasets/h5/h5.h"
@@ -124,6 +125,15 @@ uint64_t ns_dataset_id(const struct ns_dataset *data, int64_t row);
  */
 enum ns_status ns_dataset_pixels(const struct ns_dataset *data, int64_t row, int h, int w, int c, uint8_t *pixels, uint8_t **buffer,
 				 size_t *capacity);
+/* Are its images files as they came, and not raw pixels? */
+int ns_dataset_has_files(const struct ns_dataset *data);
+/*
+ * One row of such a set: of its image, h x w as it stands upright, choose() says which part is wanted, and that is scaled to (h, w, c) pixels; where it
+ * returns 0, as ns_dataset_pixels().
+ */
+typedef int (*ns_part_choice)(void *context, int h, int w, struct ns_part *part);
+enum ns_status ns_dataset_part(const struct ns_dataset *data, int64_t row, ns_part_choice choose, void *context, int h, int w, int c, uint8_t *pixels,
+			       uint8_t **buffer, size_t *capacity);
 /* NS_BAD_DATA with both lists unless the class names are the same in the same order */
 enum ns_status ns_classes_agree(const char *const *a, int na, const char *where_a, const char *const *b, int nb, const char *where_b);
 

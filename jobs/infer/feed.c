@@ -40,12 +40,15 @@ enum ns_status ns_feed_init(struct ns_feed *f, struct ns_job *job, const struct 
 	*f = (struct ns_feed){.view = view, .model = model, .job = job, .shuffle = shuffle, .n = n, .seed = (uint64_t)ns_conf_int(job->conf, "seed")};
 	f->samples_at = (image_bytes(f) * (size_t)n + 63) / 64 * 64;
 	f->bytes = f->samples_at + (size_t)n * sizeof(struct ns_augment_sample);
-	f->config = calloc(1, sizeof *f->config);
+	f->config = calloc(2, sizeof *f->config);
+	f->rest = f->config ? f->config + 1 : NULL;
 	f->workers = calloc((size_t)workers, sizeof *f->workers);
 	f->lanes = calloc((size_t)job->set->count, sizeof *f->lanes);
 	if (!f->config || !f->workers || !f->lanes)
 		return ns_fail(NS_NO_MEMORY, "out of memory for the feed of %d workers", workers);
 	NS_TRY(ns_recipe_parse(f->config, recipe, a->h, a->w, "augment"));
+	*f->rest = *f->config;
+	f->windows = shuffle && ns_augment_window_first(f->rest);
 	for (i = 0; i < job->set->count; i++)
 		NS_TRY(make_context(f, i, dtype));
 	return NS_OK;
@@ -70,11 +73,50 @@ void ns_feed_release(struct ns_feed *f)
 	memset(f, 0, sizeof *f);
 }
 
+struct draw { /* of one image of a set of files */
+	const struct ns_feed *feed;
+	uint64_t id;
+	uint32_t epoch, repeat;
+};
+
+static int choose_window(void *context, int h, int w, struct ns_part *part)
+{
+	const struct draw *d = context;
+	struct ns_augment_window at;
+	int happens = ns_augment_window_draw(d->feed->rest, h, w, d->feed->seed, d->epoch, d->id, d->repeat, &at);
+
+	if (happens)
+		*part = (struct ns_part){at.y, at.x, at.h, at.w};
+	return happens;
+}
+
+/*
+ * The pixels of one image, and its draw. Of files, a random resized crop that the recipe lists first is cut out of the image before it is scaled, so
+ * that a small window has all the pixels that there are; other operations act on what the device is given.
+ */
+static enum ns_status stage_one(const struct ns_feed *f, struct ns_feed_worker *w, int epoch, const struct ns_pick *pick, uint8_t *pixels,
+				struct ns_augment_sample *sample)
+{
+	const struct ns_arch *a = &f->model->net.arch;
+	const struct ns_dataset *set = f->view->sets[pick->set];
+	int cut = f->windows && ns_dataset_has_files(set);
+	struct draw draw = {f, ns_dataset_id(set, pick->row), (uint32_t)epoch, pick->repeat};
+
+	if (cut)
+		NS_TRY(ns_dataset_part(set, pick->row, choose_window, &draw, a->h, a->w, a->c, pixels, &w->buffer, &w->capacity));
+	else
+		NS_TRY(ns_dataset_pixels(set, pick->row, a->h, a->w, a->c, pixels, &w->buffer, &w->capacity));
+	if (f->shuffle)
+		ns_augment_draw(sample, cut ? f->rest : f->config, a->h, a->w, a->h, a->w, f->seed, draw.epoch, draw.id, draw.repeat);
+	else
+		ns_augment_identity(sample, a->h, a->w, a->h, a->w);
+	return NS_OK;
+}
+
 enum ns_status ns_feed_stage(void *context, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged, int32_t *labels)
 {
 	struct ns_feed *f = context;
 	struct ns_feed_worker *w = &f->workers[worker];
-	const struct ns_arch *a = &f->model->net.arch;
 	struct ns_augment_sample *samples = (void *)((char *)staged + f->samples_at);
 	int i;
 
@@ -82,19 +124,12 @@ enum ns_status ns_feed_stage(void *context, int worker, int epoch, int64_t first
 		return ns_fail(NS_INTERNAL, "a feed was made for %d images at a time, but asked for %d", f->n, n);
 	for (i = begin; i < end; i++) {
 		int64_t row = first + i < f->view->rows ? first + i : f->view->rows - 1;
-		struct ns_dataset *set;
 		struct ns_pick pick;
 
 		if (f->shuffle)
 			row = (int64_t)ns_permute((uint64_t)row, (uint64_t)f->view->rows, f->seed, NS_FOR_SHUFFLE, (uint32_t)epoch);
 		ns_view_get(f->view, row, &pick);
-		set = f->view->sets[pick.set];
-		NS_TRY(ns_dataset_pixels(set, pick.row, a->h, a->w, a->c, (uint8_t *)staged + (size_t)i * image_bytes(f), &w->buffer, &w->capacity));
-		if (f->shuffle)
-			ns_augment_draw(&samples[i], f->config, a->h, a->w, a->h, a->w, f->seed, (uint32_t)epoch, ns_dataset_id(set, pick.row),
-					pick.repeat);
-		else
-			ns_augment_identity(&samples[i], a->h, a->w, a->h, a->w);
+		NS_TRY(stage_one(f, w, epoch, &pick, (uint8_t *)staged + (size_t)i * image_bytes(f), &samples[i]));
 		labels[i] = first + i < f->view->rows ? pick.label : -1;
 	}
 	return NS_OK;

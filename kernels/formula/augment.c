@@ -167,10 +167,10 @@ static void come_from(struct geometry *g, double a, double b, double c, double d
 	ns_map_times(&g->map, a, b, c, d);
 }
 
-/* A window of cw x ch whose corner is (x, y) becomes the size of the result. */
-static void take_window(struct geometry *g, int x, int y, int cw, int ch)
+/* A window becomes the size of the result. */
+static void take_window(struct geometry *g, struct ns_augment_window at)
 {
-	come_from(g, (double)cw / g->q, 0, 0, (double)ch / g->p, x + cw * 0.5 - g->w * 0.5, y + ch * 0.5 - g->h * 0.5);
+	come_from(g, (double)at.w / g->q, 0, 0, (double)at.h / g->p, at.x + at.w * 0.5 - g->w * 0.5, at.y + at.h * 0.5 - g->h * 0.5);
 	g->w = g->q;
 	g->h = g->p;
 }
@@ -200,26 +200,23 @@ static double power(double ratio, uint32_t bits)
  * A share of the area and a ratio of the sides whose logarithm is drawn evenly, so that 3/4 is as frequent as 4/3; a window that is
  * larger than the image is drawn again, and after ten times it is the largest in the middle that has an allowed ratio.
  */
-static void resized_crop(struct geometry *g, struct ns_range area)
+static struct ns_augment_window resized_crop(struct ns_range area, struct ns_range aspect, const struct ns_augment_who *who, int h, int w)
 {
-	struct ns_range aspect = g->config->aspect;
-	double ratio = (double)g->w / g->h;
+	double ratio = (double)w / h;
 	int k, cw, ch;
 
 	for (k = 0; k < TRIES; k++) {
-		struct ns_philox r = ns_augment_bits(g->who, DRAW_TRY + (uint32_t)k);
-		double a = ns_between(area, r.v[0]) * g->h * g->w, t = aspect.low * power(aspect.high / aspect.low, r.v[1]);
+		struct ns_philox r = ns_augment_bits(who, DRAW_TRY + (uint32_t)k);
+		double a = ns_between(area, r.v[0]) * h * w, t = aspect.low * power(aspect.high / aspect.low, r.v[1]);
 
 		cw = (int)floor(sqrt(a * t) + 0.5);
 		ch = (int)floor(sqrt(a / t) + 0.5);
-		if (cw > 0 && ch > 0 && cw <= g->w && ch <= g->h) {
-			take_window(g, place(g->w, 0, cw, r.v[2]), place(g->h, 0, ch, r.v[3]), cw, ch);
-			return;
-		}
+		if (cw > 0 && ch > 0 && cw <= w && ch <= h)
+			return (struct ns_augment_window){place(h, 0, ch, r.v[3]), place(w, 0, cw, r.v[2]), ch, cw};
 	}
-	cw = ratio > aspect.high ? ns_clamp_i32((int)floor(g->h * aspect.high + 0.5), 1, g->w) : g->w;
-	ch = ratio < aspect.low ? ns_clamp_i32((int)floor(g->w / aspect.low + 0.5), 1, g->h) : g->h;
-	take_window(g, (g->w - cw) / 2, (g->h - ch) / 2, cw, ch);
+	cw = ratio > aspect.high ? ns_clamp_i32((int)floor(h * aspect.high + 0.5), 1, w) : w;
+	ch = ratio < aspect.low ? ns_clamp_i32((int)floor(w / aspect.low + 0.5), 1, h) : h;
+	return (struct ns_augment_window){(h - ch) / 2, (w - cw) / 2, ch, cw};
 }
 
 static void move(struct geometry *g, enum ns_augment_kind kind, const struct ns_philox *r)
@@ -229,10 +226,11 @@ static void move(struct geometry *g, enum ns_augment_kind kind, const struct ns_
 
 	switch (kind) {
 	case NS_AUGMENT_CROP:
-		take_window(g, place(g->w, g->config->pad, g->q, r->v[0]), place(g->h, g->config->pad, g->p, r->v[1]), g->q, g->p);
+		take_window(g, (struct ns_augment_window){place(g->h, g->config->pad, g->p, r->v[1]), place(g->w, g->config->pad, g->q, r->v[0]),
+							  g->p, g->q});
 		break;
 	case NS_AUGMENT_RESIZED_CROP:
-		resized_crop(g, range);
+		take_window(g, resized_crop(range, g->config->aspect, g->who, g->h, g->w));
 		break;
 	case NS_AUGMENT_ROTATE: /* against the clock, for who looks at it: y goes down */
 		ns_cos_sin(v / 360, &c, &s);
@@ -340,4 +338,30 @@ void ns_augment_draw(struct ns_augment_sample *a, const struct ns_augment_config
 	if (happens(c, &who, NS_AUGMENT_CUTOUT, &r))
 		ns_cutout_set(a, ns_between(c->op[NS_AUGMENT_CUTOUT].range, r.v[0]), (int)(p * ns_uniform(r.v[1])), (int)(q * ns_uniform(r.v[2])), p,
 			      q);
+}
+
+int ns_augment_window_first(struct ns_augment_config *config)
+{
+	int i;
+
+	if (config->version == 1 || !config->ordered || config->order[0] != NS_AUGMENT_RESIZED_CROP)
+		return 0;
+	config->window = config->op[NS_AUGMENT_RESIZED_CROP];
+	config->op[NS_AUGMENT_RESIZED_CROP].on = 0;
+	for (i = 1; i < config->ordered; i++)
+		config->order[i - 1] = config->order[i];
+	config->ordered--;
+	return 1;
+}
+
+int ns_augment_window_draw(const struct ns_augment_config *config, int h, int w, uint64_t seed, uint32_t epoch, uint64_t id, uint32_t repeat,
+			   struct ns_augment_window *at)
+{
+	struct ns_augment_who who = {seed, id, epoch, repeat};
+	struct ns_philox r = ns_augment_bits(&who, DRAW_KIND + NS_AUGMENT_RESIZED_CROP);
+
+	if (!(ns_uniform(r.v[3]) < config->window.p))
+		return 0;
+	*at = resized_crop(config->window.range, config->aspect, &who, h, w);
+	return 1;
 }

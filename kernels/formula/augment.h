@@ -62,6 +62,7 @@ struct ns_augment_config {
 	int order[NS_AUGMENT_GEOMETRY], ordered; /* version 2: the geometry, as listed */
 	int pad;				 /* crop: pixels of padding on each side */
 	struct ns_range aspect;			 /* random resized crop: width by height */
+	struct ns_augment_op window;		 /* the random resized crop that ns_augment_window_first() took out */
 	int fill;
 	uint8_t gamma_table[NS_GAMMA_STEPS][256]; /* ns_augment_prepare() fills it */
 };
@@ -199,6 +200,18 @@ const char *ns_augment_prepare(struct ns_augment_config *config, int h, int w);
 
 /* The range of an operation; where the recipe lists it not, the one that changes nothing. */
 struct ns_range ns_augment_range(const struct ns_augment_config *config, enum ns_augment_kind kind);
+
+struct ns_augment_window { /* corner and size, in pixels of the image */
+	int y, x, h, w;
+};
+
+/*
+ * A random resized crop that a recipe lists first can be taken from the image before it is scaled: returns 1 after it was taken out of the
+ * operations. Its windows, in an image of any size, are then drawn by ns_augment_window_draw(), which returns 0 where it does not happen.
+ */
+int ns_augment_window_first(struct ns_augment_config *config);
+int ns_augment_window_draw(const struct ns_augment_config *config, int h, int w, uint64_t seed, uint32_t epoch, uint64_t id, uint32_t repeat,
+			   struct ns_augment_window *at);
 
 /* The identity draw: nothing changes but the size (centre crop or fill). */
 void ns_augment_identity(struct ns_augment_sample *a, int h, int w, int p, int q);

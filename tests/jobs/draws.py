@@ -228,7 +228,7 @@ class Sample:
     def window(self, h, w):
         """corner and size of the random resized crop: torchvision's RandomResizedCrop"""
         span, _, more = self.recipe["random_resized_crop"]
-        low, high = more.get("aspect", (3 / 4, 4 / 3))
+        low, high = np.broadcast_to(more.get("aspect", (3 / 4, 4 / 3)), 2)
         for k in range(10):
             words = self.draw(TRY + k)
             area, aspect = within(span, words[0]) * h * w, low * (high / low) ** unit(words[1])

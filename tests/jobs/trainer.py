@@ -412,6 +412,50 @@ def drawn_anew(c, net, data, start):
     c.checks += 2
 
 
+class Photos:
+    """files of H3 x W3 pixels, of which a random resized crop takes a window of H x W, so that nothing is scaled"""
+    def __init__(self, name, n):
+        random = np.random.default_rng(9)
+        self.made = {}
+        for i in range(n):
+            place = pathlib.Path(f"{name}-photos/{'ab'[i % 2]}")
+            place.mkdir(parents=True, exist_ok=True)
+            image = random.integers(0, 256, (3 * H, 3 * W, 3), dtype=np.uint8)
+            (place / f"{i:02}.png").write_bytes(png(image))
+            self.made[f"{'ab'[i % 2]}/{i:02}.png"] = image
+
+    def read(self, name):
+        """in the order of the set's rows"""
+        with h5py.File(f"{name}/shard-00000.h5") as f:
+            names, at = f["source"][()].tobytes(), f["source_offset"][:]
+            self.image = [self.made[names[int(a):int(b)].decode()] for a, b in zip(at, at[1:])]
+            self.label, self.identity = f["label"][:], [int(i) for i in f["id"][:]]
+
+
+class Windows(draws.Sample):
+    """the crop is taken from the file, the rest acts on what it gave"""
+    def to(self, image):
+        x, y, w, h = self.window(*image.shape[:2])
+        assert (h, w) == (H, W)
+        del self.recipe["random_resized_crop"]
+        return super().to(image[y:y + h, x:x + w])
+
+
+def cut_out_of_files(c, net, start):
+    """a random resized crop that is listed first is cut out of the photo, not of what was made of it for the network"""
+    recipe = [{"random_resized_crop": {"range": 1 / 9, "aspect": W / H}}, {"flip": 0.5}, {"brightness": [0.8, 1.2]}]
+    photos = Photos("windows", 22)
+    must(c.binary, "ingest", "windows-photos", "--out", "windows", "--encoding=encoded")
+    photos.read("windows")
+    plain, draws.Sample = draws.Sample, Windows
+    for threads, ranks in ((1, 1), (2, 1), (1, 2)):
+        name = f"windows-{threads}-{ranks}"
+        s = c.run(name, "windows", ["--augment=" + json.dumps(recipe), f"--model.input=[{H},{W},3]"], threads, ranks, epochs=3, lr=0.05)
+        prepared = json.loads(pathlib.Path(f"{name}/model.json").read_text())["preprocess"]
+        c.trained(name, net, photos, s, start, recipe, mean=np.array(prepared["mean"]), std=np.array(prepared["std"]))
+    draws.Sample = plain
+
+
 def other_start(c, net, data, other, start):
     """weights of a model bring their preprocessing and are its parent; weights of a file are weights alone, and may lack some"""
     s = c.run("base", "other", epochs=2)
@@ -439,6 +483,7 @@ def main(binary, device="cpu"):
         rules(c, net, data, val, start)
         other_start(c, net, data, other, start)
         deep = Network(DEEP, 3)
+        cut_out_of_files(c, Network(SMALL, 2), Network(SMALL, 2).first(SEED))
         s = c.run("deep", "data", arch=DEEP, epochs=2, ema=0.5)
         c.trained("deep", deep, data, s, deep.first(SEED))
     else: # steps are recorded and follow each other without the host: each must have numbers, rows and labels of its own
