@@ -11,6 +11,7 @@
 #include "jobs/evaluate/evaluate.h"
 #include "jobs/infer/infer.h"
 #include "jobs/ingest/ingest.h"
+#include "jobs/look/look.h"
 #include "jobs/night/night.h"
 #include "jobs/retrain/retrain.h"
 #include "jobs/task/task.h"
@@ -35,6 +36,8 @@ const struct ns_verb ns_verbs[NS_VERBS] = {
 	[NS_VERB_REPORT] = {"report", "", "draw the page of a night again from its JSON", 0, ns_job_report},
 	[NS_VERB_DOCTOR] = {"doctor", "", "what this machine has: devices, libraries, MPI, file locking, free space", 0, ns_job_doctor},
 	[NS_VERB_BENCH] = {"bench", "", "each part's speed as a share of its limit, measured in the same run", 1, ns_job_bench},
+	[NS_VERB_LOOK] = {"look", "DATA", "what a data set is: rows, classes, files, duplicates, what is strange; with --out also as a page", 0,
+			  ns_job_look},
 };
 
 const struct ns_key ns_keys[] = {

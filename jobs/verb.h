@@ -17,6 +17,7 @@ enum ns_verb_id {
 	NS_VERB_REPORT,
 	NS_VERB_DOCTOR,
 	NS_VERB_BENCH,
+	NS_VERB_LOOK,
 	NS_VERBS
 };
 
