@@ -99,13 +99,14 @@ static void overview(struct ns_html *h, const json_t *set)
 	else
 		snprintf(text, sizeof text, "files as they came (%s)", ns_json_text(stored, "encoding"));
 	fact(h, "stored", text);
-	snprintf(text, sizeof text, "%s, %s", count(a, set, "shards"), ns_look_bytes(b, (double)whole(set, "bytes")));
+	snprintf(text, sizeof text, "%s; %s", count(a, set, "shards"), ns_look_bytes(b, (double)whole(set, "bytes")));
 	fact(h, "shards", text);
-	snprintf(text, sizeof text, "%s rows whose pixels an earlier row has", count(a, same, "rows"));
+	snprintf(text, sizeof text, "%s row%s whose pixels an earlier row has", count(a, same, "rows"), whole(same, "rows") == 1 ? "" : "s");
 	if (json_is_integer(json_object_get(same, "files")))
 		snprintf(text + strlen(text), sizeof text - strlen(text), "; %s whose file is the same", count(b, same, "files"));
 	fact(h, "duplicates", text);
-	snprintf(text, sizeof text, "%s images, in %s rows", count(a, same, "conflicts"), count(b, same, "conflict_rows"));
+	snprintf(text, sizeof text, "%s image%s, in %s rows", count(a, same, "conflicts"), whole(same, "conflicts") == 1 ? "" : "s",
+		 count(b, same, "conflict_rows"));
 	fact(h, "in several classes", text);
 	snprintf(text, sizeof text, "%.3f on average, standard deviation %.3f", ns_json_number(json_object_get(set, "brightness"), "mean", 0),
 		 ns_json_number(json_object_get(set, "brightness"), "std", 0));
@@ -160,7 +161,7 @@ static enum ns_status section(struct ns_html *h, const struct ns_look_job *k, co
 	overview(h, json);
 	ns_html_element(h, "h3", "Classes");
 	if (json_is_number(json_object_get(json, "imbalance")))
-		ns_html_element(h, "p", "%zu classes; the largest has %.4g times the rows of the smallest; %lld are without rows.",
+		ns_html_element(h, "p", "%zu classes; the largest has %.4g times the rows of the smallest; without rows: %lld.",
 				json_array_size(json_object_get(json, "classes")), ns_json_number(json, "imbalance", 0),
 				(long long)whole(json, "empty_classes"));
 	if (json_array_size(json_object_get(json, "classes")))

@@ -106,13 +106,13 @@ static void tell_duplicates(const json_t *set)
 	const json_t *same = json_object_get(set, "duplicates");
 	char a[32], b[32];
 
-	printf("%-12s%s rows whose pixels an earlier row has", "duplicates", count(a, same, "rows"));
+	printf("%-12s%s row%s whose pixels an earlier row has", "duplicates", count(a, same, "rows"), whole(same, "rows") == 1 ? "" : "s");
 	if (json_is_integer(json_object_get(same, "files")))
 		printf("; %s whose file is the same", count(a, same, "files"));
 	printf("\n");
 	if (whole(same, "conflicts"))
-		printf("%-12s%s images are in several classes, in %s rows\n", "conflicts", count(a, same, "conflicts"),
-		       count(b, same, "conflict_rows"));
+		printf("%-12s%s image%s in several classes, in %s rows\n", "conflicts", count(a, same, "conflicts"),
+		       whole(same, "conflicts") == 1 ? " is" : "s are", count(b, same, "conflict_rows"));
 }
 
 static void tell_spread(const char *what, const json_t *spread)
