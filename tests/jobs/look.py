@@ -9,6 +9,7 @@ import math
 import os
 import pathlib
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -289,7 +290,7 @@ def files(binary):
 
 def raw(binary):
     """equal sizes, kept raw, without labels; a shard alone; and nothing strange in sizes"""
-    images = {f"{i:02}.png": Image(two_tone(3 * i, 4 * i, 4, 6)) for i in range(60)}
+    images = {f"{i:02}.png": Image(two_tone(3 * i, 4 * i, 4, 6), level=6 * (i % 2)) for i in range(60)}
     write("bare", images)
     run(binary, "ingest", "bare", "--out", "bare-set", "--ingest.group=north", "--ingest.shard_rows=7")
     want = Want("bare-set", images, dict.fromkeys(images), [])
@@ -307,7 +308,7 @@ def raw(binary):
 def many(binary):
     """103 classes: 40 lines tell them, 100 are on the sheet; images that are noise stay within the page's bounds; a drawing of others than the first rows"""
     noise = np.random.default_rng(1)
-    images = {f"c{k:03}/{i}.png": Image(noise.integers(0, 256, (100, 100, 3))) for k in range(103) for i in range(1 + (k == 7) * 30 + (k == 3) + (k % 20 == 9) * 8)}
+    images = {f"c{k:03}/{i}.png": Image(noise.integers(0, 256, (100, 100, 3))) for k in range(103) for i in range(4 + (k == 7) * 30 + (k == 3) + (k % 20 == 9) * 8)}
     write("many", images)
     run(binary, "ingest", "many", "--out", "many-set", "--ingest.group=north")
     want = Want("many-set", images, {n: n.split("/")[0] for n in images}, sorted({n.split("/")[0] for n in images}))
@@ -316,7 +317,7 @@ def many(binary):
     check(want.sheet()[7]["rows"] != list(range(want.sheet()[7]["rows"][0], want.sheet()[7]["rows"][0] + 8)), "the draw takes the first rows")
     told = [l for l in said.splitlines() if re.fullmatch(r" +\d+  #* *  c\d{3}", l)]
     check(len(told) == 39 and told[0].endswith("c007") and told[1].endswith("c009") and told[-1].endswith("c102"), f"many classes: {told}")
-    lines(said, [" +64  in 64 classes between these"], "many")
+    lines(said, [" +256  in 64 classes between these"], "many")
     on_page(page, ["c102"], "many")
     check(len(page.images) == sum(len(c["rows"]) for c in want.sheet()) + 40 and len(want.sheet()) == 100, f"many: {len(page.images)} images")
     size = os.path.getsize("many-look/look.html")
@@ -334,6 +335,8 @@ def splits(binary):
     val = {"cat/v.png": Image(flat(34)), "dog/v.png": Image(flat(33))}
     write("splits", {f"{s}/{n}": i for s, these in (("train", train), ("val", val), ("test", test)) for n, i in these.items()})
     run(binary, "ingest", "splits", "--out", "sets", "--ingest.group=north")
+    for other in (".hidden", "more.partial"): # neither is a set: one is hidden, and on the other somebody works
+        shutil.copytree("sets/val", f"sets/{other}")
     found, page, said = look(binary, "sets", "splits-look")
     for place, (name, these) in enumerate((("test", test), ("train", train), ("val", val))):
         want = Want(f"sets/{name}", {f"{name}/{n}": i for n, i in these.items()}, {f"{name}/{n}": n.split("/")[0] for n in these}, ["cat", "dog"])
@@ -367,7 +370,7 @@ def refused(binary):
     check([(r["lines"], r["first"]) for r in found["passed"]["reasons"]] == [(2, "b/notes.txt"), (1, "b/.hidden.png")], f"{found['passed']}")
     lines(said, ["refused +3, as quarantine.jsonl says", " +1  is an empty file \\(b/empty.png\\)", "passed over 3, as passed.jsonl says"], "refused")
     on_page(page, ["3, as quarantine.jsonl says.", "b/empty.png"], "refused")
-    alike = [{"path": f"p{i}", "item": i, "reason": f"{i} x 4 pixels of '{i}x' \x1b[31m"} for i in range(3)]
+    alike = [{"path": f"p{i}", "item": i, "reason": f"{5 * i} x 4 pixels of '{i}x' \x1b[31m"} for i in range(3)]
     kinds = [{"path": "k", "item": 9, "reason": "kind " + "abcdefghij"[i // 10] + "abcdefghij"[i % 10]} for i in range(100)]
     pathlib.Path("broken-set/quarantine.jsonl").write_text("".join(json.dumps(x) + "\n" for x in alike + kinds), encoding="utf-8")
     found = json.loads(run(binary, "look", "broken-set", "--json"))["refused"]
