@@ -81,34 +81,37 @@ static void round_row(const float *restrict x, uint8_t *restrict y, int n)
 	}
 }
 
+/* r, g, b and what stands behind them, at once; each is summed in the order of its source pixels */
+typedef float four __attribute__((vector_size(16)));
+
 static void combine_columns(const float *restrict row, const struct taps *across, int w, int c, float *restrict out)
 {
 	int j, t;
 
 	for (j = 0; j < w; j++) {
 		const float *weight = across->weight + (int64_t)j * across->most, *x = row + (int64_t)across->first[j] * c;
-		float a = 0, b = 0, d = 0;
+		four sum = {0, 0, 0, 0}, pixel;
 
 		if (c == 3) {
 			for (t = 0; t < across->count[j]; t++, x += 3) {
-				a += weight[t] * x[0];
-				b += weight[t] * x[1];
-				d += weight[t] * x[2];
+				memcpy(&pixel, x, sizeof pixel);
+				sum += weight[t] * pixel;
 			}
-			out[3 * j] = a;
-			out[3 * j + 1] = b;
-			out[3 * j + 2] = d;
+			memcpy(out + 3 * j, &sum, sizeof sum); /* the fourth is written over by the next pixel */
 		} else {
+			float one = 0;
+
 			for (t = 0; t < across->count[j]; t++)
-				a += weight[t] * x[t];
-			out[j] = a;
+				one += weight[t] * x[t];
+			out[j] = one;
 		}
 	}
 }
 
 static enum ns_status resize(const uint8_t *x, int xw, int c, const struct taps *down, const struct taps *across, uint8_t *y, int h, int w)
 {
-	float *row = malloc(sizeof *row * ((size_t)xw + (size_t)w) * (size_t)c), *out = row + (int64_t)xw * c;
+	/* one value more behind each, which is read or written with the last pixel */
+	float *row = calloc(((size_t)xw + (size_t)w) * (size_t)c + 2, sizeof *row), *out = row + (int64_t)xw * c + 1;
 	int64_t begin = (int64_t)across->first[0] * c, end = (int64_t)(across->first[w - 1] + across->count[w - 1]) * c, i;
 	int t;
 

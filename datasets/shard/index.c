@@ -66,13 +66,34 @@ static json_t *describe(const struct ns_dataset *d, const char *name)
 	return json;
 }
 
-static enum ns_status write_index(const char *folder, const char *name, int count, json_t *parents, json_t *made)
+struct digests { /* of a folder's shards; "" where there is none */
+	const char *folder;
+	char (*hex)[NS_SHA256_HEX];
+};
+
+static enum ns_status digest_one(void *context, int task, int worker)
+{
+	const struct digests *d = context;
+	char path[NS_PATH_MAX];
+	int is;
+
+	(void)worker;
+	NS_TRY(ns_path(path, "%s/shard-%05d.h5", d->folder, task));
+	NS_TRY(ns_exists(path, &is));
+	if (is)
+		return ns_sha256_file(d->hex[task], path);
+	*d->hex[task] = 0; /* nothing of this stretch was fit to keep */
+	return NS_OK;
+}
+
+static enum ns_status write_index(struct ns_job *job, const char *folder, const char *name, int count, const struct digests *digests, json_t *parents,
+				  json_t *made)
 {
 	struct ns_dataset *d = calloc(1, sizeof *d);
 	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
 	json_t *list = json_array(), *json = NULL;
 	enum ns_status status;
-	int i, is;
+	int i;
 
 	if (!d || !(d->path = strdup(folder)) || ns_dataset_alloc(d, (size_t)count) != NS_OK) {
 		ns_dataset_close(d);
@@ -80,17 +101,16 @@ static enum ns_status write_index(const char *folder, const char *name, int coun
 	}
 	for (i = 0; i < count; i++) {
 		NS_GO(ns_path(path, "%s/shard-%05d.h5", folder, i));
-		NS_GO(ns_exists(path, &is));
-		if (!is)
-			continue; /* nothing of this stretch was fit to keep */
+		if (!*digests->hex[i])
+			continue;
 		NS_GO(ns_dataset_open_shard(d, d->count, path, 1));
 		d->first[d->count + 1] = d->rows += d->shards[d->count]->rows.rows;
-		NS_GO(ns_sha256_file(hex, path));
+		ns_job_digest(job, path, digests->hex[i]);
 		json_array_append_new(list, json_pack("{s:s, s:I, s:s}", "file", strrchr(path, '/') + 1, "rows",
-						      (json_int_t)d->shards[d->count++]->rows.rows, "sha256", hex));
+						      (json_int_t)d->shards[d->count++]->rows.rows, "sha256", digests->hex[i]));
 	}
 	if (!d->count) {
-		status = ns_fail(NS_BAD_DATA, "%s: no image was fit to keep; quarantine.jsonl says why", name);
+		status = ns_fail(NS_BAD_DATA, "%s: no image was fit to keep", name);
 		goto out;
 	}
 	json = describe(d, name);
@@ -108,11 +128,23 @@ out:
 	return status;
 }
 
+/* The shards are read again, by all workers, so that the digests are those of what is on the disk. */
+static enum ns_status index_folder(struct ns_job *job, const char *folder, const char *name, int count, json_t *parents, json_t *made)
+{
+	struct digests d = {folder, malloc((size_t)(count + 1) * sizeof *d.hex)};
+	enum ns_status status = d.hex ? ns_workers_run(job->workers, count, digest_one, &d) : ns_fail(NS_NO_MEMORY, "out of memory for digests");
+
+	if (status == NS_OK)
+		status = write_index(job, folder, name, count, &d, parents, made);
+	free(d.hex);
+	return status;
+}
+
 enum ns_status ns_dataset_publish(struct ns_job *job, const char *folder, const char *name, int count, json_t *parents, json_t *made)
 {
 	char path[NS_PATH_MAX];
 
 	NS_TRY(ns_path(path, "%s%s%s", job->dir, folder ? "/" : "", folder ? folder : ""));
 	NS_TRY(ns_comm_barrier(job->comm));
-	return ns_job_agree(job, job->comm->rank == 0 ? write_index(path, name, count, parents, made) : NS_OK);
+	return ns_job_agree(job, job->comm->rank == 0 ? index_folder(job, path, name, count, parents, made) : NS_OK);
 }

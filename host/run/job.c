@@ -66,10 +66,11 @@ enum ns_status ns_job_init(struct ns_job *job, const char *verb, struct ns_conf 
 	job->inputs = json_array();
 	job->outputs = json_array();
 	job->counts = json_object();
+	job->digests = json_object();
 	job->start = ns_now();
 	job->start_time = (int64_t)time(NULL);
 	ns_energy_read(&job->energy, NS_ENERGY_FOLDER);
-	return job->inputs && job->outputs && job->counts ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a job");
+	return job->inputs && job->outputs && job->counts && job->digests ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a job");
 }
 
 void ns_job_release(struct ns_job *job)
@@ -77,6 +78,7 @@ void ns_job_release(struct ns_job *job)
 	json_decref(job->inputs);
 	json_decref(job->outputs);
 	json_decref(job->counts);
+	json_decref(job->digests);
 	if (job->outdir.fd >= 0)
 		ns_outdir_close(&job->outdir);
 }
@@ -121,6 +123,11 @@ void ns_job_count(struct ns_job *job, const char *what, int64_t n)
 	json_object_set_new(job->counts, what, json_integer(n));
 }
 
+void ns_job_digest(struct ns_job *job, const char *path, const char *digest)
+{
+	json_object_set_new_nocheck(job->digests, path, json_string(digest));
+}
+
 static json_t *slurm_facts(void)
 {
 	static const char *const names[] = {"SLURM_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT", "SLURM_JOB_NODELIST"};
@@ -139,6 +146,7 @@ static enum ns_status list_outputs(struct ns_job *job, const char *below);
 static enum ns_status list_output(struct ns_job *job, const char *name)
 {
 	char path[NS_PATH_MAX], hex[NS_SHA256_HEX], folder[NS_PATH_MAX];
+	const char *known;
 	int is;
 
 	NS_TRY(ns_path(path, "%s/%s", job->dir, name));
@@ -147,7 +155,11 @@ static enum ns_status list_output(struct ns_job *job, const char *name)
 		NS_TRY(ns_path(folder, "%s/", name));
 		return list_outputs(job, folder);
 	}
-	NS_TRY(ns_sha256_file(hex, path));
+	known = json_string_value(json_object_get(job->digests, path));
+	if (known)
+		snprintf(hex, sizeof hex, "%s", known);
+	else
+		NS_TRY(ns_sha256_file(hex, path));
 	return json_array_append_new(job->outputs, json_pack("{s:s, s:s}", "file", name, "sha256", hex))
 		       ? ns_fail(NS_INTERNAL, "%s: cannot be listed in run.json", path)
 		       : NS_OK;

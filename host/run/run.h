@@ -133,6 +133,7 @@ struct ns_job {
 	char out[NS_PATH_MAX], dir[NS_PATH_MAX]; /* published; while working; links followed */
 	struct ns_outdir outdir;		 /* rank 0's */
 	json_t *inputs, *outputs, *counts;	 /* go into run.json */
+	json_t *digests;			 /* {path: digest} of outputs that were read again already */
 	int part, parts;			 /* an array's task: this job does part `part` of `parts`; 0 of 1 for a job that does all */
 	double start;
 	int64_t start_time;
@@ -156,6 +157,8 @@ enum ns_status ns_job_require(const struct ns_job *job, const char *key, const c
 /* Remember what was read: path and digest. */
 void ns_job_input(struct ns_job *job, const char *what, const char *path, const char *digest);
 void ns_job_count(struct ns_job *job, const char *what, int64_t n);
+/* The digest of an output, in job->dir, that was read since it was written: run.json takes it instead of reading the file once more. */
+void ns_job_digest(struct ns_job *job, const char *path, const char *digest);
 
 /* Collective: fails on every rank if `status` is a failure on any; a rank that has no failure of its own gets NS_INTERNAL. */
 enum ns_status ns_job_agree(struct ns_job *job, enum ns_status status);

@@ -63,10 +63,7 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 	}
 	qsort(items, (size_t)(end - begin), 2 * sizeof *items, by_number); /* so that the source is read front to back */
 	NS_GO(ns_batch_init(&b, end - begin, g->files));
-	for (i = 0; i < end - begin;) {
-		NS_GO(ns_ingest_take(g, &b, items, end - begin, &i));
-		ns_log_progress(g->job->log, "ingest", p->first + begin + i, g->source.items, "images");
-	}
+	NS_GO(ns_ingest_take(g, &b, items, end - begin, p->first + begin));
 	head.formats = b.formats;
 	head.format_count = b.format_count;
 	head.cameras = b.cameras;
@@ -148,6 +145,8 @@ static enum ns_status publish_sets(struct ns_ingest *g, const char *source)
 		made = how_made(g, p, source);
 		status = ns_dataset_publish(g->job, g->folders ? p->name : NULL, p->name, p->shards, parents, made);
 		json_decref(made);
+		if (status == NS_BAD_DATA && g->first_reason[0])
+			status = ns_fail(status, "%s (the first that was refused: %s)", ns_message(), g->first_reason);
 	}
 	json_decref(parents);
 	return status;

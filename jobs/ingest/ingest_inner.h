@@ -69,8 +69,8 @@ struct ns_batch { /* a shard being filled */
 enum ns_status ns_batch_init(struct ns_batch *b, int64_t rows, int files);
 void ns_batch_release(struct ns_batch *b);
 enum ns_status ns_batch_append(struct ns_batch *b, const struct ns_taken *t);
-/* Takes some of n items, pairs of number and whether the label is kept, from *at on, which becomes the first that was not taken. */
-enum ns_status ns_ingest_take(struct ns_ingest *g, struct ns_batch *b, const int64_t *items, int64_t n, int64_t *at);
+/* Takes n items, pairs of number and whether the label is kept, into the batch; before: of items that went before, for those who wait. */
+enum ns_status ns_ingest_take(struct ns_ingest *g, struct ns_batch *b, const int64_t *items, int64_t n, int64_t before);
 
 /* Decides from the configuration and the first images how images are stored: raw or encoded, and their size. */
 enum ns_status ns_ingest_encoding(struct ns_ingest *g);

@@ -1,6 +1,7 @@
 /*
  * jobs/ingest/take.c - items on their way into a shard: read one after the other, decoded, scaled and hashed by all workers, and appended in
- * their order, so that nothing depends on how many workers there are.
+ * their order, so that nothing depends on how many workers there are. While they work on a window of items, one of them reads the next, and one
+ * appends the last.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "jobs/ingest/ingest_inner.h"
 
 #define WINDOW_ITEMS 256
-#define WINDOW_BYTES ((int64_t)256 << 20) /* of files and the pixels that they become; one item may be larger */
+#define WINDOW_BYTES ((int64_t)64 << 20) /* of files and the pixels that they become, three times; one item may be larger */
 
 struct window {
 	struct ns_ingest *g;
@@ -90,20 +91,6 @@ out:
 	return status;
 }
 
-/* One item, by a worker. What is wrong with an image is kept for its line of the quarantine. */
-static enum ns_status make_one(void *context, int task, int worker)
-{
-	struct window *w = context;
-	struct ns_taken *t = &w->item[task];
-
-	(void)worker;
-	if (t->status == NS_OK)
-		t->status = make(w->g, t);
-	if (t->status == NS_BAD_DATA && !*t->said)
-		snprintf(t->said, sizeof t->said, "%s", ns_message());
-	return t->status == NS_BAD_DATA ? NS_OK : t->status;
-}
-
 /* Reads the next item into the window; *bytes grows by what it takes, with its pixels. */
 static enum ns_status read_one(struct window *w, int64_t number, int keep_label, int64_t *bytes)
 {
@@ -146,26 +133,84 @@ static enum ns_status settle(struct ns_ingest *g, struct ns_batch *b, struct ns_
 	return ns_batch_append(b, t);
 }
 
-enum ns_status ns_ingest_take(struct ns_ingest *g, struct ns_batch *b, const int64_t *items, int64_t n, int64_t *at)
+static void window_clear(struct window *w)
 {
-	struct window *w = calloc(1, sizeof *w);
-	int64_t bytes = 0;
-	enum ns_status status;
 	int i;
 
-	if (!w)
-		return ns_fail(NS_NO_MEMORY, "out of memory for a window of images");
-	w->g = g;
-	for (; *at < n && w->count < WINDOW_ITEMS && bytes < WINDOW_BYTES; (*at)++)
-		NS_GO(read_one(w, items[2 * *at], (int)items[2 * *at + 1], &bytes));
-	NS_GO(ns_workers_run(g->job->workers, w->count, make_one, w));
-	for (i = 0; i < w->count; i++)
-		NS_GO(settle(g, b, &w->item[i]));
-out:
-	for (i = 0; i < WINDOW_ITEMS; i++) {
+	for (i = 0; i < w->count; i++) {
 		free(w->item[i].data);
 		free(w->item[i].pixels);
 	}
-	free(w);
+	w->count = 0;
+}
+
+/* everything that workers do at a time */
+struct belt {
+	struct ns_ingest *g;
+	struct ns_batch *b;
+	const int64_t *items;
+	int64_t n, at;				     /* at: the next item to be read */
+	struct window *reading, *making, *appending; /* three windows, which change places */
+};
+
+static enum ns_status read_window(struct belt *t)
+{
+	int64_t bytes = 0;
+
+	for (; t->at < t->n && t->reading->count < WINDOW_ITEMS && bytes < WINDOW_BYTES; t->at++)
+		NS_TRY(read_one(t->reading, t->items[2 * t->at], (int)t->items[2 * t->at + 1], &bytes));
+	return NS_OK;
+}
+
+static enum ns_status append_window(struct belt *t)
+{
+	int i;
+
+	for (i = 0; i < t->appending->count; i++)
+		NS_TRY(settle(t->g, t->b, &t->appending->item[i]));
+	window_clear(t->appending);
+	return NS_OK;
+}
+
+/* Task 0 reads, task 1 appends, the others make one item each. What is wrong with an image is kept for its line of the quarantine. */
+static enum ns_status work(void *context, int task, int worker)
+{
+	struct belt *belt = context;
+	struct ns_taken *t;
+
+	(void)worker;
+	if (task < 2)
+		return task ? append_window(belt) : read_window(belt);
+	t = &belt->making->item[task - 2];
+	if (t->status == NS_OK)
+		t->status = make(belt->g, t);
+	if (t->status == NS_BAD_DATA && !*t->said)
+		snprintf(t->said, sizeof t->said, "%s", ns_message());
+	return t->status == NS_BAD_DATA ? NS_OK : t->status;
+}
+
+enum ns_status ns_ingest_take(struct ns_ingest *g, struct ns_batch *b, const int64_t *items, int64_t n, int64_t before)
+{
+	struct window *three = calloc(3, sizeof *three), *free_one;
+	struct belt belt = {.g = g, .b = b, .items = items, .n = n, .reading = three, .making = three + 1, .appending = three + 2};
+	enum ns_status status;
+	int i;
+
+	if (!three)
+		return ns_fail(NS_NO_MEMORY, "out of memory for a window of images");
+	for (i = 0; i < 3; i++)
+		three[i].g = g;
+	do {
+		NS_GO(ns_workers_run(g->job->workers, belt.making->count + 2, work, &belt));
+		free_one = belt.appending;
+		belt.appending = belt.making;
+		belt.making = belt.reading;
+		belt.reading = free_one;
+		ns_log_progress(g->job->log, "ingest", before + belt.at, g->source.items, "images");
+	} while (belt.making->count || belt.appending->count);
+out:
+	for (i = 0; i < 3; i++)
+		window_clear(&three[i]);
+	free(three);
 	return status;
 }
