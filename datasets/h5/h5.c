@@ -67,6 +67,11 @@ static enum ns_status unreadable(void)
 	return is_child || (look && !strcmp(look, "0")) ? NS_BAD_DATA : NS_IO;
 }
 
+enum ns_status ns_h5_unreadable(const char *path, const char *name)
+{
+	return ns_fail(unreadable(), "%s: %s: cannot be read: it is damaged", path, name);
+}
+
 void ns_h5_before_fork(void)
 {
 	pthread_mutex_lock(&one_at_a_time);
@@ -115,7 +120,7 @@ enum ns_status ns_h5_open(hid_t *file, const char *path)
 	return status;
 }
 
-static int is_hard(hid_t file, const char *name)
+int ns_h5_is_hard(hid_t file, const char *name)
 {
 	H5L_info_t link;
 
@@ -129,7 +134,7 @@ int ns_h5_has(hid_t file, const char *name)
 
 	/* H5Lexists() follows all but the last part of a path */
 	if (slash && (slash - name >= (ptrdiff_t)sizeof group || snprintf(group, sizeof group, "%.*s", (int)(slash - name), name) < 1 ||
-		      !is_hard(file, group)))
+		      !ns_h5_is_hard(file, group)))
 		return 0;
 	return H5Lexists(file, name, H5P_DEFAULT) > 0;
 }
@@ -142,7 +147,7 @@ static enum ns_status open_set(hid_t *set, hid_t file, const char *path, const c
 
 	if (!ns_h5_has(file, name))
 		return ns_fail(NS_BAD_DATA, "%s: has no data set '%s'", path, name);
-	if (!is_hard(file, name))
+	if (!ns_h5_is_hard(file, name))
 		return ns_fail(NS_BAD_DATA, "%s: %s: is a link, which is refused", path, name);
 	*set = H5Dopen2(file, name, H5P_DEFAULT);
 	if (*set < 0)

@@ -31,6 +31,22 @@ enum ns_status ns_h5_create(hid_t *file, const char *path);
 enum ns_status ns_h5_close(hid_t file, const char *path);
 
 int ns_h5_has(hid_t file, const char *name);
+/* What a foreign file holds: a data set in its root, or in a group of it. */
+#define NS_H5_RANK 8
+struct ns_h5_entry {
+	char name[132]; /* "image", "train/image" */
+	char kind;	/* u, i: whole numbers without and with a sign; f; S: texts; '?': any other */
+	int bytes;	/* of a value; 0: texts of any length */
+	int rank;	/* of more than NS_H5_RANK sizes the rest is not told */
+	hsize_t dims[NS_H5_RANK];
+};
+/*
+ * All of them in the order of their names, those of a group where it stands; links are left out, and names of more than 63 bytes. The caller frees
+ * *list. NS_BAD_DATA: there are more than 4096.
+ */
+enum ns_status ns_h5_list(hid_t file, const char *path, struct ns_h5_entry **list, int *count);
+/* Rows [first, first + count) of a data set of texts with one text a row, of at most `most` bytes each; the caller frees each text. */
+enum ns_status ns_h5_read_texts(hid_t file, const char *path, const char *name, size_t most, hsize_t first, hsize_t count, char **texts);
 /* rank and sizes; refuses links, external storage, foreign filters and compound types, by name */
 enum ns_status ns_h5_shape(hid_t file, const char *path, const char *name, int *rank, hsize_t dims[4]);
 /*

@@ -1,4 +1,4 @@
-/* datasets/h5/h5_inner.h - what h5.c and h5_write.c share. */
+/* datasets/h5/h5_inner.h - what the files of this room share. */
 #ifndef NS_H5_INNER_H
 #define NS_H5_INNER_H
 
@@ -11,6 +11,10 @@ enum ns_status ns_h5_failed(const char *path, const char *name, const char *what
 
 /* H5Fopen() of `name` for reading; `path` is for messages. */
 enum ns_status ns_h5_open_as(hid_t *file, const char *path, const char *name, hid_t access);
+/* Of a data set that libhdf5 does not read: NS_BAD_DATA in the child that looks at files, else NS_IO. */
+enum ns_status ns_h5_unreadable(const char *path, const char *name);
+/* A link to what lies in the file itself, by that name. */
+int ns_h5_is_hard(hid_t file, const char *name);
 /* NS_BAD_DATA for a data set that is packed by a filter which is not HDF5's own, or whose chunks do not fit what it claims. */
 enum ns_status ns_h5_refuse_filters(hid_t plist, const char *path, const char *name);
 enum ns_status ns_h5_refuse_chunks(hid_t plist, hid_t type, const char *path, const char *name);
