@@ -6,7 +6,8 @@
 
 #include "host/base/base.h"
 
-static const struct ns_source_kind *const kinds[] = {&ns_source_idx, &ns_source_tar, &ns_source_list, &ns_source_folder};
+static const struct ns_source_kind *const kinds[] = {&ns_source_idx, &ns_source_tar,  &ns_source_list,	  &ns_source_npy,
+						     &ns_source_npz, &ns_source_hdf5, &ns_source_foreign, &ns_source_folder};
 
 static enum ns_status take_classes(struct ns_source *s, const json_t *classes)
 {
@@ -63,7 +64,7 @@ enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_
 	if (status == NS_OK && !s->kind)
 		status = ns_fail(
 			NS_BAD_DATA,
-			"%s: expected a folder, an archive (.tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst, .zip), an IDX file (images-idx3...) or a list (.txt, .csv, .tsv, .jsonl)",
+			"%s: expected a folder, an archive (.tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst, .zip), an IDX file (images-idx3...), arrays (.npy, .npz, .h5) or a list (.txt, .csv, .tsv, .jsonl)",
 			path);
 	if (status == NS_OK)
 		status = s->kind->open(s);

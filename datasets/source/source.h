@@ -1,5 +1,6 @@
 /*
- * datasets/source/source.h - where images come from: an IDX pair, a folder of class folders, a list of files, an archive.
+ * datasets/source/source.h - where images come from: an IDX pair, a folder of class folders, a list of files, an archive,
+ * arrays of NumPy or HDF5.
  *
  * A source is a numbered list of items whose order depends on nothing but the input. Adding a kind: one row in
  * the table in source.c and one file.
@@ -79,6 +80,7 @@ enum ns_status ns_source_note(struct ns_source *source, const char *text);
 /* sorted class names found in the input, unless names were given; numbers: in the order of the numbers that they are, and -1 is none */
 enum ns_status ns_source_found_classes(struct ns_source *source, const char *const *names, int64_t n, int numbers);
 
-extern const struct ns_source_kind ns_source_idx, ns_source_folder, ns_source_list, ns_source_tar;
+extern const struct ns_source_kind ns_source_idx, ns_source_folder, ns_source_list, ns_source_tar, ns_source_npy, ns_source_npz, ns_source_hdf5,
+	ns_source_foreign;
 
 #endif

@@ -18,6 +18,7 @@ import zlib
 
 import h5py
 
+import paths_arrays
 import tiny
 
 checks = 0
@@ -525,8 +526,13 @@ def files(binary):
             check([bytes(x).hex() for x in column["sha256"]] == [hashlib.sha256(c).hexdigest() for c in content_of], f"{options}: digests")
 
 
+def arrays(binary):
+    """images and labels that are rows of arrays"""
+    paths_arrays.run(binary, check, ingest, lines)
+
+
 if __name__ == "__main__":
     program, *parts = sys.argv[1:]
-    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, strays, containers, like, unlabelled, share, files), parts):
+    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, strays, containers, like, unlabelled, share, files, arrays), parts):
         part(program)
     print(f"{checks} checks passed")
