@@ -14,7 +14,7 @@ struct ns_workers {
 	pthread_mutex_t lock;
 	pthread_cond_t work, done;
 	struct worker *workers; /* worker 0 is the caller's own thread */
-	int count, started;
+	int count, started, ready;
 	ns_task_fn *fn;
 	void *context;
 	int tasks, next, busy, failed_task;
@@ -54,6 +54,8 @@ static void *worker_main(void *arg)
 	unsigned seen = 0;
 
 	pthread_mutex_lock(&pool->lock);
+	pool->ready++;
+	pthread_cond_signal(&pool->done);
 	for (;;) {
 		while (!pool->leave && pool->generation == seen)
 			pthread_cond_wait(&pool->work, &pool->lock);
@@ -91,6 +93,11 @@ enum ns_status ns_workers_make(struct ns_workers **made, int workers)
 		}
 		pool->started = i;
 	}
+	/* a thread that is being started may hold locks of the allocator (AddressSanitizer's does), and a fork() would copy them held */
+	pthread_mutex_lock(&pool->lock);
+	while (pool->ready < pool->started)
+		pthread_cond_wait(&pool->done, &pool->lock);
+	pthread_mutex_unlock(&pool->lock);
 	*made = pool;
 	return NS_OK;
 }
