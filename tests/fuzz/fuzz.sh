@@ -61,9 +61,9 @@ is_waiting() { # NAME ARTIFACT
 
 found=0 runs=0
 fuzz() { # NAME
-	local name=$1 most=4096 work=$dir/work/$1 seeds=$dir/seeds/$1 until=$((SECONDS + seconds)) left code tries=0 theirs=0 whole=1 patience
+	local name=$1 most=4096 work=$dir/work/$1 seeds=$dir/seeds/$1 until=$((SECONDS + seconds)) left code tries=0 theirs=0 whole=1 patience usual=10
 	local -x ASAN_OPTIONS=$ASAN_OPTIONS
-	case $name in h5_*) most=24576 ;; tar | zip) most=8192 ASAN_OPTIONS+=:max_allocation_size_mb=512 ;; esac # LZMA may ask for a dictionary of 4 GiB
+	case $name in h5_*) most=24576 usual=60 ;; tar | zip) most=8192 ASAN_OPTIONS+=:max_allocation_size_mb=512 ;; esac # LZMA may ask for a dictionary of 4 GiB
 	[ -z "$keep" ] || work=$build/work/$name
 	mkdir -p "$work" "$seeds" "$build/found/$name"
 	cp "$NS_FUZZ_CORPUS/$name"/* "$seeds"
@@ -72,9 +72,9 @@ fuzz() { # NAME
 	while left=$((until - SECONDS)) && { [ $left -gt 0 ] || [ $tries -lt 2 ]; }; do
 		tries=$((tries + 1)) code=0
 		if [ -n "$whole" ]; then set -- "$seeds"/*; else set -- -max_total_time=$((left > 1 ? left : 1)) -max_len=$most -seed=$tries "$work" "$seeds"; fi
-		# a seed may want all the six seconds of the processor that a child may take, of a machine that does other things too
+		# a seed may want all the six seconds of the processor that a child may take, of a machine that does other things too; of HDF5 any input may
 		patience=${whole:+60} whole=
-		"$build/fuzz_$name" -timeout="${patience:-10}" -rss_limit_mb=2048 -malloc_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$dir/" "$@" >"$dir/log" 2>&1 || code=$?
+		"$build/fuzz_$name" -timeout="${patience:-$usual}" -rss_limit_mb=2048 -malloc_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$dir/" "$@" >"$dir/log" 2>&1 || code=$?
 		runs=$((runs + $(sed -n 's/^stat::number_of_executed_units: *//p' "$dir/log" | tail -1 | grep . || echo 0)))
 		[ $code != 0 ] || continue
 		if [[ $name == h5_* ]] && is_hdf5s_own "$dir/log"; then

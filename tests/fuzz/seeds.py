@@ -5,7 +5,7 @@ Small valid files of every kind that nightshift reads, and those that were made 
 same every time, so that running it again changes nothing that is committed. What a campaign finds is put beside them as found-*
 and is not made here.
 """
-import gzip, hashlib, io, json, os, pathlib, struct, subprocess, sys, tarfile, tempfile, zlib
+import gzip, hashlib, io, json, os, pathlib, struct, subprocess, sys, tarfile, tempfile, zipfile, zlib
 import h5py, numpy
 import seeds_formats
 
@@ -193,6 +193,32 @@ put("npy", "none", npy(b"(0, 2)", b"<f4"))
 put("npy", "claims", npy(b"(9223372036854775807, 1048576)", b"<f4", f32(2)))
 put("npy", "vector", npy(b"(3,)", b"<f4", f32(3)))
 
+# --- arrays of images ---
+
+
+def npz(arrays, how=zipfile.ZIP_STORED):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        for name, data in arrays.items():
+            z.writestr(zipfile.ZipInfo(name + ".npy"), data, how)
+    return out.getvalue()
+
+
+u1 = lambda n: bytes(i * 7 & 255 for i in range(n))
+of_texts = npy(b"(6,)", b"<U3", "".join(c.ljust(3, "\0") for c in ("cat", "k\u00e4s", "\U0001f431", "", "dog", "a")).encode("utf-32-le"))
+of_numbers, of_images = npy(b"(6, 1)", b">i2", struct.pack(">6h", 0, 1, 2, -1, 1, 0)), npy(b"(6, 3, 4, 5)", b"|u1", u1(360))
+put("arrays", "numbers", of_images + cut + of_numbers)
+put("arrays", "texts", npy(b"(6, 4, 3)", b"|u1", u1(72), 2) + cut + of_texts)
+put("arrays", "bytes", npy(b"(6, 2, 2, 1)", b"|u1", u1(24), 3) + cut + npy(b"(6,)", b"|S3", b"catdogbeecatdogbee"))
+put("arrays", "records", npy(b"(6, 2, 2, 1)", b"|u1", u1(24)) + cut + npy(b"(6,)", b"|u1", u1(6)).replace(b"'|u1'", b"[('a', '<i4', (2,))]"))
+put("arrays", "claims", npy(b"(99999999999, 16384, 16384, 3)", b"|u1", u1(24)))
+put("arrays", "object", npy(b"(3,)", b"|O", b"\x80\x04]."))
+splits = {"y_test": of_numbers, "x_train": of_images, "y_train": of_numbers, "x_test": of_images}
+put("arrays", "stored.npz", npz(splits))
+put("arrays", "packed.npz", npz(splits, zipfile.ZIP_DEFLATED))
+put("arrays", "only.npz", npz({"pictures": of_images, "labels": of_texts, "weights": npy(b"(3,)", b"<f4", f32(3))}))
+put("arrays", "claims.npz", npz({"images": npy(b"(9999999999, 16384, 16384, 3)", b"|u1", u1(24)), "labels": npy(b"(9999999999,)", b"|u1", u1(24))}))
+
 # --- HDF5 ---
 plain = h5py.string_dtype()
 
@@ -224,6 +250,11 @@ small = h5(some, {"schema": "nightshift.predictions/1", "model": "m", "dataset":
 put("h5_predictions", "small", small)
 put("h5_predictions", "chunked", h5({"embedding": numpy.ones((40, 3), "f8")}, {}, chunks=(7, 2), compression=9, fletcher32=True))
 put("h5_predictions", "many_temperatures", h5({"id": numpy.arange(2, dtype="u8")}, {"temperature": numpy.ones(64)}))
+pictures = numpy.arange(6 * 4 * 5 * 3, dtype="u1").reshape(6, 4, 5, 3)
+put("h5_arrays", "root", h5({"images": pictures, "labels": numpy.array([0, 1, 2, -1, 1, 0], ">i2"), "list_classes": numpy.array([b"a", b"b"])}, {}))
+put("h5_arrays", "groups", h5({"train/x": pictures, "train/y": numpy.arange(6), "test/x": pictures[:2], "test/y": numpy.arange(2)}, {}))
+put("h5_arrays", "texts", h5({"x": pictures[..., 0], "y": numpy.array(["cat", "k\u00e4se", "", "dog", "a", "b"], dtype=plain)}, {}))
+put("h5_arrays", "chunked", h5({"x": pictures, "y": numpy.array([b"cat", b"dog"] * 3)}, {}, chunks=True, compression=9, fletcher32=True))
 chosen = h5({"set": numpy.array([0, 1], "u4"), "row": numpy.array([0, 1], "u8"), "id": numpy.array([0, 1], "u8"), "label": numpy.array([0, -1], "i4"),
              "source": numpy.array([0, 1], "u1"), "repeat": numpy.array([1, 2], "u4")}, {"schema": "nightshift.selection/1"})
 put("h5_selection", "small", chosen)
