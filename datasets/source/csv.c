@@ -92,14 +92,16 @@ static int is_blank(const struct record *r)
 }
 
 struct columns {
-	int path, label; /* -1: none */
+	int path, label;	 /* -1: none */
+	char *names[VALUES_MAX]; /* of a line that names them; else none */
+	int count;
 };
 
 static void find_columns(struct columns *c, const struct record *r)
 {
 	int i;
 
-	*c = (struct columns){-1, -1};
+	c->path = c->label = -1;
 	for (i = 0; i < r->count; i++)
 		if (c->path < 0 && is_one_of(r->value[i], ns_list_paths))
 			c->path = i;
@@ -150,12 +152,34 @@ static enum ns_status read_head(struct ns_source *s, const struct ns_files *f, c
 					    "file_name, filepath, image, image_path or img");
 	}
 	if (!*named) {
-		*c = (struct columns){0, first->count > 1 ? 1 : -1};
+		c->path = 0;
+		c->label = first->count > 1 ? 1 : -1;
 		return NS_OK;
 	}
+	for (c->count = 0; c->count < first->count; c->count++)
+		c->names[c->count] = first->value[c->count]; /* the text outlives the record */
 	if (c->label < 0 && first->count == 2)
 		c->label = 1 - c->path;
 	return c->label < 0 && first->count > 1 ? tell_columns(s, first) : NS_OK;
+}
+
+/* The other columns of a record: a value that is a number in JSON is one, an empty one is left out. */
+static json_t *others(const struct record *r, const struct columns *c)
+{
+	json_t *object = json_object(), *value;
+	int i;
+
+	for (i = 0; i < r->count && i < c->count; i++) {
+		if (i == c->path || i == c->label || !*r->value[i] || !*c->names[i])
+			continue;
+		value = json_loads(r->value[i], JSON_DECODE_ANY, NULL);
+		if (!json_is_number(value)) {
+			json_decref(value);
+			value = ns_json_string(r->value[i]);
+		}
+		json_object_set_new(object, c->names[i], value);
+	}
+	return object;
 }
 
 static enum ns_status take(struct ns_files *f, const struct record *r, const struct columns *c)
@@ -165,7 +189,7 @@ static enum ns_status take(struct ns_files *f, const struct record *r, const str
 	if (c->path >= r->count || !*r->value[c->path])
 		return ns_fail(NS_BAD_DATA, "line %lld has %d value%s, but the path is value %d", (long long)r->line, r->count,
 			       r->count == 1 ? "" : "s", c->path + 1);
-	return ns_list_add(f, r->value[c->path], c->label >= 0 && c->label < r->count ? r->value[c->label] : "");
+	return ns_list_add(f, r->value[c->path], c->label >= 0 && c->label < r->count ? r->value[c->label] : "", others(r, c));
 }
 
 /* The separator is the one that the first line has most of: a spreadsheet of some countries writes semicolons. */
@@ -197,8 +221,8 @@ enum ns_status ns_csv_read(struct ns_source *s, struct ns_files *f, char *text)
 {
 	struct csv csv = {*text ? text : NULL, separator_of(s, text), 1};
 	struct record *two = calloc(2, sizeof *two);
-	struct columns c;
-	enum ns_status status = two ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a line");
+	struct columns *c = calloc(1, sizeof *c);
+	enum ns_status status = two && c ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a line");
 	int named;
 
 	while (status == NS_OK && csv.at && (!two[0].count || is_blank(&two[0])))
@@ -207,16 +231,17 @@ enum ns_status ns_csv_read(struct ns_source *s, struct ns_files *f, char *text)
 		status = next_record(&csv, &two[1]);
 	if (status != NS_OK || !two[0].count)
 		goto out;
-	NS_GO(read_head(s, f, &two[0], &two[1], &c, &named));
+	NS_GO(read_head(s, f, &two[0], &two[1], c, &named));
 	if (!named)
-		NS_GO(take(f, &two[0], &c));
+		NS_GO(take(f, &two[0], c));
 	if (two[1].count)
-		NS_GO(take(f, &two[1], &c));
+		NS_GO(take(f, &two[1], c));
 	while (csv.at) {
 		NS_GO(next_record(&csv, &two[0]));
-		NS_GO(take(f, &two[0], &c));
+		NS_GO(take(f, &two[0], c));
 	}
 out:
 	free(two);
+	free(c);
 	return status;
 }

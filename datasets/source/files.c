@@ -12,8 +12,8 @@
 
 static enum ns_status scan(struct ns_files *f, const char *folder, int depth);
 
-/* The text of a .cls file of an unpacked webdataset. One that cannot be read says nothing. */
-static enum ns_status read_class(struct ns_files *f, const char *relative, const char *full)
+/* The text of a .cls or .json file of an unpacked webdataset. One that cannot be read says nothing. */
+static enum ns_status read_words(struct ns_files *f, const char *relative, const char *full)
 {
 	char *text;
 	size_t bytes;
@@ -22,7 +22,7 @@ static enum ns_status read_class(struct ns_files *f, const char *relative, const
 	if (status == NS_BAD_DATA)
 		return NS_OK;
 	NS_TRY(status);
-	status = ns_tree_say(&f->tree, relative, text, bytes);
+	status = ns_is_class_name(relative) ? ns_tree_say(&f->tree, relative, text, bytes) : ns_tree_annotate(&f->tree, relative, text, bytes);
 	free(text);
 	return status;
 }
@@ -39,8 +39,8 @@ static enum ns_status scan_one(struct ns_files *f, const char *folder, const cha
 	bad = stat(full, &st);
 	if (bad && errno != EACCES && !ns_errno_is_data(errno)) /* it may be a folder of a thousand images, which must not be dropped */
 		return ns_io_error(full, "cannot stat");
-	if (!bad && S_ISREG(st.st_mode) && strlen(name) > 4 && !strcmp(name + strlen(name) - 4, ".cls"))
-		NS_TRY(read_class(f, relative, full));
+	if (!bad && S_ISREG(st.st_mode) && (ns_is_class_name(name) || (ns_is_annotation_name(name) && st.st_size <= NS_ANNOTATION_MAX)))
+		NS_TRY(read_words(f, relative, full));
 	if (bad || !S_ISDIR(st.st_mode))
 		return ns_tree_add(&f->tree, relative, f->tree.count, NS_ENTRY_FILE, NULL);
 	if (*name == '.' || ns_is_litter(name))
@@ -79,7 +79,10 @@ void ns_files_close(struct ns_source *s)
 
 	for (i = 0; f->classes && i < f->tree.count; i++)
 		free(f->classes[i]);
+	for (i = 0; f->annotations && i < f->tree.count; i++)
+		free(f->annotations[i]);
 	free(f->classes);
+	free(f->annotations);
 	ns_tree_release(&f->tree);
 	free(f->data);
 	free(f);
@@ -116,6 +119,7 @@ enum ns_status ns_files_get(struct ns_source *s, int64_t item, struct ns_item *o
 	snprintf(out->name, sizeof out->name, "%s", e->path);
 	out->label = e->label;
 	snprintf(out->class_name, sizeof out->class_name, "%.127s", f->classes ? f->classes[item] : e->unknown ? e->unknown : "");
+	out->annotation = f->annotations ? f->annotations[item] : ns_tree_annotation(&f->tree, e->path);
 	if (*e->path == '/')
 		status = ns_path(path, "%s", e->path);
 	else

@@ -12,7 +12,8 @@
 struct ns_files {
 	struct ns_tree tree; /* paths relative to base */
 	char **classes;	     /* of a list: class name of each, "" where there is none */
-	int64_t capacity;    /* of classes */
+	char **annotations;  /* of a list: what its other columns say, as JSON; NULL where there is nothing */
+	int64_t capacity;    /* of classes and annotations */
 	char base[NS_PATH_MAX];
 	char *data;
 	dev_t device[NS_DEPTH_MAX]; /* of the folders above the one that is scanned: a link to one of them is a circle */

@@ -39,18 +39,18 @@ static enum ns_status text_line(struct ns_files *f, char *line)
 	if (tab) {
 		*tab++ = 0;
 		tab[strcspn(tab, "\t")] = 0;
-		return ns_list_add(f, line, ns_list_trim(tab));
+		return ns_list_add(f, line, ns_list_trim(tab), NULL);
 	}
 	if (ns_list_has(f, line))
-		return ns_list_add(f, line, "");
+		return ns_list_add(f, line, "", NULL);
 	for (space = line + strlen(line); space > line; space--)
 		if (*space == ' ') {
 			*space = 0;
 			if (ns_list_has(f, line))
-				return ns_list_add(f, line, ns_list_trim(space + 1));
+				return ns_list_add(f, line, ns_list_trim(space + 1), NULL);
 			*space = ' ';
 		}
-	return *line == '#' ? NS_OK : ns_list_add(f, line, "");
+	return *line == '#' ? NS_OK : ns_list_add(f, line, "", NULL);
 }
 
 /* The first member that is called so, as text; NULL: there is none, or it is null. */
@@ -68,6 +68,19 @@ static enum ns_status member(const json_t *json, const char *const *names, char 
 		*text = json_is_string(value) ? json_string_value(value) : number;
 	}
 	return NS_OK;
+}
+
+/* The members that are neither a path nor a class. */
+static json_t *others(const json_t *json)
+{
+	json_t *rest = json_deep_copy(json);
+	size_t i;
+
+	for (i = 0; ns_list_paths[i]; i++)
+		json_object_del(rest, ns_list_paths[i]);
+	for (i = 0; ns_list_classes[i]; i++)
+		json_object_del(rest, ns_list_classes[i]);
+	return rest;
 }
 
 static enum ns_status json_line(struct ns_files *f, const char *line, int64_t number)
@@ -89,7 +102,7 @@ static enum ns_status json_line(struct ns_files *f, const char *line, int64_t nu
 	if (status != NS_OK)
 		status = ns_fail_in(status, "line %lld", (long long)number);
 	else
-		status = path ? ns_list_add(f, path, label ? label : "")
+		status = path ? ns_list_add(f, path, label ? label : "", others(json))
 			      : ns_fail(NS_BAD_DATA, "line %lld names no file: expected \"path\" (or file, file_name, image)", (long long)number);
 	json_decref(json);
 	return status;

@@ -7,8 +7,8 @@
 /* what the column of the path, and that of the class, may be called, in any case; NULL ends them */
 extern const char *const ns_list_paths[], *const ns_list_classes[];
 
-/* Adds an item; class_name "": unlabelled. */
-enum ns_status ns_list_add(struct ns_files *files, const char *path, const char *class_name);
+/* Adds an item; class_name "": unlabelled; annotation: an object, or NULL, which is let go of. */
+enum ns_status ns_list_add(struct ns_files *files, const char *path, const char *class_name, json_t *annotation);
 /* Is there a file of this name, from where the list lies? */
 int ns_list_has(const struct ns_files *files, const char *path);
 /* Cuts off blanks on both ends, in place. */

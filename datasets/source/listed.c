@@ -12,22 +12,39 @@ const char *const ns_list_classes[] = {"label",	    "labels",	"class",       "cl
 				       "class_idx", "category", "category_id", "category_name", "target",    "target_name", "label_name",
 				       "label_idx", "label_id", "species",     "breed",		NULL};
 
-enum ns_status ns_list_add(struct ns_files *f, const char *path, const char *class_name)
+/* Room for one more item's class and annotation. */
+static enum ns_status grow(struct ns_files *f)
 {
-	if (f->tree.count == f->capacity) {
-		int64_t capacity = f->capacity ? 2 * f->capacity : 1024;
-		char **classes = realloc(f->classes, sizeof *classes * (size_t)capacity);
+	int64_t capacity = f->capacity ? 2 * f->capacity : 1024;
+	char **classes, **annotations;
 
-		if (!classes)
-			return ns_fail(NS_NO_MEMORY, "%s: out of memory for its list of files", f->base);
-		f->classes = classes;
-		f->capacity = capacity;
+	if (f->tree.count < f->capacity)
+		return NS_OK;
+	classes = realloc(f->classes, sizeof *classes * (size_t)capacity);
+	f->classes = classes ? classes : f->classes;
+	annotations = realloc(f->annotations, sizeof *annotations * (size_t)capacity);
+	f->annotations = annotations ? annotations : f->annotations;
+	if (!classes || !annotations)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for its list of files", f->base);
+	f->capacity = capacity;
+	return NS_OK;
+}
+
+enum ns_status ns_list_add(struct ns_files *f, const char *path, const char *class_name, json_t *annotation)
+{
+	char *text = json_object_size(annotation) ? json_dumps(annotation, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	enum ns_status status = grow(f);
+
+	json_decref(annotation);
+	if (status != NS_OK) {
+		free(text);
+		return status;
 	}
 	f->classes[f->tree.count] = strdup(class_name);
+	f->annotations[f->tree.count] = text;
 	return ns_tree_add(&f->tree, path, f->tree.count, NS_ENTRY_FILE, NULL);
 }
 
-/* Is there a file of this name, from where the list lies? */
 int ns_list_has(const struct ns_files *f, const char *path)
 {
 	char full[NS_PATH_MAX];

@@ -21,7 +21,8 @@ struct ns_item {	     /* one image as it arrives; memory belongs to the source u
 	int32_t label; /* -1: unlabelled; NS_LABEL_UNKNOWN: class not in the list */
 	int64_t time;
 	char name[4096];
-	char class_name[128]; /* for messages: its beginning */
+	char class_name[128];	/* for messages: its beginning */
+	const char *annotation; /* JSON: what the container says of it beside its class; NULL: nothing */
 };
 #define NS_LABEL_UNKNOWN (-2)
 

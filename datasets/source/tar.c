@@ -254,15 +254,23 @@ static void tar_close(struct ns_source *s)
 	free(t);
 }
 
-/* The text of a .cls file of a webdataset: the class, or its index. */
-static enum ns_status read_class(struct ns_source *s, struct tar *t, const char *name)
+/* The text of a .cls file of a webdataset, the class, or its index; or of a .json file, an annotation. */
+static enum ns_status read_words(struct ns_source *s, struct tar *t, const char *name)
 {
-	char text[NS_CLASS_TEXT + 2]; /* one byte more than a class may have, and the 0 */
-	la_ssize_t n = archive_read_data(current(t), text, sizeof text - 1);
+	/* one byte more than there may be, and the 0 */
+	size_t most = ns_is_class_name(name) ? NS_CLASS_TEXT + 2 : NS_ANNOTATION_MAX + 2;
+	char *text = malloc(most);
+	la_ssize_t n = text ? archive_read_data(current(t), text, most - 1) : -1;
+	enum ns_status status;
 
+	if (!text)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory while reading it", s->path);
 	if (n < 0)
-		return t->failed != NS_OK ? tar_error(s, t) : ns_fail(NS_BAD_DATA, "%s: %s: cannot be read in the archive", s->path, name);
-	return ns_tree_say(&t->tree, name, text, (size_t)n);
+		status = t->failed != NS_OK ? tar_error(s, t) : ns_fail(NS_BAD_DATA, "%s: %s: cannot be read in the archive", s->path, name);
+	else
+		status = ns_is_class_name(name) ? ns_tree_say(&t->tree, name, text, (size_t)n) : ns_tree_annotate(&t->tree, name, text, (size_t)n);
+	free(text);
+	return status;
 }
 
 /* The whole name of an entry, as UTF-8 where a zip has it otherwise. */
@@ -299,7 +307,7 @@ static enum ns_status list_entry(struct ns_source *s, struct tar *t, struct arch
 	if (archive_entry_filetype(e) != AE_IFREG && !is_link(e))
 		return ns_tree_add(&t->tree, path, t->next, NS_ENTRY_PASSED, "is neither a file nor a link");
 	NS_TRY(ns_tree_add(&t->tree, path, t->next, NS_ENTRY_FILE, NULL));
-	return strlen(path) > 4 && !strcmp(path + strlen(path) - 4, ".cls") ? read_class(s, t, path) : NS_OK;
+	return ns_is_class_name(path) || (ns_is_annotation_name(path) && archive_entry_filetype(e) == AE_IFREG) ? read_words(s, t, path) : NS_OK;
 }
 
 static enum ns_status list_entries(struct ns_source *s, struct tar *t)
@@ -400,6 +408,7 @@ static enum ns_status get_entry(struct ns_source *s, int64_t item, struct ns_ite
 	snprintf(out->name, sizeof out->name, "%s", is->path);
 	snprintf(out->class_name, sizeof out->class_name, "%.127s", is->unknown ? is->unknown : "");
 	out->label = is->label;
+	out->annotation = ns_tree_annotation(&t->tree, is->path);
 	out->time = (int64_t)archive_entry_mtime(e);
 	if (is_link(e))
 		return ns_fail(NS_BAD_DATA, "is a link to '%s'; links in archives are not followed",

@@ -8,14 +8,6 @@
 
 #include "host/base/base.h"
 
-/* Archives often begin their names with "./", which means nothing. */
-static const char *plain(const char *path)
-{
-	while (!strncmp(path, "./", 2))
-		path += 2;
-	return path;
-}
-
 enum ns_status ns_tree_add(struct ns_tree *tree, const char *path, int64_t number, enum ns_entry_type type, const char *why)
 {
 	struct ns_entry *more;
@@ -47,6 +39,7 @@ void ns_tree_release(struct ns_tree *tree)
 	}
 	free(tree->entries);
 	json_decref(tree->said);
+	json_decref(tree->annotations);
 	memset(tree, 0, sizeof *tree);
 }
 
@@ -152,7 +145,7 @@ static size_t wrapper(const struct ns_tree *t, const char **around)
 	*around = "";
 	for (i = 0; i < t->count && !t->bare; i++) {
 		const struct ns_entry *e = &t->entries[i];
-		const char *path = plain(e->path);
+		const char *path = ns_tree_plain(e->path);
 
 		if (!votes(t, e))
 			continue;
@@ -184,7 +177,7 @@ static const char *split_name(const char *path, size_t n)
 /* The part of a path that means something: below the wrapper, or "" beside it. */
 static const char *below(const struct ns_entry *e, const char *around, size_t skip)
 {
-	const char *path = plain(e->path);
+	const char *path = ns_tree_plain(e->path);
 
 	return strncmp(path, around, skip) ? "" : path + skip;
 }
@@ -231,13 +224,6 @@ static int split_of(struct ns_source *s, const char *path, size_t n)
 	return s->split_count++;
 }
 
-static int is_class(const char *path)
-{
-	size_t n = strlen(path);
-
-	return n > 4 && !strcmp(path + n - 4, ".cls");
-}
-
 /* Items come first, in the order in which they were added; the rest goes to the source's list. */
 static enum ns_status sift(struct ns_tree *t, struct ns_source *s)
 {
@@ -249,7 +235,7 @@ static enum ns_status sift(struct ns_tree *t, struct ns_source *s)
 		const char *why = e->type == NS_ENTRY_PASSED ? e->why : why_not(e->path);
 
 		if (!why && e->type == NS_ENTRY_FILE && is_other(e->path))
-			why = is_class(e->path) ? "says the class of the image beside it" : "is no image by its name";
+			why = ns_is_class_name(e->path) ? "says the class of the image beside it" : "is no image by its name";
 		if (why && status == NS_OK)
 			status = ns_source_pass_over(s, e->path, why);
 		if (why) {
@@ -263,45 +249,6 @@ static enum ns_status sift(struct ns_tree *t, struct ns_source *s)
 	return status;
 }
 
-/* What the .cls file beside it says, or NULL: of the same name but for its end, or for all its ends. */
-static const char *said_of(const struct ns_tree *t, const char *path)
-{
-	char key[NS_PATH_MAX], *base, *dot;
-	const char *said = NULL;
-
-	if (!t->said)
-		return NULL;
-	snprintf(key, sizeof key, "%s", plain(path));
-	base = strrchr(key, '/');
-	while (!said && (dot = strrchr(base ? base + 1 : key, '.'))) {
-		*dot = 0;
-		said = json_string_value(json_object_get(t->said, key));
-	}
-	return said;
-}
-
-enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, char *text, size_t bytes)
-{
-	char key[NS_PATH_MAX];
-	json_t *value;
-
-	if (bytes > NS_CLASS_TEXT || memchr(text, 0, bytes)) /* the beginning of it would be another class */
-		return NS_OK;
-	while (bytes && strchr("\n\r\t ", text[bytes - 1]))
-		bytes--;
-	text[bytes] = 0;
-	text += strncmp(text, "\xef\xbb\xbf", 3) ? 0 : 3;
-	text += strspn(text, "\n\r\t ");
-	value = json_string(text);
-	if (!tree->said)
-		tree->said = json_object();
-	if (!value) /* not UTF-8: no class, so the file is what its name says, and no more */
-		return NS_OK;
-	path = plain(path);
-	snprintf(key, sizeof key, "%.*s", (int)(strlen(path) - strlen(".cls")), path);
-	return json_object_set_new_nocheck(tree->said, key, value) ? ns_fail(NS_NO_MEMORY, "out of memory for what %s says", path) : NS_OK;
-}
-
 /* names[i]: class of entry i, "" where it has none; finds the classes, and the label of each */
 static enum ns_status label_all(struct ns_tree *t, struct ns_source *s, char **names)
 {
@@ -313,7 +260,7 @@ static enum ns_status label_all(struct ns_tree *t, struct ns_source *s, char **n
 	if (status == NS_OK)
 		status = ns_source_labels(s, (const char *const *)names, t->count, t->said != NULL, labels);
 	for (i = 0; i < t->count && status == NS_OK; i++) {
-		int index = labels[i] == NS_LABEL_UNKNOWN && given && said_of(t, t->entries[i].path);
+		int index = labels[i] == NS_LABEL_UNKNOWN && given && ns_tree_said(t, t->entries[i].path);
 
 		t->entries[i].label = index ? ns_source_index(s, names[i]) : labels[i];
 		if (t->entries[i].label == NS_LABEL_UNKNOWN)
@@ -355,7 +302,7 @@ static char *class_of(const struct ns_tree *t, const struct ns_entry *e, const c
 	size_t n = e->type == NS_ENTRY_EMPTY ? strcspn(path + split, "/") : first_folder(path + split);
 
 	if (is_item(e) && t->said) /* one whose .cls is missing has no class, and not its folder's name */
-		return strdup(said_of(t, e->path) ? said_of(t, e->path) : "");
+		return strdup(ns_tree_said(t, e->path) ? ns_tree_said(t, e->path) : "");
 	/* an empty folder is a class only where it lies at a class's place */
 	if (e->type == NS_ENTRY_EMPTY && (path[split + n] || (splits && !split)))
 		n = 0;

@@ -24,10 +24,12 @@ struct ns_entry {
 struct ns_tree {
 	struct ns_entry *entries; /* after the plan the items, in their order */
 	int64_t count, capacity;
-	json_t *said; /* {path without its end: text}: what the .cls files of a webdataset say, the class of what is called alike; or NULL */
-	int archive;  /* a folder around everything else is a wrapper, not a class */
-	int bare;     /* an archive that was made in the folder, and has none around it */
-	int named;    /* there are items whose names are those of images */
+	json_t *said;	     /* {path without its end: text}: what the .cls files of a webdataset say, the class of what is called alike; or NULL */
+	json_t *annotations; /* {path without its end: text}: what .json files say of the image that is called alike; or NULL */
+	int64_t annotated;   /* bytes of these texts */
+	int archive;	     /* a folder around everything else is a wrapper, not a class */
+	int bare;	     /* an archive that was made in the folder, and has none around it */
+	int named;	     /* there are items whose names are those of images */
 };
 
 enum ns_status ns_tree_add(struct ns_tree *tree, const char *path, int64_t number, enum ns_entry_type type, const char *why);
@@ -37,6 +39,17 @@ enum ns_status ns_tree_add(struct ns_tree *tree, const char *path, int64_t numbe
  */
 #define NS_CLASS_TEXT 255
 enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, char *text, size_t bytes);
+/* What the .json file at `path` holds: an object or a list. What is no JSON, or longer than NS_ANNOTATION_MAX, says nothing. */
+#define NS_ANNOTATION_MAX 65536
+enum ns_status ns_tree_annotate(struct ns_tree *tree, const char *path, const char *text, size_t bytes);
+/* The class, or its index, that a .cls file says of an image; NULL: none does. */
+const char *ns_tree_said(const struct ns_tree *tree, const char *path);
+/* What the .json file beside an image says, as JSON on one line; NULL: there is none. */
+const char *ns_tree_annotation(const struct ns_tree *tree, const char *path);
+/* Archives often begin their names with "./", which means nothing. */
+const char *ns_tree_plain(const char *path);
+int ns_is_class_name(const char *path);
+int ns_is_annotation_name(const char *path);
 /*
  * Sorts the items to the front, in the order in which they were added, and sets the source's items, classes, splits and what was passed over.
  * Errors: NS_BAD_DATA: a class's name is not UTF-8.
