@@ -139,19 +139,23 @@ int ns_h5_has(hid_t file, const char *name)
 	return H5Lexists(file, name, H5P_DEFAULT) > 0;
 }
 
+enum ns_status ns_h5_open_hard(hid_t *set, hid_t file, const char *path, const char *name)
+{
+	if (!ns_h5_has(file, name))
+		return ns_fail(NS_BAD_DATA, "%s: has no data set '%s'", path, name);
+	if (!is_hard(file, name))
+		return ns_fail(NS_BAD_DATA, "%s: %s: is a link, which is refused", path, name);
+	*set = H5Dopen2(file, name, H5P_DEFAULT);
+	return *set < 0 ? ns_fail(NS_BAD_DATA, "%s: %s: is not a data set", path, name) : NS_OK;
+}
+
 static enum ns_status open_set(hid_t *set, hid_t file, const char *path, const char *name)
 {
 	enum ns_status status = NS_OK;
 	hid_t plist = -1, type = -1;
 	H5T_class_t class;
 
-	if (!ns_h5_has(file, name))
-		return ns_fail(NS_BAD_DATA, "%s: has no data set '%s'", path, name);
-	if (!ns_h5_is_hard(file, name))
-		return ns_fail(NS_BAD_DATA, "%s: %s: is a link, which is refused", path, name);
-	*set = H5Dopen2(file, name, H5P_DEFAULT);
-	if (*set < 0)
-		return ns_fail(NS_BAD_DATA, "%s: %s: is not a data set", path, name);
+	NS_TRY(ns_h5_open_hard(set, file, path, name));
 	plist = H5Dget_create_plist(*set);
 	type = H5Dget_type(*set);
 	class = H5Tget_class(type);

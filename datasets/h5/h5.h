@@ -82,6 +82,25 @@ enum ns_status ns_h5_get_real(hid_t file, const char *path, const char *object, 
 void ns_texts_free(char **texts, int n);
 
 /*
+ * Lists of names of the root, as of classes: an attribute where all of them, each padded to the longest, have up to 64,000 bytes, else a data set
+ * of texts of that fixed length, packed beyond 64 MiB.
+ */
+#define NS_NAMES_MOST 1000000
+#define NS_NAME_BYTES 4096
+/* NS_BAD_DATA where they are more or longer than that; `where` and `what` are for the message. */
+enum ns_status ns_h5_names_fit(const char *const *names, int n, const char *where, const char *what);
+/* The bytes of each in a data set; 0: they are an attribute. */
+size_t ns_h5_names_size(const char *const *names, int n);
+/* Bytes [first, first + n) of the names, each padded with zeros to `size`. */
+void ns_h5_names_pad(const char *const *names, size_t size, size_t first, size_t n, char *out);
+enum ns_status ns_h5_write_names(hid_t file, const char *path, const char *attribute, const char *set, const char *const *names, int n);
+/*
+ * Names in either form; none (NULL) where the file has neither; NS_BAD_DATA where it has both. A data set may have texts of any length, too.
+ * *size: bytes of each in a data set (of any length: of the longest), 0: they are an attribute.
+ */
+enum ns_status ns_h5_read_names(hid_t file, const char *path, const char *attribute, const char *set, char ***names, int *n, size_t *size);
+
+/*
  * --- look: foreign HDF5 files are looked at by a child process, before this one trusts them.
  *
  * A damaged or hostile file makes libhdf5 access memory out of bounds (eight changed bytes of a global heap are enough). So the whole

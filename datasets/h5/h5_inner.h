@@ -19,5 +19,11 @@ int ns_h5_is_hard(hid_t file, const char *name);
 enum ns_status ns_h5_refuse_filters(hid_t plist, const char *path, const char *name);
 enum ns_status ns_h5_refuse_chunks(hid_t plist, hid_t type, const char *path, const char *name);
 #define NS_H5_CACHE ((size_t)256 << 20) /* of chunks; a chunk that does not fit would be unpacked anew at every read of a part of it */
+/* A data set by its name, which is no link; what it holds is still to be judged. */
+enum ns_status ns_h5_open_hard(hid_t *set, hid_t file, const char *path, const char *name);
+/* The type of UTF-8 texts of `size` bytes each, padded with zeros, or of any length (H5T_VARIABLE). The caller closes it. */
+hid_t ns_h5_text_type(size_t size);
+/* The text of a field of `size` bytes, without its padding; NULL: out of memory. */
+char *ns_h5_text_of(const char *field, size_t size, H5T_str_t pad);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "datasets/h5/h5.h"
+#include "datasets/h5/h5_inner.h"
 
 #define TEXTS_MOST ((size_t)64 << 20) /* bytes of all texts of an attribute */
 #define COUNT_MOST (1 << 20)
@@ -24,8 +24,8 @@ static enum ns_status set_attribute(hid_t file, const char *path, const char *ob
 	return status;
 }
 
-/* UTF-8, padded with zeros; HDF5 has no type of size 0 */
-static hid_t text_type(size_t size)
+/* HDF5 has no type of size 0 */
+hid_t ns_h5_text_type(size_t size)
 {
 	hid_t type = H5Tcopy(H5T_C_S1);
 
@@ -53,7 +53,7 @@ static enum ns_status write_texts(hid_t file, const char *path, const char *obje
 	}
 	for (i = 0; i < n; i++)
 		memcpy(all + (size_t)i * size, texts[i], strlen(texts[i]));
-	type = text_type(size);
+	type = ns_h5_text_type(size);
 	status = set_attribute(file, path, object, name, type, space, all);
 	H5Tclose(type);
 	free(all);
@@ -82,7 +82,7 @@ enum ns_status ns_h5_set_real(hid_t file, const char *path, const char *object, 
 /* HDF5's own memory is copied and given back */
 static int read_variable(hid_t a, hid_t space, char **texts, int count)
 {
-	hid_t type = text_type(H5T_VARIABLE);
+	hid_t type = ns_h5_text_type(H5T_VARIABLE);
 	char **raw = calloc((size_t)count + 1, sizeof *raw);
 	int ok = raw && (!count || H5Aread(a, type, raw) >= 0), i;
 
@@ -95,6 +95,15 @@ static int read_variable(hid_t a, hid_t space, char **texts, int count)
 	return ok;
 }
 
+char *ns_h5_text_of(const char *field, size_t size, H5T_str_t pad)
+{
+	size_t len = strnlen(field, size);
+
+	while (pad == H5T_STR_SPACEPAD && len && field[len - 1] == ' ')
+		len--;
+	return strndup(field, len);
+}
+
 static int read_fixed(hid_t a, hid_t stored, char **texts, int count)
 {
 	size_t size = H5Tget_size(stored);
@@ -102,14 +111,8 @@ static int read_fixed(hid_t a, hid_t stored, char **texts, int count)
 	char *all = size && size <= TEXTS_MOST / ((size_t)count + 1) ? malloc(size * ((size_t)count + 1)) : NULL;
 	int ok = all && (!count || H5Aread(a, stored, all) >= 0), i;
 
-	for (i = 0; ok && i < count; i++) {
-		const char *text = all + (size_t)i * size;
-		size_t len = strnlen(text, size);
-
-		while (pad == H5T_STR_SPACEPAD && len && text[len - 1] == ' ')
-			len--;
-		ok = (texts[i] = strndup(text, len)) != NULL;
-	}
+	for (i = 0; ok && i < count; i++)
+		ok = (texts[i] = ns_h5_text_of(all + (size_t)i * size, size, pad)) != NULL;
 	free(all);
 	return ok;
 }

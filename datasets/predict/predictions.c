@@ -130,13 +130,14 @@ static void take_text(hid_t file, const char *name, char *out, size_t size)
 /* What the first file says holds for all. */
 static enum ns_status take_head(struct ns_predictions *p, hid_t file, const char *path)
 {
+	size_t size;
+
 	p->temperature = 1;
 	NS_TRY(ns_h5_get_real(file, path, "/", "temperature", &p->temperature));
 	take_text(file, "model", p->model, sizeof p->model);
 	take_text(file, "weights", p->weights, sizeof p->weights);
 	take_text(file, "dataset", p->dataset, sizeof p->dataset);
-	if (H5Aexists(file, "classes") > 0)
-		NS_TRY(ns_h5_get_texts(file, path, "/", "classes", &p->names, &p->class_names));
+	NS_TRY(ns_h5_read_names(file, path, "classes", "class_names", &p->names, &p->class_names, &size));
 	if (p->prob.d && p->names && p->class_names != p->prob.d)
 		return ns_fail(NS_BAD_DATA, "%s: prob has %d columns, but classes has %d", path, p->prob.d, p->class_names);
 	if (!p->stats.d || H5Aexists_by_name(file, "stats", "stats_names", H5P_DEFAULT) <= 0)
@@ -352,7 +353,7 @@ static enum ns_status write_all(hid_t file, const char *path, const struct ns_pr
 	NS_TRY(ns_h5_set_text(file, path, "/", "weights", p->weights));
 	NS_TRY(ns_h5_set_text(file, path, "/", "dataset", p->dataset));
 	NS_TRY(ns_h5_set_real(file, path, "/", "temperature", p->temperature));
-	NS_TRY(ns_h5_set_texts(file, path, "/", "classes", (const char *const *)p->names, p->class_names));
+	NS_TRY(ns_h5_write_names(file, path, "classes", "class_names", (const char *const *)p->names, p->class_names));
 	for (i = 0; i < COLUMNS; i++) {
 		struct ns_predictions copy = *p;
 		hsize_t rows = (hsize_t)p->rows;

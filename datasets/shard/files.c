@@ -1,4 +1,4 @@
-/* datasets/shard/files.c - the columns of a shard that say what its rows' files were. */
+/* datasets/shard/files.c - the columns of a shard that say what its rows' files were; checksums of its names. */
 #include <stdlib.h>
 
 #include "datasets/shard/shard_inner.h"
@@ -27,4 +27,25 @@ enum ns_status ns_rows_add_files(struct ns_rows *rows, int64_t n)
 			return ns_fail(NS_NO_MEMORY, "out of memory for what the files of %lld rows were", (long long)n);
 	}
 	return NS_OK;
+}
+
+enum ns_status ns_shard_name_sums(const char *path, const char *const *names, int n, size_t size, uint64_t **sums, hsize_t *count)
+{
+	size_t bytes = size * (size_t)n, at, left;
+	char *block = malloc(NS_CHECKSUM_BLOCK);
+	hsize_t i;
+
+	*count = (bytes + NS_CHECKSUM_BLOCK - 1) / NS_CHECKSUM_BLOCK;
+	*sums = malloc((*count + 1) * sizeof **sums);
+	for (i = 0; block && *sums && i < *count; i++) {
+		at = i * NS_CHECKSUM_BLOCK;
+		left = bytes - at < NS_CHECKSUM_BLOCK ? bytes - at : NS_CHECKSUM_BLOCK;
+		ns_h5_names_pad(names, size, at, left, block);
+		(*sums)[i] = ns_xxh3(block, left);
+	}
+	free(block);
+	if (block && *sums)
+		return NS_OK;
+	free(*sums);
+	return ns_fail(NS_NO_MEMORY, "%s: out of memory for checksums", path);
 }

@@ -43,63 +43,6 @@ void ns_shard_close(struct ns_shard *s)
 	free(s);
 }
 
-/* Files that do not say how they are decoded are older than the question: as they are stored, what is transparent over black. */
-static enum ns_status read_decoding(struct ns_shard *s, hid_t file)
-{
-	char *orientation = ns_h5_get_text(file, "/", "orientation"), *background = ns_h5_get_text(file, "/", "background");
-	enum ns_status status = NS_OK;
-	unsigned colour = 0;
-
-	s->head.as_stored = !orientation || strcmp(orientation, "exif") != 0;
-	if (background && strcmp(background, "none") && sscanf(background, "#%6x", &colour) != 1)
-		status = ns_fail(NS_BAD_DATA, "%s: background is '%s', expected none or #rrggbb", s->path, background);
-	s->head.background = background && !strcmp(background, "none") ? 0 : (int)(colour & 0xffffff) + 1;
-	free(orientation);
-	free(background);
-	return status;
-}
-
-static enum ns_status read_head(struct ns_shard *s, hid_t file)
-{
-	char *schema = ns_h5_get_text(file, "/", "schema"), *encoding = ns_h5_get_text(file, "/", "encoding");
-	char *name = ns_h5_get_text(file, "/", "dataset");
-	enum ns_status status = NS_OK;
-
-	if (!schema || strcmp(schema, "nightshift.shard/1"))
-		status = ns_fail(NS_BAD_DATA, "%s: schema is '%s', expected 'nightshift.shard/1'", s->path, schema ? schema : "");
-	else if (!encoding || (strcmp(encoding, "raw") && strcmp(encoding, "jpeg") && strcmp(encoding, "png") && strcmp(encoding, "files")))
-		status = ns_fail(NS_BAD_DATA, "%s: encoding is '%s', expected raw, jpeg, png or files", s->path, encoding ? encoding : "");
-	else
-		snprintf(s->head.encoding, sizeof s->head.encoding, "%s", encoding);
-	snprintf(s->head.dataset, sizeof s->head.dataset, "%s", name ? name : "");
-	free(schema);
-	free(encoding);
-	free(name);
-	NS_TRY(status);
-	NS_TRY(read_decoding(s, file));
-	NS_TRY(ns_h5_get_texts(file, s->path, "/", "classes", &s->head.classes, &s->head.class_count));
-	if (H5Aexists(file, "groups") > 0)
-		NS_TRY(ns_h5_get_texts(file, s->path, "/", "groups", &s->head.groups, &s->head.group_count));
-	return NS_OK;
-}
-
-/*
- * The checksums of a column of so many bytes: NULL where the file has none at all, as a foreign one may. Where it has some, each column must
- * have its own: else removing one would hide a change.
- */
-static enum ns_status read_sums(const struct ns_shard *s, hid_t file, const char *name, size_t bytes, uint64_t **sums)
-{
-	char check[64];
-
-	*sums = NULL;
-	snprintf(check, sizeof check, "checksum/%s", name);
-	if (!ns_h5_has(file, "checksum"))
-		return NS_OK;
-	if (!ns_h5_has(file, check))
-		return ns_fail(NS_BAD_DATA, "%s: has checksums (as a group of its own, not a link), but none of '%s'", s->path, name);
-	return ns_h5_read(file, s->path, check, NS_H5_U64, 1, (bytes + NS_CHECKSUM_BLOCK - 1) / NS_CHECKSUM_BLOCK, (void **)sums);
-}
-
 /* Verifies a column that was read whole against its checksums. */
 static enum ns_status check_column(const struct ns_shard *s, hid_t file, const char *name, const void *data, size_t bytes)
 {
@@ -109,7 +52,7 @@ static enum ns_status check_column(const struct ns_shard *s, hid_t file, const c
 
 	if (!data || !ns_h5_has(file, name)) /* foreign files may lack columns */
 		return NS_OK;
-	NS_TRY(read_sums(s, file, name, bytes, &sums));
+	NS_TRY(ns_shard_read_sums(s, file, name, bytes, &sums));
 	if (!sums)
 		return NS_OK;
 	status = NS_OK;
@@ -228,8 +171,7 @@ static enum ns_status read_files(struct ns_shard *s, hid_t file)
 	}
 	if (H5Aexists(file, "formats") > 0)
 		NS_TRY(ns_h5_get_texts(file, s->path, "/", "formats", &s->head.formats, &s->head.format_count));
-	if (H5Aexists(file, "cameras") > 0)
-		NS_TRY(ns_h5_get_texts(file, s->path, "/", "cameras", &s->head.cameras, &s->head.camera_count));
+	NS_TRY(ns_shard_read_names(s, file, "cameras", "camera_names", &s->head.cameras, &s->head.camera_count));
 	for (i = 0; i < s->rows.rows; i++)
 		if (f->format[i] < 0 || f->format[i] >= s->head.format_count || f->camera[i] < -1 || f->camera[i] >= s->head.camera_count)
 			return ns_fail(NS_BAD_DATA, "%s: row %lld: file_format = %d, file_camera = %d, but formats has %d, cameras %d", s->path,
@@ -292,7 +234,7 @@ static enum ns_status fill(struct ns_shard *s, hid_t file, const struct stat *st
 {
 	const char *name;
 
-	NS_TRY(read_head(s, file));
+	NS_TRY(ns_shard_read_head(s, file));
 	name = strcmp(s->head.encoding, "raw") ? "image_bytes" : "image";
 	NS_TRY(read_image_shape(s, file, name));
 	NS_TRY(check_size(s, st));
@@ -300,7 +242,7 @@ static enum ns_status fill(struct ns_shard *s, hid_t file, const struct stat *st
 	NS_TRY(read_source(s, file));
 	NS_TRY(check_columns(s, file));
 	NS_TRY(read_files(s, file));
-	NS_TRY(read_sums(s, file, name, (size_t)s->image_bytes, &s->checksum));
+	NS_TRY(ns_shard_read_sums(s, file, name, (size_t)s->image_bytes, &s->checksum));
 	s->checksums = s->checksum ? (s->image_bytes + (int64_t)NS_CHECKSUM_BLOCK - 1) / (int64_t)NS_CHECKSUM_BLOCK : 0;
 	return NS_OK;
 }

@@ -1,4 +1,4 @@
-/* datasets/shard/shard_inner.h - what dataset.c and index.c share. */
+/* datasets/shard/shard_inner.h - what the files of this room share. */
 #ifndef NS_SHARD_INNER_H
 #define NS_SHARD_INNER_H
 
@@ -8,6 +8,19 @@
 enum ns_status ns_dataset_alloc(struct ns_dataset *data, size_t n);
 /* Shard i of the data set, which lies at `path` and was looked at; below: in a folder of ours. */
 enum ns_status ns_dataset_open_shard(struct ns_dataset *data, int i, const char *path, int below);
+
+/* The checksums of each MiB of names that are a data set, of `size` bytes each; the caller frees *sums, *count of them. */
+enum ns_status ns_shard_name_sums(const char *path, const char *const *names, int n, size_t size, uint64_t **sums, hsize_t *count);
+
+/*
+ * The checksums of a column of so many bytes: NULL where the file has none at all, as a foreign one may. Where it has some, each column must
+ * have its own: else removing one would hide a change.
+ */
+enum ns_status ns_shard_read_sums(const struct ns_shard *shard, hid_t file, const char *name, size_t bytes, uint64_t **sums);
+/* Names as an attribute or as a data set, whose checksums are compared; NULL where the file has neither. */
+enum ns_status ns_shard_read_names(const struct ns_shard *shard, hid_t file, const char *attribute, const char *set, char ***names, int *n);
+/* Encoding, decoding, classes and groups, into shard->head. */
+enum ns_status ns_shard_read_head(struct ns_shard *shard, hid_t file);
 
 /* a column of struct ns_row_files: `each` values a row */
 struct ns_file_column {

@@ -10,13 +10,20 @@
 #include "datasets/shard/shard_inner.h"
 #include "host/base/base.h"
 
+static enum ns_status write_sums(hid_t file, const char *path, const char *name, const uint64_t *sums, hsize_t n)
+{
+	char check[64];
+
+	snprintf(check, sizeof check, "checksum/%s", name);
+	return ns_h5_write(file, path, check, NS_H5_U64, 1, &n, sums);
+}
+
 static enum ns_status write_checked(hid_t file, const char *path, const char *name, enum ns_h5_type type, int rank, const hsize_t *dims,
 				    const void *data, size_t bytes)
 {
 	hsize_t n = (bytes + NS_CHECKSUM_BLOCK - 1) / NS_CHECKSUM_BLOCK, i;
 	uint64_t *sums = malloc((n + 1) * sizeof *sums);
 	enum ns_status status;
-	char check[64];
 
 	if (!sums)
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory for checksums", path);
@@ -25,10 +32,27 @@ static enum ns_status write_checked(hid_t file, const char *path, const char *na
 
 		sums[i] = ns_xxh3((const char *)data + i * NS_CHECKSUM_BLOCK, left < NS_CHECKSUM_BLOCK ? left : NS_CHECKSUM_BLOCK);
 	}
-	snprintf(check, sizeof check, "checksum/%s", name);
 	status = ns_h5_write(file, path, name, type, rank, dims, data);
 	if (status == NS_OK)
-		status = ns_h5_write(file, path, check, NS_H5_U64, 1, &n, sums);
+		status = write_sums(file, path, name, sums, n);
+	free(sums);
+	return status;
+}
+
+/* Names, with checksums where they are a data set. */
+static enum ns_status write_names(hid_t file, const char *path, const char *attribute, const char *set, char **texts, int n)
+{
+	const char *const *names = (const char *const *)texts;
+	size_t size = ns_h5_names_size(names, n);
+	enum ns_status status;
+	uint64_t *sums;
+	hsize_t count;
+
+	NS_TRY(ns_h5_write_names(file, path, attribute, set, names, n));
+	if (!size)
+		return NS_OK;
+	NS_TRY(ns_shard_name_sums(path, names, n, size, &sums, &count));
+	status = write_sums(file, path, set, sums, count);
 	free(sums);
 	return status;
 }
@@ -54,10 +78,8 @@ static enum ns_status write_head(hid_t file, const char *path, const struct ns_s
 		snprintf(text, sizeof text, "#%06x", (unsigned)(head->background - 1) & 0xffffff);
 		NS_TRY(ns_h5_set_text(file, path, "/", "background", head->background ? text : "none"));
 	}
-	NS_TRY(ns_h5_set_texts(file, path, "/", "classes", (const char *const *)head->classes, head->class_count));
-	if (!head->group_count)
-		return NS_OK;
-	return ns_h5_set_texts(file, path, "/", "groups", (const char *const *)head->groups, head->group_count);
+	NS_TRY(write_names(file, path, "classes", "class_names", head->classes, head->class_count));
+	return head->group_count ? write_names(file, path, "groups", "group_names", head->groups, head->group_count) : NS_OK;
 }
 
 static enum ns_status write_files(hid_t file, const char *path, const struct ns_shard_head *head, const struct ns_rows *r)
@@ -74,7 +96,7 @@ static enum ns_status write_files(hid_t file, const char *path, const struct ns_
 		NS_TRY(write_checked(file, path, c->name, c->type, c->each > 1 ? 2 : 1, dims, data, (size_t)r->rows * c->value * (size_t)c->each));
 	}
 	NS_TRY(ns_h5_set_texts(file, path, "/", "formats", (const char *const *)head->formats, head->format_count));
-	return head->camera_count ? ns_h5_set_texts(file, path, "/", "cameras", (const char *const *)head->cameras, head->camera_count) : NS_OK;
+	return head->camera_count ? write_names(file, path, "cameras", "camera_names", head->cameras, head->camera_count) : NS_OK;
 }
 
 static enum ns_status write_all(hid_t file, const char *path, const struct ns_shard_head *head, const struct ns_rows *r, const uint8_t *image,

@@ -17,6 +17,14 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
 }
 
+static int by_name_and_label(const void *a, const void *b)
+{
+	const struct named *x = a, *y = b;
+	int order = by_name(a, b);
+
+	return order ? order : (x->label > y->label) - (x->label < y->label);
+}
+
 int32_t ns_source_index(const struct ns_source *s, const char *text)
 {
 	char *end;
@@ -85,20 +93,46 @@ enum ns_status ns_source_found_classes(struct ns_source *s, const char *const *n
 	return NS_OK;
 }
 
+/* The classes in the order of their names, and of equal names in their own; the caller frees it. NULL: out of memory. */
+static struct named *sorted_classes(const struct ns_source *s)
+{
+	struct named *order = malloc(sizeof *order * ((size_t)s->class_count + 1));
+	int k;
+
+	for (k = 0; order && k < s->class_count; k++)
+		order[k] = (struct named){s->classes[k], k};
+	if (order)
+		qsort(order, (size_t)s->class_count, sizeof *order, by_name_and_label);
+	return order;
+}
+
+enum ns_status ns_source_check_given(const struct ns_source *s)
+{
+	struct named *order = sorted_classes(s);
+	int k, first = 0, again = s->class_count;
+
+	if (!order)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);
+	for (k = 1; k < s->class_count; k++) /* the earliest that repeats another */
+		if (!strcmp(order[k].name, order[k - 1].name) && order[k].label < again) {
+			first = order[k - 1].label;
+			again = order[k].label;
+		}
+	free(order);
+	return again == s->class_count ? NS_OK : ns_fail(NS_CONFIG, "ingest.classes: '%s' is entry %d and entry %d", s->classes[again], first, again);
+}
+
 enum ns_status ns_source_labels(struct ns_source *s, const char *const *names, int64_t n, int said, int32_t *labels)
 {
 	struct named *order;
 	int64_t i, none = 0;
-	int k, numbers = said && are_numbers(names, n);
+	int numbers = said && are_numbers(names, n);
 
 	NS_TRY(ns_source_found_classes(s, names, n, numbers));
 	s->numbers = numbers && s->class_count > 0;
-	order = malloc(sizeof *order * ((size_t)s->class_count + 1));
+	order = sorted_classes(s);
 	if (!order)
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory for class names", s->path);
-	for (k = 0; k < s->class_count; k++)
-		order[k] = (struct named){s->classes[k], k};
-	qsort(order, (size_t)s->class_count, sizeof *order, by_name);
 	for (i = 0; i < n; i++) {
 		struct named key = {names[i], 0};
 		const struct named *at = bsearch(&key, order, (size_t)s->class_count, sizeof *order, by_name);

@@ -21,7 +21,6 @@ static enum ns_status take_classes(struct ns_source *s, const json_t *classes)
 	for (i = 0; s->classes && i < json_array_size(classes); i++) {
 		const json_t *entry = json_array_get(classes, i);
 		char digits[32];
-		size_t k;
 
 		snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(entry));
 		if (!json_is_string(entry) && !json_is_integer(entry)) /* a class may be called 7 */
@@ -29,11 +28,8 @@ static enum ns_status take_classes(struct ns_source *s, const json_t *classes)
 		s->classes[s->class_count++] = strdup(json_is_string(entry) ? json_string_value(entry) : digits);
 		if (!*s->classes[i])
 			return ns_fail(NS_CONFIG, "ingest.classes: entry %zu is empty, expected a name", i);
-		for (k = 0; k < i && k < 4096; k++) /* of more, nobody types them */
-			if (!strcmp(s->classes[k], s->classes[i]))
-				return ns_fail(NS_CONFIG, "ingest.classes: '%s' is entry %zu and entry %zu", s->classes[i], k, i);
 	}
-	return s->classes ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for class names");
+	return s->classes ? ns_source_check_given(s) : ns_fail(NS_NO_MEMORY, "out of memory for class names");
 }
 
 enum ns_status ns_source_begin(struct ns_source *s, const char *path, const json_t *classes)

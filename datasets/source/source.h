@@ -81,6 +81,9 @@ enum ns_status ns_source_note(struct ns_source *source, const char *text);
 /* sorted class names found in the input, unless names were given; numbers: in the order of the numbers that they are, and -1 is none */
 enum ns_status ns_source_found_classes(struct ns_source *source, const char *const *names, int64_t n, int numbers);
 
+/* NS_CONFIG where a class that was given stands twice. */
+enum ns_status ns_source_check_given(const struct ns_source *source);
+
 extern const struct ns_source_kind ns_source_idx, ns_source_folder, ns_source_list, ns_source_tar, ns_source_npy, ns_source_npz, ns_source_hdf5,
 	ns_source_foreign;
 

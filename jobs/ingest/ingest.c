@@ -268,6 +268,8 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	if (status != NS_OK)
 		free(from);
 	NS_TRY(status);
+	/* before the first shard is filled */
+	NS_GO(ns_h5_names_fit((const char *const *)g.source.classes, g.source.class_count, argv[0], "classes"));
 	g.files = !g.source.kind->pixels;
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_ingest_encoding(&g));

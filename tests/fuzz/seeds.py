@@ -241,6 +241,11 @@ head = {"schema": "nightshift.shard/1", "encoding": "raw", "dataset": "d", "clas
 raw = h5({"image": numpy.arange(3 * 4 * 4, dtype="u1").reshape(3, 4, 4, 1), **rows(3, 2)}, head)
 put("h5_shard", "raw", raw)
 put("h5_shard", "chunked", h5({"image": numpy.zeros((3, 4, 4, 1), "u1"), **rows(3, 2)}, head, chunks=True, compression=9, shuffle=True))
+few = {k: v for k, v in head.items() if k not in ("classes", "groups")}
+fixed = {"class_names": numpy.array([b"a", b"bc"], "S2"), "group_names": numpy.array([b"g", b"h"], "S1")}
+put("h5_shard", "names", h5({"image": numpy.zeros((3, 4, 4, 1), "u1"), **rows(3, 2), **fixed}, few))
+put("h5_shard", "names_packed", h5({"image": numpy.zeros((3, 4, 4, 1), "u1"), **rows(3, 2), **fixed}, few, chunks=True, compression=9))
+put("h5_shard", "names_any_length", h5({"image": numpy.zeros((3, 4, 4, 1), "u1"), **rows(3, 2), "class_names": numpy.array(["a", "bc"], h5py.string_dtype())}, few))
 put("h5_shard", "encoded", h5({"image_bytes": numpy.arange(9, dtype="u1"), "image_offset": numpy.array([0, 4, 9], "u8"), "source": numpy.arange(5, dtype="u1"),
                                "source_offset": numpy.array([0, 2, 5], "u8"), **rows(2, 2)}, {**head, "encoding": "png"}))
 some = {"id": numpy.arange(4, dtype="u8"), "label": numpy.array([0, 1, -1, 0], "i4"), "pred": numpy.array([0, 1, 1, 0], "i4"),
@@ -248,6 +253,7 @@ some = {"id": numpy.arange(4, dtype="u8"), "label": numpy.array([0, 1, -1, 0], "
 small = h5(some, {"schema": "nightshift.predictions/1", "model": "m", "dataset": "d", "temperature": 1.5, "classes": ["a", "b"]},
            {"stats": ("stats_names", ["x", "y"])})
 put("h5_predictions", "small", small)
+put("h5_predictions", "names", h5({**some, **fixed}, {"schema": "nightshift.predictions/1", "model": "m", "dataset": "d"}))
 put("h5_predictions", "chunked", h5({"embedding": numpy.ones((40, 3), "f8")}, {}, chunks=(7, 2), compression=9, fletcher32=True))
 put("h5_predictions", "many_temperatures", h5({"id": numpy.arange(2, dtype="u8")}, {"temperature": numpy.ones(64)}))
 pictures = numpy.arange(6 * 4 * 5 * 3, dtype="u1").reshape(6, 4, 5, 3)
