@@ -143,7 +143,7 @@ enum ns_status ns_h5_open_hard(hid_t *set, hid_t file, const char *path, const c
 {
 	if (!ns_h5_has(file, name))
 		return ns_fail(NS_BAD_DATA, "%s: has no data set '%s'", path, name);
-	if (!is_hard(file, name))
+	if (!ns_h5_is_hard(file, name))
 		return ns_fail(NS_BAD_DATA, "%s: %s: is a link, which is refused", path, name);
 	*set = H5Dopen2(file, name, H5P_DEFAULT);
 	return *set < 0 ? ns_fail(NS_BAD_DATA, "%s: %s: is not a data set", path, name) : NS_OK;

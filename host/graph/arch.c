@@ -17,6 +17,20 @@ static enum ns_status take(const json_t *value, const char *name, const char *wh
 	return NS_OK;
 }
 
+/* The classifier alone grows with the product of classes and features. */
+static enum ns_status check_classifier(const struct ns_arch *a, const char *where)
+{
+	int64_t features = ((int64_t)a->width << (a->stages - 1)) * (a->bottleneck ? 4 : 1);
+
+	if (a->classes <= NS_CLASSIFIER_MAX / features)
+		return NS_OK;
+	return ns_fail(
+		NS_CONFIG,
+		"%s: %d classes x %lld features are a classifier of more than 2^28 weights, 1 GiB, of which a training holds several; expected "
+		"fewer classes, a smaller width or fewer stages",
+		where, a->classes, (long long)features);
+}
+
 enum ns_status ns_arch_from_json(struct ns_arch *a, const json_t *json, const char *where)
 {
 	const json_t *blocks = json_object_get(json, "blocks"), *input = json_object_get(json, "input");
@@ -48,7 +62,8 @@ enum ns_status ns_arch_from_json(struct ns_arch *a, const json_t *json, const ch
 	if (a->c == 2)
 		return ns_fail(NS_CONFIG, "%s: input is %dx%dx%d, expected 1 or 3 channels", where, a->h, a->w, a->c);
 	NS_TRY(take(json_object_get(json, "width"), "width", where, 1, 4096, &a->width));
-	return take(json_object_get(json, "classes"), "classes", where, 2, 4096, &a->classes);
+	NS_TRY(take(json_object_get(json, "classes"), "classes", where, 2, NS_CLASSES_MAX, &a->classes));
+	return check_classifier(a, where);
 }
 
 json_t *ns_arch_to_json(const struct ns_arch *a)

@@ -214,6 +214,16 @@ enum ns_status ns_exec_allocate(struct ns_exec *e)
 	return reserve(e, &e->workspace, workspace, "scratch of the plans for");
 }
 
+enum ns_status ns_exec_check_logits(const struct ns_net *net, int n)
+{
+	int64_t logits = (int64_t)n * net->arch.classes;
+
+	if (logits <= NS_CLASSIFIER_MAX)
+		return NS_OK;
+	return ns_fail(NS_CONFIG, "%d images x %d classes are %lld logits at a time, expected at most 2^28 (1 GiB); a smaller batch has fewer", n,
+		       net->arch.classes, (long long)logits);
+}
+
 enum ns_status ns_exec_alloc(struct ns_exec **made, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue, int n, int training,
 			     enum ns_dtype dtype)
 {

@@ -150,10 +150,12 @@ enum ns_status ns_exec_infer(struct ns_exec **exec, const struct ns_net *net, st
 			     enum ns_dtype dtype, float temperature, const float *values)
 {
 	struct ns_op op = {.kind = NS_OP_HEAD};
-	int chunk = chunk_of(net, dev, n, dtype);
 	enum ns_status status;
 	struct ns_exec *e;
+	int chunk;
 
+	NS_TRY(ns_exec_check_logits(net, n));
+	chunk = chunk_of(net, dev, n, dtype);
 	NS_TRY(ns_exec_alloc(&e, net, dev, queue, chunk, 0, dtype));
 	e->chunks = n / chunk;
 	ns_exec_plan_forward(e);

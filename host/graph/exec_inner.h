@@ -43,6 +43,8 @@ void *ns_exec_at(const struct ns_exec *e, int buffer);
 size_t ns_exec_out_bytes(const struct ns_exec *e, const struct ns_layer *l);
 size_t ns_exec_round64(size_t n);
 
+/* NS_CONFIG where the logits of n images would be more than NS_CLASSIFIER_MAX. */
+enum ns_status ns_exec_check_logits(const struct ns_net *net, int n);
 /* To be called in this order: the object, buffers of the forward pass, plans, memory. */
 enum ns_status ns_exec_alloc(struct ns_exec **made, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue, int n, int training,
 			     enum ns_dtype dtype);

@@ -59,6 +59,7 @@ enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_net *net, st
 	enum ns_status status;
 	struct ns_exec *e;
 
+	NS_TRY(ns_exec_check_logits(net, n));
 	NS_TRY(ns_exec_alloc(&e, net, dev, queue, n, 1, dtype));
 	ns_exec_plan_forward(e);
 	NS_GO(plan_backward(e));

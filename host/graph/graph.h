@@ -18,6 +18,9 @@
  * stem imagenet) and the small networks (basic [1,1,1], width 16). Names are torchvision's.
  */
 
+#define NS_CLASSES_MAX	  1000000
+#define NS_CLASSIFIER_MAX ((int64_t)1 << 28) /* floats of its weights, or of the logits of a batch: 1 GiB, of which a training holds several */
+
 struct ns_arch {
 	int bottleneck, imagenet_stem; /* else basic block, small stem */
 	int blocks[8], stages, width;

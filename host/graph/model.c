@@ -219,18 +219,25 @@ static enum ns_status channel_values(const json_t *pre, const char *key, int cha
 static enum ns_status from_json(struct ns_model *m, const json_t *json, const char *path)
 {
 	const json_t *classes = json_object_get(json, "classes"), *pre = json_object_get(json, "preprocess");
-	const char *names[4096];
+	const char **names;
 	struct ns_arch arch;
+	enum ns_status status;
 	size_t i, n = json_array_size(classes);
 
 	if (ns_arch_from_json(&arch, json_object_get(json, "architecture"), path) != NS_OK)
 		return NS_BAD_DATA;
-	if ((int)n != arch.classes || n > sizeof names / sizeof *names)
-		return ns_fail(NS_BAD_DATA, "%s: architecture has %d classes, but the list of classes has %zu (at most 4096)", path, arch.classes, n);
-	for (i = 0; i < n; i++)
+	if (n != (size_t)arch.classes)
+		return ns_fail(NS_BAD_DATA, "%s: architecture has %d classes, but the list of classes has %zu", path, arch.classes, n);
+	names = malloc(sizeof *names * n);
+	if (!names)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for %zu class names", path, n);
+	for (i = 0, status = NS_OK; i < n && status == NS_OK; i++)
 		if (!(names[i] = json_string_value(json_array_get(classes, i))))
-			return ns_fail(NS_BAD_DATA, "%s: class %zu is not a string", path, i);
-	NS_TRY(ns_model_make(m, &arch, names, (int)n));
+			status = ns_fail(NS_BAD_DATA, "%s: class %zu is not a string", path, i);
+	if (status == NS_OK)
+		status = ns_model_make(m, &arch, names, (int)n);
+	free(names);
+	NS_TRY(status);
 	NS_TRY(channel_values(pre, "mean", arch.c, path, m->mean));
 	NS_TRY(channel_values(pre, "std", arch.c, path, m->std));
 	NS_TRY(ns_json_get_real(json, "temperature", path, &m->temperature));

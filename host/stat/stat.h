@@ -111,8 +111,8 @@ double ns_stat_kid(const float *x, int64_t m, const float *y, int64_t n, int d);
 
 /*
  * Confident learning (Northcutt et al. 2021), in chunks of rows: first all are given to learn(), then all to judge(). The threshold of class k is
- * the mean P(k) over rows labelled k; a row is confident in k where P(k) >= threshold - 1e-6, the most probable of several. joint (K, K):
- * labelled i, confident in j; where they differ the label is suspect. Rows without a label (-1) take no part.
+ * the mean P(k) over rows labelled k; a row is confident in k where P(k) >= threshold - 1e-6, the most probable of several. joint (K, K),
+ * NULL beyond 1,024 classes: labelled i, confident in j; where they differ the label is suspect. Rows without a label (-1) take no part.
  */
 struct ns_stat_confident {
 	int k;

@@ -238,13 +238,15 @@ enum ns_status ns_stat_wasserstein_interval(const float *x, int64_t m, const flo
 
 /* --- labels --- */
 
+#define JOINT 1024 /* classes; of 100,000 the table would have 80 GB */
+
 enum ns_status ns_stat_confident_init(struct ns_stat_confident *c, int k)
 {
 	*c = (struct ns_stat_confident){.k = k,
 					.sum = calloc((size_t)k, sizeof *c->sum),
 					.rows = calloc((size_t)k, sizeof *c->rows),
-					.joint = calloc((size_t)k * (size_t)k, sizeof *c->joint)};
-	if (c->sum && c->rows && c->joint)
+					.joint = k > JOINT ? NULL : calloc((size_t)k * (size_t)k, sizeof *c->joint)};
+	if (c->sum && c->rows && (c->joint || k > JOINT))
 		return NS_OK;
 	ns_stat_confident_release(c);
 	return ns_fail(NS_NO_MEMORY, "out of memory for the labels of %d classes", k);
@@ -290,7 +292,8 @@ void ns_stat_confident_judge(struct ns_stat_confident *c, const float *prob, con
 			suspect[r] = best >= 0 && best != label[r];
 		if (best < 0)
 			continue;
-		c->joint[label[r] * c->k + best]++;
+		if (c->joint)
+			c->joint[label[r] * c->k + best]++;
 		c->suspects += best != label[r];
 	}
 }

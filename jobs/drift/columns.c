@@ -205,7 +205,7 @@ static enum ns_status add_column(struct ns_drift *s, const struct column *o, con
 enum ns_status ns_drift_columns(struct ns_drift *s, const char *kind, const struct ns_columns *ref, const struct ns_columns *cur, char *const *names,
 				const char *prefix)
 {
-	int d = ref->directions ? ref->k : ref->of->d, c;
+	int d = ref->k ? ref->k : ref->of->d, c;
 	int workers = ns_workers_count(s->job->workers), w;
 	struct columns k = {.s = s, .first = s->count};
 	enum ns_status status;

@@ -87,6 +87,26 @@ static void look_at_reach(struct ns_drift *s)
 	}
 }
 
+/* What is not asked of each of many classes. */
+static void look_at_classes(struct ns_drift *s)
+{
+	char text[224];
+	int k = ns_drift_class_count(s);
+
+	if (s->picks) {
+		snprintf(text, sizeof text,
+			 "%d classes: the probabilities of the %d that are predicted most are tested one by one, those of all others as their sum", k,
+			 s->picks - 1);
+		quality(s, "many classes", text);
+	}
+	if (s->base_rows == s->ref.rows && s->ref.prob.d > NS_BBSE_CLASSES) {
+		snprintf(text, sizeof text,
+			 "label shift is estimated of up to %d classes, and these are %d: weights from so large a confusion matrix would be noise",
+			 NS_BBSE_CLASSES, s->ref.prob.d);
+		quality(s, "many classes", text);
+	}
+}
+
 /*
  * Both windows must come from one model: compared by its digest where both have one, else by weights and temperature (a baseline is part
  * of its model and cannot contain that model's digest).
@@ -201,6 +221,9 @@ static void drift_release(struct ns_drift *s)
 	free(s->weights_high);
 	free(s->pca);
 	free(s->pca_mean);
+	free(s->pick);
+	free(s->picked);
+	ns_texts_free(s->pick_names, NS_DRIFT_CLASSES);
 	free(s->ref_block);
 	free(s->cur_block);
 	free(s->ref_confidence);
@@ -246,6 +269,7 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_drift_test_all(&s));
 	doubt_self(&s);
 	NS_GO(ns_drift_performance(&s));
+	look_at_classes(&s);
 	NS_GO(ns_drift_history_read(&s)); /* on all ranks, because all of them decide */
 	ns_drift_decide(&s);
 	look_at_reach(&s);

@@ -136,6 +136,11 @@ struct ns_drift {
 		double score;
 	} top[24];
 	int top_count;
+	/* of more than NS_DRIFT_CLASSES classes: those whose probabilities are tested one by one, -1 at the end: the sum of all others */
+	int32_t *pick;
+	uint8_t *picked; /* of each class */
+	char **pick_names;
+	int picks;		/* 0: all classes are tested */
 	double *pca, *pca_mean; /* principal directions of the embeddings (pca_dim, D); NULL: not requested */
 	int pca_dim;
 	json_t *quality;
@@ -161,12 +166,27 @@ const char *ns_drift_status_name(enum ns_drift_status status);
 void ns_drift_cut_utf8(char *text);
 /* Adds a row to the table, all its numbers NaN. NULL: out of memory. */
 struct ns_drift_test *ns_drift_add(struct ns_drift *s, const char *kind, const struct ns_drift_detector *method, const char *column);
-/* columns of a window: those of a matrix, or, with directions (k, d), the projections of its rows less `mean` on each */
+/*
+ * columns of a window: those of a matrix; with directions (k, d) the projections of its rows less `mean` on each; with `pick` (k) those columns,
+ * where -1 is the sum of all that are not `picked` (d)
+ */
 struct ns_columns {
 	const struct ns_matrix *of;
 	const double *mean, *directions;
 	int k;
+	const int32_t *pick;
+	const uint8_t *picked;
 };
+#define NS_DRIFT_CLASSES 1024
+#define NS_BBSE_CLASSES	 200 /* for label shift: more take minutes, and their weights are hardly identifiable */
+/* How many classes the windows have: probabilities or names, or as many as predictions need. */
+int ns_drift_class_count(const struct ns_drift *s);
+/* Sets pick, picked, pick_names and picks where the reference has the probabilities of more than NS_DRIFT_CLASSES. */
+enum ns_status ns_drift_pick_classes(struct ns_drift *s);
+/* The probabilities' columns, or those that were picked. */
+struct ns_columns ns_drift_class_columns(const struct ns_drift *s, const struct ns_matrix *prob);
+/* Picked columns [first, first + count) of n rows x (n, d) into out (n, count). */
+void ns_drift_take_classes(const struct ns_columns *v, const float *x, int64_t n, int first, int count, float *out);
 /* Called with column `column` of both windows in x (m + n), in row order, the reference first; it may change x. */
 typedef enum ns_status ns_column_fn(void *context, int column, int worker, float *x);
 /* Calls fn for this rank's share of the columns, over workers; as many columns are held at a time as fit into drift.memory. */

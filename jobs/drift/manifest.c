@@ -118,17 +118,16 @@ static json_t *dataset_part(const struct ns_dataset *d, const char *path)
 static json_t *histogram(const struct select *q)
 {
 	const struct ns_shard_head *head = ns_dataset_head(q->replay);
+	int64_t i, *count = calloc((size_t)head->class_count + 1, sizeof *count);
 	json_t *all = json_object();
-	int64_t i;
 	int k;
 
-	for (k = 0; k < head->class_count; k++) {
-		json_int_t n = 0;
-
-		for (i = 0; i < q->rows.rows; i++)
-			n += q->rows.label[i] == k;
-		json_object_set_new(all, head->classes[k], json_integer(n));
-	}
+	for (i = 0; count && i < q->rows.rows; i++)
+		if (q->rows.label[i] >= 0 && q->rows.label[i] < head->class_count)
+			count[q->rows.label[i]]++;
+	for (k = 0; count && k < head->class_count; k++)
+		json_object_set_new(all, head->classes[k], json_integer(count[k]));
+	free(count);
 	return all;
 }
 

@@ -53,8 +53,9 @@ enum ns_status ns_drift_components(struct ns_drift *s)
 	NS_GO(s->pca_mean && s->pca ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a projection"));
 	NS_GO(pooled_rows(s, &x, &n));
 	NS_GO(ns_stat_pca_fit(s->job->workers, x, n, d, s->pca_dim, s->pca_mean, s->pca));
-	status = ns_drift_columns(s, "embedding", &(struct ns_columns){&s->ref.embedding, s->pca_mean, s->pca, s->pca_dim},
-				  &(struct ns_columns){&s->cur.embedding, s->pca_mean, s->pca, s->pca_dim}, NULL, "component ");
+	status = ns_drift_columns(
+		s, "embedding", &(struct ns_columns){.of = &s->ref.embedding, .mean = s->pca_mean, .directions = s->pca, .k = s->pca_dim},
+		&(struct ns_columns){.of = &s->cur.embedding, .mean = s->pca_mean, .directions = s->pca, .k = s->pca_dim}, NULL, "component ");
 out:
 	free(x);
 	return status;
@@ -75,8 +76,9 @@ enum ns_status ns_drift_projections(struct ns_drift *s, int k)
 				sqrt(-2 * log(ns_uniform(r.v[0]) + 0x1p-33)) * cos(6.283185307179586 * ns_uniform(r.v[1])) / sqrt(d);
 		}
 	if (status == NS_OK)
-		status = ns_drift_columns(s, "embedding", &(struct ns_columns){&s->ref.embedding, mean, directions, k},
-					  &(struct ns_columns){&s->cur.embedding, mean, directions, k}, NULL, "projection ");
+		status = ns_drift_columns(
+			s, "embedding", &(struct ns_columns){.of = &s->ref.embedding, .mean = mean, .directions = directions, .k = k},
+			&(struct ns_columns){.of = &s->cur.embedding, .mean = mean, .directions = directions, .k = k}, NULL, "projection ");
 	free(mean);
 	free(directions);
 	return status;

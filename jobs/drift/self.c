@@ -17,13 +17,14 @@
 #include "kernels/formula/mmd.h"
 #include "kernels/formula/sort.h"
 
-#define SPLIT_ROWS  20000 /* rows of the reference that take part, chosen by key: they are kept in memory */
-#define HALF	    2000  /* rows of a half, at most */
-#define MMD_HALF    250
-#define MMD_DRAWS   499 /* the smallest p, 1/500, is below MMD's share (a tenth) of an alpha of 5 % */
-#define ROWS_NEEDED 100 /* fewer are too few for a self-test */
+#define SPLIT_ROWS    20000 /* rows of the reference that take part, chosen by key: they are kept in memory */
+#define HALF	      2000  /* rows of a half, at most */
+#define MMD_HALF      250
+#define MMD_DRAWS     499	/* the smallest p, 1/500, is below MMD's share (a tenth) of an alpha of 5 % */
+#define PICKED_FLOATS (1 << 20) /* that are read at once where few of many classes are picked */
+#define ROWS_NEEDED   100	/* fewer are too few for a self-test */
 
-#define STRETCHES   50
+#define STRETCHES     50
 
 /* the self-test: rows of the reference with their columns */
 struct self_test {
@@ -204,7 +205,7 @@ static enum ns_status one_split(void *context, int task, int worker)
 	n = half < MMD_HALF ? half : MMD_HALF;
 	columns(g, g->stats, s->ref.stats.d, row, half, a, scratch, &ks, &cvm, &count);
 	columns(g, g->confidence, 2, row, half, a, scratch, &ks, &cvm, &count);
-	columns(g, g->prob, s->ref.prob.d, row, half, a, scratch, &ks, &cvm, &count);
+	columns(g, g->prob, s->picks ? s->picks : s->ref.prob.d, row, half, a, scratch, &ks, &cvm, &count);
 	columns(g, g->pca, s->pca_dim, row, half, a, scratch, &ks, &cvm, &count);
 	if (g->pred && !g->block) /* with sequences only columns are tested */
 		chi = classes(g->pred, row, half, seed);
@@ -243,6 +244,30 @@ static enum ns_status gather(const struct self_test *g, const struct ns_matrix *
 	return *x ? ns_matrix_pick(of, g->row, g->rows, *x) : ns_fail(NS_NO_MEMORY, "out of memory for a self-test");
 }
 
+/* the chosen rows of the probabilities, of many classes those that are tested alone */
+static enum ns_status gather_classes(struct self_test *g)
+{
+	struct ns_columns v = ns_drift_class_columns(g->s, &g->s->ref.prob);
+	int64_t step = v.of->d ? 1 + PICKED_FLOATS / v.of->d : 1, at, n;
+	enum ns_status status = NS_OK;
+	float *rows;
+
+	if (!v.pick || !v.of->d)
+		return gather(g, v.of, &g->prob);
+	g->prob = malloc(sizeof *g->prob * (size_t)g->rows * (size_t)v.k);
+	rows = malloc(sizeof *rows * (size_t)step * (size_t)v.of->d);
+	if (!g->prob || !rows)
+		status = ns_fail(NS_NO_MEMORY, "out of memory for a self-test");
+	for (at = 0; status == NS_OK && at < g->rows; at += n) {
+		n = g->rows - at < step ? g->rows - at : step;
+		status = ns_matrix_pick(v.of, g->row + at, n, rows);
+		if (status == NS_OK)
+			ns_drift_take_classes(&v, rows, n, 0, v.k, g->prob + at * v.k);
+	}
+	free(rows);
+	return status;
+}
+
 static enum ns_status of_each(const struct self_test *g, const int32_t *all, int32_t **x)
 {
 	int64_t i;
@@ -269,7 +294,7 @@ static enum ns_status choose(struct self_test *g)
 		g->row[i] = all <= SPLIT_ROWS ? i : (int64_t)ns_permute((uint64_t)i, (uint64_t)all, s->seed, NS_FOR_SPLIT, 4);
 	NS_TRY(gather(g, &s->ref.stats, &g->stats));
 	NS_TRY(gather(g, &confidence, &g->confidence));
-	NS_TRY(gather(g, &s->ref.prob, &g->prob));
+	NS_TRY(gather_classes(g));
 	if (s->pca || s->gamma > 0)
 		NS_TRY(gather(g, &s->ref.embedding, &g->embedding));
 	if (s->pca) {

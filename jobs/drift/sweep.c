@@ -154,14 +154,18 @@ static enum ns_status one_block(void *context, int task, int worker)
 	enum ns_status status;
 
 	NS_TRY(block_at(v->of, task - (second ? blocks_of(t->side[0]->of) : 0), &first, &n, &x, &t->scratch[worker]));
-	if (!v->directions) {
+	if (!v->k) {
 		turn_block(x + t->first, n, d, t->count, to + first, t->all);
 		return NS_OK;
 	}
 	along = malloc(sizeof *along * (size_t)n * (size_t)t->count);
 	if (!along)
 		return ns_fail(NS_NO_MEMORY, "out of memory for a projection of %lld rows", (long long)n);
-	status = ns_stat_pca_apply(x, n, d, t->count, v->mean, v->directions + (int64_t)t->first * d, along);
+	status = NS_OK;
+	if (v->pick)
+		ns_drift_take_classes(v, x, n, t->first, t->count, along);
+	else
+		status = ns_stat_pca_apply(x, n, d, t->count, v->mean, v->directions + (int64_t)t->first * d, along);
 	if (status == NS_OK)
 		turn_block(along, n, t->count, t->count, to + first, t->all);
 	free(along);
@@ -189,7 +193,7 @@ static float *large(int64_t count)
 enum ns_status ns_drift_each_column(struct ns_drift *s, const struct ns_columns *ref, const struct ns_columns *cur, ns_column_fn *fn, void *context)
 {
 	const struct ns_comm *comm = s->job->comm;
-	int64_t d = ref->directions ? ref->k : ref->of->d, all = ref->of->rows + cur->of->rows;
+	int64_t d = ref->k ? ref->k : ref->of->d, all = ref->of->rows + cur->of->rows;
 	int64_t fit = s->memory * 1048576 / (4 * all), workers = ns_workers_count(s->job->workers);
 	int begin = (int)(d * comm->rank / comm->size), end = (int)(d * (comm->rank + 1) / comm->size);
 	struct turn t = {{ref, cur}, begin, end - begin, all, NULL, NULL, fn, context};

@@ -17,8 +17,8 @@ static double class_design(struct ns_drift *s, const int64_t *ref, const int64_t
 	double sum = 0, counts;
 	int c, n = 0;
 
-	for (c = 0; is && c < k; c++) {
-		if (!ref[c] && !cur[c])
+	for (c = 0; is && c < k && n < 2 * NS_DRIFT_CLASSES; c++) { /* a pass over all rows for each: of more classes they say no more */
+		if ((!ref[c] && !cur[c]) || (s->picked && !s->picked[c]))
 			continue;
 		for (i = 0; i < s->ref.rows; i++)
 			is[i] = (float)(s->ref.pred[i] == c);
@@ -74,14 +74,10 @@ static enum ns_status count_tests(struct ns_drift *s, const int64_t *ref, const 
 
 static enum ns_status class_counts(struct ns_drift *s)
 {
-	int k = s->ref.prob.d ? s->ref.prob.d : s->ref.class_names;
+	int k = ns_drift_class_count(s);
 	int64_t *count, i;
 	enum ns_status status;
 
-	for (i = 0; i < s->ref.rows; i++)
-		k = s->ref.pred[i] >= k ? s->ref.pred[i] + 1 : k;
-	for (i = 0; i < s->cur.rows; i++)
-		k = s->cur.pred[i] >= k ? s->cur.pred[i] + 1 : k;
 	count = calloc(2 * (size_t)(k + 1), sizeof *count);
 	if (!count)
 		return ns_fail(NS_NO_MEMORY, "out of memory for class counts");
@@ -141,17 +137,21 @@ static enum ns_status output_tests(struct ns_drift *s)
 {
 	static char *const names[] = {"confidence", "entropy"};
 	struct ns_matrix ref = {.rows = s->ref.rows, .d = 2}, cur = {.rows = s->cur.rows, .d = 2};
+	struct ns_columns of[2];
 
 	NS_TRY(confidences(s, &s->ref, &s->ref_confidence));
 	NS_TRY(confidences(s, &s->cur, &s->cur_confidence));
 	ref.data = s->ref_confidence;
 	cur.data = s->cur_confidence;
 	NS_TRY(ns_drift_columns(s, "output", &(struct ns_columns){.of = &ref}, &(struct ns_columns){.of = &cur}, names, ""));
-	return ns_drift_columns(s, "output", &(struct ns_columns){.of = &s->ref.prob}, &(struct ns_columns){.of = &s->cur.prob}, s->ref.names, "P: ");
+	of[0] = ns_drift_class_columns(s, &s->ref.prob);
+	of[1] = ns_drift_class_columns(s, &s->cur.prob);
+	return ns_drift_columns(s, "output", &of[0], &of[1], s->picks ? s->pick_names : s->ref.names, "P: ");
 }
 
 enum ns_status ns_drift_test_all(struct ns_drift *s)
 {
+	NS_TRY(ns_drift_pick_classes(s));
 	if (s->ref.stats.d && s->cur.stats.d)
 		NS_TRY(ns_drift_columns(s, "input", &(struct ns_columns){.of = &s->ref.stats}, &(struct ns_columns){.of = &s->cur.stats},
 					s->ref.stats_names, ""));

@@ -71,8 +71,7 @@ enum ns_status ns_drift_accuracy(const struct ns_predictions *p, const int32_t *
 	return hit && of ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)n);
 }
 
-#define BOOTSTRAPS   200
-#define BBSE_CLASSES 200 /* more take minutes, and their weights are hardly identifiable */
+#define BOOTSTRAPS 200
 
 /* A bootstrap draw of a cell; `share` is its effective over its actual number of rows, which are not independent. */
 static double resample(const struct ns_drift *s, double count, double share, int round, int cell)
@@ -125,7 +124,7 @@ static enum ns_status label_shift(struct ns_drift *s)
 	double *c, *mu, *counts, *seen;
 	int64_t i, n = 0;
 
-	if (k > BBSE_CLASSES)
+	if (k > NS_BBSE_CLASSES)
 		return NS_OK;
 	for (i = 0; i < s->ref.rows; i++)
 		if (s->ref.pred[i] >= k || s->ref.label[i] >= k)

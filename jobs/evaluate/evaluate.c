@@ -1,5 +1,5 @@
 /* jobs/evaluate/evaluate.c - accuracy with intervals; two models on the same rows are compared in pairs. */
-#include "jobs/evaluate/evaluate.h"
+#include "jobs/evaluate/evaluate_inner.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -32,32 +32,6 @@ static json_t *accuracy(int64_t hits, int64_t n)
 			 n ? json_real((double)hits / (double)n) : json_null(), "low", low, "high", high);
 }
 
-/* Does this row count: is it labelled, and in the requested half? */
-static int counts(const struct ns_predictions *p, int64_t i, const uint8_t *gate)
-{
-	return p->label[i] >= 0 && (!gate || gate[i]);
-}
-
-static json_t *confusion(const struct ns_predictions *p, const uint8_t *gate)
-{
-	int k = p->prob.d, a, b;
-	int64_t *m = calloc((size_t)k * (size_t)k, sizeof *m), i;
-	json_t *rows = json_array();
-
-	for (i = 0; m && i < p->rows; i++)
-		if (counts(p, i, gate))
-			m[p->label[i] * k + p->pred[i]]++;
-	for (a = 0; m && a < k; a++) {
-		json_t *row = json_array();
-
-		for (b = 0; b < k; b++)
-			json_array_append_new(row, json_integer(m[a * k + b]));
-		json_array_append_new(rows, row);
-	}
-	free(m);
-	return rows;
-}
-
 #define BLOCK 1024 /* rows whose probabilities are read together */
 
 /* expected calibration error: mean |confidence - accuracy| over 15 bins of equal width (Guo et al. 2017) */
@@ -76,7 +50,7 @@ static enum ns_status calibration_error(const struct ns_predictions *p, const ui
 		for (i = first; status == NS_OK && i < first + rows; i++) {
 			double c = (double)prob[(i - first) * p->prob.d + p->pred[i]];
 
-			if (!counts(p, i, gate))
+			if (!ns_evaluate_counts(p, i, gate))
 				continue;
 			b = c >= 1 ? 14 : (int)(c * 15);
 			conf[b] += c;
@@ -95,7 +69,6 @@ static enum ns_status judge(const struct ns_predictions *p, const uint8_t *gate,
 {
 	int64_t i, n = 0, hits = 0;
 	double error;
-	int k;
 
 	if (!p->label || !p->pred || !p->id || !p->prob.d)
 		return ns_fail(NS_BAD_DATA, "evaluate: predictions need id, label, pred and prob");
@@ -103,19 +76,15 @@ static enum ns_status judge(const struct ns_predictions *p, const uint8_t *gate,
 		if (p->label[i] >= p->prob.d || p->pred[i] < 0 || p->pred[i] >= p->prob.d)
 			return ns_fail(NS_BAD_DATA, "row %lld: label %d, prediction %d, but there are %d classes", (long long)i, p->label[i],
 				       p->pred[i], p->prob.d);
-		n += counts(p, i, gate);
-		hits += counts(p, i, gate) && p->label[i] == p->pred[i];
+		n += ns_evaluate_counts(p, i, gate);
+		hits += ns_evaluate_counts(p, i, gate) && p->label[i] == p->pred[i];
 	}
 	if (!n)
 		return ns_fail(NS_BAD_DATA, "evaluate: no row has a label");
 	json_object_update_new(json, accuracy(hits, n));
 	NS_TRY(calibration_error(p, gate, &error));
 	json_object_set_new(json, "calibration_error", json_real(error));
-	json_object_set_new(json, "confusion", confusion(p, gate));
-	json_object_set_new(json, "classes", json_array());
-	for (k = 0; k < p->class_names; k++)
-		json_array_append_new(json_object_get(json, "classes"), json_string(p->names[k]));
-	return NS_OK;
+	return ns_evaluate_confusion(p, gate, json);
 }
 
 struct joined {
@@ -157,7 +126,7 @@ static enum ns_status count_pairs(const struct ns_predictions *p, const struct n
 		if (q->label && q->label[s] != p->label[r])
 			return ns_fail(NS_BAD_DATA, "evaluate: row %016llx has label %d here, %d there", (unsigned long long)a[i].id, p->label[r],
 				       q->label[s]);
-		if (!counts(p, r, gate))
+		if (!ns_evaluate_counts(p, r, gate))
 			continue;
 		right = p->pred[r] == p->label[r];
 		was = q->pred[s] == p->label[r];

@@ -26,7 +26,8 @@ static enum ns_status alloc_columns(struct ns_predictions *p, struct ns_inferenc
 	out->pred = p->pred = malloc(rows * sizeof(int32_t));
 	if (out->prob && out->embedding && out->stats && out->pred)
 		return NS_OK;
-	return ns_fail(NS_NO_MEMORY, "out of memory for %lld predictions", (long long)n);
+	return ns_fail(NS_NO_MEMORY, "out of memory for %lld predictions of %d classes; smaller shards (ingest.shard_rows) need less", (long long)n,
+		       k);
 }
 
 static enum ns_status predict_shard(struct ns_job *job, const struct ns_model *m, const char *model_digest, struct ns_dataset *data, int index,

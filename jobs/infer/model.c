@@ -150,7 +150,9 @@ enum ns_status ns_calibrate(struct ns_job *job, struct ns_model *m, struct ns_da
 	struct ns_view view = {.sets = &data, .set_count = 1, .rows = data->rows};
 	int k = m->net.arch.classes;
 	struct ns_inference out = {.logits = malloc(sizeof(float) * (size_t)(data->rows * k)), .label = malloc(sizeof(int32_t) * (size_t)data->rows)};
-	enum ns_status status = out.logits && out.label ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the calibration");
+	enum ns_status status = out.logits && out.label
+					? NS_OK
+					: ns_fail(NS_NO_MEMORY, "out of memory for calibrating %lld rows of %d classes", (long long)data->rows, k);
 	int64_t labelled = 0, i;
 	double t = 1;
 

@@ -72,11 +72,13 @@ static void curves(struct ns_html *h, const char *dir, const char *file, const c
 	free(store);
 }
 
+#define CONFUSION 100 /* classes; a picture of more is large and cannot be read: evaluation.json has them */
+
 static void confusion(struct ns_html *h, const json_t *e, const char *title)
 {
 	const json_t *rows = json_object_get(e, "confusion"), *names = json_object_get(e, "classes");
 	int k = (int)json_array_size(rows), i, j;
-	int64_t *count = calloc((size_t)k * (size_t)k + 1, sizeof *count);
+	int64_t *count = k > CONFUSION ? NULL : calloc((size_t)k * (size_t)k + 1, sizeof *count);
 	const char **name = calloc((size_t)k + 1, sizeof *name);
 
 	for (i = 0; count && name && i < k; i++) {
@@ -87,6 +89,8 @@ static void confusion(struct ns_html *h, const json_t *e, const char *title)
 	}
 	if (k && count && name)
 		ns_svg_confusion(h, title, count, name, k);
+	else if (k || json_object_get(e, "confusions"))
+		ns_html_element(h, "p class=\"dim\"", "%s: which of its many classes are taken for which is in evaluation.json.", title);
 	free(count);
 	free(name);
 }

@@ -178,6 +178,41 @@ static void networks_have_torchs_shapes(void **state)
 	ns_net_release(&net);
 }
 
+static enum ns_status arch_of(int classes, int width, const char *block)
+{
+	json_t *json = json_pack("{s:s, s:s, s:s, s:[i,i,i,i], s:[i,i,i], s:i, s:i}", "family", "resnet", "block", block, "stem", "small", "blocks",
+				 1, 1, 1, 1, "input", 32, 32, 3, "width", width, "classes", classes);
+	struct ns_arch a;
+	enum ns_status status = ns_arch_from_json(&a, json, "model");
+
+	json_decref(json);
+	return status;
+}
+
+/* up to a million, as long as the product with the features, and that with the images of a batch, is at most 2^28 */
+static void many_classes_have_bounds(void **state)
+{
+	struct ns_arch a = {.blocks = {1}, .stages = 1, .width = 4, .h = 8, .w = 8, .c = 3, .classes = 1 << 17};
+	struct ns_exec *e = NULL;
+	struct ns_net net;
+
+	(void)state;
+	assert_int_equal(arch_of(1, 16, "basic"), NS_CONFIG);
+	assert_int_equal(arch_of(1000000, 32, "basic"), NS_OK);
+	assert_int_equal(arch_of(1000001, 1, "basic"), NS_CONFIG);
+	assert_int_equal(arch_of(1 << 19, 64, "basic"), NS_OK); /* x 64 x 8 */
+	assert_int_equal(arch_of((1 << 19) + 1, 64, "basic"), NS_CONFIG);
+	assert_non_null(strstr(ns_message(), "model: 524289 classes x 512 features are a classifier of more than 2^28 weights"));
+	assert_int_equal(arch_of(1 << 17, 64, "bottleneck"), NS_OK);
+	assert_int_equal(arch_of((1 << 17) + 1, 64, "bottleneck"), NS_CONFIG);
+	assert_int_equal(ns_net_build(&net, &a), NS_OK);
+	assert_int_equal(ns_exec_infer(&e, &net, NULL, NULL, 2049, NS_F32, 1, NULL), NS_CONFIG);
+	assert_non_null(strstr(ns_message(), "2049 images x 131072 classes are 268566528 logits at a time, expected at most 2^28"));
+	assert_int_equal(ns_exec_train(&e, &net, NULL, NULL, 2049, 4098, 0, NS_F32), NS_CONFIG);
+	assert_null(e);
+	ns_net_release(&net);
+}
+
 static void weights_survive_a_file(void **state)
 {
 	static const char *const classes[] = {"a", "b", "c"};
@@ -320,12 +355,19 @@ static void messages_are_one_line(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(configuration),	     cmocka_unit_test(names),
-					   cmocka_unit_test(arena_never_overlaps),   cmocka_unit_test(pool_runs_all),
-					   cmocka_unit_test(tree_of_one_rank),	     cmocka_unit_test(networks_have_torchs_shapes),
-					   cmocka_unit_test(weights_survive_a_file), cmocka_unit_test(digests),
-					   cmocka_unit_test(digests_follow_changes), cmocka_unit_test(young_files_are_read_again),
-					   cmocka_unit_test(energy_counters_wrap),   cmocka_unit_test(messages_are_one_line)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(configuration),
+					   cmocka_unit_test(names),
+					   cmocka_unit_test(arena_never_overlaps),
+					   cmocka_unit_test(pool_runs_all),
+					   cmocka_unit_test(tree_of_one_rank),
+					   cmocka_unit_test(networks_have_torchs_shapes),
+					   cmocka_unit_test(many_classes_have_bounds),
+					   cmocka_unit_test(weights_survive_a_file),
+					   cmocka_unit_test(digests),
+					   cmocka_unit_test(digests_follow_changes),
+					   cmocka_unit_test(young_files_are_read_again),
+					   cmocka_unit_test(energy_counters_wrap),
+					   cmocka_unit_test(messages_are_one_line)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }

@@ -225,6 +225,28 @@ static void confident_known(void **state)
 		assert_int_equal(suspect[i], i == 2 || i == 6);
 }
 
+/* of so many classes no table is kept, which would have the square of them; the answers are the same */
+static void confident_in_many_classes(void **state)
+{
+	enum { K = 100000 };
+	float *prob = calloc(2 * (size_t)K, sizeof *prob);
+	int32_t label[2] = {K - 1, K - 2};
+	struct ns_stat_confident c;
+	uint8_t suspect[2];
+
+	(void)state;
+	prob[K - 1] = .9f;
+	prob[K + K - 1] = .95f; /* labelled K - 2, but as surely K - 1 as the row before */
+	prob[K + K - 2] = .05f;
+	assert_int_equal(ns_stat_confident_init(&c, K), NS_OK);
+	assert_null(c.joint);
+	ns_stat_confident_learn(&c, prob, label, 2);
+	ns_stat_confident_judge(&c, prob, label, 2, suspect);
+	assert_true(c.suspects == 1 && suspect[0] == 0 && suspect[1] == 1);
+	ns_stat_confident_release(&c);
+	free(prob);
+}
+
 /* without drift: at most alpha + 2 standard errors of alarms, at every size; with it, alarms */
 static void calibration(void **state)
 {
@@ -353,9 +375,16 @@ static void quantile_bins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(column_known), cmocka_unit_test(quantile_bins),   cmocka_unit_test(cvm_by_ranks),
-		cmocka_unit_test(counts_known), cmocka_unit_test(distances_known), cmocka_unit_test(confident_known),
-		cmocka_unit_test(calibration),	cmocka_unit_test(classifier_sees), cmocka_unit_test(interval_known),
+		cmocka_unit_test(column_known),
+		cmocka_unit_test(quantile_bins),
+		cmocka_unit_test(cvm_by_ranks),
+		cmocka_unit_test(counts_known),
+		cmocka_unit_test(distances_known),
+		cmocka_unit_test(confident_known),
+		cmocka_unit_test(confident_in_many_classes),
+		cmocka_unit_test(calibration),
+		cmocka_unit_test(classifier_sees),
+		cmocka_unit_test(interval_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,19 @@
+/* jobs/evaluate/evaluate_inner.h - what the files of this room share. */
+#ifndef NS_EVALUATE_INNER_H
+#define NS_EVALUATE_INNER_H
+
+#include <jansson.h>
+
+#include "datasets/predict/predict.h"
+#include "jobs/evaluate/evaluate.h"
+
+/* Does this row count: is it labelled, and in the requested half? */
+static inline int ns_evaluate_counts(const struct ns_predictions *p, int64_t i, const uint8_t *gate)
+{
+	return p->label[i] >= 0 && (!gate || gate[i]);
+}
+
+/* Adds which classes are taken for which to `json`; labels and predictions are below p->prob.d. */
+enum ns_status ns_evaluate_confusion(const struct ns_predictions *p, const uint8_t *gate, json_t *json);
+
+#endif
