@@ -20,6 +20,8 @@ void ns_rows_release(struct ns_rows *r)
 	free(r->time);
 	free(r->source_offset);
 	free(r->source);
+	free(r->annotation_offset);
+	free(r->annotation);
 	for (i = 0; i < NS_FILE_COLUMNS; i++)
 		free(*(void **)(void *)((char *)&r->files + ns_file_columns[i].offset));
 	memset(r, 0, sizeof *r);
@@ -67,6 +69,18 @@ static enum ns_status check_column(const struct ns_shard *s, hid_t file, const c
 	return status;
 }
 
+/* A column of texts, and where each begins; NULL: there is none. */
+static enum ns_status check_texts(const struct ns_shard *s, hid_t file, const char *name, const uint8_t *bytes, const uint64_t *offset)
+{
+	char offsets[64];
+
+	if (!offset)
+		return NS_OK;
+	snprintf(offsets, sizeof offsets, "%s_offset", name);
+	NS_TRY(check_column(s, file, offsets, offset, ((size_t)s->rows.rows + 1) * sizeof *offset));
+	return check_column(s, file, name, bytes, (size_t)offset[s->rows.rows]);
+}
+
 static enum ns_status check_columns(const struct ns_shard *s, hid_t file)
 {
 	const struct ns_rows *r = &s->rows;
@@ -77,10 +91,8 @@ static enum ns_status check_columns(const struct ns_shard *s, hid_t file)
 	NS_TRY(check_column(s, file, "time", r->time, n * sizeof *r->time));
 	NS_TRY(check_column(s, file, "group", r->group, n * sizeof *r->group));
 	NS_TRY(check_column(s, file, "image_offset", s->image_offset, (n + 1) * sizeof *s->image_offset));
-	if (!r->source_offset)
-		return NS_OK;
-	NS_TRY(check_column(s, file, "source_offset", r->source_offset, (n + 1) * sizeof *r->source_offset));
-	return check_column(s, file, "source", r->source, (size_t)r->source_offset[n]);
+	NS_TRY(check_texts(s, file, "source", r->source, r->source_offset));
+	return check_texts(s, file, "annotation", r->annotation, r->annotation_offset);
 }
 
 static enum ns_status read_rows(struct ns_shard *s, hid_t file)
@@ -130,18 +142,19 @@ static enum ns_status check_offsets(const struct ns_shard *s, const char *name, 
 	return NS_OK;
 }
 
-static enum ns_status read_source(struct ns_shard *s, hid_t file)
+static enum ns_status read_texts(struct ns_shard *s, hid_t file, const char *name, uint8_t **bytes, uint64_t **offset)
 {
-	struct ns_rows *r = &s->rows;
+	char offsets[64];
 	hsize_t dims[4];
 	int rank;
 
-	if (!ns_h5_has(file, "source") || !ns_h5_has(file, "source_offset"))
+	snprintf(offsets, sizeof offsets, "%s_offset", name);
+	if (!ns_h5_has(file, name) || !ns_h5_has(file, offsets))
 		return NS_OK;
-	NS_TRY(ns_h5_shape(file, s->path, "source", &rank, dims));
-	NS_TRY(ns_h5_read(file, s->path, "source", NS_H5_U8, 1, HSIZE_UNDEF, (void **)&r->source));
-	NS_TRY(ns_h5_read(file, s->path, "source_offset", NS_H5_U64, 1, (hsize_t)r->rows + 1, (void **)&r->source_offset));
-	return check_offsets(s, "source_offset", r->source_offset, dims[0]);
+	NS_TRY(ns_h5_shape(file, s->path, name, &rank, dims));
+	NS_TRY(ns_h5_read(file, s->path, name, NS_H5_U8, 1, HSIZE_UNDEF, (void **)bytes));
+	NS_TRY(ns_h5_read(file, s->path, offsets, NS_H5_U64, 1, (hsize_t)s->rows.rows + 1, (void **)offset));
+	return check_offsets(s, offsets, *offset, dims[0]);
 }
 
 /* What its rows' files were: all columns or none; older shards have none. */
@@ -239,7 +252,8 @@ static enum ns_status fill(struct ns_shard *s, hid_t file, const struct stat *st
 	NS_TRY(read_image_shape(s, file, name));
 	NS_TRY(check_size(s, st));
 	NS_TRY(read_rows(s, file));
-	NS_TRY(read_source(s, file));
+	NS_TRY(read_texts(s, file, "source", &s->rows.source, &s->rows.source_offset));
+	NS_TRY(read_texts(s, file, "annotation", &s->rows.annotation, &s->rows.annotation_offset));
 	NS_TRY(check_columns(s, file));
 	NS_TRY(read_files(s, file));
 	NS_TRY(ns_shard_read_sums(s, file, name, (size_t)s->image_bytes, &s->checksum));

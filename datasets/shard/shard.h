@@ -40,6 +40,8 @@ struct ns_rows {
 	int64_t *time;
 	uint64_t *source_offset; /* (rows + 1) into source; NULL: none */
 	uint8_t *source;
+	uint64_t *annotation_offset; /* (rows + 1) into annotation, JSON of each row, of no bytes where nothing was said; NULL: none has any */
+	uint8_t *annotation;
 	struct ns_row_files files; /* all NULL: not kept, as of rows that were no files */
 };
 

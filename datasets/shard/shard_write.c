@@ -99,6 +99,20 @@ static enum ns_status write_files(hid_t file, const char *path, const struct ns_
 	return head->camera_count ? write_names(file, path, "cameras", "camera_names", head->cameras, head->camera_count) : NS_OK;
 }
 
+/* A column of texts, and where each begins; offset NULL: there is none. */
+static enum ns_status write_texts(hid_t file, const char *path, hsize_t n, const char *name, const uint8_t *texts, const uint64_t *offset)
+{
+	char offsets[64];
+	hsize_t more = n + 1, bytes;
+
+	if (!offset)
+		return NS_OK;
+	snprintf(offsets, sizeof offsets, "%s_offset", name);
+	bytes = offset[n];
+	NS_TRY(write_checked(file, path, name, NS_H5_U8, 1, &bytes, texts, bytes));
+	return write_checked(file, path, offsets, NS_H5_U64, 1, &more, offset, more * 8);
+}
+
 static enum ns_status write_all(hid_t file, const char *path, const struct ns_shard_head *head, const struct ns_rows *r, const uint8_t *image,
 				const uint64_t *offset)
 {
@@ -118,11 +132,8 @@ static enum ns_status write_all(hid_t file, const char *path, const struct ns_sh
 	NS_TRY(write_checked(file, path, "time", NS_H5_I64, 1, &n, r->time, n * 8));
 	NS_TRY(write_checked(file, path, "group", NS_H5_I32, 1, &n, r->group, n * 4));
 	NS_TRY(write_files(file, path, head, r));
-	if (!r->source_offset)
-		return NS_OK;
-	bytes = r->source_offset[n];
-	NS_TRY(write_checked(file, path, "source", NS_H5_U8, 1, &bytes, r->source, bytes));
-	return write_checked(file, path, "source_offset", NS_H5_U64, 1, &more, r->source_offset, more * 8);
+	NS_TRY(write_texts(file, path, n, "source", r->source, r->source_offset));
+	return write_texts(file, path, n, "annotation", r->annotation, r->annotation_offset);
 }
 
 enum ns_status ns_shard_write(const char *path, const struct ns_shard_head *head, const struct ns_rows *rows, const uint8_t *image,

@@ -23,6 +23,7 @@ enum ns_status ns_batch_init(struct ns_batch *b, int64_t rows, int files)
 	size_t n = (size_t)rows + 1;
 
 	memset(b, 0, sizeof *b);
+	b->most = rows;
 	b->rows.label = malloc(n * sizeof(int32_t));
 	b->rows.group = calloc(n, sizeof(int32_t));
 	b->rows.id = malloc(n * sizeof(uint64_t));
@@ -65,6 +66,23 @@ static void keep_file(struct ns_batch *b, int64_t i, const struct ns_taken *t)
 	memcpy(f->sha256 + 32 * i, t->sha256, 32);
 }
 
+/* The column begins with the first row that has an annotation. */
+static enum ns_status keep_annotation(struct ns_batch *b, int64_t i, const char *text)
+{
+	size_t n = text ? strlen(text) : 0, begin;
+
+	if (!b->rows.annotation_offset && !n)
+		return NS_OK;
+	if (!b->rows.annotation_offset && !(b->rows.annotation_offset = calloc((size_t)b->most + 1, sizeof *b->rows.annotation_offset)))
+		return ns_fail(NS_NO_MEMORY, "out of memory for the annotations of %lld rows", (long long)b->most);
+	begin = (size_t)b->rows.annotation_offset[i];
+	NS_TRY(ns_ingest_grow(&b->rows.annotation, &b->annotation_capacity, begin + n));
+	if (n)
+		memcpy(b->rows.annotation + begin, text, n);
+	b->rows.annotation_offset[i + 1] = begin + n;
+	return NS_OK;
+}
+
 enum ns_status ns_batch_append(struct ns_batch *b, const struct ns_taken *t)
 {
 	int64_t i = b->rows.rows;
@@ -78,6 +96,7 @@ enum ns_status ns_batch_append(struct ns_batch *b, const struct ns_taken *t)
 	b->rows.time[i] = t->item.time;
 	memcpy(b->rows.source + b->rows.source_offset[i], t->item.name, len);
 	b->rows.source_offset[i + 1] = b->rows.source_offset[i] + len;
+	NS_TRY(keep_annotation(b, i, t->annotation));
 	if (b->rows.files.height)
 		keep_file(b, i, t);
 	b->bytes += t->stored_bytes;

@@ -248,29 +248,59 @@ static char *sources_as_text(int n, char **paths)
 	return text;
 }
 
+/* Opens what there is to ingest; *from says its paths. */
+static enum ns_status open_sources(struct ns_ingest *g, int argc, char **argv, char **from)
+{
+	enum ns_status status;
+	json_t *like;
+
+	NS_TRY(parse_background(g));
+	NS_TRY(read_like(g, &like));
+	*from = sources_as_text(argc, argv);
+	status = ns_source_open_all(&g->source, argv, argc, like ? like : g->classes);
+	json_decref(like);
+	NS_TRY(status);
+	g->files = !g->source.kind->pixels;
+	/* before the first shard is filled */
+	return ns_h5_names_fit((const char *const *)g->source.classes, g->source.class_count, argv[0], "classes");
+}
+
+/* Publishes what all ranks have taken; sums: as of ns_ingest_tell_done(). */
+static enum ns_status publish(struct ns_ingest *g, const char *from, int64_t sums[6])
+{
+	struct ns_job *job = g->job;
+	enum ns_status status = NS_OK;
+
+	if (!sums[0] && g->first_reason[0] && job->parts == 1)
+		status = ns_fail(NS_BAD_DATA, "%s: no image was fit to keep (the first: %s)", from, g->first_reason);
+	NS_TRY(sums[0] || job->parts > 1 ? NS_OK : ns_job_agree(job, status)); /* in an array, merge reports it */
+	NS_TRY(job->parts > 1 ? NS_OK : ns_job_agree(job, ns_ingest_check_share(g, sums)));
+	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? ns_ingest_join_quarantine(g) : NS_OK));
+	NS_TRY(ns_job_agree(job, job->comm->rank == 0 && job->part == 0 ? ns_ingest_write_passed(g) : NS_OK));
+	NS_TRY(publish_sets(g, from));
+	if (100 * sums[1] > sums[0] + sums[1])
+		ns_log_warn(job->log, "%lld of %lld images were refused: quarantine.jsonl says why", (long long)sums[1],
+			    (long long)(sums[0] + sums[1]));
+	ns_ingest_tell_done(g, sums);
+	ns_job_count(job, "in", job->parts > 1 ? sums[0] + sums[1] : g->source.items);
+	ns_job_count(job, "out", sums[0]);
+	ns_job_count(job, "refused", sums[1]);
+	ns_job_input(job, "source", from, "");
+	return ns_job_publish(job);
+}
+
 enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 {
 	struct ns_ingest g = {.job = job};
 	enum ns_status status;
 	int64_t sums[6];
-	json_t *like;
-	char *from;
+	char *from = NULL;
 	int i;
 
 	if (argc < 1)
 		return ns_fail(NS_USAGE, "ingest: expected SRC, and perhaps more of them");
 	ns_conf_read(job->conf, settings, sizeof settings / sizeof *settings, &g);
-	NS_TRY(parse_background(&g));
-	NS_TRY(read_like(&g, &like));
-	from = sources_as_text(argc, argv);
-	status = ns_source_open_all(&g.source, argv, argc, like ? like : g.classes);
-	json_decref(like);
-	if (status != NS_OK)
-		free(from);
-	NS_TRY(status);
-	/* before the first shard is filled */
-	NS_GO(ns_h5_names_fit((const char *const *)g.source.classes, g.source.class_count, argv[0], "classes"));
-	g.files = !g.source.kind->pixels;
+	NS_GO(open_sources(&g, argc, argv, &from));
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_ingest_encoding(&g));
 	NS_GO(ns_ingest_sets(&g));
@@ -288,22 +318,7 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	sums[5] = g.warned;
 	NS_GO(ns_comm_sum_i64(job->comm, sums, 6));
 	g.refused = sums[1];
-	if (!sums[0] && g.first_reason[0] && job->parts == 1)
-		status = ns_fail(NS_BAD_DATA, "%s: no image was fit to keep (the first: %s)", from, g.first_reason);
-	NS_GO(sums[0] || job->parts > 1 ? NS_OK : ns_job_agree(job, status)); /* in an array, merge reports it */
-	NS_GO(job->parts > 1 ? NS_OK : ns_job_agree(job, ns_ingest_check_share(&g, sums)));
-	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_ingest_join_quarantine(&g) : NS_OK));
-	NS_GO(ns_job_agree(job, job->comm->rank == 0 && job->part == 0 ? ns_ingest_write_passed(&g) : NS_OK));
-	NS_GO(publish_sets(&g, from));
-	if (100 * sums[1] > sums[0] + sums[1])
-		ns_log_warn(job->log, "%lld of %lld images were refused: quarantine.jsonl says why", (long long)sums[1],
-			    (long long)(sums[0] + sums[1]));
-	ns_ingest_tell_done(&g, sums);
-	ns_job_count(job, "in", job->parts > 1 ? sums[0] + sums[1] : g.source.items);
-	ns_job_count(job, "out", sums[0]);
-	ns_job_count(job, "refused", sums[1]);
-	ns_job_input(job, "source", from, "");
-	status = ns_job_publish(job);
+	status = publish(&g, from, sums);
 out:
 	for (i = 0; i < g.set_count; i++)
 		free(g.sets[i].items);

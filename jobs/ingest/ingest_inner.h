@@ -47,6 +47,7 @@ struct ns_taken {
 	int keep_label;
 	enum ns_status status; /* NS_BAD_DATA: `said` is why */
 	char said[1024];
+	char *annotation;	/* or NULL */
 	uint8_t *data, *pixels; /* the file's bytes or pixels; what was made of them, or NULL */
 	const uint8_t *stored;	/* one of the two: what the shard keeps */
 	size_t stored_bytes;
@@ -57,13 +58,14 @@ struct ns_taken {
 
 enum { NS_BATCH_CAMERAS = 4096, NS_BATCH_FORMATS = 16 };
 
-struct ns_batch { /* a shard being filled */
+struct ns_batch {     /* a shard being filled */
+	int64_t most; /* rows that there may be */
 	struct ns_rows rows;
 	char *formats[NS_BATCH_FORMATS], *cameras[NS_BATCH_CAMERAS]; /* of its files; what is beyond is not said */
 	int format_count, camera_count;
 	uint8_t *image;
 	uint64_t *offset;
-	size_t bytes, capacity, source_capacity;
+	size_t bytes, capacity, source_capacity, annotation_capacity;
 };
 
 enum ns_status ns_batch_init(struct ns_batch *b, int64_t rows, int files);

@@ -3,6 +3,7 @@
  * their order, so that nothing depends on how many workers there are. While they work on a window of items, one of them reads the next, and one
  * appends the last.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,6 +117,9 @@ static enum ns_status read_one(struct window *w, int64_t number, int keep_label,
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory for %zu bytes", t->item.name, t->item.bytes);
 	memcpy(t->data, t->item.data, t->item.bytes);
 	t->item.data = NULL;
+	if (t->item.annotation && !(t->annotation = strdup(t->item.annotation)))
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for its annotation", t->item.name);
+	t->item.annotation = NULL;
 	*bytes += (int64_t)t->item.bytes + (int64_t)image.h * image.w * 4;
 	return NS_OK;
 }
@@ -138,6 +142,7 @@ static void window_clear(struct window *w)
 	int i;
 
 	for (i = 0; i < w->count; i++) {
+		free(w->item[i].annotation);
 		free(w->item[i].data);
 		free(w->item[i].pixels);
 	}

@@ -325,6 +325,43 @@ def columns(binary):
         check(said in ingest(binary, "cols/fname.csv", f"--ingest.classes={names_}", wanted=78), f"{names_}: no error with {said}")
 
 
+def annotations(binary):
+    """what lists and .json files say beside the class, a row each; an old reader finds no such column where nothing is said"""
+    def told(folder="out"):
+        with h5py.File(f"{folder}/shard-00000.h5") as f:
+            if "annotation" not in f:
+                return None
+            source, at = f["source"][()].tobytes(), f["source_offset"][:]
+            text, begin = f["annotation"][()].tobytes(), f["annotation_offset"][:]
+            n = len(at) - 1
+            return {source[int(at[i]):int(at[i + 1])].decode(): json.loads(text[int(begin[i]):int(begin[i + 1])] or b"null") for i in range(n)}
+    pathlib.Path("ann").mkdir()
+    for i in range(3):
+        pathlib.Path(f"ann/{i}.png").write_bytes(png(i))
+    pathlib.Path("ann/list.csv").write_text('path,label,age,site,note\n0.png,cat,7,a,"x, ""y"""\n1.png,dog,,007,\n2.png,dog,0.5,b,\n', encoding="utf-8")
+    ingest(binary, "ann/list.csv")
+    want = {"0.png": {"age": 7, "site": "a", "note": 'x, "y"'}, "1.png": {"site": "007"}, "2.png": {"age": 0.5, "site": "b"}}
+    check(told() == want, f"columns: {told()}")
+    pathlib.Path("ann/list.jsonl").write_text('{"path": "0.png", "label": "cat", "boxes": [[1, 2, 3, 4]]}\n{"path": "1.png", "label": "dog"}\n', encoding="utf-8")
+    ingest(binary, "ann/list.jsonl")
+    check(told() == {"0.png": {"boxes": [[1, 2, 3, 4]]}, "1.png": None}, f"members: {told()}")
+    files = {f"0{i}.{end}": data for i in range(3) for end, data in (("png", png(i)), ("cls", b"%d" % i), ("json", json.dumps({"score": i}).encode()))}
+    files["02.json"] = b"{" + b" " * 70000 + b"}" # too long
+    files["01.json"] = b"{no JSON"
+    pathlib.Path("web.tar").write_bytes(tarred(files))
+    for name, data in files.items():
+        pathlib.Path("web").mkdir(exist_ok=True)
+        pathlib.Path("web", name).write_bytes(data)
+    for source in ("web.tar", "web"):
+        ingest(binary, source)
+        check(told() == {"00.png": {"score": 0}, "01.png": None, "02.png": None}, f"{source}: {told()}")
+    subprocess.run([binary, "augment", "--data", "out", "--augment=[{flip: 1}]", "--out", "flipped"], check=True, capture_output=True)
+    check(told("flipped") == told(), f"copied: {told('flipped')}")
+    ingest(binary, "web", "--ingest.shard_rows=1") # a shard of which no row has any
+    with h5py.File("out/shard-00001.h5") as f:
+        check("annotation" not in f, "a column of nothing")
+
+
 def strays(binary):
     """a file or two beside what the tree means change nothing of it; a class of one folder keeps its name"""
     cats = ["cat/part1/1.png", "cat/part2/2.png"]
@@ -533,6 +570,6 @@ def arrays(binary):
 
 if __name__ == "__main__":
     program, *parts = sys.argv[1:]
-    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, strays, containers, like, unlabelled, share, files, arrays), parts):
+    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, annotations, strays, containers, like, unlabelled, share, files, arrays), parts):
         part(program)
     print(f"{checks} checks passed")
