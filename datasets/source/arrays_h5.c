@@ -41,16 +41,25 @@ static enum ns_status hdf5_takes(const char *path, int *takes)
 	return NS_OK;
 }
 
-static void hdf5_close(struct ns_source *s)
+/* The data set and its chunks; the file stays open as long as the process has room for it. */
+static void hdf5_rest(struct ns_source *s)
 {
 	struct hdf5 *x = s->state;
 
 	if (x->set >= 0)
 		ns_h5_set_close(x->set);
-	if (x->acquired) {
+	x->set = -1;
+	if (x->acquired)
 		ns_handle_release(&x->handle);
-		ns_handle_close(&x->handle);
-	}
+	x->acquired = 0;
+}
+
+static void hdf5_close(struct ns_source *s)
+{
+	struct hdf5 *x = s->state;
+
+	hdf5_rest(s);
+	ns_handle_close(&x->handle);
 	ns_arrays_release(&x->arrays);
 	free(x->block);
 	free(x);
@@ -214,6 +223,16 @@ static enum ns_status look(hid_t file, const char *path, const struct stat *st)
 	return status;
 }
 
+static enum ns_status acquire(struct hdf5 *x)
+{
+	if (x->acquired)
+		return NS_OK;
+	NS_TRY(ns_handle_acquire(&x->handle));
+	x->acquired = 1;
+	x->file = x->handle.file;
+	return NS_OK;
+}
+
 static enum ns_status hdf5_open(struct ns_source *s)
 {
 	struct hdf5 *x = calloc(1, sizeof *x);
@@ -232,9 +251,7 @@ static enum ns_status hdf5_open(struct ns_source *s)
 	NS_TRY(status);
 	NS_TRY(ns_look(&path, 1, 0, look));
 	ns_handle_init(&x->handle, s->path, &was, 0, 1);
-	NS_TRY(ns_handle_acquire(&x->handle));
-	x->acquired = 1;
-	x->file = x->handle.file;
+	NS_TRY(acquire(x));
 	NS_TRY(read_file(s, x));
 	return ns_arrays_label(s, &x->arrays);
 }
@@ -243,7 +260,8 @@ static enum ns_status hdf5_get(struct ns_source *s, int64_t item, struct ns_item
 {
 	struct hdf5 *x = s->state;
 
+	NS_TRY(acquire(x));
 	return ns_arrays_get(s, &x->arrays, item, out, read_row);
 }
 
-const struct ns_source_kind ns_source_hdf5 = {"hdf5", hdf5_takes, hdf5_open, hdf5_get, hdf5_close, NULL, 1};
+const struct ns_source_kind ns_source_hdf5 = {"hdf5", hdf5_takes, hdf5_open, hdf5_get, hdf5_close, hdf5_rest, 1};

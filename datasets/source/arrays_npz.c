@@ -38,13 +38,25 @@ static enum ns_status npz_takes(const char *path, int *takes)
 	return NS_OK;
 }
 
-static void npz_close(struct ns_source *s)
+/* Its file and libarchive's memory; the next image starts from the front. */
+static void npz_rest(struct ns_source *s)
 {
 	struct npz *z = s->state;
 
 	if (z->archive)
 		archive_read_free(z->archive);
 	ns_stream_close(z->stream);
+	z->archive = NULL;
+	z->stream = NULL;
+	z->member = z->row = 0;
+	z->failed = NS_OK;
+}
+
+static void npz_close(struct ns_source *s)
+{
+	struct npz *z = s->state;
+
+	npz_rest(s);
 	ns_arrays_release(&z->arrays);
 	free(z->piece);
 	free(z);
@@ -76,12 +88,7 @@ static enum ns_status zip_error(const struct ns_source *s, const struct npz *z)
 
 static enum ns_status start(struct ns_source *s, struct npz *z)
 {
-	if (z->archive)
-		archive_read_free(z->archive);
-	ns_stream_close(z->stream);
-	z->stream = NULL;
-	z->member = z->row = 0;
-	z->failed = NS_OK;
+	npz_rest(s);
 	z->archive = archive_read_new();
 	if (!z->piece)
 		z->piece = malloc(PIECE);
@@ -232,8 +239,8 @@ static enum ns_status npz_open(struct ns_source *s)
 		z->arrays.array[i].data = NULL;
 	}
 	NS_TRY(ns_arrays_label(s, &z->arrays));
-	NS_TRY(ns_arrays_make_row(s, &z->arrays));
-	return start(s, z);
+	npz_rest(s);
+	return ns_arrays_make_row(s, &z->arrays);
 }
 
 /* Goes to the first row of an array. */
@@ -244,7 +251,7 @@ static enum ns_status go_to(struct ns_source *s, struct npz *z, const struct ns_
 	uint64_t at;
 	size_t got;
 
-	if (z->member >= a->number)
+	if (!z->archive || z->member >= a->number)
 		NS_TRY(start(s, z));
 	while (z->member < a->number) {
 		NS_TRY(advance(s, z, &e));
@@ -289,4 +296,4 @@ static enum ns_status npz_get(struct ns_source *s, int64_t item, struct ns_item 
 	return ns_arrays_get(s, &z->arrays, item, out, read_row);
 }
 
-const struct ns_source_kind ns_source_npz = {"npz", npz_takes, npz_open, npz_get, npz_close, NULL, 1};
+const struct ns_source_kind ns_source_npz = {"npz", npz_takes, npz_open, npz_get, npz_close, npz_rest, 1};

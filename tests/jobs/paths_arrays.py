@@ -189,6 +189,22 @@ def hdf5_files(t):
         t.check("by its name" in t.lines("passed.jsonl")["a.h5[list_classes]"], f"{keys}: {t.lines('passed.jsonl')}")
 
 
+def several(t):
+    """arrays of several files as one set, whose files are closed in between"""
+    x, y = images(4, 6, 5), numpy.arange(4) % 3
+    for i in range(3):
+        numpy.savez(f"s{i}.npz", x=x + i, y=y)
+        numpy.save(f"s{i}_x.npy", x + 3 + i)
+        numpy.save(f"s{i}_y.npy", y)
+        with h5py.File(f"s{i}.h5", "w") as f:
+            f["x"], f["y"] = x + 6 + i, y
+    sources = [f"s{i}{end}" for end in (".npz", "_x.npy", ".h5") for i in range(3)]
+    t.ingest(t.binary, sources[0], *sources[1:])
+    found, pixels, classes = stored()
+    t.check([c for _, c in found] == [str(k) for k in y] * 9 and classes == ["0", "1", "2"], f"several: {found}")
+    t.check((pixels[..., 0] == numpy.concatenate([x + i for i in range(9)])).all(), "several: other pixels")
+
+
 def wrong_arrays(t):
     """each by all three kinds of file, where it can be in one"""
     x, y = images(6, 4, 5), numpy.arange(6)
@@ -317,5 +333,5 @@ def foreign_files(t):
 
 def run(binary, check, ingest, lines):
     t = Checks(binary, check, ingest, lines)
-    for part in (npy_files, npz_files, hdf5_files, wrong_arrays, wrong_files, foreign_files):
+    for part in (npy_files, npz_files, hdf5_files, several, wrong_arrays, wrong_files, foreign_files):
         part(t)
