@@ -133,6 +133,28 @@ static void border_of_the_attribute(void **state)
 	ns_texts_free(cameras, 12801);
 }
 
+/* The checksums of the names as they lie in the file, which has them in one piece. */
+static void sums_are_of_the_bytes(size_t bytes)
+{
+	hid_t file;
+	uint64_t *sums = NULL;
+	uint8_t *data = malloc(bytes);
+	size_t i, n = (bytes + NS_CHECKSUM_BLOCK - 1) / NS_CHECKSUM_BLOCK;
+	FILE *f = fopen(path, "rb");
+	int64_t at;
+
+	assert_int_equal(ns_h5_open(&file, path), NS_OK);
+	at = ns_h5_offset(file, "class_names");
+	assert_int_equal(ns_h5_read(file, path, "checksum/class_names", NS_H5_U64, 1, n, (void **)&sums), NS_OK);
+	ns_h5_file_close(file);
+	assert_true(at > 0 && f && fseek(f, (long)at, SEEK_SET) == 0 && fread(data, 1, bytes, f) == bytes);
+	fclose(f);
+	for (i = 0; i < n; i++)
+		assert_true(sums[i] == ns_xxh3(data + i * NS_CHECKSUM_BLOCK, i + 1 < n ? NS_CHECKSUM_BLOCK : bytes - i * NS_CHECKSUM_BLOCK));
+	free(data);
+	free(sums);
+}
+
 /* Several bands, checksums of several MiB that no name ends with; one long name among many, which is packed. */
 static void many_and_long(void **state)
 {
@@ -141,6 +163,7 @@ static void many_and_long(void **state)
 
 	(void)state;
 	there_and_back(names, 400000, NULL, 0, NULL, 0);
+	sums_are_of_the_bytes((size_t)7 * 400000);
 	free(names[17000]);
 	names[17000] = malloc(NS_NAME_BYTES + 2);
 	memset(names[17000], 'x', NS_NAME_BYTES + 1);
