@@ -131,6 +131,17 @@ static int votes(const struct ns_tree *t, const struct ns_entry *e)
 	return is_item(e) && (!t->named || ns_is_image_name(e->path));
 }
 
+static const char *split_name(const char *path, size_t n)
+{
+	static const char *const names[] = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"};
+	size_t i;
+
+	for (i = 0; i < sizeof names / sizeof *names; i++)
+		if (strlen(names[i]) + 1 == n && !strncasecmp(path, names[i], n - 1))
+			return names[i];
+	return NULL;
+}
+
 #define FEW(some, all) (4 * (some) < (all)) /* so few are strays */
 
 /*
@@ -156,22 +167,11 @@ static size_t wrapper(const struct ns_tree *t, const char **around)
 		}
 		if (!n)
 			n = first_folder(*around = path);
-		if (strncmp(*around, path, n))
+		if (strncmp(*around, path, n) || split_name(path, n)) /* a split is around nothing but its own */
 			return 0;
 		deeper += first_folder(path + n) != 0;
 	}
 	return n && 2 * loose < items && 2 * deeper > items - loose ? n : 0;
-}
-
-static const char *split_name(const char *path, size_t n)
-{
-	static const char *const names[] = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"};
-	size_t i;
-
-	for (i = 0; i < sizeof names / sizeof *names; i++)
-		if (strlen(names[i]) + 1 == n && !strncasecmp(path, names[i], n - 1))
-			return names[i];
-	return NULL;
 }
 
 /* The part of a path that means something: below the wrapper, or "" beside it. */

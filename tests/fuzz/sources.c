@@ -159,6 +159,35 @@ int fuzz_add_zip(struct fuzz_bytes *zip, const char *name, const void *data, siz
 	return 1;
 }
 
+int fuzz_end_zip(struct fuzz_bytes *zip)
+{
+	size_t begin = zip->size, from = 0, at, entries = 0;
+
+	while (from < begin) { /* the directory repeats most of each entry's header */
+		size_t n = fuzz_get(zip, from + 26, 2, 0), holds = fuzz_get(zip, from + 18, 4, 0);
+
+		at = zip->size;
+		if (!fuzz_replace(zip, at, 0, NULL, 46 + n))
+			return 0;
+		fuzz_put(zip, at, 0x02014b50, 4, 0);
+		fuzz_put(zip, at + 4, 20, 2, 0);
+		memcpy(zip->data + at + 6, zip->data + from + 4, 26);
+		fuzz_put(zip, at + 42, (uint32_t)from, 4, 0);
+		memcpy(zip->data + at + 46, zip->data + from + 30, n);
+		from += 30 + n + holds;
+		entries++;
+	}
+	at = zip->size;
+	if (!fuzz_replace(zip, at, 0, NULL, 22))
+		return 0;
+	fuzz_put(zip, at, 0x06054b50, 4, 0);
+	fuzz_put(zip, at + 8, (uint32_t)entries, 2, 0);
+	fuzz_put(zip, at + 10, (uint32_t)entries, 2, 0);
+	fuzz_put(zip, at + 12, (uint32_t)(at - begin), 4, 0);
+	fuzz_put(zip, at + 16, (uint32_t)begin, 4, 0);
+	return 1;
+}
+
 int fuzz_unpack(struct fuzz_bytes *b)
 {
 	struct archive *a = archive_read_new();

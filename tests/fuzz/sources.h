@@ -20,6 +20,8 @@ void fuzz_check_source(struct ns_source *s);
 /* Adds an entry to an archive; a name that ends in '/' is a folder. 0: the name is too long, or there is no room. */
 int fuzz_add_tar(struct fuzz_bytes *tar, const char *name, const void *data, size_t size);
 int fuzz_add_zip(struct fuzz_bytes *zip, const char *name, const void *data, size_t size);
+/* Ends a zip of such entries with its directory; 0: there is no room. */
+int fuzz_end_zip(struct fuzz_bytes *zip);
 /* The sum in the tar header at `at`. */
 void fuzz_put_tar_sum(struct fuzz_bytes *tar, size_t at);
 

@@ -187,16 +187,28 @@ static int differs(const struct tree *t)
 	return other;
 }
 
-/* Do all items lie in one folder? In an archive it may be one around everything, where in a folder it is a class. */
+/*
+ * Do all items that lie in a folder lie in one? In an archive it may be one around everything, where in a folder it is a class. Where some are called
+ * as images are, those say so.
+ */
 static int is_wrapped(const struct meaning *all, int64_t n)
 {
-	const char *slash = strchr(all->name, '/');
+	const char *first = NULL;
+	int named = 0;
 	int64_t i;
 
-	for (i = 1; slash && i < n; i++)
-		if (strncmp(all->name, all[i].name, (size_t)(slash - all->name) + 1))
+	for (i = 0; i < n; i++)
+		named |= ns_is_image_name(all[i].name);
+	for (i = 0; i < n; i++) {
+		const char *slash = strchr(all[i].name, '/');
+
+		if (!slash || (named && !ns_is_image_name(all[i].name)))
+			continue;
+		if (first && strncmp(first, all[i].name, (size_t)(strchr(first, '/') - first) + 1))
 			return 0;
-	return slash != NULL;
+		first = all[i].name;
+	}
+	return first != NULL;
 }
 
 /* Every name is an item, or passed over: none is lost, whatever it looks like. */
@@ -225,7 +237,6 @@ static void plan(const struct tree *t, int archive, const char *path)
 /* The same names as a tar and as a zip; 0: one has no room for them. */
 static int pack(struct tree *t, struct fuzz_bytes *tar, struct fuzz_bytes *zip)
 {
-	static const char end[22] = "PK\5\6";
 	int i;
 
 	qsort(t->file, (size_t)t->count, sizeof *t->file, by_name);
@@ -235,7 +246,7 @@ static int pack(struct tree *t, struct fuzz_bytes *tar, struct fuzz_bytes *zip)
 		if (!fuzz_add_tar(tar, f->name, f->holds, f->bytes) || !fuzz_add_zip(zip, f->name, f->holds, f->bytes))
 			return 0;
 	}
-	return fuzz_replace(tar, tar->size, 0, NULL, 1024) && fuzz_replace(zip, zip->size, 0, end, sizeof end);
+	return fuzz_replace(tar, tar->size, 0, NULL, 1024) && fuzz_end_zip(zip);
 }
 
 void fuzz_tree(const uint8_t *data, size_t size)
