@@ -169,7 +169,10 @@ static enum ns_status check_piece(TIFF *tiff, const struct ns_image *image)
 {
 	uint64_t bytes = TIFFIsTiled(tiff) ? TIFFTileSize64(tiff) : TIFFStripSize64(tiff), pixels = (uint64_t)image->h * (uint64_t)image->w;
 
-	if (!bytes || bytes > 16 * pixels + (4 << 20))
+	uint64_t pieces = TIFFIsTiled(tiff) ? TIFFNumberOfTiles(tiff) : TIFFNumberOfStrips(tiff);
+
+	/* and all of them together, each of which is unpacked whole, are at most four times as many */
+	if (!bytes || bytes > 16 * pixels + (4 << 20) || pieces > (64 * pixels + (64 << 20)) / bytes)
 		return ns_fail(NS_BAD_DATA, "TIFF: strips or tiles of %llu bytes in an image of %d x %d pixels", (unsigned long long)bytes, image->w,
 			       image->h);
 	return NS_OK;

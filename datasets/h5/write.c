@@ -1,5 +1,6 @@
 /* datasets/h5/write.c - HDF5 files of ours: the same data makes the same bytes. */
 #define _POSIX_C_SOURCE 200809L
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,7 +30,15 @@ enum ns_status ns_h5_create(hid_t *file, const char *path)
 
 enum ns_status ns_h5_close(hid_t file, const char *path)
 {
-	return H5Fclose(file) < 0 ? ns_fail(NS_IO, "%s: cannot write the file out (is the disk full?)", path) : ns_sync_file(path);
+	sigset_t all, before;
+	herr_t closed;
+
+	/* libhdf5 takes a signal that comes while it sets the file's length for a failure, and cannot be asked again */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	closed = H5Fclose(file);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return closed < 0 ? ns_fail(NS_IO, "%s: cannot write the file out (is the disk full?)", path) : ns_sync_file(path);
 }
 
 /* the group of "group/name", unless it is there: without times, too */

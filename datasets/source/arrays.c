@@ -310,6 +310,7 @@ static enum ns_status label_numbers(struct ns_source *s, struct ns_arrays *p)
 			break;
 		snprintf(names[i], 24, "%0*lld", digits, (long long)i);
 	}
+	s->numbers = !s->class_count && n > 0;
 	status = names && i == n ? ns_source_found_classes(s, (const char *const *)names, n, 0)
 				 : ns_fail(NS_NO_MEMORY, "%s: out of memory for %lld classes", s->path, (long long)n);
 	for (i = 0; names && i < n; i++)

@@ -6,7 +6,7 @@
 #include "datasets/source/tree_inner.h"
 #include "host/base/base.h"
 
-#define ANNOTATIONS_MAX ((int64_t)1 << 30) /* bytes of all of them, which are held in memory */
+#define ANNOTATIONS_MAX ((int64_t)1 << 30) /* bytes of all of them, which are held in memory; beyond, they are left out, and that is told */
 
 const char *ns_tree_plain(const char *path)
 {
@@ -84,7 +84,7 @@ enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, char *text, s
 enum ns_status ns_tree_annotate(struct ns_tree *tree, const char *path, const char *text, size_t bytes)
 {
 	char key[NS_PATH_MAX], *line;
-	json_t *json = bytes <= NS_ANNOTATION_MAX ? json_loadb(text, bytes, 0, NULL) : NULL;
+	json_t *json = tree->annotated <= ANNOTATIONS_MAX && bytes <= NS_ANNOTATION_MAX ? json_loadb(text, bytes, 0, NULL) : NULL;
 	int failed;
 
 	if (!json)
@@ -98,8 +98,10 @@ enum ns_status ns_tree_annotate(struct ns_tree *tree, const char *path, const ch
 	failed = !line || json_object_set_new_nocheck(tree->annotations, key, json_string(line));
 	tree->annotated += line ? (int64_t)strlen(line) : 0;
 	free(line);
-	if (failed || tree->annotated > ANNOTATIONS_MAX)
-		return ns_fail(NS_NO_MEMORY, "out of memory for annotations, of which there are more than %lld bytes; ingest the source in parts",
-			       (long long)tree->annotated);
-	return NS_OK;
+	return failed ? ns_fail(NS_NO_MEMORY, "out of memory for an annotation") : NS_OK;
+}
+
+int ns_tree_annotations_cut(const struct ns_tree *tree)
+{
+	return tree->annotated > ANNOTATIONS_MAX;
 }

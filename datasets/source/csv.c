@@ -32,10 +32,11 @@ static int is_one_of(const char *text, const char *const *names)
 	return 0;
 }
 
-/* The end of a value in quotes: the closing one. Quotes within are doubled, and made one here; separators and line ends are its own. */
-static char *close_quotes(char *from, char *to)
+/* The end of a value in quotes: the closing one. Quotes within are doubled, and made one here; separators and line ends are its own, and counted. */
+static char *close_quotes(char *from, char *to, int64_t *lines)
 {
 	for (; *from && !(*from == '"' && from[1] != '"'); from++, to++) {
+		*lines += *from == '\n' || (*from == '\r' && from[1] != '\n');
 		from += *from == '"';
 		*to = *from;
 	}
@@ -64,11 +65,9 @@ static enum ns_status next_record(struct csv *c, struct record *r)
 		while (*from == ' ' || (*from == '\t' && c->separator != '\t'))
 			from++;
 		if (*from == '"') {
-			end = close_quotes(from + 1, value = from);
+			end = close_quotes(from + 1, value = from, &c->line);
 			if (!end)
 				return ns_fail(NS_BAD_DATA, "line %lld: a quote is not closed", (long long)r->line);
-			for (const char *q = from; q < end; q++)
-				c->line += *q == '\n';
 			from = end + strcspn(end, stops); /* nothing but blanks stands between a closing quote and the separator */
 		} else {
 			from += strcspn(from, stops);
@@ -86,9 +85,10 @@ static enum ns_status next_record(struct csv *c, struct record *r)
 	}
 }
 
-static int is_blank(const struct record *r)
+/* Is there nothing in it, or a remark, which begins with # and names no file? */
+static int is_blank(const struct ns_files *f, const struct record *r)
 {
-	return r->count == 1 && !*r->value[0];
+	return (r->count == 1 && !*r->value[0]) || (*r->value[0] == '#' && !ns_list_has(f, r->value[0]));
 }
 
 struct columns {
@@ -144,7 +144,8 @@ static enum ns_status read_head(struct ns_source *s, const struct ns_files *f, c
 
 	find_columns(c, first);
 	*named = c->path >= 0;
-	if (!*named && find_file(f, first) < 0 && second->count == first->count && (file = find_file(f, second)) >= 0) {
+	if (!*named && find_file(f, first) < 0 && second->count == first->count && (file = find_file(f, second)) >= 0 &&
+	    !ns_is_image_name(first->value[file])) { /* else it is the first image, and is not there */
 		*named = 1;
 		c->path = file;
 	} else if (!*named && c->label >= 0 && find_file(f, first) < 0) {
@@ -152,8 +153,9 @@ static enum ns_status read_head(struct ns_source *s, const struct ns_files *f, c
 					    "file_name, filepath, image, image_path or img");
 	}
 	if (!*named) {
-		c->path = 0;
-		c->label = first->count > 1 ? 1 : -1;
+		file = find_file(f, first);
+		c->path = file == 1 ? 1 : 0;
+		c->label = first->count > 1 ? 1 - c->path : -1;
 		return NS_OK;
 	}
 	for (c->count = 0; c->count < first->count; c->count++)
@@ -184,7 +186,7 @@ static json_t *others(const struct record *r, const struct columns *c)
 
 static enum ns_status take(struct ns_files *f, const struct record *r, const struct columns *c)
 {
-	if (is_blank(r))
+	if (is_blank(f, r))
 		return NS_OK;
 	if (c->path >= r->count || !*r->value[c->path])
 		return ns_fail(NS_BAD_DATA, "line %lld has %d value%s, but the path is value %d", (long long)r->line, r->count,
@@ -225,9 +227,9 @@ enum ns_status ns_csv_read(struct ns_source *s, struct ns_files *f, char *text)
 	enum ns_status status = two && c ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a line");
 	int named;
 
-	while (status == NS_OK && csv.at && (!two[0].count || is_blank(&two[0])))
+	while (status == NS_OK && csv.at && (!two[0].count || is_blank(f, &two[0])))
 		status = next_record(&csv, &two[0]);
-	while (status == NS_OK && csv.at && (!two[1].count || is_blank(&two[1])))
+	while (status == NS_OK && csv.at && (!two[1].count || is_blank(f, &two[1])))
 		status = next_record(&csv, &two[1]);
 	if (status != NS_OK || !two[0].count)
 		goto out;

@@ -176,6 +176,9 @@ static enum ns_status digit_classes(struct ns_source *s, const struct idx *x)
 		snprintf(names[i], sizeof names[i], n > 100 ? "%03d" : n > 10 ? "%02d" : "%d", (i & 0xff));
 		list[i] = names[i];
 	}
+	if (s->class_count)
+		return NS_OK; /* they were given */
+	s->numbers = n > 0;
 	return ns_source_found_classes(s, list, n, 0);
 }
 

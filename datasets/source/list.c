@@ -91,7 +91,7 @@ static enum ns_status json_line(struct ns_files *f, const char *line, int64_t nu
 	const char *path, *label;
 	enum ns_status status;
 
-	if (!*line)
+	if (!line[strspn(line, " \t")] || *line == '#')
 		return NS_OK;
 	json = json_loads(line, 0, &error);
 	if (!json)

@@ -48,9 +48,10 @@ enum ns_status ns_list_add(struct ns_files *f, const char *path, const char *cla
 int ns_list_has(const struct ns_files *f, const char *path)
 {
 	char full[NS_PATH_MAX];
-	int is = 0;
+	int is = 0, folder = 0;
 
-	return ns_path(full, "%s%s%s", *path == '/' ? "" : f->base, *path == '/' ? "" : "/", path) == NS_OK && ns_exists(full, &is) == NS_OK && is;
+	return ns_path(full, "%s%s%s", *path == '/' ? "" : f->base, *path == '/' ? "" : "/", path) == NS_OK && ns_exists(full, &is) == NS_OK && is &&
+	       ns_is_dir(full, &folder) == NS_OK && !folder;
 }
 
 char *ns_list_trim(char *text)

@@ -91,35 +91,77 @@ static char *front_of(char *const *paths, int n, int i)
 	return front;
 }
 
+/*
+ * Names that are numbers are the same class where the numbers are, however each child has padded them: all are written with as many digits, of
+ * one child that has padded any as of the longest.
+ */
+static char **even_numbers(const struct several *all, int64_t n)
+{
+	char **names = calloc((size_t)n + 1, sizeof *names);
+	int64_t at = 0;
+	int i, k, padded = 0, longest = 1;
+
+	for (i = 0; i < all->count; i++)
+		for (k = 0; k < all->children[i].source.class_count; k++) {
+			const char *name = all->children[i].source.classes[k];
+
+			padded |= *name == '0' && name[1];
+			longest = (int)strlen(name) > longest ? (int)strlen(name) : longest;
+		}
+	for (i = 0; names && i < all->count; i++)
+		for (k = 0; k < all->children[i].source.class_count; k++, at++) {
+			names[at] = malloc(32);
+			if (names[at])
+				snprintf(names[at], 32, "%0*lld", padded && longest < 20 ? longest : 1,
+					 (long long)strtoll(all->children[i].source.classes[k], NULL, 10));
+		}
+	return names;
+}
+
+static char **all_names(const struct several *all, int64_t n)
+{
+	char **names = calloc((size_t)n + 1, sizeof *names);
+	int64_t at = 0;
+	int i, k;
+
+	for (i = 0; names && i < all->count; i++)
+		for (k = 0; k < all->children[i].source.class_count; k++)
+			names[at++] = strdup(all->children[i].source.classes[k]);
+	return names;
+}
+
 /* The classes of all, and what each child's labels are among them. */
 static enum ns_status join_classes(struct ns_source *s, struct several *all)
 {
-	const char **names;
-	int64_t n = 0, at = 0;
-	int i, k, numbers = 1, given = s->class_count > 0;
+	char **names;
+	int64_t n = 0, at = 0, k;
+	int i, numbers = 1;
 	enum ns_status status = NS_OK;
 
 	for (i = 0; i < all->count; i++) {
 		n += all->children[i].source.class_count;
 		numbers &= !all->children[i].source.class_count || all->children[i].source.numbers;
 	}
-	if (given || !n)
+	if (s->class_count || !n)
 		return NS_OK; /* each has them as they were given */
-	names = malloc(sizeof *names * (size_t)n);
-	if (!names)
-		return ns_fail(NS_NO_MEMORY, "out of memory for class names");
-	for (i = 0; i < all->count; i++)
-		for (k = 0; k < all->children[i].source.class_count; k++)
-			names[at++] = all->children[i].source.classes[k];
-	status = ns_source_found_classes(s, names, n, numbers);
-	for (i = 0; i < all->count && status == NS_OK; i++) {
+	names = numbers ? even_numbers(all, n) : all_names(all, n);
+	for (k = 0; names && k < n && names[k];)
+		k++;
+	if (!names || k < n)
+		status = ns_fail(NS_NO_MEMORY, "out of memory for class names");
+	if (status == NS_OK)
+		status = ns_source_found_classes(s, (const char *const *)names, n, numbers);
+	for (i = 0; i < all->count && status == NS_OK; at += all->children[i++].source.class_count) {
 		struct child *c = &all->children[i];
 
 		c->labels = malloc(sizeof *c->labels * ((size_t)c->source.class_count + 1));
-		status = c->labels ? ns_source_labels(s, (const char *const *)c->source.classes, c->source.class_count, 0, c->labels)
+		status = c->labels ? ns_source_labels(s, (const char *const *)names + at, c->source.class_count, 0, c->labels)
 				   : ns_fail(NS_NO_MEMORY, "out of memory for labels");
 	}
+	for (k = 0; names && k < n; k++)
+		free(names[k]);
 	free(names);
+	s->numbers = numbers;
 	return status;
 }
 
@@ -193,6 +235,8 @@ static enum ns_status join(struct ns_source *s, char *const *paths, int n, const
 
 		NS_TRY(ns_source_open(&c->source, paths[i], classes));
 		all->count++;
+		if (c->source.kind->rest) /* of a thousand one is open at a time */
+			c->source.kind->rest(&c->source);
 		c->first = s->items;
 		c->front = front_of(paths, n, i);
 		if (!c->front)
@@ -208,45 +252,76 @@ static enum ns_status join(struct ns_source *s, char *const *paths, int n, const
 	return join_splits(s, all);
 }
 
-/* A folder that holds archives, and neither folders nor what is called as images are. */
-static enum ns_status archives_in(const char *path, struct ns_names *names, int *are)
+static int is_archive_in(const char *folder, const char *name)
 {
 	char full[NS_PATH_MAX];
-	size_t i, k = 0;
+	int is = 0;
+
+	return *name != '.' && ns_path(full, "%s/%s", folder, name) == NS_OK && ns_is_archive(full, &is) == NS_OK && is;
+}
+
+/* Is it a folder, or what may be an image? What cannot be asked is left to whoever reads folders. */
+static int may_be_images(const char *folder, const char *name)
+{
+	char full[NS_PATH_MAX];
+	int is = 0;
+
+	if (ns_path(full, "%s/%s", folder, name) != NS_OK || ns_is_dir(full, &is) != NS_OK)
+		return 1;
+	return is || !ns_is_other_name(name);
+}
+
+/*
+ * A folder that holds archives, and beside them nothing but what is hidden, litter, or called as other files are: the archives go to the front of
+ * the names, *archives of them.
+ */
+static enum ns_status archives_in(const char *path, struct ns_names *names, size_t *archives)
+{
+	size_t i;
 	int is;
 
-	*are = 0;
-	NS_TRY(ns_is_dir(path, &is));
-	if (!is)
-		return NS_OK;
+	*archives = 0;
+	if (ns_is_dir(path, &is) != NS_OK || !is)
+		return NS_OK; /* whoever opens it says why */
 	NS_TRY(ns_list(path, names));
 	for (i = 0; i < names->count; i++) {
-		NS_TRY(ns_path(full, "%s/%s", path, names->name[i]));
-		NS_TRY(ns_is_archive(full, &is));
-		if (is) {
-			char *kept = names->name[k];
+		char *name = names->name[i];
 
-			names->name[k++] = names->name[i];
-			names->name[i] = kept;
-			continue;
-		}
-		NS_TRY(ns_is_dir(full, &is));
-		if ((is && *names->name[i] != '.' && !ns_is_litter(names->name[i])) || ns_is_image_name(names->name[i]))
+		if (is_archive_in(path, name)) {
+			names->name[i] = names->name[*archives];
+			names->name[(*archives)++] = name;
+		} else if (*name != '.' && !ns_is_litter(name) && may_be_images(path, name)) {
+			*archives = 0;
 			return NS_OK;
+		}
 	}
-	*are = k > 0;
-	while (names->count > k)
-		free(names->name[--names->count]);
 	return NS_OK;
 }
 
-static enum ns_status open_archives(struct ns_source *s, const char *path, const struct ns_names *names, const json_t *classes)
+/* Archives that are called as splits are become one set all the same. */
+static enum ns_status doubt_splits(struct ns_source *s, const struct ns_names *names, size_t archives)
 {
-	char **paths = calloc(names->count, sizeof *paths);
-	enum ns_status status = paths ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %zu archives", names->count);
+	static const char *const splits[] = {"train", "val", "test"};
+	int found = 0;
+	size_t i, k;
+
+	for (k = 0; k < sizeof splits / sizeof *splits; k++)
+		for (i = 0; i < archives; i++)
+			if (!strncasecmp(names->name[i], splits[k], strlen(splits[k]))) {
+				found++;
+				break;
+			}
+	return found < 2 ? NS_OK
+			 : ns_source_note(s, "archives are called as splits are, but all are one set; ingest those of each split by themselves");
+}
+
+static enum ns_status open_archives(struct ns_source *s, const char *path, const struct ns_names *names, size_t archives, const json_t *classes)
+{
+	char **paths = calloc(archives, sizeof *paths);
+	enum ns_status status = paths ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %zu archives", archives);
 	size_t i, n;
 
-	for (i = 0; i < names->count && status == NS_OK; i++) {
+	for (i = 0; i < archives && status == NS_OK; i++) {
 		n = strlen(path) + strlen(names->name[i]) + 2;
 		paths[i] = malloc(n);
 		if (paths[i])
@@ -255,8 +330,12 @@ static enum ns_status open_archives(struct ns_source *s, const char *path, const
 			status = ns_fail(NS_NO_MEMORY, "out of memory for a name");
 	}
 	if (status == NS_OK)
-		status = join(s, paths, (int)names->count, classes);
-	for (i = 0; paths && i < names->count; i++)
+		status = join(s, paths, (int)archives, classes);
+	for (i = archives; i < names->count && status == NS_OK; i++)
+		status = ns_source_pass_over(s, names->name[i], "lies beside archives");
+	if (status == NS_OK)
+		status = doubt_splits(s, names, archives);
+	for (i = 0; paths && i < archives; i++)
 		free(paths[i]);
 	free(paths);
 	return status;
@@ -266,8 +345,9 @@ enum ns_status ns_source_open_all(struct ns_source *s, char *const *paths, int n
 {
 	struct ns_names names = {0};
 	enum ns_status status = NS_OK;
-	int archives = 0;
+	size_t archives = 0;
 
+	memset(s, 0, sizeof *s);
 	if (n == 1)
 		status = archives_in(paths[0], &names, &archives);
 	if (status == NS_OK && n == 1 && !archives) {
@@ -277,7 +357,7 @@ enum ns_status ns_source_open_all(struct ns_source *s, char *const *paths, int n
 	if (status == NS_OK)
 		status = ns_source_begin(s, paths[0], classes);
 	if (status == NS_OK)
-		status = archives ? open_archives(s, paths[0], &names, classes) : join(s, paths, n, classes);
+		status = archives ? open_archives(s, paths[0], &names, archives, classes) : join(s, paths, n, classes);
 	ns_names_release(&names);
 	if (status != NS_OK)
 		ns_source_close(s);

@@ -17,7 +17,6 @@
 #include "host/base/base.h"
 
 #define FILE_MAX ((int64_t)1 << 30)
-
 #define PIECE	 ((size_t)1 << 18)
 
 struct tar {
@@ -112,7 +111,8 @@ static enum ns_status tar_error(const struct ns_source *s, const struct tar *t)
 
 	if (t->failed != NS_OK)
 		return ns_fail(t->failed, "%s", t->said);
-	return ns_fail(NS_BAD_DATA, "%s: after %lld files: %s", s->path, (long long)t->next, why ? why : "the archive is damaged");
+	return ns_fail(NS_BAD_DATA, "%s: %s%safter %lld files: %s", s->path, t->inner ? t->front : "", t->inner ? " " : "", (long long)t->next,
+		       why ? why : "the archive is damaged");
 }
 
 static void close_inner(struct tar *t)
@@ -197,16 +197,31 @@ static enum ns_status open_inner(struct ns_source *s, struct tar *t, const char 
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory while reading it", s->path);
 	archive_read_support_format_tar(t->inner);
 	archive_read_support_format_empty(t->inner);
-	if (archive_read_open(t->inner, t, NULL, give_inner, NULL) != ARCHIVE_OK)
-		return tar_error(s, t);
+	(void)archive_read_open(t->inner, t, NULL, give_inner, NULL); /* its first header shows whether that went well */
 	return NS_OK;
+}
+
+/* Begins the tar that the entry *e is: *e becomes its first entry. *is 0: it is no tar, or holds nothing, and stays an entry. */
+static enum ns_status enter(struct ns_source *s, struct tar *t, const char *name, struct archive_entry **e, int *is)
+{
+	struct archive_entry *first;
+	int code;
+
+	NS_TRY(open_inner(s, t, name));
+	code = archive_read_next_header(t->inner, &first);
+	*is = code == ARCHIVE_OK || code == ARCHIVE_WARN;
+	if (*is)
+		*e = first;
+	else
+		close_inner(t);
+	return t->failed == NS_OK ? NS_OK : tar_error(s, t);
 }
 
 /* The next entry; *e NULL at the end. After a damaged header an unknown number of entries is lost, so it ends the job. */
 static enum ns_status advance(struct ns_source *s, struct tar *t, struct archive_entry **e)
 {
 	for (;;) {
-		int code = archive_read_next_header(current(t), e);
+		int code = archive_read_next_header(current(t), e), is = 0;
 
 		if (code == ARCHIVE_EOF && t->inner) {
 			close_inner(t);
@@ -218,10 +233,10 @@ static enum ns_status advance(struct ns_source *s, struct tar *t, struct archive
 		}
 		if (code != ARCHIVE_OK && code != ARCHIVE_WARN) /* a warning is of a name that this locale cannot represent */
 			return tar_error(s, t);
+		if (!t->inner && is_tar(*e))
+			NS_TRY(enter(s, t, archive_entry_pathname(*e), e, &is));
 		t->next++;
-		if (t->inner || !is_tar(*e))
-			return NS_OK;
-		NS_TRY(open_inner(s, t, archive_entry_pathname(*e)));
+		return NS_OK;
 	}
 }
 
@@ -306,6 +321,8 @@ static enum ns_status list_entry(struct ns_source *s, struct tar *t, struct arch
 		return ns_tree_add(&t->tree, path, t->next, NS_ENTRY_PASSED, "has no name");
 	if (archive_entry_filetype(e) != AE_IFREG && !is_link(e))
 		return ns_tree_add(&t->tree, path, t->next, NS_ENTRY_PASSED, "is neither a file nor a link");
+	if (!t->inner && is_tar(e))
+		return ns_tree_add(&t->tree, path, t->next, NS_ENTRY_PASSED, "is called a tar, but is none that can be read, or is empty");
 	NS_TRY(ns_tree_add(&t->tree, path, t->next, NS_ENTRY_FILE, NULL));
 	return ns_is_class_name(path) || (ns_is_annotation_name(path) && archive_entry_filetype(e) == AE_IFREG) ? read_words(s, t, path) : NS_OK;
 }

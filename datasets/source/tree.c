@@ -56,7 +56,7 @@ int ns_is_litter(const char *name)
 }
 
 /* Its name says that it is something else. Names that say nothing are opened: what is in a file decides. */
-static int is_other(const char *path)
+int ns_is_other_name(const char *path)
 {
 	static const char *const ends[] = {
 		".txt", ".csv",	 ".tsv",     ".json", ".jsonl",	   ".xml",	  ".yaml",  ".yml",  ".md",  ".rst",   ".html", ".htm",
@@ -142,7 +142,7 @@ static const char *split_name(const char *path, size_t n)
 	return NULL;
 }
 
-#define FEW(some, all) (4 * (some) < (all)) /* so few are strays */
+#define FEW(some, all) (20 * (some) < (all)) /* so few are strays */
 
 /*
  * An archive often has one folder around all, that of which it was made: every item lies in it, but for few strays beside it, and most of them in
@@ -234,7 +234,7 @@ static enum ns_status sift(struct ns_tree *t, struct ns_source *s)
 		struct ns_entry *e = &t->entries[i];
 		const char *why = e->type == NS_ENTRY_PASSED ? e->why : why_not(e->path);
 
-		if (!why && e->type == NS_ENTRY_FILE && is_other(e->path))
+		if (!why && e->type == NS_ENTRY_FILE && ns_is_other_name(e->path))
 			why = ns_is_class_name(e->path) ? "says the class of the image beside it" : "is no image by its name";
 		if (why && status == NS_OK)
 			status = ns_source_pass_over(s, e->path, why);
@@ -355,5 +355,7 @@ enum ns_status ns_tree_plan(struct ns_tree *t, struct ns_source *s)
 	free(names);
 	if (status == NS_OK && !given && !splits)
 		status = doubt(s);
+	if (status == NS_OK && ns_tree_annotations_cut(t))
+		status = ns_source_note(s, "has more than 1 GiB of annotations (.json); the later ones are left out");
 	return status == NS_OK ? drop_folders(t, s) : status;
 }

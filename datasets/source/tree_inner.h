@@ -49,6 +49,8 @@ const char *ns_tree_annotation(const struct ns_tree *tree, const char *path);
 /* Archives often begin their names with "./", which means nothing. */
 const char *ns_tree_plain(const char *path);
 int ns_is_class_name(const char *path);
+/* Were there more annotations than are kept? */
+int ns_tree_annotations_cut(const struct ns_tree *tree);
 int ns_is_annotation_name(const char *path);
 /*
  * Sorts the items to the front, in the order in which they were added, and sets the source's items, classes, splits and what was passed over.
@@ -64,6 +66,8 @@ void ns_zip_name(char *to, size_t most, const char *name);
 void ns_tree_release(struct ns_tree *tree);
 /* Is this the name of something that systems leave in folders, and nobody's image? */
 int ns_is_litter(const char *name);
+/* Does its name say that it is something else than an image? */
+int ns_is_other_name(const char *path);
 /* Is this the name of an image, by its end? */
 int ns_is_image_name(const char *name);
 

@@ -18,7 +18,7 @@ static double class_design(struct ns_drift *s, const int64_t *ref, const int64_t
 	int c, n = 0;
 
 	for (c = 0; is && c < k && n < 2 * NS_DRIFT_CLASSES; c++) { /* a pass over all rows for each: of more classes they say no more */
-		if ((!ref[c] && !cur[c]) || (s->picked && !s->picked[c]))
+		if ((!ref[c] && !cur[c]) || (s->picked && (c >= s->ref.prob.d || !s->picked[c])))
 			continue;
 		for (i = 0; i < s->ref.rows; i++)
 			is[i] = (float)(s->ref.pred[i] == c);

@@ -211,12 +211,12 @@ enum ns_status ns_ingest_sets(struct ns_ingest *g)
 	json_t *rows;
 	int i;
 
-	if (!g->split && !name && g->job->parts > 1)
-		return ns_fail(NS_USAGE, "ingest: --name is required with --part, because the parts share it");
 	if (!g->split &&
 	    ((g->source.split_count > 1 && !name && strcmp(g->splits, "pool")) || (strcmp(g->splits, "auto") && strcmp(g->splits, "pool")))) {
 		NS_TRY(take_splits(g));
 	} else if (!g->split) {
+		if (!name && g->job->parts > 1)
+			return ns_fail(NS_USAGE, "ingest: --name is required with --part, because the parts share it");
 		base = strrchr(g->job->out, '/');
 		g->sets[0] = (struct ns_ingest_set){.rows = g->source.items, .labelled = -1};
 		snprintf(g->sets[0].name, sizeof g->sets[0].name, "%.127s", name ? name : base ? base + 1 : g->job->out);

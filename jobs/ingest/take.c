@@ -120,7 +120,7 @@ static enum ns_status read_one(struct window *w, int64_t number, int keep_label,
 	if (t->item.annotation && !(t->annotation = strdup(t->item.annotation)))
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory for its annotation", t->item.name);
 	t->item.annotation = NULL;
-	*bytes += (int64_t)t->item.bytes + (int64_t)image.h * image.w * 4;
+	*bytes += (int64_t)t->item.bytes + (int64_t)image.h * image.w * 4 + (int64_t)w->g->sized * w->g->h * w->g->w * w->g->c;
 	return NS_OK;
 }
 

@@ -9,6 +9,7 @@
 #include "host/base/base.h"
 #include "jobs/night/night_inner.h"
 #include "jobs/augment/augment.h"
+#include "jobs/train/train.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ static void digest_of(const struct ns_conf *conf, char hex[NS_SHA256_HEX])
 						     "night.step", "night.task", "night.plan", "night.open", "night.tasks", NULL};
 	json_t *all = ns_conf_nondefault(conf, free_to_differ);
 
+	ns_train_plain(conf, all);
 	ns_json_digest(hex, all);
 	json_decref(all);
 }

@@ -100,27 +100,36 @@ static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, con
 	snprintf(s->precision, sizeof s->precision, "%s", ns_conf_text(c, "train.precision"));
 }
 
+void ns_train_plain(const struct ns_conf *conf, json_t *all)
+{
+	const struct ns_train_options none = {0};
+	json_t *recipe = ns_recipe_versioned(json_object_get(all, "augment"), NS_RECIPE_VERSION);
+	double rate = rate_of(conf, &none);
+
+	if (recipe)
+		json_object_set(all, "augment",
+				json_integer_value(json_object_get(recipe, "version")) == 1 ? json_object_get(recipe, "operations") : recipe);
+	json_decref(recipe);
+	if (rate == 0.1)
+		json_object_del(all, "train.lr");
+	else if (!ns_conf_node(conf, "train.lr"))
+		json_object_set_new(all, "train.lr", json_real(rate));
+}
+
 /* Digest of what must be equal for a checkpoint to be resumed: all that determines bits, not how often or where. */
 static void digest_of(struct ns_job *job, const struct ns_view *view, const struct ns_train_options *o, char digest[NS_SHA256_HEX])
 {
 	static const char *const free_to_differ[] = {"out",  "force",	  "json",    "threads", "train.checkpoint_steps", "registry",
 						     "data", "train.val", "dry_run", "device",	"train.collective",	  "comm.timeout",
 						     NULL};
-	json_t *all = ns_conf_nondefault(job->conf, free_to_differ), *value, *recipe;
+	json_t *all = ns_conf_nondefault(job->conf, free_to_differ), *value;
 	const char *key;
 	int s;
 
 	json_object_foreach(job->conf->values, key, value) /* alone or as a step of a night, submitted or not */
 		if (!strncmp(key, "night.", 6))
 			json_object_del(all, key);
-	recipe = ns_recipe_versioned(json_object_get(all, "augment"), NS_RECIPE_VERSION);
-	if (recipe) /* version 1 is its list alone, as checkpoints from before there were versions have it */
-		json_object_set(all, "augment",
-				json_integer_value(json_object_get(recipe, "version")) == 1 ? json_object_get(recipe, "operations") : recipe);
-	json_decref(recipe);
-	/* the default for SGD, spelled out or not, has always been left out */
-	if (ns_conf_real(job->conf, "train.lr") == 0.1 && !strcmp(ns_conf_text(job->conf, "train.optimizer"), "sgd"))
-		json_object_del(all, "train.lr");
+	ns_train_plain(job->conf, all);
 	json_object_set_new(all, "label", json_string(o->label));
 	if (o->base) { /* a round of a manifest, which has these from there, and not from the configuration */
 		json_object_set_new(all, "base", json_string(o->base));

@@ -15,6 +15,11 @@ struct ns_train_options {
 	const char *base;		/* digest of the model that a manifest starts from; NULL: it is not a round of one */
 	struct ns_dataset *val;		/* or NULL */
 };
+/*
+ * Puts what a digest is made of into the form that it has always had, though defaults and meanings have changed since: the rate that is trained at
+ * where it is not 0.1, which was the default; version 1 of augmentations as its list alone.
+ */
+void ns_train_plain(const struct ns_conf *conf, json_t *all);
 /* Collective. Trains `model` on the rows of `view`. */
 enum ns_status ns_train_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view, const struct ns_train_options *options);
 /* Collective. Trains from --data by the configuration, calibrates, predicts the baseline, publishes. */

@@ -12,7 +12,7 @@ struct ns_range ns_augment_range(const struct ns_augment_config *config, enum ns
 
 /*
  * 1/65536 pixels in 32 bits reach 32768 pixels. A shear of 60 degrees stretches by less than 3; half a diagonal is less than .75 of the
- * side, a shift both ways at most 1.5 of what one way is, and a window may begin `pad` outside.
+ * side, a shift both ways at most 1.5 of what one way is, and a window may begin `pad` outside; and a position is summed from a corner.
  */
 static int too_far(const struct ns_augment_config *config, int side)
 {
@@ -20,7 +20,9 @@ static int too_far(const struct ns_augment_config *config, int side)
 	double reach = side / ns_augment_range(config, NS_AUGMENT_ZOOM).low * (shear.low != 0 || shear.high != 0 ? 3 : 1);
 	double most = -shift.low > shift.high ? -shift.low : shift.high;
 
-	return config->version == 1 ? reach >= 16384 : reach * (0.75 + 1.5 * most) + side + config->pad >= 32768;
+	if (config->version == 1)
+		return reach >= 16384;
+	return 1.5 * reach >= 32768 || reach * (0.75 + 1.5 * most) + side + config->pad >= 32768;
 }
 
 const char *ns_augment_prepare(struct ns_augment_config *config, int h, int w)

@@ -24,6 +24,13 @@ quietly "$ns" merge photos.parts --out photos-merged
 same_result photos-whole photos-merged
 [ "$(sed 's/.*"path":"\([^"]*\)".*/\1/' photos-merged/quarantine.jsonl | tr '\n' ' ')" = "disc/broken.png square/broken.png " ] ||
 	fail "quarantine: $(cat photos-merged/quarantine.jsonl)"
+# splits that were found: each task writes its part of each
+"$images" png halves/train 24 5 && "$images" png halves/test 12 6 || fail images
+quietly "$ns" ingest halves --ingest.shard_rows=5 --out halves-whole
+for i in 0 1 2; do quietly "$ns" ingest halves --ingest.shard_rows=5 --part $i/3 --out halves.parts/0000$i; done
+quietly "$ns" merge halves.parts --out halves-merged
+same_result halves-whole halves-merged
+[ "$(field halves-merged/train/dataset.json rows) $(field halves-merged/test/dataset.json rows)" = "24 12" ] || fail "$(ls halves-merged)"
 grep -q square.broken photos.parts/00000/quarantine.jsonl && grep -q disc.broken photos.parts/00002/quarantine.jsonl || fail "the broken images lie otherwise"
 [ "$(field photos-merged/run.json counts.refused)" = 2 ] && [ "$(field photos-merged/run.json counts.out)" = 60 ] || fail "counts"
 ok

@@ -51,6 +51,20 @@ rm -rf night/run.json night/changed/drift
 mv dark.yaml tonight.yaml && sed 's/0.4/0.5/' tonight.yaml >dark.yaml # tomorrow's
 refuses 78 "was begun with other recipes" "$ns" night --config night.yaml --out night
 mv tonight.yaml dark.yaml
+# a night that was begun before recipes had versions has the first; the list of today is another recipe
+cp night/night.json kept.json
+"$python" - <<'P' || fail "night.json has no version"
+import json
+night = json.load(open("night/night.json"))
+assert night["recipes"]["changed"]["version"] == 2, night
+night["recipes"]["changed"] = night["recipes"]["changed"]["operations"]
+json.dump(night, open("night/night.json", "w"))
+json.dump({"augment": {"version": 1, "operations": night["recipes"]["changed"]}}, open("first.json", "w"))
+P
+refuses 78 "was begun with other recipes" "$ns" night --config night.yaml --out night --plan --night.open
+mv dark.yaml tonight.yaml && cp first.json dark.yaml # JSON is YAML
+quietly "$ns" night --config night.yaml --out night --plan --night.open
+mv tonight.yaml dark.yaml && mv kept.json night/night.json
 "$ns" night --config night.yaml --out night >log 2>&1
 [ -s night/run.json ] || { cat log; fail "a cut off night does not go on"; }
 same before.json night/changed/drift.json

@@ -299,10 +299,16 @@ def columns(binary):
                        ("tab.csv", "in/0.png\tcat\r\nin/1.png\tdog"),
                        ("quoted.csv", 'path,note,label\nin/0.png,"two\nlines, and ""more""",cat\n\n  \nin/1.png,,dog\n'),
                        ("classid.csv", "file_name,class_id\nin/0.png,cat\nin/1.png,dog\n"),
+                       ("remarks.csv", "# made by hand\npath,label\n# two of them\nin/0.png,cat\nin/1.png,dog\n"),
+                       ("folders.csv", "in,labels\nin/0.png,cat\nin/1.png,dog\n"), # a column called as a folder is
+                       ("turned2.csv", "cat,in/0.png\ndog,in/1.png\n"),
                        ("three.txt", "in/0.png\tcat\t0.98\nin/1.png\tdog\n# done\n")):
         pathlib.Path("cols", name).write_text(text, encoding="utf-8")
         ingest(binary, f"cols/{name}")
         check(rows("out") == (two, ["cat", "dog"]), f"{name}: {rows('out')}")
+    pathlib.Path("cols/gone.csv").write_text("in/gone.png,cat\nin/1.png,dog\n", encoding="utf-8")
+    ingest(binary, "cols/gone.csv") # the first line is an image that is missing, and no head
+    check(rows("out")[0] == {"in/1.png": "dog"} and "in/gone.png" in lines("quarantine.jsonl"), f"the first is missing: {rows('out')}")
     pathlib.Path("cols/words.txt").write_text("in/0.png golden retriever\nin/1.png cat\n", encoding="utf-8")
     ingest(binary, "cols/words.txt")
     check(rows("out") == ({"in/0.png": "golden retriever", "in/1.png": "cat"}, ["cat", "golden retriever"]), f"words: {rows('out')}")
@@ -318,7 +324,8 @@ def columns(binary):
         found, names_ = rows("out")
         check(names_ == [str(i) for i in range(11)] and found["in/11.png"] == "10" and found["in/0.png"] is None, f"{name}: {found} {names_}")
         check("the class -1 is taken for none" in said, f"{name}: {said}")
-    for text, said in (('path,label\nin/0.png,"cat\n', "line 2: a quote is not closed"), ("in/0.png,caf\xe9\n", "not UTF-8")):
+    for text, said in (('path,label\nin/0.png,"cat\n', "line 2: a quote is not closed"), ("in/0.png,caf\xe9\n", "not UTF-8"),
+                       ('path,label\nin/0.png,"a ""b""\nc"\nin/1.png,"d\n', "line 4: a quote is not closed")):
         pathlib.Path("cols/bad.csv").write_bytes(text.encode("latin-1"))
         check(said in ingest(binary, "cols/bad.csv", wanted=65), f"{text}: no error with {said}")
     for names_, said in (("[cat, dog, cat]", "'cat' is entry 0 and entry 2"), ("[cat, '']", "entry 1 is empty")):
@@ -446,6 +453,38 @@ def containers(binary):
     for s in ("train", "test"):
         check(len(rows(f"out/{s}")[0]) == 2, f"splits of several: {rows(f'out/{s}')}")
     check("has splits, but one has none" in ingest(binary, "left", "one", wanted=65), "splits of some")
+    # what lies beside archives is passed over; what is hidden is no archive; without a name's end it may be an image, and the folder is one of files
+    pathlib.Path("shards/._train-0.tar").write_bytes(b"\0\5\x16\7 of another system")
+    ingest(binary, "shards")
+    passed = lines("passed.jsonl")
+    check(passed["README"] == passed["._train-0.tar"] == "lies beside archives" and len(rows("out")[0]) == 12, f"beside archives: {passed}")
+    pathlib.Path("mixed").mkdir()
+    pathlib.Path("mixed/d41d8cd9").write_bytes(png(1))
+    shutil.copy("three.tar", "mixed/backup.tar")
+    ingest(binary, "mixed")
+    check(rows("out")[0] == {"d41d8cd9": None} and "backup.tar" in lines("passed.jsonl"), f"an image without an end: {rows('out')}")
+    pathlib.Path("junk.zip").unlink(missing_ok=True)
+    with zipfile.ZipFile("junk.zip", "w") as z:
+        z.writestr("cat/1.png", png(1))
+        z.writestr("dog/2.png", png(2))
+        z.writestr("old.tar", b"no tar at all" * 100)
+    ingest(binary, "junk.zip")
+    check(rows("out")[1] == ["cat", "dog"] and lines("passed.jsonl")["old.tar"].startswith("is called a tar"), f"a tar that is none: {rows('out')}")
+    for name in ("train-0.tar", "val-0.tar"):
+        pathlib.Path("both").mkdir(exist_ok=True)
+        pathlib.Path("both", name).write_bytes(tarred({"a/1.png": png(len(name))}))
+    check("archives are called as splits are" in ingest(binary, "both"), "no doubt about archives of splits")
+    # classes that are numbers are the same class however many digits each source writes
+    import numpy as np
+    for name, labels in (("ten", range(11)), ("nine", range(10))):
+        pathlib.Path(name).mkdir()
+        np.save(f"{name}/images.npy", np.array([np.full((4, 4), 20 * k + len(name), np.uint8) for k in labels]))
+        np.save(f"{name}/labels.npy", np.array(labels))
+    ingest(binary, "ten/images.npy", "nine/images.npy")
+    index = json.loads(pathlib.Path("out/dataset.json").read_text(encoding="utf-8"))
+    check(index["classes"] == [f"{k:02}" for k in range(11)] and index["histogram"] == [2] * 10 + [1], f"numbers of several: {index['classes']}, {index['histogram']}")
+    with h5py.File("out/shard-00000.h5") as f:
+        check(f["label"][:].tolist() == [*range(11), *range(10)], f"numbers of several: {f['label'][:]}")
     # what a zip's directory leaves out was deleted; of two entries of a name the last counts; names of code page 437
     with zipfile.ZipFile("deleted.zip", "w") as z:
         for i, name in enumerate(("cat/1.png", "cat/2.png", "dog/3.png")):
