@@ -329,6 +329,19 @@ static enum ns_status read_file(const struct ns_shard *s, int64_t i, int c, uint
 	return ns_shard_read_encoded(s, i, buffer, capacity, bytes);
 }
 
+/* Decodes a file whole, and scales it to cover (h, w). */
+static enum ns_status decode_to_cover(const uint8_t *file, size_t bytes, const struct ns_decode_options *options, int h, int w, uint8_t *pixels)
+{
+	int ih, iw, ic;
+	enum ns_status status;
+	uint8_t *decoded;
+
+	NS_TRY(ns_decode(file, bytes, options, &ih, &iw, &ic, &decoded, NULL));
+	status = ns_resize(decoded, ih, iw, ic, pixels, h, w);
+	free(decoded);
+	return status;
+}
+
 static enum ns_status in_row(enum ns_status status, const struct ns_shard *s, int64_t i)
 {
 	return status == NS_OK ? NS_OK : ns_fail_in(status, "%s: row %lld", s->path, (long long)i);
@@ -339,9 +352,6 @@ enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h,
 	int64_t i;
 	const struct ns_shard *s = ns_dataset_at(d, row, &i);
 	struct ns_decode_options options;
-	int ih, iw, ic;
-	enum ns_status status;
-	uint8_t *decoded;
 	size_t bytes;
 
 	if (!s->image_offset) {
@@ -350,10 +360,7 @@ enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h,
 		return ns_shard_read(s, i, 1, pixels);
 	}
 	NS_TRY(read_file(s, i, c, buffer, capacity, &bytes, &options));
-	NS_TRY(in_row(ns_decode(*buffer, bytes, &options, &ih, &iw, &ic, &decoded, NULL), s, i));
-	status = ns_resize(decoded, ih, iw, c, pixels, h, w);
-	free(decoded);
-	return status;
+	return in_row(decode_to_cover(*buffer, bytes, &options, h, w, pixels), s, i);
 }
 
 enum ns_status ns_dataset_part(const struct ns_dataset *d, int64_t row, ns_part_choice choose, void *context, int h, int w, int c, uint8_t *pixels,
@@ -370,9 +377,9 @@ enum ns_status ns_dataset_part(const struct ns_dataset *d, int64_t row, ns_part_
 	NS_TRY(read_file(s, i, c, buffer, capacity, &bytes, &options));
 	NS_TRY(in_row(ns_image_look(*buffer, bytes, &image), s, i));
 	turned = !options.as_stored && image.orientation > 4;
-	if (!choose(context, turned ? image.w : image.h, turned ? image.h : image.w, &part))
-		return ns_dataset_pixels(d, row, h, w, c, pixels, buffer, capacity);
-	return in_row(ns_decode_part(*buffer, bytes, &options, &part, h, w, pixels), s, i);
+	if (choose(context, turned ? image.w : image.h, turned ? image.h : image.w, &part))
+		return in_row(ns_decode_part(*buffer, bytes, &options, &part, h, w, pixels), s, i);
+	return in_row(decode_to_cover(*buffer, bytes, &options, h, w, pixels), s, i);
 }
 
 enum ns_status ns_pixel_id(const uint8_t *pixels, int h, int w, int c, uint64_t *id)

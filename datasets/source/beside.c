@@ -15,21 +15,14 @@ const char *ns_tree_plain(const char *path)
 	return path;
 }
 
-static int ends_in(const char *path, const char *end)
-{
-	size_t n = strlen(path), m = strlen(end);
-
-	return n > m && !strcmp(path + n - m, end);
-}
-
 int ns_is_class_name(const char *path)
 {
-	return ends_in(path, ".cls");
+	return ns_ends_in(path, ".cls");
 }
 
 int ns_is_annotation_name(const char *path)
 {
-	return ends_in(path, ".json");
+	return ns_ends_in(path, ".json");
 }
 
 /* What is said of an image: by a file of the same name but for its end, or for all its ends. NULL: nothing. */

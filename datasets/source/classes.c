@@ -147,6 +147,22 @@ enum ns_status ns_source_labels(struct ns_source *s, const char *const *names, i
 	return none ? ns_source_note(s, "the class -1 is taken for none: its images are unlabelled") : NS_OK;
 }
 
+int ns_source_split(struct ns_source *s, const char *name, size_t bytes)
+{
+	char **more;
+	int i;
+
+	for (i = 0; i < s->split_count; i++)
+		if (strlen(s->splits[i]) == bytes && !strncmp(s->splits[i], name, bytes))
+			return i;
+	more = realloc(s->splits, sizeof *more * (size_t)(s->split_count + 1));
+	if (!more)
+		return -1;
+	s->splits = more;
+	more[s->split_count] = strndup(name, bytes);
+	return s->split_count++;
+}
+
 enum ns_status ns_source_note(struct ns_source *s, const char *text)
 {
 	return json_array_append_new(s->notes, ns_json_string(text)) ? ns_fail(NS_NO_MEMORY, "out of memory for a note") : NS_OK;

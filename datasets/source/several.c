@@ -92,41 +92,29 @@ static char *front_of(char *const *paths, int n, int i)
 }
 
 /*
- * Names that are numbers are the same class where the numbers are, however each child has padded them: all are written with as many digits, of
- * one child that has padded any as of the longest.
+ * The names of all children's classes, one child after the other. Names that are numbers are the same class where the numbers are, however each
+ * child has padded them: they are written with as many digits as the longest where a child has padded any, else with none to spare.
  */
-static char **even_numbers(const struct several *all, int64_t n)
+static char **all_names(const struct several *all, int64_t n, int numbers)
 {
 	char **names = calloc((size_t)n + 1, sizeof *names);
 	int64_t at = 0;
 	int i, k, padded = 0, longest = 1;
 
-	for (i = 0; i < all->count; i++)
+	for (i = 0; names && i < all->count; i++)
 		for (k = 0; k < all->children[i].source.class_count; k++) {
-			const char *name = all->children[i].source.classes[k];
+			const char *name = names[at++] = strdup(all->children[i].source.classes[k]);
 
-			padded |= *name == '0' && name[1];
-			longest = (int)strlen(name) > longest ? (int)strlen(name) : longest;
+			padded |= name && *name == '0' && name[1];
+			longest = name && (int)strlen(name) > longest ? (int)strlen(name) : longest;
 		}
-	for (i = 0; names && i < all->count; i++)
-		for (k = 0; k < all->children[i].source.class_count; k++, at++) {
-			names[at] = malloc(32);
-			if (names[at])
-				snprintf(names[at], 32, "%0*lld", padded && longest < 20 ? longest : 1,
-					 (long long)strtoll(all->children[i].source.classes[k], NULL, 10));
-		}
-	return names;
-}
+	for (at = 0; names && numbers && at < n; at++) {
+		char number[32];
 
-static char **all_names(const struct several *all, int64_t n)
-{
-	char **names = calloc((size_t)n + 1, sizeof *names);
-	int64_t at = 0;
-	int i, k;
-
-	for (i = 0; names && i < all->count; i++)
-		for (k = 0; k < all->children[i].source.class_count; k++)
-			names[at++] = strdup(all->children[i].source.classes[k]);
+		snprintf(number, sizeof number, "%0*lld", padded && longest < 20 ? longest : 1, names[at] ? strtoll(names[at], NULL, 10) : 0);
+		free(names[at]);
+		names[at] = strdup(number);
+	}
 	return names;
 }
 
@@ -144,7 +132,7 @@ static enum ns_status join_classes(struct ns_source *s, struct several *all)
 	}
 	if (s->class_count || !n)
 		return NS_OK; /* each has them as they were given */
-	names = numbers ? even_numbers(all, n) : all_names(all, n);
+	names = all_names(all, n, numbers);
 	for (k = 0; names && k < n && names[k];)
 		k++;
 	if (!names || k < n)
@@ -165,23 +153,6 @@ static enum ns_status join_classes(struct ns_source *s, struct several *all)
 	return status;
 }
 
-static int index_of(struct ns_source *s, const char *split)
-{
-	int i;
-
-	for (i = 0; i < s->split_count && strcmp(s->splits[i], split) != 0;)
-		i++;
-	if (i == s->split_count) {
-		char **more = realloc(s->splits, sizeof *more * (size_t)(i + 1));
-
-		if (!more)
-			return -1;
-		s->splits = more;
-		more[s->split_count++] = strdup(split);
-	}
-	return i;
-}
-
 static enum ns_status join_splits(struct ns_source *s, const struct several *all)
 {
 	int i, with = 0, without = 0;
@@ -197,9 +168,15 @@ static enum ns_status join_splits(struct ns_source *s, const struct several *all
 	s->split_of = malloc(sizeof *s->split_of * (size_t)(s->items + 1));
 	if (!s->split_of)
 		return ns_fail(NS_NO_MEMORY, "out of memory for splits");
-	for (i = 0; i < all->count; i++)
-		for (k = 0; k < all->children[i].source.items; k++)
-			s->split_of[all->children[i].first + k] = index_of(s, all->children[i].source.splits[all->children[i].source.split_of[k]]);
+	for (i = 0; i < all->count; i++) {
+		const struct child *c = &all->children[i];
+
+		for (k = 0; k < c->source.items; k++) {
+			const char *split = c->source.splits[c->source.split_of[k]];
+
+			s->split_of[c->first + k] = ns_source_split(s, split, strlen(split));
+		}
+	}
 	return NS_OK;
 }
 

@@ -76,6 +76,8 @@ int32_t ns_source_index(const struct ns_source *source, const char *text);
 enum ns_status ns_source_pass_over(struct ns_source *source, const char *path, const char *why);
 /* Is it a file whose name is that of an archive? */
 enum ns_status ns_is_archive(const char *path, int *is);
+/* The index of a split, a name of so many bytes, which is added where it is new; -1: there is no memory. */
+int ns_source_split(struct ns_source *source, const char *name, size_t bytes);
 /* Adds a note. */
 enum ns_status ns_source_note(struct ns_source *source, const char *text);
 /* sorted class names found in the input, unless names were given; numbers: in the order of the numbers that they are, and -1 is none */

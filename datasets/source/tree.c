@@ -207,23 +207,6 @@ static int has_splits(const struct ns_tree *t, const char *around, size_t skip)
 	return items && (!others || (several && FEW(others, items))) && (several || 2 * deeper > items);
 }
 
-/* The split's index in the source, which is added where it is new; its name is the folder's, as it is written. */
-static int split_of(struct ns_source *s, const char *path, size_t n)
-{
-	char **more;
-	int i;
-
-	for (i = 0; i < s->split_count; i++)
-		if (strlen(s->splits[i]) == n - 1 && !strncmp(s->splits[i], path, n - 1))
-			return i;
-	more = realloc(s->splits, sizeof *more * (size_t)(s->split_count + 1));
-	if (!more)
-		return -1;
-	s->splits = more;
-	more[s->split_count] = strndup(path, n - 1);
-	return s->split_count++;
-}
-
 /* Items come first, in the order in which they were added; the rest goes to the source's list. */
 static enum ns_status sift(struct ns_tree *t, struct ns_source *s)
 {
@@ -300,9 +283,10 @@ static enum ns_status drop_folders(struct ns_tree *t, struct ns_source *s)
 static char *class_of(const struct ns_tree *t, const struct ns_entry *e, const char *path, int splits, size_t split)
 {
 	size_t n = e->type == NS_ENTRY_EMPTY ? strcspn(path + split, "/") : first_folder(path + split);
+	const char *said = is_item(e) ? ns_tree_said(t, e->path) : NULL;
 
 	if (is_item(e) && t->said) /* one whose .cls is missing has no class, and not its folder's name */
-		return strdup(ns_tree_said(t, e->path) ? ns_tree_said(t, e->path) : "");
+		return strdup(said ? said : "");
 	/* an empty folder is a class only where it lies at a class's place */
 	if (e->type == NS_ENTRY_EMPTY && (path[split + n] || (splits && !split)))
 		n = 0;
@@ -346,7 +330,7 @@ enum ns_status ns_tree_plan(struct ns_tree *t, struct ns_source *s)
 		split = splits ? first_folder(path) : 0;
 		split = split && (e->type == NS_ENTRY_EMPTY || split_name(path, split)) ? split : 0;
 		if (split && is_item(e))
-			e->split = split_of(s, path, split);
+			e->split = ns_source_split(s, path, split - 1);
 		names[i] = splits && !split && is_item(e) ? strdup("") : class_of(t, e, path, splits, split);
 	}
 	status = label_all(t, s, names);

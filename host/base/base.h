@@ -181,6 +181,8 @@ int ns_is_temporary(const char *name);
 int ns_is_name(const char *text);
 /* NS_CONFIG unless it is a valid name; `key` is where it was read, for the message. */
 enum ns_status ns_check_name(const char *key, const char *text);
+/* Does a text end so, with something before it? */
+int ns_ends_in(const char *text, const char *end);
 
 /*
  * --- conf: configuration: one table of keys says what may be written in YAML and on the command line, what

@@ -35,13 +35,6 @@ static enum ns_status list_steps(const char *dir, int64_t *steps, int capacity, 
 	return NS_OK;
 }
 
-static int ends_in(const char *name, const char *end)
-{
-	size_t n = strlen(name), k = strlen(end);
-
-	return n > k && !strcmp(name + n - k, end);
-}
-
 /* Tensors without a record, and temporary files of a process that was killed while it wrote, are to be removed. */
 static int is_left_over(const char *dir, const char *name)
 {
@@ -50,7 +43,7 @@ static int is_left_over(const char *dir, const char *name)
 
 	if (ns_is_temporary(name))
 		return 1;
-	if (!ends_in(name, ".safetensors"))
+	if (!ns_ends_in(name, ".safetensors"))
 		return 0;
 	return ns_path(record, "%s/%.*s.json", dir, (int)(strlen(name) - strlen(".safetensors")), name) == NS_OK && ns_exists(record, &is) == NS_OK &&
 	       !is;

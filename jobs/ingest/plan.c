@@ -112,23 +112,21 @@ static void bound_shards(struct ns_ingest *g, int64_t image)
 enum ns_status ns_ingest_encoding(struct ns_ingest *g)
 {
 	const char *encoding = g->wanted;
-	struct survey s;
-	int64_t files, pixels;
+	struct survey s = {0};
+	int64_t files = 0, pixels;
 	int same;
 
 	if (strcmp(encoding, "auto") && strcmp(encoding, "raw") && strcmp(encoding, "encoded"))
 		return ns_fail(NS_CONFIG, "ingest.encoding = '%s', expected auto, raw or encoded", encoding);
 	if (g->size)
 		NS_TRY(parse_size(g, g->size));
-	if (g->c) {
-		bound_shards(g, (int64_t)g->h * g->w * g->c);
-		return NS_OK;
+	if (!g->c) { /* --size has not said all */
+		NS_TRY(survey_all(g, &s));
+		files = s.kinds[JPEG] + s.kinds[PNG] + s.kinds[OTHER];
+		if (!files && !s.kinds[RAW_ITEM])
+			return ns_fail(NS_BAD_DATA, "%s: none of its images can be read (the last: %s)", g->source.path, ns_message());
+		g->c = s.colour ? 3 : 1;
 	}
-	NS_TRY(survey_all(g, &s));
-	files = s.kinds[JPEG] + s.kinds[PNG] + s.kinds[OTHER];
-	if (!files && !s.kinds[RAW_ITEM])
-		return ns_fail(NS_BAD_DATA, "%s: none of its images can be read (the last: %s)", g->source.path, ns_message());
-	g->c = s.colour ? 3 : 1;
 	if (g->sized) {
 		bound_shards(g, (int64_t)g->h * g->w * g->c);
 		return NS_OK;
