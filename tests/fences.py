@@ -19,7 +19,7 @@ import sys
 # bottom to top: a room uses what stands before it. jobs/ itself (main, table, man) is on top of all.
 ROOMS = """kernels kernels/formula kernels/ref kernels/cpu
 host/base host/comm host/run host/stat host/graph host/train host/registry host/report
-datasets/h5 datasets/decode datasets/source datasets/shard datasets/predict
+datasets/h5 datasets/decode datasets/objects datasets/source datasets/shard datasets/predict
 jobs/task jobs/ingest jobs/look jobs/augment jobs/infer jobs/train jobs/curate jobs/evaluate jobs/drift jobs/retrain jobs/night
 jobs/bench jobs/admin jobs""".split()
 # the contract of kernels/ is one door of several leaves; its rooms call each other through tables that plan.c puts together
@@ -27,7 +27,7 @@ KERNELS = ("kernels", "kernels/formula", "kernels/ref", "kernels/cpu")
 # who may call what, by the beginning of the symbol
 LIBRARIES = {"MPI_": "host/comm/", "ompi_mpi_": "host/comm/", "H5": "datasets/", "dnnl_": "kernels/cpu/dnnl.c", "cuda": "kernels/cuda/", "cudnn": "kernels/cuda/",
              "nccl": "host/comm/", "yaml_": "host/base/yaml.c", "EVP_": "host/base/digest.c", "archive_": "datasets/source/",
-             "tj": "datasets/decode/", "png_": "datasets/decode/", "XXH": "host/base/file.c"}
+             "tj": "datasets/decode/", "png_": "datasets/decode/", "XML_": "datasets/objects/voc.c", "XXH": "host/base/file.c"}
 # what ends a process or asks a wall clock, and who may: the program itself, a child that must not come back, a rank that waits for others in vain, a record's time
 FORBIDDEN = {"abort": (), "exit": (), "_exit": ("datasets/h5/look.c", "host/comm/mpi.c"), "_Exit": (), "quick_exit": (), "__assert_fail": (), "raise": (),
              "system": (), "popen": (), "gettimeofday": ("jobs/night/step.c",), "MPI_Wtime": ()}

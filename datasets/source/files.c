@@ -12,7 +12,7 @@
 
 static enum ns_status scan(struct ns_files *f, const char *folder, int depth);
 
-/* The text of a .cls or .json file of an unpacked webdataset. One that cannot be read says nothing. */
+/* The text of a file that says something of images. */
 static enum ns_status read_words(struct ns_files *f, const char *relative, const char *full)
 {
 	char *text;
@@ -20,9 +20,9 @@ static enum ns_status read_words(struct ns_files *f, const char *relative, const
 	enum ns_status status = ns_read_item(full, &text, &bytes, NULL);
 
 	if (status == NS_BAD_DATA)
-		return NS_OK;
+		return ns_tree_words(&f->tree, relative, NULL, 0);
 	NS_TRY(status);
-	status = ns_is_class_name(relative) ? ns_tree_say(&f->tree, relative, text, bytes) : ns_tree_annotate(&f->tree, relative, text, bytes);
+	status = ns_tree_words(&f->tree, relative, text, bytes);
 	free(text);
 	return status;
 }
@@ -39,10 +39,12 @@ static enum ns_status scan_one(struct ns_files *f, const char *folder, const cha
 	bad = stat(full, &st);
 	if (bad && errno != EACCES && !ns_errno_is_data(errno)) /* it may be a folder of a thousand images, which must not be dropped */
 		return ns_io_error(full, "cannot stat");
-	if (!bad && S_ISREG(st.st_mode) && (ns_is_class_name(name) || (ns_is_annotation_name(name) && st.st_size <= NS_ANNOTATION_MAX)))
-		NS_TRY(read_words(f, relative, full));
-	if (bad || !S_ISDIR(st.st_mode))
-		return ns_tree_add(&f->tree, relative, f->tree.count, NS_ENTRY_FILE, NULL);
+	if (bad || !S_ISDIR(st.st_mode)) {
+		NS_TRY(ns_tree_add(&f->tree, relative, f->tree.count, NS_ENTRY_FILE, NULL));
+		return !bad && S_ISREG(st.st_mode) && (size_t)st.st_size <= ns_tree_words_most(name) && ns_tree_words_most(name)
+			       ? read_words(f, relative, full)
+			       : NS_OK;
+	}
 	if (*name == '.' || ns_is_litter(name))
 		return ns_tree_add(&f->tree, relative, f->tree.count, NS_ENTRY_PASSED, "is a folder that is hidden, or that a system leaves behind");
 	for (i = 0; i < depth; i++)

@@ -1,12 +1,13 @@
 /*
  * datasets/source/list.c - lists of image files: text (a path a line, and after a tab, or a space where that makes a file's name, its class),
- * JSON lines, and CSV (csv.c). Paths are relative to the list; items stand in its order.
+ * JSON lines, a list in JSON, COCO's JSON, and CSV (csv.c). Paths are relative to the list; items stand in its order.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "datasets/objects/objects.h"
 #include "datasets/source/list_inner.h"
 #include "host/base/base.h"
 
@@ -20,7 +21,8 @@ static int ends_in(const char *path, const char *end)
 static enum ns_status list_takes(const char *path, int *takes)
 {
 	NS_TRY(ns_is_dir(path, takes));
-	*takes = !*takes && (ends_in(path, ".txt") || ends_in(path, ".csv") || ends_in(path, ".tsv") || ends_in(path, ".jsonl"));
+	*takes = !*takes &&
+		 (ends_in(path, ".txt") || ends_in(path, ".csv") || ends_in(path, ".tsv") || ends_in(path, ".jsonl") || ends_in(path, ".json"));
 	return NS_OK;
 }
 
@@ -83,12 +85,25 @@ static json_t *others(const json_t *json)
 	return rest;
 }
 
+/* An object of a list; where: what it is counted in, for messages. */
+static enum ns_status json_item(struct ns_files *f, const json_t *json, const char *where, int64_t number)
+{
+	char digits[2][32];
+	const char *path, *label;
+	enum ns_status status = member(json, ns_list_paths, digits[0], &path);
+
+	if (status == NS_OK)
+		status = member(json, ns_list_classes, digits[1], &label);
+	if (status != NS_OK)
+		return ns_fail_in(status, "%s %lld", where, (long long)number);
+	return path ? ns_list_add(f, path, label ? label : "", others(json))
+		    : ns_fail(NS_BAD_DATA, "%s %lld names no file: expected \"path\" (or file, file_name, image)", where, (long long)number);
+}
+
 static enum ns_status json_line(struct ns_files *f, const char *line, int64_t number)
 {
 	json_error_t error;
 	json_t *json;
-	char digits[2][32];
-	const char *path, *label;
 	enum ns_status status;
 
 	if (!line[strspn(line, " \t")] || *line == '#')
@@ -96,14 +111,49 @@ static enum ns_status json_line(struct ns_files *f, const char *line, int64_t nu
 	json = json_loads(line, 0, &error);
 	if (!json)
 		return ns_fail(NS_BAD_DATA, "line %lld is not JSON: %s", (long long)number, error.text);
-	status = member(json, ns_list_paths, digits[0], &path);
-	if (status == NS_OK)
-		status = member(json, ns_list_classes, digits[1], &label);
-	if (status != NS_OK)
-		status = ns_fail_in(status, "line %lld", (long long)number);
-	else
-		status = path ? ns_list_add(f, path, label ? label : "", others(json))
-			      : ns_fail(NS_BAD_DATA, "line %lld names no file: expected \"path\" (or file, file_name, image)", (long long)number);
+	status = json_item(f, json, "line", number);
+	json_decref(json);
+	return status;
+}
+
+static enum ns_status coco_image(void *context, const char *file_name, const char *annotation)
+{
+	return ns_list_add(context, file_name, "", json_loads(annotation, 0, NULL));
+}
+
+/* COCO's file beside its images. They are often elsewhere: then nothing of it would be found. */
+static enum ns_status read_coco(struct ns_files *f, const char *text, size_t bytes)
+{
+	int64_t i;
+
+	NS_TRY(ns_coco_each(text, bytes, coco_image, f));
+	for (i = 0; i < f->tree.count; i++)
+		if (ns_list_has(f, f->tree.entries[i].path))
+			return NS_OK;
+	return ns_fail(NS_BAD_DATA, "none of its %lld images lies where it lies%s%s; ingest the folder that holds both", (long long)f->tree.count,
+		       f->tree.count ? ", as does not " : "", f->tree.count ? f->tree.entries[0].path : "");
+}
+
+/* COCO's file, or a list of objects as JSON lines have them. */
+static enum ns_status read_json(struct ns_files *f, const char *text, size_t bytes)
+{
+	json_error_t error;
+	json_t *json, *one;
+	enum ns_status status = NS_OK;
+	size_t i;
+
+	if (ns_coco_is(text, bytes))
+		return read_coco(f, text, bytes);
+	json = json_loadb(text, bytes, 0, &error);
+	if (!json)
+		return ns_fail(NS_BAD_DATA, "line %d is not JSON: %s", error.line, error.text);
+	if (!json_is_array(json))
+		status = ns_fail(NS_BAD_DATA, "is JSON, but neither a list of objects that name files (\"path\", \"label\") nor COCO's (\"images\", "
+					      "\"annotations\")");
+	for (i = 0; i < json_array_size(json) && status == NS_OK; i++) {
+		one = json_array_get(json, i);
+		status = json_item(f, one, "entry", (int64_t)i);
+	}
 	json_decref(json);
 	return status;
 }
@@ -169,6 +219,8 @@ static enum ns_status list_open(struct ns_source *s)
 				 (char *)memchr(text, 0, bytes) - text);
 	else if (ends_in(s->path, ".csv") || ends_in(s->path, ".tsv"))
 		status = ns_csv_read(s, f, begin);
+	else if (ends_in(s->path, ".json"))
+		status = read_json(f, begin, bytes - (size_t)(begin - text));
 	else
 		status = read_lines(s, f, begin);
 	if (status == NS_BAD_DATA && strncmp(ns_message(), s->path, strlen(s->path)) != 0)

@@ -60,7 +60,7 @@ enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_
 	if (status == NS_OK && !s->kind)
 		status = ns_fail(
 			NS_BAD_DATA,
-			"%s: expected a folder, an archive (.tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst, .zip), an IDX file (images-idx3...), arrays (.npy, .npz, .h5) or a list (.txt, .csv, .tsv, .jsonl)",
+			"%s: expected a folder, an archive (.tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst, .zip), an IDX file (images-idx3...), arrays (.npy, .npz, .h5) or a list (.txt, .csv, .tsv, .jsonl, .json)",
 			path);
 	if (status == NS_OK)
 		status = s->kind->open(s);

@@ -269,23 +269,58 @@ static void tar_close(struct ns_source *s)
 	free(t);
 }
 
-/* The text of a .cls file of a webdataset, the class, or its index; or of a .json file, an annotation. */
-static enum ns_status read_words(struct ns_source *s, struct tar *t, const char *name)
+static enum ns_status damaged_entry(const struct tar *t, struct archive_entry *e)
 {
-	/* one byte more than there may be, and the 0 */
-	size_t most = ns_is_class_name(name) ? NS_CLASS_TEXT + 2 : NS_ANNOTATION_MAX + 2;
-	char *text = malloc(most);
-	la_ssize_t n = text ? archive_read_data(current(t), text, most - 1) : -1;
+	const char *why = archive_error_string(current(t));
+
+	if (archive_entry_is_data_encrypted(e) == 1)
+		return ns_fail(NS_BAD_DATA, "is encrypted; unpack the archive with its password");
+	return ns_fail(NS_BAD_DATA, "is cut short or damaged in the archive%s%s", why ? ": " : "", why ? why : "");
+}
+
+/* Reads the entry's bytes; a zip may say only behind them how many they are. */
+static enum ns_status read_entry(struct ns_source *s, struct tar *t, struct archive_entry *e, size_t *bytes)
+{
+	int64_t said = archive_entry_size_is_set(e) ? archive_entry_size(e) : -1;
+	la_ssize_t got;
+
+	if (said > FILE_MAX)
+		return ns_fail(NS_BAD_DATA, "claims %lld bytes; at most %lld are taken", (long long)said, (long long)FILE_MAX);
+	for (*bytes = 0;; *bytes += (size_t)got) {
+		size_t want = said >= 0 ? (size_t)said + 1 : *bytes + (1 << 16); /* one more: nothing may follow */
+
+		if (want > t->capacity) {
+			uint8_t *more = realloc(t->data, want > 2 * t->capacity ? want : 2 * t->capacity);
+
+			if (!more)
+				return ns_fail(NS_NO_MEMORY, "%s: out of memory for %zu bytes", s->path, want);
+			t->capacity = want > 2 * t->capacity ? want : 2 * t->capacity;
+			t->data = more;
+		}
+		got = archive_read_data(current(t), t->data + *bytes, t->capacity - *bytes);
+		if (got < 0)
+			return t->failed != NS_OK ? tar_error(s, t) : damaged_entry(t, e);
+		if (!got)
+			break;
+		if ((int64_t)*bytes + got > FILE_MAX)
+			return ns_fail(NS_BAD_DATA, "unpacks to more than %lld bytes", (long long)FILE_MAX);
+	}
+	return said < 0 || *bytes == (size_t)said ? NS_OK : ns_fail(NS_BAD_DATA, "is cut short in the archive");
+}
+
+/* The text of an entry that says something of images. */
+static enum ns_status read_words(struct ns_source *s, struct tar *t, struct archive_entry *e, const char *name)
+{
+	size_t most = ns_tree_words_most(name), bytes;
 	enum ns_status status;
 
-	if (!text)
-		return ns_fail(NS_NO_MEMORY, "%s: out of memory while reading it", s->path);
-	if (n < 0)
-		status = t->failed != NS_OK ? tar_error(s, t) : ns_fail(NS_BAD_DATA, "%s: %s: cannot be read in the archive", s->path, name);
-	else
-		status = ns_is_class_name(name) ? ns_tree_say(&t->tree, name, text, (size_t)n) : ns_tree_annotate(&t->tree, name, text, (size_t)n);
-	free(text);
-	return status;
+	if (archive_entry_size_is_set(e) && archive_entry_size(e) > (int64_t)most)
+		return NS_OK;
+	status = read_entry(s, t, e, &bytes);
+	if (status == NS_BAD_DATA && t->failed == NS_OK)
+		return ns_tree_words(&t->tree, name, NULL, 0);
+	NS_TRY(status);
+	return bytes <= most ? ns_tree_words(&t->tree, name, (const char *)t->data, bytes) : NS_OK;
 }
 
 /* The whole name of an entry, as UTF-8 where a zip has it otherwise. */
@@ -324,7 +359,7 @@ static enum ns_status list_entry(struct ns_source *s, struct tar *t, struct arch
 	if (!t->inner && is_tar(e))
 		return ns_tree_add(&t->tree, path, t->next, NS_ENTRY_PASSED, "is called a tar, but is none that can be read, or is empty");
 	NS_TRY(ns_tree_add(&t->tree, path, t->next, NS_ENTRY_FILE, NULL));
-	return ns_is_class_name(path) || (ns_is_annotation_name(path) && archive_entry_filetype(e) == AE_IFREG) ? read_words(s, t, path) : NS_OK;
+	return ns_tree_words_most(path) && archive_entry_filetype(e) == AE_IFREG && !is_link(e) ? read_words(s, t, e, path) : NS_OK;
 }
 
 static enum ns_status list_entries(struct ns_source *s, struct tar *t)
@@ -365,45 +400,6 @@ static enum ns_status tar_open(struct ns_source *s)
 
 	uselocale(before);
 	return status;
-}
-
-static enum ns_status damaged_entry(const struct tar *t, struct archive_entry *e)
-{
-	const char *why = archive_error_string(current(t));
-
-	if (archive_entry_is_data_encrypted(e) == 1)
-		return ns_fail(NS_BAD_DATA, "is encrypted; unpack the archive with its password");
-	return ns_fail(NS_BAD_DATA, "is cut short or damaged in the archive%s%s", why ? ": " : "", why ? why : "");
-}
-
-/* Reads the entry's bytes; a zip may say only behind them how many they are. */
-static enum ns_status read_entry(struct ns_source *s, struct tar *t, struct archive_entry *e, size_t *bytes)
-{
-	int64_t said = archive_entry_size_is_set(e) ? archive_entry_size(e) : -1;
-	la_ssize_t got;
-
-	if (said > FILE_MAX)
-		return ns_fail(NS_BAD_DATA, "claims %lld bytes; at most %lld are taken", (long long)said, (long long)FILE_MAX);
-	for (*bytes = 0;; *bytes += (size_t)got) {
-		size_t want = said >= 0 ? (size_t)said + 1 : *bytes + (1 << 16); /* one more: nothing may follow */
-
-		if (want > t->capacity) {
-			uint8_t *more = realloc(t->data, want > 2 * t->capacity ? want : 2 * t->capacity);
-
-			if (!more)
-				return ns_fail(NS_NO_MEMORY, "%s: out of memory for %zu bytes", s->path, want);
-			t->capacity = want > 2 * t->capacity ? want : 2 * t->capacity;
-			t->data = more;
-		}
-		got = archive_read_data(current(t), t->data + *bytes, t->capacity - *bytes);
-		if (got < 0)
-			return t->failed != NS_OK ? tar_error(s, t) : damaged_entry(t, e);
-		if (!got)
-			break;
-		if ((int64_t)*bytes + got > FILE_MAX)
-			return ns_fail(NS_BAD_DATA, "unpacks to more than %lld bytes", (long long)FILE_MAX);
-	}
-	return said < 0 || *bytes == (size_t)said ? NS_OK : ns_fail(NS_BAD_DATA, "is cut short in the archive");
 }
 
 static enum ns_status get_entry(struct ns_source *s, int64_t item, struct ns_item *out)

@@ -36,47 +36,21 @@ void ns_tree_release(struct ns_tree *tree)
 	for (i = 0; i < tree->count; i++) {
 		free(tree->entries[i].path);
 		free(tree->entries[i].unknown);
+		free(tree->entries[i].meant);
 	}
 	free(tree->entries);
+	for (i = 0; i < tree->document_count; i++) {
+		free(tree->documents[i].path);
+		free(tree->documents[i].text);
+	}
+	free(tree->documents);
 	json_decref(tree->said);
 	json_decref(tree->annotations);
+	json_decref(tree->objects);
+	json_decref(tree->damaged);
+	json_decref(tree->yolo);
+	json_decref(tree->names);
 	memset(tree, 0, sizeof *tree);
-}
-
-int ns_is_litter(const char *name)
-{
-	static const char *const litter[] = {
-		"__MACOSX", "@eaDir", "lost+found", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information"};
-	size_t i;
-
-	for (i = 0; i < sizeof litter / sizeof *litter; i++)
-		if (!strcasecmp(name, litter[i]))
-			return 1;
-	return 0;
-}
-
-/* Its name says that it is something else. Names that say nothing are opened: what is in a file decides. */
-int ns_is_other_name(const char *path)
-{
-	static const char *const ends[] = {
-		".txt", ".csv",	 ".tsv",     ".json", ".jsonl",	   ".xml",	  ".yaml",  ".yml",  ".md",  ".rst",   ".html", ".htm",
-		".pdf", ".db",	 ".sqlite",  ".ini",  ".cfg",	   ".py",	  ".ipynb", ".sh",   ".log", ".cls",   ".mat",	".npy",
-		".npz", ".h5",	 ".hdf5",    ".pkl",  ".pt",	   ".pth",	  ".onnx",  ".zip",  ".tar", ".gz",    ".bz2",	".xz",
-		".zst", ".7z",	 ".rar",     ".mp4",  ".avi",	   ".mov",	  ".mkv",   ".webm", ".wav", ".mp3",   ".doc",	".docx",
-		".xls", ".xlsx", ".parquet", ".lmdb", ".tfrecord", ".caffemodel", ".lock",  ".toml", ".cff", ".md5",   ".sha1", ".sha256",
-		".tex", ".bib",	 ".r",	     ".m",    ".c",	   ".cpp",	  ".h",	    ".js",   ".css", ".names", ".data", ".bak"};
-	static const char *const whole[] = {"LICENSE", "LICENCE",  "COPYING",  "NOTICE",     "README",	  "CITATION", "AUTHORS",   "CHANGELOG",
-					    "VERSION", "MANIFEST", "Makefile", "Dockerfile", "checksums", "md5sums",  "sha256sums"};
-	const char *base = strrchr(path, '/'), *end = strrchr(base ? base : path, '.');
-	size_t i;
-
-	for (i = 0; i < sizeof whole / sizeof *whole; i++)
-		if (!strcasecmp(base ? base + 1 : path, whole[i]))
-			return 1;
-	for (i = 0; end && i < sizeof ends / sizeof *ends; i++)
-		if (!strcasecmp(end, ends[i]))
-			return 1;
-	return 0;
 }
 
 /* the entry's part of a path that is hidden or litter, or NULL */
@@ -94,19 +68,6 @@ static const char *why_not(const char *path)
 		path += n + (path[n] == '/');
 	}
 	return NULL;
-}
-
-int ns_is_image_name(const char *path)
-{
-	static const char *const ends[] = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif",  ".tiff", ".gif", ".bmp",
-					   ".dib", ".ppm",  ".pgm", ".pbm",  ".pnm", ".heic", ".heif", ".avif", ".jxl", ".jp2"};
-	const char *end = strrchr(path, '.');
-	size_t i;
-
-	for (i = 0; end && i < sizeof ends / sizeof *ends; i++)
-		if (!strcasecmp(end, ends[i]))
-			return 1;
-	return 0;
 }
 
 static int is_item(const struct ns_entry *e)
@@ -136,10 +97,18 @@ static const char *split_name(const char *path, size_t n)
 	static const char *const names[] = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"};
 	size_t i;
 
+	if (n > 5 && strspn(path + n - 5, "0123456789") == 4) /* train2017, as COCO's are called */
+		n -= 4;
 	for (i = 0; i < sizeof names / sizeof *names; i++)
 		if (strlen(names[i]) + 1 == n && !strncasecmp(path, names[i], n - 1))
 			return names[i];
 	return NULL;
+}
+
+/* A path, as far as its folders mean something. */
+static const char *meaning(const struct ns_entry *e)
+{
+	return e->meant ? e->meant : ns_tree_plain(e->path);
 }
 
 #define FEW(some, all) (20 * (some) < (all)) /* so few are strays */
@@ -156,7 +125,7 @@ static size_t wrapper(const struct ns_tree *t, const char **around)
 	*around = "";
 	for (i = 0; i < t->count && !t->bare; i++) {
 		const struct ns_entry *e = &t->entries[i];
-		const char *path = ns_tree_plain(e->path);
+		const char *path = meaning(e);
 
 		if (!votes(t, e))
 			continue;
@@ -177,7 +146,7 @@ static size_t wrapper(const struct ns_tree *t, const char **around)
 /* The part of a path that means something: below the wrapper, or "" beside it. */
 static const char *below(const struct ns_entry *e, const char *around, size_t skip)
 {
-	const char *path = ns_tree_plain(e->path);
+	const char *path = meaning(e);
 
 	return strncmp(path, around, skip) ? "" : path + skip;
 }
@@ -204,7 +173,7 @@ static int has_splits(const struct ns_tree *t, const char *around, size_t skip)
 		items++;
 		deeper += first_folder(path + n) != 0;
 	}
-	return items && (!others || (several && FEW(others, items))) && (several || 2 * deeper > items);
+	return items && (!others || (several && FEW(others, items))) && (several || 2 * deeper > items || t->boxed);
 }
 
 /* Items come first, in the order in which they were added; the rest goes to the source's list. */
@@ -218,7 +187,7 @@ static enum ns_status sift(struct ns_tree *t, struct ns_source *s)
 		const char *why = e->type == NS_ENTRY_PASSED ? e->why : why_not(e->path);
 
 		if (!why && e->type == NS_ENTRY_FILE && ns_is_other_name(e->path))
-			why = ns_is_class_name(e->path) ? "says the class of the image beside it" : "is no image by its name";
+			why = e->why ? e->why : ns_is_class_name(e->path) ? "says the class of the image beside it" : "is no image by its name";
 		if (why && status == NS_OK)
 			status = ns_source_pass_over(s, e->path, why);
 		if (why) {
@@ -269,6 +238,7 @@ static enum ns_status drop_folders(struct ns_tree *t, struct ns_source *s)
 			s, e->path, e->type == NS_ENTRY_FILE ? "lies beside the splits" : "is an empty folder; at a class's place the class stays"));
 		free(e->path);
 		free(e->unknown);
+		free(e->meant);
 	}
 	t->count = s->items = k;
 	if (!s->split_count)
@@ -285,6 +255,8 @@ static char *class_of(const struct ns_tree *t, const struct ns_entry *e, const c
 	size_t n = e->type == NS_ENTRY_EMPTY ? strcspn(path + split, "/") : first_folder(path + split);
 	const char *said = is_item(e) ? ns_tree_said(t, e->path) : NULL;
 
+	if (is_item(e) && t->boxed)
+		return strdup("");
 	if (is_item(e) && t->said) /* one whose .cls is missing has no class, and not its folder's name */
 		return strdup(said ? said : "");
 	/* an empty folder is a class only where it lies at a class's place */
@@ -308,6 +280,21 @@ static enum ns_status doubt(struct ns_source *s)
 	return NS_OK;
 }
 
+/* Where images are labelled by their objects, a folder of nothing but images means nothing. */
+static enum ns_status mean(struct ns_tree *t)
+{
+	char path[NS_PATH_MAX];
+	int64_t i;
+
+	for (i = 0; i < t->count && t->boxed; i++) {
+		ns_tree_drop_aside(path, t->entries[i].path, 1);
+		t->entries[i].meant = strdup(path);
+		if (!t->entries[i].meant)
+			return ns_fail(NS_NO_MEMORY, "out of memory for a file's name");
+	}
+	return NS_OK;
+}
+
 enum ns_status ns_tree_plan(struct ns_tree *t, struct ns_source *s)
 {
 	size_t skip, split;
@@ -317,7 +304,9 @@ enum ns_status ns_tree_plan(struct ns_tree *t, struct ns_source *s)
 	enum ns_status status;
 	int splits, given = s->class_count > 0;
 
+	NS_TRY(ns_tree_gather(t, s));
 	NS_TRY(sift(t, s));
+	NS_TRY(mean(t));
 	skip = t->archive ? wrapper(t, &around) : 0;
 	splits = has_splits(t, around, skip);
 	names = calloc((size_t)t->count + 1, sizeof *names);
@@ -340,6 +329,6 @@ enum ns_status ns_tree_plan(struct ns_tree *t, struct ns_source *s)
 	if (status == NS_OK && !given && !splits)
 		status = doubt(s);
 	if (status == NS_OK && ns_tree_annotations_cut(t))
-		status = ns_source_note(s, "has more than 1 GiB of annotations (.json); the later ones are left out");
+		status = ns_source_note(s, "has more than 1 GiB of annotations; the later ones are left out");
 	return status == NS_OK ? drop_folders(t, s) : status;
 }

@@ -18,40 +18,61 @@ struct ns_entry {
 	const char *why; /* passed over */
 	int32_t label;	 /* of an item, after the plan */
 	char *unknown;	 /* its class, where that is none of the source's */
+	char *meant;	 /* its path without folders that hold nothing but images; NULL: `path` */
 	int split;	 /* index into the source's splits; -1: none */
 };
 
 struct ns_tree {
 	struct ns_entry *entries; /* after the plan the items, in their order */
 	int64_t count, capacity;
-	json_t *said;	     /* {path without its end: text}: what the .cls files of a webdataset say, the class of what is called alike; or NULL */
-	json_t *annotations; /* {path without its end: text}: what .json files say of the image that is called alike; or NULL */
+	/*
+	 * What files say of the image that is called alike, by paths as ns_tree_drop_aside() leaves them, without their end; each may be NULL.
+	 */
+	json_t *said;	     /* texts: its class, by the .cls files of a webdataset */
+	json_t *annotations; /* texts: JSON on one line */
+	json_t *objects;     /* which of them have a list of objects */
+	json_t *damaged;     /* the files that cannot be read */
+	json_t *yolo;	     /* texts of YOLO's files, until the names of the categories are known */
+	json_t *names;	     /* of YOLO's categories */
 	int64_t annotated;   /* bytes of these texts */
-	int archive;	     /* a folder around everything else is a wrapper, not a class */
-	int bare;	     /* an archive that was made in the folder, and has none around it */
-	int named;	     /* there are items whose names are those of images */
+	struct ns_document {
+		char *path, *text;
+		size_t bytes;
+	} * documents; /* files of COCO's */
+	int document_count;
+	int boxed;   /* most images come with objects: folders are no classes */
+	int archive; /* a folder around everything else is a wrapper, not a class */
+	int bare;    /* an archive that was made in the folder, and has none around it */
+	int named;   /* there are items whose names are those of images */
 };
 
 enum ns_status ns_tree_add(struct ns_tree *tree, const char *path, int64_t number, enum ns_entry_type type, const char *why);
+#define NS_CLASS_TEXT	  255	/* bytes of a .cls file; a longer one says nothing */
+#define NS_ANNOTATION_MAX 65536 /* of a .json file beside an image, likewise */
+/* How many bytes a file may have to say something of images, by its name; 0: it does not. */
+size_t ns_tree_words_most(const char *path);
+/* What the file that was added last, at `path`, says: at most ns_tree_words_most() bytes, copied. text NULL: it cannot be read. */
+enum ns_status ns_tree_words(struct ns_tree *tree, const char *path, const char *text, size_t bytes);
+/* Adds to what is said under a path as ns_tree_drop_aside() leaves it: JSON on one line; objects: it has a list of them. */
+enum ns_status ns_tree_annotate(struct ns_tree *tree, const char *key, const char *line, int objects);
+/* Once all files are known: which image each is of. Adds notes. Errors: NS_BAD_DATA: a file of COCO's is damaged. */
+enum ns_status ns_tree_gather(struct ns_tree *tree, struct ns_source *source);
+/* What a map holds of a path: under it, or under it without one or more of its ends. */
+const json_t *ns_tree_find(const json_t *map, const char *path);
 /*
- * What the .cls file at `path` holds: the class, or its index, of the image that is called alike. text has a place for a 0 behind its bytes, and
- * loses blanks at its end. More than NS_CLASS_TEXT bytes, or a 0 among them, say nothing.
+ * Path without "./" and the folders of images (images, JPEGImages) and, unless images_alone, of what is said of them (labels, annotations), which
+ * lie beside each other. `to` has room for the path.
  */
-#define NS_CLASS_TEXT 255
-enum ns_status ns_tree_say(struct ns_tree *tree, const char *path, char *text, size_t bytes);
-/* What the .json file at `path` holds: an object or a list. What is no JSON, or longer than NS_ANNOTATION_MAX, says nothing. */
-#define NS_ANNOTATION_MAX 65536
-enum ns_status ns_tree_annotate(struct ns_tree *tree, const char *path, const char *text, size_t bytes);
+void ns_tree_drop_aside(char *to, const char *path, int images_alone);
 /* The class, or its index, that a .cls file says of an image; NULL: none does. */
 const char *ns_tree_said(const struct ns_tree *tree, const char *path);
-/* What the .json file beside an image says, as JSON on one line; NULL: there is none. */
+/* What files say of an image beside its class, as JSON on one line; NULL: nothing. */
 const char *ns_tree_annotation(const struct ns_tree *tree, const char *path);
 /* Archives often begin their names with "./", which means nothing. */
 const char *ns_tree_plain(const char *path);
 int ns_is_class_name(const char *path);
 /* Were there more annotations than are kept? */
 int ns_tree_annotations_cut(const struct ns_tree *tree);
-int ns_is_annotation_name(const char *path);
 /*
  * Sorts the items to the front, in the order in which they were added, and sets the source's items, classes, splits and what was passed over.
  * Errors: NS_BAD_DATA: a class's name is not UTF-8.

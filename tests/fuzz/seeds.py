@@ -136,6 +136,14 @@ for kind, seeds in {"bmp": seeds_formats.bmp_seeds(), "pnm": seeds_formats.pnm_s
     for name, data in seeds.items():
         put(kind, name, data)
 
+# --- what is said of objects ---
+put("objects", "yolo.txt", b"0 .5 .5 .2 .25\n1 .5 .5 1 1 .9\n2 0 0 1 0 1 1\n")
+put("objects", "data.yaml", b"nc: 2\nnames:\n  0: dog\n  1: cat\n")
+put("objects", "voc.xml", b"<?xml version='1.0'?><annotation><filename>a.jpg</filename><object><name>dog</name><bndbox><xmin>2</xmin><ymin>1</ymin>"
+    b"<xmax>4</xmax><ymax>3</ymax></bndbox><part><name>head</name></part></object></annotation>")
+put("objects", "coco.json", b'{"info": {"a": [1, "]"]}, "images": [{"id": 1, "file_name": "a.png"}, {"id": "2", "file_name": "b.png"}], "annotations": '
+    b'[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [0, 0, 1, 1]}, {"image_id": 2, "caption": "x"}], "categories": [{"id": 3, "name": "dog"}]}')
+
 # --- sources ---
 idx = lambda n, h, w: struct.pack(">4B3I", 0, 0, 8, 3, n, h, w) + bytes(i & 255 for i in range(n * h * w))
 labels = lambda n: struct.pack(">4BI", 0, 0, 8, 1, n) + bytes(i % 3 for i in range(n))

@@ -19,6 +19,7 @@ import zlib
 import h5py
 
 import paths_arrays
+import paths_objects
 import tiny
 
 checks = 0
@@ -43,12 +44,13 @@ def png(value):
 
 
 def content(name, i):
-    return name[1] if isinstance(name, tuple) else None if name.endswith("/") else b"words" if name.endswith((".txt", ".md", ".db", ".bin")) else png(i)
+    return None if name.endswith("/") else b"words" if name.endswith((".txt", ".md", ".db", ".bin")) else png(i)
 
 
 def sources(names, archives=True):
-    """the same tree as a folder, and as archives with and without a folder around it; names that end in '/' are empty folders"""
+    """the same tree as a folder, and as archives with and without a folder around it; names that end in '/' are empty folders; or names with their bytes"""
     global made
+    of = names.get if isinstance(names, dict) else content
     made += 1
     base = f"source{made}"
     for i, name in enumerate(names):
@@ -57,7 +59,7 @@ def sources(names, archives=True):
             path.mkdir(parents=True)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content(name, i))
+            path.write_bytes(of(name, i))
     yield f"{base}/tree"
     if not archives:
         return
@@ -66,7 +68,7 @@ def sources(names, archives=True):
         if suffix == "zip":
             with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
                 for i, name in enumerate(names):
-                    z.writestr(front + name, content(name, i) or b"")
+                    z.writestr(front + name, of(name, i) or b"")
         else:
             with tarfile.open(out, "w:" + suffix[4:]) as t:
                 for i, name in enumerate(names):
@@ -74,8 +76,8 @@ def sources(names, archives=True):
                     if name.endswith("/"):
                         info.type, info.mode = tarfile.DIRTYPE, 0o755
                     else:
-                        info.size = len(content(name, i))
-                    t.addfile(info, io.BytesIO(content(name, i) or b""))
+                        info.size = len(of(name, i))
+                    t.addfile(info, io.BytesIO(of(name, i) or b""))
         yield out
 
 
@@ -369,6 +371,11 @@ def annotations(binary):
         check("annotation" not in f, "a column of nothing")
 
 
+def objects(binary):
+    """COCO, YOLO and Pascal VOC: lists of objects as annotations"""
+    paths_objects.boxes(binary, sys.modules[__name__])
+
+
 def strays(binary):
     """a file or two beside what the tree means change nothing of it; a class of one folder keeps its name"""
     cats = ["cat/part1/1.png", "cat/part2/2.png"]
@@ -609,6 +616,6 @@ def arrays(binary):
 
 if __name__ == "__main__":
     program, *parts = sys.argv[1:]
-    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, annotations, strays, containers, like, unlabelled, share, files, arrays), parts):
+    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, annotations, objects, strays, containers, like, unlabelled, share, files, arrays), parts):
         part(program)
     print(f"{checks} checks passed")
