@@ -70,6 +70,8 @@ const struct ns_key ns_keys[] = {
 	 "more refused images than this share are an error, unless they are ten or fewer", 0, 1},
 	{"ingest.shard_rows", NULL, NS_KEY_INT, "16384", V(INGEST) | V(NIGHT), "at most so many images a shard (and 512 MiB, unless it is given)", 1,
 	 16777216},
+	{"ingest.follow", "follow", NS_KEY_TEXT, "null", V(INGEST),
+	 "file that lists what was taken before: only what is new is taken, and added to it", 0, 0},
 	{"ingest.group", NULL, NS_KEY_TEXT, "default", V(INGEST) | V(NIGHT), "slice that these images belong to (site, camera)", 0, 0},
 	{"ingest.split", NULL, NS_KEY_NODE, "null", V(INGEST),
 	 "{name: rows, ...}: several data sets from one keyed permutation, each row in one of them", 0, 0},

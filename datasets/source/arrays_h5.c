@@ -264,4 +264,4 @@ static enum ns_status hdf5_get(struct ns_source *s, int64_t item, struct ns_item
 	return ns_arrays_get(s, &x->arrays, item, out, read_row);
 }
 
-const struct ns_source_kind ns_source_hdf5 = {"hdf5", hdf5_takes, hdf5_open, hdf5_get, hdf5_close, hdf5_rest, 1};
+const struct ns_source_kind ns_source_hdf5 = {"hdf5", hdf5_takes, hdf5_open, hdf5_get, hdf5_close, hdf5_rest, 1, NULL};

@@ -177,4 +177,4 @@ static enum ns_status npy_get(struct ns_source *s, int64_t item, struct ns_item 
 	return ns_arrays_get(s, &x->arrays, item, out, read_row);
 }
 
-const struct ns_source_kind ns_source_npy = {"npy", npy_takes, npy_open, npy_get, npy_close, NULL, 1};
+const struct ns_source_kind ns_source_npy = {"npy", npy_takes, npy_open, npy_get, npy_close, NULL, 1, NULL};

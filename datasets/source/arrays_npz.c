@@ -296,4 +296,4 @@ static enum ns_status npz_get(struct ns_source *s, int64_t item, struct ns_item 
 	return ns_arrays_get(s, &z->arrays, item, out, read_row);
 }
 
-const struct ns_source_kind ns_source_npz = {"npz", npz_takes, npz_open, npz_get, npz_close, npz_rest, 1};
+const struct ns_source_kind ns_source_npz = {"npz", npz_takes, npz_open, npz_get, npz_close, npz_rest, 1, NULL};

@@ -111,21 +111,24 @@ static enum ns_status folder_open(struct ns_source *s)
 	return ns_tree_plan(&f->tree, s);
 }
 
-enum ns_status ns_files_get(struct ns_source *s, int64_t item, struct ns_item *out)
+enum ns_status ns_files_place(struct ns_source *s, int64_t item, struct ns_item *out, char path[NS_PATH_MAX])
 {
 	struct ns_files *f = s->state;
 	const struct ns_entry *e = &f->tree.entries[item];
-	char path[NS_PATH_MAX];
-	enum ns_status status;
 
 	snprintf(out->name, sizeof out->name, "%s", e->path);
 	out->label = e->label;
 	snprintf(out->class_name, sizeof out->class_name, "%.127s", f->classes ? f->classes[item] : e->unknown ? e->unknown : "");
 	out->annotation = f->annotations ? f->annotations[item] : ns_tree_annotation(&f->tree, e->path);
-	if (*e->path == '/')
-		status = ns_path(path, "%s", e->path);
-	else
-		status = ns_path(path, "%s/%s", f->base, e->path);
+	return *e->path == '/' ? ns_path(path, "%s", e->path) : ns_path(path, "%s/%s", f->base, e->path);
+}
+
+enum ns_status ns_files_get(struct ns_source *s, int64_t item, struct ns_item *out)
+{
+	struct ns_files *f = s->state;
+	char path[NS_PATH_MAX];
+	enum ns_status status = ns_files_place(s, item, out, path);
+
 	free(f->data);
 	f->data = NULL;
 	if (status == NS_OK) /* a file that is missing, or is not a regular file, is one bad item; a failing disk ends the job */
@@ -134,4 +137,4 @@ enum ns_status ns_files_get(struct ns_source *s, int64_t item, struct ns_item *o
 	return status == NS_INVALID ? NS_BAD_DATA : status; /* a path that is too long */
 }
 
-const struct ns_source_kind ns_source_folder = {"folder", folder_takes, folder_open, ns_files_get, ns_files_close, NULL, 0};
+const struct ns_source_kind ns_source_folder = {"folder", folder_takes, folder_open, ns_files_get, ns_files_close, NULL, 0, ns_files_place};

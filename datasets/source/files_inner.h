@@ -21,6 +21,7 @@ struct ns_files {
 };
 
 /* functions of a struct ns_source_kind */
+enum ns_status ns_files_place(struct ns_source *source, int64_t item, struct ns_item *out, char path[NS_PATH_MAX]);
 enum ns_status ns_files_get(struct ns_source *source, int64_t item, struct ns_item *out);
 void ns_files_close(struct ns_source *source);
 

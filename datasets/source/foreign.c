@@ -151,4 +151,4 @@ static void foreign_close(struct ns_source *s)
 	(void)s;
 }
 
-const struct ns_source_kind ns_source_foreign = {"foreign", foreign_takes, foreign_open, foreign_get, foreign_close, NULL, 1};
+const struct ns_source_kind ns_source_foreign = {"foreign", foreign_takes, foreign_open, foreign_get, foreign_close, NULL, 1, NULL};

@@ -226,4 +226,4 @@ static enum ns_status idx_get(struct ns_source *s, int64_t item, struct ns_item 
 	return NS_OK;
 }
 
-const struct ns_source_kind ns_source_idx = {"idx", idx_takes, idx_open, idx_get, idx_close, NULL, 1};
+const struct ns_source_kind ns_source_idx = {"idx", idx_takes, idx_open, idx_get, idx_close, NULL, 1, NULL};

@@ -229,4 +229,4 @@ static enum ns_status list_open(struct ns_source *s)
 	return status == NS_OK ? label_all(s, f) : status;
 }
 
-const struct ns_source_kind ns_source_list = {"list", list_takes, list_open, ns_files_get, ns_files_close, NULL, 0};
+const struct ns_source_kind ns_source_list = {"list", list_takes, list_open, ns_files_get, ns_files_close, NULL, 0, ns_files_place};

@@ -62,7 +62,7 @@ static enum ns_status several_get(struct ns_source *s, int64_t item, struct ns_i
 		several_rest(s);
 	all->last = low;
 	c = &all->children[low];
-	status = c->source.kind->get(&c->source, item - c->first, out);
+	status = ns_source_fetch(&c->source, item - c->first, out);
 	memcpy(name, out->name, sizeof name);
 	snprintf(out->name, sizeof out->name, "%.1024s%.3000s", c->front, name);
 	if (out->label >= 0 && c->labels)
@@ -70,8 +70,8 @@ static enum ns_status several_get(struct ns_source *s, int64_t item, struct ns_i
 	return status;
 }
 
-static const struct ns_source_kind several = {"several", NULL, NULL, several_get, several_close, several_rest, 0};
-static const struct ns_source_kind several_of_pixels = {"several", NULL, NULL, several_get, several_close, several_rest, 1};
+static const struct ns_source_kind several = {"several", NULL, NULL, several_get, several_close, several_rest, 0, NULL};
+static const struct ns_source_kind several_of_pixels = {"several", NULL, NULL, several_get, several_close, several_rest, 1, NULL};
 
 /* What stands before a child's names: what its path ends in, or all of it where another one ends alike. */
 static char *front_of(char *const *paths, int n, int i)
@@ -198,7 +198,79 @@ static enum ns_status join_words(struct ns_source *s, const struct child *c)
 	return NS_OK;
 }
 
-static enum ns_status join(struct ns_source *s, char *const *paths, int n, const json_t *classes)
+/* Leaves out what was taken before: of files of their own, each by itself; front: of their names. */
+static enum ns_status leave_out(struct ns_source *s, const char *front, struct ns_follow *follow)
+{
+	char path[NS_PATH_MAX], name[NS_PATH_MAX];
+	struct ns_item item;
+	int64_t i, k = 0;
+	int takes;
+
+	if (!s->kind->place)
+		return NS_OK;
+	s->kept = malloc(sizeof *s->kept * (size_t)(s->items + 1));
+	if (!s->kept)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for the numbers of its items", s->path);
+	for (i = 0; i < s->items; i++) {
+		enum ns_status status = s->kind->place(s, i, &item, path);
+
+		snprintf(name, sizeof name, "%.1000s%.3000s", front, item.name);
+		takes = 1; /* a path that is too long: whoever reads it says so; a class that is not known may become so */
+		if (status == NS_OK)
+			NS_TRY(ns_follow_takes(follow, name, path, item.label != NS_LABEL_UNKNOWN, &takes));
+		if (!takes)
+			continue;
+		if (s->split_of)
+			s->split_of[k] = s->split_of[i];
+		s->kept[k++] = i;
+	}
+	s->items = k;
+	return NS_OK;
+}
+
+/* Is a source that is taken as a whole, such as an archive, new? Those of files are looked at file by file. */
+static enum ns_status is_new(const char *path, const char *name, struct ns_follow *follow, int *is)
+{
+	const struct ns_source_kind *kind;
+
+	*is = 1;
+	if (!follow)
+		return NS_OK;
+	NS_TRY(ns_source_kind_of(path, &kind));
+	return kind && !kind->place ? ns_follow_takes(follow, name, path, 1, is) : NS_OK;
+}
+
+/* The next child; front: of its items' names. One that was taken before is none. */
+static enum ns_status add_child(struct ns_source *s, struct several *all, const char *path, char *front, const json_t *classes,
+				struct ns_follow *follow)
+{
+	struct child *c = &all->children[all->count];
+	char name[NS_PATH_MAX];
+	int is;
+
+	c->front = front;
+	snprintf(name, sizeof name, "%.*s", (int)strlen(front) - 1, front);
+	NS_TRY(is_new(path, name, follow, &is));
+	if (!is) {
+		c->front = NULL;
+		free(front);
+		return NS_OK;
+	}
+	NS_TRY(ns_source_open(&c->source, path, classes));
+	all->count++;
+	if (c->source.kind->rest) /* of a thousand one is open at a time */
+		c->source.kind->rest(&c->source);
+	if (follow)
+		NS_TRY(leave_out(&c->source, front, follow));
+	c->first = s->items;
+	s->items += c->source.items;
+	if (c->source.kind->pixels != all->children[0].source.kind->pixels)
+		return ns_fail(NS_BAD_DATA, "%s holds %s, but %s holds %s; ingest them one by one", all->children[0].source.path,
+			       c->source.kind->pixels ? "files" : "pixels", path, c->source.kind->pixels ? "pixels" : "files");
+	return join_words(s, c);
+}
+
+static enum ns_status join(struct ns_source *s, char *const *paths, int n, const json_t *classes, struct ns_follow *follow)
 {
 	struct several *all = s->state = calloc(1, sizeof *all);
 	int i;
@@ -208,23 +280,11 @@ static enum ns_status join(struct ns_source *s, char *const *paths, int n, const
 		return ns_fail(NS_NO_MEMORY, "out of memory for %d sources", n);
 	all->last = -1;
 	for (i = 0; i < n; i++) {
-		struct child *c = &all->children[i];
+		char *front = front_of(paths, n, i);
 
-		NS_TRY(ns_source_open(&c->source, paths[i], classes));
-		all->count++;
-		if (c->source.kind->rest) /* of a thousand one is open at a time */
-			c->source.kind->rest(&c->source);
-		c->first = s->items;
-		c->front = front_of(paths, n, i);
-		if (!c->front)
-			return ns_fail(NS_NO_MEMORY, "out of memory for a name");
-		s->items += c->source.items;
-		if (i && c->source.kind->pixels != all->children[0].source.kind->pixels)
-			return ns_fail(NS_BAD_DATA, "%s holds %s, but %s holds %s; ingest them one by one", paths[0],
-				       c->source.kind->pixels ? "files" : "pixels", paths[i], c->source.kind->pixels ? "pixels" : "files");
-		NS_TRY(join_words(s, c));
+		NS_TRY(front ? add_child(s, all, paths[i], front, classes, follow) : ns_fail(NS_NO_MEMORY, "out of memory for a name"));
 	}
-	s->kind = all->children[0].source.kind->pixels ? &several_of_pixels : &several;
+	s->kind = all->count && all->children[0].source.kind->pixels ? &several_of_pixels : &several;
 	NS_TRY(join_classes(s, all));
 	return join_splits(s, all);
 }
@@ -292,7 +352,8 @@ static enum ns_status doubt_splits(struct ns_source *s, const struct ns_names *n
 			 : ns_source_note(s, "archives are called as splits are, but all are one set; ingest those of each split by themselves");
 }
 
-static enum ns_status open_archives(struct ns_source *s, const char *path, const struct ns_names *names, size_t archives, const json_t *classes)
+static enum ns_status open_archives(struct ns_source *s, const char *path, const struct ns_names *names, size_t archives, const json_t *classes,
+				    struct ns_follow *follow)
 {
 	char **paths = calloc(archives, sizeof *paths);
 	enum ns_status status = paths ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %zu archives", archives);
@@ -307,7 +368,7 @@ static enum ns_status open_archives(struct ns_source *s, const char *path, const
 			status = ns_fail(NS_NO_MEMORY, "out of memory for a name");
 	}
 	if (status == NS_OK)
-		status = join(s, paths, (int)archives, classes);
+		status = join(s, paths, (int)archives, classes, follow);
 	for (i = archives; i < names->count && status == NS_OK; i++)
 		status = ns_source_pass_over(s, names->name[i], "lies beside archives");
 	if (status == NS_OK)
@@ -318,7 +379,19 @@ static enum ns_status open_archives(struct ns_source *s, const char *path, const
 	return status;
 }
 
-enum ns_status ns_source_open_all(struct ns_source *s, char *const *paths, int n, const json_t *classes)
+/* One source, which is no folder of archives. */
+static enum ns_status open_one(struct ns_source *s, const char *path, const json_t *classes, struct ns_follow *follow)
+{
+	const char *slash = strrchr(path, '/');
+	enum ns_status status;
+	int is;
+
+	NS_TRY(is_new(path, slash && slash[1] ? slash + 1 : path, follow, &is));
+	status = is ? ns_source_open(s, path, classes) : ns_source_begin(s, path, classes);
+	return status == NS_OK && follow && s->kind ? leave_out(s, "", follow) : status;
+}
+
+enum ns_status ns_source_open_all(struct ns_source *s, char *const *paths, int n, const json_t *classes, struct ns_follow *follow)
 {
 	struct ns_names names = {0};
 	enum ns_status status = NS_OK;
@@ -328,13 +401,12 @@ enum ns_status ns_source_open_all(struct ns_source *s, char *const *paths, int n
 	if (n == 1)
 		status = archives_in(paths[0], &names, &archives);
 	if (status == NS_OK && n == 1 && !archives) {
-		ns_names_release(&names);
-		return ns_source_open(s, paths[0], classes);
-	}
-	if (status == NS_OK)
+		status = open_one(s, paths[0], classes, follow);
+	} else if (status == NS_OK) {
 		status = ns_source_begin(s, paths[0], classes);
-	if (status == NS_OK)
-		status = archives ? open_archives(s, paths[0], &names, archives, classes) : join(s, paths, n, classes);
+		if (status == NS_OK)
+			status = archives ? open_archives(s, paths[0], &names, archives, classes, follow) : join(s, paths, n, classes, follow);
+	}
 	ns_names_release(&names);
 	if (status != NS_OK)
 		ns_source_close(s);

@@ -46,17 +46,25 @@ enum ns_status ns_source_begin(struct ns_source *s, const char *path, const json
 	return take_classes(s, classes);
 }
 
+enum ns_status ns_source_kind_of(const char *path, const struct ns_source_kind **kind)
+{
+	size_t i;
+	int is = 0;
+
+	*kind = NULL;
+	for (i = 0; !is && i < sizeof kinds / sizeof *kinds; i++) {
+		NS_TRY(kinds[i]->takes(path, &is));
+		*kind = is ? kinds[i] : NULL;
+	}
+	return NS_OK;
+}
+
 enum ns_status ns_source_open(struct ns_source *s, const char *path, const json_t *classes)
 {
 	enum ns_status status = ns_source_begin(s, path, classes);
-	size_t i;
-	int is;
 
-	for (i = 0; status == NS_OK && !s->kind && i < sizeof kinds / sizeof *kinds; i++) {
-		status = kinds[i]->takes(path, &is);
-		if (status == NS_OK && is)
-			s->kind = kinds[i];
-	}
+	if (status == NS_OK)
+		status = ns_source_kind_of(path, &s->kind);
 	if (status == NS_OK && !s->kind)
 		status = ns_fail(
 			NS_BAD_DATA,
@@ -87,16 +95,22 @@ void ns_source_close(struct ns_source *s)
 		free(s->splits[i]);
 	free(s->splits);
 	free(s->split_of);
+	free(s->kept);
 	json_decref(s->passed);
 	json_decref(s->notes);
 	free(s->path);
 	memset(s, 0, sizeof *s);
 }
 
+enum ns_status ns_source_fetch(struct ns_source *s, int64_t item, struct ns_item *out)
+{
+	return s->kind->get(s, s->kept ? s->kept[item] : item, out);
+}
+
 enum ns_status ns_source_get(struct ns_source *s, int64_t item, struct ns_item *out)
 {
 	memset(out, 0, sizeof *out);
-	NS_TRY(s->kind->get(s, item, out));
+	NS_TRY(ns_source_fetch(s, item, out));
 	if (out->label == NS_LABEL_UNKNOWN)
 		return ns_fail(NS_BAD_DATA, "class '%s' is not in ingest.classes", out->class_name);
 	if (out->label >= s->class_count)

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host/base/base.h"
 #include "kernels/status.h"
 
 struct ns_item {	     /* one image as it arrives; memory belongs to the source until the next call */
@@ -35,6 +36,7 @@ struct ns_source {
 	char **splits;		    /* train, test and the like, as the input has them */
 	int split_count, *split_of; /* split_of: of each item, an index into splits; NULL without splits */
 	int64_t items;
+	int64_t *kept;	/* the numbers that its kind has for its items, where some were taken before; NULL: the same */
 	json_t *notes;	/* texts: what a person should know of how the source was understood */
 	json_t *passed; /* [{path, reason}]: what was seen and is neither an item nor a class's folder */
 	void *state;
@@ -50,19 +52,45 @@ struct ns_source_kind {
 	/* NULL, or lets go of what is open, until the next get */
 	void (*rest)(struct ns_source *source);
 	int pixels; /* its items are pixels, and were no files of their own */
+	/* NULL, or of an item that is a file of its own: its name and label, and where it lies */
+	enum ns_status (*place)(struct ns_source *source, int64_t item, struct ns_item *out, char path[NS_PATH_MAX]);
 };
+
+/*
+ * What was taken before (--follow): a list of files, by path, bytes and time of change. Where a source's items are files of their own, those are
+ * listed, else the source, such as an archive. docs/formats.md, nightshift.follow/1.
+ */
+struct ns_follow;
+/* A file that is not there is an empty list. Also on failure *follow is to be closed. */
+enum ns_status ns_follow_open(struct ns_follow **follow, const char *file);
+void ns_follow_close(struct ns_follow *follow);
+/* The names of classes in the list, an array, or NULL. */
+const json_t *ns_follow_classes(const struct ns_follow *follow);
+/* How many were there, and have been passed over. */
+int64_t ns_follow_passed(const struct ns_follow *follow);
+/* One process: writes the list with what is new, which counts once `out` is there. Errors: NS_BAD_DATA: somebody else has changed the list. */
+enum ns_status ns_follow_begin(struct ns_follow *follow, const char *out, char *const *classes, int n);
+/* After `out` is published. */
+enum ns_status ns_follow_end(struct ns_follow *follow);
 
 /* classes: the names in order (a JSON array), or NULL: as found, sorted */
 enum ns_status ns_source_open(struct ns_source *source, const char *path, const json_t *classes);
 /*
  * Several sources as one, with the classes and splits of all, items in the order of `paths`; and a folder of archives, such as the shards of a
- * webdataset, as all of them. One path is that source. Errors: NS_BAD_DATA: some have splits, or pixels, and others not.
+ * webdataset, as all of them. One path is that source. follow: NULL, or what was taken before, which is left out; then there
+ * may be no items. Errors: NS_BAD_DATA: some have splits, or pixels, and others not.
  */
-enum ns_status ns_source_open_all(struct ns_source *source, char *const *paths, int n, const json_t *classes);
+enum ns_status ns_source_open_all(struct ns_source *source, char *const *paths, int n, const json_t *classes, struct ns_follow *follow);
 void ns_source_close(struct ns_source *source);
 enum ns_status ns_source_get(struct ns_source *source, int64_t item, struct ns_item *out);
 
 /* for the kinds */
+/* An item by its number among those that were kept, of any kind. */
+enum ns_status ns_source_fetch(struct ns_source *source, int64_t item, struct ns_item *out);
+/* What is at a path; NULL: none of the kinds takes it. */
+enum ns_status ns_source_kind_of(const char *path, const struct ns_source_kind **kind);
+/* Is a file new? It is then added to what the list will hold, if `keep`. One that cannot be found is taken, and not added. */
+enum ns_status ns_follow_takes(struct ns_follow *follow, const char *name, const char *path, int keep, int *takes);
 /* The path and the names of classes that were given; ns_source_close() releases it whatever is returned. */
 enum ns_status ns_source_begin(struct ns_source *source, const char *path, const json_t *classes);
 /*

@@ -443,4 +443,4 @@ static enum ns_status tar_get(struct ns_source *s, int64_t item, struct ns_item 
 	return status;
 }
 
-const struct ns_source_kind ns_source_tar = {"tar", ns_is_archive, tar_open, tar_get, tar_close, tar_rest, 0};
+const struct ns_source_kind ns_source_tar = {"tar", ns_is_archive, tar_open, tar_get, tar_close, tar_rest, 0, NULL};

@@ -97,6 +97,9 @@ void ns_ingest_tell_source(const struct ns_ingest *g)
 		ns_log_warn(g->job->log, "%s: %s", s->path, json_string_value(note));
 	if (s->split_count > 1 && !g->folders && !g->sets[0].items)
 		ns_log_warn(g->job->log, "%s: its %d splits are taken together (ingest.splits)", s->path, s->split_count);
+	if (g->before && ns_follow_passed(g->before))
+		ns_log_event(g->job->log, "followed",
+			     json_pack("{s:s, s:I}", "file", g->follow, "taken_before", (json_int_t)ns_follow_passed(g->before)));
 	if (json_array_size(s->passed))
 		ns_log_warn(g->job->log, "%zu files and folders are passed over, '%s' the first of them: passed.jsonl says why",
 			    json_array_size(s->passed), ns_json_text(json_array_get(s->passed, 0), "path"));

@@ -225,6 +225,7 @@ static const struct ns_conf_field settings[] = {
 	READ(refuse_share, "ingest.refuse_share"),
 	READ(like, "ingest.like"),
 	READ(splits, "ingest.splits"),
+	READ(follow, "ingest.follow"),
 	READ(classes, "ingest.classes"),
 	READ(shard_rows, "ingest.shard_rows"),
 	READ(seed, "seed"),
@@ -248,6 +249,14 @@ static char *sources_as_text(int n, char **paths)
 	return text;
 }
 
+/* The classes of a list that is followed, so that each night has the same; NULL: it has none. */
+static const json_t *known_classes(const struct ns_ingest *g)
+{
+	const json_t *classes = g->before ? ns_follow_classes(g->before) : NULL;
+
+	return json_array_size(classes) ? classes : NULL;
+}
+
 /* Opens what there is to ingest; *from says its paths. */
 static enum ns_status open_sources(struct ns_ingest *g, int argc, char **argv, char **from)
 {
@@ -257,9 +266,14 @@ static enum ns_status open_sources(struct ns_ingest *g, int argc, char **argv, c
 	NS_TRY(parse_background(g));
 	NS_TRY(read_like(g, &like));
 	*from = sources_as_text(argc, argv);
-	status = ns_source_open_all(&g->source, argv, argc, like ? like : g->classes);
+	status = g->follow ? ns_follow_open(&g->before, g->follow) : NS_OK;
+	if (status == NS_OK)
+		status = ns_source_open_all(&g->source, argv, argc, like ? like : g->classes ? g->classes : known_classes(g), g->before);
 	json_decref(like);
 	NS_TRY(status);
+	if (!g->source.items)
+		return ns_fail(NS_BAD_DATA, "%s: holds nothing new: %lld files were taken before, by %s", *from,
+			       (long long)ns_follow_passed(g->before), g->follow);
 	g->files = !g->source.kind->pixels;
 	/* before the first shard is filled */
 	return ns_h5_names_fit((const char *const *)g->source.classes, g->source.class_count, argv[0], "classes");
@@ -286,7 +300,13 @@ static enum ns_status publish(struct ns_ingest *g, const char *from, int64_t sum
 	ns_job_count(job, "out", sums[0]);
 	ns_job_count(job, "refused", sums[1]);
 	ns_job_input(job, "source", from, "");
-	return ns_job_publish(job);
+	if (g->before)
+		NS_TRY(ns_job_agree(job,
+				    job->comm->rank == 0 ? ns_follow_begin(g->before, job->out, g->source.classes, g->source.class_count) : NS_OK));
+	NS_TRY(ns_job_publish(job));
+	if (g->before && job->comm->rank == 0 && ns_follow_end(g->before) != NS_OK) /* the list says so itself, and the next run asks */
+		ns_log_warn(job->log, "%s: says still that %s is not published: %s", g->follow, job->out, ns_message());
+	return NS_OK;
 }
 
 enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
@@ -300,6 +320,8 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	if (argc < 1)
 		return ns_fail(NS_USAGE, "ingest: expected SRC, and perhaps more of them");
 	ns_conf_read(job->conf, settings, sizeof settings / sizeof *settings, &g);
+	if (g.follow && job->parts > 1)
+		return ns_fail(NS_USAGE, "ingest: --follow cannot be combined with --part: the parts of an array would each add to the list");
 	NS_GO(open_sources(&g, argc, argv, &from));
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_ingest_encoding(&g));
@@ -325,5 +347,6 @@ out:
 	free(g.quarantine);
 	free(from);
 	ns_source_close(&g.source);
+	ns_follow_close(g.before);
 	return status;
 }

@@ -20,6 +20,8 @@ struct ns_ingest {
 	const char *name, *group, *size, *wanted; /* wanted: auto, raw or encoded; name and size may be NULL */
 	const char *like;			  /* folder of a data set or a model whose classes these are, or NULL */
 	const char *splits;			  /* auto, pool, or the name of one */
+	const char *follow;			  /* a list of what was taken before, or NULL */
+	struct ns_follow *before;		  /* what it says */
 	const char *orientation, *behind;	  /* exif or ignore; colour behind what is transparent, NULL: alpha is dropped */
 	int64_t max_pixels;
 	double refuse_share;

@@ -214,7 +214,7 @@ def of_next_run(bench, job, want, run):
     if run.code == 0 and not of_leftovers(bench, job):
         if not job.registry:
             return None
-    elif job.name == "verify-damaged":
+    elif job.name == "verify-damaged" or (job.name == "ingest-follow" and not run.code): # what is taken is taken, and there is nothing new
         return None
     elif job.name == "rollback" and tiny.head(bench.world / "r") == want.head: # once more would go further back
         return of_copy(bench, job, run, want.head)

@@ -19,6 +19,7 @@ import zlib
 import h5py
 
 import paths_arrays
+import paths_follow
 import paths_objects
 import tiny
 
@@ -108,8 +109,12 @@ def bare(name):
     return name
 
 
+def lines_of(path):
+    return {bare(json.loads(x)["path"]): json.loads(x)["reason"] for x in pathlib.Path(path).read_text(encoding="utf-8").splitlines()}
+
+
 def lines(name):
-    return {bare(json.loads(x)["path"]): json.loads(x)["reason"] for x in pathlib.Path("out", name).read_text(encoding="utf-8").splitlines()}
+    return lines_of(f"out/{name}")
 
 
 def account(names, found, where):
@@ -376,6 +381,11 @@ def objects(binary):
     paths_objects.boxes(binary, sys.modules[__name__])
 
 
+def follow(binary):
+    """what is new since the last time"""
+    paths_follow.follow(binary, sys.modules[__name__])
+
+
 def strays(binary):
     """a file or two beside what the tree means change nothing of it; a class of one folder keeps its name"""
     cats = ["cat/part1/1.png", "cat/part2/2.png"]
@@ -616,6 +626,6 @@ def arrays(binary):
 
 if __name__ == "__main__":
     program, *parts = sys.argv[1:]
-    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, annotations, objects, strays, containers, like, unlabelled, share, files, arrays), parts):
+    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, annotations, objects, follow, strays, containers, like, unlabelled, share, files, arrays), parts):
         part(program)
     print(f"{checks} checks passed")

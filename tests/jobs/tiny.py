@@ -62,7 +62,7 @@ def chosen(parts, names):
 
 IMAGES = 12
 LEFT_BEHIND = (".partial", ".lock", ".replaced")
-WRITTEN = ("o", "r", "history", "night") # all that any job writes to, but for what it leaves beside
+WRITTEN = ("o", "r", "history", "night", "seen") # all that any job writes to, but for what it leaves beside
 EPOCH = "1700000000"
 NET = ["--model.blocks=[1]", "--model.width=4", "--train.epochs=1", "--train.batch=4", "--train.virtual_ranks=2", "--train.precision=f32"]
 DRIFT = ["--threads=1", "--drift.permutations=19", "--drift.self_test=0"]
@@ -251,7 +251,7 @@ class Job:
 
     def reset(self, world):
         for place in WRITTEN:
-            for end in ("", *LEFT_BEHIND):
+            for end in ("", ".jsonl", *LEFT_BEHIND):
                 path = world / (place + end)
                 if path.is_dir():
                     shutil.rmtree(path)
@@ -273,6 +273,7 @@ def jobs(world):
         Job("ingest", [*ingest, "photos", rows, "--out", "o"], "o"),
         Job("ingest-broken", [*ingest, "broken", rows, "--out", "o"], "o"),
         Job("ingest-list", [*ingest, "list.txt", rows, "--out", "o"], "o"),
+        Job("ingest-follow", [*ingest, "photos", rows, "--follow", "seen.jsonl", "--out", "o"], "o"),
         Job("ingest-tar", [*ingest, "photos.tar", rows, "--out", "o"], "o"),
         Job("ingest-idx", [*ingest, "idx/images-idx3-ubyte.gz", "--ingest.classes=[cat, dog]", rows, "--out", "o"], "o"),
         Job("ingest-split", [*ingest, "photos", rows, "--ingest.split={a: 8, b: 4}", "--out", "o"], "o"),
