@@ -66,6 +66,8 @@ const struct ns_key ns_keys[] = {
 	{"ingest.background", NULL, NS_KEY_TEXT, "none", V(INGEST) | V(NIGHT),
 	 "behind what is transparent: none (alpha is dropped, as most loaders do), white, black or #rrggbb", 0, 0},
 	{"ingest.max_pixels", NULL, NS_KEY_INT, "134217728", V(INGEST) | V(NIGHT), "an image of more is refused by its header", 1, 268435456},
+	{"ingest.keep_gps", NULL, NS_KEY_BOOL, "false", V(INGEST) | V(NIGHT),
+	 "keep where images were taken (EXIF, XMP): in files as they came, and as \"gps\" in the annotation", 0, 0},
 	{"ingest.refuse_share", NULL, NS_KEY_REAL, "0.05", V(INGEST) | V(NIGHT),
 	 "more refused images than this share are an error, unless they are ten or fewer", 0, 1},
 	{"ingest.shard_rows", NULL, NS_KEY_INT, "16384", V(INGEST) | V(NIGHT), "at most so many images a shard (and 512 MiB, unless it is given)", 1,

@@ -19,10 +19,12 @@ struct ns_image {
 	int alpha;	  /* has transparency, of any kind */
 	int orientation;  /* of EXIF, 1 to 8; 1: upright, or not said */
 	int profile;	  /* has an ICC profile, which is not applied */
-	int position;	  /* EXIF says where it was taken; where is not read */
-	int64_t time;	  /* EXIF's capture time as if it were UTC, seconds since 1970; 0: not said */
-	char camera[64];  /* EXIF's make and model; "": not said */
-	int warnings;	  /* of the decoder, about what left the pixels whole; ns_decode() alone counts them */
+	int position;	  /* EXIF says where it was taken */
+	int placed;	  /* and that can be read: degrees, north and east positive */
+	double latitude, longitude;
+	int64_t time;	 /* EXIF's capture time as if it were UTC, seconds since 1970; 0: not said */
+	char camera[64]; /* EXIF's make and model; "": not said */
+	int warnings;	 /* of the decoder, about what left the pixels whole; ns_decode() alone counts them */
 };
 
 struct ns_decode_options {
@@ -41,6 +43,11 @@ enum ns_status ns_image_look(const uint8_t *data, size_t bytes, struct ns_image 
  */
 enum ns_status ns_decode(const uint8_t *data, size_t bytes, const struct ns_decode_options *options, int *h, int *w, int *c, uint8_t **pixels,
 			 struct ns_image *image);
+/*
+ * Erases from a file's bytes where it was taken, as EXIF and XMP say it, without changing anything else, or how many they are: zeros in EXIF, blanks in
+ * XMP; of a PNG in EXIF alone. Returns whether there was anything. A damaged file may have lost pixels by it.
+ */
+int ns_place_erase(uint8_t *data, size_t bytes);
 struct ns_part { /* corner and size, in pixels of an image that stands upright, unless options say as_stored */
 	int y, x, h, w;
 };

@@ -46,5 +46,7 @@ enum ns_status ns_raster_turn(struct ns_raster *r, int orientation);
 enum ns_status ns_resize_part(const uint8_t *x, int xh, int xw, int c, const struct ns_place *at, uint8_t *y, int h, int w);
 /* EXIF, which is a TIFF folder: orientation, capture time, camera, whether a place is there. What is damaged is left out. */
 void ns_exif_read(const uint8_t *exif, size_t bytes, struct ns_image *out);
+/* Zeros in place of what EXIF says of a place; 1: it said something. */
+int ns_exif_erase_place(uint8_t *exif, size_t bytes);
 
 #endif

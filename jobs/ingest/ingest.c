@@ -223,6 +223,7 @@ static const struct ns_conf_field settings[] = {
 	READ(behind, "ingest.background"),
 	READ(max_pixels, "ingest.max_pixels"),
 	READ(refuse_share, "ingest.refuse_share"),
+	READ(keep_gps, "ingest.keep_gps"),
 	READ(like, "ingest.like"),
 	READ(splits, "ingest.splits"),
 	READ(follow, "ingest.follow"),

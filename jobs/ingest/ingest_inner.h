@@ -25,6 +25,7 @@ struct ns_ingest {
 	const char *orientation, *behind;	  /* exif or ignore; colour behind what is transparent, NULL: alpha is dropped */
 	int64_t max_pixels;
 	double refuse_share;
+	int keep_gps; /* where images were taken */
 	const json_t *split, *labelled, *classes;
 	uint64_t seed;
 	int64_t shard_rows;

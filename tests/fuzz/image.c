@@ -96,6 +96,21 @@ static void decode_twice(const uint8_t *data, size_t size, const struct ns_decod
 	free(d[1].pixels);
 }
 
+/* Erased, a place cannot be read, whatever shape it had. */
+static void check_place(const uint8_t *data, size_t size)
+{
+	uint8_t *copy = malloc(size ? size : 1);
+	struct ns_image said;
+
+	if (!copy)
+		return;
+	memcpy(copy, data, size);
+	(void)ns_place_erase(copy, size);
+	if (ns_image_look(copy, size, &said) == NS_OK && said.placed)
+		fuzz_found("where it was taken is not erased");
+	free(copy);
+}
+
 void fuzz_image(const uint8_t *data, size_t size)
 {
 	static const int channels[] = {0, 1, 3};
@@ -121,6 +136,7 @@ void fuzz_image(const uint8_t *data, size_t size)
 	if (status[0] != status[1] || said[0].h != said[1].h || said[0].w != said[1].w || said[0].c != said[1].c || said[0].time != said[1].time ||
 	    said[0].orientation != said[1].orientation || said[0].alpha != said[1].alpha)
 		fuzz_found("ns_image_look reads memory that nothing has written");
+	check_place(data, size);
 	/* by what is in the file: alpha composed over a colour, pixels as they lie */
 	options.background = sum % 3 == 0 ? 0x204060 : 0;
 	options.as_stored = sum % 5 == 0;

@@ -170,6 +170,25 @@ def tiff_seeds(jpeg):
 
 # --- EXIF ---
 
+NORTH = [48, 1, 8, 1, 3059, 100] # 48 degrees, 8 minutes, 30.59 seconds
+WEST = [11, 1, 34, 1, 0, 1]
+
+
+def placed(big, base=(), strips=()):
+    """TIFF with a maker and a place, north or (big) south, and the same with zeros for the place; base: what else is in its folder"""
+    entries = {0x10f: (2, b"Maker\0"), **dict(base)}
+    whole = tiff({**entries, 0x8825: (4, [0])}, strips, big=big)
+    order = ">" if big else "<"
+    at = len(whole)
+    whole = tiff({**entries, 0x8825: (4, [at])}, strips, big=big)
+    behind = at + 2 + 12 * 4 + 4
+    head = [struct.pack(order + "HHI4s", tag, 2, 2, letter + b"\0\0\0") for tag, letter in ((1, b"S" if big else b"N"), (3, b"W"))]
+    places = [struct.pack(order + "HHII", tag, 5, 3, behind + 24 * k) for k, tag in enumerate((2, 4))]
+    place = struct.pack(order + "H", 4) + head[0] + places[0] + head[1] + places[1] + b"\0" * 4 + struct.pack(order + "12I", *NORTH, *WEST)
+    blank = struct.pack(order + "H", 4) + b"".join(e[:8] + b"\0" * 4 for e in (head[0], places[0], head[1], places[1])) + b"\0" * 4 + b"\0" * 48
+    return whole + place, whole + blank
+
+
 def exif_seeds():
     details = lambda at: struct.pack("<HHHIII", 1, 0x9003, 2, 20, at + 18, 0) + b"2023:01:02 03:04:05\0"
     base = {0x10f: (2, b"Maker\0"), 0x110: (2, b"Maker Model 7\0"), 0x112: (3, [6]), 0x132: (2, b"2024:02:29 12:34:56\0")}
@@ -180,6 +199,8 @@ def exif_seeds():
         "details": tiff({**base, 0x8769: (4, [len(whole)]), 0x8825: (4, [8])}) + details(len(whole)),
         "short": tiff({0x112: (3, [8])}),
         "prefixed": b"Exif\0\0" + tiff({0x112: (3, [3]), 0x10f: (2, b"\xe9\n\0")}),
+        "place": placed(False)[0],
+        "place_big": placed(True)[0],
         "itself": tiff({0x8769: (4, [8]), 0x112: (3, [2])}),
     }
 

@@ -21,6 +21,7 @@ import h5py
 import paths_arrays
 import paths_follow
 import paths_objects
+import paths_place
 import tiny
 
 checks = 0
@@ -386,6 +387,11 @@ def follow(binary):
     paths_follow.follow(binary, sys.modules[__name__])
 
 
+def place(binary):
+    """where images were taken is kept where that is asked"""
+    paths_place.place(binary, sys.modules[__name__])
+
+
 def strays(binary):
     """a file or two beside what the tree means change nothing of it; a class of one folder keeps its name"""
     cats = ["cat/part1/1.png", "cat/part2/2.png"]
@@ -626,6 +632,6 @@ def arrays(binary):
 
 if __name__ == "__main__":
     program, *parts = sys.argv[1:]
-    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, annotations, objects, follow, strays, containers, like, unlabelled, share, files, arrays), parts):
+    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, annotations, objects, follow, place, strays, containers, like, unlabelled, share, files, arrays), parts):
         part(program)
     print(f"{checks} checks passed")

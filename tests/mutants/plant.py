@@ -233,6 +233,9 @@ class Place:
                 continue
             if left or right:
                 return False
+            if self.s.words[self.b] == "?" and "?" in shallow:  # a choice whose last part is the condition of another: both belong together
+                self.grow(self.a, self.b + 1)
+                continue
             if "," in shallow:
                 self.enclose()
                 continue

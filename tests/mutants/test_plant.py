@@ -15,6 +15,7 @@ static int table[] = {1, 2, 3};
 static const char *name(int x) { return x < 0 ? "less" : x > 0 ? "more" : "none"; }
 static void say(const char *text) { printf("%s ", text); }
 static unsigned small(unsigned x) { return x / 2; }
+static int within(int x) { return x < -5 ? -5 : x > 7 ? 7 : x; }
 static int sum(const int *x, int n)
 {
 	int i, all = 0;
@@ -36,6 +37,7 @@ int main(void)
 		say("other");
 	printf("%d %d ", sum(table, 3), LIMIT);
 	printf("%u ", small((unsigned)b));
+	printf("[%d] ", within(10 * b));
 	memcpy(text, "xyz", 2);
 	say(text); say("end");
 	if (b < a) a -= b;
@@ -44,12 +46,13 @@ int main(void)
 	return 0;
 }
 """
-PLAIN = "1 more less three 6 10 2147483647 xyc end 4 -1\n"
+PLAIN = "1 more less three 6 10 2147483647 [-5] xyc end 4 -1\n"
 ROWS = [  # old, new, what is printed, or what the refusal says
     ("a > 2 && b < 0", "a > 2 && b > 0", PLAIN.replace("1 more", "0 more", 1)),
     ("a > 2 && b < 0", "a > 5 && b < 0", PLAIN.replace("1 more", "0 more", 1)),  # at the same place
     ("a > 2", "a > 3", PLAIN.replace("1 more", "0 more", 1)),  # within another
     ('x < 0 ? "less" : x > 0 ? "more" : "none"', 'x < 0 ? "more" : x > 0 ? "less" : "none"', PLAIN.replace("more less", "less more")),
+    ("x < -5 ? -5", "x < -6 ? -6", PLAIN.replace("-5", "-6")),  # its last part is the condition of another choice
     ("if (a == 3)", "if (a != 3)", PLAIN.replace("three", "other")),
     ('say("three");', "", PLAIN.replace("three ", "")),
     ('else if (a == 4) say("four");', 'else if (a == 4) say("five");', PLAIN),
