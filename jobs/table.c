@@ -75,6 +75,8 @@ const struct ns_key ns_keys[] = {
 	{"ingest.follow", "follow", NS_KEY_TEXT, "null", V(INGEST),
 	 "file that lists what was taken before: only what is new is taken, and added to it", 0, 0},
 	{"ingest.group", NULL, NS_KEY_TEXT, "default", V(INGEST) | V(NIGHT), "slice that these images belong to (site, camera)", 0, 0},
+	{"ingest.group_by", NULL, NS_KEY_TEXT, "null", V(INGEST) | V(NIGHT),
+	 "member of the annotation (a column of a CSV) whose values are the slices, or camera: EXIF's; ingest.group where there is none", 0, 0},
 	{"ingest.split", NULL, NS_KEY_NODE, "null", V(INGEST),
 	 "{name: rows, ...}: several data sets from one keyed permutation, each row in one of them", 0, 0},
 	{"ingest.splits", NULL, NS_KEY_TEXT, "auto", V(INGEST),

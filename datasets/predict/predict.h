@@ -53,6 +53,7 @@ struct ns_predictions { /* columns over all files; NULL where missing */
 	int32_t *label, *pred, *group;
 	int64_t *time;
 	struct ns_matrix prob, embedding, stats; /* (N, classes), (N, D), (N, S); d = 0 where missing; they stay in their files */
+	struct ns_vocabulary groups;		 /* their names, of which group is an index; none: groups have numbers alone */
 	int class_names;
 	char **names, **stats_names; /* class_names and stats_named of them */
 	int stats_named;

@@ -51,6 +51,7 @@ void ns_predictions_release(struct ns_predictions *p)
 	for (i = 0; i < MATRICES; i++)
 		ns_matrix_release(matrix(p, &matrices[i]));
 	ns_texts_free(p->names, p->class_names);
+	ns_vocabulary_release(&p->groups);
 	ns_texts_free(p->stats_names, p->stats_named);
 	memset(p, 0, sizeof *p);
 }
@@ -148,6 +149,32 @@ static enum ns_status take_head(struct ns_predictions *p, hid_t file, const char
 		       : ns_fail(NS_BAD_DATA, "%s: stats has %d columns, but stats_names has %d", path, p->stats.d, p->stats_named);
 }
 
+/* Each file has its own list of groups; their rows get the numbers of one list. All files must have names, or none. */
+static enum ns_status take_groups(struct ns_predictions *p, hid_t file, const char *path, int64_t rows, int first)
+{
+	char **names = NULL;
+	int n = 0;
+	size_t size;
+	int64_t i;
+	enum ns_status status = NS_OK;
+
+	NS_TRY(ns_h5_read_names(file, path, "groups", "group_names", &names, &n, &size));
+	if (!first && (n > 0) != (p->groups.count > 0)) {
+		ns_texts_free(names, n);
+		return ns_fail(NS_BAD_DATA,
+			       n ? "%s: names its groups, but the files before it do not"
+				 : "%s: does not name its groups, but the files before it do",
+			       path);
+	}
+	for (i = 0; n && p->group && i < rows && status == NS_OK; i++)
+		if (p->group[p->rows + i] < 0 || p->group[p->rows + i] >= n)
+			status = ns_fail(NS_BAD_DATA, "%s: group[%lld] = %d, but groups has %d", path, (long long)i, p->group[p->rows + i], n);
+	if (status == NS_OK && p->group && n)
+		status = ns_vocabulary_map(&p->groups, names, n, p->group + p->rows, rows);
+	ns_texts_free(names, n);
+	return status;
+}
+
 static enum ns_status add_open_file(struct ns_predictions *p, hid_t file, const char *path, const struct stat *st, int first)
 {
 	int64_t rows = 0;
@@ -160,6 +187,7 @@ static enum ns_status add_open_file(struct ns_predictions *p, hid_t file, const 
 		NS_TRY(append_matrix(p, file, path, st, &matrices[i], rows, first));
 	if (first)
 		NS_TRY(take_head(p, file, path));
+	NS_TRY(take_groups(p, file, path, rows, first));
 	p->rows += rows;
 	return NS_OK;
 }
@@ -354,6 +382,8 @@ static enum ns_status write_all(hid_t file, const char *path, const struct ns_pr
 	NS_TRY(ns_h5_set_text(file, path, "/", "dataset", p->dataset));
 	NS_TRY(ns_h5_set_real(file, path, "/", "temperature", p->temperature));
 	NS_TRY(ns_h5_write_names(file, path, "classes", "class_names", (const char *const *)p->names, p->class_names));
+	if (p->groups.count)
+		NS_TRY(ns_h5_write_names(file, path, "groups", "group_names", (const char *const *)p->groups.words, p->groups.count));
 	for (i = 0; i < COLUMNS; i++) {
 		struct ns_predictions copy = *p;
 		hsize_t rows = (hsize_t)p->rows;

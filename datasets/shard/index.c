@@ -42,6 +42,21 @@ static json_t *texts_json(char **texts, int n)
 	return list;
 }
 
+/* The groups of all shards, each of which has its own list. */
+static json_t *groups_json(const struct ns_dataset *d)
+{
+	struct ns_vocabulary all = {0};
+	json_t *list;
+	int i;
+
+	for (i = 0; i < d->count; i++)
+		if (ns_vocabulary_map(&all, d->shards[i]->head.groups, d->shards[i]->head.group_count, NULL, 0) != NS_OK)
+			break;
+	list = i < d->count ? NULL : texts_json(all.words, all.count);
+	ns_vocabulary_release(&all);
+	return list;
+}
+
 static json_t *describe(const struct ns_dataset *d, const char *name)
 {
 	const struct ns_shard_head *h = ns_dataset_head(d);
@@ -52,7 +67,7 @@ static json_t *describe(const struct ns_dataset *d, const char *name)
 	json_object_set_new(json, "schema", json_string("nightshift.dataset/1"));
 	json_object_set_new(json, "name", ns_json_string(name));
 	json_object_set_new(json, "classes", texts_json(h->classes, h->class_count));
-	json_object_set_new(json, "groups", texts_json(h->groups, h->group_count));
+	json_object_set_new(json, "groups", groups_json(d));
 	json_object_set_new(json, "encoding", json_string(h->encoding));
 	json_object_set_new(json, "rows", json_integer(d->rows));
 	for (i = 0; count && i < d->rows; i++)

@@ -184,6 +184,20 @@ enum ns_status ns_check_name(const char *key, const char *text);
 /* Does a text end so, with something before it? */
 int ns_ends_in(const char *text, const char *end);
 
+/* --- vocabulary: words as numbers from 0 on, in the order in which they come. Zeroed it is empty. */
+
+struct ns_vocabulary {
+	char **words;
+	int count, capacity;
+	json_t *places;
+};
+
+void ns_vocabulary_release(struct ns_vocabulary *v);
+/* The number of a word, which is added where it is new. */
+enum ns_status ns_vocabulary_add(struct ns_vocabulary *v, const char *word, int32_t *index);
+/* Adds n words; values of `of` (rows) that are numbers of theirs become those of the vocabulary. */
+enum ns_status ns_vocabulary_map(struct ns_vocabulary *v, char *const *words, int n, int32_t *of, int64_t rows);
+
 /*
  * --- conf: configuration: one table of keys says what may be written in YAML and on the command line, what
  * it is by default, and what --help prints.

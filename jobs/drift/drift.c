@@ -151,6 +151,15 @@ static enum ns_status check_shapes(const struct ns_drift *s)
 	return NS_OK;
 }
 
+/* Groups are the same by their names. Where one side has none, numbers are all that there is. */
+static enum ns_status agree_groups(struct ns_drift *s)
+{
+	if (s->ref.groups.count && s->cur.groups.count)
+		return ns_vocabulary_map(&s->ref.groups, s->cur.groups.words, s->cur.groups.count, s->cur.group, s->cur.rows);
+	ns_vocabulary_release(&s->ref.groups);
+	return NS_OK;
+}
+
 #define READ(member, key) NS_CONF_FIELD(struct ns_drift, member, key)
 static const struct ns_conf_field settings[] = {
 	READ(alpha, "drift.alpha"),
@@ -262,6 +271,7 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_drift_open(job, &s.ref, ref));
 	NS_GO(ns_drift_open(job, &s.cur, cur));
 	NS_GO(check_shapes(&s));
+	NS_GO(agree_groups(&s));
 	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_GO(ns_job_begin(job, 0));
 	look_at_quality(&s);

@@ -132,6 +132,8 @@ static enum ns_status from_dataset(struct ns_job *job, struct ns_predictions *p,
 		p->id[i] = s->rows.id[at];
 		p->label[i] = s->rows.label[at];
 		p->group[i] = s->rows.group[at];
+		if (at + 1 == s->rows.rows && s->head.group_count) /* each shard has its own list */
+			NS_TRY(ns_vocabulary_map(&p->groups, s->head.groups, s->head.group_count, p->group + i - at, s->rows.rows));
 		p->time[i] = s->rows.time[at];
 	}
 	NS_TRY(name_columns(p, ns_dataset_head(data)));

@@ -139,7 +139,7 @@ static enum ns_status find_slices(struct ns_drift *s)
 	if (!s->slices)
 		return ns_fail(NS_NO_MEMORY, "out of memory for slices");
 	if (s->ref.group && s->cur.group)
-		NS_TRY(find_kind(s, "group", s->ref.group, s->cur.group, NULL, 0, s->slice_rows));
+		NS_TRY(find_kind(s, "group", s->ref.group, s->cur.group, s->ref.groups.words, s->ref.groups.count, s->slice_rows));
 	if (s->ref.pred && s->cur.pred)
 		NS_TRY(find_kind(s, "class", s->ref.pred, s->cur.pred, s->cur.names, s->cur.names ? s->cur.class_names : 0, s->slice_rows + 2));
 	return NS_OK;

@@ -50,6 +50,7 @@ static enum ns_status predict_shard(struct ns_job *job, const struct ns_model *m
 	p.label = s->rows.label;
 	p.time = s->rows.time;
 	p.group = s->rows.group;
+	p.groups = (struct ns_vocabulary){.words = s->head.groups, .count = s->head.group_count}; /* borrowed */
 	status = ns_predictions_write(path, &p);
 out:
 	ns_matrix_release(&p.prob);

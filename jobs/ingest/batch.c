@@ -7,12 +7,9 @@
 
 void ns_batch_release(struct ns_batch *b)
 {
-	int i;
-
-	for (i = 0; i < b->format_count; i++)
-		free(b->formats[i]);
-	for (i = 0; i < b->camera_count; i++)
-		free(b->cameras[i]);
+	ns_vocabulary_release(&b->formats);
+	ns_vocabulary_release(&b->cameras);
+	ns_vocabulary_release(&b->groups);
 	ns_rows_release(&b->rows);
 	free(b->image);
 	free(b->offset);
@@ -35,35 +32,58 @@ enum ns_status ns_batch_init(struct ns_batch *b, int64_t rows, int files)
 	return files ? ns_rows_add_files(&b->rows, rows) : NS_OK;
 }
 
-/* Index of a text in a list, to which it is added; -1: there is none, or no place for it. */
-static int32_t index_of(char **list, int *count, int most, const char *text)
-{
-	int i;
-
-	for (i = 0; i < *count && strcmp(list[i], text) != 0;)
-		i++;
-	if (i < *count)
-		return i;
-	if (!*text || *count == most)
-		return -1;
-	list[*count] = strdup(text);
-	return list[*count] ? (*count)++ : -1;
-}
-
-static void keep_file(struct ns_batch *b, int64_t i, const struct ns_taken *t)
+static enum ns_status keep_file(struct ns_batch *b, int64_t i, const struct ns_taken *t)
 {
 	struct ns_row_files *f = &b->rows.files;
+	const char *camera = t->image.camera;
 
 	f->height[i] = t->image.h;
 	f->width[i] = t->image.w;
 	f->channels[i] = t->image.c;
 	f->bytes[i] = (int64_t)t->item.bytes;
-	f->format[i] = index_of(b->formats, &b->format_count, NS_BATCH_FORMATS, t->image.kind);
+	NS_TRY(ns_vocabulary_add(&b->formats, t->image.kind, &f->format[i]));
 	f->orientation[i] = t->image.orientation;
 	f->captured[i] = t->image.time;
-	f->camera[i] = index_of(b->cameras, &b->camera_count, NS_BATCH_CAMERAS, t->image.camera);
+	f->camera[i] = -1;
+	if (*camera && (b->cameras.count < NS_BATCH_CAMERAS || json_object_get(b->cameras.places, camera)))
+		NS_TRY(ns_vocabulary_add(&b->cameras, camera, &f->camera[i]));
 	f->position[i] = t->image.position;
 	memcpy(f->sha256 + 32 * i, t->sha256, 32);
+	return NS_OK;
+}
+
+/* What the annotation says under group_by, as text; or its camera, of EXIF. The caller frees it; NULL: nothing is said. */
+static char *group_said(const struct ns_batch *b, const struct ns_taken *t)
+{
+	json_t *json = t->annotation ? json_loads(t->annotation, 0, NULL) : NULL;
+	const json_t *value = json_object_get(json, b->group_by);
+	char *text = NULL;
+
+	if (json_is_string(value))
+		text = strdup(json_string_value(value));
+	else if (json_is_number(value) || json_is_boolean(value))
+		text = json_dumps(value, JSON_ENCODE_ANY);
+	else if (!strcmp(b->group_by, "camera") && *t->image.camera)
+		text = strdup(t->image.camera);
+	json_decref(json);
+	return text;
+}
+
+static enum ns_status keep_group(struct ns_batch *b, int64_t i, const struct ns_taken *t)
+{
+	char *said = b->group_by ? group_said(b, t) : NULL;
+	enum ns_status status;
+
+	if (said && strlen(said) > 255)
+		status = ns_fail(NS_BAD_DATA, "%s: ingest.group_by: '%s' has %zu bytes, which is no name of a slice", t->item.name, b->group_by,
+				 strlen(said));
+	else
+		status = ns_vocabulary_add(&b->groups, said && *said ? said : b->group, &b->rows.group[i]);
+	free(said);
+	if (status == NS_OK && b->groups.count > NS_BATCH_GROUPS)
+		status = ns_fail(NS_BAD_DATA, "ingest.group_by: '%s' has more than %d values in a shard; a slice has few", b->group_by,
+				 NS_BATCH_GROUPS);
+	return status;
 }
 
 /* The column begins with the first row that has an annotation. */
@@ -97,8 +117,9 @@ enum ns_status ns_batch_append(struct ns_batch *b, const struct ns_taken *t)
 	memcpy(b->rows.source + b->rows.source_offset[i], t->item.name, len);
 	b->rows.source_offset[i + 1] = b->rows.source_offset[i] + len;
 	NS_TRY(keep_annotation(b, i, t->annotation));
+	NS_TRY(keep_group(b, i, t));
 	if (b->rows.files.height)
-		keep_file(b, i, t);
+		NS_TRY(keep_file(b, i, t));
 	b->bytes += t->stored_bytes;
 	b->offset[i + 1] = b->bytes;
 	b->rows.rows++;

@@ -41,11 +41,9 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 {
 	int64_t begin = shard * g->shard_rows, end = begin + g->shard_rows < p->rows ? begin + g->shard_rows : p->rows, i;
 	int64_t *items = malloc(sizeof *items * 2 * (size_t)(end - begin));
-	char path[NS_PATH_MAX], *group = strdup(g->group);
+	char path[NS_PATH_MAX];
 	struct ns_shard_head head = {.classes = g->source.classes,
 				     .class_count = g->source.class_count,
-				     .groups = &group,
-				     .group_count = 1,
 				     .h = g->h,
 				     .w = g->w,
 				     .c = g->c,
@@ -54,7 +52,7 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 	struct ns_batch b = {0};
 	enum ns_status status;
 
-	NS_GO(items && group ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a shard of %lld rows", (long long)(end - begin)));
+	NS_GO(items ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a shard of %lld rows", (long long)(end - begin)));
 	snprintf(head.encoding, sizeof head.encoding, "%s", g->raw ? "raw" : g->encoding);
 	snprintf(head.dataset, sizeof head.dataset, "%s", p->name);
 	for (i = begin; i < end; i++) {
@@ -63,11 +61,15 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 	}
 	qsort(items, (size_t)(end - begin), 2 * sizeof *items, by_number); /* so that the source is read front to back */
 	NS_GO(ns_batch_init(&b, end - begin, g->files));
+	b.group = g->group;
+	b.group_by = g->group_by;
 	NS_GO(ns_ingest_take(g, &b, items, end - begin, p->first + begin));
-	head.formats = b.formats;
-	head.format_count = b.format_count;
-	head.cameras = b.cameras;
-	head.camera_count = b.camera_count;
+	head.formats = b.formats.words;
+	head.format_count = b.formats.count;
+	head.cameras = b.cameras.words;
+	head.camera_count = b.cameras.count;
+	head.groups = b.groups.words;
+	head.group_count = b.groups.count;
 	if (b.rows.rows) {
 		NS_GO(ns_path(path, "%s%s%s/shard-%05d.h5", g->job->dir, g->folders ? "/" : "", g->folders ? p->name : "", shard));
 		status = ns_shard_write(path, &head, &b.rows, b.image, g->raw ? NULL : b.offset);
@@ -75,7 +77,6 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 out:
 	ns_batch_release(&b);
 	free(items);
-	free(group);
 	return status;
 }
 
@@ -215,6 +216,7 @@ static enum ns_status read_like(const struct ns_ingest *g, json_t **classes)
 static const struct ns_conf_field settings[] = {
 	READ(name, "ingest.name"),
 	READ(group, "ingest.group"),
+	READ(group_by, "ingest.group_by"),
 	READ(size, "ingest.size"),
 	READ(wanted, "ingest.encoding"),
 	READ(split, "ingest.split"),

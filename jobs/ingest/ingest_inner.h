@@ -17,12 +17,12 @@ struct ns_ingest_set { /* one data set to write */
 struct ns_ingest {
 	struct ns_job *job;
 	/* settings, of the keys in the table of ingest.c */
-	const char *name, *group, *size, *wanted; /* wanted: auto, raw or encoded; name and size may be NULL */
-	const char *like;			  /* folder of a data set or a model whose classes these are, or NULL */
-	const char *splits;			  /* auto, pool, or the name of one */
-	const char *follow;			  /* a list of what was taken before, or NULL */
-	struct ns_follow *before;		  /* what it says */
-	const char *orientation, *behind;	  /* exif or ignore; colour behind what is transparent, NULL: alpha is dropped */
+	const char *name, *group, *group_by, *size, *wanted; /* wanted: auto, raw or encoded; name and size may be NULL */
+	const char *like;				     /* folder of a data set or a model whose classes these are, or NULL */
+	const char *splits;				     /* auto, pool, or the name of one */
+	const char *follow;				     /* a list of what was taken before, or NULL */
+	struct ns_follow *before;			     /* what it says */
+	const char *orientation, *behind;		     /* exif or ignore; colour behind what is transparent, NULL: alpha is dropped */
 	int64_t max_pixels;
 	double refuse_share;
 	int keep_gps; /* where images were taken */
@@ -59,13 +59,13 @@ struct ns_taken {
 	unsigned char sha256[32]; /* of a file */
 };
 
-enum { NS_BATCH_CAMERAS = 4096, NS_BATCH_FORMATS = 16 };
+enum { NS_BATCH_CAMERAS = 4096, NS_BATCH_GROUPS = 4096 };
 
 struct ns_batch {     /* a shard being filled */
 	int64_t most; /* rows that there may be */
 	struct ns_rows rows;
-	char *formats[NS_BATCH_FORMATS], *cameras[NS_BATCH_CAMERAS]; /* of its files; what is beyond is not said */
-	int format_count, camera_count;
+	struct ns_vocabulary formats, cameras, groups; /* of its files; of cameras those beyond the first are not said */
+	const char *group, *group_by;		       /* of a row: what the annotation says under group_by, if it is given, else group */
 	uint8_t *image;
 	uint64_t *offset;
 	size_t bytes, capacity, source_capacity, annotation_capacity;

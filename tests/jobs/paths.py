@@ -377,6 +377,42 @@ def annotations(binary):
         check("annotation" not in f, "a column of nothing")
 
 
+def slices(binary):
+    """a column is a slice, by its values' names, whatever their order is in a shard or on a night"""
+    pathlib.Path("slices").mkdir()
+    def night(number, sites, dark):
+        """80 images of each site; those of `dark` are darker"""
+        text = "path,label,site,sunny\n"
+        for i in range(80 * len(sites)):
+            site = sites[i % len(sites)]
+            pathlib.Path(f"slices/{number}-{i}.png").write_bytes(png(100 + i % 7 if site != dark else 20 + i % 7))
+            text += f"{number}-{i}.png,,{site},{'true' if i % 2 else ''}\n"
+        pathlib.Path(f"slices/{number}.csv").write_text(text, encoding="utf-8")
+        ingest(binary, f"slices/{number}.csv", "--ingest.group_by=site", "--ingest.group=elsewhere", "--ingest.shard_rows=50")
+        shutil.rmtree(f"night-{number}", ignore_errors=True)
+        os.rename("out", f"night-{number}")
+        return json.loads(pathlib.Path(f"night-{number}/dataset.json").read_text(encoding="utf-8"))
+    first = night(1, ["north", "7", ""], None)
+    second = night(2, ["7", "north", "new"], "north")
+    check(first["groups"] == ["north", "7", "elsewhere"] and second["groups"] == ["7", "north", "new"], f"groups: {first['groups']} {second['groups']}")
+    for shard in second["shards"]:
+        with h5py.File(f"night-2/{shard['file']}") as f:
+            names, group = [x.decode() for x in f.attrs["groups"]], f["group"][:]
+            source, at = f["source"][()].tobytes(), f["source_offset"][:]
+            for i in range(len(group)):
+                name = source[int(at[i]):int(at[i + 1])].decode()
+                want = ["7", "north", "new"][int(name.split("-")[1].split(".")[0]) % 3]
+                check(names[group[i]] == want, f"{shard['file']}: {name} is of {names[group[i]]}")
+    shutil.rmtree("out", ignore_errors=True)
+    subprocess.run([binary, "drift", "--reference", "night-1", "--current", "night-2", "--drift.permutations=19", "--drift.self_test=0", "--out", "out"], check=True, capture_output=True)
+    report = json.loads(pathlib.Path("out/drift.json").read_text(encoding="utf-8"))
+    found = {s["slice"]: (s["reference_rows"], s["current_rows"], s["status"]) for s in report["slices"]}
+    check(found == {"group north": (80, 80, "material"), "group 7": (80, 80, "none"), "group elsewhere": (80, 0, "untested"), "group new": (0, 80, "untested")}, f"slices: {found}")
+    check("mostly group north" in report["summary"], f"summary: {report['summary']}")
+    pathlib.Path("slices/lists.csv").write_text("path,label,site\n1-0.png,," + "x" * 300 + "\n", encoding="utf-8")
+    check("is no name of a slice" in ingest(binary, "slices/lists.csv", "--ingest.group_by=site", wanted=65), "a text of 300 bytes is a slice")
+
+
 def objects(binary):
     """COCO, YOLO and Pascal VOC: lists of objects as annotations"""
     paths_objects.boxes(binary, sys.modules[__name__])
@@ -632,6 +668,6 @@ def arrays(binary):
 
 if __name__ == "__main__":
     program, *parts = sys.argv[1:]
-    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, annotations, objects, follow, place, strays, containers, like, unlabelled, share, files, arrays), parts):
+    for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, annotations, slices, objects, follow, place, strays, containers, like, unlabelled, share, files, arrays), parts):
         part(program)
     print(f"{checks} checks passed")

@@ -49,14 +49,15 @@ def boxes(binary, t):
     files = {f"{split}2017/{i}.png": t.png(i + 10 * k) for k, split in enumerate(("train", "val")) for i in range(3)}
     files |= {"annotations/instances_train2017.json": coco(
         [{"id": 5, "file_name": "0.png", "width": 4, "weather": "rain"}, {"id": "6", "file_name": "1.png"}, {"id": 8, "file_name": "gone.png"}],
-        [dog, {"id": 12, "image_id": 5, "category_id": 7, "bbox": [0, 0, 1, 1]}, {"id": 13, "image_id": 99, "category_id": 7, "bbox": [0, 0, 1, 1]}]),
+        [dog, {"id": 12, "image_id": 5, "category_id": 7, "category": "not this", "bbox": [0, 0, 1, 1]}, {"id": 13, "image_id": 99, "category_id": 7, "bbox": [0, 0, 1, 1]}]),
               "annotations/keypoints_train2017.json": coco([{"id": 5, "file_name": "0.png"}], [dog | {"keypoints": [1, 1, 2]}]),
               "annotations/instances_val2017.json": coco([{"id": 5, "file_name": "0.png"}, {"id": 6, "file_name": "2.png"}], []),
-              "annotations/captions_val2017.json": coco([{"id": 5, "file_name": "0.png"}], [{"id": 1, "image_id": 5, "caption": "a \"dog\""}])}
+              "annotations/captions_val2017.json": coco([{"id": 5, "file_name": "0.png"}, {"id": 7, "file_name": "1.png"}],
+                                                         [{"id": 1, "image_id": 5, "caption": "a \"dog\""}, {"id": 2, "image_id": 7, "caption": ""}])}
     has = {k: v for k, v in dog.items() if k != "image_id"} | {"category": "dog", "keypoints": [1, 1, 2]}
     see(files, {"train2017/0.png": {"width": 4, "weather": "rain", "objects": [has, {"id": 12, "category_id": 7, "category": "cat", "bbox": [0, 0, 1, 1]}]},
                 "train2017/1.png": {"objects": []}, "train2017/2.png": None,
-                "val2017/0.png": {"objects": [], "captions": [{"id": 1, "caption": "a \"dog\""}]}, "val2017/1.png": None, "val2017/2.png": {"objects": []}},
+                "val2017/0.png": {"objects": [], "captions": [{"id": 1, "caption": "a \"dog\""}]}, "val2017/1.png": {"captions": [{"id": 2, "caption": ""}]}, "val2017/2.png": {"objects": []}},
         ('"splits":["train2017","val2017"]', "lists 3 images, of which 1 are not there, or may be several (the first: gone.png)", "4 images come with objects"),
         ("train2017", "val2017"))
     t.check(t.lines("passed.jsonl")["annotations/instances_train2017.json"] == "says what is in images", "a document is passed over without its reason")
@@ -102,7 +103,7 @@ def boxes(binary, t):
                     want |= {place.format(0): {"objects": objects}, place.format(1): {"objects": []}, place.format(2): {"objects": [objects[1]]}, place.format(3): None}
                 else:
                     files |= {place.format(0): one, place.format(1): b"", place.format(2): one.splitlines()[2], place.format(3): b"a caption, and no boxes"}
-            see(files, want, ("come with objects",), splits)
+            see(files, want, ("come with objects", '"splits":["train"]' if layout.startswith("train/images/{}.png train/labels/{}.txt") and splits == ("",) else ""), splits)
     files["labels/3.txt"] = b"0 0.5 0.5 1.5 0.5\n" # no share
     see(files, want, ("labels/3.txt cannot be read, so that it says nothing of images",), ("",))
     # images of classes stay what they are, where few have objects
