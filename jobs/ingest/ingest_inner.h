@@ -77,6 +77,10 @@ enum ns_status ns_batch_append(struct ns_batch *b, const struct ns_taken *t);
 /* Takes n items, pairs of number and whether the label is kept, into the batch; before: of items that went before, for those who wait. */
 enum ns_status ns_ingest_take(struct ns_ingest *g, struct ns_batch *b, const int64_t *items, int64_t n, int64_t before);
 
+/* After its id is known: the file that will be kept says nothing of where it was taken. NS_BAD_DATA: its pixels would suffer. */
+enum ns_status ns_ingest_forget_place(const struct ns_ingest *g, struct ns_taken *t);
+/* Adds "gps": [latitude, longitude] to the annotation. */
+enum ns_status ns_ingest_add_place(struct ns_taken *t);
 /* Decides from the configuration and the first images how images are stored: raw or encoded, and their size. */
 enum ns_status ns_ingest_encoding(struct ns_ingest *g);
 /* Decides from ingest.name or ingest.split which data sets are written. */

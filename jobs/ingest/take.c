@@ -58,26 +58,6 @@ static enum ns_status other_channels(struct ns_taken *t, int c)
 	return NS_OK;
 }
 
-/* The file that is kept says nothing of where it was taken, and has the same pixels. */
-static enum ns_status forget_place(const struct ns_ingest *g, struct ns_taken *t)
-{
-	struct ns_decode_options options = {.as_stored = g->as_stored, .background = g->background, .pixels_max = g->max_pixels};
-	uint8_t *pixels = NULL;
-	int h, w, c;
-	uint64_t id = 0;
-	enum ns_status status;
-
-	if (!ns_place_erase(t->data, t->item.bytes) || !strcmp(t->image.kind, "jpeg") || !strcmp(t->image.kind, "png"))
-		return NS_OK; /* what a segment says of its length bounds what is erased */
-	status = ns_decode(t->data, t->item.bytes, &options, &h, &w, &c, &pixels, NULL);
-	if (status == NS_OK)
-		status = ns_pixel_id(pixels, h, w, c, &id);
-	free(pixels);
-	if (status == NS_BAD_DATA || (status == NS_OK && id != t->id))
-		return ns_fail(NS_BAD_DATA, "where it was taken cannot be erased without harm to its pixels; ingest.keep_gps: true keeps both");
-	return status;
-}
-
 static enum ns_status make(const struct ns_ingest *g, struct ns_taken *t)
 {
 	int h = t->item.h, w = t->item.w, c = t->item.c;
@@ -108,7 +88,7 @@ static enum ns_status make(const struct ns_ingest *g, struct ns_taken *t)
 		return NS_OK;
 	}
 	if (t->item.h == 0 && !g->keep_gps)
-		status = forget_place(g, t);
+		status = ns_ingest_forget_place(g, t);
 out:
 	free(pixels);
 	return status;
@@ -146,22 +126,6 @@ static enum ns_status read_one(struct window *w, int64_t number, int keep_label,
 	return NS_OK;
 }
 
-/* "gps": [latitude, longitude] in the annotation. */
-static enum ns_status add_place(struct ns_taken *t)
-{
-	json_t *json = t->annotation ? json_loads(t->annotation, 0, NULL) : json_object(), *all;
-
-	if (json && !json_is_object(json)) { /* a list keeps its place beside it */
-		all = json_pack("{s:o}", "annotation", json);
-		json = all;
-	}
-	json_object_set_new(json, "gps", json_pack("[f, f]", t->image.latitude, t->image.longitude));
-	free(t->annotation);
-	t->annotation = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-	json_decref(json);
-	return t->annotation ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for its annotation", t->item.name);
-}
-
 /* Into the batch, or the quarantine. */
 static enum ns_status settle(struct ns_ingest *g, struct ns_batch *b, struct ns_taken *t)
 {
@@ -173,7 +137,7 @@ static enum ns_status settle(struct ns_ingest *g, struct ns_batch *b, struct ns_
 	g->warned += t->image.warnings > 0;
 	g->taken++;
 	if (g->keep_gps && t->image.placed)
-		NS_TRY(add_place(t));
+		NS_TRY(ns_ingest_add_place(t));
 	return ns_batch_append(b, t);
 }
 
