@@ -382,17 +382,32 @@ enum ns_status ns_dataset_part(const struct ns_dataset *d, int64_t row, ns_part_
 	return in_row(decode_to_cover(*buffer, bytes, &options, h, w, pixels), s, i);
 }
 
-enum ns_status ns_pixel_id(const uint8_t *pixels, int h, int w, int c, uint64_t *id)
+void ns_pixel_tail(int h, int w, int c, unsigned char tail[NS_PIXEL_TAIL])
 {
 	uint32_t shape[3] = {(uint32_t)h, (uint32_t)w, (uint32_t)c};
-	unsigned char tail[12], hash[32];
 	int i;
 
-	for (i = 0; i < 12; i++)
+	for (i = 0; i < NS_PIXEL_TAIL; i++)
 		tail[i] = (unsigned char)(shape[i / 4] >> (8 * (i % 4)));
-	NS_TRY(ns_sha256_concat(hash, pixels, (size_t)h * (size_t)w * (size_t)c, tail, sizeof tail));
-	for (*id = 0, i = 0; i < 8; i++)
-		*id = *id << 8 | hash[i];
+}
+
+uint64_t ns_pixel_id_of(const unsigned char digest[32])
+{
+	uint64_t id = 0;
+	int i;
+
+	for (i = 0; i < 8; i++)
+		id = id << 8 | digest[i];
+	return id;
+}
+
+enum ns_status ns_pixel_id(const uint8_t *pixels, int h, int w, int c, uint64_t *id)
+{
+	unsigned char tail[NS_PIXEL_TAIL], digest[32];
+
+	ns_pixel_tail(h, w, c, tail);
+	NS_TRY(ns_sha256_concat(digest, pixels, (size_t)h * (size_t)w * (size_t)c, tail, sizeof tail));
+	*id = ns_pixel_id_of(digest);
 	return NS_OK;
 }
 

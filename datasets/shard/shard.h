@@ -147,6 +147,10 @@ enum ns_status ns_dataset_publish(struct ns_job *job, const char *folder, const 
 
 /* first 8 bytes, big-endian, of the SHA-256 of the pixels followed by h, w, c as little-endian u32 */
 enum ns_status ns_pixel_id(const uint8_t *pixels, int h, int w, int c, uint64_t *id);
+/* The same for who computes several digests at once: what follows the pixels, and the id of the digest. */
+enum { NS_PIXEL_TAIL = 12 };
+void ns_pixel_tail(int h, int w, int c, unsigned char tail[NS_PIXEL_TAIL]);
+uint64_t ns_pixel_id_of(const unsigned char digest[32]);
 
 /* --- views: rows of one or more data sets, relabelled and repeated --- */
 

@@ -74,6 +74,17 @@ enum ns_status ns_write_at(int fd, const char *path, const void *data, size_t by
 void ns_sha256(char hex[NS_SHA256_HEX], const void *data, size_t bytes);
 /* The 32 bytes of the digest of `data` followed by `tail`, without a copy of either. NS_NO_MEMORY. */
 enum ns_status ns_sha256_concat(unsigned char digest[32], const void *data, size_t bytes, const void *tail, size_t tail_bytes);
+#define NS_SHA256_TAIL 64
+struct ns_sha256_message { /* data followed by tail */
+	const void *data, *tail;
+	size_t bytes, tail_bytes; /* tail_bytes: at most NS_SHA256_TAIL */
+	unsigned char *digest;	  /* its 32 bytes are written here */
+};
+/*
+ * The digests of n messages of any lengths, in the order in which they stand: two at a time where the processor has instructions for it, which is
+ * nearly twice as fast as one after the other if neighbours are about as long. NS_NO_MEMORY.
+ */
+enum ns_status ns_sha256_many(const struct ns_sha256_message *messages, int n);
 /*
  * The digest of a file, computed once per process: it is cached by device, inode, size and times of change, so that asking again costs
  * an fstat(). NS_IO where it cannot be read.

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "host/base/base.h"
+#include "host/base/base_inner.h"
 
 #define PIECE	((size_t)1 << 20)
 #define SLOTS	(1 << 14) /* of the cache: 16,384 files, 2 MiB; a newer one replaces an older one */
@@ -60,6 +60,19 @@ enum ns_status ns_sha256_concat(unsigned char digest[32], const void *data, size
 
 	EVP_MD_CTX_free(md);
 	return ok ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a digest of %zu bytes", bytes + tail_bytes);
+}
+
+enum ns_status ns_sha256_many(const struct ns_sha256_message *messages, int n)
+{
+	const struct ns_sha256_message *m;
+
+	if (ns_sha256_is_built_in()) {
+		ns_sha256_lanes(messages, n);
+		return NS_OK;
+	}
+	for (m = messages; m < messages + n; m++)
+		NS_TRY(ns_sha256_concat(m->digest, m->data, m->bytes, m->tail, m->tail_bytes));
+	return NS_OK;
 }
 
 static int same_time(struct timespec a, struct timespec b)

@@ -52,6 +52,7 @@ struct ns_taken {
 	char said[1024];
 	char *annotation;	/* or NULL */
 	uint8_t *data, *pixels; /* the file's bytes or pixels; what was made of them, or NULL */
+	int h, w, c;		/* of the pixels that its id is of: `pixels`, or `data` */
 	const uint8_t *stored;	/* one of the two: what the shard keeps */
 	size_t stored_bytes;
 	struct ns_image image;

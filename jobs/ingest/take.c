@@ -58,40 +58,63 @@ static enum ns_status other_channels(struct ns_taken *t, int c)
 	return NS_OK;
 }
 
+/* The pixels that the item's id is of: its own, or those that are made of them. */
 static enum ns_status make(const struct ns_ingest *g, struct ns_taken *t)
 {
-	int h = t->item.h, w = t->item.w, c = t->item.c;
-	uint8_t *pixels = NULL;
-	enum ns_status status = NS_OK;
-
-	if (h > 0 && g->raw && c != g->c) {
+	t->h = t->item.h;
+	t->w = t->item.w;
+	t->c = t->item.c;
+	if (!t->h)
+		return make_pixels(g, t, &t->pixels, &t->h, &t->w, &t->c);
+	if (g->raw && t->c != g->c) {
 		NS_TRY(other_channels(t, g->c));
-		c = g->c;
+		t->c = g->c;
 	}
-	if (h > 0 && g->sized && (h != g->h || w != g->w)) { /* pixels of another size */
-		pixels = malloc((size_t)g->h * (size_t)g->w * (size_t)c);
-		NS_GO(pixels ? ns_resize(t->data, h, w, c, pixels, g->h, g->w)
-			     : ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", g->w, g->h));
-		h = g->h;
-		w = g->w;
-	} else if (h == 0) {
-		NS_GO(make_pixels(g, t, &pixels, &h, &w, &c));
-		NS_GO(ns_sha256_concat(t->sha256, t->data, t->item.bytes, "", 0));
-	}
-	NS_GO(ns_pixel_id(pixels ? pixels : t->data, h, w, c, &t->id));
-	t->stored = t->data;
-	t->stored_bytes = t->item.bytes;
-	if (g->raw) {
-		t->stored_bytes = (size_t)h * (size_t)w * (size_t)c;
-		t->stored = pixels ? pixels : t->data;
-		t->pixels = pixels;
+	if (!g->sized || (t->h == g->h && t->w == g->w))
 		return NS_OK;
+	t->pixels = malloc((size_t)g->h * (size_t)g->w * (size_t)t->c);
+	if (!t->pixels)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", g->w, g->h);
+	NS_TRY(ns_resize(t->data, t->h, t->w, t->c, t->pixels, g->h, g->w));
+	t->h = g->h;
+	t->w = g->w;
+	return NS_OK;
+}
+
+#define TOGETHER 2 /* items that one task makes, so that their digests are computed side by side */
+
+/* Ids of pixels and digests of files of n items. Those of about one length stand side by side. */
+static enum ns_status digest(struct ns_taken *const *items, int n)
+{
+	struct ns_sha256_message messages[2 * TOGETHER];
+	unsigned char tail[TOGETHER][NS_PIXEL_TAIL], hash[TOGETHER][32];
+	int count = 0, i;
+
+	for (i = 0; i < n; i++) {
+		const struct ns_taken *t = items[i];
+
+		ns_pixel_tail(t->h, t->w, t->c, tail[i]);
+		messages[count++] = (struct ns_sha256_message){t->pixels ? t->pixels : t->data, tail[i], (size_t)t->h * (size_t)t->w * (size_t)t->c,
+							       NS_PIXEL_TAIL, hash[i]};
 	}
-	if (t->item.h == 0 && !g->keep_gps)
-		status = ns_ingest_forget_place(g, t);
-out:
-	free(pixels);
-	return status;
+	for (i = 0; i < n; i++)
+		if (!items[i]->item.h)
+			messages[count++] = (struct ns_sha256_message){items[i]->data, "", items[i]->item.bytes, 0, items[i]->sha256};
+	NS_TRY(ns_sha256_many(messages, count));
+	for (i = 0; i < n; i++)
+		items[i]->id = ns_pixel_id_of(hash[i]);
+	return NS_OK;
+}
+
+/* What the shard keeps of an item; other pixels are let go. */
+static void choose_stored(const struct ns_ingest *g, struct ns_taken *t)
+{
+	if (!g->raw) {
+		free(t->pixels);
+		t->pixels = NULL;
+	}
+	t->stored = t->pixels ? t->pixels : t->data;
+	t->stored_bytes = g->raw ? (size_t)t->h * (size_t)t->w * (size_t)t->c : t->item.bytes;
 }
 
 /* Reads the next item into the window; *bytes grows by what it takes, with its pixels. */
@@ -160,6 +183,7 @@ struct belt {
 	const int64_t *items;
 	int64_t n, at;				     /* at: the next item to be read */
 	struct window *reading, *making, *appending; /* three windows, which change places */
+	int together;				     /* items that a task makes: fewer where there are hardly more than workers */
 };
 
 static enum ns_status read_window(struct belt *t)
@@ -181,21 +205,46 @@ static enum ns_status append_window(struct belt *t)
 	return NS_OK;
 }
 
-/* Task 0 reads, task 1 appends, the others make one item each. What is wrong with an image is kept for its line of the quarantine. */
+/* Items side by side. What is wrong with an image is kept for its line of the quarantine. */
+static enum ns_status keep_reason(struct ns_taken *t)
+{
+	if (t->status == NS_BAD_DATA && !*t->said)
+		snprintf(t->said, sizeof t->said, "%s", ns_message());
+	return t->status == NS_BAD_DATA ? NS_OK : t->status;
+}
+
+static enum ns_status make_some(const struct ns_ingest *g, struct ns_taken *items, int n)
+{
+	struct ns_taken *good[TOGETHER];
+	int count = 0, i;
+
+	for (i = 0; i < n; i++) {
+		if (items[i].status == NS_OK)
+			items[i].status = make(g, &items[i]);
+		NS_TRY(keep_reason(&items[i]));
+		if (items[i].status == NS_OK)
+			good[count++] = &items[i];
+	}
+	NS_TRY(digest(good, count));
+	for (i = 0; i < count; i++) {
+		if (!good[i]->item.h && !g->raw && !g->keep_gps)
+			good[i]->status = ns_ingest_forget_place(g, good[i]);
+		NS_TRY(keep_reason(good[i]));
+		choose_stored(g, good[i]);
+	}
+	return NS_OK;
+}
+
+/* Task 0 reads, task 1 appends, the others make the items, `together` each. */
 static enum ns_status work(void *context, int task, int worker)
 {
 	struct belt *belt = context;
-	struct ns_taken *t;
+	int at = (task - 2) * belt->together, left = belt->making->count - at;
 
 	(void)worker;
 	if (task < 2)
 		return task ? append_window(belt) : read_window(belt);
-	t = &belt->making->item[task - 2];
-	if (t->status == NS_OK)
-		t->status = make(belt->g, t);
-	if (t->status == NS_BAD_DATA && !*t->said)
-		snprintf(t->said, sizeof t->said, "%s", ns_message());
-	return t->status == NS_BAD_DATA ? NS_OK : t->status;
+	return make_some(belt->g, &belt->making->item[at], left < belt->together ? left : belt->together);
 }
 
 enum ns_status ns_ingest_take(struct ns_ingest *g, struct ns_batch *b, const int64_t *items, int64_t n, int64_t before)
@@ -210,7 +259,8 @@ enum ns_status ns_ingest_take(struct ns_ingest *g, struct ns_batch *b, const int
 	for (i = 0; i < 3; i++)
 		three[i].g = g;
 	do {
-		NS_GO(ns_workers_run(g->job->workers, belt.making->count + 2, work, &belt));
+		belt.together = belt.making->count < 2 * TOGETHER * ns_workers_count(g->job->workers) ? 1 : TOGETHER;
+		NS_GO(ns_workers_run(g->job->workers, 2 + (belt.making->count + belt.together - 1) / belt.together, work, &belt));
 		free_one = belt.appending;
 		belt.appending = belt.making;
 		belt.making = belt.reading;
