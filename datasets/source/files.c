@@ -17,7 +17,7 @@ static enum ns_status read_words(struct ns_files *f, const char *relative, const
 {
 	char *text;
 	size_t bytes;
-	enum ns_status status = ns_read_item(full, &text, &bytes, NULL);
+	enum ns_status status = ns_read_item(full, SIZE_MAX, &text, &bytes, NULL, NULL);
 
 	if (status == NS_BAD_DATA)
 		return ns_tree_words(&f->tree, relative, NULL, 0);
@@ -132,8 +132,12 @@ enum ns_status ns_files_get(struct ns_source *s, int64_t item, struct ns_item *o
 	free(f->data);
 	f->data = NULL;
 	if (status == NS_OK) /* a file that is missing, or is not a regular file, is one bad item; a failing disk ends the job */
-		status = ns_read_item(path, &f->data, &out->bytes, &out->time);
+		status = ns_read_item(path, s->most ? s->most : SIZE_MAX, &f->data, &out->bytes, &out->left, &out->time);
 	out->data = (const uint8_t *)f->data;
+	if (s->gives && status == NS_OK) {
+		out->given = f->data;
+		f->data = NULL;
+	}
 	return status == NS_INVALID ? NS_BAD_DATA : status; /* a path that is too long */
 }
 

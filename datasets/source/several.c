@@ -62,6 +62,8 @@ static enum ns_status several_get(struct ns_source *s, int64_t item, struct ns_i
 		several_rest(s);
 	all->last = low;
 	c = &all->children[low];
+	c->source.most = s->most;
+	c->source.gives = s->gives;
 	status = ns_source_fetch(&c->source, item - c->first, out);
 	memcpy(name, out->name, sizeof name);
 	snprintf(out->name, sizeof out->name, "%.1024s%.3000s", c->front, name);

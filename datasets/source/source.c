@@ -107,13 +107,25 @@ enum ns_status ns_source_fetch(struct ns_source *s, int64_t item, struct ns_item
 	return s->kind->get(s, s->kept ? s->kept[item] : item, out);
 }
 
-enum ns_status ns_source_get(struct ns_source *s, int64_t item, struct ns_item *out)
+static enum ns_status check_label(const struct ns_source *s, const struct ns_item *out)
 {
-	memset(out, 0, sizeof *out);
-	NS_TRY(ns_source_fetch(s, item, out));
 	if (out->label == NS_LABEL_UNKNOWN)
 		return ns_fail(NS_BAD_DATA, "class '%s' is not in ingest.classes", out->class_name);
 	if (out->label >= s->class_count)
 		return ns_fail(NS_BAD_DATA, "label %d, but there are %d classes", out->label, s->class_count);
 	return NS_OK;
+}
+
+enum ns_status ns_source_get(struct ns_source *s, int64_t item, struct ns_item *out)
+{
+	enum ns_status status;
+
+	memset(out, 0, sizeof *out);
+	NS_TRY(ns_source_fetch(s, item, out));
+	status = check_label(s, out);
+	if (status != NS_OK) {
+		free(out->given);
+		out->given = NULL;
+	}
+	return status;
 }

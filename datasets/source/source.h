@@ -18,6 +18,8 @@
 struct ns_item {	     /* one image as it arrives; memory belongs to the source until the next call */
 	const uint8_t *data; /* pixels where h > 0, else an encoded file */
 	size_t bytes;
+	size_t left; /* bytes of the file behind them, where the source's `most` left them out */
+	void *given; /* data again, where the source `gives`: the caller frees it. Not every source has memory of its own to give */
 	int h, w, c;
 	int32_t label; /* -1: unlabelled; NS_LABEL_UNKNOWN: class not in the list */
 	int64_t time;
@@ -39,6 +41,8 @@ struct ns_source {
 	int64_t *kept;	/* the numbers that its kind has for its items, where some were taken before; NULL: the same */
 	json_t *notes;	/* texts: what a person should know of how the source was understood */
 	json_t *passed; /* [{path, reason}]: what was seen and is neither an item nor a class's folder */
+	size_t most;	/* of a file no more than so many bytes need be read, which are those of its header; 0: all */
+	int gives;	/* data may become the caller's: see ns_item.given */
 	void *state;
 };
 

@@ -66,8 +66,11 @@ enum ns_status ns_write_file(const char *path, const void *data, size_t bytes);
 enum ns_status ns_link_file(const char *path, const void *data, size_t bytes, int *won);
 /* A file as a string with a 0 after its end; the caller frees. Every failure to read it is NS_IO. */
 enum ns_status ns_read_file(const char *path, char **data, size_t *bytes);
-/* The same of one input among many: NS_BAD_DATA where it is this file's own fault, see ns_errno_is_data(). mtime may be NULL. */
-enum ns_status ns_read_item(const char *path, char **data, size_t *bytes, int64_t *mtime);
+/*
+ * The same of one input among many, or of a longer one its first `most` bytes, *left being how many stand behind them: NS_BAD_DATA where it is this
+ * file's own fault, see ns_errno_is_data(). left and mtime may be NULL.
+ */
+enum ns_status ns_read_item(const char *path, size_t most, char **data, size_t *bytes, size_t *left, int64_t *mtime);
 enum ns_status ns_read_at(int fd, const char *path, void *data, size_t bytes, uint64_t offset);
 enum ns_status ns_write_at(int fd, const char *path, const void *data, size_t bytes, uint64_t offset);
 

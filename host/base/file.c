@@ -181,21 +181,16 @@ enum ns_status ns_read_at(int fd, const char *path, void *data, size_t bytes, ui
 	return NS_OK;
 }
 
-static enum ns_status read_whole(int fd, const char *path, char **data, size_t *bytes, int64_t *mtime)
+static enum ns_status read_stat(int fd, const char *path, const struct stat *st, size_t most, char **data, size_t *bytes)
 {
 	enum ns_status status;
-	struct stat st;
 
-	if (fstat(fd, &st))
-		return ns_io_error(path, "cannot stat");
-	*bytes = (size_t)st.st_size;
+	*bytes = (size_t)st->st_size < most ? (size_t)st->st_size : most;
 	*data = malloc(*bytes + 1);
 	if (!*data)
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory for its %zu bytes", path, *bytes);
 	(*data)[*bytes] = 0;
 	status = ns_read_at(fd, path, *data, *bytes, 0);
-	if (mtime)
-		*mtime = (int64_t)st.st_mtime;
 	if (status != NS_OK) {
 		free(*data);
 		*data = NULL;
@@ -205,39 +200,37 @@ static enum ns_status read_whole(int fd, const char *path, char **data, size_t *
 
 #define ITEM_MOST ((off_t)1 << 30) /* no image is larger; what is, is a film among the images */
 
-static enum ns_status check_size(int fd, const char *path)
-{
-	struct stat st;
-
-	if (fstat(fd, &st))
-		return ns_io_error(path, "cannot stat");
-	return st.st_size <= ITEM_MOST
-		       ? NS_OK
-		       : ns_fail(NS_BAD_DATA, "%s: has %lld bytes; at most %lld are taken", path, (long long)st.st_size, (long long)ITEM_MOST);
-}
-
-enum ns_status ns_read_item(const char *path, char **data, size_t *bytes, int64_t *mtime)
+enum ns_status ns_read_item(const char *path, size_t most, char **data, size_t *bytes, size_t *left, int64_t *mtime)
 {
 	enum ns_status status;
+	struct stat st;
 	int fd;
 
 	*data = NULL;
 	NS_TRY(open_regular(&fd, path, 0));
-	status = check_size(fd, path);
-	if (status == NS_OK)
-		status = read_whole(fd, path, data, bytes, mtime);
+	if (fstat(fd, &st))
+		status = ns_io_error(path, "cannot stat");
+	else if (st.st_size > ITEM_MOST)
+		status = ns_fail(NS_BAD_DATA, "%s: has %lld bytes; at most %lld are taken", path, (long long)st.st_size, (long long)ITEM_MOST);
+	else
+		status = read_stat(fd, path, &st, most, data, bytes);
 	close(fd);
+	if (status == NS_OK && left)
+		*left = (size_t)st.st_size - *bytes;
+	if (status == NS_OK && mtime)
+		*mtime = (int64_t)st.st_mtime;
 	return status;
 }
 
 enum ns_status ns_read_file(const char *path, char **data, size_t *bytes)
 {
 	enum ns_status status;
+	struct stat st;
 	int fd;
 
 	*data = NULL;
 	NS_TRY(ns_open(&fd, path, 0));
-	status = read_whole(fd, path, data, bytes, NULL);
+	status = fstat(fd, &st) ? ns_io_error(path, "cannot stat") : read_stat(fd, path, &st, SIZE_MAX, data, bytes);
 	close(fd);
 	return status;
 }

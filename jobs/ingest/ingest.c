@@ -60,7 +60,7 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 		items[2 * (i - begin) + 1] = keeps_label(g, p, i);
 	}
 	qsort(items, (size_t)(end - begin), 2 * sizeof *items, by_number); /* so that the source is read front to back */
-	NS_GO(ns_batch_init(&b, end - begin, g->files));
+	NS_GO(ns_batch_init(&b, end - begin, g->image_bytes, g->files));
 	b.group = g->group;
 	b.group_by = g->group_by;
 	NS_GO(ns_ingest_take(g, &b, items, end - begin, p->first + begin));

@@ -28,7 +28,7 @@ struct ns_ingest {
 	int keep_gps; /* where images were taken */
 	const json_t *split, *labelled, *classes;
 	uint64_t seed;
-	int64_t shard_rows;
+	int64_t shard_rows, image_bytes; /* image_bytes: of a stored image, or their mean */
 	struct ns_source source;
 	struct ns_ingest_set sets[32];
 	int set_count, permuted, folders, raw, sized, files; /* folders: each set has its own; sized: --size was given, images are scaled to it */
@@ -72,7 +72,8 @@ struct ns_batch {     /* a shard being filled */
 	size_t bytes, capacity, source_capacity, annotation_capacity;
 };
 
-enum ns_status ns_batch_init(struct ns_batch *b, int64_t rows, int files);
+/* image_bytes: about how many an image is stored in; files: they are kept with what their files were */
+enum ns_status ns_batch_init(struct ns_batch *b, int64_t rows, int64_t image_bytes, int files);
 void ns_batch_release(struct ns_batch *b);
 enum ns_status ns_batch_append(struct ns_batch *b, const struct ns_taken *t);
 /* Takes n items, pairs of number and whether the label is kept, into the batch; before: of items that went before, for those who wait. */

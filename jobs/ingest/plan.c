@@ -30,22 +30,45 @@ struct survey {
 	int64_t least_h, most_h, least_w, most_w;
 };
 
-static void count(const struct ns_ingest *g, struct survey *s, const struct ns_item *item)
+/* Counts an item of which this is the header. */
+static void count(const struct ns_ingest *g, struct survey *s, const struct ns_item *item, const struct ns_image *header)
 {
-	struct ns_image image = {.h = item->h, .w = item->w, .c = item->c};
+	struct ns_image image = *header;
 	int h, w;
 
-	if (!item->h && (ns_image_look(item->data, item->bytes, &image) != NS_OK || (int64_t)image.h * image.w > g->max_pixels))
+	if ((int64_t)image.h * image.w > g->max_pixels && !item->h)
 		return;
 	h = !item->h && !g->as_stored && image.orientation > 4 ? image.w : image.h;
 	w = h == image.h ? image.w : image.h;
 	s->kinds[item->h ? RAW_ITEM : !strcmp(image.kind, "jpeg") ? JPEG : !strcmp(image.kind, "png") ? PNG : OTHER]++;
 	s->colour += image.c == 3;
-	s->bytes += (int64_t)item->bytes;
+	s->bytes += (int64_t)(item->bytes + item->left);
 	s->least_h = h < s->least_h ? h : s->least_h;
 	s->most_h = h > s->most_h ? h : s->most_h;
 	s->least_w = w < s->least_w ? w : s->least_w;
 	s->most_w = w > s->most_w ? w : s->most_w;
+}
+
+#define HEADER_BYTES ((size_t)16 << 10) /* nearly every JPEG's header lies within them, but for those with a thumbnail */
+
+/*
+ * Reads an item's header, of a file its beginning alone. In a JPEG nothing behind the header can change what it says, and a header that is cut
+ * short is an error: then more is read. Of other formats all is read, since a header's fields may stand at their end.
+ */
+static enum ns_status look_at(struct ns_source *s, int64_t i, struct ns_item *item, struct ns_image *image)
+{
+	enum ns_status status, seen = NS_OK;
+
+	for (s->most = HEADER_BYTES;; s->most = s->most && seen != NS_OK ? 16 * s->most : 0) {
+		status = ns_source_get(s, i, item);
+		*image = (struct ns_image){.h = item->h, .w = item->w, .c = item->c};
+		if (status == NS_OK && !item->h)
+			seen = ns_image_look(item->data, item->bytes, image);
+		if (status != NS_OK || !item->left || (seen == NS_OK && !strcmp(image->kind, "jpeg")))
+			break;
+	}
+	s->most = 0;
+	return status == NS_OK ? seen : status;
 }
 
 /* This rank's share of the items. What cannot be read is left for the pass that stores images, which says so. */
@@ -57,10 +80,11 @@ static enum ns_status survey_share(struct ns_ingest *g, struct survey *s)
 	s->least_h = s->least_w = INT64_MAX;
 	for (i = begin; i < end; i++) {
 		struct ns_item item;
-		enum ns_status status = ns_source_get(&g->source, i, &item);
+		struct ns_image image;
+		enum ns_status status = look_at(&g->source, i, &item, &image);
 
 		if (status == NS_OK)
-			count(g, s, &item);
+			count(g, s, &item, &image);
 		else if (status != NS_BAD_DATA)
 			return status;
 		ns_log_progress(g->job->log, "headers", i - begin + 1, end - begin, "images");
@@ -101,6 +125,7 @@ static void bound_shards(struct ns_ingest *g, int64_t image)
 {
 	int64_t rows = SHARD_BYTES_MAX / (image > 0 ? image : 1);
 
+	g->image_bytes = image;
 	if (!ns_conf_given(g->job->conf, "ingest.shard_rows"))
 		g->shard_rows = rows < 16 ? 16 : rows < g->shard_rows ? rows : g->shard_rows;
 }

@@ -4,6 +4,7 @@
  * appends the last.
  */
 #define _POSIX_C_SOURCE 200809L
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,11 +138,12 @@ static enum ns_status read_one(struct window *w, int64_t number, int keep_label,
 		return NS_OK;
 	if (!t->item.h)
 		(void)ns_image_look(t->item.data, t->item.bytes, &image); /* what is wrong with it, decoding says */
-	t->data = malloc(t->item.bytes + 1);
+	t->data = t->item.given ? t->item.given : malloc(t->item.bytes + 1);
 	if (!t->data)
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory for %zu bytes", t->item.name, t->item.bytes);
-	memcpy(t->data, t->item.data, t->item.bytes);
-	t->item.data = NULL;
+	if (!t->item.given)
+		memcpy(t->data, t->item.data, t->item.bytes);
+	t->item.data = t->item.given = NULL;
 	if (t->item.annotation && !(t->annotation = strdup(t->item.annotation)))
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory for its annotation", t->item.name);
 	t->item.annotation = NULL;
@@ -247,6 +249,19 @@ static enum ns_status work(void *context, int task, int worker)
 	return make_some(belt->g, &belt->making->item[at], left < belt->together ? left : belt->together);
 }
 
+/*
+ * Images come and go by the thousand, and the memory of one serves the next: otherwise the C library gives each block of a quarter of a megabyte
+ * back to the system, which clears it page by page when it is wanted again.
+ */
+static void keep_memory(void)
+{
+#ifdef __GLIBC__
+	mallopt(M_MMAP_THRESHOLD, 32 << 20);
+	mallopt(M_TRIM_THRESHOLD, 256 << 20);
+	mallopt(M_TOP_PAD, 1 << 20);
+#endif
+}
+
 enum ns_status ns_ingest_take(struct ns_ingest *g, struct ns_batch *b, const int64_t *items, int64_t n, int64_t before)
 {
 	struct window *three = calloc(3, sizeof *three), *free_one;
@@ -258,6 +273,8 @@ enum ns_status ns_ingest_take(struct ns_ingest *g, struct ns_batch *b, const int
 		return ns_fail(NS_NO_MEMORY, "out of memory for a window of images");
 	for (i = 0; i < 3; i++)
 		three[i].g = g;
+	g->source.gives = 1;
+	keep_memory();
 	do {
 		belt.together = belt.making->count < 2 * TOGETHER * ns_workers_count(g->job->workers) ? 1 : TOGETHER;
 		NS_GO(ns_workers_run(g->job->workers, 2 + (belt.making->count + belt.together - 1) / belt.together, work, &belt));
