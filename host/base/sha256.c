@@ -32,11 +32,15 @@ static const uint32_t rounds[64] = {
 
 int ns_sha256_is_built_in(void)
 {
+#if defined(__SHA__) && defined(__SSE4_1__) /* the build is for such processors, which the program has checked */
+	return 1;
+#else
 	unsigned a, b, c, d;
 
 	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_SSSE3) || !(c & bit_SSE4_1))
 		return 0;
 	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA);
+#endif
 }
 
 #define BUILT_IN __attribute__((target("sha,sse4.1,ssse3")))
