@@ -206,4 +206,4 @@ out:
 	return status;
 }
 
-const struct ns_format ns_format_bmp = {"bmp", "BMP", is_bmp, look_bmp, read_bmp, NULL};
+const struct ns_format ns_format_bmp = {"bmp", "BMP", is_bmp, look_bmp, read_bmp, NULL, NULL};

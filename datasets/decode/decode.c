@@ -142,6 +142,35 @@ out:
 	return status;
 }
 
+enum ns_status ns_decode_cover(const uint8_t *data, size_t bytes, const struct ns_decode_options *options, int h, int w, uint8_t *pixels,
+			       struct ns_image *said)
+{
+	struct ns_raster r = {0};
+	struct ns_part seen, at;
+	const struct ns_format *format;
+	struct ns_image image;
+	enum ns_status status;
+	int ih, iw, ic;
+
+	NS_TRY(look_within(data, bytes, options, &image));
+	format = format_of(data, bytes);
+	if (!format->read_seen || (!options->as_stored && image.orientation > 1)) {
+		NS_GO(ns_decode(data, bytes, options, &ih, &iw, &ic, &r.data, said));
+		status = ns_resize(r.data, ih, iw, ic, pixels, h, w);
+	} else {
+		seen = ns_cover_part(image.h, image.w, h, w);
+		NS_GO(format->read_seen(data, bytes, &image, options->c, &seen, &r, &at));
+		NS_GO(to_channels(&r, options->c, options->background));
+		status = ns_resize_cover(r.data, &at, image.h, image.w, options->c, pixels, h, w);
+		image.warnings = r.warnings;
+		if (said)
+			*said = image;
+	}
+out:
+	free(r.data);
+	return status;
+}
+
 enum ns_status ns_decode_part(const uint8_t *data, size_t bytes, const struct ns_decode_options *options, const struct ns_part *part, int h, int w,
 			      uint8_t *pixels)
 {

@@ -48,6 +48,12 @@ enum ns_status ns_decode(const uint8_t *data, size_t bytes, const struct ns_deco
  * XMP; of a PNG in EXIF alone. Returns whether there was anything. A damaged file may have lost pixels by it.
  */
 int ns_place_erase(uint8_t *data, size_t bytes);
+/*
+ * ns_decode() with options->c channels and ns_resize() of what it gives, to the bit, but of a JPEG that is not turned only what the result shows is
+ * computed. pixels: (h, w, options->c), which the caller owns.
+ */
+enum ns_status ns_decode_cover(const uint8_t *data, size_t bytes, const struct ns_decode_options *options, int h, int w, uint8_t *pixels,
+			       struct ns_image *image);
 struct ns_part { /* corner and size, in pixels of an image that stands upright, unless options say as_stored */
 	int y, x, h, w;
 };

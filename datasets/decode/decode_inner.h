@@ -31,6 +31,9 @@ struct ns_format {
 	 */
 	enum ns_status (*read_part)(const uint8_t *data, size_t bytes, const struct ns_image *image, int wanted, const struct ns_part *part, int h,
 				    int w, struct ns_raster *out, struct ns_place *at);
+	/* NULL, or as read(), but that pixels outside `seen` may be left out. *at: what the raster is of the stored image. */
+	enum ns_status (*read_seen)(const uint8_t *data, size_t bytes, const struct ns_image *image, int wanted, const struct ns_part *seen,
+				    struct ns_raster *out, struct ns_part *at);
 };
 extern const struct ns_format ns_format_jpeg, ns_format_png, ns_format_webp, ns_format_tiff, ns_format_bmp, ns_format_gif, ns_format_pnm;
 
@@ -42,6 +45,10 @@ void ns_raster_convert(struct ns_raster *r, int c, int background);
 enum ns_status ns_raster_widen(struct ns_raster *r, int background);
 /* Turns pixels upright: EXIF's 2 and 4 mirror, 3 is half a turn, 5 to 8 exchange rows and columns. */
 enum ns_status ns_raster_turn(struct ns_raster *r, int orientation);
+/* What of an image of xh x xw is shown where it is scaled to cover h x w. */
+struct ns_part ns_cover_part(int xh, int xw, int h, int w);
+/* ns_resize() of an image of xh x xw, of which x is the part `at`, with c channels: all that is shown, or more. */
+enum ns_status ns_resize_cover(const uint8_t *x, const struct ns_part *at, int xh, int xw, int c, uint8_t *y, int h, int w);
 /* Scales the part `at` of x (xh, xw, c) to y (h, w, c), with nothing of what lies around it. */
 enum ns_status ns_resize_part(const uint8_t *x, int xh, int xw, int c, const struct ns_place *at, uint8_t *y, int h, int w);
 /* EXIF, which is a TIFF folder: orientation, capture time, camera, whether a place is there. What is damaged is left out. */

@@ -111,4 +111,4 @@ out:
 	return status;
 }
 
-const struct ns_format ns_format_gif = {"gif", "GIF", is_gif, look_gif, read_gif, NULL};
+const struct ns_format ns_format_gif = {"gif", "GIF", is_gif, look_gif, read_gif, NULL, NULL};

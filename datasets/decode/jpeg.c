@@ -252,6 +252,43 @@ static void read_window(struct reader *r, int wanted, const struct ns_part *part
 	*at = (struct ns_place){part->y * s - top, part->x * s - left, part->h * s, part->w * s};
 }
 
+/* What lies below is decoded as far as damage is found by it: all but its pixels, and of the last row those, since a skip to the end stops reading. */
+static void pass_over_rest(struct reader *r, const struct ns_raster *out)
+{
+	JDIMENSION left = r->of.output_height - r->of.output_scanline;
+	JSAMPARRAY row;
+
+	if (!left)
+		return;
+	row = r->of.mem->alloc_sarray((j_common_ptr)&r->of, JPOOL_IMAGE, (JDIMENSION)(out->w * out->channels), 1);
+	if (left > 1)
+		jpeg_skip_scanlines(&r->of, left - 1);
+	jpeg_read_scanlines(&r->of, row, 1);
+}
+
+/* What is seen, and columns beside it that its chroma is interpolated from. Every row of the file is read, and rows know those above and below. */
+static void read_around(struct reader *r, int wanted, const struct ns_part *seen, struct ns_raster *out, struct ns_part *at)
+{
+	int ink = prepare(r, wanted, out), w = (int)r->of.image_width;
+	int left = seen->x < MARGIN ? 0 : seen->x - MARGIN, right = seen->x + seen->w + MARGIN;
+	JDIMENSION x = (JDIMENSION)left, wide = (JDIMENSION)((right < w ? right : w) - left);
+
+	jpeg_start_decompress(&r->of);
+	if ((int)wide < w)
+		jpeg_crop_scanline(&r->of, &x, &wide);
+	*at = (struct ns_part){seen->y, (int)x, seen->h, (int)wide};
+	out->h = at->h;
+	out->w = at->w;
+	if (ns_raster_make(out) != NS_OK)
+		return;
+	if (seen->y)
+		jpeg_skip_scanlines(&r->of, (JDIMENSION)seen->y);
+	read_lines(r, out);
+	pass_over_rest(r, out);
+	jpeg_finish_decompress(&r->of);
+	to_light(out, ink);
+}
+
 static enum ns_status check_work(const uint8_t *data, size_t bytes, const struct ns_image *image)
 {
 	int64_t scans = count_scans(data, bytes);
@@ -300,4 +337,18 @@ static enum ns_status read_part(const uint8_t *data, size_t bytes, const struct 
 	return end(&r, out);
 }
 
-const struct ns_format ns_format_jpeg = {"jpeg", "JPEG", is_jpeg, look_jpeg, read_jpeg, read_part};
+static enum ns_status read_seen(const uint8_t *data, size_t bytes, const struct ns_image *image, int wanted, const struct ns_part *seen,
+				struct ns_raster *out, struct ns_part *at)
+{
+	struct reader r;
+
+	NS_TRY(check_work(data, bytes, image));
+	if (!begin(&r, data, bytes))
+		return refuse(&r);
+	if (setjmp(r.fail))
+		return refuse(&r);
+	read_around(&r, wanted, seen, out, at);
+	return end(&r, out);
+}
+
+const struct ns_format ns_format_jpeg = {"jpeg", "JPEG", is_jpeg, look_jpeg, read_jpeg, read_part, read_seen};

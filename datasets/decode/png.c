@@ -125,7 +125,7 @@ static enum ns_status read_png(const uint8_t *data, size_t bytes, const struct n
 	return out->data ? NS_OK : NS_NO_MEMORY;
 }
 
-const struct ns_format ns_format_png = {"png", "PNG", is_png, look_png, read_png, NULL};
+const struct ns_format ns_format_png = {"png", "PNG", is_png, look_png, read_png, NULL, NULL};
 
 enum ns_status ns_png_encode(const uint8_t *pixels, int h, int w, int c, uint8_t **png, size_t *bytes)
 {

@@ -122,4 +122,4 @@ static enum ns_status read_pnm(const uint8_t *data, size_t bytes, const struct n
 	return NS_OK;
 }
 
-const struct ns_format ns_format_pnm = {"pnm", "PNM", is_pnm, look_pnm, read_pnm, NULL};
+const struct ns_format ns_format_pnm = {"pnm", "PNM", is_pnm, look_pnm, read_pnm, NULL, NULL};

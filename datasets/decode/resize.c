@@ -27,13 +27,20 @@ static void taps_release(struct taps *t)
 	free(t->weight);
 }
 
+/* Where the middle of output i lies among the source's pixels, whose own middles are whole numbers. */
+static double centre_of(int i, int outputs, double middle, double scale)
+{
+	return middle - 0.5 + (i + 0.5 - outputs * 0.5) * scale;
+}
+
 /*
  * A triangle filter, as wide as one output pixel where it shrinks. The output's middle lies over `middle`; beyond pixels least to most the source
  * repeats them. What is rounded away from a weight goes to the next.
  */
 static enum ns_status taps_make(struct taps *t, int outputs, int least, int most, double middle, double scale, int bits)
 {
-	double radius = scale > 1 ? scale : 1, one = (double)(1 << bits);
+	double radius = scale > 1 ? scale : 1;
+	const double one = 1 << bits;
 	int i, k;
 
 	t->most = (int)(2 * radius) + 3;
@@ -43,7 +50,7 @@ static enum ns_status taps_make(struct taps *t, int outputs, int least, int most
 	if (!t->first || !t->count || !t->weight)
 		return ns_fail(NS_NO_MEMORY, "out of memory for the weights of %d pixels", outputs);
 	for (i = 0; i < outputs; i++) {
-		double centre = middle - 0.5 + (i + 0.5 - outputs * 0.5) * scale, sum = 0, so_far = 0;
+		double centre = centre_of(i, outputs, middle, scale), sum = 0, so_far = 0;
 		int begin = (int)ceil(centre - radius), end = (int)floor(centre + radius);
 		int low = begin < least ? least : begin > most ? most : begin, high = end > most ? most : end < least ? least : end;
 		uint32_t *weight = t->weight + (int64_t)i * t->most, given = 0;
@@ -191,19 +198,60 @@ static enum ns_status resize(const uint8_t *x, int xw, int c, const struct taps 
 	return status;
 }
 
-enum ns_status ns_resize(const uint8_t *x, int xh, int xw, int c, uint8_t *y, int h, int w)
+/* source pixels to a pixel of the result: the smaller of both, to cover */
+static double cover_scale(int xh, int xw, int h, int w)
 {
-	double scale = fmin((double)xh / h, (double)xw / w); /* the smaller: cover */
-	struct taps down = {0}, across = {0};
-	enum ns_status status = taps_make(&down, h, 0, xh - 1, xh * 0.5, scale, ROW_BITS);
+	return fmin((double)xh / h, (double)xw / w);
+}
 
-	if (status == NS_OK)
-		status = taps_make(&across, w, 0, xw - 1, xw * 0.5, scale, COLUMN_BITS);
-	if (status == NS_OK)
-		status = resize(x, xw, c, &down, &across, y, h, w);
+/* first and count of the source's n pixels that m pixels of the result are made of */
+static void cover_range(int n, int m, double scale, int *first, int *count)
+{
+	double radius = fmax(scale, 1);
+	int begin = (int)ceil(centre_of(0, m, n * 0.5, scale) - radius), end = (int)floor(centre_of(m - 1, m, n * 0.5, scale) + radius);
+
+	*first = begin < 0 ? 0 : begin;
+	*count = (end < n ? end + 1 : n) - *first;
+}
+
+struct ns_part ns_cover_part(int xh, int xw, int h, int w)
+{
+	double scale = cover_scale(xh, xw, h, w);
+	struct ns_part seen;
+
+	cover_range(xh, h, scale, &seen.y, &seen.h);
+	cover_range(xw, w, scale, &seen.x, &seen.w);
+	return seen;
+}
+
+static void taps_move(struct taps *t, int outputs, int by)
+{
+	int i;
+
+	for (i = 0; i < outputs; i++)
+		t->first[i] -= by;
+}
+
+enum ns_status ns_resize_cover(const uint8_t *x, const struct ns_part *at, int xh, int xw, int c, uint8_t *y, int h, int w)
+{
+	double scale = cover_scale(xh, xw, h, w);
+	struct taps down = {0}, across = {0};
+	enum ns_status status;
+
+	NS_GO(taps_make(&down, h, 0, xh - 1, xh * 0.5, scale, ROW_BITS));
+	NS_GO(taps_make(&across, w, 0, xw - 1, xw * 0.5, scale, COLUMN_BITS));
+	taps_move(&down, h, at->y);
+	taps_move(&across, w, at->x);
+	status = resize(x, at->w, c, &down, &across, y, h, w);
+out:
 	taps_release(&down);
 	taps_release(&across);
 	return status;
+}
+
+enum ns_status ns_resize(const uint8_t *x, int xh, int xw, int c, uint8_t *y, int h, int w)
+{
+	return ns_resize_cover(x, &(struct ns_part){0, 0, xh, xw}, xh, xw, c, y, h, w);
 }
 
 enum ns_status ns_resize_part(const uint8_t *x, int xh, int xw, int c, const struct ns_place *at, uint8_t *y, int h, int w)

@@ -199,4 +199,4 @@ static enum ns_status read_tiff(const uint8_t *data, size_t bytes, const struct 
 	return status;
 }
 
-const struct ns_format ns_format_tiff = {"tiff", "TIFF", is_tiff, look_tiff, read_tiff, NULL};
+const struct ns_format ns_format_tiff = {"tiff", "TIFF", is_tiff, look_tiff, read_tiff, NULL, NULL};

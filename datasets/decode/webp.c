@@ -81,4 +81,4 @@ static enum ns_status read_webp(const uint8_t *data, size_t bytes, const struct 
 	return NS_OK;
 }
 
-const struct ns_format ns_format_webp = {"webp", "WebP", is_webp, look_webp, read_webp, NULL};
+const struct ns_format ns_format_webp = {"webp", "WebP", is_webp, look_webp, read_webp, NULL, NULL};

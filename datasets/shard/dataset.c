@@ -329,19 +329,6 @@ static enum ns_status read_file(const struct ns_shard *s, int64_t i, int c, uint
 	return ns_shard_read_encoded(s, i, buffer, capacity, bytes);
 }
 
-/* Decodes a file whole, and scales it to cover (h, w). */
-static enum ns_status decode_to_cover(const uint8_t *file, size_t bytes, const struct ns_decode_options *options, int h, int w, uint8_t *pixels)
-{
-	int ih, iw, ic;
-	enum ns_status status;
-	uint8_t *decoded;
-
-	NS_TRY(ns_decode(file, bytes, options, &ih, &iw, &ic, &decoded, NULL));
-	status = ns_resize(decoded, ih, iw, ic, pixels, h, w);
-	free(decoded);
-	return status;
-}
-
 static enum ns_status in_row(enum ns_status status, const struct ns_shard *s, int64_t i)
 {
 	return status == NS_OK ? NS_OK : ns_fail_in(status, "%s: row %lld", s->path, (long long)i);
@@ -360,7 +347,7 @@ enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h,
 		return ns_shard_read(s, i, 1, pixels);
 	}
 	NS_TRY(read_file(s, i, c, buffer, capacity, &bytes, &options));
-	return in_row(decode_to_cover(*buffer, bytes, &options, h, w, pixels), s, i);
+	return in_row(ns_decode_cover(*buffer, bytes, &options, h, w, pixels, NULL), s, i);
 }
 
 enum ns_status ns_dataset_part(const struct ns_dataset *d, int64_t row, ns_part_choice choose, void *context, int h, int w, int c, uint8_t *pixels,
@@ -379,7 +366,7 @@ enum ns_status ns_dataset_part(const struct ns_dataset *d, int64_t row, ns_part_
 	turned = !options.as_stored && image.orientation > 4;
 	if (choose(context, turned ? image.w : image.h, turned ? image.h : image.w, &part))
 		return in_row(ns_decode_part(*buffer, bytes, &options, &part, h, w, pixels), s, i);
-	return in_row(decode_to_cover(*buffer, bytes, &options, h, w, pixels), s, i);
+	return in_row(ns_decode_cover(*buffer, bytes, &options, h, w, pixels, NULL), s, i);
 }
 
 void ns_pixel_tail(int h, int w, int c, unsigned char tail[NS_PIXEL_TAIL])

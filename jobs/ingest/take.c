@@ -19,31 +19,34 @@ struct window {
 	int count;
 };
 
+static enum ns_status room(const struct ns_ingest *g, int c, uint8_t **pixels)
+{
+	*pixels = malloc((size_t)g->h * (size_t)g->w * (size_t)c);
+	return *pixels ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", g->w, g->h);
+}
+
 /* The pixels of a file, of the size that is stored raw, or its own. */
-static enum ns_status make_pixels(const struct ns_ingest *g, struct ns_taken *t, uint8_t **pixels, int *h, int *w, int *c)
+static enum ns_status make_pixels(const struct ns_ingest *g, struct ns_taken *t)
 {
 	struct ns_decode_options options = {.c = g->raw ? g->c : 0,
 					    .as_stored = g->as_stored,
 					    .background = g->background,
 					    .pixels_max = g->max_pixels};
-	uint8_t *scaled;
-	enum ns_status status;
 
-	NS_TRY(ns_decode(t->data, t->item.bytes, &options, h, w, c, pixels, &t->image));
-	if (!g->raw || (*h == g->h && *w == g->w))
+	if (g->sized) {
+		t->h = g->h;
+		t->w = g->w;
+		t->c = g->c;
+		NS_TRY(room(g, g->c, &t->pixels));
+		return ns_decode_cover(t->data, t->item.bytes, &options, g->h, g->w, t->pixels, &t->image);
+	}
+	NS_TRY(ns_decode(t->data, t->item.bytes, &options, &t->h, &t->w, &t->c, &t->pixels, &t->image));
+	if (!g->raw || (t->h == g->h && t->w == g->w))
 		return NS_OK;
-	if (!g->sized)
-		return ns_fail(NS_BAD_DATA,
-			       "is %d x %d, but this data set stores %d x %d; --size HxW scales all to one size, "
-			       "--encoding encoded keeps each as it is",
-			       *h, *w, g->h, g->w);
-	scaled = malloc((size_t)g->h * (size_t)g->w * (size_t)*c);
-	status = scaled ? ns_resize(*pixels, *h, *w, *c, scaled, g->h, g->w) : ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", g->w, g->h);
-	free(*pixels);
-	*pixels = scaled;
-	*h = g->h;
-	*w = g->w;
-	return status;
+	return ns_fail(NS_BAD_DATA,
+		       "is %d x %d, but this data set stores %d x %d; --size HxW scales all to one size, "
+		       "--encoding encoded keeps each as it is",
+		       t->h, t->w, g->h, g->w);
 }
 
 /* Pixels of grey as colour, or of colour as grey, in place of the item's own. */
@@ -66,16 +69,14 @@ static enum ns_status make(const struct ns_ingest *g, struct ns_taken *t)
 	t->w = t->item.w;
 	t->c = t->item.c;
 	if (!t->h)
-		return make_pixels(g, t, &t->pixels, &t->h, &t->w, &t->c);
+		return make_pixels(g, t);
 	if (g->raw && t->c != g->c) {
 		NS_TRY(other_channels(t, g->c));
 		t->c = g->c;
 	}
 	if (!g->sized || (t->h == g->h && t->w == g->w))
 		return NS_OK;
-	t->pixels = malloc((size_t)g->h * (size_t)g->w * (size_t)t->c);
-	if (!t->pixels)
-		return ns_fail(NS_NO_MEMORY, "out of memory for %d x %d pixels", g->w, g->h);
+	NS_TRY(room(g, t->c, &t->pixels));
 	NS_TRY(ns_resize(t->data, t->h, t->w, t->c, t->pixels, g->h, g->w));
 	t->h = g->h;
 	t->w = g->w;

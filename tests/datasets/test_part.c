@@ -163,6 +163,78 @@ static void check_file(const unsigned char *file, unsigned long bytes, const cha
 	free(whole);
 }
 
+/* Scaled to cover in one step and in two: the same pixels, warnings and refusals, whatever is wrong with the file. */
+static int covers_as_whole(const uint8_t *file, size_t bytes, int c, int th, int tw, const char *what)
+{
+	struct ns_decode_options options = {.c = c};
+	struct ns_image said, whole_said;
+	uint8_t *whole, *got = malloc((size_t)(th * tw * c) + 1), *want = malloc((size_t)(th * tw * c));
+	int h, w;
+	enum ns_status status = ns_decode_cover(file, bytes, &options, th, tw, got, &said), wanted;
+
+	wanted = ns_decode(file, bytes, &options, &h, &w, &c, &whole, &whole_said);
+	if (status != wanted)
+		fail_msg("%s to %d x %d: one step gives %d, two give %d: %s", what, th, tw, (int)status, (int)wanted, ns_message());
+	if (status == NS_OK) {
+		assert_int_equal(ns_resize(whole, h, w, c, want, th, tw), NS_OK);
+		if (memcmp(got, want, (size_t)(th * tw * c)) != 0)
+			fail_msg("%s to %d x %d: one step gives other pixels than two", what, th, tw);
+		assert_int_equal(said.warnings, whole_said.warnings);
+		assert_int_equal(said.h, whole_said.h);
+		free(whole);
+	}
+	free(got);
+	free(want);
+	return status == NS_OK;
+}
+
+/* of sizes that leave out columns, rows, both ends or nothing; whole, and with a byte changed or the end missing */
+static void covers_of(unsigned char *file, unsigned long bytes, const char *what)
+{
+	static const int sizes[][2] = {{224, 224}, {60, 20}, {20, 60}, {150, 100}, {150, 203}, {149, 203}, {7, 90}, {90, 7}, {1, 1}, {300, 10}};
+	uint64_t state = 99;
+	size_t i, good = 0, turns = 150;
+
+	for (i = 0; i < sizeof sizes / sizeof *sizes; i++)
+		assert_true(covers_as_whole(file, bytes, i % 2 ? 3 : 1, sizes[i][0], sizes[i][1], what));
+	for (i = 2; i < 200; i += 4) { /* enlarged, where an edge's pixels count most: as columns, and as rows */
+		assert_true(covers_as_whole(file, bytes, 3, 2 * H, (int)i, what));
+		assert_true(i % 3 || covers_as_whole(file, bytes, 3, (int)i, 2 * W, what));
+	}
+	for (i = 0; i < turns; i++) {
+		size_t at = i % 3 ? 200 + below(&state, bytes - 200) : bytes - 1 - below(&state, 40);
+		unsigned char before = file[at];
+		const int *size = sizes[i % 7];
+
+		file[at] ^= (unsigned char)(1 + below(&state, 255));
+		good += (size_t)covers_as_whole(file, i % 5 ? bytes : at, 3, size[0], size[1], what);
+		file[at] = before;
+	}
+	assert_in_range(good, 1, turns - 1); /* some were refused, and some were not */
+}
+
+static void covers_of_a_jpeg(void **state)
+{
+	static const struct {
+		int components, h, v, progressive, restarts;
+	} kinds[] = {{3, 1, 1, 0, 0}, {3, 2, 1, 0, 5}, {3, 2, 2, 0, 0}, {3, 2, 2, 0, 7}, {3, 2, 2, 1, 0}, {3, 1, 2, 0, 0},
+		     {3, 4, 1, 0, 0}, {3, 1, 2, 1, 0}, {1, 1, 1, 0, 0}, {4, 1, 1, 0, 0}, {4, 1, 1, 1, 0}};
+	size_t i;
+
+	(void)state;
+	paint();
+	for (i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		unsigned long bytes;
+		unsigned char *file = compress(kinds[i].components, kinds[i].h, kinds[i].v, kinds[i].progressive, kinds[i].restarts, &bytes);
+		char what[64];
+
+		snprintf(what, sizeof what, "%d components, %d x %d, %s", kinds[i].components, kinds[i].h, kinds[i].v,
+			 kinds[i].progressive ? "progressive" : "sequential");
+		covers_of(file, bytes, what);
+		free(file);
+	}
+}
+
 static void parts_of_a_jpeg(void **state)
 {
 	static const int samplings[][2] = {{1, 1}, {2, 1}, {2, 2}, {1, 2}, {4, 1}};
@@ -219,8 +291,8 @@ static void parts_of_a_png(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(parts_of_a_jpeg), cmocka_unit_test(parts_of_grey_and_ink),
-					   cmocka_unit_test(parts_of_a_png)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(covers_of_a_jpeg), cmocka_unit_test(parts_of_a_jpeg),
+					   cmocka_unit_test(parts_of_grey_and_ink), cmocka_unit_test(parts_of_a_png)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
