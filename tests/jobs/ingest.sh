@@ -17,6 +17,22 @@ grep -q '"square/text.png".*no image' d-png/quarantine.jsonl || fail "quarantine
 quietly "$ns" ingest jpeg --out d-jpeg --encoding encoded
 [ "$(wc -l <d-jpeg/quarantine.jsonl)" = 1 ] || fail "one JPEG is truncated"
 quietly "$ns" ingest jpeg --out d-sized --size 16x16x1
+# a header may end behind the first 16 KiB, and behind the first 256
+mkdir -p long/disc
+"$python" - <<'P' || fail "JPEGs with long headers"
+import pathlib
+for i, parts in enumerate([0, 4, 60]):
+    data = pathlib.Path("jpeg/disc/00000.jpg").read_bytes()
+    remark = b"\xff\xfe" + (5000).to_bytes(2, "big") + bytes(4998)
+    pathlib.Path(f"long/disc/{i}.jpg").write_bytes(data[:2] + parts * remark + data[2:])
+P
+for one in 0 1 2; do
+	mkdir -p alone-$one/disc && cp long/disc/$one.jpg alone-$one/disc
+	quietly "$ns" ingest alone-$one --out d-alone-$one
+	[ "$(field d-alone-$one/dataset.json rows) $(field d-alone-$one/dataset.json encoding)" = "1 raw" ] || fail "$(cat d-alone-$one/dataset.json)"
+done
+quietly "$ns" ingest long --out d-long
+[ "$(field d-long/dataset.json rows) $(field d-long/dataset.json duplicates)" = "3 2" ] || fail "$(cat d-long/dataset.json)"
 # images of no class are predicted on, and become drift's windows
 mkdir bare && for one in png/*/000*.png; do cp "$one" "bare/$(echo "$one" | tr / -)"; done
 quietly "$ns" ingest bare --out d-bare
