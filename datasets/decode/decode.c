@@ -1,4 +1,5 @@
 /* datasets/decode/decode.c - the table of formats, and from a file to the pixels that were asked for. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,13 @@ static const struct ns_format *const formats[] = {&ns_format_jpeg, &ns_format_pn
 #ifdef NS_GIF
 						  &ns_format_gif,
 #endif
-						  &ns_format_bmp,  &ns_format_pnm, NULL};
+#ifdef NS_HEIF
+						  &ns_format_avif, &ns_format_heic,
+#endif
+#ifdef NS_JXL
+						  &ns_format_jxl,
+#endif
+						  &ns_format_bmp,  &ns_format_pnm,  NULL};
 
 /* what is recognised so that a refusal can name it */
 static const struct {
@@ -25,6 +32,8 @@ static const struct {
 } strangers[] = {
 	{"HEIC", 4, "ftyphei", 7},
 	{"HEIC", 4, "ftypmif1", 8},
+	{"HEIC, a sequence,", 4, "ftyphev", 7},
+	{"HEIC, a sequence,", 4, "ftypmsf1", 8},
 	{"AVIF", 4, "ftypavi", 7},
 	{"JPEG XL", 0, "\xff\x0a", 2},
 	{"JPEG XL", 0, "\0\0\0\x0cJXL ", 8},
@@ -60,6 +69,14 @@ static const struct {
 	{"a page of HTML", 0, "<html", 5},
 	{"SVG", 0, "<svg", 4},
 };
+
+void ns_decode_formats(char *text, size_t n)
+{
+	size_t i, at = 0;
+
+	for (i = 0; formats[i] && at < n; i++)
+		at += (size_t)snprintf(text + at, n - at, "%s%s", i ? ", " : "", formats[i]->title);
+}
 
 static const struct ns_format *format_of(const uint8_t *data, size_t bytes)
 {

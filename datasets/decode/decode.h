@@ -12,12 +12,12 @@
 
 /* what a file's header says, before any pixel is decoded */
 struct ns_image {
-	const char *kind; /* jpeg, png, webp, tiff, bmp, gif or pnm, by its first bytes */
+	const char *kind; /* jpeg, png, webp, tiff, bmp, gif, pnm, heic, avif or jxl, by its first bytes */
 	int h, w;	  /* as stored: an orientation above 4 exchanges them */
 	int c;		  /* 1: grey, 3: colour */
 	int bits;	  /* of a stored sample */
 	int alpha;	  /* has transparency, of any kind */
-	int orientation;  /* of EXIF, 1 to 8; 1: upright, or not said */
+	int orientation;  /* of EXIF or the container, 1 to 8 as EXIF has it; 1: upright, or not said */
 	int profile;	  /* has an ICC profile, which is not applied */
 	int position;	  /* EXIF says where it was taken */
 	int placed;	  /* and that can be read: degrees, north and east positive */
@@ -34,6 +34,8 @@ struct ns_decode_options {
 	int64_t pixels_max; /* 0: NS_PIXELS_MAX */
 };
 
+/* The formats that this build reads, "JPEG, PNG" and so on; cut off at n bytes. */
+void ns_decode_formats(char *text, size_t n);
 /* The header alone. NS_BAD_DATA: what it is, and why it is not taken; messages name no file. */
 enum ns_status ns_image_look(const uint8_t *data, size_t bytes, struct ns_image *out);
 /*

@@ -35,7 +35,8 @@ struct ns_format {
 	enum ns_status (*read_seen)(const uint8_t *data, size_t bytes, const struct ns_image *image, int wanted, const struct ns_part *seen,
 				    struct ns_raster *out, struct ns_part *at);
 };
-extern const struct ns_format ns_format_jpeg, ns_format_png, ns_format_webp, ns_format_tiff, ns_format_bmp, ns_format_gif, ns_format_pnm;
+extern const struct ns_format ns_format_jpeg, ns_format_png, ns_format_webp, ns_format_tiff, ns_format_bmp, ns_format_gif, ns_format_pnm,
+	ns_format_heic, ns_format_avif, ns_format_jxl;
 
 /* out->data for out->h x out->w x out->channels */
 enum ns_status ns_raster_make(struct ns_raster *out);

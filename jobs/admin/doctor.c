@@ -2,6 +2,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "jobs/admin/admin.h"
 
+#include "datasets/decode/decode.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +130,8 @@ enum ns_status ns_job_doctor(struct ns_job *job, int argc, char **argv)
 		devices(json);
 		snprintf(text, sizeof text, "%ld", sysconf(_SC_NPROCESSORS_ONLN));
 		say(json, "processors", text);
+		ns_decode_formats(text, sizeof text);
+		say(json, "images", text);
 		file_system(json);
 		snprintf(text, sizeof text, "%d%s", job->comm->size, job->comm->size == 1 ? " (no launcher: MPI is not started)" : "");
 		say(json, "ranks", text);

@@ -824,7 +824,7 @@ static void refusals_name_what_it_is(void **state)
 	put("\0\0\0\x18"
 	    "ftypheic....",
 	    16);
-	is_refused("HEIC");
+	is_refused("HEIC"); /* by name or, where HEIC is read, as a header that ends: test_decode_more.c */
 	size = 0;
 	put("<html>404</html>", 16);
 	is_refused("HTML");

@@ -3,7 +3,7 @@
 
 Small valid files of every kind that nightshift reads, and those that were made to be hard: deep, wide, many, cut short. The
 same every time, so that running it again changes nothing that is committed. What a campaign finds is put beside them as found-*
-and is not made here.
+and is not made here, nor are heif/ and jxl/, which want encoders: tests/datasets/test_decode_more.c wrote those.
 """
 import gzip, hashlib, io, json, os, pathlib, struct, subprocess, sys, tarfile, tempfile, zipfile, zlib
 import h5py, numpy
