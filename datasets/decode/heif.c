@@ -364,5 +364,5 @@ static enum ns_status read_heif(const uint8_t *data, size_t bytes, const struct 
 	return NS_OK;
 }
 
-const struct ns_format ns_format_heic = {"heic", "HEIC", is_heic, look_heic, read_heif, NULL};
-const struct ns_format ns_format_avif = {"avif", "AVIF", is_avif, look_avif, read_heif, NULL};
+const struct ns_format ns_format_heic = {"heic", "HEIC", is_heic, look_heic, read_heif, NULL, NULL};
+const struct ns_format ns_format_avif = {"avif", "AVIF", is_avif, look_avif, read_heif, NULL, NULL};

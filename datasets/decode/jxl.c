@@ -176,4 +176,4 @@ out:
 	return status;
 }
 
-const struct ns_format ns_format_jxl = {"jxl", "JPEG XL", is_jxl, look_jxl, read_jxl, NULL};
+const struct ns_format ns_format_jxl = {"jxl", "JPEG XL", is_jxl, look_jxl, read_jxl, NULL, NULL};

@@ -26,6 +26,7 @@ class Nightshift(CMakePackage, CudaPackage):
     depends_on("libwebp+libwebpdemux")
     depends_on("libtiff")
     depends_on("giflib")
+    depends_on("expat")
     depends_on("libarchive")
     depends_on("zlib-api")
     with when("+cuda"):

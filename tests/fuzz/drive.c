@@ -29,7 +29,8 @@
 void __sanitizer_set_death_callback(void (*callback)(void));
 
 /* CMake gives the functions of each fuzz_NAME.c these names, as one program holds them all */
-#define TARGETS(X) X(jpeg) X(png) X(webp) X(tiff) X(gif) X(bmp) X(pnm) X(exif) X(tar) X(zip) X(folder) X(webdataset) X(list) X(idx) X(objects) HEIF(X) JXL(X)
+#define TARGETS(X)                                                                                                                                   \
+	X(jpeg) X(png) X(webp) X(tiff) X(gif) X(bmp) X(pnm) X(exif) X(tar) X(zip) X(folder) X(webdataset) X(list) X(idx) X(objects) HEIF(X) JXL(X)
 #ifdef NS_HEIF
 #define HEIF(X) X(heif)
 #else
