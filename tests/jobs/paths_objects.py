@@ -16,6 +16,12 @@ def coco(images, annotations, categories=((1, "dog"), (7, "cat"))):
                        "categories": [{"id": i, "name": n, "supercategory": "animal"} for i, n in categories]}).encode()
 
 
+def once(pairs):
+    """an object of JSON, in which no member stands twice"""
+    assert len(dict(pairs)) == len(pairs), f"a member stands twice: {pairs}"
+    return dict(pairs)
+
+
 def told(folder):
     """{source: annotation}, of all shards"""
     found = {}
@@ -25,7 +31,7 @@ def told(folder):
             text, begin = (f["annotation"][()].tobytes(), f["annotation_offset"][:]) if "annotation" in f else (b"", [0] * len(at))
             for i in range(len(at) - 1):
                 name = source[int(at[i]):int(at[i + 1])].decode()
-                found[name] = json.loads(text[int(begin[i]):int(begin[i + 1])] or b"null")
+                found[name] = json.loads(text[int(begin[i]):int(begin[i + 1])] or b"null", object_pairs_hook=once)
                 assert f["label"][i] == -1, f"{name} has a class"
     return found
 
