@@ -134,7 +134,6 @@ static eight *weights_of_pairs(const struct taps *across, int w, int pairs)
 /* Three channels. All outputs have as many taps as the one with the most, the last by nothing: a loop whose end is known costs less than they do. */
 static void combine_colours(const uint32_t *row, const int *first, const eight *weight, int pairs, int w, uint32_t *out)
 {
-	const eight second = {3, 4, 5, 6, 7, 7, 7, 7};
 	int j, t;
 
 	for (j = 0; j < w; j++) {
@@ -145,7 +144,7 @@ static void combine_colours(const uint32_t *row, const int *first, const eight *
 			memcpy(&pixels, x, sizeof pixels);
 			sum += *weight++ * pixels;
 		}
-		sum += __builtin_shuffle(sum, second);
+		sum += __builtin_shufflevector(sum, sum, 3, 4, 5, 6, 7, 7, 7, 7); /* the second pixel of each pair */
 		memcpy(out + 3 * j, &sum, 4 * sizeof *out); /* the fourth is written over by the next pixel */
 	}
 }
