@@ -7,8 +7,9 @@
 
 enum { MAKE = 0x10f, MODEL = 0x110, ORIENTATION = 0x112, DATE = 0x132, DETAILS = 0x8769, PLACE = 0x8825, ORIGINAL = 0x9003 };
 enum { SOUTH_OR_NORTH = 1, LATITUDE = 2, WEST_OR_EAST = 3, LONGITUDE = 4 }; /* of the folder of a place */
-enum { TEXT = 2, SHORT = 3, LONG = 4, RATIONAL = 5 };
-#define ENTRIES_MOST 512 /* of a folder: a damaged count would read on and on */
+enum { TEXT = 2, SHORT = 3, LONG = 4, RATIONAL = 5, IFD = 13 };
+#define PLACE_MOST   4096 /* bytes of one entry of a place */
+#define ENTRIES_MOST 512  /* of a folder: a damaged count would read on and on */
 
 struct exif {
 	const uint8_t *data;
@@ -195,14 +196,13 @@ int ns_exif_erase_place(uint8_t *exif, size_t bytes)
 	n = begin(&e) ? entries_of(&e, word(&e, 4, 4), &at) : 0;
 	exif += e.data - exif;
 	for (i = 0; i < n; i++, at += 12) {
-		if (word(&e, at, 2) != PLACE || word(&e, at + 2, 2) != LONG || word(&e, at + 4, 4) != 1)
+		if (word(&e, at, 2) != PLACE || (word(&e, at + 2, 2) != LONG && word(&e, at + 2, 2) != IFD) || word(&e, at + 4, 4) != 1)
 			continue;
 		for (k = 0, m = entries_of(&e, word(&e, at + 8, 4), &entry); k < m; k++, entry += 12) {
 			size_t size = values_of(&e, entry, &values);
 
-			if (size)
-				memset(exif + values, 0, size);
-			memset(exif + entry + 8, 0, 4);
+			if (size) /* where longer values are stays: zeros, and nothing else, are read there */
+				memset(exif + values, 0, size < PLACE_MOST ? size : PLACE_MOST);
 			erased = 1;
 		}
 	}

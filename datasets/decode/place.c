@@ -1,5 +1,7 @@
 /* datasets/decode/place.c - a file without the place where it was taken. */
+#define _POSIX_C_SOURCE 200809L
 #include <string.h>
+#include <strings.h>
 #include <zlib.h>
 
 #include "datasets/decode/decode_inner.h"
@@ -25,20 +27,28 @@ static uint8_t *find(uint8_t *data, size_t bytes, const char *text)
 	return NULL;
 }
 
-/* XMP: exif:GPSLatitude="48,8.5N", or the same as an element. */
+static int is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* XMP: exif:GPSLatitude="48,8.5N", drone-dji:GpsLatitude = "+48.1", under any prefix, or the same as an element. */
 static int erase_xmp(uint8_t *data, size_t bytes)
 {
 	uint8_t *at = data, *end = data + bytes;
 	int erased = 0;
 
-	while ((at = find(at, (size_t)(end - at), "exif:GPS"))) {
-		while (at < end && *at != '=' && *at != '>' && *at != '<')
+	for (; end - at > 4; at++) {
+		if (*at != ':' || strncasecmp((const char *)at + 1, "gps", 3) != 0)
+			continue;
+		for (at++; at < end && *at != '=' && *at != '>' && *at != '<' && !is_blank(*at);)
 			at++;
-		if (at < end && *at == '=')
+		while (at < end && (is_blank(*at) || *at == '='))
 			at++;
 		if (at < end && (*at == '"' || *at == '\'' || *at == '>'))
 			for (at++, erased = 1; at < end && *at != '"' && *at != '\'' && *at != '<'; at++)
 				*at = ' ';
+		at--;
 	}
 	return erased;
 }
@@ -90,18 +100,42 @@ static int erase_jpeg(uint8_t *data, size_t bytes)
 	return erased;
 }
 
+#define PLACES_MOST 16 /* a file has one or two; hostile ones have thousands, each of which takes its time */
+
+/* A JPEG XL's boxes of packed EXIF and XMP, which cannot be changed in place, become free space. */
+static int erase_packed(uint8_t *data, size_t bytes)
+{
+	size_t at = 12, n;
+	int erased = 0;
+
+	if (bytes < 12 || memcmp(data + 4, "JXL ", 4))
+		return 0;
+	for (; at + 12 <= bytes; at += n) {
+		n = big32(data + at);
+		n = n ? n : bytes - at;
+		if (n < 12 || n > bytes - at)
+			break;
+		if (memcmp(data + at + 4, "brob", 4) || (memcmp(data + at + 8, "Exif", 4) && memcmp(data + at + 8, "xml ", 4)))
+			continue;
+		memcpy(data + at + 4, "free", 4);
+		memset(data + at + 8, 0, n - 8);
+		erased = 1;
+	}
+	return erased;
+}
+
 /* Other formats have EXIF somewhere, plain: what begins as a TIFF and has a place is one. */
 static int erase_anywhere(uint8_t *data, size_t bytes)
 {
 	static const char *const heads[] = {"II*", "MM"};
 	uint8_t *at;
-	int erased = 0;
+	int places = 0;
 	size_t i;
 
 	for (i = 0; i < 2; i++)
-		for (at = data; (at = find(at, bytes - (size_t)(at - data), heads[i])); at++)
-			erased |= ns_exif_erase_place(at, bytes - (size_t)(at - data));
-	return erased | erase_xmp(data, bytes);
+		for (at = data; places < PLACES_MOST && (at = find(at, bytes - (size_t)(at - data), heads[i])); at++)
+			places += ns_exif_erase_place(at, bytes - (size_t)(at - data));
+	return (places > 0) | erase_xmp(data, bytes) | erase_packed(data, bytes);
 }
 
 int ns_place_erase(uint8_t *data, size_t bytes)

@@ -145,7 +145,7 @@ static void combine_colours(const uint32_t *row, const int *first, const eight *
 			sum += *weight++ * pixels;
 		}
 		sum += __builtin_shufflevector(sum, sum, 3, 4, 5, 6, 7, 7, 7, 7); /* the second pixel of each pair */
-		memcpy(out + 3 * j, &sum, 4 * sizeof *out); /* the fourth is written over by the next pixel */
+		memcpy(out + 3 * j, &sum, 4 * sizeof *out);			  /* the fourth is written over by the next pixel */
 	}
 }
 

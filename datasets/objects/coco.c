@@ -124,10 +124,10 @@ static int find_lists(struct coco *c, const char *text, size_t bytes)
 			*to = (struct span){p + 1, end};
 		p = skip_value(p, end);
 		if (!p) /* cut in this value: what is in it is found out element by element */
-			return c->images.at != NULL;
+			return c->images.at && c->annotations.at;
 		p = skip_blanks(p, end);
 	}
-	return c->images.at && c->annotations.at;
+	return c->images.at != NULL; /* a test set has no annotations */
 }
 
 static json_t *parse(const struct span *element)
@@ -135,19 +135,27 @@ static json_t *parse(const struct span *element)
 	return json_loadb(element->at, (size_t)(element->end - element->at), 0, NULL);
 }
 
+/* Is a member named in the text of the first element of a list? Whether that can be parsed is not asked: then the file is damaged. */
+static int first_names(struct span list, const char *member)
+{
+	struct span element;
+	size_t n = strlen(member);
+	const char *p;
+
+	if (!list.at || !next_element(&list, &element))
+		return 0;
+	for (p = element.at; (size_t)(element.end - p) > n + 1; p++)
+		if (*p == '"' && !memcmp(p + 1, member, n) && p[n + 1] == '"')
+			return 1;
+	return 0;
+}
+
 int ns_coco_is(const char *text, size_t bytes)
 {
 	struct coco c = {0};
-	struct span element;
-	json_t *first;
-	int is;
 
-	if (!find_lists(&c, text, bytes) || !next_element(&c.images, &element))
-		return 0;
-	first = parse(&element);
-	is = json_is_string(json_object_get(first, "file_name")) && json_object_get(first, "id");
-	json_decref(first);
-	return is;
+	(void)find_lists(&c, text, bytes);
+	return first_names(c.images, "file_name") || (c.annotations.at && first_names(c.annotations, "image_id"));
 }
 
 /* An id as text, which the caller frees; NULL: it is neither a number nor text. */
@@ -376,7 +384,7 @@ static enum ns_status tell_all(struct coco *c, enum ns_status (*image)(void *con
 	if (c->said_count)
 		qsort(c->said, c->said_count, sizeof *c->said, by_image);
 	for (i = 0; i < c->image_count; i++)
-		NS_TRY(tell_image(c, &c->image[i], captions && captions == c->said_count, image, context));
+		NS_TRY(tell_image(c, &c->image[i], !c->annotations.at || (captions && captions == c->said_count), image, context));
 	return NS_OK;
 }
 

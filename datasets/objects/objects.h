@@ -15,12 +15,16 @@
 
 /*
  * A file of YOLO's, of one image: a line an object, its category's number and then the box's middle and size (four numbers), and perhaps a
- * confidence (five), or a polygon (six and more, an even number), in shares of the image. names: those of the categories, or NULL. No line is an
- * image of no object. *out NULL: it is another kind of text. It need not end in a 0.
+ * confidence (five), or a polygon (six and more, an even number), in shares of the image. set: of ns_yolo_names(), or NULL. No line is an
+ * image of no object. *out NULL: it is another kind of text; what has a set may be so where
+ * what has none was not. It need not end in a 0.
  */
-enum ns_status ns_yolo_read(const char *text, size_t bytes, const json_t *names, json_t **out);
-/* The names in data.yaml's `names`, a list or a map of their numbers. *names NULL: it has none. */
-enum ns_status ns_yolo_names(const char *text, size_t bytes, json_t **names);
+enum ns_status ns_yolo_read(const char *text, size_t bytes, const json_t *set, json_t **out);
+/*
+ * What data.yaml says: `names`, of its list or map of their numbers, as texts, null where there is none; and `keypoints`, how many numbers of key points
+ * stand behind a box, by kpt_shape. *set NULL: it has no names.
+ */
+enum ns_status ns_yolo_names(const char *text, size_t bytes, json_t **set);
 
 /*
  * A file of Pascal VOC's, of one image. Its boxes count pixels from 1 and include the last one, so that xmin is x + 1 and xmax is x + width. *out
@@ -28,7 +32,7 @@ enum ns_status ns_yolo_names(const char *text, size_t bytes, json_t **names);
  */
 enum ns_status ns_voc_read(const char *text, size_t bytes, json_t **out);
 
-/* Is it COCO's: an object with lists `images`, of objects with `file_name` and `id`, and `annotations`? */
+/* Is it COCO's, perhaps damaged: an object with a list `images` of objects with `file_name`, or `annotations` of objects with `image_id`? */
 int ns_coco_is(const char *text, size_t bytes);
 /*
  * Each image of COCO's file, in its order: the name of its file, and its annotation as JSON on one line. Members of `images` beside file_name and id

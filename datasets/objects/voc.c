@@ -40,7 +40,7 @@ static void XMLCALL begin(void *context, const XML_Char *name, const XML_Char **
 }
 
 /* An element without children: a number, or a text without blanks around it. */
-static json_t *leaf(const struct voc *v)
+static json_t *leaf(const struct voc *v, const char *name)
 {
 	const char *text = v->text;
 	size_t n = v->bytes;
@@ -50,7 +50,7 @@ static json_t *leaf(const struct voc *v)
 		text++, n--;
 	while (n && strchr(" \t\r\n", text[n - 1]))
 		n--;
-	number = n ? json_loadb(text, n, JSON_DECODE_ANY, NULL) : NULL;
+	number = n && strcmp(name, "name") != 0 ? json_loadb(text, n, JSON_DECODE_ANY, NULL) : NULL;
 	if (json_is_number(number))
 		return number;
 	json_decref(number);
@@ -82,7 +82,7 @@ static void XMLCALL end(void *context, const XML_Char *name)
 	element = v->open[--v->depth];
 	if (!json_object_size(element)) {
 		json_decref(element);
-		element = leaf(v);
+		element = leaf(v, name);
 	}
 	v->bytes = 0;
 	if (v->depth)

@@ -25,14 +25,6 @@ static int by_name_and_label(const void *a, const void *b)
 	return order ? order : (x->label > y->label) - (x->label < y->label);
 }
 
-int32_t ns_source_index(const struct ns_source *s, const char *text)
-{
-	char *end;
-	long index = strtol(text, &end, 10);
-
-	return end == text || *end || index < 0 || index >= s->class_count ? NS_LABEL_UNKNOWN : (int32_t)index;
-}
-
 static int by_text(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -61,6 +53,16 @@ static int are_numbers(const char *const *names, int64_t n)
 		if (*names[i] && !is_number(names[i]))
 			return 0;
 	return 1;
+}
+
+int32_t ns_source_index(const struct ns_source *s, const char *text)
+{
+	char *end;
+	long index = strtol(text, &end, 10);
+
+	if (are_numbers((const char *const *)s->classes, s->class_count)) /* 2 is the class 2, or none, and never the third of 0, 1 and 7 */
+		return NS_LABEL_UNKNOWN;
+	return end == text || *end || index < 0 || index >= s->class_count ? NS_LABEL_UNKNOWN : (int32_t)index;
 }
 
 enum ns_status ns_source_found_classes(struct ns_source *s, const char *const *names, int64_t n, int numbers)

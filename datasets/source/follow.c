@@ -27,6 +27,7 @@ struct ns_follow {
 	struct seen *seen; /* sorted by path */
 	int64_t count, capacity, passed;
 	json_t *classes; /* names as the list has them, or NULL */
+	json_t *sources; /* where they are */
 	char *text;	 /* lines that stay, behind the first */
 	size_t bytes;
 	char digest[NS_SHA256_HEX]; /* of the list as it was read; "": there was none */
@@ -67,16 +68,28 @@ static enum ns_status read_head(struct ns_follow *f, const json_t *head, int64_t
 	const json_t *pending = json_object_get(head, "pending");
 	int there = 1;
 
+	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
+
 	*lines = -1;
 	if (strcmp(ns_json_text(head, "schema"), "nightshift.follow/1") != 0)
 		return ns_fail(NS_BAD_DATA, "%s: its first line has the schema '%s', expected nightshift.follow/1", f->file,
 			       ns_json_text(head, "schema"));
+	if (!json_equal(json_object_get(head, "sources"), f->sources))
+		return ns_fail(
+			NS_CONFIG, "%s: is of other sources, the first of them %s; name another file, or change its first line if they have moved",
+			f->file,
+			json_array_size(json_object_get(head, "sources")) ? json_string_value(json_array_get(json_object_get(head, "sources"), 0))
+									  : "unknown");
 	f->classes = json_incref(json_object_get(head, "classes"));
 	if (!pending)
 		return NS_OK;
 	NS_TRY(ns_json_get_int(pending, "lines", f->file, 0, INT64_MAX, lines));
-	NS_TRY(ns_exists(ns_json_text(pending, "out"), &there));
-	*lines = there ? -1 : *lines;
+	/* another set may be there from before, which this one was to replace */
+	NS_TRY(ns_path(path, "%s/%s", ns_json_text(pending, "out"), ns_json_text(pending, "file")));
+	NS_TRY(ns_exists(path, &there));
+	if (there)
+		NS_TRY(ns_sha256_file(hex, path));
+	*lines = there && !strcmp(hex, ns_json_text(pending, "sha256")) ? -1 : *lines;
 	return NS_OK;
 }
 
@@ -112,7 +125,38 @@ static enum ns_status read_lines(struct ns_follow *f, char *text)
 	return NS_OK;
 }
 
-enum ns_status ns_follow_open(struct ns_follow **follow, const char *path)
+/* A path from the root, so that a list means the same wherever it is used. */
+static enum ns_status absolute(char to[NS_PATH_MAX], const char *path)
+{
+	char here[NS_PATH_MAX];
+
+	if (*path == '/')
+		return ns_path(to, "%s", path);
+	if (!getcwd(here, sizeof here))
+		return ns_io_error(".", "cannot get the name of the working directory");
+	return ns_path(to, "%s/%s", here, path);
+}
+
+/* The sources, without slashes at their ends; and a place for the list. */
+static enum ns_status name_all(struct ns_follow *f, char *const *sources, int n)
+{
+	char path[NS_PATH_MAX];
+	int i, is;
+
+	f->sources = json_array();
+	for (i = 0; i < n; i++) {
+		NS_TRY(absolute(path, sources[i]));
+		while (path[0] && path[1] && path[strlen(path) - 1] == '/')
+			path[strlen(path) - 1] = 0;
+		json_array_append_new(f->sources, ns_json_string(path));
+	}
+	NS_TRY(absolute(path, f->file));
+	*strrchr(path, '/') = 0;
+	NS_TRY(ns_is_dir(*path ? path : "/", &is));
+	return is ? NS_OK : ns_fail(NS_CONFIG, "ingest.follow: %s: there is no such folder", path);
+}
+
+enum ns_status ns_follow_open(struct ns_follow **follow, const char *path, char *const *sources, int n)
 {
 	struct ns_follow *f = *follow = calloc(1, sizeof *f);
 	enum ns_status status;
@@ -124,6 +168,7 @@ enum ns_status ns_follow_open(struct ns_follow **follow, const char *path)
 		return ns_fail(NS_NO_MEMORY, "out of memory");
 	f->file = strdup(path);
 	f->added = json_array();
+	NS_TRY(name_all(f, sources, n));
 	NS_TRY(ns_exists(path, &is));
 	if (!is)
 		return NS_OK;
@@ -148,6 +193,7 @@ void ns_follow_close(struct ns_follow *f)
 	free(f->text);
 	free(f->file);
 	json_decref(f->classes);
+	json_decref(f->sources);
 	json_decref(f->added);
 	free(f);
 }
@@ -228,21 +274,23 @@ static int write_line(FILE *to, json_t *json)
 	return fine;
 }
 
-/* The whole list; out: the folder that will hold what is added, or NULL: it does. */
-static enum ns_status write_all(struct ns_follow *f, const char *out)
+/* The whole list; pending: of what is added, or NULL: its set is there. */
+static enum ns_status write_all(struct ns_follow *f, json_t *pending)
 {
 	char *text = NULL;
 	size_t bytes = 0, i;
 	FILE *to = open_memstream(&text, &bytes);
-	json_t *head = json_pack("{s:s, s:O?}", "schema", "nightshift.follow/1", "classes", f->classes), *line;
+	json_t *head = json_pack("{s:s, s:O, s:O?}", "schema", "nightshift.follow/1", "sources", f->sources, "classes", f->classes), *line;
 	int64_t lines = 0;
 	enum ns_status status = NS_OK;
 	int fine = to != NULL;
 
 	for (i = 0; i < f->bytes; i++)
 		lines += f->text[i] == '\n';
-	if (out)
-		json_object_set_new(head, "pending", json_pack("{s:o, s:I}", "out", ns_json_string(out), "lines", (json_int_t)lines));
+	if (pending) {
+		json_object_set_new(pending, "lines", json_integer(lines));
+		json_object_set_new(head, "pending", pending);
+	}
 	fine = fine && write_line(to, json_incref(head)) && (!f->bytes || fwrite(f->text, f->bytes, 1, to) == 1);
 	json_array_foreach(f->added, i, line)
 		fine = fine && write_line(to, json_incref(line));
@@ -255,20 +303,20 @@ static enum ns_status write_all(struct ns_follow *f, const char *out)
 	return status;
 }
 
-enum ns_status ns_follow_begin(struct ns_follow *f, const char *out, char *const *classes, int n)
+enum ns_status ns_follow_begin(struct ns_follow *f, const char *dir, const char *out, const char *file, char *const *classes, int n)
 {
-	char here[NS_PATH_MAX], path[NS_PATH_MAX];
+	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
 	int i;
 
 	NS_TRY(check_unchanged(f));
-	if (*out != '/' && !getcwd(here, sizeof here))
-		return ns_io_error(".", "cannot get the name of the working directory");
-	NS_TRY(ns_path(path, "%s%s%s", *out == '/' ? "" : here, *out == '/' ? "" : "/", out)); /* the next run may begin elsewhere */
 	json_decref(f->classes);
 	f->classes = json_array();
 	for (i = 0; i < n; i++)
 		json_array_append_new(f->classes, ns_json_string(classes[i]));
-	return write_all(f, path);
+	NS_TRY(ns_path(path, "%s/%s", dir, file));
+	NS_TRY(ns_sha256_file(hex, path));
+	NS_TRY(absolute(path, out));
+	return write_all(f, json_pack("{s:o, s:s, s:s}", "out", ns_json_string(path), "file", file, "sha256", hex));
 }
 
 enum ns_status ns_follow_end(struct ns_follow *f)

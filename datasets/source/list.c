@@ -191,8 +191,10 @@ static enum ns_status label_all(struct ns_source *s, struct ns_files *f)
 	s->items = f->tree.count;
 	if (status == NS_OK)
 		status = ns_source_labels(s, names, f->tree.count, 1, labels);
-	for (i = 0; i < f->tree.count && status == NS_OK; i++)
+	for (i = 0; i < f->tree.count && status == NS_OK; i++) {
 		f->tree.entries[i].label = labels[i] == NS_LABEL_UNKNOWN && given ? ns_source_index(s, f->classes[i]) : labels[i];
+		s->unknown += f->tree.entries[i].label == NS_LABEL_UNKNOWN;
+	}
 	free(labels);
 	return status;
 }

@@ -1,5 +1,6 @@
 /* datasets/source/names.c - what the name of a file says of it. */
 #define _POSIX_C_SOURCE 200809L
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -52,4 +53,20 @@ int ns_is_image_name(const char *path)
 		if (!strcasecmp(end, ends[i]))
 			return 1;
 	return 0;
+}
+
+const char *ns_why_not(const char *path)
+{
+	while (*path) {
+		size_t n = strcspn(path, "/");
+		char name[256];
+
+		snprintf(name, sizeof name, "%.*s", (int)(n < 255 ? n : 255), path);
+		if (ns_is_litter(name))
+			return "is what a system leaves in folders";
+		if (*name == '.' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+			return "is hidden: its name, or a folder's above it, begins with a dot";
+		path += n + (path[n] == '/');
+	}
+	return NULL;
 }

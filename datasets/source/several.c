@@ -200,48 +200,6 @@ static enum ns_status join_words(struct ns_source *s, const struct child *c)
 	return NS_OK;
 }
 
-/* Leaves out what was taken before: of files of their own, each by itself; front: of their names. */
-static enum ns_status leave_out(struct ns_source *s, const char *front, struct ns_follow *follow)
-{
-	char path[NS_PATH_MAX], name[NS_PATH_MAX];
-	struct ns_item item;
-	int64_t i, k = 0;
-	int takes;
-
-	if (!s->kind->place)
-		return NS_OK;
-	s->kept = malloc(sizeof *s->kept * (size_t)(s->items + 1));
-	if (!s->kept)
-		return ns_fail(NS_NO_MEMORY, "%s: out of memory for the numbers of its items", s->path);
-	for (i = 0; i < s->items; i++) {
-		enum ns_status status = s->kind->place(s, i, &item, path);
-
-		snprintf(name, sizeof name, "%.1000s%.3000s", front, item.name);
-		takes = 1; /* a path that is too long: whoever reads it says so; a class that is not known may become so */
-		if (status == NS_OK)
-			NS_TRY(ns_follow_takes(follow, name, path, item.label != NS_LABEL_UNKNOWN, &takes));
-		if (!takes)
-			continue;
-		if (s->split_of)
-			s->split_of[k] = s->split_of[i];
-		s->kept[k++] = i;
-	}
-	s->items = k;
-	return NS_OK;
-}
-
-/* Is a source that is taken as a whole, such as an archive, new? Those of files are looked at file by file. */
-static enum ns_status is_new(const char *path, const char *name, struct ns_follow *follow, int *is)
-{
-	const struct ns_source_kind *kind;
-
-	*is = 1;
-	if (!follow)
-		return NS_OK;
-	NS_TRY(ns_source_kind_of(path, &kind));
-	return kind && !kind->place ? ns_follow_takes(follow, name, path, 1, is) : NS_OK;
-}
-
 /* The next child; front: of its items' names. One that was taken before is none. */
 static enum ns_status add_child(struct ns_source *s, struct several *all, const char *path, char *front, const json_t *classes,
 				struct ns_follow *follow)
@@ -252,7 +210,7 @@ static enum ns_status add_child(struct ns_source *s, struct several *all, const 
 
 	c->front = front;
 	snprintf(name, sizeof name, "%.*s", (int)strlen(front) - 1, front);
-	NS_TRY(is_new(path, name, follow, &is));
+	NS_TRY(ns_source_is_new(path, name, follow, &is));
 	if (!is) {
 		c->front = NULL;
 		free(front);
@@ -260,10 +218,12 @@ static enum ns_status add_child(struct ns_source *s, struct several *all, const 
 	}
 	NS_TRY(ns_source_open(&c->source, path, classes));
 	all->count++;
+	if (follow)
+		NS_TRY(ns_source_add_whole(&c->source, path, name, follow));
 	if (c->source.kind->rest) /* of a thousand one is open at a time */
 		c->source.kind->rest(&c->source);
 	if (follow)
-		NS_TRY(leave_out(&c->source, front, follow));
+		NS_TRY(ns_source_leave_out(&c->source, front, follow));
 	c->first = s->items;
 	s->items += c->source.items;
 	if (c->source.kind->pixels != all->children[0].source.kind->pixels)
@@ -384,13 +344,38 @@ static enum ns_status open_archives(struct ns_source *s, const char *path, const
 /* One source, which is no folder of archives. */
 static enum ns_status open_one(struct ns_source *s, const char *path, const json_t *classes, struct ns_follow *follow)
 {
-	const char *slash = strrchr(path, '/');
+	const char *slash = strrchr(path, '/'), *name;
 	enum ns_status status;
 	int is;
 
-	NS_TRY(is_new(path, slash && slash[1] ? slash + 1 : path, follow, &is));
+	name = slash && slash[1] ? slash + 1 : path;
+	NS_TRY(ns_source_is_new(path, name, follow, &is));
 	status = is ? ns_source_open(s, path, classes) : ns_source_begin(s, path, classes);
-	return status == NS_OK && follow && s->kind ? leave_out(s, "", follow) : status;
+	if (status == NS_OK && follow && s->kind)
+		status = ns_source_add_whole(s, path, name, follow);
+	return status == NS_OK && follow && s->kind ? ns_source_leave_out(s, "", follow) : status;
+}
+
+uint64_t ns_source_digest(struct ns_source *s)
+{
+	char path[NS_PATH_MAX];
+	uint64_t sum = ns_xxh3(&s->items, sizeof s->items) + (uint64_t)s->class_count;
+	const struct several *all = s->state;
+	struct ns_item item;
+	int64_t i;
+
+	if (s->kind == &several || s->kind == &several_of_pixels) {
+		for (i = 0; i < all->count; i++)
+			sum = sum * 31 + ns_source_digest(&all->children[i].source);
+		return sum;
+	}
+	for (i = 0; s->kind->place && i < s->items; i++) {
+		(void)s->kind->place(s, s->kept ? s->kept[i] : i, &item, path);
+		sum = sum * 31 + ns_xxh3(item.name, strlen(item.name)) + (uint64_t)(int64_t)item.label;
+		if (item.annotation)
+			sum = sum * 31 + ns_xxh3(item.annotation, strlen(item.annotation));
+	}
+	return sum;
 }
 
 enum ns_status ns_source_open_all(struct ns_source *s, char *const *paths, int n, const json_t *classes, struct ns_follow *follow)

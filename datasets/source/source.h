@@ -34,6 +34,7 @@ struct ns_source {
 	char *path;
 	char **classes;
 	int class_count;
+	int64_t unknown;	    /* items of classes that are none of its own */
 	int numbers;		    /* classes were found, and stand in the order of the numbers that they are */
 	char **splits;		    /* train, test and the like, as the input has them */
 	int split_count, *split_of; /* split_of: of each item, an index into splits; NULL without splits */
@@ -65,15 +66,18 @@ struct ns_source_kind {
  * listed, else the source, such as an archive. docs/formats.md, nightshift.follow/1.
  */
 struct ns_follow;
-/* A file that is not there is an empty list. Also on failure *follow is to be closed. */
-enum ns_status ns_follow_open(struct ns_follow **follow, const char *file);
+/* A file that is not there is an empty list. NS_CONFIG: it is of other sources. Also on failure *follow is to be closed. */
+enum ns_status ns_follow_open(struct ns_follow **follow, const char *file, char *const *sources, int n);
 void ns_follow_close(struct ns_follow *follow);
 /* The names of classes in the list, an array, or NULL. */
 const json_t *ns_follow_classes(const struct ns_follow *follow);
 /* How many were there, and have been passed over. */
 int64_t ns_follow_passed(const struct ns_follow *follow);
-/* One process: writes the list with what is new, which counts once `out` is there. Errors: NS_BAD_DATA: somebody else has changed the list. */
-enum ns_status ns_follow_begin(struct ns_follow *follow, const char *out, char *const *classes, int n);
+/*
+ * One process: writes the list with what is new, which counts once `file` is in the folder `out` with the bytes that it has now in `dir`. Errors: NS_BAD_DATA: somebody else
+ * has changed the list.
+ */
+enum ns_status ns_follow_begin(struct ns_follow *follow, const char *dir, const char *out, const char *file, char *const *classes, int n);
 /* After `out` is published. */
 enum ns_status ns_follow_end(struct ns_follow *follow);
 
@@ -85,6 +89,8 @@ enum ns_status ns_source_open(struct ns_source *source, const char *path, const 
  * may be no items. Errors: NS_BAD_DATA: some have splits, or pixels, and others not.
  */
 enum ns_status ns_source_open_all(struct ns_source *source, char *const *paths, int n, const json_t *classes, struct ns_follow *follow);
+/* Of what it holds: names and labels of items that are files of their own, else how many there are; the same in every process that has seen the same. */
+uint64_t ns_source_digest(struct ns_source *source);
 void ns_source_close(struct ns_source *source);
 enum ns_status ns_source_get(struct ns_source *source, int64_t item, struct ns_item *out);
 
@@ -95,6 +101,12 @@ enum ns_status ns_source_fetch(struct ns_source *source, int64_t item, struct ns
 enum ns_status ns_source_kind_of(const char *path, const struct ns_source_kind **kind);
 /* Is a file new? It is then added to what the list will hold, if `keep`. One that cannot be found is taken, and not added. */
 enum ns_status ns_follow_takes(struct ns_follow *follow, const char *name, const char *path, int keep, int *takes);
+/* Leaves out what was taken before, of files of their own each by itself; front: of their names. */
+enum ns_status ns_source_leave_out(struct ns_source *source, const char *front, struct ns_follow *follow);
+/* Is a source that is taken as a whole, such as an archive, new? Those of files are looked at file by file. */
+enum ns_status ns_source_is_new(const char *path, const char *name, struct ns_follow *follow, int *is);
+/* Adds a source that is taken as a whole; one with items of classes that nobody has named yet waits until they are. */
+enum ns_status ns_source_add_whole(const struct ns_source *source, const char *path, const char *name, struct ns_follow *follow);
 /* The path and the names of classes that were given; ns_source_close() releases it whatever is returned. */
 enum ns_status ns_source_begin(struct ns_source *source, const char *path, const json_t *classes);
 /*

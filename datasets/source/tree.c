@@ -45,29 +45,14 @@ void ns_tree_release(struct ns_tree *tree)
 	}
 	free(tree->documents);
 	json_decref(tree->said);
-	json_decref(tree->annotations);
-	json_decref(tree->objects);
+	json_decref(tree->sidecars);
+	json_decref(tree->boxes);
+	json_decref(tree->listed);
 	json_decref(tree->damaged);
-	json_decref(tree->yolo);
+	json_decref(tree->other);
 	json_decref(tree->names);
+	free(tree->joined);
 	memset(tree, 0, sizeof *tree);
-}
-
-/* the entry's part of a path that is hidden or litter, or NULL */
-static const char *why_not(const char *path)
-{
-	while (*path) {
-		size_t n = strcspn(path, "/");
-		char name[256];
-
-		snprintf(name, sizeof name, "%.*s", (int)(n < 255 ? n : 255), path);
-		if (ns_is_litter(name))
-			return "is what a system leaves in folders";
-		if (*name == '.' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
-			return "is hidden: its name, or a folder's above it, begins with a dot";
-		path += n + (path[n] == '/');
-	}
-	return NULL;
 }
 
 static int is_item(const struct ns_entry *e)
@@ -184,7 +169,7 @@ static enum ns_status sift(struct ns_tree *t, struct ns_source *s)
 
 	for (i = 0; i < t->count; i++) {
 		struct ns_entry *e = &t->entries[i];
-		const char *why = e->type == NS_ENTRY_PASSED ? e->why : why_not(e->path);
+		const char *why = e->type == NS_ENTRY_PASSED ? e->why : ns_why_not(e->path);
 
 		if (!why && e->type == NS_ENTRY_FILE && ns_is_other_name(e->path))
 			why = e->why ? e->why : ns_is_class_name(e->path) ? "says the class of the image beside it" : "is no image by its name";
@@ -215,8 +200,10 @@ static enum ns_status label_all(struct ns_tree *t, struct ns_source *s, char **n
 		int index = labels[i] == NS_LABEL_UNKNOWN && given && ns_tree_said(t, t->entries[i].path);
 
 		t->entries[i].label = index ? ns_source_index(s, names[i]) : labels[i];
-		if (t->entries[i].label == NS_LABEL_UNKNOWN)
+		if (t->entries[i].label == NS_LABEL_UNKNOWN && is_item(&t->entries[i])) {
 			t->entries[i].unknown = strdup(names[i]);
+			s->unknown++;
+		}
 	}
 	free(labels);
 	return status;
@@ -255,7 +242,7 @@ static char *class_of(const struct ns_tree *t, const struct ns_entry *e, const c
 	size_t n = e->type == NS_ENTRY_EMPTY ? strcspn(path + split, "/") : first_folder(path + split);
 	const char *said = is_item(e) ? ns_tree_said(t, e->path) : NULL;
 
-	if (is_item(e) && t->boxed)
+	if (is_item(e) && t->boxed && !t->said)
 		return strdup("");
 	if (is_item(e) && t->said) /* one whose .cls is missing has no class, and not its folder's name */
 		return strdup(said ? said : "");
@@ -287,7 +274,7 @@ static enum ns_status mean(struct ns_tree *t)
 	int64_t i;
 
 	for (i = 0; i < t->count && t->boxed; i++) {
-		ns_tree_drop_aside(path, t->entries[i].path, 1);
+		ns_tree_drop_aside(path, t->entries[i].path, ns_tree_image_folders);
 		t->entries[i].meant = strdup(path);
 		if (!t->entries[i].meant)
 			return ns_fail(NS_NO_MEMORY, "out of memory for a file's name");

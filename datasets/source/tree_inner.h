@@ -25,16 +25,16 @@ struct ns_entry {
 struct ns_tree {
 	struct ns_entry *entries; /* after the plan the items, in their order */
 	int64_t count, capacity;
-	/*
-	 * What files say of the image that is called alike, by paths as ns_tree_drop_aside() leaves them, without their end; each may be NULL.
-	 */
-	json_t *said;	     /* texts: its class, by the .cls files of a webdataset */
-	json_t *annotations; /* texts: JSON on one line */
-	json_t *objects;     /* which of them have a list of objects */
-	json_t *damaged;     /* the files that cannot be read */
-	json_t *yolo;	     /* texts of YOLO's files, until the names of the categories are known */
-	json_t *names;	     /* of YOLO's categories */
-	int64_t annotated;   /* bytes of these texts */
+	/* What files say of images; each map may be NULL. */
+	json_t *said;	   /* {path without its end: text}: classes, by the .cls files of a webdataset */
+	json_t *sidecars;  /* {path without its end: JSON on one line}: of .json files */
+	json_t *boxes;	   /* {path without its last end, and "//" + that without the folder of labels: {file: its text, or JSON on one line}} */
+	json_t *listed;	   /* {image: [JSON on one line]}: of COCO's files */
+	json_t *damaged;   /* {as of boxes: file}: that cannot be read */
+	json_t *other;	   /* the same of texts that are none of YOLO's */
+	json_t *names;	   /* {folder: {names, keypoints}}: YOLO's categories */
+	int64_t annotated; /* bytes of these texts */
+	char *joined;	   /* the last annotation that is of several texts */
 	struct ns_document {
 		char *path, *text;
 		size_t bytes;
@@ -53,21 +53,29 @@ enum ns_status ns_tree_add(struct ns_tree *tree, const char *path, int64_t numbe
 size_t ns_tree_words_most(const char *path);
 /* What the file that was added last, at `path`, says: at most ns_tree_words_most() bytes, copied. text NULL: it cannot be read. */
 enum ns_status ns_tree_words(struct ns_tree *tree, const char *path, const char *text, size_t bytes);
-/* Adds to what is said under a path as ns_tree_drop_aside() leaves it: JSON on one line; objects: it has a list of them. */
-enum ns_status ns_tree_annotate(struct ns_tree *tree, const char *key, const char *line, int objects);
 /* Once all files are known: which image each is of. Adds notes. Errors: NS_BAD_DATA: a file of COCO's is damaged. */
 enum ns_status ns_tree_gather(struct ns_tree *tree, struct ns_source *source);
-/* What a map holds of a path: under it, or under it without one or more of its ends. */
-const json_t *ns_tree_find(const json_t *map, const char *path);
-/*
- * Path without "./" and the folders of images (images, JPEGImages) and, unless images_alone, of what is said of them (labels, annotations), which
- * lie beside each other. `to` has room for the path.
- */
-void ns_tree_drop_aside(char *to, const char *path, int images_alone);
+/* Has an image a list of objects? *some: with one in it. */
+int ns_tree_lists(const struct ns_tree *tree, const char *path, int *some);
+/* JSON on one line, with as many digits as its numbers have; the caller frees it. NULL: there is no memory. */
+char *ns_tree_line(const json_t *json);
+/* Path without "./" and the folders that are called so, in any case. `to` has room for the path. */
+void ns_tree_drop_aside(char *to, const char *path, const char *const *folders);
+/* images, JPEGImages; labels, annotations: they lie beside each other */
+extern const char *const ns_tree_image_folders[], *const ns_tree_word_folders[];
+/* Is it in a folder of what is said of images? */
+int ns_tree_is_aside(const char *path);
+/* The path without its last end; the same without such folders, behind "//", with which no path begins. */
+void ns_tree_key(char key[NS_PATH_MAX], const char *path);
+void ns_tree_aside_key(char key[NS_PATH_MAX], const char *path, const char *const *folders);
+/* Does a text end so, in any case, with something before it? */
+int ns_ends_like(const char *path, const char *end);
+/* Why a path is nobody's image, by the name of a folder or its own: hidden, or what systems leave behind; NULL: it may be one. */
+const char *ns_why_not(const char *path);
 /* The class, or its index, that a .cls file says of an image; NULL: none does. */
 const char *ns_tree_said(const struct ns_tree *tree, const char *path);
 /* What files say of an image beside its class, as JSON on one line; NULL: nothing. */
-const char *ns_tree_annotation(const struct ns_tree *tree, const char *path);
+const char *ns_tree_annotation(struct ns_tree *tree, const char *path);
 /* Archives often begin their names with "./", which means nothing. */
 const char *ns_tree_plain(const char *path);
 int ns_is_class_name(const char *path);

@@ -151,12 +151,18 @@ static enum ns_status check_shapes(const struct ns_drift *s)
 	return NS_OK;
 }
 
-/* Groups are the same by their names. Where one side has none, numbers are all that there is. */
+/* Groups are the same by their names, or, where neither side has any, by their numbers. */
 static enum ns_status agree_groups(struct ns_drift *s)
 {
 	if (s->ref.groups.count && s->cur.groups.count)
 		return ns_vocabulary_map(&s->ref.groups, s->cur.groups.words, s->cur.groups.count, s->cur.group, s->cur.rows);
-	ns_vocabulary_release(&s->ref.groups);
+	if (s->ref.group && s->cur.group && s->ref.groups.count != s->cur.groups.count) { /* a number is no index into names */
+		ns_log_warn(s->job->log, "groups have names in the %s window alone, so that they are not tested as slices",
+			    s->ref.groups.count ? "reference" : "current");
+		free(s->ref.group);
+		free(s->cur.group);
+		s->ref.group = s->cur.group = NULL;
+	}
 	return NS_OK;
 }
 

@@ -134,7 +134,7 @@ out:
 }
 
 /* what was done to images, or left undone, that nobody would see in the pixels */
-void ns_ingest_tell_done(const struct ns_ingest *g, const int64_t sums[6])
+void ns_ingest_tell_done(const struct ns_ingest *g, const int64_t sums[7])
 {
 	if (sums[2])
 		ns_log_warn(g->job->log, "%lld image%s an EXIF orientation, which %s", (long long)sums[2], sums[2] > 1 ? "s have" : " has",
@@ -147,12 +147,14 @@ void ns_ingest_tell_done(const struct ns_ingest *g, const int64_t sums[6])
 	if (sums[5])
 		ns_log_warn(g->job->log, "%lld image%s drew warnings of a decoder that leave the pixels whole", (long long)sums[5],
 			    sums[5] > 1 ? "s" : "");
+	if (g->group_by && sums[0] && !sums[6])
+		ns_log_warn(g->job->log, "ingest.group_by: no image has '%s' in its annotation; all are of the group '%s'", g->group_by, g->group);
 }
 
 #define REFUSED_FEW 10 /* a share of so few says nothing */
 
 /* Too many refusals are more likely a fault of the command than of the images. */
-enum ns_status ns_ingest_check_share(const struct ns_ingest *g, const int64_t sums[6])
+enum ns_status ns_ingest_check_share(const struct ns_ingest *g, const int64_t sums[7])
 {
 	double all = (double)(sums[0] + sums[1]);
 

@@ -85,7 +85,7 @@ static char *group_said(const struct ns_batch *b, const struct ns_taken *t)
 	if (json_is_string(value))
 		text = strdup(json_string_value(value));
 	else if (json_is_number(value) || json_is_boolean(value))
-		text = json_dumps(value, JSON_ENCODE_ANY);
+		text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 	else if (!strcmp(b->group_by, "camera") && *t->image.camera)
 		text = strdup(t->image.camera);
 	json_decref(json);
@@ -102,6 +102,7 @@ static enum ns_status keep_group(struct ns_batch *b, int64_t i, const struct ns_
 				 strlen(said));
 	else
 		status = ns_vocabulary_add(&b->groups, said && *said ? said : b->group, &b->rows.group[i]);
+	b->grouped += said && *said;
 	free(said);
 	if (status == NS_OK && b->groups.count > NS_BATCH_GROUPS)
 		status = ns_fail(NS_BAD_DATA, "ingest.group_by: '%s' has more than %d values in a shard; a slice has few", b->group_by,

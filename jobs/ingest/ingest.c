@@ -64,6 +64,7 @@ static enum ns_status write_shard(struct ns_ingest *g, const struct ns_ingest_se
 	b.group = g->group;
 	b.group_by = g->group_by;
 	NS_GO(ns_ingest_take(g, &b, items, end - begin, p->first + begin));
+	g->grouped += b.grouped;
 	head.formats = b.formats.words;
 	head.format_count = b.formats.count;
 	head.cameras = b.cameras.words;
@@ -269,7 +270,7 @@ static enum ns_status open_sources(struct ns_ingest *g, int argc, char **argv, c
 	NS_TRY(parse_background(g));
 	NS_TRY(read_like(g, &like));
 	*from = sources_as_text(argc, argv);
-	status = g->follow ? ns_follow_open(&g->before, g->follow) : NS_OK;
+	status = g->follow ? ns_follow_open(&g->before, g->follow, argv, argc) : NS_OK;
 	if (status == NS_OK)
 		status = ns_source_open_all(&g->source, argv, argc, like ? like : g->classes ? g->classes : known_classes(g), g->before);
 	json_decref(like);
@@ -282,9 +283,25 @@ static enum ns_status open_sources(struct ns_ingest *g, int argc, char **argv, c
 	return ns_h5_names_fit((const char *const *)g->source.classes, g->source.class_count, argv[0], "classes");
 }
 
-/* Publishes what all ranks have taken; sums: as of ns_ingest_tell_done(). */
-static enum ns_status publish(struct ns_ingest *g, const char *from, int64_t sums[6])
+/* Collective. Each rank has looked at the source by itself: all must have seen the same, or some of it would be nobody's. */
+static enum ns_status agree_on_source(struct ns_ingest *g)
 {
+	uint64_t mine = g->job->comm->size > 1 ? ns_source_digest(&g->source) : 0, first = mine;
+
+	NS_TRY(ns_comm_broadcast(g->job->comm, &first, sizeof first, 0));
+	return ns_job_agree(
+		g->job,
+		first == mine
+			? NS_OK
+			: ns_fail(NS_BAD_DATA,
+				  "%s: changed while it was looked at: rank %d has seen other files than rank 0; begin again once it is at rest",
+				  g->source.path, g->job->comm->rank));
+}
+
+/* Publishes what all ranks have taken; sums: as of ns_ingest_tell_done(). */
+static enum ns_status publish(struct ns_ingest *g, const char *from, int64_t sums[7])
+{
+	char index[NS_PATH_MAX];
 	struct ns_job *job = g->job;
 	enum ns_status status = NS_OK;
 
@@ -303,9 +320,10 @@ static enum ns_status publish(struct ns_ingest *g, const char *from, int64_t sum
 	ns_job_count(job, "out", sums[0]);
 	ns_job_count(job, "refused", sums[1]);
 	ns_job_input(job, "source", from, "");
-	if (g->before)
-		NS_TRY(ns_job_agree(job,
-				    job->comm->rank == 0 ? ns_follow_begin(g->before, job->out, g->source.classes, g->source.class_count) : NS_OK));
+	snprintf(index, sizeof index, "%.200s%sdataset.json", g->folders ? g->sets[0].name : "", g->folders ? "/" : "");
+	if (g->before && job->comm->rank == 0)
+		status = ns_follow_begin(g->before, job->dir, job->out, index, g->source.classes, g->source.class_count);
+	NS_TRY(ns_job_agree(job, status));
 	NS_TRY(ns_job_publish(job));
 	if (g->before && job->comm->rank == 0 && ns_follow_end(g->before) != NS_OK) /* the list says so itself, and the next run asks */
 		ns_log_warn(job->log, "%s: says still that %s is not published: %s", g->follow, job->out, ns_message());
@@ -316,7 +334,7 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 {
 	struct ns_ingest g = {.job = job};
 	enum ns_status status;
-	int64_t sums[6];
+	int64_t sums[7];
 	char *from = NULL;
 	int i;
 
@@ -325,7 +343,8 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	ns_conf_read(job->conf, settings, sizeof settings / sizeof *settings, &g);
 	if (g.follow && job->parts > 1)
 		return ns_fail(NS_USAGE, "ingest: --follow cannot be combined with --part: the parts of an array would each add to the list");
-	NS_GO(open_sources(&g, argc, argv, &from));
+	NS_GO(ns_job_agree(job, open_sources(&g, argc, argv, &from)));
+	NS_GO(agree_on_source(&g));
 	NS_GO(ns_job_begin(job, 0));
 	NS_GO(ns_ingest_encoding(&g));
 	NS_GO(ns_ingest_sets(&g));
@@ -341,7 +360,8 @@ enum ns_status ns_job_ingest(struct ns_job *job, int argc, char **argv)
 	sums[3] = g.transparent;
 	sums[4] = g.profiles;
 	sums[5] = g.warned;
-	NS_GO(ns_comm_sum_i64(job->comm, sums, 6));
+	sums[6] = g.grouped;
+	NS_GO(ns_comm_sum_i64(job->comm, sums, 7));
 	g.refused = sums[1];
 	status = publish(&g, from, sums);
 out:

@@ -38,8 +38,8 @@ struct ns_ingest {
 	int as_stored, background;			     /* of ns_decode() */
 	/* images that were taken here: with an EXIF orientation, with transparency, with a colour profile, with a decoder's warnings */
 	int64_t turned, transparent, profiles, warned;
-	int64_t refused, taken;
-	char *quarantine; /* a line of JSON for each image that was refused here */
+	int64_t refused, taken, grouped; /* grouped: rows that have what group_by names */
+	char *quarantine;		 /* a line of JSON for each image that was refused here */
 	size_t quarantine_bytes, quarantine_capacity;
 };
 
@@ -67,6 +67,7 @@ struct ns_batch {     /* a shard being filled */
 	struct ns_rows rows;
 	struct ns_vocabulary formats, cameras, groups; /* of its files; of cameras those beyond the first are not said */
 	const char *group, *group_by;		       /* of a row: what the annotation says under group_by, if it is given, else group */
+	int64_t grouped;
 	uint8_t *image;
 	uint64_t *offset;
 	size_t bytes, capacity, source_capacity, annotation_capacity;
@@ -99,9 +100,9 @@ enum ns_status ns_ingest_join_quarantine(struct ns_ingest *g);
 enum ns_status ns_ingest_write_passed(const struct ns_ingest *g);
 /* What the source was taken for, before the work begins. */
 void ns_ingest_tell_source(const struct ns_ingest *g);
-/* sums, over all ranks: images taken, refused, with an orientation, with transparency, with a profile, with warnings */
-void ns_ingest_tell_done(const struct ns_ingest *g, const int64_t sums[6]);
+/* sums, over all ranks: images taken, refused, with an orientation, with transparency, with a profile, with warnings, with a group of group_by's */
+void ns_ingest_tell_done(const struct ns_ingest *g, const int64_t sums[7]);
 /* NS_BAD_DATA: more were refused than ingest.refuse_share. */
-enum ns_status ns_ingest_check_share(const struct ns_ingest *g, const int64_t sums[6]);
+enum ns_status ns_ingest_check_share(const struct ns_ingest *g, const int64_t sums[7]);
 
 #endif

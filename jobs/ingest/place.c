@@ -10,9 +10,14 @@ enum ns_status ns_ingest_forget_place(const struct ns_ingest *g, struct ns_taken
 	uint8_t *pixels = NULL;
 	int h, w, c;
 	uint64_t id = 0;
+	struct ns_image said;
 	enum ns_status status;
 
-	if (!ns_place_erase(t->data, t->item.bytes) || !strcmp(t->image.kind, "jpeg") || !strcmp(t->image.kind, "png"))
+	if (!ns_place_erase(t->data, t->item.bytes) && !t->image.placed)
+		return NS_OK;
+	if (ns_image_look(t->data, t->item.bytes, &said) != NS_OK || said.placed)
+		return ns_fail(NS_BAD_DATA, "where it was taken cannot be erased; ingest.keep_gps: true keeps it");
+	if (!strcmp(t->image.kind, "jpeg") || !strcmp(t->image.kind, "png"))
 		return NS_OK; /* what a segment says of its length bounds what is erased */
 	status = ns_decode(t->data, t->item.bytes, &options, &h, &w, &c, &pixels, NULL);
 	if (status == NS_OK)

@@ -205,6 +205,12 @@ static enum ns_status add_split(struct ns_ingest *g, int split, int64_t *first)
 		if (g->source.split_of[i] == split)
 			p->items[p->rows++] = i;
 	*first += p->rows;
+	if (!p->rows && g->before) { /* this split has nothing new */
+		free(p->items);
+		*p = (struct ns_ingest_set){0};
+		g->set_count--;
+		return NS_OK;
+	}
 	return g->folders ? ns_check_name("split", p->name) : NS_OK;
 }
 

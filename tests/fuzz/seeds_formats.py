@@ -185,7 +185,7 @@ def placed(big, base=(), strips=()):
     head = [struct.pack(order + "HHI4s", tag, 2, 2, letter + b"\0\0\0") for tag, letter in ((1, b"S" if big else b"N"), (3, b"W"))]
     places = [struct.pack(order + "HHII", tag, 5, 3, behind + 24 * k) for k, tag in enumerate((2, 4))]
     place = struct.pack(order + "H", 4) + head[0] + places[0] + head[1] + places[1] + b"\0" * 4 + struct.pack(order + "12I", *NORTH, *WEST)
-    blank = struct.pack(order + "H", 4) + b"".join(e[:8] + b"\0" * 4 for e in (head[0], places[0], head[1], places[1])) + b"\0" * 4 + b"\0" * 48
+    blank = struct.pack(order + "H", 4) + head[0][:8] + b"\0" * 4 + places[0] + head[1][:8] + b"\0" * 4 + places[1] + b"\0" * 4 + b"\0" * 48
     return whole + place, whole + blank
 
 

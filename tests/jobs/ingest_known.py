@@ -460,7 +460,7 @@ def check_drift(path):
     d = json.load(open(f"{path}/drift.json"))
     rows = np.arange(GROUPED)
     slices = {s["slice"]: (s["reference_rows"], s["current_rows"]) for s in d["slices"] if s["slice"].startswith("group")}
-    assert slices == {"group 0": (20, 20), "group 1": (20, 20), "group 2": (20, 20)}, slices
+    assert slices == {"group north": (20, 20), "group south": (20, 20), "group east": (20, 20)}, slices
     ref, cur = ((g(rows), t(rows)) for g, t in WINDOWS.values())
     s = d["sequences"]
     assert (s["reference_blocks"], s["current_blocks"]) == (blocks(*ref, 3), blocks(*cur, 3)), s

@@ -53,6 +53,7 @@ KINDS = (
     ("night's file", re.compile(r"^night/([^/]+/)?[^/]+\.(json|html|h5)$")),
     ("gc's clock", re.compile(r"/objects/\.clock$")),
     ("history line", re.compile(r"^history/[^/]+\.json$")),
+    ("followed list", re.compile(r"^seen\.jsonl$")),
     ("file in a result", re.compile(r"\.partial/")),
     ("result", re.compile(r"^(o|night/.*)$")),
 )

@@ -409,6 +409,7 @@ def slices(binary):
     found = {s["slice"]: (s["reference_rows"], s["current_rows"], s["status"]) for s in report["slices"]}
     check(found == {"group north": (80, 80, "material"), "group 7": (80, 80, "none"), "group elsewhere": (80, 0, "untested"), "group new": (0, 80, "untested")}, f"slices: {found}")
     check("mostly group north" in report["summary"], f"summary: {report['summary']}")
+    check("no image has 'sight' in its annotation" in ingest(binary, "slices/1.csv", "--ingest.group_by=sight"), "a member that nobody has")
     pathlib.Path("slices/lists.csv").write_text("path,label,site\n1-0.png,," + "x" * 300 + "\n", encoding="utf-8")
     check("is no name of a slice" in ingest(binary, "slices/lists.csv", "--ingest.group_by=site", wanted=65), "a text of 300 bytes is a slice")
 

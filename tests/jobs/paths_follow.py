@@ -1,4 +1,5 @@
 """ingest --follow: each night takes what is new, once; whatever ends a job: for paths.py, whose functions it is given."""
+import hashlib
 import json
 import os
 import pathlib
@@ -33,7 +34,7 @@ def follow(binary, t):
     allow = ["--ingest.refuse_share=1"]
     night(1, "in", more=allow)
     t.check(took(1) == [("cat/1.png", "cat"), ("cat/3.png", "cat"), ("dog/0.png", "dog"), ("dog/2.png", "dog")], f"the first night: {took(1)}")
-    t.check(seen()[0] == {"schema": "nightshift.follow/1", "classes": ["cat", "dog"]}, f"head: {seen()[0]}")
+    t.check(seen()[0] == {"schema": "nightshift.follow/1", "sources": [os.path.abspath("in")], "classes": ["cat", "dog"]}, f"head: {seen()[0]}")
     t.check(seen()[1] == {"path": "cat/1.png", "bytes": len(t.png(1)), "time": 1_000_000} and len(seen()) == 6, f"lines: {seen()}")
     t.check("5 files were taken before" in night(2, "in", wanted=65), "a night without new files is no error")
     t.check(not pathlib.Path("night2").exists(), "a night without new files has a set")
@@ -54,8 +55,9 @@ def follow(binary, t):
     before = pathlib.Path("seen.jsonl").read_bytes()
     head, *rest = before.decode().splitlines(keepends=True)
     line = '{"path":"cat/11.png","bytes":%d,"time":1000000}\n' % len(t.png(11))
-    for out, wanted in (("nowhere", 0), ("night3", 65)):
-        pending = json.loads(head) | {"pending": {"out": os.path.abspath(out), "lines": len(rest)}}
+    there = hashlib.sha256(pathlib.Path("night3/dataset.json").read_bytes()).hexdigest()
+    for out, digest, wanted in (("nowhere", there, 0), ("night3", "0" * 64, 0), ("night3", there, 65)): # the second: another set, which was to be replaced
+        pending = json.loads(head) | {"pending": {"out": os.path.abspath(out), "lines": len(rest), "file": "dataset.json", "sha256": digest}}
         pathlib.Path("seen.jsonl").write_text(json.dumps(pending) + "\n" + "".join(rest) + line, encoding="utf-8")
         night(4, "in", wanted=wanted)
         if not wanted:
@@ -114,6 +116,33 @@ def follow(binary, t):
     night(13, "split")
     found = {name: sorted(t.rows(f"night13/{name}")[0]) for name in ("train", "test")}
     t.check(found == {"train": ["train/cat/8.png"], "test": ["test/cat/11.png", "test/cat/9.png"]}, f"splits: {found}")
+    write("split/train/cat/12.png", t.png(12)) # nothing for test
+    night(15, "split")
+    t.check(not pathlib.Path("night15/test").exists() and list(t.rows("night15/train")[0]) == ["train/cat/12.png"], "a split that has not grown")
+    t.check("is of other sources" in night(16, "in", wanted=78), "a list is followed by another source")
+    t.check("there is no such folder" in night(16, "in", wanted=78, more=["--follow", "nodir/seen"]), "a list in no folder")
+    pathlib.Path("seen.jsonl").unlink()
+    write("numbers/l.csv", b"path,label\n../in/cat/1.png,0\n../list/x.png,1\n../list/y.png,7\n")
+    write("in/cat/1.png", t.png(1), 7)
+    night(17, "numbers/l.csv")
+    write("numbers/l.csv", b"path,label\n../in/cat/1.png,0\n../list/x.png,1\n../list/y.png,7\n../list/gone.png,2\n")
+    t.check("class '2' is not in ingest.classes" in night(18, "numbers/l.csv", wanted=65), "a class that is a number is taken for an index")
+    pathlib.Path("seen.jsonl").unlink()
+    write("one.tar", t.tarred({"cat/1.png": t.png(1), "dog/2.png": t.png(2)}))
+    night(19, "one.tar")
+    write("one.tar", t.tarred({"cat/1.png": t.png(1), "eel/2.png": t.png(2)}), 3)
+    night(20, "one.tar", more=allow)
+    night(21, "one.tar", more=["--ingest.classes=[cat, dog, eel]"])
+    t.check(took(21) == [("cat/1.png", "cat"), ("eel/2.png", "eel")], f"an archive of a class that was named later: {took(21)}")
+    t.check("holds nothing new" in night(22, "one.tar", wanted=65), "an archive is taken again")
+    # ranks that see different files: nothing is published
+    for rank, n in ((0, 20), (1, 21)):
+        for i in range(n):
+            write(f"rank{rank}/d/{i}.png", t.png(i))
+    run = subprocess.run(["env", "ASAN_OPTIONS=detect_leaks=0", "mpirun", "-n", "1", "-wdir", os.path.abspath("rank0"), binary, "ingest", "d", "--out", os.path.abspath("ranks"), ":",
+                          "-n", "1", "-wdir", os.path.abspath("rank1"), binary, "ingest", "d", "--out", os.path.abspath("ranks")], capture_output=True, text=True, check=False)
+    t.check(run.returncode != 0 and "has seen other files than rank 0" in run.stderr and not pathlib.Path("ranks").exists(), f"ranks that see other files: {run.returncode} {run.stderr}")
+    pathlib.Path("seen.jsonl").unlink()
     for i in range(3000):
         write(f"many/{i}.png", t.png(i))
     with subprocess.Popen([binary, "ingest", "many", "--follow", "seen.jsonl", "--out", "night14"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as job:

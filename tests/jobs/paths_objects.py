@@ -127,3 +127,65 @@ def boxes(binary, t):
     see(files, {"VOC2007/JPEGImages/0.png": size | {"objects": [{"category": "dog", "difficult": 1, "bbox": [1, 0, 3, 3], "part": [{"category": "head", "bbox": [.5, 0, 1.5, 2]}]}, cat]},
                 "VOC2007/JPEGImages/1.png": size | {"segmented": 0, "objects": []}, "VOC2007/JPEGImages/2.png": None, "VOC2007/JPEGImages/3.png": size | {"objects": [cat]}},
         ("3 images come with objects", "2.xml cannot be read, so that it says nothing of images"))
+    twice(binary, t)
+    doubts(binary, t, see)
+
+
+def twice(binary, t):
+    """of two entries of one name in a tar the last counts; what is hidden says nothing"""
+    import io
+    import tarfile
+    with tarfile.open("twice.tar", "w") as tar:
+        for name, data in (("a/0.png", t.png(0)), ("a/0.json", b'{"old": 1}'), ("a/0.json", b'{"new": 1}'), ("a/1.png", t.png(1)), ("a/1.xml", BOX.format(DOG).encode()),
+                           ("a/1.xml", BOX.format(CAT).encode()), ("__MACOSX/a/._1.xml", b"\0\1"), ("__MACOSX/labels/._1.txt", b"\0\1")):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    words = t.ingest(binary, "twice.tar", "--ingest.classes=[a]")
+    t.check("cannot be read" not in words, f"what is hidden is damaged: {words}")
+    with h5py.File("out/shard-00000.h5") as f:
+        text = f["annotation"][()].tobytes()
+    t.check(b'{"new":1}' in text and b"old" not in text and b"dog" not in text.replace(b"cat & dog", b""), f"replaced: {text}")
+
+
+def doubts(binary, t, see):
+    """each file is of its own image alone, and nothing is guessed from names that do not agree"""
+    y = lambda n: b"%d .5 .5 .2 .2" % n
+    box = lambda n, name=None: {"objects": [{"category_id": n, "bbox_normalized": [.4, .4, .2, .2]} | ({"category": name} if name else {})]}
+    # names by folder, not by what lies elsewhere; lines that are blank, or not UTF-8, count
+    see({"a/images/0.png": t.png(0), "a/labels/0.txt": y(1), "a/data.yaml": b"names: [cat, 7]", "b/images/1.png": t.png(1), "b/labels/1.txt": y(1), "b/labels/classes.txt":
+         b"\xef\xbb\xbfcaf\xe9\n\nbus\n", "z/args.yaml": b"names: [x, y]", "c/2.png": t.png(2), "c/2.txt": y(2), "b/images/3.png": t.png(3), "b/labels/3.txt": y(0)},
+        {"a/images/0.png": box(1, "7"), "b/images/1.png": box(1, None), "c/2.png": box(2), "b/images/3.png": box(0, "caf\\xE9")} |
+        {"b/images/1.png": {"objects": [{"category_id": 1, "category": None, "bbox_normalized": [.4, .4, .2, .2]}]}})
+    # one end is stripped of YOLO's; a folder called labels may hold images, which have their own
+    see({"0.png": t.png(0), "0.txt": y(0), "0.1.png": t.png(1), "images/5.png": t.png(5), "images/5.txt": y(5), "labels/5.png": t.png(6), "labels/5.txt": y(6), "images/6.png": t.png(7), "labels/6.txt": y(7),
+         "labels/6.png": t.png(8)},
+        {"0.png": box(0), "0.1.png": None, "images/5.png": box(5), "labels/5.png": box(6), "images/6.png": box(7), "labels/6.png": box(7)})
+    # documents of another split, of folders that are not there, of two people; a test set, which has no annotations
+    row = lambda i, n: {"id": i, "image_id": i, "category_id": 1, "bbox": [n, n, 1, 1]}
+    see({"train/0.png": t.png(0), "ann/train.json": coco([{"id": 0, "file_name": "0.png"}], [row(0, 1)]), "ann/val.json": coco([{"id": 0, "file_name": "0.png"}, {"id": 1, "file_name": "val/0.png"}], [row(0, 2)]),
+         "ann/any.json": coco([{"id": 0, "file_name": "elsewhere/0.png"}], [row(0, 3)])},
+        {"train/0.png": {"objects": [{"id": 0, "category_id": 1, "category": "dog", "bbox": [1, 1, 1, 1]}]}}, ("val.json lists 2 images, of which 2 are not there", "any.json lists 1 images"))
+    see({"images/train/0.png": t.png(0), "images/val/0.png": t.png(1), "images_train.json": coco([{"id": 0, "file_name": "0.png"}], [row(0, 1)]),
+         "images_val.json": coco([{"id": 0, "file_name": "D:\\\\x\\\\val\\\\0.png".replace("\\\\", "\\")}], [row(0, 2)])},
+        {f"images/{split}/0.png": {"objects": [{"id": 0, "category_id": 1, "category": "dog", "bbox": [n, n, 1, 1]}]} for n, split in ((1, "train"), (2, "val"))}, ("come with objects",), ("train", "val"))
+    see({"0.png": t.png(0), "alice.json": coco([{"id": 0, "file_name": "0.png"}], [row(0, 1)]), "bob.json": coco([{"id": 0, "file_name": "0.png", "x": .1}], [row(0, 2)])},
+        {"0.png": {"x": .1, "objects": [{"id": 0, "category_id": 1, "category": "dog", "bbox": [n, n, 1, 1]} for n in (1, 2)]}})
+    pathlib.Path("info").mkdir()
+    pathlib.Path("info/0.png").write_bytes(t.png(0))
+    pathlib.Path("info/info.json").write_text('{"images": [{"id": 0, "file_name": "0.png", "n": 1}]}', encoding="utf-8")
+    t.ingest(binary, "info")
+    t.check(told("out") == {"0.png": {"n": 1}}, f"a test set: {told('out')}")
+    # key points, by their shape
+    see({"0.png": t.png(0), "0.txt": y(0) + b" .1 .2 2 .3 .4 1", "data.yaml": b"names: {0: 5}\nkpt_shape: [2, 3]"},
+        {"0.png": {"objects": [{"category_id": 0, "category": "5", "bbox_normalized": [.4, .4, .2, .2], "keypoints_normalized": [.1, .2, 2, .3, .4, 1]}]}})
+    # a text beside an image that is none of YOLO's, among those that are
+    see({"0.png": t.png(0), "0.TXT": y(0), "1.png": t.png(1), "1.txt": b"0 .5 .5 1.01 .2", "2.png": t.png(2), "2.txt": b""}, {"0.png": box(0), "1.png": None, "2.png": {"objects": []}},
+        ("1.txt cannot be read",))
+    # classes stay where files beside images list nothing, or where a webdataset says them
+    for files in ({f"{c}/{i}.{e}": t.png(i) if e == "png" else b"" for c in ("cat", "dog") for i in range(2) for e in ("png", "txt")},
+                  {f"{c}/{i}.{e}": t.png(i) if e == "png" else b'{"objects": ["ball"]}' for c in ("cat", "dog") for i in range(2) for e in ("png", "json")},
+                  {f"{c}{i}.{e}": {"png": t.png(i), "cls": c.encode(), "xml": BOX.format(DOG).encode()}[e] for c in ("cat", "dog") for i in range(2) for e in ("png", "cls", "xml")}):
+        for source in t.sources(files):
+            t.ingest(binary, source)
+            t.check(t.rows("out")[1] == ["cat", "dog"] and None not in t.rows("out")[0].values(), f"{source}: {t.rows('out')}")

@@ -12,10 +12,10 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "fuzz"))
 import seeds_formats as formats  # noqa: E402
 
 CORPUS = pathlib.Path(__file__).resolve().parent.parent / "fuzz/corpus"
-XMP = (b'<x:xmpmeta><rdf:Description exif:GPSLatitude="48,8.5N" exif:GPSLongitude=\'11,34W\' tiff:Make="K"><exif:GPSAltitude>519/1</exif:GPSAltitude>'
-       b"</rdf:Description></x:xmpmeta>")
-BLANK = (b'<x:xmpmeta><rdf:Description exif:GPSLatitude="       " exif:GPSLongitude=\'      \' tiff:Make="K"><exif:GPSAltitude>     </exif:GPSAltitude>'
-         b"</rdf:Description></x:xmpmeta>")
+XMP = (b'<x:xmpmeta><rdf:Description exif:GPSLatitude="48,8.5N" exif:GPSLongitude = \'11,34W\' tiff:Make="K"><exif:GPSAltitude>519/1</exif:GPSAltitude>'
+       b"<drone-dji:GpsLatitude>+48.1</drone-dji:GpsLatitude></rdf:Description></x:xmpmeta>")
+BLANK = (b'<x:xmpmeta><rdf:Description exif:GPSLatitude="       " exif:GPSLongitude = \'      \' tiff:Make="K"><exif:GPSAltitude>     </exif:GPSAltitude>'
+         b"<drone-dji:GpsLatitude>     </drone-dji:GpsLatitude></rdf:Description></x:xmpmeta>")
 
 
 def segment(data):

@@ -61,7 +61,7 @@ assert "-DNS_ARCH=znver3" in args and "-DNS_CUDA_ARCHITECTURES=80-real;90-real" 
 wanted = {a[1][0].split("@")[0].split()[0] for a in said if a[0] == "depends_on"}
 for module in re.findall(r"pkg_(?:check_modules|search_module)\([A-Z]+ REQUIRED IMPORTED_TARGET ([^)]*)\)", cmake):
     names = {"jansson": "jansson", "yaml-0.1": "libyaml", "libcrypto": "openssl", "libxxhash": "xxhash", "hdf5-serial": "hdf5", "libjpeg": "libjpeg-turbo", "libwebp": "libwebp+libwebpdemux", "libtiff-4": "libtiff",
-             "libpng": "libpng", "libarchive": "libarchive", "zlib": "zlib-api"}
+             "libpng": "libpng", "libarchive": "libarchive", "zlib": "zlib-api", "expat": "expat"}
     assert names[module.split()[0]] in wanted, module
 P
 ok
