@@ -35,7 +35,7 @@ EXCEPT = {  # command: (in its place, reason); in its place None: not run. The w
 
 MAKE = {  # a name that commands read, and how the reader comes by it
     "photos/": "images jpeg photos 240 1",
-    "tonight/": "images jpeg tonight 150 2",
+    "incoming/": "images jpeg incoming 150 2",
     "night.yaml": "sed 's/^out:.*//' datasets/demo/night.yaml >night.yaml",
     "site.conf": "cp slurm/site.conf site.conf",
     "nights/DATE": "nightshift night --config night.yaml --out nights/DATE --plan --night.open",

@@ -208,16 +208,17 @@ static enum ns_status add_child(struct ns_source *s, struct several *all, const 
 	char name[NS_PATH_MAX];
 	int is;
 
-	c->front = front;
+	c->front = front; /* from here on several_close() releases it */
+	all->count++;
 	snprintf(name, sizeof name, "%.*s", (int)strlen(front) - 1, front);
 	NS_TRY(ns_source_is_new(path, name, follow, &is));
 	if (!is) {
 		c->front = NULL;
+		all->count--;
 		free(front);
 		return NS_OK;
 	}
 	NS_TRY(ns_source_open(&c->source, path, classes));
-	all->count++;
 	if (follow)
 		NS_TRY(ns_source_add_whole(&c->source, path, name, follow));
 	if (c->source.kind->rest) /* of a thousand one is open at a time */
