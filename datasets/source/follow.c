@@ -34,6 +34,42 @@ struct ns_follow {
 	json_t *added;		    /* {path, bytes, time} */
 };
 
+/* A path from the root. */
+static enum ns_status absolute(char to[NS_PATH_MAX], const char *path)
+{
+	char here[NS_PATH_MAX];
+
+	if (*path == '/')
+		return ns_path(to, "%s", path);
+	if (!getcwd(here, sizeof here))
+		return ns_io_error(".", "cannot get the name of the working directory");
+	return ns_path(to, "%s/%s", here, path);
+}
+
+/* A path as the list has it: from its own folder, if it is below that, so that both may move; else from the root. */
+static enum ns_status place_of(const struct ns_follow *f, const char *path, char to[NS_PATH_MAX])
+{
+	char whole[NS_PATH_MAX], folder[NS_PATH_MAX];
+	size_t n;
+
+	NS_TRY(absolute(whole, path));
+	while (whole[1] && whole[strlen(whole) - 1] == '/')
+		whole[strlen(whole) - 1] = 0;
+	NS_TRY(absolute(folder, f->file));
+	n = (size_t)(strrchr(folder, '/') - folder) + 1;
+	return ns_path(to, "%s", strncmp(whole, folder, n) || !whole[n] ? whole : whole + n);
+}
+
+/* The path of a place in the list. */
+static enum ns_status path_of(const struct ns_follow *f, const char *place, char to[NS_PATH_MAX])
+{
+	char folder[NS_PATH_MAX];
+
+	NS_TRY(absolute(folder, f->file));
+	*strrchr(folder, '/') = 0;
+	return ns_path(to, "%s%s%s", *place == '/' ? "" : folder, *place == '/' ? "" : "/", place);
+}
+
 static int by_path(const void *a, const void *b)
 {
 	return strcmp(((const struct seen *)a)->path, ((const struct seen *)b)->path);
@@ -68,7 +104,7 @@ static enum ns_status read_head(struct ns_follow *f, const json_t *head, int64_t
 	const json_t *pending = json_object_get(head, "pending");
 	int there = 1;
 
-	char path[NS_PATH_MAX], hex[NS_SHA256_HEX];
+	char path[NS_PATH_MAX], out[NS_PATH_MAX], hex[NS_SHA256_HEX];
 
 	*lines = -1;
 	if (strcmp(ns_json_text(head, "schema"), "nightshift.follow/1") != 0)
@@ -85,7 +121,8 @@ static enum ns_status read_head(struct ns_follow *f, const json_t *head, int64_t
 		return NS_OK;
 	NS_TRY(ns_json_get_int(pending, "lines", f->file, 0, INT64_MAX, lines));
 	/* another set may be there from before, which this one was to replace */
-	NS_TRY(ns_path(path, "%s/%s", ns_json_text(pending, "out"), ns_json_text(pending, "file")));
+	NS_TRY(path_of(f, ns_json_text(pending, "out"), out));
+	NS_TRY(ns_path(path, "%s/%s", out, ns_json_text(pending, "file")));
 	NS_TRY(ns_exists(path, &there));
 	if (there)
 		NS_TRY(ns_sha256_file(hex, path));
@@ -125,19 +162,7 @@ static enum ns_status read_lines(struct ns_follow *f, char *text)
 	return NS_OK;
 }
 
-/* A path from the root, so that a list means the same wherever it is used. */
-static enum ns_status absolute(char to[NS_PATH_MAX], const char *path)
-{
-	char here[NS_PATH_MAX];
-
-	if (*path == '/')
-		return ns_path(to, "%s", path);
-	if (!getcwd(here, sizeof here))
-		return ns_io_error(".", "cannot get the name of the working directory");
-	return ns_path(to, "%s/%s", here, path);
-}
-
-/* The sources, without slashes at their ends; and a place for the list. */
+/* Where the sources are; and whether the list has a place. */
 static enum ns_status name_all(struct ns_follow *f, char *const *sources, int n)
 {
 	char path[NS_PATH_MAX];
@@ -145,14 +170,11 @@ static enum ns_status name_all(struct ns_follow *f, char *const *sources, int n)
 
 	f->sources = json_array();
 	for (i = 0; i < n; i++) {
-		NS_TRY(absolute(path, sources[i]));
-		while (path[0] && path[1] && path[strlen(path) - 1] == '/')
-			path[strlen(path) - 1] = 0;
+		NS_TRY(place_of(f, sources[i], path));
 		json_array_append_new(f->sources, ns_json_string(path));
 	}
-	NS_TRY(absolute(path, f->file));
-	*strrchr(path, '/') = 0;
-	NS_TRY(ns_is_dir(*path ? path : "/", &is));
+	NS_TRY(path_of(f, "", path));
+	NS_TRY(ns_is_dir(path, &is));
 	return is ? NS_OK : ns_fail(NS_CONFIG, "ingest.follow: %s: there is no such folder", path);
 }
 
@@ -315,7 +337,7 @@ enum ns_status ns_follow_begin(struct ns_follow *f, const char *dir, const char 
 		json_array_append_new(f->classes, ns_json_string(classes[i]));
 	NS_TRY(ns_path(path, "%s/%s", dir, file));
 	NS_TRY(ns_sha256_file(hex, path));
-	NS_TRY(absolute(path, out));
+	NS_TRY(place_of(f, out, path));
 	return write_all(f, json_pack("{s:o, s:s, s:s}", "out", ns_json_string(path), "file", file, "sha256", hex));
 }
 

@@ -34,7 +34,7 @@ def follow(binary, t):
     allow = ["--ingest.refuse_share=1"]
     night(1, "in", more=allow)
     t.check(took(1) == [("cat/1.png", "cat"), ("cat/3.png", "cat"), ("dog/0.png", "dog"), ("dog/2.png", "dog")], f"the first night: {took(1)}")
-    t.check(seen()[0] == {"schema": "nightshift.follow/1", "sources": [os.path.abspath("in")], "classes": ["cat", "dog"]}, f"head: {seen()[0]}")
+    t.check(seen()[0] == {"schema": "nightshift.follow/1", "sources": ["in"], "classes": ["cat", "dog"]}, f"head: {seen()[0]}")
     t.check(seen()[1] == {"path": "cat/1.png", "bytes": len(t.png(1)), "time": 1_000_000} and len(seen()) == 6, f"lines: {seen()}")
     t.check("5 files were taken before" in night(2, "in", wanted=65), "a night without new files is no error")
     t.check(not pathlib.Path("night2").exists(), "a night without new files has a set")
@@ -57,7 +57,7 @@ def follow(binary, t):
     line = '{"path":"cat/11.png","bytes":%d,"time":1000000}\n' % len(t.png(11))
     there = hashlib.sha256(pathlib.Path("night3/dataset.json").read_bytes()).hexdigest()
     for out, digest, wanted in (("nowhere", there, 0), ("night3", "0" * 64, 0), ("night3", there, 65)): # the second: another set, which was to be replaced
-        pending = json.loads(head) | {"pending": {"out": os.path.abspath(out), "lines": len(rest), "file": "dataset.json", "sha256": digest}}
+        pending = json.loads(head) | {"pending": {"out": out, "lines": len(rest), "file": "dataset.json", "sha256": digest}}
         pathlib.Path("seen.jsonl").write_text(json.dumps(pending) + "\n" + "".join(rest) + line, encoding="utf-8")
         night(4, "in", wanted=wanted)
         if not wanted:

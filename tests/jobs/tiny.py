@@ -251,8 +251,7 @@ class Job:
 
     def reset(self, world):
         for place in WRITTEN:
-            for end in ("", ".jsonl", *LEFT_BEHIND):
-                path = world / (place + end)
+            for path in [world / (place + end) for end in ("", *LEFT_BEHIND)] + list(world.glob(place + ".jsonl*")):
                 if path.is_dir():
                     shutil.rmtree(path)
                 elif path.exists():
