@@ -53,6 +53,14 @@ double ns_stat_binomial_sf(int64_t k, int64_t n, double p);
 /* Wilson's 95 % interval of k hits in n. */
 void ns_stat_wilson(int64_t k, int64_t n, double *low, double *high);
 
+/* --- quantile: P(Beta(a, b) <= x); P(F >= x), P(t >= x) and where they are p; where the standard normal's distribution is p */
+double ns_stat_beta_cdf(double x, double a, double b);
+double ns_stat_f_sf(double x, double d1, double d2);
+double ns_stat_f_isf(double p, double d1, double d2);
+double ns_stat_t_sf(double x, double df);
+double ns_stat_t_isf(double p, double df);
+double ns_stat_normal_quantile(double p);
+
 /*
  * Black-box shift estimation, BBSE (Lipton, Wang, Smola 2018): w = C^-1 mu, C[i * k + j] = P(predicted i, label j) on the
  * reference, mu[i] = P(predicted i) now. Returns the condition number of C (1-norm), infinite where it is singular.

@@ -1,0 +1,403 @@
+/*
+ * tests/year/year.c - years of nights, simulated, judged by the program's own rules: the table of docs/judgement.md.
+ *
+ *	year [YEARS [PART...]]		parts: quiet wrong abrupt adapt harm gate; without any, a short form of all, whose bounds are checked
+ *
+ * Effects are simulated, not images: a night's column is its day effect, its weekday's, a change, and sampling noise of its rows. Worlds come from
+ * the tests' own generator. Exit code 1: a bound does not hold.
+ */
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/judge/judge.h"
+#include "tests/splitmix.h"
+
+#define STATISTICS  7
+#define COLUMNS	    35
+#define NIGHTS_MOST 400
+
+static uint64_t seed;
+static int failed;
+
+static double uniform(void)
+{
+	return ((double)(draw(&seed) >> 11) + .5) / 9007199254740992.;
+}
+
+static double normal(void)
+{
+	return sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform());
+}
+
+/* Student's t with df degrees, of variance 1; df 0: the normal. */
+static double tailed(int df)
+{
+	double sum = 0;
+	int i;
+
+	for (i = 0; i < df; i++)
+		sum += pow(normal(), 2);
+	return df ? normal() / sqrt(sum / df) * sqrt((df - 2.) / df) : normal();
+}
+
+struct world {
+	double day, memory; /* deviation of day effects, and what of them a night remembers */
+	int tails;	    /* degrees of freedom of day effects */
+	double weekend;	    /* of the first two statistics */
+	double change;	    /* of the first four, from `at` on */
+	int at;
+	double rows, season, spoilt; /* spoilt: deviations of sampling noise that is more than independent rows would have */
+};
+
+/* A night's columns: statistics, components, of which four move with the statistics' mean, and outputs, which move half as far. */
+static void spread(const double *statistic, double noise, double *x)
+{
+	double mean = 0;
+	int j;
+
+	for (j = 0; j < STATISTICS; j++)
+		mean += statistic[j] / STATISTICS;
+	for (j = 0; j < COLUMNS; j++)
+		x[j] = (j < STATISTICS ? statistic[j] : j < STATISTICS + 4 ? mean : j < STATISTICS + 16 ? 0 : .5 * mean) + noise * normal();
+}
+
+static void make(const struct world *w, int nights, double (*x)[COLUMNS])
+{
+	double a[STATISTICS], phase[STATISTICS], statistic[STATISTICS];
+	int t, j;
+
+	for (t = 0; t < nights; t++) {
+		for (j = 0; j < STATISTICS; j++) {
+			double e = w->day * tailed(w->tails);
+
+			if (!t) {
+				a[j] = e;
+				phase[j] = uniform();
+			}
+			a[j] = t ? w->memory * a[j] + sqrt(1 - w->memory * w->memory) * e : e;
+			statistic[j] = a[j] + (t % 7 >= 5 && j < 2 ? w->weekend : 0) + (t >= w->at && j < 4 ? w->change : 0) +
+				       w->season * (sin(6.2832 * (t / 365. + phase[j])) - sin(6.2832 * phase[j]));
+		}
+		spread(statistic, fmax(1, w->spoilt) / sqrt(w->rows), x[t]);
+	}
+}
+
+static struct ns_nights *begin(double rows)
+{
+	struct ns_nights_config config = {.families = 3, .columns = {STATISTICS, 16, 12}, .rows = rows, .budget = 1};
+	struct ns_nights *n;
+
+	if (ns_nights_make(&n, &config) != NS_OK)
+		exit(2);
+	return n;
+}
+
+static int judge(struct ns_nights *n, const double *x, double rows, int t)
+{
+	struct ns_nights_verdict v;
+
+	if (ns_nights_judge(n, x, rows, t % 7, 0, &v) != NS_OK)
+		exit(2);
+	return v.alarm;
+}
+
+/* A bound on what a simulation has found, give or take two and a half of its standard errors. */
+static void bound(const char *what, double found, double error, double low, double high)
+{
+	int fine = found + 2.5 * error >= low && found - 2.5 * error <= high;
+
+	if (!fine) {
+		printf("FAILED: %s: %.3f +- %.3f, not from %g to %g\n", what, found, error, low, high);
+		failed = 1;
+	}
+}
+
+static double (*years_of(void))[COLUMNS]
+{
+	static double x[NIGHTS_MOST][COLUMNS];
+
+	return x;
+}
+
+static void quiet(const char *name, struct world w, int years, double most)
+{
+	double(*x)[COLUMNS] = years_of(), sum = 0, squares = 0, month = 0, error;
+	int i, t;
+
+	for (i = 0; i < years; i++) {
+		struct ns_nights *n = begin(w.rows);
+		int alarms = 0;
+
+		make(&w, 365, x);
+		for (t = 0; t < 365; t++) {
+			int alarm = judge(n, x[t], w.rows, t);
+
+			alarms += alarm;
+			month += t < 28 && alarm;
+		}
+		sum += alarms;
+		squares += alarms * alarms;
+		ns_nights_free(n);
+	}
+	error = sqrt(fmax(squares / years - pow(sum / years, 2), .25) / years);
+	printf("  %-46s %4.0f rows: %.2f +- %.2f material nights a year, %.2f in the first month\n", name, w.rows, sum / years, error, month / years);
+	bound(name, sum / years, error, 0, most);
+}
+
+static void part_quiet(int years)
+{
+	static const double rows[] = {200, 1000, 5000};
+	int i;
+
+	for (i = 0; i < 3; i++)
+		quiet("day effects .1", (struct world){.day = .1, .memory = .7, .at = 999, .rows = rows[i]}, years, 1.5);
+	for (i = 0; i < 3; i++)
+		quiet("day effects .2", (struct world){.day = .2, .memory = .7, .at = 999, .rows = rows[i]}, years, 1.5);
+	for (i = 0; i < 3; i++)
+		quiet("day effects .1, weekends +.3", (struct world){.day = .1, .memory = .7, .at = 999, .weekend = .3, .rows = rows[i]}, years, 1.5);
+}
+
+/* Worlds that the rule does not assume: what is printed is what it costs; the loose bounds are of nothing breaking. */
+static void part_wrong(int years)
+{
+	quiet("no day effects, weekends +.3", (struct world){.day = 1e-6, .memory = .7, .at = 999, .weekend = .3, .rows = 200}, years, 1.5);
+	quiet("day effects that remember .9", (struct world){.day = .2, .memory = .9, .at = 999, .rows = 200}, years, 5);
+	quiet("tails of t with 3", (struct world){.day = .2, .memory = .7, .tails = 3, .at = 999, .rows = 200}, years, 5);
+	quiet("bursts that nobody told of", (struct world){.day = .1, .memory = .7, .at = 999, .rows = 200, .spoilt = 3.2}, years, 1.5);
+	quiet("a season of .3", (struct world){.day = .1, .memory = .7, .at = 999, .rows = 200, .season = .3}, years, 20);
+}
+
+/* The night on which a lasting change is seen, from 1 on; 99: not within 31. */
+static int seen(const struct world *w)
+{
+	double(*x)[COLUMNS] = years_of();
+	struct ns_nights *n = begin(w->rows);
+	int t, found = 99;
+
+	make(w, w->at + 31, x);
+	for (t = 0; t < w->at + 31 && found == 99; t++)
+		if (judge(n, x[t], w->rows, t) && t >= w->at)
+			found = t - w->at + 1;
+	ns_nights_free(n);
+	return found;
+}
+
+static void abrupt(struct world w, int years, int night, double least)
+{
+	static const int nights[] = {1, 2, 3, 5, 7, 14, 30};
+	int i, k, count[7] = {0}, by = 0;
+
+	for (i = 0; i < years; i++) {
+		int found = seen(&w);
+
+		by += found <= night;
+		for (k = 0; k < 7; k++)
+			count[k] += found <= nights[k];
+	}
+	printf("  +%.1f in four of seven on night %d, day effects %.1f, %4.0f rows: by night 1/2/3/5/7/14/30", w.change, w.at + 1, w.day, w.rows);
+	for (k = 0; k < 7; k++)
+		printf(" %.2f", (double)count[k] / years);
+	printf("\n");
+	bound("a lasting change", (double)by / years, sqrt(.09 / years), least, 1);
+}
+
+static void part_abrupt(int years)
+{
+	abrupt((struct world){.day = .1, .memory = .7, .change = .3, .at = 99, .rows = 200}, 2 * years, 5, .9);
+	abrupt((struct world){.day = .1, .memory = .7, .change = .3, .at = 99, .rows = 1000}, 2 * years, 1, .9);
+	abrupt((struct world){.day = .2, .memory = .7, .change = .5, .at = 99, .rows = 200}, years, 7, .85);
+}
+
+/* After an adaptation: the release's centre is that of three nights since the change. */
+static void part_adapt(int years)
+{
+	static const double rows[] = {200, 1000, 5000};
+	double(*x)[COLUMNS] = years_of();
+	int i, k, t;
+
+	for (k = 0; k < 3; k++) {
+		struct world w = {.day = .1, .memory = .7, .weekend = .3, .change = .6, .at = 99, .rows = rows[k]};
+		int next = 0, later = 0;
+
+		for (i = 0; i < years; i++) {
+			struct ns_nights *n = begin(w.rows);
+
+			make(&w, 162, x);
+			for (t = 0; t < 162; t++) {
+				int alarm = judge(n, x[t], w.rows, t);
+
+				next += t == 102 && alarm;
+				later += t > 101 && alarm;
+				if (t == 101 && ns_nights_renew(n, 3) != NS_OK)
+					exit(2);
+			}
+			ns_nights_free(n);
+		}
+		printf("  adapted, %4.0f rows: material on the next window %.3f, in 60 nights %.2f\n", w.rows, (double)next / years,
+		       (double)later / years);
+		bound("the window after an adaptation", (double)next / years, sqrt(.01 / years), 0, .02);
+		bound("nights after an adaptation", (double)later / years, sqrt(.7 / years), 0, 1);
+	}
+}
+
+/* --- harm --- */
+
+static double binomial(double n, double p)
+{
+	double k = 0;
+	int i;
+
+	if (n > 600)
+		return fmin(n, fmax(0, floor(n * p + sqrt(n * p * (1 - p)) * normal() + .5)));
+	for (i = 0; i < n; i++)
+		k += uniform() < p;
+	return k;
+}
+
+#define HIGH .97
+#define LOW  .70
+#define BASE .92
+
+struct labels {
+	double day, rows, labels, fall;
+	int at;
+};
+
+/* Nights of labels until the verdict; false verdicts before. */
+static int harm(const struct labels *w, const struct ns_harm *begun, int nights, int *wrong)
+{
+	struct ns_harm h = *begun;
+	double share = (BASE - LOW) / (HIGH - LOW), seen_ = 0, unseen = 0, scale = w->day * sqrt(.5), base, n = binomial(5000, share);
+	int t;
+
+	base = (binomial(n, HIGH) + binomial(5000 - n, LOW)) / 5000;
+	*wrong = 0;
+	for (t = 0; t < nights; t++) {
+		double fall = t >= w->at ? w->fall : 0, hi, m, high, hits, all, y, within;
+		struct ns_harm_verdict v;
+
+		seen_ = t ? .7 * seen_ + scale * .714 * normal() : scale * normal();
+		unseen = t ? .7 * unseen + scale * .714 * normal() : scale * normal();
+		hi = fmin(1, fmax(0, share + seen_ / (HIGH - LOW)));
+		m = fmin(1 / HIGH, fmax(0, 1 + (unseen - fall) / BASE));
+		high = binomial(w->labels, hi);
+		hits = binomial(high, HIGH * m) + binomial(w->labels - high, LOW * m);
+		all = high + binomial(w->rows - w->labels, hi);
+		y = (all * HIGH + (w->rows - all) * LOW) / w->rows + (hits - high * HIGH - (w->labels - high) * LOW) / w->labels - base;
+		within = share * HIGH * (1 - HIGH) + (1 - share) * LOW * (1 - LOW);
+		ns_harm_judge(&h, y, ns_harm_noise(within, w->labels, share * (1 - share) * (HIGH - LOW) * (HIGH - LOW), w->rows), w->labels, &v);
+		if (v.harmful && t >= w->at)
+			return t - w->at + 1;
+		*wrong += v.harmful;
+	}
+	return 999;
+}
+
+static int by_int(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static void part_harm(int years)
+{
+	static const struct {
+		double day, labels, most;
+		int median, nine; /* a fall of 5 points: nights, half and nine of ten */
+	} rows[] = {{.01, 50, .3, 9, 20}, {.01, 250, .3, 3, 7}, {.01, 30, .3, 20, 60}, {.02, 250, .6, 8, 30}};
+	int i, k, wrong, *nights = malloc(sizeof *nights * (size_t)(4 * years));
+
+	for (k = 0; nights && k < 4; k++) {
+		struct ns_harm h = {.world = {.accuracy = BASE,
+					      .spread = .011,
+					      .rows = 5000,
+					      .labels = rows[k].labels,
+					      .baseline = 5000,
+					      .tolerance = .03,
+					      .budget = .3}};
+		struct labels w = {rows[k].day, 5000, rows[k].labels, 0, 999};
+		double sum = 0;
+
+		ns_harm_begin(&h, 1);
+		for (i = 0; i < 4 * years; i++) {
+			(void)harm(&w, &h, 365, &wrong);
+			sum += wrong;
+		}
+		w.fall = .05;
+		w.at = 99;
+		for (i = 0; i < 4 * years; i++)
+			nights[i] = harm(&w, &h, 199, &wrong);
+		qsort(nights, (size_t)(4 * years), sizeof *nights, by_int);
+		printf("  %3.0f labels, day effects of accuracy %.2f: %.2f false a year; a fall of 5 points on night %d (%d)\n", rows[k].labels,
+		       rows[k].day, sum / (4 * years), nights[2 * years], nights[4 * years * 9 / 10]);
+		bound("false harm", sum / (4 * years), sqrt(fmax(.1, sum / (4 * years)) / (4 * years)), 0, rows[k].most);
+		bound("a fall of 5 points, half", nights[2 * years], 0, 1, rows[k].median + 2);
+		bound("a fall of 5 points, nine of ten", nights[4 * years * 9 / 10], 0, 1, rows[k].nine * 1.5);
+	}
+	free(nights);
+}
+
+/* --- the gate --- */
+
+static void gate(double rows, double gain, double disagreement, int candidates, double low, double high, int night)
+{
+	int i, t, by[15] = {0};
+
+	for (i = 0; i < candidates; i++) {
+		int64_t b = 0, c = 0;
+
+		for (t = 1; t <= 14; t++) {
+			double differ = binomial(rows, disagreement), better = binomial(differ, (disagreement + gain) / 2 / disagreement);
+
+			b += (int64_t)better;
+			c += (int64_t)(differ - better);
+			if (ns_gate_evidence(b, c) >= log(20))
+				break;
+		}
+		for (; t <= 14; t++)
+			by[t]++;
+	}
+	printf("  %3.0f rows a night, change %+.2f, disagreement %.2f: passed by night 1/7/14 %.4f %.4f %.4f\n", rows, gain, disagreement,
+	       (double)by[1] / candidates, (double)by[7] / candidates, (double)by[14] / candidates);
+	bound("the gate", (double)by[night] / candidates, sqrt(.05 * .95 / candidates), low, high);
+}
+
+static void part_gate(int years)
+{
+	gate(120, 0, .1, 100 * years, 0, .05, 14);
+	gate(250, 0, .3, 100 * years, 0, .05, 14);
+	gate(120, -.01, .1, 100 * years, 0, .01, 14);
+	gate(120, .05, .1, 10 * years, .9, 1, 7);
+	gate(60, .1, .15, 10 * years, .95, 1, 7);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name, *what;
+		void (*run)(int years);
+	} parts[] = {{"quiet", "quiet nights, a budget of one alarm a year", part_quiet},
+		     {"wrong", "quiet nights of worlds that the rule does not assume", part_wrong},
+		     {"abrupt", "a lasting change", part_abrupt},
+		     {"adapt", "after an adaptation", part_adapt},
+		     {"harm", "the fall that labels show, a budget of .3 a year", part_harm},
+		     {"gate", "a candidate against production, 1 of 20", part_gate}};
+	int years = argc > 1 ? atoi(argv[1]) : 12, k;
+	size_t i;
+
+	for (i = 0; i < sizeof parts / sizeof *parts; i++) {
+		int wanted = argc < 3;
+
+		for (k = 2; k < argc; k++)
+			wanted |= !strcmp(argv[k], parts[i].name);
+		if (!wanted)
+			continue;
+		seed = 100 + i;
+		printf("%s: %s\n", parts[i].name, parts[i].what);
+		parts[i].run(years > 0 ? years : 1);
+		fflush(stdout);
+	}
+	return failed;
+}
