@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,11 +30,11 @@ struct hdf5 {
 static enum ns_status hdf5_takes(const char *path, int *takes)
 {
 	static const char *const ends[] = {".h5", ".hdf5", ".hdf"};
-	size_t n = strlen(path), i;
+	size_t i;
 	int folder;
 
 	for (*takes = 0, i = 0; i < sizeof ends / sizeof *ends; i++)
-		*takes |= n > strlen(ends[i]) && !strcasecmp(path + n - strlen(ends[i]), ends[i]);
+		*takes |= ns_ends_like(path, ends[i]);
 	NS_TRY(ns_is_dir(path, &folder));
 	*takes &= !folder;
 	return NS_OK;

@@ -54,16 +54,22 @@ static enum ns_status take_class(struct ns_tree *tree, const char *path, const c
 	return put(tree, &tree->said, key, text, bytes);
 }
 
-/* Sets map[key][path], and, of a file in a folder of labels, map[//key][path]. */
+/* The keys of what a file says: of images beside it, and, in a folder of labels, of those in the folder of images. Returns how many. */
+static int keys_of(char key[2][NS_PATH_MAX], const char *path)
+{
+	ns_tree_key(key[0], path);
+	ns_tree_aside_key(key[1], path, ns_tree_word_folders);
+	return 1 + ns_tree_is_aside(path);
+}
+
+/* Sets map[key][path] for each of its keys. */
 static enum ns_status put_beside(struct ns_tree *tree, json_t **map, const char *path, const char *text, size_t bytes)
 {
 	char key[2][NS_PATH_MAX];
-	int i, n = 1 + ns_tree_is_aside(path);
+	int i, n = keys_of(key, path);
 
 	if (!*map)
 		*map = json_object();
-	ns_tree_key(key[0], path);
-	ns_tree_aside_key(key[1], path, ns_tree_word_folders);
 	for (i = 0; i < n; i++) {
 		json_t *files = json_object_get(*map, key[i]);
 
@@ -78,22 +84,19 @@ static enum ns_status put_beside(struct ns_tree *tree, json_t **map, const char 
 }
 
 /* A file whose name or place says that it says something of images, but not what. */
-static enum ns_status take_damage(struct ns_tree *tree, json_t **map, const char *path)
+static enum ns_status take_damage(json_t **map, const char *path)
 {
 	char key[2][NS_PATH_MAX];
-	int i, n = 1 + ns_tree_is_aside(path);
+	int i, n = keys_of(key, path);
 	json_t *name;
 
 	if (!*map)
 		*map = json_object();
-	ns_tree_key(key[0], path);
-	ns_tree_aside_key(key[1], path, ns_tree_word_folders);
 	for (i = 0; i < n; i++) {
 		name = json_string(path);
 		if (json_object_set_new_nocheck(*map, key[i], name ? name : json_string("a file whose name is not UTF-8")))
 			return no_memory();
 	}
-	(void)tree;
 	return NS_OK;
 }
 
@@ -137,7 +140,7 @@ static enum ns_status take_json(struct ns_tree *tree, const char *path, const ch
 	line = json ? ns_tree_line(json) : NULL;
 	json_decref(json);
 	ns_tree_key(key, path);
-	status = line ? put(tree, &tree->sidecars, key, line, strlen(line)) : take_damage(tree, &tree->damaged, path);
+	status = line ? put(tree, &tree->sidecars, key, line, strlen(line)) : take_damage(&tree->damaged, path);
 	free(line);
 	return status;
 }
@@ -151,7 +154,7 @@ static enum ns_status take_voc(struct ns_tree *tree, const char *path, const cha
 	NS_TRY(ns_voc_read(text, bytes, &json));
 	*took = json != NULL;
 	if (!json)
-		return ns_tree_is_aside(path) ? take_damage(tree, &tree->damaged, path) : NS_OK;
+		return ns_tree_is_aside(path) ? take_damage(&tree->damaged, path) : NS_OK;
 	line = ns_tree_line(json);
 	json_decref(json);
 	status = line ? put_beside(tree, &tree->boxes, path, line, strlen(line)) : no_memory();
@@ -213,7 +216,7 @@ static enum ns_status take_yolo(struct ns_tree *tree, const char *path, const ch
 	json_decref(json);
 	if (*took)
 		return put_beside(tree, &tree->boxes, path, text, bytes);
-	return take_damage(tree, ns_tree_is_aside(path) ? &tree->damaged : &tree->other, path);
+	return take_damage(ns_tree_is_aside(path) ? &tree->damaged : &tree->other, path);
 }
 
 size_t ns_tree_words_most(const char *path)
@@ -245,7 +248,7 @@ enum ns_status ns_tree_words(struct ns_tree *tree, const char *path, const char 
 	if (ns_why_not(path) || strlen(path) >= NS_PATH_MAX) /* what systems leave behind says nothing */
 		return NS_OK;
 	if (!text)
-		return ns_ends_like(path, ".json") || ns_tree_is_aside(path) ? take_damage(tree, &tree->damaged, path) : NS_OK;
+		return ns_ends_like(path, ".json") || ns_tree_is_aside(path) ? take_damage(&tree->damaged, path) : NS_OK;
 	if (ns_is_class_name(path))
 		return take_class(tree, path, text, bytes);
 	if (ns_ends_like(path, ".json"))

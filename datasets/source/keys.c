@@ -14,13 +14,6 @@ int ns_tree_annotations_cut(const struct ns_tree *tree)
 	return tree->annotated > ANNOTATIONS_MAX;
 }
 
-int ns_ends_like(const char *path, const char *end)
-{
-	size_t n = strlen(path), m = strlen(end);
-
-	return n > m && !strcasecmp(path + n - m, end);
-}
-
 void ns_tree_drop_aside(char *to, const char *path, const char *const *folders)
 {
 	size_t n, i;

@@ -5,24 +5,16 @@
 #define _POSIX_C_SOURCE 200809L
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "datasets/objects/objects.h"
 #include "datasets/source/list_inner.h"
 #include "host/base/base.h"
 
-static int ends_in(const char *path, const char *end)
-{
-	size_t n = strlen(path), m = strlen(end);
-
-	return n > m && !strcasecmp(path + n - m, end);
-}
-
 static enum ns_status list_takes(const char *path, int *takes)
 {
 	NS_TRY(ns_is_dir(path, takes));
-	*takes = !*takes &&
-		 (ends_in(path, ".txt") || ends_in(path, ".csv") || ends_in(path, ".tsv") || ends_in(path, ".jsonl") || ends_in(path, ".json"));
+	*takes = !*takes && (ns_ends_like(path, ".txt") || ns_ends_like(path, ".csv") || ns_ends_like(path, ".tsv") || ns_ends_like(path, ".jsonl") ||
+			     ns_ends_like(path, ".json"));
 	return NS_OK;
 }
 
@@ -160,7 +152,7 @@ static enum ns_status read_json(struct ns_files *f, const char *text, size_t byt
 
 static enum ns_status read_lines(struct ns_source *s, struct ns_files *f, char *text)
 {
-	int json = ends_in(s->path, ".jsonl");
+	int json = ns_ends_like(s->path, ".jsonl");
 	char *line, *next;
 	int64_t number = 0;
 	enum ns_status status = NS_OK;
@@ -219,9 +211,9 @@ static enum ns_status list_open(struct ns_source *s)
 	if (memchr(text, 0, bytes))
 		status = ns_fail(NS_BAD_DATA, "%s: byte %td is a zero, so it is not a list (or it is damaged)", s->path,
 				 (char *)memchr(text, 0, bytes) - text);
-	else if (ends_in(s->path, ".csv") || ends_in(s->path, ".tsv"))
+	else if (ns_ends_like(s->path, ".csv") || ns_ends_like(s->path, ".tsv"))
 		status = ns_csv_read(s, f, begin);
-	else if (ends_in(s->path, ".json"))
+	else if (ns_ends_like(s->path, ".json"))
 		status = read_json(f, begin, bytes - (size_t)(begin - text));
 	else
 		status = read_lines(s, f, begin);

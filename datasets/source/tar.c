@@ -10,7 +10,6 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "datasets/source/stream_inner.h"
 #include "datasets/source/tree_inner.h"
@@ -38,11 +37,11 @@ enum ns_status ns_is_archive(const char *path, int *takes)
 {
 	static const char *const ends[] = {".tar", ".tar.gz", ".tgz",	 ".tar.zst", ".tzst",	 ".tar.bz2",
 					   ".tbz", ".tbz2",   ".tar.xz", ".txz",     ".tar.lz4", ".zip"};
-	size_t n = strlen(path), i;
+	size_t i;
 	int folder;
 
 	for (*takes = 0, i = 0; i < sizeof ends / sizeof *ends; i++)
-		*takes |= n > strlen(ends[i]) && !strcasecmp(path + n - strlen(ends[i]), ends[i]);
+		*takes |= ns_ends_like(path, ends[i]);
 	NS_TRY(ns_is_dir(path, &folder));
 	*takes &= !folder;
 	return NS_OK;
@@ -182,9 +181,8 @@ static int is_link(struct archive_entry *e)
 static int is_tar(struct archive_entry *e)
 {
 	const char *name = archive_entry_pathname(e);
-	size_t n = name ? strlen(name) : 0;
 
-	return n > 4 && !strcasecmp(name + n - 4, ".tar") && archive_entry_filetype(e) == AE_IFREG && !is_link(e);
+	return name && ns_ends_like(name, ".tar") && archive_entry_filetype(e) == AE_IFREG && !is_link(e);
 }
 
 static enum ns_status open_inner(struct ns_source *s, struct tar *t, const char *name)

@@ -68,8 +68,6 @@ int ns_tree_is_aside(const char *path);
 /* The path without its last end; the same without such folders, behind "//", with which no path begins. */
 void ns_tree_key(char key[NS_PATH_MAX], const char *path);
 void ns_tree_aside_key(char key[NS_PATH_MAX], const char *path, const char *const *folders);
-/* Does a text end so, in any case, with something before it? */
-int ns_ends_like(const char *path, const char *end);
 /* Why a path is nobody's image, by the name of a folder or its own: hidden, or what systems leave behind; NULL: it may be one. */
 const char *ns_why_not(const char *path);
 /* The class, or its index, that a .cls file says of an image; NULL: none does. */

@@ -197,6 +197,8 @@ int ns_is_name(const char *text);
 enum ns_status ns_check_name(const char *key, const char *text);
 /* Does a text end so, with something before it? */
 int ns_ends_in(const char *text, const char *end);
+/* The same in upper case or lower, as ends of files' names are written. */
+int ns_ends_like(const char *text, const char *end);
 
 /* --- vocabulary: words as numbers from 0 on, in the order in which they come. Zeroed it is empty. */
 

@@ -1,12 +1,21 @@
+#define _POSIX_C_SOURCE 200809L
 #include "host/base/base.h"
 
 #include <string.h>
+#include <strings.h>
 
 int ns_ends_in(const char *text, const char *end)
 {
 	size_t n = strlen(text), k = strlen(end);
 
 	return n > k && !strcmp(text + n - k, end);
+}
+
+int ns_ends_like(const char *text, const char *end)
+{
+	size_t n = strlen(text), k = strlen(end);
+
+	return n > k && !strcasecmp(text + n - k, end);
 }
 
 int ns_is_name(const char *text)
