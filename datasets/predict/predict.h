@@ -72,6 +72,8 @@ enum ns_status ns_predictions_prob(const struct ns_predictions *p, int64_t first
  */
 enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path);
 void ns_predictions_release(struct ns_predictions *p);
+/* Rows of one group whose times follow within so many seconds: *block (rows), their sequence; *count of them. Needs group and time. */
+enum ns_status ns_predictions_sequences(const struct ns_predictions *p, double seconds, int32_t **block, int64_t *count);
 /* Write one file. Rows and columns as in `p`; matrices are in memory. */
 enum ns_status ns_predictions_write(const char *path, const struct ns_predictions *p);
 

@@ -15,7 +15,9 @@
 #define DAY_WEIGHT 14	/* nights that the prior weighs */
 #define LEARN	   14	/* nights whose labels join a young baseline */
 #define YOUNG	   1000 /* labels of a baseline that needs no more */
+#define DOUBT	   2	/* a CUSUM of so much keeps a night's labels out of it: a fall in the first nights is not what is usual */
 #define YEARS	   400	/* of the simulation */
+#define ALONE	   .1 /* share of the budget of one night by itself: CUSUMs are tuned to falls of five tolerances, and larger ones may be seen at once */
 
 static const double days[NS_HARM_DAYS] = {.01, .015, .02, .03};
 
@@ -91,13 +93,13 @@ static struct confidences confidences_of(const struct ns_harm_world *w)
 	return c;
 }
 
-/* A year of quiet nights: y of each. Half of accuracy's day effects the confidences see. */
+/* A year of quiet nights: y of each, against the baseline as it begins. Half of accuracy's day effects the confidences see. */
 static void simulate_year(const struct ns_harm_world *w, double day, struct stream *s, double y[YEAR])
 {
 	struct confidences c = confidences_of(w);
 	double seen = 0, unseen = 0, scale = day * sqrt(.5), share = (w->accuracy - c.low) / (c.high - c.low);
 	double highs = binomial(s, w->baseline, share);
-	double base = (binomial(s, highs, c.high) + binomial(s, w->baseline - highs, c.low)) / w->baseline, sum = base * w->baseline, n = w->baseline;
+	double base = (binomial(s, highs, c.high) + binomial(s, w->baseline - highs, c.low)) / w->baseline;
 	int t;
 
 	for (t = 0; t < YEAR; t++) {
@@ -112,12 +114,28 @@ static void simulate_year(const struct ns_harm_world *w, double day, struct stre
 		all = labelled + binomial(s, fmax(w->rows - w->labels, 0), hi);
 		y[t] = (all * c.high + (rows - all) * c.low) / rows +
 		       (hits - labelled * c.high - (w->labels - labelled) * c.low) / fmax(w->labels, 1) - base;
-		if (w->baseline < YOUNG && t < LEARN) {
-			sum += w->labels * (y[t] + base);
-			n += w->labels;
-			base = sum / n;
-		}
 	}
+}
+
+/* The labels that have joined a baseline, and by how much that has moved. */
+struct joined {
+	double nights, sum, labels;
+};
+
+static double moved(const struct joined *j, double baseline)
+{
+	return j->labels > 0 ? j->sum / (baseline + j->labels) : 0;
+}
+
+static void join(struct joined *j, double baseline, double y, double labels, double evidence)
+{
+	if (baseline >= YOUNG || j->nights >= LEARN)
+		return;
+	j->nights++;
+	if (evidence >= DOUBT)
+		return;
+	j->sum += labels * y;
+	j->labels += labels;
 }
 
 static int64_t alarms(const struct ns_harm_world *w, const double *y, int years, double v, double h)
@@ -127,10 +145,14 @@ static int64_t alarms(const struct ns_harm_world *w, const double *y, int years,
 
 	for (i = 0; i < years; i++) {
 		double c[2] = {0, 0};
+		struct joined base = {0, 0, 0};
 
 		for (t = 0; t < YEAR; t++) {
+			double here = y[(int64_t)i * YEAR + t];
+
 			for (k = 0; k < 2; k++)
-				c[k] = step(c[k], y[(int64_t)i * YEAR + t], v, design(w, k));
+				c[k] = step(c[k], here - moved(&base, w->baseline), v, design(w, k));
+			join(&base, w->baseline, here, w->labels, fmax(c[0], c[1]));
 			if (c[0] > h || c[1] > h) {
 				count++;
 				c[0] = c[1] = 0;
@@ -156,7 +178,7 @@ double ns_harm_threshold(const struct ns_harm_world *w, double day, int years, u
 	for (i = 0; i < 14; i++) {
 		double h = (low + high) / 2;
 
-		if ((double)alarms(w, y, years, v, h) > w->budget * years)
+		if ((double)alarms(w, y, years, v, h) > (1 - ALONE) * w->budget * years)
 			low = h;
 		else
 			high = h;
@@ -172,7 +194,8 @@ void ns_harm_begin(struct ns_harm *h, uint64_t seed)
 	int i;
 
 	for (i = 0; i < NS_HARM_DAYS; i++)
-		h->threshold[i] = ns_harm_threshold(&h->world, days[i], YEARS, seed);
+		if (!(h->threshold[i] > 0))
+			h->threshold[i] = ns_harm_threshold(&h->world, days[i], YEARS, seed);
 	h->day = DAY_PRIOR;
 }
 
@@ -201,36 +224,42 @@ static void learn(struct ns_harm *h, double y, double w)
 	h->day = sqrt(fmax(DAY_LEAST * DAY_LEAST, (DAY_WEIGHT * DAY_PRIOR * DAY_PRIOR + k * v) / (DAY_WEIGHT + k)));
 }
 
+/* Is one night's fall alone beyond what a year of nights shows? */
+static int falls_alone(const struct ns_harm_world *w, double y, double v, double labels)
+{
+	double base = w->baseline > 0 ? fmax(w->accuracy * (1 - w->accuracy), .25 / (w->baseline + 4)) / w->baseline : 1;
+
+	return labels > 2 && -y / sqrt(v + base) > ns_stat_t_isf(fmin(.5, ALONE * w->budget / YEAR), labels - 1);
+}
+
 void ns_harm_judge(struct ns_harm *h, double y, double w, double labels, struct ns_harm_verdict *out)
 {
-	double v = w + h->day * h->day, limit = threshold_now(h), correction, raw = y;
+	double v = w + h->day * h->day, limit = threshold_now(h), raw = y;
+	struct joined base = {h->learnt, h->baseline, h->baseline_n};
 	int k, most;
 
-	/* a young baseline moves with the labels that have joined it */
-	correction = h->baseline_n > 0 ? h->baseline / (h->world.baseline + h->baseline_n) : 0;
-	y -= correction;
+	y -= moved(&base, h->world.baseline);
 	for (k = 0; k < 2; k++) {
 		h->c[k] = step(h->c[k], y, v, design(&h->world, k));
 		h->weight[k] = h->c[k] > 0 ? h->weight[k] + 1 / v : 0;
 		h->sum[k] = h->c[k] > 0 ? h->sum[k] + y / v : 0;
 	}
 	most = h->c[1] > h->c[0];
+	join(&base, h->world.baseline, raw, labels, h->c[most]);
+	h->learnt = base.nights;
+	h->baseline = base.sum;
+	h->baseline_n = base.labels;
 	*out = (struct ns_harm_verdict){.fall = NAN, .low = NAN, .high = NAN, .evidence = h->c[most] / limit};
 	if (h->weight[most] > 0) {
 		out->fall = -h->sum[most] / h->weight[most];
 		out->low = out->fall - 1.959964 / sqrt(h->weight[most]);
 		out->high = out->fall + 1.959964 / sqrt(h->weight[most]);
 	}
-	out->harmful = h->c[most] > limit && out->fall >= h->world.tolerance;
+	out->harmful = (h->c[most] > limit || falls_alone(&h->world, y, v, labels)) && out->fall >= h->world.tolerance;
 	if (out->harmful) {
 		memset(h->c, 0, sizeof h->c);
 		memset(h->weight, 0, sizeof h->weight);
 		memset(h->sum, 0, sizeof h->sum);
-	}
-	if (h->world.baseline < YOUNG && h->learnt < LEARN) {
-		h->learnt++;
-		h->baseline += labels * raw;
-		h->baseline_n += labels;
 	}
 	learn(h, y, w);
 }

@@ -31,7 +31,9 @@ struct ns_nights;
 
 struct ns_nights_verdict {
 	int alarm;
+	unsigned families;				/* a bit for each that alarmed */
 	double p[NS_JUDGE_FAMILIES][NS_JUDGE_MEMORIES]; /* NAN: not tested tonight */
+	double q[NS_JUDGE_FAMILIES];			/* tonight's distance, squared: its rank among the nights describes, and decides nothing */
 	double level;					/* of each: the budget's share; an alarm is p below it, and a distance of at least .1 */
 	double unseen;					/* a change of all columns of the first family by less is not seen yet on its first night */
 	int64_t known;					/* quiet nights that the usual was learnt from */
@@ -93,7 +95,7 @@ struct ns_harm_verdict {
 	double evidence;  /* the larger CUSUM as a share of its threshold */
 };
 
-/* Simulates the thresholds: a second or two. */
+/* Simulates the thresholds that are not given: a second or two. */
 void ns_harm_begin(struct ns_harm *harm, uint64_t seed);
 /*
  * A night with labels. y: mean confidence of all rows + weighted mean of (hit - confidence) of labelled rows - the baseline's accuracy; w: as
@@ -105,6 +107,15 @@ void ns_harm_judge(struct ns_harm *harm, double y, double w, double labels, stru
  * --- gate: b rows where the candidate alone is right, c where production alone is; one vote a sequence and an image. The mixture e-value over chances
  * of 1/2 to 1 against 1/2: e >= 20 may be looked at every night, and at most 1 of 20 equal candidates ever passes (Ville's inequality). Returns ln e.
  */
+#define NS_GATE_EVIDENCE 20.
 double ns_gate_evidence(int64_t b, int64_t c);
+/*
+ * The chance that rows seen once show a gain of accuracy with so much evidence (not its logarithm), where the models disagree on NS_GATE_OTHERS more rows
+ * than the gain; and how many rows make it `chance` (at most NS_GATE_MOST).
+ */
+#define NS_GATE_OTHERS .05
+#define NS_GATE_MOST   65536
+double ns_gate_power(int64_t rows, double gain, double evidence);
+int64_t ns_gate_rows_wanted(double gain, double chance, double evidence);
 
 #endif

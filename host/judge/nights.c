@@ -44,7 +44,6 @@ void ns_nights_free(struct ns_nights *n)
 	for (i = 0; i < NS_JUDGE_FAMILIES; i++)
 		free(n->chol[i]);
 	free(n->old);
-	free(n->old_quiet);
 	free(n->mu);
 	free(n);
 }
@@ -66,14 +65,15 @@ enum ns_status ns_nights_make(struct ns_nights **out, const struct ns_nights_con
 			return no_memory();
 	}
 	n->opening = !config->dated;
-	n->mu = calloc((size_t)n->k * (5 + 14 + AVERAGES) + 1, sizeof(double));
+	n->mu = calloc((size_t)n->k * (6 + 14 + AVERAGES) + 1, sizeof(double));
 	if (!n->mu)
 		return no_memory();
 	n->rho = n->mu + n->k;
 	n->phi = n->rho + n->k;
 	n->v = n->phi + n->k;
 	n->last = n->v + n->k;
-	n->b = n->last + n->k;
+	n->known = n->last + n->k;
+	n->b = n->known + n->k;
 	n->kept = n->b + 7 * n->k;
 	n->e = n->kept + 7 * n->k;
 	return NS_OK;
@@ -144,16 +144,22 @@ static void test(const struct ns_nights *n, int f, int first, int memory, const 
 		 struct ns_nights_verdict *out)
 {
 	int d = n->of.columns[f], j;
-	double z[NS_JUDGE_COLUMNS], most = 0, p;
+	double z[NS_JUDGE_COLUMNS], most = 0, q, p;
 
 	for (j = 0; j < d; j++) {
 		z[j] = isnan(x[first + j]) ? 0 : x[first + j] / sd[first + j];
 		most = fmax(most, !size || isnan(size[first + j]) ? 0 : fabs(size[first + j]));
 	}
-	p = ns_stat_f_sf(distance(n->chol[f], d, z) / d, d, n->df[f][memory == NS_JUDGE_STEP]);
+	q = distance(n->chol[f], d, z);
+	p = ns_stat_f_sf(q / d, d, n->df[f][memory == NS_JUDGE_STEP]);
+	if (memory == NS_JUDGE_TONIGHT && size)
+		out->q[f] = q;
 	if (isnan(out->p[f][memory]) || p < out->p[f][memory])
 		out->p[f][memory] = p;
-	out->alarm |= p < out->level && (!size || most >= FLOOR);
+	if (p < out->level && (!size || most >= FLOOR)) {
+		out->alarm = 1;
+		out->families |= 1u << f;
+	}
 }
 
 static void test_all(const struct ns_nights *n, int memory, const double *x, const double *sd, const double *size, struct ns_nights_verdict *out)
@@ -204,11 +210,17 @@ static void test_pool(const struct ns_nights *n, double *x, double *sd, struct n
 	if (!n->opening || (n->t != 6 && n->t != 13 && n->t != 27) || !nights)
 		return;
 	for (j = 0; j < n->k; j++) {
+		double known = 0;
+
 		x[j] = 0;
-		for (i = 0; i < nights; i++)
-			x[j] += ns_nights_value(i < n->usual.count ? &n->usual.night[i] : &n->waiting.night[i - n->usual.count], j, n->mu[j]) /
-				nights;
-		sd[j] = sqrt(n->v[j] * (1 + ns_nights_centre(n, j, nights)));
+		for (i = 0; i < nights; i++) {
+			double value = (i < n->usual.count ? &n->usual.night[i] : &n->waiting.night[i - n->usual.count])->x[j];
+
+			known += !isnan(value);
+			x[j] += isnan(value) ? 0 : value;
+		}
+		x[j] /= fmax(known, 1);
+		sd[j] = sqrt(n->v[j] * (1 + ns_nights_mean(n, j, known)));
 	}
 	test_all(n, NS_JUDGE_TONIGHT, x, sd, NULL, out);
 }
@@ -227,12 +239,12 @@ static void test_tonight(struct ns_nights *n, const double *c, double fewer, dou
 			if (!isnan(c[j]))
 				e[j] += lambda[l] * (c[j] - e[j]);
 			x[j] = isnan(c[j]) && !l ? NAN : e[j];
-			sd[j] = sqrt(n->v[j] * (spread + ns_nights_centre(n, j, n->quiet + 1)) + lambda[l] * lambda[l] * fewer);
+			sd[j] = sqrt(n->v[j] * (spread + ns_nights_centre(n, j)) + lambda[l] * lambda[l] * fewer);
 		}
 		test_all(n, l, x, sd, x, out);
 	}
 	for (j = 0; j < n->k; j++) {
-		double rho = n->rho[j], m = ns_nights_centre(n, j, n->quiet + 1);
+		double rho = n->rho[j], m = ns_nights_centre(n, j);
 
 		x[j] = c[j] - rho * n->last[j];
 		sd[j] = sqrt(n->v[j] * (1 - rho * rho + m * (1 - rho) * (1 - rho)) + fewer);
@@ -248,7 +260,7 @@ static double unseen(const struct ns_nights *n)
 	int d = n->of.columns[0], j;
 
 	for (j = 0; j < d; j++) {
-		z[j] = 1 / sqrt(n->v[j] * (1 + ns_nights_centre(n, j, n->quiet + 1)));
+		z[j] = 1 / sqrt(n->v[j] * (1 + ns_nights_centre(n, j)));
 	}
 	sum = distance(n->chol[0], d, z);
 	return sqrt(critical / sum);
@@ -262,7 +274,7 @@ enum ns_status ns_nights_judge(struct ns_nights *n, const double *x, double rows
 
 	*out = (struct ns_nights_verdict){.level = level_of(n)};
 	for (f = 0; f < NS_JUDGE_FAMILIES; f++)
-		for (m = 0; m < NS_JUDGE_MEMORIES; m++)
+		for (out->q[f] = NAN, m = 0; m < NS_JUDGE_MEMORIES; m++)
 			out->p[f][m] = NAN;
 	if (status == NS_OK && (n->since < 28 || n->t % 7 == 0))
 		status = ns_nights_fit(n);
@@ -289,26 +301,17 @@ static enum ns_status carry(struct ns_nights *n)
 {
 	int all = n->old_count + n->usual.count, skip = all > WINDOW ? all - WINDOW : 0, i, j, to = 0;
 	double *old = calloc((size_t)(all - skip) * (size_t)n->k + 1, sizeof *old);
-	int *quiet = calloc((size_t)(all - skip) + 1, sizeof *quiet);
 
-	if (!old || !quiet) {
-		free(old);
-		free(quiet);
+	if (!old)
 		return no_memory();
-	}
 	for (i = skip; i < all; i++, to++) {
 		const struct ns_nights_night *a = i < n->old_count ? NULL : &n->usual.night[i - n->old_count];
 
-		quiet[to] = a ? a->quiet : n->old_quiet[i];
 		for (j = 0; j < n->k; j++)
-			old[to * n->k + j] = !a				   ? n->old[i * n->k + j]
-					     : a->quiet && !isnan(a->x[j]) ? a->x[j] - n->mu[j] - n->b[a->weekday * n->k + j]
-									   : 0;
+			old[to * n->k + j] = !a ? n->old[i * n->k + j] : a->quiet ? a->x[j] - n->mu[j] - n->b[a->weekday * n->k + j] : NAN;
 	}
 	free(n->old);
-	free(n->old_quiet);
 	n->old = old;
-	n->old_quiet = quiet;
 	n->old_count = to;
 	return NS_OK;
 }

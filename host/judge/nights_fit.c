@@ -17,77 +17,81 @@ static double clip(double x, double low, double high)
 struct work {
 	const struct ns_nights_night *night; /* the window */
 	int count, all;			     /* all: with the earlier ones, which come first in r */
-	double *r;			     /* (all, k): residuals; 0 where a night is not quiet, or has no value */
-	int *quiet;
+	double *r;			     /* (all, k): residuals; NAN where a night is not quiet, or has no value */
 };
 
-double ns_nights_value(const struct ns_nights_night *night, int j, double otherwise)
-{
-	return isnan(night->x[j]) ? otherwise : night->x[j];
-}
-
 /* The centre, and weekdays where they explain more than chance: kept where F > 2, times 1 - 1/F. */
-static void fit_column(struct ns_nights *n, struct work *w, int j, int carried, double quiet)
+static void fit_column(struct ns_nights *n, struct work *w, int j, int carried)
 {
-	double sum = 0, day[7] = {0}, count[7] = {0}, total = 0, between = 0, f, share;
+	double sum = 0, day[7] = {0}, count[7] = {0}, total = 0, between = 0, known = 0, f, share;
+	double *r = w->r + (int64_t)(w->all - w->count) * n->k + j;
 	int i, d;
 
 	for (i = 0; i < w->count; i++)
-		if (w->night[i].quiet)
-			sum += ns_nights_value(&w->night[i], j, n->mu[j]) - (carried ? n->kept[w->night[i].weekday * n->k + j] : 0);
-	n->mu[j] = sum / fmax(quiet + 1, 1); /* a pool without dates is one night, at 0; of dated ones it costs little */
+		if (w->night[i].quiet && !isnan(w->night[i].x[j])) {
+			sum += w->night[i].x[j] - (carried ? n->kept[w->night[i].weekday * n->k + j] : 0);
+			known++;
+		}
+	n->known[j] = known;
+	n->mu[j] = sum / (known + 1); /* a pool without dates is one night, at 0; of dated ones it costs little */
 	for (i = 0; i < w->count; i++) {
 		const struct ns_nights_night *a = &w->night[i];
 		double back = carried ? n->kept[a->weekday * n->k + j] : 0;
-		double r = a->quiet && !isnan(a->x[j]) ? a->x[j] - back - n->mu[j] : 0;
 
-		w->r[(w->all - w->count + i) * n->k + j] = r;
-		day[a->weekday] += r;
-		count[a->weekday] += a->quiet;
-		total += r * r;
+		r[i * n->k] = a->quiet ? a->x[j] - back - n->mu[j] : NAN;
+		if (isnan(r[i * n->k]))
+			continue;
+		day[a->weekday] += r[i * n->k];
+		count[a->weekday]++;
+		total += r[i * n->k] * r[i * n->k];
 	}
 	for (d = 0; d < 7; d++) {
 		day[d] /= fmax(count[d], 1);
 		between += count[d] * day[d] * day[d];
 	}
-	f = between / 6 / fmax((total - between) / fmax(quiet - 7, 1), 1e-12);
-	share = w->count >= 21 && f > 2 ? 1 - 1 / f : 0;
+	f = between / 6 / fmax((total - between) / fmax(known - 7, 1), 1e-12);
+	share = known >= 21 && f > 2 ? 1 - 1 / f : 0;
 	for (d = 0; d < 7; d++) {
 		day[d] *= share;
 		n->b[d * n->k + j] = day[d] + (carried ? n->kept[d * n->k + j] : 0);
 	}
 	for (i = 0; i < w->count; i++)
-		if (w->night[i].quiet && !isnan(w->night[i].x[j]))
-			w->r[(w->all - w->count + i) * n->k + j] -= day[w->night[i].weekday];
+		r[i * n->k] -= day[w->night[i].weekday];
 }
 
 struct moments {
+	double nights;	  /* with a value */
 	double q, r1, r2; /* the sum of squares; correlations at one and two nights, with the bias of a short series added */
 };
 
-static struct moments moments_of(const struct ns_nights *n, const struct work *w, int j, double nights)
+/* The mean product of residuals of column i on a night and of column j so many nights before; *nights: how many have both. */
+static double product(const struct ns_nights *n, const struct work *w, int i, int j, int back, double *nights)
 {
-	double one = 0, two = 0, pairs1 = 0, pairs2 = 0, mean;
-	struct moments m = {0, 0, 0};
-	int i;
+	double sum = 0;
+	int t;
 
-	for (i = 0; i < w->all; i++) {
-		double r = w->r[i * n->k + j];
+	*nights = 0;
+	for (t = back; t < w->all; t++) {
+		double p = w->r[t * n->k + i] * w->r[(t - back) * n->k + j];
 
-		m.q += r * r;
-		if (i > 0) {
-			one += r * w->r[(i - 1) * n->k + j];
-			pairs1 += w->quiet[i] * w->quiet[i - 1];
-		}
-		if (i > 1) {
-			two += r * w->r[(i - 2) * n->k + j];
-			pairs2 += w->quiet[i] * w->quiet[i - 2];
-		}
+		if (isnan(p))
+			continue;
+		sum += p;
+		++*nights;
 	}
-	mean = fmax(m.q / nights, 1e-12);
-	m.r1 = clip(one / fmax(pairs1, 1) / mean, -1, 1);
+	return sum / fmax(*nights, 1);
+}
+
+static struct moments moments_of(const struct ns_nights *n, const struct work *w, int j)
+{
+	struct moments m = {0, 0, 0, 0};
+	double mean = product(n, w, j, j, 0, &m.nights), nights = fmax(m.nights, 1), pairs;
+
+	m.q = mean * nights;
+	mean = fmax(mean, 1e-12);
+	m.r1 = clip(product(n, w, j, j, 1, &pairs) / mean, -1, 1);
 	m.r1 = clip(m.r1 + (1 + 3 * clip(m.r1, 0, 1)) / nights, 0, .95);
-	m.r2 = two / fmax(pairs2, 1) / mean + 3 / nights;
+	m.r2 = product(n, w, j, j, 2, &pairs) / mean + 3 / nights;
 	return m;
 }
 
@@ -105,9 +109,11 @@ static double tail_df(const struct ns_nights *n, const struct work *w, int first
 
 			if (steps)
 				z = (z - n->rho[j] * w->r[(i - 1) * n->k + j] / sqrt(n->v[j])) / sqrt(1 - n->rho[j] * n->rho[j]);
+			if (isnan(z))
+				continue;
 			two += z * z;
 			four += z * z * z * z;
-			count += z != 0;
+			count++;
 		}
 	return 4 + 6 / fmax(four / pow(fmax(two, 1e-9), 2) * count - 3, .05);
 }
@@ -128,25 +134,26 @@ static void cholesky(double *a, int d)
 }
 
 /* Memory, scale and correlation of a family: each column's own, shrunk to the family's, and that to the prior. */
-static void fit_family(struct ns_nights *n, const struct work *w, int f, int first, const struct moments *m, double nights)
+static void fit_family(struct ns_nights *n, const struct work *w, int f, int first, const struct moments *m)
 {
-	double at_least = fmax(nights, 1);
-	int d = n->of.columns[f], i, j, t;
-	double r1 = 0, r2 = 0, pool, phi, nu[NS_JUDGE_COLUMNS], own[NS_JUDGE_COLUMNS], sum = 0, weight = 0, family, mean, alpha;
+	int d = n->of.columns[f], i, j;
+	double r1 = 0, r2 = 0, nights = 0, pool, phi, nu[NS_JUDGE_COLUMNS], own[NS_JUDGE_COLUMNS], sum = 0, weight = 0, family, mean, alpha, both;
 	double *c = n->chol[f];
 
 	for (j = first; j < first + d; j++) {
 		r1 += m[j].r1;
 		r2 += m[j].r2;
+		nights = fmax(nights, m[j].nights);
 	}
 	pool = nights > 14 ? r1 / d : .6;
 	phi = nights > 28 ? clip(r2 / fmax(r1, .3), .7, .95) : .7;
 	for (j = 0; j < d; j++) {
-		double rho = clip((nights * m[first + j].r1 + 20 * pool) / (nights + 20), 0, .95);
+		double here = m[first + j].nights, at_least = fmax(here, 1);
+		double rho = clip((here * m[first + j].r1 + 20 * pool) / (here + 20), 0, .95);
 
 		n->rho[first + j] = rho;
 		n->phi[first + j] = fmax(phi, rho);
-		nu[j] = fmax(nights * (1 - rho * rho) / (1 + rho * rho) - 1, 0);
+		nu[j] = fmax(here * (1 - rho * rho) / (1 + rho * rho) - 1, 0);
 		own[j] = m[first + j].q / at_least / fmax(1 - (1 + 2 * rho / (1 - n->phi[first + j])) / at_least, .3);
 		sum += nu[j] * own[j];
 		weight += nu[j];
@@ -158,12 +165,11 @@ static void fit_family(struct ns_nights *n, const struct work *w, int f, int fir
 	alpha = w->all && nights > 5 ? d / (d + mean) : 1;
 	for (i = 0; i < d; i++)
 		for (j = 0; j <= i; j++) {
-			double s = 0;
+			const struct moments *a = &m[first + i], *b = &m[first + j];
+			double s = product(n, w, first + i, first + j, 0, &both);
 
-			for (t = 0; t < w->all; t++)
-				s += w->r[t * n->k + first + i] * w->r[t * n->k + first + j];
-			s /= sqrt(fmax(m[first + i].q, 1e-12) * fmax(m[first + j].q, 1e-12));
-			c[i * d + j] = i == j ? 1 : (1 - alpha) * s;
+			s /= sqrt(fmax(a->q / fmax(a->nights, 1), 1e-12) * fmax(b->q / fmax(b->nights, 1), 1e-12));
+			c[i * d + j] = i == j ? 1 : (1 - alpha) * clip(s, -1, 1);
 		}
 	cholesky(c, d);
 	for (i = 0; i < 2; i++)
@@ -173,40 +179,37 @@ static void fit_family(struct ns_nights *n, const struct work *w, int f, int fir
 enum ns_status ns_nights_fit(struct ns_nights *n)
 {
 	int count = n->usual.count < WINDOW ? n->usual.count : WINDOW, i, j, f, first = 0, carried = count < 21;
-	struct work w = {n->usual.night + (n->usual.count - count), count, count + n->old_count, NULL, NULL};
+	struct work w = {n->usual.night + (n->usual.count - count), count, count + n->old_count, NULL};
 	struct moments *m = malloc(sizeof *m * ((size_t)n->k + 1));
-	double quiet = 0, nights = 0;
 
 	w.r = calloc((size_t)w.all * (size_t)n->k + 1, sizeof *w.r);
-	w.quiet = calloc((size_t)w.all + 1, sizeof *w.quiet);
-	if (!m || !w.r || !w.quiet) {
+	if (!m || !w.r) {
 		free(m);
 		free(w.r);
-		free(w.quiet);
 		return ns_fail(NS_NO_MEMORY, "out of memory for the judgement of nights");
 	}
-	if (n->old_count) {
+	if (n->old_count)
 		memcpy(w.r, n->old, sizeof *w.r * (size_t)n->old_count * (size_t)n->k);
-		memcpy(w.quiet, n->old_quiet, sizeof *w.quiet * (size_t)n->old_count);
-	}
+	n->quiet = 0;
 	for (i = 0; i < count; i++)
-		quiet += w.quiet[n->old_count + i] = w.night[i].quiet;
-	for (i = 0; i < w.all; i++)
-		nights += w.quiet[i];
-	n->quiet = quiet;
+		n->quiet += w.night[i].quiet;
 	for (j = 0; j < n->k; j++) {
-		fit_column(n, &w, j, carried, quiet);
-		m[j] = moments_of(n, &w, j, fmax(nights, 1));
+		fit_column(n, &w, j, carried);
+		m[j] = moments_of(n, &w, j);
 	}
 	for (f = 0; f < n->of.families; first += n->of.columns[f++])
-		fit_family(n, &w, f, first, m, nights);
+		fit_family(n, &w, f, first, m);
 	free(m);
 	free(w.r);
-	free(w.quiet);
 	return NS_OK;
 }
 
-double ns_nights_centre(const struct ns_nights *n, int j, double nights)
+double ns_nights_centre(const struct ns_nights *n, int j)
+{
+	return ns_nights_mean(n, j, n->known[j] + 1);
+}
+
+double ns_nights_mean(const struct ns_nights *n, int j, double nights)
 {
 	return fmin(1, (1 + 2 * n->rho[j] / (1 - n->phi[j])) / fmax(nights, 1));
 }

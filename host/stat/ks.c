@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define EXACT_CELLS 1e8 /* m n up to which lattice paths are counted: 10,000 rows of both, or a million against a hundred */
+
 static double clamp01(double p)
 {
 	return p < 0 ? 0 : p > 1 ? 1 : p;
@@ -152,6 +154,18 @@ static double pelz_good(double z, double n)
 	return k0 + k1 / sqrt(n) + k2 / n + k3 / (n * sqrt(n));
 }
 
+/* P that all of one window lie below all of the other: 1 / C(m + n, n) */
+static double apart(int64_t m, int64_t n)
+{
+	return exp(lgamma((double)m + 1) + lgamma((double)n + 1) - lgamma((double)(m + n) + 1));
+}
+
+/* No D is less probable than D = 1, which two orders of the rows give: a limit that says less is beyond its reach. */
+static double at_least(double p, int64_t m, int64_t n)
+{
+	return clamp01(fmax(p, 2 * apart(m, n)));
+}
+
 double ns_stat_ks_p_asymptotic(double d, int64_t m, int64_t n)
 {
 	int64_t en = (int64_t)floor((double)m * (double)n / (double)(m + n) + 0.5), i;
@@ -160,17 +174,17 @@ double ns_stat_ks_p_asymptotic(double d, int64_t m, int64_t n)
 	if (en < 1 || d <= 0)
 		return 1;
 	if (d >= 1)
-		return 0;
+		return 2 * apart(m, n);
 	/* the matrix has 2 n d rows: where that is too large, the expansion is used; in the far tail 1 - P is only rounding error,
 	 * and the limit with Stephens' correction is accurate */
 	if ((double)en * d < 60 && (double)en * d * d < 18)
-		return clamp01(1 - mtw(d, en));
+		return at_least(1 - mtw(d, en), m, n);
 	if ((double)en * d * d < 9)
-		return clamp01(1 - pelz_good(sqrt((double)en) * d, (double)en));
+		return at_least(1 - pelz_good(sqrt((double)en) * d, (double)en), m, n);
 	x = d * (sqrt((double)en) + 0.12 + 0.11 / sqrt((double)en));
 	for (i = 1; i < 200; i++)
 		sum += (i % 2 ? 1 : -1) * exp(-2 * (double)(i * i) * x * x);
-	return clamp01(2 * sum);
+	return at_least(2 * sum, m, n);
 }
 
 double ns_stat_ks_p(double d, int64_t m, int64_t n)
@@ -179,7 +193,7 @@ double ns_stat_ks_p(double d, int64_t m, int64_t n)
 		return NAN;
 	if (d == 0)
 		return 1;
-	if (m > 10000 || n > 10000)
+	if ((double)m * (double)n > EXACT_CELLS)
 		return ns_stat_ks_p_asymptotic(d, m, n);
-	return m == n ? ks_equal(n, (int64_t)floor((double)n * d + 0.5)) : ks_paths(d, m, n);
+	return m == n ? ks_equal(n, (int64_t)floor((double)n * d + 0.5)) : m < n ? ks_paths(d, n, m) : ks_paths(d, m, n);
 }

@@ -328,6 +328,25 @@ double ns_stat_bbse(const double *c, const double *mu, int k, double *w)
 	return condition;
 }
 
+static double log_choose(double n, double k)
+{
+	return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1);
+}
+
+double ns_stat_fisher(const int64_t ref[2], const int64_t cur[2])
+{
+	double m = (double)(ref[0] + ref[1]), n = (double)(cur[0] + cur[1]), k = (double)(ref[1] + cur[1]), all = log_choose(m + n, k);
+	double here = log_choose(m, (double)ref[1]) + log_choose(n, (double)cur[1]) - all, sum = 0, x;
+
+	for (x = fmax(0, k - n); x <= fmin(m, k); x++) {
+		double p = log_choose(m, x) + log_choose(n, k - x) - all;
+
+		if (p <= here + 1e-7)
+			sum += exp(p);
+	}
+	return fmin(1, sum);
+}
+
 double ns_stat_binomial_sf(int64_t k, int64_t n, double p)
 {
 	double sum = 0, base = lgamma((double)n + 1);

@@ -14,9 +14,9 @@
  */
 
 /*
- * Two-sided two-sample Kolmogorov-Smirnov. Exact where both sizes are at most 10,000: equal sizes by the closed form of
+ * Two-sided two-sample Kolmogorov-Smirnov. Exact where m n is at most 10^8: equal sizes by the closed form of
  * Gnedenko and Korolyuk, others by counting lattice paths (Hodges 1957; Schroer and Trenkler 1995); else the
- * one-sample distribution at n = round(mn / (m + n)) (Marsaglia, Tsang, Wang 2003), as scipy's `asymp` has it.
+ * one-sample distribution at n = round(mn / (m + n)) (Marsaglia, Tsang, Wang 2003), as scipy's `asymp` has it, but never less than 2 / C(m + n, n).
  */
 double ns_stat_ks_p(double d, int64_t m, int64_t n);
 /* the last of these alone, for any size */
@@ -29,6 +29,8 @@ double ns_stat_chi2_sf(double x, double df);
  * a single class gives p = 1. *v is Cramer's V.
  */
 double ns_stat_chi2_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *v);
+/* Fisher's exact test of a 2 x 2 table: P of tables with these margins that are no more probable than this one. */
+double ns_stat_fisher(const int64_t ref[2], const int64_t cur[2]);
 /* log-likelihood ratio of the 2 x K table (Sokal, Rohlf), p by chi-square with Williams' correction; *least: its smallest expected count */
 double ns_stat_g_counts(const int64_t *ref, const int64_t *cur, int k, double *statistic, double *least);
 /*
@@ -52,6 +54,14 @@ void ns_stat_benjamini_hochberg(const double *p, double *adjusted, int n);
 double ns_stat_binomial_sf(int64_t k, int64_t n, double p);
 /* Wilson's 95 % interval of k hits in n. */
 void ns_stat_wilson(int64_t k, int64_t n, double *low, double *high);
+
+/* --- paired: of the rows on which two answers differ, `better` for the first and `worse` for the second. McNemar's exact p, two-sided. */
+double ns_stat_mcnemar(int64_t better, int64_t worse);
+/*
+ * 95 % interval of the change of accuracy: the score interval (Tango 1998), widened to the exact one given the disagreements (Clopper, Pearson), so
+ * that 0 is inside wherever McNemar's test is not significant.
+ */
+void ns_stat_paired(int64_t rows, int64_t better, int64_t worse, double *low, double *high);
 
 /* --- quantile: P(Beta(a, b) <= x); P(F >= x), P(t >= x) and where they are p; where the standard normal's distribution is p */
 double ns_stat_beta_cdf(double x, double a, double b);
@@ -119,7 +129,8 @@ double ns_stat_kid(const float *x, int64_t m, const float *y, int64_t n, int d);
 
 /*
  * Confident learning (Northcutt et al. 2021), in chunks of rows: first all are given to learn(), then all to judge(). The threshold of class k is
- * the mean P(k) over rows labelled k; a row is confident in k where P(k) >= threshold - 1e-6, the most probable of several. joint (K, K),
+ * the mean P(k) over rows labelled k; a row is confident in k where P(k) >= threshold - 1e-6, the most probable of several, and in another than its
+ * label only where that is less probable: a class that is never predicted has a threshold of 0. joint (K, K),
  * NULL beyond 1,024 classes: labelled i, confident in j; where they differ the label is suspect. Rows without a label (-1) take no part.
  */
 struct ns_stat_confident {

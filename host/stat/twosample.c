@@ -286,7 +286,8 @@ void ns_stat_confident_judge(struct ns_stat_confident *c, const float *prob, con
 		int best = -1;
 
 		for (k = 0; k < c->k && label[r] >= 0 && label[r] < c->k; k++)
-			if ((double)p[k] >= ns_stat_confident_threshold(c, k) - 1e-6 && (best < 0 || p[k] > p[best]))
+			if ((double)p[k] >= ns_stat_confident_threshold(c, k) - 1e-6 && (k == label[r] || p[k] > p[label[r]]) &&
+			    (best < 0 || p[k] > p[best]))
 				best = k;
 		if (suspect)
 			suspect[r] = best >= 0 && best != label[r];

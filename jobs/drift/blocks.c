@@ -8,48 +8,8 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "datasets/predict/predict.h"
-
-struct moment {
-	int32_t group;
-	int64_t time, row;
-};
-
-static int by_time(const void *a, const void *b)
-{
-	const struct moment *x = a, *y = b;
-
-	if (x->group != y->group)
-		return x->group < y->group ? -1 : 1;
-	if (x->time != y->time)
-		return x->time < y->time ? -1 : 1;
-	return (x->row > y->row) - (x->row < y->row);
-}
-
-static enum ns_status find_blocks(const struct ns_predictions *p, double seconds, int32_t **block, int64_t *count)
-{
-	struct moment *m = malloc(sizeof *m * (size_t)(p->rows + 1));
-	int64_t i;
-
-	*block = malloc(sizeof **block * (size_t)(p->rows + 1));
-	*count = 0;
-	if (!m || !*block) {
-		free(m);
-		return ns_fail(NS_NO_MEMORY, "out of memory for the order of %lld rows", (long long)p->rows);
-	}
-	for (i = 0; i < p->rows; i++)
-		m[i] = (struct moment){p->group[i], p->time[i], i};
-	qsort(m, (size_t)p->rows, sizeof *m, by_time);
-	for (i = 0; i < p->rows; i++) {
-		if (i == 0 || m[i].group != m[i - 1].group || (double)(m[i].time - m[i - 1].time) > seconds)
-			++*count;
-		(*block)[m[i].row] = (int32_t)(*count - 1);
-	}
-	free(m);
-	return NS_OK;
-}
 
 enum ns_status ns_drift_find_sequences(struct ns_drift *s)
 {
@@ -61,8 +21,27 @@ enum ns_status ns_drift_find_sequences(struct ns_drift *s)
 		return NS_OK;
 	if (!s->ref.group || !s->ref.time || !s->cur.group || !s->cur.time)
 		return ns_fail(NS_BAD_DATA, "drift.sequence_seconds = %g needs the columns group and time on both sides", seconds);
-	NS_TRY(find_blocks(&s->ref, seconds, &s->ref_block, &s->ref_blocks));
-	return find_blocks(&s->cur, seconds, &s->cur_block, &s->cur_blocks);
+	NS_TRY(ns_predictions_sequences(&s->ref, seconds, &s->ref_block, &s->ref_blocks));
+	return ns_predictions_sequences(&s->cur, seconds, &s->cur_block, &s->cur_blocks);
+}
+
+enum ns_status ns_drift_close_gaps(float *x, int64_t *rows, const int32_t **block, int32_t **kept)
+{
+	int64_t i, n = 0;
+
+	if (*block)
+		*kept = malloc(sizeof **kept * (size_t)(*rows + 1));
+	if (*block && !*kept)
+		return ns_fail(NS_NO_MEMORY, "out of memory for the sequences of %lld rows", (long long)*rows);
+	for (i = 0; i < *rows; i++)
+		if (isfinite(x[i])) {
+			if (*block)
+				(*kept)[n] = (*block)[i];
+			x[n++] = x[i];
+		}
+	*block = *kept;
+	*rows = n;
+	return NS_OK;
 }
 
 double ns_drift_effective_rows(const float *x, const int32_t *block, int64_t rows, int64_t blocks)

@@ -14,34 +14,81 @@ struct columns {
 	struct ns_drift *s;
 	struct ns_plan **plans; /* of KS, and their device memory, one a worker */
 	void **scratch;
-	int first;			    /* of the bootstrap's key: tests before these columns, so that no two columns share draws */
-	struct column {			    /* words of 8 bytes, which ranks exchange */
-		double m, n;		    /* effective number of rows */
-		int64_t untestable, broken; /* untestable: index into untestable[] */
+	int first;		    /* of the bootstrap's key: tests before these columns, so that no two columns share draws */
+	struct column {		    /* words of 8 bytes, which ranks exchange */
+		double m, n;	    /* effective number of rows */
+		int64_t untestable; /* index into untestable[] */
+		int64_t missing[2]; /* values that are no finite numbers, in each window */
+		double design;	    /* design effect of their being missing, where rows form sequences */
 		struct ns_histogram histogram;
 		struct ns_drift_figures of[NS_DRIFT_DETECTORS]; /* of each detector of single columns */
 	} * out;
 };
 
 enum { TESTABLE, REF_NO_NUMBER, CUR_NO_NUMBER, CONSTANT };
-static const char *const untestable[] = {NULL, "has values that are no finite numbers in the reference",
-					 "has values that are no finite numbers in the current window", "is constant"};
+static const char *const untestable[] = {NULL, "has no finite number in the reference", "has no finite number in the current window", "is constant"};
 
-/* A constant column, or one with NaN, cannot be tested: it is listed as untested. */
-static int64_t look_at(const float *x, int64_t m, int64_t n, int64_t *broken)
+/* The values of a column that are numbers: those that are not are a share of their own, which is tested as such. */
+struct numbers {
+	float *x, *y;
+	int64_t m, n;
+	const int32_t *ref_block, *cur_block; /* of each; NULL: rows are independent */
+	int32_t *kept[2];		      /* owned */
+};
+
+/* A constant column, or one without numbers, cannot be tested: it is listed as untested. */
+static int64_t look_at(const struct numbers *v)
 {
-	int ref = ns_drift_all_finite(x, m), cur = ns_drift_all_finite(x + m, n);
 	int64_t i;
 
-	*broken = ref && !cur;
-	if (!ref)
+	if (!v->m)
 		return REF_NO_NUMBER;
-	if (!cur)
+	if (!v->n)
 		return CUR_NO_NUMBER;
-	for (i = 1; i < m + n; i++)
-		if (x[i] != x[0])
+	for (i = 0; i < v->m; i++)
+		if (v->x[i] != v->x[0])
+			return TESTABLE;
+	for (i = 0; i < v->n; i++)
+		if (v->y[i] != v->x[0])
 			return TESTABLE;
 	return CONSTANT;
+}
+
+/* Design effect of a value's being missing, over both windows: a camera that drops out loses all of a sequence. */
+static double missing_design(const struct ns_drift *s, const float *x)
+{
+	int64_t m = s->ref.rows, n = s->cur.rows, i;
+	float *is = malloc(sizeof *is * (size_t)(m + n + 1));
+	double design;
+
+	if (!is)
+		return NAN;
+	for (i = 0; i < m + n; i++)
+		is[i] = isfinite(x[i]) ? 0.f : 1.f;
+	design = (double)m / ns_drift_effective_rows(is, s->ref_block, m, s->ref_blocks) / 2 +
+		 (double)n / ns_drift_effective_rows(is + m, s->cur_block, n, s->cur_blocks) / 2;
+	free(is);
+	return design;
+}
+
+/* Closes the gaps that missing values leave, in place. */
+static enum ns_status find_numbers(const struct ns_drift *s, float *x, struct column *out, struct numbers *v)
+{
+	int64_t m = s->ref.rows, n = s->cur.rows;
+
+	*v = (struct numbers){x, x + m, m, n, s->ref_block, s->cur_block, {NULL, NULL}};
+	out->design = 1;
+	if (ns_drift_all_finite(x, m + n))
+		return NS_OK;
+	if (s->ref_block)
+		out->design = missing_design(s, x);
+	if (isnan(out->design))
+		return ns_fail(NS_NO_MEMORY, "out of memory for missing values of %lld rows", (long long)(m + n));
+	NS_TRY(ns_drift_close_gaps(v->x, &v->m, &v->ref_block, &v->kept[0]));
+	NS_TRY(ns_drift_close_gaps(v->y, &v->n, &v->cur_block, &v->kept[1]));
+	out->missing[0] = m - v->m;
+	out->missing[1] = n - v->n;
+	return NS_OK;
 }
 
 static double deviation(const float *x, int64_t n)
@@ -86,19 +133,19 @@ static double mean_of(const float *x, int64_t n)
 }
 
 /* Histograms of every a-th row of the reference and every b-th of the window, in row order; means are of all rows. */
-static void fill_histogram(struct ns_histogram *p, const float *x, int64_t m, int64_t n)
+static void fill_histogram(struct ns_histogram *p, const struct numbers *v)
 {
-	int64_t a = m / NS_HISTOGRAM_ROWS + 1, b = n / NS_HISTOGRAM_ROWS + 1;
+	int64_t a = v->m / NS_HISTOGRAM_ROWS + 1, b = v->n / NS_HISTOGRAM_ROWS + 1;
 
-	p->ref_mean = mean_of(x, m);
-	p->cur_mean = mean_of(x + m, n);
-	p->low = p->high = (double)x[0];
-	widen(p, x, m, a);
-	widen(p, x + m, n, b);
+	p->ref_mean = mean_of(v->x, v->m);
+	p->cur_mean = mean_of(v->y, v->n);
+	p->low = p->high = (double)v->x[0];
+	widen(p, v->x, v->m, a);
+	widen(p, v->y, v->n, b);
 	if (!(p->high > p->low))
 		return;
-	fill(p->ref, p, x, m, a);
-	fill(p->cur, p, x + m, n, b);
+	fill(p->ref, p, v->x, v->m, a);
+	fill(p->cur, p, v->y, v->n, b);
 }
 
 /* D from the device's own KS: a sort on a GPU, counting on a CPU */
@@ -115,19 +162,18 @@ static enum ns_status ks_alone(const struct columns *k, int worker, float *x, do
 }
 
 /* What detectors read from a column in order; the host's D equals that of any device. */
-static enum ns_status sort_column(float *x, struct ns_drift_column *c)
+static enum ns_status sort_column(const struct numbers *v, struct ns_drift_column *c)
 {
-	int64_t m = c->ref_rows, n = c->cur_rows;
-	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(m > n ? m : n));
+	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(v->m > v->n ? v->m : v->n));
 
 	if (!scratch)
-		return ns_fail(NS_NO_MEMORY, "out of memory for sorting %lld rows", (long long)(m + n));
-	c->deviation = deviation(x, m); /* before sorting, because sums round in row order */
-	ns_sort_floats(x, m, scratch);
-	ns_sort_floats(x + m, n, scratch);
+		return ns_fail(NS_NO_MEMORY, "out of memory for sorting %lld rows", (long long)(v->m + v->n));
+	c->deviation = deviation(v->x, v->m); /* before sorting, because sums round in row order */
+	ns_sort_floats(v->x, v->m, scratch);
+	ns_sort_floats(v->y, v->n, scratch);
 	free(scratch);
-	ns_stat_column(x, m, x + m, n, &c->shift);
-	c->bins = ns_stat_quantile_bins(x, m, x + m, n, NS_DRIFT_BINS, c->ref_bins, c->cur_bins);
+	ns_stat_column(v->x, v->m, v->y, v->n, &c->shift);
+	c->bins = ns_stat_quantile_bins(v->x, v->m, v->y, v->n, NS_DRIFT_BINS, c->ref_bins, c->cur_bins);
 	return NS_OK;
 }
 
@@ -142,28 +188,41 @@ static int wants_order(const struct ns_drift *s)
 	return 0;
 }
 
-static enum ns_status one_column(void *context, int column, int worker, float *x)
+static enum ns_status test_column(const struct columns *k, int column, int worker, const struct numbers *v)
 {
-	const struct columns *k = context;
 	const struct ns_drift *s = k->s;
 	struct column *out = &k->out[column];
-	int64_t m = s->ref.rows, n = s->cur.rows;
-	struct ns_drift_column c = {.ref = x, .cur = x + m, .ref_rows = m, .cur_rows = n, .seed = s->seed, .key = (uint32_t)(k->first + column)};
+	struct ns_drift_column c =
+		{.ref = v->x, .cur = v->y, .ref_rows = v->m, .cur_rows = v->n, .seed = s->seed, .key = (uint32_t)(k->first + column)};
 	int i;
 
-	out->untestable = look_at(x, m, n, &out->broken);
-	if (out->untestable)
-		return NS_OK;
-	fill_histogram(&out->histogram, x, m, n);
-	c.m = out->m = ns_drift_effective_rows(x, s->ref_block, m, s->ref_blocks);
-	c.n = out->n = ns_drift_effective_rows(x + m, s->cur_block, n, s->cur_blocks);
-	NS_TRY(wants_order(s) ? sort_column(x, &c) : ks_alone(k, worker, x, &c.shift.ks));
+	fill_histogram(&out->histogram, v);
+	c.m = out->m = ns_drift_effective_rows(v->x, v->ref_block, v->m, s->ref_blocks);
+	c.n = out->n = ns_drift_effective_rows(v->y, v->cur_block, v->n, s->cur_blocks);
+	/* the device's plan is made for columns of which nothing is missing */
+	NS_TRY(wants_order(s) || out->missing[0] || out->missing[1] ? sort_column(v, &c) : ks_alone(k, worker, v->x, &c.shift.ks));
 	for (i = 0; ns_drift_detectors[i]; i++) {
 		out->of[i] = (struct ns_drift_figures){NAN, NAN, NAN, NAN, NAN, 0};
 		if (ns_drift_detectors[i]->column && ns_drift_is_enabled(s, ns_drift_detectors[i]))
 			NS_TRY(ns_drift_detectors[i]->column(&c, &out->of[i]));
 	}
 	return NS_OK;
+}
+
+static enum ns_status one_column(void *context, int column, int worker, float *x)
+{
+	const struct columns *k = context;
+	struct column *out = &k->out[column];
+	struct numbers v;
+	enum ns_status status = find_numbers(k->s, x, out, &v);
+
+	if (status == NS_OK)
+		out->untestable = look_at(&v);
+	if (status == NS_OK && !out->untestable)
+		status = test_column(k, column, worker, &v);
+	free(v.kept[0]);
+	free(v.kept[1]);
+	return status;
 }
 
 enum ns_status ns_drift_gather(struct ns_drift *s, enum ns_status status, void *words, size_t n)
@@ -189,7 +248,6 @@ static enum ns_status add_column(struct ns_drift *s, const struct column *o, con
 			return ns_fail(NS_NO_MEMORY, "out of memory for tests");
 		if (method == &ns_detector_ks)
 			t->histogram = o->histogram;
-		t->broken = (int)o->broken;
 		t->note = o->untestable ? untestable[o->untestable] : f->noted ? method->column_note : NULL;
 		if (o->untestable)
 			continue;
@@ -236,6 +294,8 @@ enum ns_status ns_drift_columns(struct ns_drift *s, const char *kind, const stru
 			s->cur_effective = fmin(s->cur_effective, k.out[c].n);
 		}
 		status = add_column(s, &k.out[c], kind, name);
+		if (status == NS_OK && !ref->directions) /* along directions a row is missing as a whole */
+			status = ns_drift_missing(s, kind, name, k.out[c].missing, k.out[c].design);
 	}
 	free(k.out);
 	return status;

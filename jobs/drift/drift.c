@@ -60,12 +60,12 @@ static void doubt_self(struct ns_drift *s)
 	}
 }
 
-/* Reports what can never alarm by itself: MMD with too few permutations for tonight's level, or no deciding detector at all. */
+/* Reports what can never alarm by itself: MMD with too few permutations, or no deciding detector at all. */
 static void look_at_reach(struct ns_drift *s)
 {
 	char text[224];
 	double least;
-	int i, decides = 0;
+	int i, decides = s->past != NULL; /* nights decide among themselves */
 
 	for (i = 0; i < s->count; i++)
 		decides |= s->tests[i].method->decides;
@@ -74,17 +74,41 @@ static void look_at_reach(struct ns_drift *s)
 	for (i = 0; i < s->count; i++) {
 		const struct ns_drift_test *t = &s->tests[i];
 
-		if (strcmp(t->method->name, "mmd") || isnan(t->p))
+		if (strcmp(t->method->name, "mmd") || isnan(t->p) || s->past)
 			continue;
 		least = fmin(1, 1 / ns_drift_joint_share(s) / (1.0 + s->permutations));
-		/* Holm rejects below alpha, Benjamini-Hochberg and the history at or below their level */
-		if ((least < s->alpha || (least <= s->alpha && !strcmp(s->correction, "bh"))) && (!s->past || least <= s->level))
+		/* Holm rejects below alpha, Benjamini-Hochberg at or below it */
+		if (least < s->alpha || (least <= s->alpha && !strcmp(s->correction, "bh")))
 			continue;
 		snprintf(text, sizeof text,
 			 "mmd cannot alarm by itself: its least adjusted p is %.2g with drift.permutations = %d, less than %.2g is wanted", least,
-			 s->permutations, s->past ? fmin(s->alpha, s->level) : s->alpha);
+			 s->permutations, s->alpha);
 		quality(s, "out of reach", text);
 	}
+}
+
+/* Cameras that see nothing, or are not there, and groups that the reference does not know. */
+static void look_at_groups(struct ns_drift *s)
+{
+	char text[224];
+	int i, new = 0;
+	const char *first = NULL;
+
+	if (s->dead) {
+		snprintf(text, sizeof text, "%s%s: no images, or all of them alike; is the camera dead?", ns_drift_dead(s),
+			 s->dead > 1 ? " and others" : "");
+		quality(s, "dead group", text);
+	}
+	for (i = 0; i < s->slice_count; i++)
+		if (!strncmp(s->slices[i].name, "group ", 6) && !s->slices[i].ref_rows) {
+			first = first ? first : s->slices[i].name;
+			new ++;
+		}
+	if (!new)
+		return;
+	snprintf(text, sizeof text, "%s%s: the reference has no image of it%s", first, new > 1 ? " and others" : "",
+		 isnan(s->base) ? "" : "; guarded, its labels are held to the accuracy of all");
+	quality(s, "new group", text);
 }
 
 /* What is not asked of each of many classes. */
@@ -151,6 +175,27 @@ static enum ns_status check_shapes(const struct ns_drift *s)
 	return NS_OK;
 }
 
+/* Times are seconds since 1970. What would be a year beyond 5000 is milliseconds, or less: said, and taken as such. */
+static void look_at_times(struct ns_drift *s, struct ns_predictions *p, const char *which)
+{
+	char text[160];
+	int64_t divisor = 1, i, most = 0;
+
+	for (i = 0; p->time && i < p->rows; i++)
+		most = p->time[i] > most ? p->time[i] : most;
+	while (most / divisor > 100000000000)
+		divisor *= 1000;
+	if (divisor == 1)
+		return;
+	for (i = 0; i < p->rows; i++)
+		p->time[i] /= divisor;
+	snprintf(text, sizeof text, "the %s's times are taken as %s, not as seconds: those would be tens of thousands of years from now", which,
+		 divisor == 1000      ? "milliseconds"
+		 : divisor == 1000000 ? "microseconds"
+				      : "nanoseconds");
+	quality(s, "times", text);
+}
+
 /* Groups are the same by their names, or, where neither side has any, by their numbers. */
 static enum ns_status agree_groups(struct ns_drift *s)
 {
@@ -171,6 +216,8 @@ static const struct ns_conf_field settings[] = {
 	READ(alpha, "drift.alpha"),
 	READ(min_effect, "drift.min_effect"),
 	READ(tolerance, "drift.tolerance"),
+	READ(false_alarms, "drift.false_alarms"),
+	READ(least_labels, "retrain.labels"),
 	READ(cooldown_days, "drift.cooldown_days"),
 	READ(sequence_seconds, "drift.sequence_seconds"),
 	READ(old_floor, "gate.old_floor"),
@@ -246,6 +293,8 @@ static void drift_release(struct ns_drift *s)
 	free(s->slices);
 	for (i = 0; i < 4; i++)
 		free(s->slice_rows[i]);
+	ns_effects_release(&s->effects);
+	free(s->tracks);
 	json_decref(s->past);
 	json_decref(s->quality);
 	json_decref(s->json);
@@ -281,12 +330,17 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_GO(ns_job_begin(job, 0));
 	look_at_quality(&s);
+	look_at_times(&s, &s.ref, "reference");
+	look_at_times(&s, &s.cur, "current window");
 	NS_GO(ns_drift_find_sequences(&s));
 	NS_GO(ns_drift_test_all(&s));
 	doubt_self(&s);
 	NS_GO(ns_drift_performance(&s));
 	look_at_classes(&s);
+	NS_GO(ns_drift_effects(&s));
 	NS_GO(ns_drift_history_read(&s)); /* on all ranks, because all of them decide */
+	NS_GO(ns_drift_judge_nights(&s));
+	NS_GO(ns_drift_judge_harm(&s));
 	ns_drift_decide(&s);
 	look_at_reach(&s);
 	ns_drift_policy(&s);
@@ -297,6 +351,8 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 			 ns_drift_status_name(s.status));
 		ns_log_warn(job->log, "no manifest: %s", s.because);
 	}
+	ns_drift_next(&s);
+	look_at_groups(&s);
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? write_results(&s) : NS_OK));
 	if (s.emit)
 		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_manifest_emit(&s) : NS_OK));

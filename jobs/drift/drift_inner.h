@@ -4,6 +4,7 @@
 
 #include "jobs/drift/drift.h"
 #include "datasets/predict/predict.h"
+#include "host/judge/judge.h"
 #include "host/stat/stat.h"
 
 /* DESCRIPTIVE: measured, takes no part in the decision. UNTESTED: could not be measured, the note says why. */
@@ -81,13 +82,52 @@ struct ns_drift_test {
 	const char *kind;		       /* input, output, embedding */
 	const struct ns_drift_detector *method;
 	double statistic, p, p_adjusted, effect, effect_low, effect_high;
+	double deviations; /* the statistic in deviations of its permutations; NAN: it has none */
 	enum ns_drift_status status;
-	const char *note;			      /* why it was not tested, or how to read it */
-	int broken;				      /* the current window has values that are not finite, the reference has none */
-	struct ns_histogram {			      /* of a column in the reference and in the current window */
-		double ref_mean, cur_mean, low, high; /* low = high: no histogram */
+	const char *note;						/* why it was not tested, or how to read it */
+	struct ns_histogram {						/* of a column in the reference and in the current window */
+		double ref_mean, cur_mean, low, high;			/* low = high: no histogram */
 		int32_t ref[NS_HISTOGRAM_BINS], cur[NS_HISTOGRAM_BINS]; /* of up to NS_HISTOGRAM_ROWS rows of each */
 	} histogram;
+};
+
+/* --- a night's effects, of families of columns: see effects.c --- */
+
+enum ns_effect_kind {
+	NS_EFFECT_IMAGES,
+	NS_EFFECT_SPREAD,
+	NS_EFFECT_ROWS,
+	NS_EFFECT_OUTPUTS,
+	NS_EFFECT_GROUPS,
+	NS_EFFECT_MISSING,
+	NS_EFFECT_FAMILIES
+};
+
+struct ns_effects {
+	struct ns_effect {
+		enum ns_effect_kind family;
+		char name[64];
+		double now, *then; /* tonight, and on each day of the reference; NAN: unknown */
+	} * of;
+	int count, days;
+	int64_t *day;	  /* of the reference, since 1970, ascending: none unless it has several days */
+	int32_t *ref_day; /* of each row of the reference: its index, or -1 */
+	double rows;	  /* independent ones, tonight */
+};
+
+/* --- accuracy, remembered over nights: of all rows, of the half that may call for a retraining whose other half judges it, of guarded slices --- */
+
+#define NS_HARM_TRACKS 66
+
+struct ns_harm_track {
+	char name[NS_SLICE_NAME]; /* "all", "half", or of a slice */
+	double accuracy, noise;	  /* tonight's: mean confidence + mean of (hit - confidence) on labelled rows, and its variance; NAN: no labels */
+	double labels;		  /* effective number of labelled rows */
+	struct ns_harm_world world;
+	double simulated; /* labels a night for which the thresholds were found; 0: there are none yet */
+	double threshold[NS_HARM_DAYS];
+	struct ns_harm_verdict verdict; /* its fall is NAN where nothing was judged */
+	int judged;
 };
 
 struct ns_slice {
@@ -98,7 +138,8 @@ struct ns_slice {
 	double moved;								/* largest effect of its tests */
 	char column[64];
 	enum ns_drift_status status;
-	int guarded; /* drift.guarded names it: harm to it is harm to the window */
+	int guarded;  /* drift.guarded names it: harm to it is harm to the window */
+	int constant; /* all of its image statistics are constant now, and were not */
 };
 
 struct ns_drift {
@@ -127,9 +168,9 @@ struct ns_drift {
 	double measured, measured_low, measured_high; /* NaN: no labels */
 	int64_t base_rows, audited, suspects;	      /* suspects: labels of audited rows that confident learning flags as wrong */
 	/* confidence-based performance estimation and average thresholded confidence: docs/glossary.md; NaN: unknown */
-	double cbpe, cbpe_ref, atc;
-	double *weights, *weights_low, *weights_high, condition; /* label shift, by black-box shift estimation */
-	double reweighted;					 /* accuracy under label shift alone */
+	double cbpe, cbpe_ref, atc, atc_ref, cbpe_error, atc_error; /* errors: standard ones, of the differences from the reference */
+	double *weights, *weights_low, *weights_high, condition;    /* label shift, by black-box shift estimation */
+	double reweighted;					    /* accuracy under label shift alone */
 	struct ns_top {
 		uint64_t id;
 		int64_t row;
@@ -148,14 +189,35 @@ struct ns_drift {
 	int64_t window, rejected_before; /* in drift.history: number of this window, alarms by evidence before it */
 	int rejected;			 /* the evidence of this window reached its level */
 	int64_t now;			 /* when this window was first judged, seconds since 1970 */
-	json_t *past;			 /* lines of drift.history without this window's; NULL: no history is kept */
-	double level;			 /* the least adjusted p must not exceed it tonight; NaN: no history, alpha itself */
-	double evidence;		 /* e-value of this window */
+	json_t *past;			 /* lines of drift.history without this window's, in the order of nights; NULL: no history is kept */
+	double level, evidence;		 /* of the nights' least p, and how near it came: 1 is an alarm; NaN: no history */
+	char replaces[NS_PATH_MAX];	 /* the line that tonight's takes the place of under another name; "": none */
+	double false_alarms;		 /* a year, of all kinds together */
+	struct ns_effects effects;
+	struct ns_nights_verdict nights; /* tonight among them */
+	int rank[NS_JUDGE_FAMILIES];	 /* past nights that were further from the usual than tonight */
+	int ranked, families;		 /* of so many past nights; families that are judged */
+	int family[NS_JUDGE_FAMILIES];	 /* NS_EFFECT_* of each */
+	int64_t since_alarm;		 /* nights since the last alarm of this release, 0: tonight; -1: none */
+	struct ns_harm_track *tracks;
+	int track_count;
+	char identity[NS_SHA256_HEX];	   /* digest of tonight's effects: the same window, whatever its labels; "": none */
+	int64_t day;			   /* of tonight, since 1970 */
+	int dated;			   /* it is that of the rows' times */
+	double fall_units[2];		   /* how far confidence and ATC fell, in deviations of a row */
+	double estimate_p, estimate_level; /* the least p of their falls tonight, where they were asked; NaN: they were not */
+	int same_night;			   /* labels that the gate does not see called for a retraining by themselves */
+	char said[256];			   /* what decided, in words */
 	int64_t self_rounds[NS_SELF_TEST_KINDS], self_alarms[NS_SELF_TEST_KINDS]; /* the reference against itself */
 	float gamma;								  /* of MMD's kernel; 0: MMD was not tested */
 	int emit;
 	char because[256]; /* why a manifest is emitted or not */
-	char summary[512]; /* what moved, in words */
+	/* what to do: nothing, label, look; nights since an alarm that is open, -1: none; dead groups; the gate's chances with these labels */
+	const char *next;
+	int open, dead;
+	double power;
+	int64_t wanted, least_labels; /* labels for nine of ten; of a window whose manifest may be emitted, at least */
+	char summary[512];	      /* what moved, in words */
 	json_t *json;
 };
 
@@ -213,6 +275,10 @@ double ns_drift_effective_rows(const float *x, const int32_t *block, int64_t row
  */
 enum ns_status ns_drift_gather(struct ns_drift *s, enum ns_status status, void *words, size_t n);
 int ns_drift_all_finite(const float *x, int64_t n);
+/* Closes the gaps that values leave that are no numbers, in place. *block: of each row, or NULL; afterwards of those kept: *kept, to be freed. */
+enum ns_status ns_drift_close_gaps(float *x, int64_t *rows, const int32_t **block, int32_t **kept);
+/* Tests the share of missing values of a column, where there are any: missing (2) of the rows of each window. */
+enum ns_status ns_drift_missing(struct ns_drift *s, const char *kind, const char *name, const int64_t missing[2], double design);
 enum ns_status ns_drift_test_all(struct ns_drift *s);		/* collective */
 enum ns_status ns_drift_test_rows(struct ns_drift *s);		/* embeddings jointly; collective */
 enum ns_status ns_drift_components(struct ns_drift *s);		/* embeddings along their principal components, which s keeps; collective */
@@ -227,7 +293,33 @@ void ns_drift_summarise(struct ns_drift *s);
 /* drift.history: read before the decision; this window's line is written after the results, whole or not at all */
 enum ns_status ns_drift_history_read(struct ns_drift *s);
 enum ns_status ns_drift_history_write(struct ns_drift *s);
-void ns_drift_history_level(struct ns_drift *s, double least_p);
+int64_t ns_drift_history_day(const json_t *line); /* days since 1970 */
+/* Collective. Tonight's effects, where a history is kept. */
+enum ns_status ns_drift_effects(struct ns_drift *s);
+void ns_effects_release(struct ns_effects *e);
+const char *ns_effect_family(int family);
+json_t *ns_effects_json(const struct ns_effects *e);
+/* A new effect, unknown as yet; NULL: out of memory. */
+struct ns_effect *ns_effects_add(struct ns_effects *e, enum ns_effect_kind family, const char *prefix, const char *name);
+/* The days of the reference's rows. */
+enum ns_status ns_effects_days(const struct ns_drift *s, struct ns_effects *e);
+/* Collective. Adds the first `most` columns to a family; spread: and their spread and missing values to theirs. */
+enum ns_status ns_effects_scores(struct ns_drift *s, const struct ns_columns *ref, const struct ns_columns *cur, char *const *names,
+				 const char *prefix, enum ns_effect_kind family, int most, int spread);
+/* Tonight's drift among the nights of the history: sets nights, rank, since_alarm; and whether estimates of accuracy fell, estimate_p. */
+enum ns_status ns_drift_judge_nights(struct ns_drift *s);
+/* Tonight's accuracy by labels, and with a history its verdict among the nights. */
+enum ns_status ns_drift_tracks(struct ns_drift *s);
+enum ns_status ns_drift_judge_harm(struct ns_drift *s);
+json_t *ns_drift_tracks_json(const struct ns_drift *s);
+const struct ns_harm_track *ns_drift_track(const struct ns_drift *s, const char *name);
+#define NS_SHARE_DRIFT	   .5 /* of drift.false_alarms */
+#define NS_SHARE_MEASURED  .15
+#define NS_SHARE_ESTIMATED .1
+#define NS_SHARE_GUARDED   .25
+void ns_drift_next(struct ns_drift *s);		     /* sets next, open, dead, power and wanted */
+const char *ns_drift_dead(const struct ns_drift *s); /* the first dead group; NULL: none */
+json_t *ns_drift_next_json(const struct ns_drift *s);
 double ns_drift_largest_effect(const struct ns_drift *s); /* largest effect of a deciding test on all rows */
 void ns_drift_policy(struct ns_drift *s);		  /* sets emit and because */
 enum ns_status ns_drift_page(struct ns_drift *s, const char *path);
@@ -246,7 +338,9 @@ void ns_drift_page_table(const struct ns_drift *s, struct ns_html *h, int decidi
 void ns_drift_page_detectors(const struct ns_drift *s, struct ns_html *h);
 void ns_drift_page_slices(const struct ns_drift *s, struct ns_html *h);
 
-/* Up to `most` rows, those of a keyed permutation, in their order: x (n, d), which the caller frees; chosen: their numbers, or NULL. */
+/* Drops rows of x (rows, d) with a value that is no number, in place, and their numbers, where given; returns how many are left. */
+int64_t ns_drift_whole_rows(float *x, int64_t rows, int d, int64_t *number);
+/* Up to `most` rows, those of a keyed permutation that are whole, in their order: x (n, d), which the caller frees; chosen: their numbers, or NULL. */
 enum ns_status ns_drift_choose_rows(const struct ns_matrix *of, int64_t most, uint64_t seed, float **x, int64_t *n, int64_t *chosen);
 /* up to so many rows of each window's embeddings */
 struct ns_drift_sample {

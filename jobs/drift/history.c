@@ -1,22 +1,22 @@
 /*
- * jobs/drift/history.c - the verdicts of past windows and what follows for tonight: the alarm budget of many nights, hysteresis,
- * cool-down. drift.history is a folder, a file a window, each written whole, so that nights may run at the same time.
+ * jobs/drift/history.c - past nights: drift.history is a folder, a file a window, each written whole, so that nights may run at the same time; and what
+ * follows from them for a manifest: hysteresis, cool-down, a budget of manifests.
  *
- * The budget: e-LOND (Xu, Ramdas 2024), which keeps the expected share of false alarms among all alarms (FDR) below alpha under any
- * dependence of the nights; they do depend, because all are compared with one reference. A window's least corrected p becomes the
- * e-value 1 / (2 sqrt p) (Vovk, Wang 2021); it is an alarm from 1 / level on, level = alpha gamma_t (alarms so far + 1),
- * gamma_t = t^-1.6 / 2.2858.
+ * A window is known again by what its rows say without their labels, so that one whose labels come late is judged again under its old number.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "host/base/base.h"
 #include "jobs/drift/drift_inner.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define SCHEMA "nightshift.history/1"
-#define DAY    86400.0
+#define SCHEMA "nightshift.history/2"
+#define BEFORE "nightshift.history/1" /* without effects: a window that counts, and of which no night can be learnt */
+#define DAY    86400
 
 static int is_line(const char *name)
 {
@@ -27,14 +27,43 @@ static int is_line(const char *name)
 
 static int is_this(const struct ns_drift *s, const json_t *line)
 {
-	return !strcmp(ns_json_text(line, "current"), s->cur.digest) && !strcmp(ns_json_text(line, "reference"), s->ref.digest);
+	const char *identity = ns_json_text(line, "identity");
+
+	return !strcmp(ns_json_text(line, "reference"), s->ref.digest) &&
+	       (!strcmp(ns_json_text(line, "current"), s->cur.digest) || (*identity && !strcmp(identity, s->identity)));
+}
+
+static enum ns_status line_name(const struct ns_drift *s, char path[NS_PATH_MAX])
+{
+	return ns_path(path, "%s/%012lld-%.16s-%.16s.json", s->history, (long long)s->now, *s->identity ? s->identity : s->cur.digest, s->ref.digest);
 }
 
 static enum ns_status take_up(struct ns_drift *s, const json_t *line, const char *path)
 {
+	char name[NS_PATH_MAX];
+
 	NS_TRY(ns_json_get_int(line, "time", path, 0, INT64_MAX, &s->now));
 	NS_TRY(ns_json_get_int(line, "window", path, 1, INT64_MAX, &s->window));
-	return ns_json_get_int(line, "rejected_before", path, 0, INT64_MAX, &s->rejected_before);
+	NS_TRY(line_name(s, name));
+	if (strcmp(name, path))
+		snprintf(s->replaces, sizeof s->replaces, "%s", path);
+	return NS_OK;
+}
+
+static enum ns_status read_line(const char *path, json_t **line)
+{
+	const char *schema;
+
+	NS_TRY(ns_json_read(path, line, NULL));
+	schema = ns_json_text(*line, "schema");
+	if (strcmp(schema, SCHEMA) && strcmp(schema, BEFORE)) {
+		enum ns_status status = ns_fail(NS_BAD_DATA, "%s: schema '%s', expected %s or %s", path, schema, SCHEMA, BEFORE);
+
+		json_decref(*line);
+		*line = NULL;
+		return status;
+	}
+	return NS_OK;
 }
 
 /* Reads all lines. A window that was judged before keeps the time and number of its own line. */
@@ -54,7 +83,7 @@ static enum ns_status read_lines(struct ns_drift *s, const char *folder)
 		if (status == NS_OK)
 			status = ns_path(path, "%s/%s", folder, list.name[i]);
 		if (status == NS_OK)
-			status = ns_json_read(path, &line, SCHEMA);
+			status = read_line(path, &line);
 		if (line && is_this(s, line)) {
 			status = take_up(s, line, path);
 		} else if (line) {
@@ -66,39 +95,130 @@ static enum ns_status read_lines(struct ns_drift *s, const char *folder)
 	return status;
 }
 
-/* Drops windows that were first judged after this one: they are not its past. */
-static void drop_later(struct ns_drift *s)
+/* --- the order of nights --- */
+
+int64_t ns_drift_history_day(const json_t *line)
 {
+	return (int64_t)ns_json_number(line, "day", floor(ns_json_number(line, "time", 0) / DAY));
+}
+
+static int by_time(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The day of tonight's rows, by the middle of their times, or else that of the clock. */
+static enum ns_status find_day(struct ns_drift *s)
+{
+	int64_t n = s->cur.rows, *all, middle;
+
+	s->dated = 0;
+	s->day = s->now / DAY;
+	if (!s->cur.time || !n)
+		return NS_OK;
+	all = malloc(sizeof *all * (size_t)n);
+	if (!all)
+		return ns_fail(NS_NO_MEMORY, "out of memory for the times of %lld rows", (long long)n);
+	memcpy(all, s->cur.time, sizeof *all * (size_t)n);
+	qsort(all, (size_t)n, sizeof *all, by_time);
+	middle = all[n / 2];
+	free(all);
+	if (middle > 365 * (int64_t)DAY) { /* what is before 1971 is a counter, not a time */
+		s->dated = 1;
+		s->day = middle / DAY;
+	}
+	return NS_OK;
+}
+
+struct place {
+	double day, window;
+	json_t *line;
+};
+
+static int by_place(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	return x->day != y->day ? (x->day > y->day) - (x->day < y->day) : (x->window > y->window) - (x->window < y->window);
+}
+
+/*
+ * Nights are in the order of their rows' days where all of them, and tonight's, have times: then a night may come late. Otherwise in the order in
+ * which they were judged, by number: clocks jump. Those after tonight are not its past, and are dropped.
+ */
+static enum ns_status put_in_order(struct ns_drift *s)
+{
+	size_t n = json_array_size(s->past), i;
+	struct place *p = calloc(n + 1, sizeof *p);
+	json_t *line, *kept = json_array();
+	int dated = s->dated;
+
+	if (!p || !kept) {
+		free(p);
+		json_decref(kept);
+		return ns_fail(NS_NO_MEMORY, "out of memory for the history");
+	}
+	json_array_foreach(s->past, i, line)
+		dated &= json_is_true(json_object_get(line, "dated"));
+	json_array_foreach(s->past, i, line) {
+		p[i].day = dated ? (double)ns_drift_history_day(line) : 0;
+		p[i].window = ns_json_number(line, "window", 0);
+		p[i].line = line;
+	}
+	qsort(p, n, sizeof *p, by_place);
+	for (i = 0; i < n; i++) {
+		double day = dated ? (double)s->day : 0;
+
+		if (p[i].day < day || (p[i].day == day && p[i].window < (double)s->window))
+			json_array_append(kept, p[i].line);
+	}
+	free(p);
+	json_decref(s->past);
+	s->past = kept;
+	return NS_OK;
+}
+
+static enum ns_status read_all(struct ns_drift *s)
+{
+	enum ns_status status = read_lines(s, s->history);
+	int known = s->window > 0;
+	json_t *line;
 	size_t i;
 
-	for (i = json_array_size(s->past); i-- > 0;)
-		if (s->window && ns_json_number(json_array_get(s->past, i), "window", 0) >= (double)s->window)
-			json_array_remove(s->past, i);
+	json_array_foreach(s->past, i, line)
+		if (!known)
+			s->window = (int64_t)fmax((double)s->window, ns_json_number(line, "window", 0));
+	s->window += !known;
+	if (status == NS_OK)
+		status = find_day(s);
+	if (status == NS_OK)
+		status = put_in_order(s);
+	json_array_foreach(s->past, i, line)
+		s->rejected_before += json_is_true(json_object_get(line, "rejected"));
+	return status;
 }
 
 /* Rank 0 reads and broadcasts folder and clock: ranks that saw different ones would decide differently. */
 enum ns_status ns_drift_history_read(struct ns_drift *s)
 {
-	const char *folder = s->history;
-	int64_t facts[4] = {0};
+	int64_t facts[6] = {0};
 	char *text = NULL;
 	enum ns_status status = NS_OK;
-	json_t *line;
-	size_t i;
+	json_t *effects;
 
 	s->level = s->evidence = NAN;
 	s->now = ns_today();
-	if (!folder)
+	if (!s->history)
 		return ns_comm_broadcast(s->job->comm, &s->now, sizeof s->now, 0);
 	s->past = json_array();
+	effects = ns_effects_json(&s->effects);
+	if (json_object_size(effects))
+		ns_json_digest(s->identity, effects);
+	json_decref(effects);
 	if (s->job->comm->rank == 0) {
-		status = read_lines(s, folder);
-		drop_later(s);
-		if (!s->window) {
-			s->window = (int64_t)json_array_size(s->past) + 1;
-			json_array_foreach(s->past, i, line)
-				s->rejected_before += json_is_true(json_object_get(line, "rejected"));
-		}
+		status = read_all(s);
 		text = json_dumps(s->past, JSON_COMPACT);
 		if (status == NS_OK && !text)
 			status = ns_fail(NS_NO_MEMORY, "out of memory for the history");
@@ -106,6 +226,8 @@ enum ns_status ns_drift_history_read(struct ns_drift *s)
 		facts[1] = s->window;
 		facts[2] = s->rejected_before;
 		facts[3] = text ? (int64_t)strlen(text) : 0;
+		facts[4] = s->day;
+		facts[5] = s->dated;
 	}
 	NS_GO(ns_job_agree(s->job, status));
 	NS_GO(ns_comm_broadcast(s->job->comm, facts, sizeof facts, 0));
@@ -116,6 +238,8 @@ enum ns_status ns_drift_history_read(struct ns_drift *s)
 	s->now = facts[0];
 	s->window = facts[1];
 	s->rejected_before = facts[2];
+	s->day = facts[4];
+	s->dated = (int)facts[5];
 	if (s->job->comm->rank) {
 		json_decref(s->past);
 		s->past = json_loads(text, 0, NULL);
@@ -125,17 +249,7 @@ out:
 	return status;
 }
 
-void ns_drift_history_level(struct ns_drift *s, double least_p)
-{
-	double level;
-
-	if (!s->past)
-		return;
-	level = s->alpha * pow((double)s->window, -1.6) / 2.2858 * (double)(s->rejected_before + 1);
-	s->evidence = isnan(least_p) ? 0 : 1 / (2 * sqrt(fmax(least_p, 1e-300)));
-	s->level = level * level / 4; /* the p whose e-value is 1 / level */
-	s->rejected = least_p <= s->level;
-}
+/* --- the policy --- */
 
 /* Does this status call for a manifest? */
 static int calls(const struct ns_drift *s, const char *status)
@@ -178,6 +292,11 @@ void ns_drift_policy(struct ns_drift *s)
 			 ((double)s->now - last) / DAY, cooldown);
 	else if (budget && emitted >= budget)
 		snprintf(s->because, sizeof s->because, "%d manifests in the last 30 days, drift.budget is %d", emitted, budget);
+	else if (s->audited < s->least_labels)
+		snprintf(
+			s->because, sizeof s->because,
+			"%lld rows have labels, retrain.labels is %lld: without them a new model can be neither taught nor judged, so labels are asked for",
+			(long long)s->audited, (long long)s->least_labels);
 	else
 		s->emit = snprintf(s->because, sizeof s->because, "the status is %s", ns_drift_status_name(s->status)) > 0;
 }
@@ -195,27 +314,32 @@ double ns_drift_largest_effect(const struct ns_drift *s)
 
 enum ns_status ns_drift_history_write(struct ns_drift *s)
 {
-	const char *folder = s->history;
 	char path[NS_PATH_MAX];
 	json_t *line;
 	enum ns_status status;
 
-	if (!folder)
+	if (!s->history)
 		return NS_OK;
 	line = NS_JSON_OBJECT(
 		{"schema", json_string(SCHEMA)}, {"time", json_integer((json_int_t)s->now)}, {"window", json_integer((json_int_t)s->window)},
-		{"rejected_before", json_integer((json_int_t)s->rejected_before)}, {"rejected", json_boolean(s->rejected)},
-		{"reference", json_string(s->ref.digest)}, {"current", json_string(s->cur.digest)},
+		{"day", json_integer((json_int_t)s->day)}, {"dated", json_boolean(s->dated)}, {"rejected", json_boolean(s->rejected)},
+		{"reference", json_string(s->ref.digest)}, {"current", json_string(s->cur.digest)}, {"identity", json_string(s->identity)},
 		{"status", json_string(ns_drift_status_name(s->status))}, {"evidence", ns_json_real(s->evidence)}, {"level", ns_json_real(s->level)},
 		{"alarm", json_boolean(s->status >= NS_DRIFT_MATERIAL && s->status <= NS_DRIFT_HARMFUL)}, {"emitted", json_boolean(s->emit)},
-		{"effect", ns_json_real(ns_drift_largest_effect(s))}, {"estimated", ns_json_real(s->cbpe)}, {"measured", ns_json_real(s->measured)});
+		{"effect", ns_json_real(ns_drift_largest_effect(s))}, {"estimated", ns_json_real(s->cbpe)}, {"measured", ns_json_real(s->measured)},
+		{"rows", ns_json_real(s->effects.rows)}, {"effects", ns_effects_json(&s->effects)},
+		{"falls", NS_JSON_OBJECT({"confidence", ns_json_real(s->fall_units[0])}, {"atc", ns_json_real(s->fall_units[1])})},
+		{"tracks", ns_drift_tracks_json(s)});
 	if (!line)
 		return ns_fail(NS_INTERNAL, "cannot write this window's line of the history as JSON");
-	status = ns_mkdirs(folder);
+	status = ns_mkdirs(s->history);
 	if (status == NS_OK)
-		status = ns_path(path, "%s/%012lld-%.16s-%.16s.json", folder, (long long)s->now, s->cur.digest, s->ref.digest);
+		status = line_name(s, path);
 	if (status == NS_OK)
 		status = ns_json_write(path, line);
+	/* from here on the window has its new line; the old one would only be the same number again */
+	if (status == NS_OK && *s->replaces && unlink(s->replaces) && errno != ENOENT)
+		status = ns_fail(NS_IO, "%s: %s", s->replaces, strerror(errno));
 	json_decref(line);
 	return status;
 }

@@ -56,11 +56,19 @@ static json_t *top_json(const struct ns_drift *s)
 static json_t *performance_json(const struct ns_drift *s)
 {
 	static const struct ns_json_field fields[] = {
-		NS_JSON_FIELD(struct ns_drift, measured, "measured"), NS_JSON_FIELD(struct ns_drift, cbpe, "estimated"),
-		NS_JSON_FIELD(struct ns_drift, measured_low, "low"),  NS_JSON_FIELD(struct ns_drift, measured_high, "high"),
-		NS_JSON_FIELD(struct ns_drift, audited, "audited"),   NS_JSON_FIELD(struct ns_drift, suspects, "suspect_labels"),
-		NS_JSON_FIELD(struct ns_drift, base, "baseline"),     NS_JSON_FIELD(struct ns_drift, cbpe_ref, "estimated_baseline"),
-		NS_JSON_FIELD(struct ns_drift, atc, "atc"),	      NS_JSON_FIELD(struct ns_drift, reweighted, "reweighted"),
+		NS_JSON_FIELD(struct ns_drift, measured, "measured"),
+		NS_JSON_FIELD(struct ns_drift, cbpe, "estimated"),
+		NS_JSON_FIELD(struct ns_drift, measured_low, "low"),
+		NS_JSON_FIELD(struct ns_drift, measured_high, "high"),
+		NS_JSON_FIELD(struct ns_drift, audited, "audited"),
+		NS_JSON_FIELD(struct ns_drift, suspects, "suspect_labels"),
+		NS_JSON_FIELD(struct ns_drift, base, "baseline"),
+		NS_JSON_FIELD(struct ns_drift, cbpe_ref, "estimated_baseline"),
+		NS_JSON_FIELD(struct ns_drift, atc, "atc"),
+		NS_JSON_FIELD(struct ns_drift, atc_ref, "atc_baseline"),
+		NS_JSON_FIELD(struct ns_drift, cbpe_error, "estimated_error"),
+		NS_JSON_FIELD(struct ns_drift, atc_error, "atc_error"),
+		NS_JSON_FIELD(struct ns_drift, reweighted, "reweighted"),
 	};
 	json_t *json = ns_json_fields(json_object(), fields, sizeof fields / sizeof *fields, s);
 
@@ -112,15 +120,41 @@ static json_t *label_shift_json(const struct ns_drift *s)
 	return json_pack("{s:o, s:o, s:o, s:o}", "weights", weights, "low", low, "high", high, "condition", ns_json_real(s->condition));
 }
 
-/* the alarm budget over many nights: tonight's evidence, its level, and the alarms so far */
+/* the alarm budget over many nights: how near tonight is to an alarm (1 is one), its level, and the alarms so far */
 static json_t *budget_json(const struct ns_drift *s)
 {
 	if (!s->past)
 		return json_null();
-	return json_pack("{s:s, s:I, s:I, s:b, s:o, s:o}", "rule",
-			 "e-LOND (Xu, Ramdas 2024): the expected share of false alarms among alarms is at most alpha", "windows",
-			 (json_int_t)s->window, "alarms_before", (json_int_t)s->rejected_before, "rejected", s->rejected, "evidence",
-			 ns_json_real(s->evidence), "p_needed", ns_json_real(s->level));
+	return NS_JSON_OBJECT({"rule", json_string("tonight among the nights, at four memories: false alarms a year are the sum of the levels")},
+			      {"false_alarms", json_real(s->false_alarms)}, {"windows", json_integer((json_int_t)s->window)},
+			      {"alarms_before", json_integer((json_int_t)s->rejected_before)}, {"rejected", json_boolean(s->rejected)},
+			      {"evidence", ns_json_real(s->evidence)}, {"p_needed", ns_json_real(s->level)});
+}
+
+/* Tonight among the nights of the history, family by family. */
+static json_t *nights_json(const struct ns_drift *s)
+{
+	static const char *const memory[NS_JUDGE_MEMORIES] = {"tonight", "average of .3", "average of .1", "step"};
+	json_t *families = json_array();
+	int f, m;
+
+	if (!s->past) {
+		json_decref(families);
+		return json_null();
+	}
+	for (f = 0; f < s->families; f++) {
+		json_t *p = json_object();
+
+		for (m = 0; m < NS_JUDGE_MEMORIES; m++)
+			json_object_set_new(p, memory[m], ns_json_real(s->nights.p[f][m]));
+		json_array_append_new(families, NS_JSON_OBJECT({"family", json_string(ns_effect_family(s->family[f]))}, {"p", p},
+							       {"alarm", json_boolean(s->nights.families >> f & 1)},
+							       {"nights_further_out", json_integer(s->rank[f])}));
+	}
+	return NS_JSON_OBJECT({"known", json_integer((json_int_t)s->nights.known)}, {"unseen", ns_json_real(s->nights.unseen)},
+			      {"nights_of_this_release", json_integer(s->ranked)}, {"reference_days", json_integer(s->effects.days)},
+			      {"nights_since_alarm", s->since_alarm < 0 ? json_null() : json_integer((json_int_t)s->since_alarm)},
+			      {"families", families}, {"effects", ns_effects_json(&s->effects)}, {"estimate_p", ns_json_real(s->estimate_p)});
 }
 
 /* how often each detector alarms on random splits of the reference, where nothing has shifted */
@@ -174,14 +208,15 @@ enum ns_status ns_drift_to_json(struct ns_drift *s)
 
 	for (i = 0; i < s->count; i++)
 		json_array_append_new(tests, test_json(&s->tests[i]));
-	s->json =
-		NS_JSON_OBJECT({"schema", json_string("nightshift.drift/1")}, {"status", json_string(ns_drift_status_name(s->status))},
-			       {"summary", json_string(s->summary)}, {"reference", ns_drift_window_json(&s->ref)},
-			       {"current", ns_drift_window_json(&s->cur)}, {"alpha", json_real(s->alpha)}, {"correction", json_string(s->correction)},
-			       {"seed", json_integer((json_int_t)s->seed)}, {"permutations", json_integer(s->permutations)}, {"tests", tests},
-			       {"methods", methods_json(s)}, {"slices", slices_json(s)}, {"performance", performance_json(s)},
-			       {"label_shift", label_shift_json(s)}, {"alarm_budget", budget_json(s)}, {"self_test", self_json(s)},
-			       {"sequences", sequences_json(s)}, {"manifest", json_pack("{s:b, s:s}", "emit", s->emit, "because", s->because)},
-			       {"top", top_json(s)}, {"quality", json_incref(s->quality)});
+	s->json = NS_JSON_OBJECT(
+		{"schema", json_string("nightshift.drift/1")}, {"status", json_string(ns_drift_status_name(s->status))},
+		{"summary", json_string(s->summary)}, {"reference", ns_drift_window_json(&s->ref)}, {"current", ns_drift_window_json(&s->cur)},
+		{"alpha", json_real(s->alpha)}, {"correction", json_string(s->correction)}, {"seed", json_integer((json_int_t)s->seed)},
+		{"permutations", json_integer(s->permutations)}, {"tests", tests}, {"methods", methods_json(s)}, {"slices", slices_json(s)},
+		{"performance", performance_json(s)}, {"label_shift", label_shift_json(s)}, {"alarm_budget", budget_json(s)},
+		{"nights", nights_json(s)}, {"accuracy", ns_drift_tracks_json(s)}, {"decided_by", json_string(s->said)},
+		{"same_night", json_boolean(s->same_night)}, {"next", ns_drift_next_json(s)}, {"self_test", self_json(s)},
+		{"sequences", sequences_json(s)}, {"manifest", json_pack("{s:b, s:s}", "emit", s->emit, "because", s->because)}, {"top", top_json(s)},
+		{"quality", json_incref(s->quality)});
 	return s->json ? NS_OK : ns_fail(NS_INTERNAL, "cannot build drift.json: a value is not representable in JSON, or out of memory");
 }

@@ -29,16 +29,36 @@ static const struct ns_drift_test *strongest(const struct ns_drift *s, const cha
 	return best;
 }
 
+/* What a person is to do, in the first line. */
+static void what_next(const struct ns_drift *s, struct ns_html *h)
+{
+	if (s->dead)
+		ns_html_raw(h, "Look at %s: it has no images, or all are alike.", ns_drift_dead(s));
+	else if (!strcmp(s->next, "label"))
+		ns_html_raw(h, "Label some of its images: %lld have labels, and with %lld a gain of ten points is seen in nine of ten cases.",
+			    (long long)s->audited, (long long)s->wanted);
+	else if (!strcmp(s->next, "look"))
+		ns_html_markup(h, "Look at its images, below.");
+	else if (s->emit)
+		ns_html_markup(h, "A new model is trained and judged.");
+	else
+		ns_html_markup(h, "Nothing is to be done.");
+	if (s->open > 0)
+		ns_html_raw(h, " An alarm of %d night%s ago is still open.", s->open, s->open > 1 ? "s" : "");
+}
+
 static void verdict(const struct ns_drift *s, struct ns_html *h)
 {
-	static const char *const words[] = {
-		"No drift: the window looks like the reference.",
-		"A statistically sure, but small difference: no action.",
-		"The data has moved, but the model is not seen to suffer.",
-		"The data has moved and the model suffers: a retraining is due.",
+	static const char *const words[][2] = {
+		{"No drift: the window looks like the reference.", "Nothing out of the ordinary among the nights."},
+		{"A statistically sure, but small difference: no action.", "An unusual night, as there are some every year: no action."},
+		{"The data has moved, but the model is not seen to suffer.", "The data has moved, but the model is not seen to suffer."},
+		{"The data has moved and the model suffers: a retraining is due.", "The model suffers: a retraining is due."},
 	};
 
-	ns_html_raw(h, "<p class=\"verdict %s\"><strong>%s</strong><br>", class_of(s->status), words[s->status]);
+	ns_html_raw(h, "<p class=\"verdict %s\"><strong>%s ", class_of(s->status), words[s->status][s->past != NULL]);
+	what_next(s, h);
+	ns_html_raw(h, "</strong><br>");
 	if (*s->summary) {
 		ns_html_text(h, s->summary);
 		ns_html_raw(h, " ");
@@ -98,6 +118,38 @@ static void pictures(const struct ns_drift *s, struct ns_html *h, const char *ki
 #define ROWS   400 /* of a plot: a page stays small whatever the data; drift.json has all */
 #define NIGHTS 60  /* of the past, in the picture */
 
+/* Tonight among the nights, family by family; and what it is blind to. */
+static void families(const struct ns_drift *s, struct ns_html *h)
+{
+	static const char *const head[] = {"family", "tonight", "some nights", "a month", "step", "further out"};
+	static const int memory[] = {NS_JUDGE_TONIGHT, NS_JUDGE_WEEK, NS_JUDGE_MONTH, NS_JUDGE_STEP};
+	int f, m;
+
+	if (!s->families)
+		return;
+	ns_html_element(
+		h, "p",
+		"%lld quiet nights are known%s. On its first night a change of all image statistics by less than about %.2f deviations is not seen; "
+		"smaller ones are seen as they last. A season is a change until a second year is known.",
+		(long long)s->nights.known + s->effects.days,
+		s->effects.days ? ", those of the reference's days among them" : ", and the reference has no dates", s->nights.unseen);
+	ns_html_raw(h, "<div class=\"wide\"><table>");
+	ns_html_row(h, "th", head, 6);
+	for (f = 0; f < s->families; f++) {
+		char p[4][24], rank[48];
+		const char *cells[6] = {ns_effect_family(s->family[f]), p[0], p[1], p[2], p[3], rank};
+
+		for (m = 0; m < 4; m++)
+			if (isnan(s->nights.p[f][memory[m]]))
+				snprintf(p[m], sizeof p[m], "-");
+			else
+				snprintf(p[m], sizeof p[m], "%.2g", s->nights.p[f][memory[m]]);
+		snprintf(rank, sizeof rank, "%d of %d nights", s->rank[f], s->ranked);
+		ns_html_row(h, "td", cells, 6);
+	}
+	ns_html_raw(h, "</table></div>");
+}
+
 static void nights(const struct ns_drift *s, struct ns_html *h)
 {
 	static const char *const effects[] = {"largest effect"}, *const sure[] = {"estimated", "measured"};
@@ -110,9 +162,10 @@ static void nights(const struct ns_drift *s, struct ns_html *h)
 	ns_html_element(h, "h2", "Past windows");
 	ns_html_element(
 		h, "p",
-		"Window %lld of this history; %lld alarms by evidence before it. To be one more, its least corrected p must not exceed %.2g: so of all "
-		"alarms at most %g are expected to be false, however the nights depend on each other (e-LOND).",
-		(long long)s->window, (long long)s->rejected_before, s->level, s->alpha);
+		"Window %lld of this history; %lld of those before it were alarms. Tonight is judged among the nights, as one of them: to be one more "
+		"alarm, its least p must be below %.2g, so that of drift no more than %g alarms a year are false.",
+		(long long)s->window, (long long)s->rejected_before, s->level, s->false_alarms * NS_SHARE_DRIFT);
+	families(s, h);
 	for (i = first; i < n; i++) {
 		const json_t *line = json_array_get(s->past, i);
 

@@ -86,8 +86,9 @@ static enum ns_status group_sizes(const struct ns_drift_permutation *g, double *
 }
 
 /* From the sums of all parts and ranks: the statistic, and p = (1 + #{permuted >= observed}) / (1 + P). */
-static enum ns_status permuted(struct ns_drift_permutation *g, double *observed, double *p_value)
+static enum ns_status permuted(struct ns_drift_permutation *g, double *observed, double *p_value, double *deviations)
 {
+	double mean = 0, square = 0;
 	struct ns_drift *s = g->s;
 	int p = s->permutations, width = 2 * (p + 1) + 1, i, part, exceed = 0;
 	int64_t *sum = calloc((size_t)width, sizeof *sum);
@@ -107,7 +108,10 @@ static enum ns_status permuted(struct ns_drift_permutation *g, double *observed,
 		double v = mmd2((double)sum[i], (double)sum[p + 1 + i], (double)sum[width - 1], size[i], all - size[i]);
 
 		exceed += !(v < *observed); /* NaN, where a group has one row, counts as at least as large */
+		mean += v / p;
+		square += v * v / p;
 	}
+	*deviations = (*observed - mean) / sqrt(square - mean * mean);
 	*p_value = (1.0 + exceed) / (1.0 + p);
 out:
 	free(sum);
@@ -167,6 +171,10 @@ enum ns_status ns_drift_permuted(struct ns_drift *s, struct ns_drift_test *t, in
 	NS_GO(g.rows && g.sums ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the sums of %s", t->method->name));
 	NS_GO(ns_drift_choose_rows(&s->ref.embedding, most, s->seed, &g.x, &g.m, g.ref_rows));
 	NS_GO(ns_drift_choose_rows(&s->cur.embedding, most, s->seed, &g.y, &g.n, g.rows));
+	if (g.m < 2 || g.n < 2) {
+		t->note = "needs at least two rows without missing values on each side";
+		goto out;
+	}
 	NS_GO(number_blocks(&g));
 	NS_GO(scale(&g));
 	if (!(g.gamma > 0) || !isfinite(g.gamma)) {
@@ -174,7 +182,7 @@ enum ns_status ns_drift_permuted(struct ns_drift *s, struct ns_drift_test *t, in
 		goto out;
 	}
 	NS_GO(ns_workers_run(s->job->workers, g.per, mmd_part, &g));
-	NS_GO(permuted(&g, &t->statistic, &t->p));
+	NS_GO(permuted(&g, &t->statistic, &t->p, &t->deviations));
 	status = effect(&g, t);
 out:
 	free(g.x);

@@ -35,6 +35,8 @@ static enum ns_status pooled_rows(const struct ns_drift *s, float **x, int64_t *
 	status = *x && row ? ns_matrix_pick(&s->ref.embedding, row, ref, *x) : ns_fail(NS_NO_MEMORY, "out of memory for a projection");
 	if (status == NS_OK)
 		status = ns_matrix_pick(&s->cur.embedding, row + ref, *n - ref, *x + ref * s->ref.embedding.d);
+	if (status == NS_OK)
+		*n = ns_drift_whole_rows(*x, *n, s->ref.embedding.d, NULL);
 	free(row);
 	return status;
 }

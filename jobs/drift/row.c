@@ -46,7 +46,7 @@ struct ns_drift_test *ns_drift_add(struct ns_drift *s, const char *kind, const s
 	t->of = -1;
 	t->method = method;
 	t->status = t->method->decides ? NS_DRIFT_UNTESTED : NS_DRIFT_DESCRIPTIVE; /* until ns_drift_decide() */
-	t->statistic = t->p = t->p_adjusted = t->effect = t->effect_low = t->effect_high = NAN;
+	t->statistic = t->p = t->p_adjusted = t->effect = t->effect_low = t->effect_high = t->deviations = NAN;
 	snprintf(t->column, sizeof t->column, "%.63s", column);
 	ns_drift_cut_utf8(t->column);
 	return t;

@@ -1,47 +1,57 @@
 /* jobs/drift/rows.c - embeddings: the detectors of whole rows; samples are in sample.c, projections in project.c. */
 #include "jobs/drift/drift_inner.h"
 
+#include <math.h>
 #include <stdatomic.h>
+
 struct finite {
 	int d;
-	atomic_int broken;
+	atomic_llong broken; /* rows with a value that is no number */
 };
 
 static enum ns_status finite_rows(void *context, int64_t first, int64_t n, const float *x)
 {
 	struct finite *f = context;
+	long long broken = 0;
+	int64_t i;
 
 	(void)first;
-	if (!ns_drift_all_finite(x, n * f->d))
-		atomic_store(&f->broken, 1);
+	for (i = 0; i < n; i++)
+		broken += !ns_drift_all_finite(x + i * f->d, f->d);
+	atomic_fetch_add(&f->broken, broken);
 	return NS_OK;
 }
 
-/* Collective. Are all values of a window finite? Ranks share its rows. */
-static enum ns_status look_for_numbers(struct ns_drift *s, const struct ns_matrix *of, int *finite)
+/* Collective. Rows of a window that are not whole. Ranks share them. */
+static enum ns_status look_for_numbers(struct ns_drift *s, const struct ns_matrix *of, int64_t *broken)
 {
 	struct finite f = {.d = of->d};
 	enum ns_status status = ns_drift_each_row(s, of, finite_rows, &f);
-	int64_t broken = atomic_load(&f.broken);
 
-	status = ns_drift_gather(s, status, &broken, 1);
-	*finite = !broken;
-	return status;
+	*broken = atomic_load(&f.broken);
+	return ns_drift_gather(s, status, broken, 1);
+}
+
+/* Design effect of a row's being broken is not known without another pass; sequences lose all of their rows or none. */
+static double broken_design(const struct ns_drift *s)
+{
+	return s->ref_block ? fmax(1, fmax((double)s->ref.rows / (double)s->ref_blocks, (double)s->cur.rows / (double)s->cur_blocks)) : 1;
 }
 
 enum ns_status ns_drift_test_rows(struct ns_drift *s)
 {
-	int ref, cur, i;
+	int64_t broken[2];
+	int i;
 
-	NS_TRY(look_for_numbers(s, &s->ref.embedding, &ref));
-	NS_TRY(look_for_numbers(s, &s->cur.embedding, &cur));
-	if (!ref || !cur) {
+	NS_TRY(look_for_numbers(s, &s->ref.embedding, &broken[0]));
+	NS_TRY(look_for_numbers(s, &s->cur.embedding, &broken[1]));
+	NS_TRY(ns_drift_missing(s, "embedding", "embedding", broken, broken_design(s)));
+	if (broken[0] == s->ref.rows || broken[1] == s->cur.rows) {
 		struct ns_drift_test *t = ns_drift_add(s, "embedding", &ns_detector_mmd, "embedding");
 
-		if (t) {
-			t->note = "has values that are no finite numbers";
-			t->broken = ref;
-		}
+		if (t)
+			t->note = broken[0] == s->ref.rows ? "has no row of finite numbers in the reference"
+							   : "has no row of finite numbers in the current window";
 		return t ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for tests");
 	}
 	if (ns_drift_is_enabled(s, &ns_detector_ks))

@@ -6,6 +6,22 @@
 
 #include "kernels/formula/random.h"
 
+int64_t ns_drift_whole_rows(float *x, int64_t rows, int d, int64_t *number)
+{
+	int64_t i, n = 0;
+
+	for (i = 0; i < rows; i++) {
+		if (!ns_drift_all_finite(x + i * d, d))
+			continue;
+		if (n < i)
+			memcpy(x + n * d, x + i * d, sizeof *x * (size_t)d);
+		if (number)
+			number[n] = number[i];
+		n++;
+	}
+	return n;
+}
+
 /* Up to `most` rows, chosen by key: *x (n, d), which the caller frees in any case; their indices in `chosen` (most), or NULL. */
 enum ns_status ns_drift_choose_rows(const struct ns_matrix *of, int64_t most, uint64_t seed, float **x, int64_t *n, int64_t *chosen)
 {
@@ -20,6 +36,8 @@ enum ns_status ns_drift_choose_rows(const struct ns_matrix *of, int64_t most, ui
 	if (row && chosen)
 		memcpy(chosen, row, sizeof *row * (size_t)*n);
 	status = *x && row ? ns_matrix_pick(of, row, *n, *x) : ns_fail(NS_NO_MEMORY, "out of memory for %lld rows", (long long)*n);
+	if (status == NS_OK)
+		*n = ns_drift_whole_rows(*x, *n, of->d, chosen);
 	free(row);
 	return status;
 }

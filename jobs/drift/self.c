@@ -57,27 +57,30 @@ static void columns(const struct self_test *g, const float *x, int d, const int6
 
 	for (c = 0; x && c < d; c++) {
 		struct ns_stat_column shift;
-		double m = (double)half, n = (double)half;
+		int64_t rows[2] = {0, 0}; /* whose value is a number */
+		double m, n;
 
-		for (i = 0; i < half; i++) {
-			a[i] = x[row[i] * d + c];
-			b[i] = x[row[half + i] * d + c];
+		for (i = 0; i < 2 * half; i++) {
+			float value = x[row[i] * d + c];
+			int second = i >= half;
+
+			if (!isfinite(value))
+				continue;
+			if (g->block)
+				block[(second ? half : 0) + rows[second]] = g->block[row[i]];
+			(second ? b : a)[rows[second]++] = value;
 		}
-		if (!ns_drift_all_finite(a, half) || !ns_drift_all_finite(b, half))
+		if (!rows[0] || !rows[1])
 			continue;
-		for (i = 0; g->block && i < 2 * half; i++)
-			block[i] = g->block[row[i]];
-		if (g->block) {
-			m = ns_drift_effective_rows(a, block, half, g->stretches);
-			n = ns_drift_effective_rows(b, block + half, half, g->stretches);
-		}
-		ns_sort_floats(a, half, scratch);
-		ns_sort_floats(b, half, scratch);
-		if (a[0] == b[0] && a[half - 1] == b[half - 1] && a[0] == a[half - 1])
+		m = g->block ? ns_drift_effective_rows(a, block, rows[0], g->stretches) : (double)rows[0];
+		n = g->block ? ns_drift_effective_rows(b, block + half, rows[1], g->stretches) : (double)rows[1];
+		ns_sort_floats(a, rows[0], scratch);
+		ns_sort_floats(b, rows[1], scratch);
+		if (a[0] == b[0] && a[rows[0] - 1] == b[rows[1] - 1] && a[0] == a[rows[0] - 1])
 			continue;
-		ns_stat_column(a, half, b, half, &shift);
+		ns_stat_column(a, rows[0], b, rows[1], &shift);
 		*ks = fmin(*ks, ns_stat_ks_p(shift.ks, (int64_t)m, (int64_t)n));
-		*cvm = fmin(*cvm, ns_drift_cvm_p(shift.cvm, half, half, m, n));
+		*cvm = fmin(*cvm, ns_drift_cvm_p(shift.cvm, rows[0], rows[1], m, n));
 		++*count;
 	}
 }

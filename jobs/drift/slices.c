@@ -152,19 +152,22 @@ struct job {
 	int columns, stats, first; /* first: index of the first of the columns at hand */
 	struct result {
 		double d, p;
-		int64_t note;
-	} * out; /* (slices, columns); words of 8 bytes, which ranks exchange */
+		int64_t note, constant; /* constant: now, and not before */
+	} * out;			/* (slices, columns); words of 8 bytes, which ranks exchange */
 };
 
-/* Copies a slice's values of a column; returns the blocks of its rows, or NULL where rows have none. */
-static const int32_t *pick(const float *x, const int32_t *row, int64_t n, const int32_t *block_of, float *out, int32_t *block)
+/* Copies a slice's values of a column that are numbers, and *n is how many; returns the blocks of their rows, or NULL where rows have none. */
+static const int32_t *pick(const float *x, const int32_t *row, int64_t *n, const int32_t *block_of, float *out, int32_t *block)
 {
-	int64_t i;
+	int64_t i, k = 0;
 
-	for (i = 0; i < n; i++)
-		out[i] = x[row[i]];
-	for (i = 0; block_of && i < n; i++)
-		block[i] = block_of[row[i]];
+	for (i = 0; i < *n; i++)
+		if (isfinite(x[row[i]])) {
+			if (block_of)
+				block[k] = block_of[row[i]];
+			out[k++] = x[row[i]];
+		}
+	*n = k;
 	return block_of ? block : NULL;
 }
 
@@ -173,19 +176,20 @@ static void one_slice(const struct ns_drift *s, const struct ns_slice *l, const 
 {
 	int64_t m = l->ref_rows, n = l->cur_rows;
 	float *y = out + m;
-	const int32_t *before = pick(x, l->ref, m, s->ref_block, out, (int32_t *)scratch);
-	const int32_t *now = pick(x + s->ref.rows, l->cur, n, s->cur_block, y, (int32_t *)scratch + m);
+	const int32_t *before = pick(x, l->ref, &m, s->ref_block, out, (int32_t *)scratch);
+	const int32_t *now = pick(x + s->ref.rows, l->cur, &n, s->cur_block, y, (int32_t *)scratch + l->ref_rows);
 	struct ns_stat_column shift;
 	double em, en;
 
 	r->p = r->d = NAN;
 	r->note = 1;
-	if (!ns_drift_all_finite(out, m + n))
+	if (!m || !n)
 		return;
 	em = ns_drift_effective_rows(out, before, m, s->ref_blocks);
 	en = ns_drift_effective_rows(y, now, n, s->cur_blocks);
 	ns_sort_floats(out, m, scratch);
 	ns_sort_floats(y, n, scratch);
+	r->constant = y[0] == y[n - 1] && out[0] < out[m - 1];
 	r->note = 2;
 	if (out[0] == y[0] && out[m - 1] == y[n - 1] && out[0] == out[m - 1])
 		return;
@@ -224,7 +228,8 @@ static enum ns_status record_slices(struct ns_drift *s, const struct job *j)
 {
 	int i, c;
 
-	for (i = 0; i < s->slice_count; i++)
+	for (i = 0; i < s->slice_count; i++) {
+		s->slices[i].constant = j->stats > 0;
 		for (c = 0; s->slices[i].status != NS_DRIFT_UNTESTED && c < j->columns; c++) {
 			const struct result *r = &j->out[i * j->columns + c];
 			int stat = c < j->stats;
@@ -238,12 +243,15 @@ static enum ns_status record_slices(struct ns_drift *s, const struct job *j)
 			t->of = i;
 			t->statistic = t->effect = r->d;
 			t->p = r->p;
-			t->note = r->note == 1 ? "has values that are no finite numbers" : r->note == 2 ? "is constant" : NULL;
+			t->note = r->note == 1 ? "has no finite numbers" : r->note == 2 ? "is constant" : NULL;
+			s->slices[i].constant &= !stat || r->constant || r->note == 2;
 			if (!isnan(r->d)) {
 				t->effect_low = fmax(0, r->d - half);
 				t->effect_high = fmin(1, r->d + half);
 			}
 		}
+		s->slices[i].constant &= s->slices[i].status != NS_DRIFT_UNTESTED;
+	}
 	return NS_OK;
 }
 

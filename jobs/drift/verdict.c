@@ -1,4 +1,4 @@
-/* jobs/drift/verdict.c - the model's accuracy on the window, estimated and measured, and the verdict. */
+/* jobs/drift/verdict.c - the verdict: of one window alone, or of tonight among the nights of a history. */
 #include "jobs/drift/drift_inner.h"
 
 #include <math.h>
@@ -6,250 +6,8 @@
 #include <string.h>
 
 #include "host/stat/stat.h"
-#include "kernels/formula/random.h"
 
-#define NS_AUDIT_ENOUGH 30 /* with fewer audited rows the measured accuracy does not decide */
-
-/* --- performance --- */
-
-static int by_double(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/*
- * ATC, average thresholded confidence (Garg et al. 2022): the threshold is such that the share of reference rows above it is the reference's
- * accuracy; the share of current rows above it estimates the current accuracy.
- */
-static double atc(const struct ns_drift *s)
-{
-	double *score = malloc(sizeof *score * (size_t)(s->ref.rows + 1)), threshold, above = 0;
-	int64_t i, n = s->ref.rows, at;
-
-	if (!score)
-		return NAN;
-	for (i = 0; i < n; i++)
-		score[i] = (double)s->ref_confidence[2 * i];
-	qsort(score, (size_t)n, sizeof *score, by_double);
-	at = (int64_t)((double)n * (1 - s->base) + 0.5);
-	threshold = score[at < 1 ? 0 : at > n ? n - 1 : at - 1];
-	for (i = 0; i < s->cur.rows; i++)
-		above += (double)s->cur_confidence[2 * i] > threshold;
-	free(score);
-	return above / (double)s->cur.rows;
-}
-
-enum ns_status ns_drift_accuracy(const struct ns_predictions *p, const int32_t *row, int64_t n, const int32_t *block, int64_t blocks,
-				 double *accuracy, int64_t *labelled, double *low, double *high)
-{
-	float *hit = malloc(sizeof *hit * (size_t)(n + 1));
-	int32_t *of = malloc(sizeof *of * (size_t)(n + 1));
-	int64_t i, with = 0, hits = 0;
-	double counts;
-
-	for (i = 0; hit && of && p->label && p->pred && i < n; i++) {
-		int64_t r = row ? row[i] : i;
-
-		if (p->label[r] < 0)
-			continue;
-		of[with] = block ? block[r] : 0;
-		hit[with] = (float)(p->label[r] == p->pred[r]);
-		hits += p->label[r] == p->pred[r];
-		with++;
-	}
-	*labelled = with;
-	*accuracy = with ? (double)hits / (double)with : NAN;
-	*low = *high = NAN;
-	if (with) { /* frames of a sequence are right or wrong together, so the interval is that of the effective number of rows */
-		counts = ns_drift_effective_rows(hit, block ? of : NULL, with, blocks);
-		ns_stat_wilson((int64_t)((double)hits / (double)with * counts + 0.5), (int64_t)(counts + 0.5), low, high);
-	}
-	free(hit);
-	free(of);
-	return hit && of ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)n);
-}
-
-#define BOOTSTRAPS 200
-
-/* A bootstrap draw of a cell; `share` is its effective over its actual number of rows, which are not independent. */
-static double resample(const struct ns_drift *s, double count, double share, int round, int cell)
-{
-	struct ns_philox r = ns_draw(s->seed, NS_FOR_BOOTSTRAP, (uint32_t)round, (uint64_t)cell, 1);
-
-	return count > 0 ? ns_stat_poisson(share * count, r.v[0], r.v[1]) : 0;
-}
-
-/* 95 % percentile intervals of the weights, by a Poisson bootstrap of every cell of both tables. */
-static void weight_intervals(struct ns_drift *s, const double *counts, const double *seen, int k)
-{
-	double *c = malloc(sizeof *c * (size_t)(k * k + 2 * k)), *mu = c + k * k, *w = mu + k, *all = malloc(sizeof *all * (size_t)k * BOOTSTRAPS);
-	int b, a, n = 0;
-
-	for (b = 0; c && all && b < BOOTSTRAPS; b++) {
-		double total = 0, rows = 0;
-
-		for (a = 0; a < k * k; a++)
-			total += c[a] = resample(s, counts[a], s->ref_effective / (double)s->ref.rows, b, a);
-		for (a = 0; a < k; a++)
-			rows += mu[a] = resample(s, seen[a], s->cur_effective / (double)s->cur.rows, b, k * k + a);
-		for (a = 0; a < k * k; a++)
-			c[a] /= fmax(1, total);
-		for (a = 0; a < k; a++)
-			mu[a] /= fmax(1, rows);
-		if (ns_stat_bbse(c, mu, k, w) < 1e6) {
-			for (a = 0; a < k; a++)
-				all[a * BOOTSTRAPS + n] = w[a];
-			n++;
-		}
-	}
-	s->weights_low = malloc(sizeof(double) * (size_t)k);
-	s->weights_high = malloc(sizeof(double) * (size_t)k);
-	for (a = 0; s->weights_low && s->weights_high && a < k; a++) {
-		s->weights_low[a] = s->weights_high[a] = NAN;
-		if (n < BOOTSTRAPS / 2)
-			continue;
-		qsort(all + a * BOOTSTRAPS, (size_t)n, sizeof *all, by_double);
-		s->weights_low[a] = all[a * BOOTSTRAPS + n * 25 / 1000];
-		s->weights_high[a] = all[a * BOOTSTRAPS + n - 1 - n * 25 / 1000];
-	}
-	free(c);
-	free(all);
-}
-
-static enum ns_status label_shift(struct ns_drift *s)
-{
-	int k = s->ref.prob.d, a;
-	double *c, *mu, *counts, *seen;
-	int64_t i, n = 0;
-
-	if (k > NS_BBSE_CLASSES)
-		return NS_OK;
-	for (i = 0; i < s->ref.rows; i++)
-		if (s->ref.pred[i] >= k || s->ref.label[i] >= k)
-			return NS_OK;
-	for (i = 0; i < s->cur.rows; i++)
-		if (s->cur.pred[i] >= k) /* the reference's confusion matrix does not have this class */
-			return NS_OK;
-	c = calloc((size_t)(2 * (k * k + k)), sizeof *c);
-	mu = c + k * k;
-	counts = mu + k;
-	seen = counts + k * k;
-	s->weights = calloc((size_t)k + 1, sizeof *s->weights);
-	if (!c || !s->weights) {
-		free(c);
-		return ns_fail(NS_NO_MEMORY, "out of memory for label shift");
-	}
-	for (i = 0; i < s->ref.rows; i++)
-		if (s->ref.label[i] >= 0) {
-			counts[s->ref.pred[i] * k + s->ref.label[i]]++;
-			n++;
-		}
-	for (i = 0; i < s->cur.rows; i++)
-		seen[s->cur.pred[i]]++;
-	for (a = 0; a < k * k; a++)
-		c[a] = counts[a] / (double)n;
-	for (a = 0; a < k; a++)
-		mu[a] = seen[a] / (double)s->cur.rows;
-	s->condition = ns_stat_bbse(c, mu, k, s->weights);
-	if (!(s->condition < 1000)) { /* so ill-conditioned that the weights would be noise: refused, the condition number is reported */
-		free(s->weights);
-		s->weights = NULL;
-	} else {
-		weight_intervals(s, counts, seen, k);
-		/* the accuracy under label shift alone */
-		for (a = 0, s->reweighted = 0; a < k; a++)
-			s->reweighted += fmax(0, s->weights[a]) * c[a * k + a];
-		s->reweighted = fmin(1, s->reweighted);
-	}
-	free(c);
-	return NS_OK;
-}
-
-#define LABELS 4096 /* labelled rows whose probabilities are read together */
-
-struct doubt {
-	const struct ns_predictions *p;
-	int64_t *row; /* the labelled rows, n of them */
-	int64_t n;
-	float *prob;
-	int32_t *label;
-	struct ns_stat_confident c;
-};
-
-static enum ns_status look_at_labels(struct doubt *q, int judge)
-{
-	int64_t first, n, i;
-
-	for (first = 0; first < q->n; first += LABELS) {
-		n = q->n - first < LABELS ? q->n - first : LABELS;
-		NS_TRY(ns_matrix_pick(&q->p->prob, q->row + first, n, q->prob));
-		for (i = 0; i < n; i++) {
-			NS_TRY(ns_predictions_check_prob(q->p, q->row[first + i], 1, q->prob + i * q->p->prob.d));
-			q->label[i] = q->p->label[q->row[first + i]];
-		}
-		if (judge)
-			ns_stat_confident_judge(&q->c, q->prob, q->label, n, NULL);
-		else
-			ns_stat_confident_learn(&q->c, q->prob, q->label, n);
-	}
-	return NS_OK;
-}
-
-/* Counts labels of audited rows that confident learning flags as wrong: one pass for its thresholds, one to judge. */
-static enum ns_status doubt_labels(struct ns_drift *s)
-{
-	struct doubt q = {.p = &s->cur,
-			  .row = malloc(sizeof *q.row * (size_t)(s->cur.rows + 1)),
-			  .prob = malloc(sizeof *q.prob * LABELS * (size_t)s->cur.prob.d),
-			  .label = malloc(sizeof *q.label * LABELS)};
-	enum ns_status status =
-		q.row && q.prob && q.label ? ns_stat_confident_init(&q.c, s->cur.prob.d) : ns_fail(NS_NO_MEMORY, "out of memory for labels");
-	int64_t i;
-
-	if (status != NS_OK)
-		goto out;
-	for (i = 0; i < s->cur.rows; i++)
-		if (s->cur.label[i] >= 0 && s->cur.label[i] < s->cur.prob.d)
-			q.row[q.n++] = i;
-	NS_GO(look_at_labels(&q, 0));
-	NS_GO(look_at_labels(&q, 1));
-	s->suspects = q.c.suspects;
-out:
-	ns_stat_confident_release(&q.c);
-	free(q.row);
-	free(q.prob);
-	free(q.label);
-	return status;
-}
-
-enum ns_status ns_drift_performance(struct ns_drift *s)
-{
-	int64_t n = 0, i;
-
-	s->cbpe = s->cbpe_ref = s->atc = s->condition = s->reweighted = NAN;
-	NS_TRY(ns_drift_accuracy(&s->ref, NULL, s->ref.rows, s->ref_block, s->ref_blocks, &s->base, &n, &s->base_low, &s->base_high));
-	s->base_rows = n;
-	NS_TRY(ns_drift_accuracy(&s->cur, NULL, s->cur.rows, s->cur_block, s->cur_blocks, &s->measured, &s->audited, &s->measured_low,
-				 &s->measured_high));
-	if (s->ref_confidence && s->cur_confidence) {
-		s->cbpe = s->cbpe_ref = 0;
-		for (i = 0; i < s->ref.rows; i++)
-			s->cbpe_ref += (double)s->ref_confidence[2 * i] / (double)s->ref.rows;
-		for (i = 0; i < s->cur.rows; i++)
-			s->cbpe += (double)s->cur_confidence[2 * i] / (double)s->cur.rows;
-		if (n)
-			s->atc = atc(s);
-	}
-	if (s->audited && s->cur.prob.d)
-		NS_TRY(doubt_labels(s));
-	if (n == s->ref.rows && s->ref.pred && s->cur.pred && s->ref.prob.d)
-		return label_shift(s);
-	return NS_OK;
-}
-
-/* --- the verdict --- */
+#define NS_AUDIT_ENOUGH 30 /* with fewer audited rows the measured accuracy of one window does not decide */
 
 /* Has accuracy fallen by more than the tolerance, with the difference's interval (Newcombe 1998, from both Wilson intervals) above 0? */
 static int fell(double base, double base_low, double now, double now_high, double tolerance)
@@ -262,13 +20,32 @@ static int is_measured(const struct ns_drift *s)
 	return !isnan(s->measured) && s->audited >= NS_AUDIT_ENOUGH && !isnan(s->base) && s->base_rows >= NS_AUDIT_ENOUGH;
 }
 
-static int harmful(const struct ns_drift *s)
+/* Did an estimate of accuracy fall by more than the tolerance, with its interval above 0? */
+static int estimate_fell(const struct ns_drift *s)
 {
-	double base = isnan(s->base) || s->base_rows < NS_AUDIT_ENOUGH ? s->cbpe_ref : s->base;
+	double c = s->cbpe_ref - s->cbpe, a = s->atc_ref - s->atc;
 
-	if (is_measured(s)) /* a measured accuracy takes precedence over an estimated one */
-		return fell(s->base, s->base_low, s->measured, s->measured_high, s->tolerance);
-	return (!isnan(s->cbpe) && s->cbpe < s->cbpe_ref - s->tolerance) || (!isnan(s->atc) && s->atc < base - s->tolerance);
+	return (c > s->tolerance && c > 1.959963984540054 * s->cbpe_error) || (a > s->tolerance && a > 1.959963984540054 * s->atc_error);
+}
+
+/*
+ * Labels, however few, correct what confidences say: accuracy is the mean confidence plus the mean of (hit - confidence). They deny an estimated fall
+ * where the upper end of the fall that they leave is below the tolerance.
+ */
+static int labels_deny(const struct ns_drift *s)
+{
+	const struct ns_harm_track *all = ns_drift_track(s, "all");
+	double base = isnan(s->base) ? s->cbpe_ref : s->base, error;
+
+	if (!all || !(all->labels > 0))
+		return 0;
+	error = sqrt(all->noise + (isnan(s->base) ? 0 : s->base * (1 - s->base) / fmax(1, (double)s->base_rows)));
+	return base - all->accuracy + 1.959963984540054 * error < s->tolerance;
+}
+
+static int harm_measured(const struct ns_drift *s)
+{
+	return is_measured(s) && fell(s->base, s->base_low, s->measured, s->measured_high, s->tolerance);
 }
 
 /*
@@ -310,10 +87,10 @@ double ns_drift_joint_share(const struct ns_drift *s)
 	return share[JOINT];
 }
 
-/* Corrects and decides the tests of one family at its share of alpha; returns the least adjusted p of the material ones, NaN: none. */
-static double decide_family(struct ns_drift *s, enum family family, double share)
+/* Corrects and decides the tests of one family at its share of alpha. */
+static void decide_family(struct ns_drift *s, enum family family, double share)
 {
-	double *p = malloc(sizeof *p * 2 * (size_t)(s->count + 1)), *adjusted = p + s->count, least = NAN;
+	double *p = malloc(sizeof *p * 2 * (size_t)(s->count + 1)), *adjusted = p + s->count;
 	int i, n = 0, bh = !strcmp(s->correction, "bh");
 
 #define IS_OURS(t) ((t)->method->decides && family_of(t) == family)
@@ -341,12 +118,19 @@ static double decide_family(struct ns_drift *s, enum family family, double share
 			t->status = t->effect >= s->min_effect ? NS_DRIFT_MATERIAL : NS_DRIFT_STATISTICAL;
 		if (t->status > s->status)
 			s->status = t->status;
-		if (t->status == NS_DRIFT_MATERIAL) /* a significant but small shift is no evidence of a large one */
-			least = fmin(t->p_adjusted, least);
 	}
 #undef IS_OURS
 	free(p);
-	return least;
+}
+
+/* What a slice is held to: its own rows of the reference, or, where it is guarded and the reference lacks them, all of it. */
+static void baseline_of(const struct ns_drift *s, const struct ns_slice *l, double *base, double *low, int64_t *rows)
+{
+	int lacking = l->guarded && l->base_rows < NS_AUDIT_ENOUGH;
+
+	*base = lacking ? s->base : l->base;
+	*low = lacking ? s->base_low : l->base_low;
+	*rows = lacking ? s->base_rows : l->base_rows;
 }
 
 /* The status of each slice from its tests; harm is decided as for the whole window. */
@@ -356,6 +140,9 @@ static void decide_slices(struct ns_drift *s)
 
 	for (i = 0; i < s->slice_count; i++) {
 		struct ns_slice *l = &s->slices[i];
+		double base, low;
+		int64_t rows;
+
 		for (j = 0; j < s->count; j++) {
 			const struct ns_drift_test *t = &s->tests[j];
 
@@ -368,10 +155,11 @@ static void decide_slices(struct ns_drift *s)
 				snprintf(l->column, sizeof l->column, "%s", t->column);
 			}
 		}
-		if (l->status > NS_DRIFT_HARMFUL)
+		baseline_of(s, l, &base, &low, &rows);
+		if (l->status > NS_DRIFT_HARMFUL && !l->guarded)
 			continue;
-		if (l->audited >= NS_AUDIT_ENOUGH && l->base_rows >= NS_AUDIT_ENOUGH) {
-			if (fell(l->base, l->base_low, l->measured, l->high, s->tolerance))
+		if (l->audited >= NS_AUDIT_ENOUGH && rows >= NS_AUDIT_ENOUGH) {
+			if (fell(base, low, l->measured, l->high, s->tolerance))
 				l->status = NS_DRIFT_HARMFUL;
 		} else if (l->status == NS_DRIFT_MATERIAL && l->confidence < l->confidence_ref - s->tolerance) {
 			l->status = NS_DRIFT_HARMFUL;
@@ -379,32 +167,87 @@ static void decide_slices(struct ns_drift *s)
 	}
 }
 
+static void say(struct ns_drift *s, const char *what)
+{
+	size_t at = strlen(s->said);
+
+	snprintf(s->said + at, sizeof s->said - at, "%s%s", at ? "; " : "", what);
+}
+
+/* One window alone: its tests decide, and every night would be one of many. */
+static void decide_alone(struct ns_drift *s)
+{
+	const struct ns_harm_track *half = ns_drift_track(s, "half");
+	int i;
+
+	/* estimated harm counts only with a material shift; measured harm counts by itself (concept drift) */
+	if (s->status == NS_DRIFT_MATERIAL && estimate_fell(s) && !labels_deny(s))
+		say(s, "the estimated accuracy fell");
+	if (harm_measured(s)) {
+		say(s, "the measured accuracy fell");
+		s->same_night = half && half->labels >= NS_AUDIT_ENOUGH && half->world.accuracy - half->accuracy > s->tolerance &&
+				half->world.accuracy - half->accuracy > 1.959963984540054 * sqrt(half->noise);
+	}
+	for (i = 0; i < s->slice_count; i++)
+		if (s->slices[i].guarded && s->slices[i].status == NS_DRIFT_HARMFUL)
+			say(s, s->slices[i].name);
+	if (*s->said)
+		s->status = NS_DRIFT_HARMFUL;
+	else if (s->status == NS_DRIFT_MATERIAL)
+		say(s, "tests of this window alone");
+}
+
+/* Among the nights: tests of this window describe it, and decide nothing. */
+static void decide_among_nights(struct ns_drift *s)
+{
+	const struct ns_nights_verdict *v = &s->nights;
+	double least = 1;
+	int f, m, i;
+
+	for (f = 0; f < s->families; f++)
+		for (m = 0; m < NS_JUDGE_MEMORIES; m++)
+			least = isnan(v->p[f][m]) ? least : fmin(least, v->p[f][m]);
+	s->rejected = v->alarm;
+	s->level = v->level;
+	s->evidence = s->families ? v->level / least : NAN;
+	s->status = v->alarm ? NS_DRIFT_MATERIAL : least < s->alpha / (4 * fmax(1, s->families)) ? NS_DRIFT_STATISTICAL : NS_DRIFT_NONE;
+	for (f = 0; f < s->families; f++)
+		if (v->families >> f & 1)
+			say(s, ns_effect_family(s->family[f]));
+	if (s->estimate_p < s->estimate_level && !labels_deny(s) && fmax(s->cbpe_ref - s->cbpe, s->atc_ref - s->atc) >= s->tolerance) {
+		s->status = NS_DRIFT_HARMFUL;
+		say(s, "the estimated accuracy fell");
+	}
+	for (i = 0; i < s->track_count; i++) {
+		const struct ns_harm_track *t = &s->tracks[i];
+		int half = !strcmp(t->name, "half"), all = !strcmp(t->name, "all"), k;
+
+		if (!t->verdict.harmful)
+			continue;
+		s->status = NS_DRIFT_HARMFUL;
+		s->same_night |= half;
+		if (all || (half && !ns_drift_track(s, "all")->verdict.harmful))
+			say(s, "the measured accuracy fell");
+		if (!all && !half)
+			say(s, t->name);
+		for (k = 0; k < s->slice_count; k++)
+			if (s->slices[k].guarded && !strcmp(s->slices[k].name, t->name))
+				s->slices[k].status = NS_DRIFT_HARMFUL;
+	}
+}
+
 void ns_drift_decide(struct ns_drift *s)
 {
-	int i, f, measured = is_measured(s);
-	double least = NAN, share[FAMILIES];
+	double share[FAMILIES];
+	int f;
 
 	s->status = NS_DRIFT_NONE;
 	alpha_shares(s, share);
 	for (f = 0; f < FAMILIES; f++)
-		least = fmin(least, decide_family(s, (enum family)f, share[f]));
+		decide_family(s, (enum family)f, share[f]);
 	decide_slices(s);
-	/* values that are no longer finite are a material shift, though they cannot be tested */
-	for (i = 0; i < s->count; i++)
-		if (s->tests[i].broken) {
-			least = 0;
-			if (s->status < NS_DRIFT_MATERIAL)
-				s->status = NS_DRIFT_MATERIAL;
-		}
-	/* over many nights an alarm needs more evidence than alpha; harm that was measured on labels does not */
-	ns_drift_history_level(s, least);
-	if (s->past && s->status == NS_DRIFT_MATERIAL && !(least <= s->level))
-		s->status = NS_DRIFT_STATISTICAL;
-	/* estimated harm counts only with a material shift; measured harm counts by itself (concept drift) */
-	if ((s->status == NS_DRIFT_MATERIAL || measured) && harmful(s))
-		s->status = NS_DRIFT_HARMFUL;
-	for (i = 0; i < s->slice_count; i++)
-		if (s->slices[i].guarded && s->slices[i].status == NS_DRIFT_HARMFUL &&
-		    (!s->past || s->rejected || s->slices[i].audited >= NS_AUDIT_ENOUGH))
-			s->status = NS_DRIFT_HARMFUL;
+	if (s->past)
+		decide_among_nights(s);
+	else
+		decide_alone(s);
 }

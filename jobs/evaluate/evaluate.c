@@ -5,23 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/judge/judge.h"
 #include "host/stat/stat.h"
 
 #include "kernels/formula/random.h"
 #include "datasets/predict/predict.h"
 #include "datasets/shard/shard.h"
 #include "jobs/curate/curate.h"
-
-/* two-sided exact McNemar: b and c discordant answers, p = P(|Binomial(b + c, 1/2) - mean| at least as far) */
-static double mcnemar(int64_t b, int64_t c)
-{
-	int64_t n = b + c, k = b < c ? b : c, i;
-	double sum = 0;
-
-	for (i = 0; i <= k; i++)
-		sum += exp(lgamma((double)n + 1) - lgamma((double)i + 1) - lgamma((double)(n - i) + 1) - (double)n * log(2));
-	return n ? fmin(1, 2 * sum) : 1;
-}
 
 static json_t *accuracy(int64_t hits, int64_t n)
 {
@@ -111,11 +101,33 @@ static struct joined *index_of(const struct ns_predictions *p)
 	return j;
 }
 
-/* Counts the rows that count, and those where only one of the two models is right. */
-static enum ns_status count_pairs(const struct ns_predictions *p, const struct ns_predictions *q, const struct joined *a, const struct joined *b,
-				  const uint8_t *gate, int64_t count[3])
+/* The votes of two models: one an image (equal images have equal ids), and one a sequence, where rows have them. */
+struct votes {
+	const int32_t *block; /* of each row; NULL: each image votes */
+	int64_t *balance;     /* (blocks): images of which the first alone is right, less those of which the second is */
+	uint8_t *voted;	      /* (blocks) */
+	int64_t blocks, count[3];
+};
+
+static void vote(struct votes *v, int64_t row, int balance)
 {
+	if (v->block) {
+		v->balance[v->block[row]] += balance;
+		v->voted[v->block[row]] = 1;
+		return;
+	}
+	v->count[0]++;
+	v->count[1] += balance > 0;
+	v->count[2] += balance < 0;
+}
+
+/* Counts the images that count, and those where only one of the two models is right. */
+static enum ns_status count_pairs(const struct ns_predictions *p, const struct ns_predictions *q, const struct joined *a, const struct joined *b,
+				  const uint8_t *gate, struct votes *v)
+{
+	uint64_t last = 0;
 	int64_t i;
+	int any = 0;
 
 	for (i = 0; i < p->rows; i++) {
 		int64_t r = a[i].row, s = b[i].row;
@@ -126,43 +138,72 @@ static enum ns_status count_pairs(const struct ns_predictions *p, const struct n
 		if (q->label && q->label[s] != p->label[r])
 			return ns_fail(NS_BAD_DATA, "evaluate: row %016llx has label %d here, %d there", (unsigned long long)a[i].id, p->label[r],
 				       q->label[s]);
-		if (!ns_evaluate_counts(p, r, gate))
+		if (!ns_evaluate_counts(p, r, gate) || (any && a[i].id == last))
 			continue;
+		any = 1;
+		last = a[i].id;
 		right = p->pred[r] == p->label[r];
 		was = q->pred[s] == p->label[r];
-		count[0]++;
-		count[1] += right && !was;
-		count[2] += was && !right;
+		vote(v, r, right - was);
+	}
+	for (i = 0; v->block && i < v->blocks; i++) {
+		v->count[0] += v->voted[i];
+		v->count[1] += v->balance[i] > 0;
+		v->count[2] += v->balance[i] < 0;
 	}
 	return NS_OK;
 }
 
-/* Change of accuracy from `q` to `p` on the same rows: exact McNemar test, and the interval of the mean difference. */
-static enum ns_status compare(const struct ns_predictions *p, const struct ns_predictions *q, const uint8_t *gate, json_t *json)
+/* Counts by sequences, where seconds is above 0. */
+static enum ns_status count_votes(const struct ns_predictions *p, const struct ns_predictions *q, const uint8_t *gate, double seconds,
+				  int64_t count[3])
 {
-	struct joined *a, *b;
-	int64_t count[3] = {0};
-	double n, mean, half;
-	enum ns_status status;
+	struct joined *a = index_of(p), *b = index_of(q);
+	struct votes v = {NULL};
+	int32_t *block = NULL;
+	enum ns_status status = a && b ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for pairing rows");
+
+	if (status == NS_OK && seconds > 0 && !(p->group && p->time))
+		status = ns_fail(NS_BAD_DATA, "drift.sequence_seconds = %g needs the columns group and time", seconds);
+	else if (status == NS_OK && seconds > 0)
+		status = ns_predictions_sequences(p, seconds, &block, &v.blocks);
+	NS_GO(status);
+	v.block = block;
+	v.balance = calloc((size_t)v.blocks + 1, sizeof *v.balance);
+	v.voted = calloc((size_t)v.blocks + 1, 1);
+	status = v.balance && v.voted ? count_pairs(p, q, a, b, gate, &v) : ns_fail(NS_NO_MEMORY, "out of memory for pairing rows");
+	memcpy(count, v.count, sizeof v.count);
+out:
+	free(v.balance);
+	free(v.voted);
+	free(block);
+	free(a);
+	free(b);
+	return status;
+}
+
+/* Change of accuracy from `q` to `p` on the same images: exact McNemar test, the interval of the difference, and what it is evidence of. */
+static enum ns_status compare(const struct ns_predictions *p, const struct ns_predictions *q, const uint8_t *gate, double seconds, json_t *json)
+{
+	int64_t count[3];
+	double low, high;
 
 	if (p->rows != q->rows || !q->pred || !q->id)
 		return ns_fail(NS_BAD_DATA, "evaluate: %lld rows against %lld, expected the same rows", (long long)p->rows, (long long)q->rows);
 	if (p->names && q->names)
 		NS_TRY(ns_classes_agree((const char *const *)p->names, p->class_names, "the predictions", (const char *const *)q->names,
 					q->class_names, "those they are held against"));
-	a = index_of(p);
-	b = index_of(q);
-	status = a && b ? count_pairs(p, q, a, b, gate, count) : ns_fail(NS_NO_MEMORY, "out of memory for pairing rows");
-	free(a);
-	free(b);
-	NS_TRY(status);
-	n = (double)count[0];
-	mean = (double)(count[1] - count[2]) / n;
-	half = 1.959963984540054 * sqrt(((double)(count[1] + count[2]) / n - mean * mean) / n);
-	json_object_set_new(json, "against",
-			    json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:s}", "rows", (json_int_t)count[0], "better", (json_int_t)count[1],
-				      "worse", (json_int_t)count[2], "change", mean, "low", mean - half, "high", mean + half, "p",
-				      mcnemar(count[1], count[2]), "test", "McNemar, exact, two-sided; interval normal on paired differences"));
+	NS_TRY(count_votes(p, q, gate, seconds, count));
+	ns_stat_paired(count[0], count[1], count[2], &low, &high);
+	json_object_set_new(
+		json, "against",
+		NS_JSON_OBJECT({"rows", json_integer((json_int_t)count[0])}, {"better", json_integer((json_int_t)count[1])},
+			       {"worse", json_integer((json_int_t)count[2])},
+			       {"change", ns_json_real((double)(count[1] - count[2]) / (double)count[0])}, {"low", ns_json_real(low)},
+			       {"high", ns_json_real(high)}, {"p", json_real(ns_stat_mcnemar(count[1], count[2]))},
+			       {"log_evidence", json_real(ns_gate_evidence(count[1], count[2]))},
+			       {"test", json_string("McNemar, exact, two-sided; interval by the score, and exact given the disagreements; one vote "
+						    "an image and a sequence; evidence: mixture e-value against no gain")}));
 	return NS_OK;
 }
 
@@ -199,7 +240,7 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 	json_object_set_new(json, "model", json_string(p.model));
 	json_object_set_new(json, "predictions", json_string(p.digest));
 	if (against)
-		NS_GO(compare(&p, &q, gate, json));
+		NS_GO(compare(&p, &q, gate, ns_conf_real(job->conf, "drift.sequence_seconds"), json));
 	NS_GO(ns_path(file, "%s/evaluation.json", job->dir));
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_json_write(file, json) : NS_OK));
 	ns_job_input(job, "predictions", path, p.digest);

@@ -214,6 +214,12 @@ static void gate(void **state)
 	assert_true(fabs(ns_gate_evidence(0, 0)) < 1e-12);
 	assert_true(ns_gate_evidence(7, 0) >= log(20) && ns_gate_evidence(6, 0) < log(20));
 	assert_true(isfinite(ns_gate_evidence(0, 5000)));
+	/* scipy, by the sums over disagreements and their split */
+	near(ns_gate_power(60, .1, 20), .23616875794651257, 1e-9);
+	near(ns_gate_power(60, .1, 40), .1585265845261292, 1e-9);
+	near(ns_gate_power(120, .05, 20), .16575913957371174, 1e-9);
+	assert_int_equal(ns_gate_rows_wanted(.1, .9, 20), 217);
+	assert_true(ns_gate_power(0, .1, 20) == 0);
 }
 
 /* With y at a fall of exactly the first design, C grows by d^2 / 2v a night: the night of the verdict is known. */

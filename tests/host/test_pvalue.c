@@ -51,6 +51,13 @@ static void ks_known(void **state)
 
 	(void)state;
 	near(ns_stat_ks_p(.061, 1000, 1000), .048397, 1e-6);
+	/* all of one window beyond the other: 2 / C(m + n, n), also where the limit would say less */
+	near(ns_stat_ks_p(1, 20000, 1) * 1e4, .9999500025, 1e-9);
+	near(ns_stat_ks_p(1, 20000, 5) * 1e20, 7.494377624016, 1e-6);
+	near(ns_stat_ks_p_asymptotic(1, 1000000, 3) * 1e17, 1.19999280003, 1e-6);
+	near(ns_stat_ks_p_asymptotic(.9999999, 1000000, 3) * 1e17, 1.19999280003, 1e-6);
+	near(ns_stat_ks_p(.4, 3, 200000), ns_stat_ks_p(.4, 200000, 3), 1e-12);
+	assert_true(ns_stat_fisher((int64_t[]){3, 1}, (int64_t[]){1, 3}) > .4857 && ns_stat_fisher((int64_t[]){3, 1}, (int64_t[]){1, 3}) < .48572);
 	near(ns_stat_ks_p_asymptotic(.061, 1000, 1000), .046421, 1e-6);
 	for (i = 0; i < 200; i++)
 		x[i] = (i + .5) / 200;

@@ -225,6 +225,23 @@ static void confident_known(void **state)
 		assert_int_equal(suspect[i], i == 2 || i == 6);
 }
 
+/* a class that is labelled and never predicted has a threshold of 0, and no row is confident in it for that */
+static void confident_in_no_class(void **state)
+{
+	static const float prob[] = {.95f, .05f, 0, .75f, .25f, 0, .05f, .95f, 0, .25f, .75f, 0, .95f, .05f, 0};
+	static const int32_t label[] = {0, 0, 1, 1, 2};
+	struct ns_stat_confident c;
+	uint8_t suspect[5];
+
+	(void)state;
+	assert_int_equal(ns_stat_confident_init(&c, 3), NS_OK);
+	ns_stat_confident_learn(&c, prob, label, 5);
+	ns_stat_confident_judge(&c, prob, label, 5, suspect);
+	assert_true(ns_stat_confident_threshold(&c, 2) == 0);
+	assert_true(c.suspects == 1 && suspect[4] == 1); /* the one that is labelled 2, and surely 0 */
+	ns_stat_confident_release(&c);
+}
+
 /* of so many classes no table is kept, which would have the square of them; the answers are the same */
 static void confident_in_many_classes(void **state)
 {
@@ -375,15 +392,11 @@ static void quantile_bins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(column_known),
-		cmocka_unit_test(quantile_bins),
-		cmocka_unit_test(cvm_by_ranks),
-		cmocka_unit_test(counts_known),
-		cmocka_unit_test(distances_known),
-		cmocka_unit_test(confident_known),
-		cmocka_unit_test(confident_in_many_classes),
-		cmocka_unit_test(calibration),
-		cmocka_unit_test(classifier_sees),
+		cmocka_unit_test(column_known),		 cmocka_unit_test(quantile_bins),
+		cmocka_unit_test(cvm_by_ranks),		 cmocka_unit_test(counts_known),
+		cmocka_unit_test(distances_known),	 cmocka_unit_test(confident_known),
+		cmocka_unit_test(confident_in_no_class), cmocka_unit_test(confident_in_many_classes),
+		cmocka_unit_test(calibration),		 cmocka_unit_test(classifier_sees),
 		cmocka_unit_test(interval_known),
 	};
 

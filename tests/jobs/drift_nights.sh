@@ -166,7 +166,7 @@ quietly timeout 60 "$ns" drift --reference one0.h5 --current one1.h5 --out one -
 [ "$(field one/drift.json status)" = none ] || fail "one sequence beside one other is $(field one/drift.json status)"
 refuses 65 "group and time" "$ns" drift --reference ref.h5 --current calm1.h5 --out refused --drift.sequence_seconds=60
 
-# many nights: the level falls until there is an alarm, a window judged twice counts once, and its answer stays what it was
+# many nights: a window judged twice counts once, and its answer stays what it was
 for k in 0 1 2 3 4 5; do
 	quietly env SOURCE_DATE_EPOCH=$((1000000 + 86400 * k)) "$ns" drift --reference ref.h5 --current calm$k.h5 --out night$k --drift.history=past
 	[ "$(field night$k/drift.json status)" = none ] || [ "$(field night$k/drift.json status)" = statistical ] || fail "night $k: $(field night$k/drift.json status)"
@@ -178,18 +178,16 @@ seventh() { env SOURCE_DATE_EPOCH=$((1000000 + 86400 * 6)) "$ns" drift --referen
 quietly seventh --current moved.h5 --out night6
 "$python" - <<'P' || fail "the alarm budget"
 import json
-levels = [json.load(open(f"night{k}/drift.json"))["alarm_budget"]["p_needed"] for k in range(7)]
-for k, p in enumerate(levels):      # e-LOND: alpha t^-1.6 / 2.2858 while there is no alarm; the p whose e-value is its inverse
-    level = .05 * (k + 1) ** -1.6 / 2.2858
-    assert abs(p - level ** 2 / 4) < 1e-6 * p, (k, p, level)
 d = json.load(open("night6/drift.json"))
-assert d["status"] == "harmful" and d["alarm_budget"]["rejected"] and d["alarm_budget"]["alarms_before"] == 0, d["alarm_budget"]
+# of a pool without dates a change of one group of four is not seen in its first week; labels show the harm
+assert d["status"] == "harmful" and d["decided_by"] == "the measured accuracy fell" and d["alarm_budget"]["alarms_before"] == 0, d["decided_by"]
+assert d["same_night"] and d["accuracy"]["all"]["harmful"] and d["next"]["do"] == "look", d["next"]
 assert not d["manifest"]["emit"] and "do not say what to select from" in d["manifest"]["because"], d["manifest"]
 import glob
 for f in glob.glob("past/*.json"):              # as if it had come with data to select from
     line = json.load(open(f))
     if line["window"] == 7:
-        assert line["rejected"] and not line["emitted"], line
+        assert line["alarm"] and not line["emitted"], line
         line["emitted"] = True
         json.dump(line, open(f, "w"))
 P

@@ -17,6 +17,7 @@ import tiny
 from draws import AUDIT, draw
 
 Z = 1.959963984540054 # scipy.stats.norm.ppf(0.975)
+HAND = 0.054983882971804676, 0.6300136197079043 # by hand: see known_constants
 CLOSE = 6e-9 # a result keeps nine digits
 RANKS = ("env", "ASAN_OPTIONS=detect_leaks=0", "mpirun", "-n", "2") # MPI leaves allocations of its own
 checks = 0
@@ -105,6 +106,44 @@ def mcnemar(b, c):
     return float(fractions.Fraction(ways, 2 ** n))
 
 
+def paired(n, b, c):
+    """where Tango's score is z, by the likelihood itself: the most probable table with that difference is searched for; or, if that is wider, the
+    exact bounds of the share of disagreements that are better"""
+    def score(d):
+        low, high = max(0.0, -d), (1 - d) / 2  # of the chance of "worse"
+        for _ in range(200):                    # the log likelihood b log(q + d) + c log q + (n - b - c) log(1 - 2 q - d) is concave in q
+            q = (low + high) / 2
+            slope = (b / (q + d) if b else 0) + (c / q if c else 0) - (2 * (n - b - c) / (1 - 2 * q - d) if n > b + c else 0)
+            low, high = (q, high) if slope > 0 else (low, q)
+        v = n * (2 * low + d - d * d)
+        return (b - c - n * d) / math.sqrt(v) if v > 1e-12 else math.copysign(math.inf, b - c - n * d)
+
+    def root(f, low, high):
+        for _ in range(100):
+            x = (low + high) / 2
+            low, high = (x, high) if f(x) else (low, x)
+        return x
+
+    def tail(b, n, p):
+        """P(Bin(n, p) >= b)"""
+        return math.fsum(math.exp(math.log(math.comb(n, k)) + k * math.log(p) + (n - k) * math.log1p(-p)) for k in range(b, n + 1))
+    low, high = root(lambda d: score(d) > Z, -1 + 1e-9, 1 - 1e-9), root(lambda d: score(d) > -Z, -1 + 1e-9, 1 - 1e-9)
+    if b + c:
+        m, least = b + c, [root(lambda p, k=k: tail(k, b + c, p) < 0.025, 1e-12, 1 - 1e-12) if k else 0 for k in (b, c)]
+        low, high = min(low, m / n * (2 * least[0] - 1)), max(high, m / n * (1 - 2 * least[1]))
+    return low, high
+
+
+def evidence(b, c):
+    """log of the mean of (2 p)^b (2 (1 - p))^c over p from 1/2 to 1, by summing the binomial series of the integral in whole numbers"""
+    n = b + c
+    # the integral of p^b (1 - p)^c from 1/2 to 1 is B(b + 1, c + 1) P(Bin(n + 1, 1/2) <= b)
+    part = fractions.Fraction(sum(math.comb(n + 1, k) for k in range(b + 1)), 2 ** (n + 1))
+    beta = fractions.Fraction(math.factorial(b) * math.factorial(c), math.factorial(n + 1))
+    e = 2 * 2 ** n * beta * part
+    return math.log(e.numerator) - math.log(e.denominator)
+
+
 def calibration_error(confidence, right):
     """Guo et al. 2017: bins ((m - 1) / 15, m / 15), each weighted by its rows; an edge belongs to the bin above it"""
     bins = np.minimum(np.floor(np.asarray(confidence, "f8") * 15), 14)
@@ -127,12 +166,13 @@ def evaluation(p, q=None, rows="all", seed=1):
     if q:
         theirs = {int(i): int(g) for i, g in zip(q.id, q.pred)}
         was = np.array([theirs[int(i)] == t for i, t in zip(p.id[counted], y)])
-        d = right.astype("f8") - was
-        half = Z * d.std() / math.sqrt(n) # of the paired differences, with n in the variance
-        better, worse = int(np.sum(right & ~was)), int(np.sum(was & ~right))
-        e["against"] = {"rows": n, "better": better, "worse": worse, "change": float(d.mean()), "low": float(d.mean() - half),
-                        "high": float(d.mean() + half), "p": mcnemar(better, worse),
-                        "test": "McNemar, exact, two-sided; interval normal on paired differences"}
+        first = np.unique(p.id[counted], return_index=True)[1] # an image votes once, however often it is there
+        better, worse, n = int(np.sum((right & ~was)[first])), int(np.sum((was & ~right)[first])), len(first)
+        low, high = paired(n, better, worse)
+        e["against"] = {"rows": n, "better": better, "worse": worse, "change": (better - worse) / n, "low": low, "high": high,
+                        "p": mcnemar(better, worse), "log_evidence": evidence(better, worse),
+                        "test": "McNemar, exact, two-sided; interval by the score, and exact given the disagreements; one vote an image and a "
+                                "sequence; evidence: mixture e-value against no gain"}
     return e
 
 
@@ -194,25 +234,26 @@ def known_constants(binary):
     p.write("hand-p")
     q.write("hand-q")
     e = evaluate(binary, "hand-p", "hand-q", out="hand")
-    # statsmodels: proportion_confint(15, 20, method="wilson"), mcnemar([[0, 9], [1, 0]], exact=True); the interval of the change is
-    # 0.4 -+ z sqrt((10/20 - 0.4^2) / 20); the error of calibration is (15 |1 - 0.9| + 5 |0 - 0.7|) / 20
+    # statsmodels: proportion_confint(15, 20, method="wilson"), mcnemar([[0, 9], [1, 0]], exact=True); the interval of the change is the exact one,
+    # 10/20 (2 x - 1) with x of proportion_confint(9, 10, method="beta"), below, and Tango's score's above; the error of calibration is
+    # (15 |1 - 0.9| + 5 |0 - 0.7|) / 20
     wanted = {"correct": 15, "rows": 20, "accuracy": 0.75, "low": 0.5312991223812559, "high": 0.8881382985923344,
               "confusion": [[8, 2], [3, 7]]}
     for key, value in wanted.items():
         agree(e[key], value, f"by hand: {key}")
-    half = Z * math.sqrt(0.34 / 20)
-    for key, value in {"rows": 20, "better": 9, "worse": 1, "change": 0.4, "low": 0.4 - half, "high": 0.4 + half, "p": 0.021484375}.items():
+    for key, value in {"rows": 20, "better": 9, "worse": 1, "change": 0.4, "low": HAND[0], "high": HAND[1], "p": 0.021484375}.items():
         agree(e["against"][key], value, f"by hand: against.{key}")
     check(abs(e["calibration_error"] - 0.25) < 1e-7, f"by hand: calibration_error {e['calibration_error']}") # 0.9 and 0.7 are floats
     agree(e, evaluation(p, q), "by hand")
     # the other way round
     e = evaluate(binary, "hand-q", "hand-p", out="back")
     agree(e, evaluation(q, p), "back")
-    for key, value in {"better": 1, "worse": 9, "change": -0.4, "low": -0.4 - half, "high": -0.4 + half, "p": 0.021484375}.items():
+    for key, value in {"better": 1, "worse": 9, "change": -0.4, "low": -HAND[1], "high": -HAND[0], "p": 0.021484375}.items():
         agree(e["against"][key], value, f"back: against.{key}")
     # nothing changed, everything right, nothing right: the intervals are proportion_confint(10, 10) and (0, 10)
     e = evaluate(binary, "hand-p", "hand-p", out="same")["against"]
-    agree([e["better"], e["worse"], e["change"], e["low"], e["high"], e["p"]], [0, 0, 0.0, 0.0, 0.0, 1.0], "against itself")
+    agree([e["better"], e["worse"], e["change"], e["p"]], [0, 0, 0.0, 1.0], "against itself")
+    agree([e["low"], e["high"]], [-Z * Z / (20 + Z * Z), Z * Z / (20 + Z * Z)], "against itself") # of no disagreement in 20
     right = Predictions(range(10), [0, 1] * 5, [0, 1] * 5, [[1, 0], [0, 1]] * 5, ["a", "b"]).write("right")
     wrong = Predictions(range(10), [0, 1] * 5, [1, 0] * 5, [[0.5, 0.5]] * 10, ["a", "b"]).write("wrong")
     for p, name, q, other, low, high, p_value in ((right, "right", wrong, "wrong", 0.7224672001371106, 1.0, 0.001953125),

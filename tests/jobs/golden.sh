@@ -42,8 +42,7 @@ cp -r history history-before
 drift=(--drift.history=history --drift.self_test=0 --drift.permutations=19 --registry registry --threads=1)
 quietly "$ns" drift --reference predictions --current dark-predictions "${drift[@]}" --current-data dark --replay-data data \
 	--drift.emit=material --retrain.replay=20 --retrain.epochs='[1, 1]' --retrain.confidence=0.5 --out judged-again
-known check_history judged-again 2 0 + check_again history-before history "$(basename history/*-1702ed99faa01941-*)"
-[ "$(ls history)" = "$(ls history-before)" ] || fail "the window was counted twice: $(ls history)"
+known check_history judged-again 2 0 + check_again history-before history
 same retrain/selection.h5 judged-again/selection.h5
 quietly "$ns" drift --reference predictions --current predictions "${drift[@]}" --out first-again # what came later is none of its past
 known check_history first-again 1 0

@@ -49,8 +49,10 @@ class Drift:
         return low, high, *shares
 
     def verdict(self):
-        p, d = self.json["performance"], self.json
-        figs = []
+        p, d, after = self.json["performance"], self.json, self.json["next"]
+        figs = [num("%d", p["audited"]), num("%d", after["labels_for_nine_of_ten"])] if after["do"] == "label" else []
+        if after["nights_since_alarm"]:
+            figs.append(num("%d", after["nights_since_alarm"]))
         if p["measured"] is not None:
             low, high = (percent(p[k], unit="") for k in ("low", "high"))
             figs += [num("%d", p["audited"]), percent(p["measured"]), low, high, percent(p["baseline"])]
@@ -89,7 +91,15 @@ class Drift:
         if not b:
             return
         yield Text("past windows", num("%d", b["windows"]), num("%d", b["alarms_before"]), num("%.2g", b["p_needed"]),
-                   num("%g", self.json["alpha"]))
+                   num("%g", b["false_alarms"] / 2))
+        n = self.json["nights"]
+        yield Text("nights", num("%d", n["known"] + n["reference_days"]), num("%.2f", n["unseen"]))
+        rows = []
+        for f in n["families"]:
+            rows.append([f["family"], *({"-"} if f["p"][k] is None else num("%.2g", f["p"][k])
+                                        for k in ("tonight", "average of .3", "average of .1", "step")),
+                         [num("%d", f["nights_further_out"]), num("%d", n["nights_of_this_release"])]])
+        yield Table("families", {0: "family", 1: "tonight", 4: "step"}, rows)
         past = [load(p) for p in pathlib.Path(self.conf["drift.history"]).glob("*.json")]
         past = sorted((w for w in past if w["window"] <= b["windows"]), key=lambda w: w["window"])
         past[-1] = {"effect": max((t["effect"] for t in self.all), default=None), "estimated": self.json["performance"]["estimated"],

@@ -1,0 +1,43 @@
+/* datasets/predict/sequences.c - rows that were taken one after the other. */
+#include "datasets/predict/predict.h"
+
+#include <stdlib.h>
+
+struct moment {
+	int32_t group;
+	int64_t time, row;
+};
+
+static int by_time(const void *a, const void *b)
+{
+	const struct moment *x = a, *y = b;
+
+	if (x->group != y->group)
+		return x->group < y->group ? -1 : 1;
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	return (x->row > y->row) - (x->row < y->row);
+}
+
+enum ns_status ns_predictions_sequences(const struct ns_predictions *p, double seconds, int32_t **block, int64_t *count)
+{
+	struct moment *m = malloc(sizeof *m * (size_t)(p->rows + 1));
+	int64_t i;
+
+	*block = malloc(sizeof **block * (size_t)(p->rows + 1));
+	*count = 0;
+	if (!m || !*block) {
+		free(m);
+		return ns_fail(NS_NO_MEMORY, "out of memory for the order of %lld rows", (long long)p->rows);
+	}
+	for (i = 0; i < p->rows; i++)
+		m[i] = (struct moment){p->group[i], p->time[i], i};
+	qsort(m, (size_t)p->rows, sizeof *m, by_time);
+	for (i = 0; i < p->rows; i++) {
+		if (i == 0 || m[i].group != m[i - 1].group || (double)(m[i].time - m[i - 1].time) > seconds)
+			++*count;
+		(*block)[m[i].row] = (int32_t)(*count - 1);
+	}
+	free(m);
+	return NS_OK;
+}
