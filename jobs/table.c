@@ -29,7 +29,7 @@ const struct ns_verb ns_verbs[NS_VERBS] = {
 	[NS_VERB_INFER] = {"infer", "", "run a model over a data set", 1, ns_job_infer},
 	[NS_VERB_EVALUATE] = {"evaluate", "", "accuracy with intervals; two predictions are compared in pairs", 1, ns_job_evaluate},
 	[NS_VERB_DRIFT] = {"drift", "", "measure how far the data has shifted, and whether it does harm", 1, ns_job_drift},
-	[NS_VERB_REGISTRY] = {"registry", "list|show|promote|rollback|log|verify|gc [NAME] [DIGEST]",
+	[NS_VERB_REGISTRY] = {"registry", "list|show|promote|approve|reject|rollback|log|verify|gc [NAME] [DIGEST]",
 			      "models and other objects by digest, and the refs that point to them", 0, ns_job_registry},
 	[NS_VERB_MERGE] = {"merge", "PARTS", "what the tasks of an array published (PARTS/00000 ...) as one result", 1, ns_job_merge},
 	[NS_VERB_NIGHT] = {"night", "", "the whole chain on one machine", 1, ns_job_night},
@@ -121,6 +121,7 @@ const struct ns_key ns_keys[] = {
 
 	{"evaluate.predictions", "predictions", NS_KEY_TEXT, "null", V(EVALUATE), "predictions to judge", 0, 0},
 	{"evaluate.against", "against", NS_KEY_TEXT, "null", V(EVALUATE), "others of the same rows, for a paired comparison", 0, 0},
+	{"evaluate.empty", NULL, NS_KEY_BOOL, "false", V(EVALUATE), "that no row has a label is an answer, and no error", 0, 0},
 	{"evaluate.rows", NULL, NS_KEY_TEXT, "all", V(EVALUATE), "all, or gate: the gate's half of the audited rows", 0, 0},
 
 	{"drift.reference", "reference", NS_KEY_TEXT, "null", V(DRIFT), "predictions (or plain HDF5, .npy embeddings, a data set) of the reference",
@@ -162,6 +163,7 @@ const struct ns_key ns_keys[] = {
 	{"retrain.epochs", NULL, NS_KEY_NODE, "[3, 4]", V(DRIFT) | V(NIGHT), "of the two rounds", 0, 0},
 	{"retrain.lr", NULL, NS_KEY_REAL, "0.03", V(DRIFT) | V(NIGHT), "highest learning rate of both rounds", 0, 1000},
 	{"retrain.labels", NULL, NS_KEY_INT, "30", V(DRIFT) | V(NIGHT), "labelled rows of a window that asks for a retraining, at least", 0, 1000000},
+	{"gate.nights", NULL, NS_KEY_INT, "14", V(NIGHT), "nights for whose labels a candidate waits after the one that trained it", 0, 1000},
 	{"gate.old_floor", NULL, NS_KEY_REAL, "-0.01", V(DRIFT) | V(NIGHT), "lower bound that the change on old images must keep", -1, 0},
 	{"gate.old_estimate", NULL, NS_KEY_REAL, "-0.005", V(DRIFT) | V(NIGHT), "estimate that the change on old images must keep", -1, 0},
 
@@ -172,6 +174,8 @@ const struct ns_key ns_keys[] = {
 	{"night.nights", NULL, NS_KEY_NODE, "null", V(NIGHT),
 	 "[{name: .., source: images, recipe: FILE.yaml}, ...]; without a source, rows of the split; a recipe changes them", 0, 0},
 	{"night.prepared", NULL, NS_KEY_TEXT, "null", V(NIGHT), "the prepare/ of an earlier night: train, reference and test are there", 0, 0},
+	{"night.site", NULL, NS_KEY_TEXT, "null", V(NIGHT), "name of the site, on its pages", 0, 0},
+	{"night.approve", NULL, NS_KEY_TEXT, "auto", V(NIGHT), "who promotes what passed the gate: auto, or a person by `registry approve`", 0, 0},
 	{"night.show_rollback", NULL, NS_KEY_BOOL, "false", V(NIGHT), "after a promotion, roll back and forward once, to show it", 0, 0},
 	{"night.tasks", NULL, NS_KEY_INT, "4", V(NIGHT), "under Slurm: tasks of the arrays for ingest and for the night's inference", 1, 1000},
 	{"night.plan", "plan", NS_KEY_BOOL, "false", V(NIGHT), "print the steps as slurm/submit.sh submits them, do nothing", 0, 0},
@@ -180,6 +184,7 @@ const struct ns_key ns_keys[] = {
 	{"night.task", "task", NS_KEY_INT, "-1", V(NIGHT), "of a step that is an array; Slurm's own by default", -1, 1000},
 
 	{"registry.why", "why", NS_KEY_TEXT, "null", V(REGISTRY), "reason, kept in the log", 0, 0},
+	{"registry.override", "override", NS_KEY_BOOL, "false", V(REGISTRY), "promote what the gate did not let through; wants --why", 0, 0},
 	{"registry.gc_hours", NULL, NS_KEY_REAL, "168", V(REGISTRY), "gc: spare what was written within so many hours; a job may be about to name it",
 	 0, 1e6},
 	{"registry.dry", NULL, NS_KEY_BOOL, "false", V(REGISTRY), "gc: only say what would go", 0, 0},

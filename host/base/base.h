@@ -304,6 +304,9 @@ struct ns_log {
 double ns_now(void); /* seconds, monotonic */
 /* seconds since 1970, or SOURCE_DATE_EPOCH (reproducible-builds.org), with which the same night gives the same bytes another day */
 int64_t ns_today(void);
+#define NS_WHO 128
+/* Who runs this, by the system's user id and not by the environment: "name", or "uid 1000" where the system has no name for it. Returns `who`. */
+const char *ns_who(char who[NS_WHO]);
 
 void ns_log_init(struct ns_log *log, int rank, int json);
 /* An event with facts: a JSON object that this takes over, or NULL. */

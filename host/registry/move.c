@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Puts `text` at number `n` if that number is free; *won says whether it did. Won, but not flushed, is a warning. */
 static enum ns_status try_link(const char *dir, int n, const char *text, int *won, char warning[512])
@@ -41,8 +42,9 @@ static enum ns_status write_copy(const char *registry, const char *name)
 
 static char *entry_text(const char *name, const char *old, const char *digest, const char *why, const char *evidence)
 {
-	json_t *entry = json_pack("{s:s, s:s, s:I, s:s, s:s, s:o, s:o, s:s}", "schema", "nightshift.ref/1", "ref", name, "time",
-				  (json_int_t)time(NULL), "old", old, "new", digest, "who", ns_json_string(getenv("USER") ? getenv("USER") : ""),
+	char who[NS_WHO];
+	json_t *entry = json_pack("{s:s, s:s, s:I, s:s, s:s, s:o, s:I, s:o, s:s}", "schema", "nightshift.ref/1", "ref", name, "time",
+				  (json_int_t)time(NULL), "old", old, "new", digest, "who", ns_json_string(ns_who(who)), "uid", (json_int_t)geteuid(),
 				  "why", ns_json_string(why ? why : ""), "evidence", evidence ? evidence : "");
 	char *text = entry ? json_dumps(entry, JSON_INDENT(1)) : NULL;
 

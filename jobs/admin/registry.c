@@ -1,10 +1,12 @@
-/* jobs/admin/registry.c - the verb registry: lists and shows its content, moves its refs, verifies, collects garbage. */
+/* jobs/admin/registry.c - the verb registry: lists and shows its content, moves its refs, settles trials, verifies, collects garbage. */
+#define _POSIX_C_SOURCE 200809L
 #include "host/registry/registry.h"
 #include "jobs/admin/admin.h"
 
 #include <string.h>
 #include <time.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void print_entry(const json_t *e, int number)
 {
@@ -65,6 +67,146 @@ static void warn(struct ns_job *job, const char *warning)
 		ns_log_warn(job->log, "%s", warning);
 }
 
+/* --- candidates on trial --- */
+
+/* The newest state of a candidate's trial, by its digest or the first digits of it; *trial is NULL where it never was on trial. */
+static enum ns_status find_trial(const char *registry, const char *digest, json_t **trial, char of[NS_SHA256_HEX])
+{
+	enum ns_status status;
+	json_t *log, *entry;
+	size_t i;
+	int is;
+
+	*trial = NULL;
+	NS_TRY(ns_registry_has(registry, "trial", &is));
+	if (!is)
+		return NS_OK;
+	NS_TRY(ns_registry_log(registry, "trial", &log));
+	status = NS_OK;
+	json_array_foreach(log, i, entry) {
+		char path[NS_PATH_MAX];
+		json_t *one = NULL;
+
+		if (status == NS_OK)
+			status = ns_registry_object(registry, ns_json_text(entry, "new"), path);
+		if (status == NS_OK)
+			status = ns_json_read(path, &one, "nightshift.trial/1");
+		if (one && !strncmp(ns_json_text(one, "candidate"), digest, strlen(digest))) {
+			json_decref(*trial);
+			*trial = json_incref(one);
+			snprintf(of, NS_SHA256_HEX, "%s", ns_json_text(entry, "new"));
+		}
+		json_decref(one);
+	}
+	json_decref(log);
+	if (status == NS_OK)
+		return status;
+	json_decref(*trial);
+	*trial = NULL;
+	return status;
+}
+
+/* A person's decision becomes the trial's newest state: who, and why. */
+static enum ns_status settle(struct ns_job *job, const char *registry, json_t *trial, const char *was, const char *state, const char *why,
+			     char digest[NS_SHA256_HEX])
+{
+	char path[NS_PATH_MAX], who[NS_WHO], warning[512];
+	enum ns_status status;
+
+	json_object_set_new(trial, "state", json_string(state));
+	json_object_set_new(trial, "who", ns_json_string(ns_who(who)));
+	json_object_set_new(trial, "why", ns_json_string(why));
+	NS_TRY(ns_path(path, "%s/trial.%lld.json", registry, (long long)getpid()));
+	NS_TRY(ns_json_write(path, trial));
+	status = ns_registry_put(registry, path, digest);
+	unlink(path);
+	NS_TRY(status);
+	NS_TRY(ns_registry_move(registry, "trial", digest, was, why, NULL, warning));
+	warn(job, warning);
+	return NS_OK;
+}
+
+/* The trial that a person decides on, in one of two states, and why. */
+static enum ns_status trial_to_settle(struct ns_job *job, const char *registry, const char *digest, const char *state, const char * or,
+				      json_t **trial, char was[NS_SHA256_HEX])
+{
+	char newest[NS_SHA256_HEX];
+	const char *is;
+
+	if (!ns_conf_text(job->conf, "registry.why"))
+		return ns_fail(NS_USAGE, "registry: --why is required: who reads the log later wants to know");
+	if (strlen(digest) < 8)
+		return ns_fail(NS_USAGE, "registry: '%s' is no digest of a candidate, nor its first eight digits", digest);
+	NS_TRY(find_trial(registry, digest, trial, was));
+	if (!*trial)
+		return ns_fail(NS_BAD_DATA, "%s: no candidate %.12s was ever on trial", registry, digest);
+	NS_TRY(ns_registry_ref(registry, "trial", newest));
+	is = ns_json_text(*trial, "state");
+	if (!strcmp(newest, was) && (!strcmp(is, state) || !strcmp(is, or)))
+		return NS_OK;
+	return ns_fail(NS_REFUSED, "%s: the trial of candidate %.12s is %s%s, expected %s%s%s", registry, digest, is,
+		       strcmp(newest, was) ? ", and another came after it" : "", state, strcmp(state, or) ? " or " : "", strcmp(state, or) ? or : "");
+}
+
+/* The trial is settled first: killed in between, the same command promotes, as the trial is approved and production is what it was. */
+static enum ns_status approve(struct ns_job *job, const char *registry, const char *digest, const char *unused)
+{
+	char was[NS_SHA256_HEX], now[NS_SHA256_HEX], warning[512];
+	const char *why = ns_conf_text(job->conf, "registry.why");
+	json_t *trial = NULL;
+	enum ns_status status;
+
+	(void)unused;
+	NS_GO(trial_to_settle(job, registry, digest, "held", "approved", &trial, was));
+	if (!strcmp(ns_json_text(trial, "state"), "approved"))
+		snprintf(now, sizeof now, "%s", was);
+	else
+		NS_GO(settle(job, registry, trial, was, "approved", why, now));
+	NS_GO(ns_registry_move(registry, "production", ns_json_text(trial, "candidate"), ns_json_text(trial, "production"), why, now, warning));
+	warn(job, warning);
+	printf("production: %.12s -> %.12s\n", ns_json_text(trial, "production"), ns_json_text(trial, "candidate"));
+out:
+	json_decref(trial);
+	return status;
+}
+
+static enum ns_status reject(struct ns_job *job, const char *registry, const char *digest, const char *unused)
+{
+	char was[NS_SHA256_HEX], now[NS_SHA256_HEX];
+	json_t *trial = NULL;
+	enum ns_status status;
+
+	(void)unused;
+	NS_GO(trial_to_settle(job, registry, digest, "held", "waiting", &trial, was));
+	NS_GO(settle(job, registry, trial, was, "rejected", ns_conf_text(job->conf, "registry.why"), now));
+	printf("candidate %.12s is rejected\n", ns_json_text(trial, "candidate"));
+out:
+	json_decref(trial);
+	return status;
+}
+
+/* What a gate did not let through is promoted by somebody who says so, and why. */
+static enum ns_status check_gate(struct ns_job *job, const char *registry, const char *name, const char *digest)
+{
+	char of[NS_SHA256_HEX];
+	json_t *trial;
+	const char *state;
+	enum ns_status status = NS_OK;
+
+	if (strcmp(name, "production"))
+		return NS_OK;
+	NS_TRY(find_trial(registry, digest, &trial, of));
+	state = ns_json_text(trial, "state");
+	if (trial && strcmp(state, "passed") && strcmp(state, "approved") &&
+	    !(ns_conf_bool(job->conf, "registry.override") && ns_conf_text(job->conf, "registry.why")))
+		status = ns_fail(
+			NS_REFUSED,
+			"the gate did not let model %.12s through: its trial is %s (object %.12s); --override and --why promote it all the same",
+			digest, state, of);
+	json_decref(trial);
+	return status;
+}
+
 static enum ns_status promote(struct ns_job *job, const char *registry, const char *name, const char *digest)
 {
 	char path[NS_PATH_MAX], full[NS_SHA256_HEX], warning[512];
@@ -76,11 +218,14 @@ static enum ns_status promote(struct ns_job *job, const char *registry, const ch
 		return ns_fail(NS_USAGE, "registry promote: expected NAME and DIGEST");
 	if (strlen(name) >= 8 && strspn(name, "0123456789abcdef") == strlen(name))
 		return ns_fail(NS_USAGE, "registry promote: '%s' would be read as a digest; choose another name for the ref", name);
+	if (!strcmp(name, "trial"))
+		return ns_fail(NS_USAGE, "registry promote: the ref 'trial' is the gate's; choose another name");
 	NS_TRY(ns_registry_object(registry, digest, path));
 	NS_TRY(ns_json_read(path, &facts, "nightshift.model/1")); /* a ref can only point to a model */
 	json_decref(facts);
 	n = strlen(path); /* .../ab/cdef */
 	snprintf(full, sizeof full, "%.2s%.62s", path + n - 65, path + n - 62);
+	NS_TRY(check_gate(job, registry, name, full));
 	NS_TRY(ns_registry_move(registry, name, full, NULL, why ? why : "promoted by hand", NULL, warning));
 	warn(job, warning);
 	return NS_OK;
@@ -142,8 +287,9 @@ static const struct {
 	const char *name;
 	int operands; /* least number after the action's name */
 	enum ns_status (*run)(struct ns_job *, const char *registry, const char *name, const char *digest);
-} actions[] = {{"list", 0, list},     {"show", 1, show}, {"promote", 2, promote}, {"rollback", 1, rollback}, {"log", 1, show_log},
-	       {"verify", 0, verify}, {"gc", 0, gc}};
+} actions[] = {{"list", 0, list},	{"show", 1, show},     {"promote", 2, promote},
+	       {"approve", 1, approve}, {"reject", 1, reject}, {"rollback", 1, rollback},
+	       {"log", 1, show_log},	{"verify", 0, verify}, {"gc", 0, gc}};
 
 enum ns_status ns_job_registry(struct ns_job *job, int argc, char **argv)
 {
@@ -151,7 +297,7 @@ enum ns_status ns_job_registry(struct ns_job *job, int argc, char **argv)
 	size_t i;
 
 	if (argc < 1)
-		return ns_fail(NS_USAGE, "registry: expected an action: list, show, promote, rollback, log, verify or gc");
+		return ns_fail(NS_USAGE, "registry: expected an action: list, show, promote, approve, reject, rollback, log, verify or gc");
 	for (i = 0; i < sizeof actions / sizeof *actions; i++) {
 		if (strcmp(actions[i].name, argv[0]))
 			continue;
@@ -161,5 +307,6 @@ enum ns_status ns_job_registry(struct ns_job *job, int argc, char **argv)
 			return NS_OK;
 		return actions[i].run(job, registry, argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL);
 	}
-	return ns_fail(NS_USAGE, "registry: unknown action '%s'; expected list, show, promote, rollback, log, verify or gc", argv[0]);
+	return ns_fail(NS_USAGE, "registry: unknown action '%s'; expected list, show, promote, approve, reject, rollback, log, verify or gc",
+		       argv[0]);
 }

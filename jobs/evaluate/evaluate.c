@@ -55,7 +55,7 @@ static enum ns_status calibration_error(const struct ns_predictions *p, const ui
 	return status;
 }
 
-static enum ns_status judge(const struct ns_predictions *p, const uint8_t *gate, json_t *json)
+static enum ns_status judge(const struct ns_predictions *p, const uint8_t *gate, int empty, json_t *json)
 {
 	int64_t i, n = 0, hits = 0;
 	double error;
@@ -69,7 +69,7 @@ static enum ns_status judge(const struct ns_predictions *p, const uint8_t *gate,
 		n += ns_evaluate_counts(p, i, gate);
 		hits += ns_evaluate_counts(p, i, gate) && p->label[i] == p->pred[i];
 	}
-	if (!n)
+	if (!n && !empty)
 		return ns_fail(NS_BAD_DATA, "evaluate: no row has a label");
 	json_object_update_new(json, accuracy(hits, n));
 	NS_TRY(calibration_error(p, gate, &error));
@@ -107,6 +107,7 @@ struct votes {
 	int64_t *balance;     /* (blocks): images of which the first alone is right, less those of which the second is */
 	uint8_t *voted;	      /* (blocks) */
 	int64_t blocks, count[3];
+	int64_t *of_class; /* (classes, 2): images of it of which the first alone is right, and the second */
 };
 
 static void vote(struct votes *v, int64_t row, int balance)
@@ -145,6 +146,8 @@ static enum ns_status count_pairs(const struct ns_predictions *p, const struct n
 		right = p->pred[r] == p->label[r];
 		was = q->pred[s] == p->label[r];
 		vote(v, r, right - was);
+		v->of_class[2 * (int64_t)p->label[r]] += right && !was;
+		v->of_class[2 * (int64_t)p->label[r] + 1] += was && !right;
 	}
 	for (i = 0; v->block && i < v->blocks; i++) {
 		v->count[0] += v->voted[i];
@@ -154,12 +157,36 @@ static enum ns_status count_pairs(const struct ns_predictions *p, const struct n
 	return NS_OK;
 }
 
+#define WORSE	      .01 /* level of all classes together at which one is surely worse */
+#define WORSE_CLASSES 100 /* that are listed */
+
+/* Classes that got worse, by the chance that a fair coin is for it as seldom. */
+static json_t *worse_classes(const struct ns_predictions *p, const int64_t *of_class)
+{
+	json_t *list = json_array();
+	int k, differ = 0;
+
+	for (k = 0; k < p->prob.d; k++)
+		differ += of_class[2 * (int64_t)k] + of_class[2 * (int64_t)k + 1] > 0;
+	for (k = 0; k < p->prob.d && json_array_size(list) < WORSE_CLASSES; k++) {
+		int64_t better = of_class[2 * (int64_t)k], worse = of_class[2 * (int64_t)k + 1];
+		double chance = worse > better ? ns_stat_binomial_sf(worse, better + worse, .5) : 1;
+
+		if (chance < WORSE / fmax(1, differ))
+			json_array_append_new(list,
+					      NS_JSON_OBJECT({"class", p->names && k < p->class_names ? json_string(p->names[k]) : json_integer(k)},
+							     {"better", json_integer((json_int_t)better)}, {"worse", json_integer((json_int_t)worse)},
+							     {"p", json_real(chance)}));
+	}
+	return list;
+}
+
 /* Counts by sequences, where seconds is above 0. */
 static enum ns_status count_votes(const struct ns_predictions *p, const struct ns_predictions *q, const uint8_t *gate, double seconds,
-				  int64_t count[3])
+				  int64_t count[3], json_t **worse)
 {
 	struct joined *a = index_of(p), *b = index_of(q);
-	struct votes v = {NULL};
+	struct votes v = {.of_class = calloc(2 * (size_t)p->prob.d + 1, sizeof *v.of_class)};
 	int32_t *block = NULL;
 	enum ns_status status = a && b ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for pairing rows");
 
@@ -171,9 +198,12 @@ static enum ns_status count_votes(const struct ns_predictions *p, const struct n
 	v.block = block;
 	v.balance = calloc((size_t)v.blocks + 1, sizeof *v.balance);
 	v.voted = calloc((size_t)v.blocks + 1, 1);
-	status = v.balance && v.voted ? count_pairs(p, q, a, b, gate, &v) : ns_fail(NS_NO_MEMORY, "out of memory for pairing rows");
+	status = v.balance && v.voted && v.of_class ? count_pairs(p, q, a, b, gate, &v) : ns_fail(NS_NO_MEMORY, "out of memory for pairing rows");
 	memcpy(count, v.count, sizeof v.count);
+	if (status == NS_OK)
+		*worse = worse_classes(p, v.of_class);
 out:
+	free(v.of_class);
 	free(v.balance);
 	free(v.voted);
 	free(block);
@@ -187,13 +217,14 @@ static enum ns_status compare(const struct ns_predictions *p, const struct ns_pr
 {
 	int64_t count[3];
 	double low, high;
+	json_t *worse;
 
 	if (p->rows != q->rows || !q->pred || !q->id)
 		return ns_fail(NS_BAD_DATA, "evaluate: %lld rows against %lld, expected the same rows", (long long)p->rows, (long long)q->rows);
 	if (p->names && q->names)
 		NS_TRY(ns_classes_agree((const char *const *)p->names, p->class_names, "the predictions", (const char *const *)q->names,
 					q->class_names, "those they are held against"));
-	NS_TRY(count_votes(p, q, gate, seconds, count));
+	NS_TRY(count_votes(p, q, gate, seconds, count, &worse));
 	ns_stat_paired(count[0], count[1], count[2], &low, &high);
 	json_object_set_new(
 		json, "against",
@@ -201,7 +232,7 @@ static enum ns_status compare(const struct ns_predictions *p, const struct ns_pr
 			       {"worse", json_integer((json_int_t)count[2])},
 			       {"change", ns_json_real((double)(count[1] - count[2]) / (double)count[0])}, {"low", ns_json_real(low)},
 			       {"high", ns_json_real(high)}, {"p", json_real(ns_stat_mcnemar(count[1], count[2]))},
-			       {"log_evidence", json_real(ns_gate_evidence(count[1], count[2]))},
+			       {"log_evidence", json_real(ns_gate_evidence(count[1], count[2]))}, {"worse_classes", worse},
 			       {"test", json_string("McNemar, exact, two-sided; interval by the score, and exact given the disagreements; one vote "
 						    "an image and a sequence; evidence: mixture e-value against no gain")}));
 	return NS_OK;
@@ -235,7 +266,7 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 	}
 	NS_GO(ns_job_begin(job, 0));
 	json = json_pack("{s:s}", "schema", "nightshift.evaluation/1");
-	NS_GO(judge(&p, gate, json));
+	NS_GO(judge(&p, gate, ns_conf_bool(job->conf, "evaluate.empty"), json));
 	json_object_set_new(json, "half", json_string(rows));
 	json_object_set_new(json, "model", json_string(p.model));
 	json_object_set_new(json, "predictions", json_string(p.digest));

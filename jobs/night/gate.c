@@ -1,9 +1,10 @@
-/* jobs/night/gate.c - moves of refs in the registry during a night: the first model, the candidate, the gate's decision. */
+/* jobs/night/gate.c - whether a candidate may replace production: rules on old images, and evidence of a gain on new ones. */
 #include "jobs/night/night_inner.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "host/judge/judge.h"
 #include "host/registry/registry.h"
 
 static enum ns_status read_json(const struct ns_night *n, const char *night, const char *name, json_t **json)
@@ -14,181 +15,142 @@ static enum ns_status read_json(const struct ns_night *n, const char *night, con
 	return ns_json_read(ns_night_path(n, path, file), json, NULL);
 }
 
-/* rank 0 alone */
-static enum ns_status move(const struct ns_night *n, const char *ref, const char *digest, const char *expected, const char *why, const char *evidence)
+/* A rule of gate.json. */
+static void add_rule(json_t *rules, const char *rule, int held, const json_t *measured)
 {
-	char warning[512];
+	json_array_append_new(rules, NS_JSON_OBJECT({"rule", json_string(rule)}, {"held", json_boolean(held)},
+						    {"measured", measured ? json_deep_copy(measured) : json_null()}));
+}
 
-	NS_TRY(ns_registry_move(n->registry, ref, digest, expected, why, evidence, warning));
-	if (*warning)
-		ns_log_warn(n->job->log, "%s", warning);
+/*
+ * Not worse on old images: the lower bound and the estimate of the change. What few images cannot tell is not refused by chance: of an equal model
+ * that differs on as many of them nine of ten pass.
+ */
+static int no_worse(const struct ns_night *n, const json_t *against)
+{
+	double rows = ns_json_number(against, "rows", 0), change = ns_json_number(against, "change", -1), low = ns_json_number(against, "low", -1);
+	double differ = (ns_json_number(against, "better", 0) + ns_json_number(against, "worse", 0)) / fmax(1, rows),
+	       s = sqrt(differ / fmax(1, rows));
+
+	return low > fmin(n->old_floor, -3.24 * s) && change > fmin(n->old_estimate, -1.28 * s);
+}
+
+/* What the gate goes by: evaluations in pairs, of which `first` may be missing. */
+struct evaluations {
+	json_t *old, *new, *first, *drift;
+};
+
+static enum ns_status read_evaluations(const struct ns_night *n, const char *night, struct evaluations *e)
+{
+	char path[NS_PATH_MAX], file[2 * NS_STEP_NAME];
+
+	NS_TRY(read_json(n, night, "gate-old/evaluation.json", &e->old));
+	NS_TRY(read_json(n, night, "gate-new/evaluation.json", &e->new));
+	NS_TRY(read_json(n, night, "drift.json", &e->drift));
+	snprintf(file, sizeof file, "%s/gate-first/evaluation.json", night);
+	return ns_json_read_if_there(ns_night_path(n, path, file), &e->first, NULL);
+}
+
+static void release_evaluations(struct evaluations *e)
+{
+	json_decref(e->old);
+	json_decref(e->new);
+	json_decref(e->first);
+	json_decref(e->drift);
+}
+
+/* gate.json but for what becomes of it. *harmless: no rule but that of a gain speaks against it. */
+static json_t *judge(const struct ns_night *n, const struct evaluations *e, int *harmless)
+{
+	const json_t *old = json_object_get(e->old, "against"), *new = json_object_get(e->new, "against"),
+		     *first = json_object_get(e->first, "against");
+	const json_t *worse = json_object_get(old, "worse_classes");
+	int tonight = json_is_true(json_object_get(e->drift, "same_night")), kept = no_worse(n, old), kept_first = !first || no_worse(n, first);
+	json_t *rules = json_array();
+
+	add_rule(
+		rules,
+		"evidence of a gain on labelled rows that did not call for the retraining: those of later nights, or, where the other half called for it by itself, the gate's half of tonight's",
+		tonight && ns_json_number(new, "log_evidence", -1) >= log(NS_GATE_EVIDENCE), tonight ? new : NULL);
+	add_rule(rules, "on the old test images the change keeps its lower bound and its estimate", kept, old);
+	if (first)
+		add_rule(rules, "likewise against the first model that was in production", kept_first, first);
+	if (json_array_size(worse))
+		add_rule(rules, "no class of the old test images is surely worse", 0, json_array_get(worse, 0));
+	*harmless = kept && kept_first && !json_array_size(worse);
+	return NS_JSON_OBJECT({"schema", json_string("nightshift.gate/2")}, {"same_night", json_boolean(tonight)}, {"rules", rules},
+			      {"old_floor", json_real(n->old_floor)}, {"old_estimate", json_real(n->old_estimate)});
+}
+
+/* What it goes by becomes part of the registry: whoever asks later why a model was let through finds it there. */
+static enum ns_status put_evidence(const struct ns_night *n, const char *night, json_t *gate)
+{
+	static const char *const files[][2] = {{"drift", "drift.json"},
+					       {"manifest", "retrain.json"},
+					       {"gate_old", "gate-old/evaluation.json"},
+					       {"gate_new", "gate-new/evaluation.json"},
+					       {"gate_first", "gate-first/evaluation.json"}};
+	json_t *all = json_object();
+	size_t i;
+	int is;
+
+	json_object_set_new(gate, "evidence", all);
+	for (i = 0; i < sizeof files / sizeof *files; i++) {
+		char path[NS_PATH_MAX], file[2 * NS_STEP_NAME], digest[NS_SHA256_HEX];
+
+		snprintf(file, sizeof file, "%s/%s", night, files[i][1]);
+		NS_TRY(ns_exists(ns_night_path(n, path, file), &is));
+		if (!is)
+			continue;
+		NS_TRY(ns_registry_put(n->registry, path, digest));
+		json_object_set_new(all, files[i][0], json_string(digest));
+	}
 	return NS_OK;
 }
 
-static enum ns_status registry_move(struct ns_night *n, const char *ref, const char *digest, const char *expected, const char *why,
-				    const char *evidence)
-{
-	enum ns_status status = NS_OK;
-
-	if (n->job->comm->rank == 0)
-		status = move(n, ref, digest, expected, why, evidence);
-	return ns_job_agree(n->job, status);
-}
-
-static enum ns_status model_digest(const struct ns_night *n, const struct ns_step *s, char digest[NS_SHA256_HEX])
-{
-	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16];
-
-	snprintf(name, sizeof name, "%s/model.json", s->name);
-	return ns_sha256_file(digest, ns_night_path(n, path, name));
-}
-
-/* Rank 0 alone. If two first nights of a site run at once, the model of the first to promote is production for both. */
-static enum ns_status promote_first(const struct ns_night *n, const char *digest)
-{
-	char now[NS_SHA256_HEX];
-	enum ns_status status;
-	int is;
-
-	NS_TRY(ns_registry_has(n->registry, "production", &is));
-	if (is)
-		return ns_registry_copy(n->registry, "production");
-	status = move(n, "production", digest, "", "first model of this site", NULL);
-	return status == NS_REFUSED ? ns_registry_ref(n->registry, "production", now) : status;
-}
-
-enum ns_status ns_night_first_model(struct ns_night *n, const struct ns_step *s)
-{
-	char digest[NS_SHA256_HEX];
-
-	NS_TRY(model_digest(n, s, digest));
-	return ns_job_agree(n->job, n->job->comm->rank == 0 ? promote_first(n, digest) : NS_OK);
-}
-
-enum ns_status ns_night_candidate(struct ns_night *n, const struct ns_step *s)
-{
-	char digest[NS_SHA256_HEX];
-
-	NS_TRY(model_digest(n, s, digest));
-	return registry_move(n, "candidate", digest, NULL, "retrained", NULL);
-}
-
-/* Paired, on the same rows: significantly better on the audited new rows, and on the old ones not worse than gate.old_* allow. */
-static enum ns_status gate_judge(struct ns_night *n, const char *night, int *passed)
+/* Rank 0 alone. Judges, writes gate.json, and opens the candidate's trial; *passed: it is to be promoted now. */
+static enum ns_status gate_judge(struct ns_night *n, const char *night, const char *production, const char *candidate, int64_t *passed,
+				 char evidence[NS_SHA256_HEX])
 {
 	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
-	double floor_old = n->old_floor, least = n->old_estimate;
-	json_t *old = NULL, *new = NULL, *a, *b, *json;
+	struct evaluations e = {NULL, NULL, NULL, NULL};
+	json_t *gate = NULL, *trial = NULL;
 	enum ns_status status;
-	int better, no_harm;
+	int harmless, tonight;
 
-	NS_GO(read_json(n, night, "gate-old/evaluation.json", &old));
-	NS_GO(read_json(n, night, "gate-new/evaluation.json", &new));
-	a = json_object_get(old, "against");
-	b = json_object_get(new, "against");
-	better = ns_json_number(b, "low", -1) > 0;
-	no_harm = ns_json_number(a, "low", -1) > floor_old && ns_json_number(a, "change", -1) > least;
-	*passed = better && no_harm;
-	json = json_pack("{s:s, s:b, s:[{s:s, s:b, s:O}, {s:s, s:b, s:O}]}", "schema", "nightshift.gate/1", "passed", *passed, "rules", "rule",
-			 "on the gate's audited rows of this night the lower bound of the gain is above 0", "held", better, "measured", b, "rule",
-			 "on the old test images the change keeps its lower bound and its estimate", "held", no_harm, "measured", a);
-	json_object_set_new(json, "old_floor", json_real(floor_old));
-	json_object_set_new(json, "old_estimate", json_real(least));
+	NS_GO(read_evaluations(n, night, &e));
+	gate = judge(n, &e, &harmless);
+	NS_GO(gate ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the gate"));
+	json_object_set_new(gate, "candidate", json_string(candidate));
+	json_object_set_new(gate, "production", json_string(production));
+	NS_GO(put_evidence(n, night, gate));
 	snprintf(name, sizeof name, "%s/gate.json", night);
-	status = ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_json_write(ns_night_path(n, path, name), json) : NS_OK);
+	NS_GO(ns_json_write(ns_night_path(n, path, name), gate));
+	NS_GO(ns_registry_put(n->registry, path, evidence));
+	tonight = json_is_true(json_object_get(gate, "same_night"));
+	NS_GO(ns_trial_open(n, night, candidate, production, evidence, tonight ? json_object_get(e.new, "against") : NULL, harmless, &trial));
+	*passed = ns_trial_is(trial, "passed");
 	ns_log_event(n->job->log, "gate",
-		     json_pack("{s:s, s:b, s:o, s:o}", "night", night, "passed", *passed, "gain_new", ns_json_real(ns_json_number(b, "change", NAN)),
-			       "change_old", ns_json_real(ns_json_number(a, "change", NAN))));
-	json_decref(json);
+		     json_pack("{s:s, s:s, s:o, s:o}", "night", night, "state", ns_json_text(trial, "state"), "gain_new",
+			       ns_json_real(ns_json_number(json_object_get(e.new, "against"), "change", NAN)), "change_old",
+			       ns_json_real(ns_json_number(json_object_get(e.old, "against"), "change", NAN))));
 out:
-	json_decref(old);
-	json_decref(new);
+	release_evaluations(&e);
+	json_decref(gate);
+	json_decref(trial);
 	return status;
 }
 
-/* Rolls production back and forward again. The last log entry carries the evidence, by which has_moved() knows it if the gate runs again. */
-static enum ns_status show_rollback(struct ns_night *n, const char *night, const char *before, const char *after, const char *evidence)
-{
-	char now[NS_SHA256_HEX], path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
-	json_t *json;
-	enum ns_status status;
-	int ok;
-
-	NS_TRY(registry_move(n, "production", before, after, "rollback, shown", NULL));
-	NS_TRY(ns_registry_ref(n->registry, "production", now));
-	ok = !strcmp(now, before);
-	NS_TRY(ns_comm_barrier(n->job->comm));
-	NS_TRY(registry_move(n, "production", after, before, "forward again", evidence));
-	NS_TRY(ns_registry_ref(n->registry, "production", now));
-	ok &= !strcmp(now, after);
-	json = json_pack("{s:s, s:b}", "schema", "nightshift.rollback/1", "rolled_back_and_forward", ok);
-	snprintf(name, sizeof name, "%s/rollback.json", night);
-	status = n->job->comm->rank == 0 ? ns_json_write(ns_night_path(n, path, name), json) : NS_OK;
-	json_decref(json);
-	return ns_job_agree(n->job, status);
-}
-
-/*
- * Rank 0 alone. Has this gate promoted already, and been killed before its record? Others may have promoted since. Log entries older than the
- * last one that made `before` production belong to another night, even with the same digest and evidence.
- */
-static enum ns_status has_moved(const struct ns_night *n, const char *before, const char *digest, const char *evidence, int64_t *moved)
-{
-	json_t *log, *entry;
-	int found = 0;
-	size_t i;
-
-	NS_TRY(ns_registry_log(n->registry, "production", &log));
-	json_array_foreach(log, i, entry) {
-		if (!strcmp(ns_json_text(entry, "new"), before))
-			found = 0;
-		if (!strcmp(ns_json_text(entry, "new"), digest) && !strcmp(ns_json_text(entry, "evidence"), evidence))
-			found = 1;
-	}
-	json_decref(log);
-	*moved = found;
-	return NS_OK;
-}
-
-/* rank 0 alone */
-static enum ns_status look_back(const struct ns_night *n, const char *night, const char *before, const char *digest, const char *evidence,
-				int64_t facts[2])
-{
-	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
-	int shown;
-
-	NS_TRY(has_moved(n, before, digest, evidence, &facts[0]));
-	snprintf(name, sizeof name, "%s/rollback.json", night);
-	NS_TRY(ns_exists(ns_night_path(n, path, name), &shown));
-	facts[1] = shown;
-	return NS_OK;
-}
-
-/*
- * The promotion is a compare-and-swap: if another night has moved production meanwhile, the comparison was with a model that is no longer
- * production, and the promotion is refused.
- */
 enum ns_status ns_night_gate(struct ns_night *n, const struct ns_step *s)
 {
-	char before[NS_SHA256_HEX], after[NS_SHA256_HEX], evidence[NS_SHA256_HEX], path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
-	int64_t facts[2] = {0, 0}; /* from rank 0: has promoted already, has shown the rollback already */
-	int passed = 0;
+	char production[NS_SHA256_HEX], candidate[NS_SHA256_HEX], evidence[NS_SHA256_HEX] = "", path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
+	int64_t passed = 0;
 
-	NS_TRY(ns_night_production(n, s->night, before));
+	NS_TRY(ns_night_production(n, s->night, production));
 	snprintf(name, sizeof name, "%s/candidate/model.json", s->night);
-	NS_TRY(ns_sha256_file(after, ns_night_path(n, path, name)));
-	NS_TRY(gate_judge(n, s->night, &passed));
-	if (!passed)
-		return NS_OK;
-	snprintf(name, sizeof name, "%s/gate.json", s->night);
-	NS_TRY(ns_sha256_file(evidence, ns_night_path(n, path, name)));
-	NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? look_back(n, s->night, before, after, evidence, facts) : NS_OK));
-	NS_TRY(ns_comm_broadcast(n->job->comm, facts, sizeof facts, 0));
-	if (facts[0])
-		NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_registry_copy(n->registry, "production") : NS_OK));
-	else
-		NS_TRY(registry_move(n, "production", after, before, "passed the gate", evidence));
-	if (facts[0] && facts[1])
-		return NS_OK;
-	return n->show_rollback ? show_rollback(n, s->night, before, after, evidence) : NS_OK;
+	NS_TRY(ns_sha256_file(candidate, ns_night_path(n, path, name)));
+	NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? gate_judge(n, s->night, production, candidate, &passed, evidence) : NS_OK));
+	NS_TRY(ns_comm_broadcast(n->job->comm, &passed, sizeof passed, 0));
+	NS_TRY(ns_comm_broadcast(n->job->comm, evidence, sizeof evidence, 0));
+	return passed ? ns_night_promote(n, s->night, candidate, production, evidence) : NS_OK;
 }

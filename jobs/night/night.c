@@ -217,6 +217,8 @@ static enum ns_status check_conf(const struct ns_night *n)
 			return ns_fail(NS_USAGE, "night: --%s is required, or --night.prepared (an earlier preparation)", needed[i]);
 		else if (n->prepared && ns_conf_node(n->job->conf, needed[i]))
 			return ns_fail(NS_CONFIG, "night: %s and night.prepared exclude each other: the preparation is done already", needed[i]);
+	if (strcmp(n->approve, "auto") && strcmp(n->approve, "person"))
+		return ns_fail(NS_CONFIG, "night.approve = '%s', expected auto or person", n->approve);
 	if (!json_array_size(n->nights))
 		return ns_fail(NS_CONFIG, "night.nights: expected a list of {name: .., source: .., recipe: ..}");
 	NS_JSON_EACH(n->split, name, rows)
@@ -270,8 +272,6 @@ static enum ns_status all_steps(struct ns_night *n)
 	for (i = 0; i < n->count; i++)
 		NS_TRY(ns_step_run(n, &n->steps[i], -1, 0));
 	ns_log_event(n->job->log, "night", json_pack("{s:s+, s:f}", "report", n->dir, "/night.html", "seconds", ns_now() - n->job->start));
-	if (n->refused)
-		return ns_fail(NS_REFUSED, "the gate refused the candidate; production stays (see %s/night.html)", n->dir);
 	return NS_OK;
 }
 
@@ -292,6 +292,9 @@ static const struct ns_conf_field settings[] = {
 	READ(open, "night.open"),
 	READ(force, "force"),
 	READ(show_rollback, "night.show_rollback"),
+	READ(approve, "night.approve"),
+	READ(site, "night.site"),
+	READ(trial_nights, "gate.nights"),
 	READ(old_floor, "gate.old_floor"),
 	READ(old_estimate, "gate.old_estimate"),
 };
@@ -307,6 +310,7 @@ enum ns_status ns_job_night(struct ns_job *job, int argc, char **argv)
 		return ns_fail(NS_USAGE, "night: takes no operand; --config is required");
 	ns_conf_read(job->conf, settings, sizeof settings / sizeof *settings, &n);
 	NS_TRY(check_conf(&n));
+	n.by_person = !strcmp(n.approve, "person");
 	if (!n.plan_only || n.open) {
 		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? open_night(&n, n.step != NULL) : NS_OK));
 		NS_GO(ns_job_agree(job, take_recipes(&n)));

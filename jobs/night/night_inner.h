@@ -18,6 +18,18 @@ struct ns_night;
 struct ns_step;
 typedef enum ns_status ns_step_fn(struct ns_night *n, const struct ns_step *s);
 
+/* When a step has anything to do; what it depends on is known when it is asked. */
+enum ns_step_if {
+	NS_IF_ANYWAY,
+	NS_IF_RETRAINED,    /* the night's verdict asks for a retraining, and no candidate is on trial */
+	NS_IF_NOT_FIRST,    /* likewise, and production is not the site's first model */
+	NS_IF_TRIAL,	    /* a candidate is on trial */
+	NS_IF_TRIAL_LABELS, /* likewise, and tonight has labels */
+};
+
+/* Of the registry, as it was when the night first asked. */
+enum ns_step_model { NS_MODEL_GIVEN, NS_MODEL_PRODUCTION, NS_MODEL_FIRST, NS_MODEL_TRIAL };
+
 struct ns_step {
 	char name[NS_STEP_NAME]; /* "changed/gate-old": also the path of its result */
 	char night[65];		 /* "": the preparation */
@@ -28,10 +40,10 @@ struct ns_step {
 	char *source;		   /* operand of the verb, or NULL */
 	int tasks;		   /* above 0: an array of that many tasks, each with a part */
 	int always;		   /* runs also if steps before it failed: the report, which covers all others */
-	int conditional;	   /* only where the night's verdict asked for a retraining */
-	int pinned;		   /* its model is the production model of when the night began */
-	ns_step_fn *then;	   /* runs whenever the result exists, new or kept; may be NULL */
-	int *after, after_count;   /* steps whose results it reads or whose registry moves it must see */
+	enum ns_step_if only_if;
+	enum ns_step_model model; /* of an inference */
+	ns_step_fn *then;	  /* runs whenever the result exists, new or kept; may be NULL */
+	int *after, after_count;  /* steps whose results it reads or whose registry moves it must see */
 };
 
 struct ns_night {
@@ -42,11 +54,13 @@ struct ns_night {
 	int64_t task; /* of the step, -1: not given */
 	int tasks, audited, plan_only, open, force, show_rollback;
 	double old_floor, old_estimate;
+	const char *approve, *site;
+	int by_person;	      /* night.approve: a person promotes */
+	int64_t trial_nights; /* a candidate is on trial, at most */
 	struct ns_step *steps;
 	int count;
 	json_t *recipes; /* NAME of a night -> its augment: list, as when it began */
 	json_t *summary;
-	int refused; /* a gate has refused */
 	int settled; /* the report found unfinished steps, which will not run any more: nothing to wait for */
 };
 
@@ -80,12 +94,37 @@ enum ns_status ns_night_device(struct ns_night *n, const char *verb, char device
 enum ns_status ns_night_precision(struct ns_night *n, const char *verb, char precision[NS_SHA256_HEX]);
 /* Collective. The production model of when this night first asked. */
 enum ns_status ns_night_production(struct ns_night *n, const char *night, char digest[NS_SHA256_HEX]);
+/* What this night came to and what is to be done: {do, say}; the caller drops it, also on failure. */
+enum ns_status ns_night_next(const struct ns_night *n, size_t unfinished, json_t **out);
+void ns_night_date(char text[32]); /* 2026-11-28 */
 /* Appends the steps over time and a table; nothing where DIR has no steps/plan.json. */
 struct ns_html;
 void ns_night_graph(struct ns_html *h, const char *dir);
 /* Writes night.html from the files in a night's folder: summary.json and the results of its jobs. */
 enum ns_status ns_night_page(const char *dir);
 /* Steps and hooks that are not verbs: see jobs/night/gate.c and jobs/night/report.c. */
-ns_step_fn ns_night_gate, ns_night_first_model, ns_night_candidate, ns_night_drift_copies, ns_night_report;
+ns_step_fn ns_night_gate, ns_night_trial, ns_night_first_model, ns_night_candidate, ns_night_drift_copies, ns_night_report;
+
+/* Rank 0 alone. The production model of this night, and the site's first one; "" where there is none yet. */
+enum ns_status ns_night_production_known(const struct ns_night *n, const char *night, char digest[NS_SHA256_HEX]);
+enum ns_status ns_night_first(const struct ns_night *n, char digest[NS_SHA256_HEX]);
+/*
+ * Collective. Makes the candidate production, unless this gate has done so already and was killed before its record; then, where
+ * night.show_rollback asks for it, back and forward again.
+ */
+enum ns_status ns_night_promote(struct ns_night *n, const char *night, const char *candidate, const char *production, const char *evidence);
+
+/*
+ * --- trial.c: a candidate on trial, nightshift.trial/1 ---
+ *
+ * Rank 0 alone. Opens one: tonight's votes, which may be none; not harmless: it is refused at once. The caller drops *trial.
+ */
+enum ns_status ns_trial_open(const struct ns_night *n, const char *night, const char *candidate, const char *production, const char *gate,
+			     const json_t *tonight, int harmless, json_t **trial);
+int ns_trial_is(const json_t *trial, const char *state); /* waiting, passed, held, refused, rejected, approved */
+/* Rank 0 alone. Was a candidate on trial when this night first asked? labelled: and has tonight labels? */
+enum ns_status ns_trial_asked(const struct ns_night *n, const char *night, int labelled, int *is);
+/* Collective. That candidate; "" where there is none. */
+enum ns_status ns_trial_candidate(struct ns_night *n, const char *night, char digest[NS_SHA256_HEX]);
 
 #endif

@@ -95,32 +95,40 @@ static void confusion(struct ns_html *h, const json_t *e, const char *title)
 	free(name);
 }
 
-/* what did not come about is said first */
+/* the first line of it says what happened and what to do; what did not come about is said before all else */
 static void unfinished(struct ns_html *h, const json_t *s)
 {
-	const json_t *list = json_object_get(s, "unfinished"), *first = json_array_get(list, 0);
-	size_t n = json_array_size(list);
+	const json_t *first = json_array_get(json_object_get(s, "unfinished"), 0);
 
-	if (!n)
+	if (!first)
 		return;
-	ns_html_raw(h, "<p class=\"verdict bad\"><strong>%zu step%s of this night did not come to %s end.</strong><br>The first: ", n,
-		    n == 1 ? "" : "s", n == 1 ? "its" : "their");
+	ns_html_raw(h, "The first: ");
 	ns_html_text(h, ns_json_text(first, "step"));
 	ns_html_raw(h, " (%s): ", ns_json_text(first, "state"));
 	ns_html_text(h, ns_json_text(first, "why"));
-	ns_html_raw(h, "<br>What was published before stays. The same command finishes the night when the cause is removed.</p>\n");
+	ns_html_raw(h, "<br>What was published before stays. The same command finishes the night when the cause is removed.<br>\n");
+}
+
+static const char *mood(const json_t *s)
+{
+	const char *what = ns_json_text(json_object_get(s, "next"), "do");
+
+	return json_array_size(json_object_get(s, "unfinished")) || !strcmp(what, "rollback") ? "bad" : !strcmp(what, "nothing") ? "good" : "warn";
 }
 
 static void headline(struct ns_html *h, const json_t *s)
 {
-	const json_t *nights = json_object_get(s, "nights");
+	const json_t *nights = json_object_get(s, "nights"), *todo = json_object_get(s, "next");
 	int promoted = json_is_true(json_object_get(s, "promoted"));
 	json_t *entry;
 	size_t i;
 
+	ns_html_raw(h, "<p class=\"verdict %s\"><strong>", mood(s));
+	ns_html_text(h, *ns_json_text(todo, "say") ? ns_json_text(todo, "say")
+			: promoted		   ? "A better model is in production."
+						   : "Production is unchanged.");
+	ns_html_raw(h, "</strong><br>");
 	unfinished(h, s);
-	ns_html_raw(h, "<p class=\"verdict %s\"><strong>%s</strong><br>", promoted ? "good" : "warn",
-		    promoted ? "A better model is in production." : "Production is unchanged.");
 	json_array_foreach(nights, i, entry) {
 		const char *name = json_string_value(entry);
 		char key[160];
@@ -137,8 +145,8 @@ static void headline(struct ns_html *h, const json_t *s)
 			double after = percent(s, key);
 
 			snprintf(key, sizeof key, "%s_accuracy_before", name);
-			ns_html_raw(h, "On images so changed the accuracy went from %.1f&nbsp;%% to <strong>%.1f&nbsp;%%</strong>; ", percent(s, key),
-				    after);
+			ns_html_raw(h, "On images so changed the accuracy %s from %.1f&nbsp;%% to <strong>%.1f&nbsp;%%</strong>; ",
+				    promoted ? "went" : "of the candidate would go", percent(s, key), after);
 			ns_html_raw(h, "on the old ones from %.1f&nbsp;%% to %.1f&nbsp;%%. ", percent(s, "old_accuracy_before"),
 				    percent(s, "old_accuracy_after"));
 		}
@@ -171,13 +179,13 @@ static void accuracy_bars(struct ns_html *h, const json_t *s, const char *night)
 			"The figures on changed images come from the test images after the same change; no decision read them.");
 }
 
-static void gate_table(struct ns_html *h, const json_t *g)
+static void gate_table(struct ns_html *h, const json_t *g, const char *state)
 {
 	static const char *const head[] = {"rule", "rows", "better", "worse", "change", "95 %", "p", "held"};
 	json_t *rule;
 	size_t i;
 
-	ns_html_element(h, "h3", "The gate: %s", json_is_true(json_object_get(g, "passed")) ? "passed" : "refused");
+	ns_html_element(h, "h3", "The gate: %s", *state ? state : json_is_true(json_object_get(g, "passed")) ? "passed" : "refused");
 	ns_html_raw(h, "<div class=\"wide\"><table>");
 	ns_html_row(h, "th", head, 8);
 	json_array_foreach(json_object_get(g, "rules"), i, rule) {
@@ -196,6 +204,32 @@ static void gate_table(struct ns_html *h, const json_t *g)
 			snprintf(v[4], sizeof v[4], "%+.2f to %+.2f", percent(m, "low"), percent(m, "high"));
 		cell(v[5], sizeof v[5], "%.3g", ns_json_number(m, "p", NAN));
 		ns_html_row(h, "td", cells, 8);
+	}
+	ns_html_raw(h, "</table></div>\n");
+}
+
+/* what later nights' labels have said of a candidate */
+static void trial_table(struct ns_html *h, const json_t *trial)
+{
+	static const char *const head[] = {"night", "rows", "for it", "against it"};
+	json_t *one;
+	size_t i;
+
+	ns_html_element(h, "h3", "Candidate on trial: %s", ns_json_text(trial, "state"));
+	ns_html_element(
+		h, "p",
+		"Evidence of a gain: %.3g; %.0f lets it through. At most one of twenty candidates that are as good as production ever gets so far, however often one looks.",
+		exp(ns_json_number(trial, "log_evidence", 0)), ns_json_number(trial, "needed", 0));
+	ns_html_raw(h, "<div class=\"wide\"><table>");
+	ns_html_row(h, "th", head, 4);
+	json_array_foreach(json_object_get(trial, "votes"), i, one) {
+		char v[3][32];
+		const char *cells[4] = {ns_json_text(one, "night"), v[0], v[1], v[2]};
+
+		cell(v[0], sizeof v[0], "%.0f", ns_json_number(one, "rows", NAN));
+		cell(v[1], sizeof v[1], "%.0f", ns_json_number(one, "better", NAN));
+		cell(v[2], sizeof v[2], "%.0f", ns_json_number(one, "worse", NAN));
+		ns_html_row(h, "td", cells, 4);
 	}
 	ns_html_raw(h, "</table></div>\n");
 }
@@ -253,7 +287,7 @@ static void fragment(struct ns_html *h, const char *dir, const char *night)
 static void one_night(struct ns_html *h, const char *dir, const json_t *s, const char *night)
 {
 	json_t *drift = load(dir, night, "drift.json"), *gate = load(dir, night, "gate.json"), *final = load(dir, night, "final/evaluation.json"),
-	       *candidate = load(dir, night, "candidate/run.json");
+	       *candidate = load(dir, night, "candidate/run.json"), *trial = load(dir, night, "trial.json");
 	char file[256];
 
 	ns_html_raw(h, "<h2>Night &ldquo;");
@@ -276,15 +310,18 @@ static void one_night(struct ns_html *h, const char *dir, const json_t *s, const
 		curves(h, dir, file, "Round 1");
 		snprintf(file, sizeof file, "%s/candidate/metrics.jsonl", night);
 		curves(h, dir, file, "Round 2");
-		gate_table(h, gate);
+		gate_table(h, gate, ns_json_text(trial, "state"));
 		accuracy_bars(h, s, night);
 		if (final)
 			confusion(h, final, "New model on changed test images");
 	}
+	if (trial)
+		trial_table(h, trial);
 	json_decref(drift);
 	json_decref(gate);
 	json_decref(final);
 	json_decref(candidate);
+	json_decref(trial);
 }
 
 static void lineage_row(struct ns_html *h, const char *what, const char *digest, const char *from)
@@ -355,6 +392,10 @@ enum ns_status ns_night_page(const char *dir)
 	ns_html_begin(&h, "nightshift: the night");
 	ns_html_element(&h, "h1", "The night");
 	headline(&h, s);
+	if (*ns_json_text(s, "date"))
+		ns_html_element(&h, "p class=\"dim\"", "%s%s%s; production is model %.12s.", ns_json_text(s, "date"),
+				*ns_json_text(s, "site") ? ", " : "", ns_json_text(s, "site"),
+				*ns_json_text(s, "production") ? ns_json_text(s, "production") : "none");
 	ns_html_element(&h, "p class=\"dim\"", "Took %.0f seconds. Every figure here is also in summary.json and in the JSON of its job.",
 			ns_json_number(s, "seconds", 0));
 	ns_html_element(&h, "h2", "Production before the night");

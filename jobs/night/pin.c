@@ -101,6 +101,26 @@ enum ns_status ns_night_production(struct ns_night *n, const char *night, char d
 	return pinned(n, *night ? night : "prepare", "production", production_now, digest);
 }
 
+enum ns_status ns_night_production_known(const struct ns_night *n, const char *night, char digest[NS_SHA256_HEX])
+{
+	char path[NS_PATH_MAX], name[NS_STEP_NAME];
+	int is;
+
+	snprintf(name, sizeof name, "%s/production.json", night);
+	NS_TRY(ns_exists(ns_night_path(n, path, name), &is));
+	return is ? look_up(path, digest) : ns_registry_ref(n->registry, "production", digest);
+}
+
+enum ns_status ns_night_first(const struct ns_night *n, char digest[NS_SHA256_HEX])
+{
+	json_t *log;
+
+	NS_TRY(ns_registry_log(n->registry, "production", &log));
+	snprintf(digest, NS_SHA256_HEX, "%s", ns_json_text(json_array_get(log, 0), "new"));
+	json_decref(log);
+	return NS_OK;
+}
+
 /* A file a verb, such as steps/device.infer.json: training and inference may run on different kinds of nodes. */
 static enum ns_status of_verb(struct ns_night *n, const char *what, const char *verb, decide_fn *decide, char value[NS_SHA256_HEX])
 {

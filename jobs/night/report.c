@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/base/base.h"
 #include "host/run/run.h"
+#include "host/registry/registry.h"
 #include "jobs/night/night_inner.h"
 
 #include <math.h>
@@ -40,22 +41,23 @@ static enum ns_status put_accuracy(struct ns_night *n, const char *key, const ch
 /* Adds the gate's decision once its step is done, that is, after its promotion. */
 static enum ns_status put_gate(struct ns_night *n, const char *night)
 {
-	json_t *gate, *back = NULL, *record = NULL;
+	json_t *gate, *back = NULL, *trial = NULL, *record = NULL;
 	char step[NS_STEP_NAME];
 	enum ns_status status;
 
 	NS_TRY(load(n, night, "gate.json", &gate));
 	status = load(n, night, "rollback.json", &back);
 	snprintf(step, sizeof step, "%s/gate", night);
-	if (status == NS_OK && gate && !strcmp(ns_step_state(n->dir, step, -1, &record), "done")) {
-		if (json_is_true(json_object_get(gate, "passed")))
+	if (status == NS_OK)
+		status = load(n, night, "trial.json", &trial);
+	if (status == NS_OK && trial && !strcmp(ns_step_state(n->dir, step, -1, &record), gate ? "done" : "skipped")) {
+		if (ns_trial_is(trial, "passed"))
 			json_object_set_new(n->summary, "promoted", json_true());
-		else
-			n->refused = 1;
 		if (json_is_true(json_object_get(back, "rolled_back_and_forward")))
 			json_object_set_new(n->summary, "rolled_back_and_forward", json_true());
 	}
 	json_decref(record);
+	json_decref(trial);
 	json_decref(gate);
 	json_decref(back);
 	return status;
@@ -179,6 +181,27 @@ static enum ns_status write_all(struct ns_night *n, double seconds)
 	return status;
 }
 
+/* What is to be done, and whose night this is: site, date, the production model when it ended. */
+static enum ns_status put_next(struct ns_night *n, size_t unfinished)
+{
+	char date[32], production[NS_SHA256_HEX] = "";
+	json_t *todo = NULL;
+	enum ns_status status;
+	int is;
+
+	status = ns_night_next(n, unfinished, &todo);
+	json_object_set_new(n->summary, "next", todo ? todo : json_null());
+	NS_TRY(status);
+	ns_night_date(date);
+	json_object_set_new(n->summary, "date", json_string(date));
+	json_object_set_new(n->summary, "site", n->site ? ns_json_string(n->site) : json_null());
+	NS_TRY(ns_registry_has(n->registry, "production", &is));
+	if (is)
+		NS_TRY(ns_registry_ref(n->registry, "production", production));
+	json_object_set_new(n->summary, "production", is ? json_string(production) : json_null());
+	return NS_OK;
+}
+
 enum ns_status ns_night_report(struct ns_night *n, const struct ns_step *s)
 {
 	const json_t *entry;
@@ -200,6 +223,8 @@ enum ns_status ns_night_report(struct ns_night *n, const struct ns_step *s)
 	}
 	list = unfinished(n, &first);
 	json_object_set_new(n->summary, "unfinished", list);
+	if (status == NS_OK && n->job->comm->rank == 0) /* others may not see the registry */
+		status = put_next(n, json_array_size(list));
 	if (n->step)
 		seconds = (double)time(NULL) - first;
 	if (status == NS_OK && n->job->comm->rank == 0)

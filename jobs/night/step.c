@@ -228,6 +228,39 @@ static enum verdict all_before(const struct ns_night *n, const struct ns_step *s
 	return worst;
 }
 
+/* Is there anything to do for a step that depends on what the night finds? */
+static enum verdict has_to(const struct ns_night *n, const struct ns_step *s, char why[512])
+{
+	char production[NS_SHA256_HEX], first[NS_SHA256_HEX];
+	int labels = s->only_if == NS_IF_TRIAL_LABELS, trial, manifest;
+
+	if (ns_trial_asked(n, s->night, labels, &trial) != NS_OK) {
+		snprintf(why, 512, "%.500s", ns_message());
+		return BLOCK_AND_TRY_AGAIN;
+	}
+	if (labels || s->only_if == NS_IF_TRIAL) {
+		snprintf(why, 512, labels ? "no candidate is on trial, or no row of tonight has a label" : "no candidate is on trial");
+		return trial ? GO : SKIP;
+	}
+	manifest = has_manifest(n, s);
+	if (manifest < 0) {
+		snprintf(why, 512, "%s/drift cannot be read", s->night);
+		return BLOCK_AND_TRY_AGAIN;
+	}
+	if (!manifest || trial) {
+		snprintf(why, 512, "%s", manifest ? "a candidate is on trial" : "the verdict asks for no retraining");
+		return SKIP;
+	}
+	if (s->only_if != NS_IF_NOT_FIRST)
+		return GO;
+	if (ns_night_production_known(n, s->night, production) != NS_OK || ns_night_first(n, first) != NS_OK) {
+		snprintf(why, 512, "%.500s", ns_message());
+		return BLOCK_AND_TRY_AGAIN;
+	}
+	snprintf(why, 512, "production is the first model");
+	return strcmp(production, first) ? GO : SKIP;
+}
+
 /* rank 0 alone */
 static enum verdict decide(const struct ns_night *n, const struct ns_step *s, int lone, char why[512])
 {
@@ -245,18 +278,7 @@ static enum verdict decide(const struct ns_night *n, const struct ns_step *s, in
 			look_again(n, "steps");
 			look_again(n, s->night);
 		}
-	if (v != GO || !s->conditional)
-		return v;
-	switch (has_manifest(n, s)) {
-	case 1:
-		return GO;
-	case 0:
-		snprintf(why, 512, "the verdict asks for no retraining");
-		return SKIP;
-	default:
-		snprintf(why, 512, "%s/drift cannot be read", s->night);
-		return BLOCK_AND_TRY_AGAIN;
-	}
+	return v != GO || s->only_if == NS_IF_ANYWAY ? v : has_to(n, s, why);
 }
 
 /* --- doing it --- */
@@ -296,10 +318,14 @@ static enum ns_status call_verb(struct ns_night *n, const struct ns_step *s, int
 	json_object_foreach(s->settings, key, value)
 		NS_GO(ns_conf_set(&conf, key, json_string_value(value), -1));
 	NS_GO(pin_choices(n, s, &conf));
-	if (s->pinned) {
+	if (s->model == NS_MODEL_PRODUCTION)
 		NS_GO(ns_night_production(n, s->night, digest));
+	if (s->model == NS_MODEL_TRIAL)
+		NS_GO(ns_trial_candidate(n, s->night, digest));
+	if (s->model == NS_MODEL_FIRST)
+		NS_GO(ns_night_first(n, digest));
+	if (s->model != NS_MODEL_GIVEN)
 		ns_conf_put_text(&conf, "infer.model", digest);
-	}
 	if (task >= 0) {
 		snprintf(part, sizeof part, "%d/%d", task, s->tasks);
 		ns_conf_put_text(&conf, "part", part);

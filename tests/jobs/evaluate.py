@@ -144,6 +144,17 @@ def evidence(b, c):
     return math.log(e.numerator) - math.log(e.denominator)
 
 
+def worse_classes(p, y, better, worse):
+    """classes of which a fair coin would be for them as seldom in less than .01 / (classes that differ)"""
+    of = [(k, int(better[y == k].sum()), int(worse[y == k].sum())) for k in range(len(p.classes))]
+    differ, found = max(1, sum(b + c > 0 for _, b, c in of)), []
+    for k, b, c in of:
+        chance = sum(math.comb(b + c, i) for i in range(c, b + c + 1)) / 2 ** (b + c)
+        if c > b and chance < 0.01 / differ:
+            found.append({"class": p.classes[k], "better": b, "worse": c, "p": chance})
+    return found
+
+
 def calibration_error(confidence, right):
     """Guo et al. 2017: bins ((m - 1) / 15, m / 15), each weighted by its rows; an edge belongs to the bin above it"""
     bins = np.minimum(np.floor(np.asarray(confidence, "f8") * 15), 14)
@@ -171,6 +182,7 @@ def evaluation(p, q=None, rows="all", seed=1):
         low, high = paired(n, better, worse)
         e["against"] = {"rows": n, "better": better, "worse": worse, "change": (better - worse) / n, "low": low, "high": high,
                         "p": mcnemar(better, worse), "log_evidence": evidence(better, worse),
+                        "worse_classes": worse_classes(p, y[first], (right & ~was)[first], (was & ~right)[first]),
                         "test": "McNemar, exact, two-sided; interval by the score, and exact given the disagreements; one vote an image and a "
                                 "sequence; evidence: mixture e-value against no gain"}
     return e
@@ -288,6 +300,46 @@ def definitions(binary):
     agree(evaluate(binary, "p", "unlabelled", out="theirs")["against"], e["against"], "against predictions without labels")
 
 
+def a_class_is_lost(binary):
+    """a class of 40 of 4,000 that nothing gets right any more: the sum of all hardly moves, and the class is named"""
+    r = np.random.default_rng(3)
+    label = np.r_[np.zeros(40, int), r.integers(1, 5, 3960)]
+    was, now = r.random(4000) < 0.95, r.random(4000) < 0.97
+    now[:40] = False
+    make = lambda right: Predictions(np.arange(4000), label, np.where(right, label, (label + 1) % 5), r.dirichlet(np.ones(5), 4000), list("abcde"))
+    p, q = make(now), make(was)
+    p.write("lost")
+    q.write("kept")
+    e = evaluate(binary, "lost", "kept", out="lost-class")
+    agree(e, evaluation(p, q), "a class is lost")
+    check([c["class"] for c in e["against"]["worse_classes"]] == ["a"] and e["against"]["change"] > 0, f"a class is lost: {e['against']}")
+
+
+def sequences(binary):
+    """frames of a sequence vote once together, whichever way most of them go; without group and time that cannot be"""
+    p, q = by_hand()
+    p, q = (Predictions(x.id, x.label, x.pred, x.prob, x.classes) for x in (p, q))
+    p.write("seq-p")
+    q.write("seq-q")
+    with h5py.File(next(pathlib.Path("seq-p").glob("*.h5")), "a") as f:  # rows 0-4, 5-8, 9, 10-15 and 16-19 are sequences of one group
+        f["group"] = np.zeros(20, "i4")
+        f["time"] = np.repeat([0, 100, 200, 300, 400], [5, 4, 1, 6, 4]) + np.arange(20)
+    relist("seq-p")
+    e = evaluate(binary, "seq-p", "seq-q", "--drift.sequence_seconds=5", out="by-sequence")["against"]
+    check((e["rows"], e["better"], e["worse"]) == (5, 2, 1), f"votes of sequences: {e}")
+    evaluate(binary, "seq-p", "seq-q", out="by-image")
+    evaluate(binary, "hand-p", "hand-q", "--drift.sequence_seconds=5", out="refused", wanted=65, said="group and time")
+
+
+def relist(folder):
+    """predictions.json of files as they are now"""
+    index = json.loads(pathlib.Path(folder, "predictions.json").read_text())
+    for f in index["files"]:
+        f["sha256"] = hashlib.sha256(pathlib.Path(folder, f["file"]).read_bytes()).hexdigest()
+    index["digest"] = hashlib.sha256(json.dumps(index["files"], sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    pathlib.Path(folder, "predictions.json").write_text(json.dumps(index))
+
+
 def the_gates_half(binary):
     p, q = random_pair()
     p, q = p.take(slice(0, 301)), None
@@ -339,6 +391,10 @@ def refusals(binary):
         evaluate(binary, f"lacking-{name}", out="refused", wanted=65)
     Predictions(p.id, np.full(20, -1), p.pred, p.prob, p.classes).write("no-label")
     evaluate(binary, "no-label", out="refused", wanted=65)
+    Predictions(q.id, np.full(20, -1), q.pred, q.prob, q.classes).write("no-label-q")
+    e = evaluate(binary, "no-label", "no-label-q", "--evaluate.empty=true", out="empty")
+    agree([e["rows"], e["accuracy"], e["against"]["rows"], e["against"]["change"], e["against"]["low"]], [0, None, 0, None, None], "no label")
+    agree(e["against"]["log_evidence"], 0.0, "no label")
     evaluate(binary, "hand-p", None, "--evaluate.rows=most", out="refused", wanted=78)
     lists(binary, p)
 
@@ -363,6 +419,6 @@ def lists(binary, p):
 
 if __name__ == "__main__":
     binary, *names = sys.argv[1:]
-    for part in tiny.chosen((known_constants, definitions, the_gates_half, refusals), names):
+    for part in tiny.chosen((known_constants, definitions, a_class_is_lost, sequences, the_gates_half, refusals), names):
         part(binary)
     print(f"{checks} checks passed")

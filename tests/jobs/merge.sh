@@ -112,7 +112,7 @@ refuses 64 "is an array" night --step prepare/data.parts
 night --plan >plan.tsv || fail plan
 # whatever production predicts on the second night waits for the first one's gate, which may move it; what waits for data alone does not
 [ "$(awk -F'\t' '("," $5 ",") ~ /,quiet\/gate,/ { printf "%s ", $1 }' plan.tsv)" = \
-	"changed/predictions.parts changed/reference.parts changed/production-test changed/final-before " ] ||
+	"changed/predictions.parts changed/reference.parts changed/trial-predictions changed/production-test changed/first-test changed/final-before " ] ||
 	fail "what comes after the first night's gate: $(cat plan.tsv)"
 # what failed says whether it may go better another time: a folder that is not there may come back, images that are none stay so
 first_of_test() { for key in state try_again starts; do field night/steps/prepare.test.parts.00000.json $key; done | paste -sd' '; }

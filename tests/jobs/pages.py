@@ -38,11 +38,25 @@ def curves(label, path):
 
 
 def gate_table(gate):
+    def cell(m, key, what, *how):
+        return {"-"} if m.get(key) is None else what(*((m[key], *how) if what is percent else (*how, m[key])))
+
     def interval(m):
-        return [percent(m[k], "%+.2f", "") for k in ("low", "high")]
+        return {"-"} if m.get("low") is None else [percent(m[k], "%+.2f", "") for k in ("low", "high")]
     return Table("gate", {1: "rows", 2: "better", 3: "worse", 4: "change", 6: "p"},
-                 [[r["rule"], *(num("%d", m[k]) for k in ("rows", "better", "worse")), percent(m["change"], "%+.2f", "points"),
-                   interval(m), num("%.3g", m["p"]), "yes" if r["held"] else "NO"] for r in gate["rules"] for m in (r["measured"],)])
+                 [[r["rule"], *(cell(m, k, num, "%d") for k in ("rows", "better", "worse")), cell(m, "change", percent, "%+.2f", "points"),
+                   interval(m), cell(m, "p", num, "%.3g"), "yes" if r["held"] else "NO"] for r in gate["rules"] for m in (r["measured"] or {},)])
+
+
+def literally(text):
+    """the figures of a text that another file has word for word"""
+    return [{f} for f in figures(text)]
+
+
+def trial_table(trial):
+    yield Text("on trial", num("%.3g", math.exp(trial["log_evidence"])), num("%.0f", trial["needed"]))
+    yield Table("votes", {1: "rows", 2: "for", 3: "against"},
+                [[v["night"], *(num("%d", v[k]) for k in ("rows", "better", "worse"))] for v in trial["votes"]])
 
 
 def strongest_tests(drift):
@@ -91,25 +105,27 @@ class Night:
             raise SystemExit(f"summary.json: {odd} come from nowhere")
 
     def headline(self):
-        s, figs = self.summary, []
+        s, u, figs = self.summary, self.summary["unfinished"], []
         for night in s["nights"]:
             if f"{night}_accuracy_after" in s:
                 figs += [percent(s[f"{which}_accuracy_{when}"]) for which in (night, "old") for when in ("before", "after")]
-        return Text("headline", *figs, names=[s[f"{n}_status"] for n in s["nights"] if s[f"{n}_status"]])
-
-    def unfinished(self):
-        u = self.summary["unfinished"]
-        if u:
-            yield Text("unfinished", num("%d", len(u)), names=[u[0]["step"], u[0]["state"], u[0]["why"]])
+        if u and not s["next"]["say"].startswith(f"{len(u)} step"):
+            raise SystemExit(f"summary.json: next is {s['next']} with {len(u)} unfinished steps")
+        yield Text("headline", *figs, names=[s["next"]["say"], *([u[0]["step"], u[0]["state"], u[0]["why"]] if u else []),
+                                             *(s[f"{n}_status"] for n in s["nights"] if s[f"{n}_status"])])
+        yield Text("whose night", *literally(f"{s['date']}; model {(s['production'] or 'none')[:12]}."))
 
     def one_night(self, night):
         folder, s = self.dir / night, self.summary
-        drift, gate, final, run = (self.read(night, n) for n in ("drift.json", "gate.json", "final/evaluation.json", "candidate/run.json"))
+        drift, gate, final, run, trial = (self.read(night, n) for n in ("drift.json", "gate.json", "final/evaluation.json", "candidate/run.json",
+                                                                        "trial.json"))
         if drift:
             yield from Drift(folder / "drift").fragment()
             yield Text("number of tests", num("%d", len(drift["tests"])))
             yield strongest_tests(drift)
         if not gate:
+            if trial:
+                yield from trial_table(trial)
             return
         yield Text("selection", num("%d", run["counts"]["selected"]), num("%d", run["counts"].get("labelled_by_model", 0)))
         yield from curves("Round 1", folder / "candidate/metrics-1.jsonl")
@@ -119,6 +135,7 @@ class Night:
             ("changed images, before", f"{night}_accuracy_before"), ("changed images, after", f"{night}_accuracy_after"),
             ("old images, before", "old_accuracy_before"), ("old images, after", "old_accuracy_after"))])
         yield confusion("new model", Text(""), final["confusion"], final["classes"])
+        yield from trial_table(trial)
 
     def lineage(self):
         m = self.read("prepare/model/model.json")
@@ -131,8 +148,7 @@ class Night:
 
     def page(self):
         s, e = self.summary, self.read("prepare/test-evaluation/evaluation.json")
-        yield from self.unfinished()
-        yield self.headline()
+        yield from self.headline()
         yield Text("duration", num("%.0f", s["seconds"]))
         if e:
             yield Text("production", percent(s["production_accuracy"], "%.2f"), percent(s["production_accuracy_low"], "%.2f", ""),

@@ -126,7 +126,7 @@ done
 [ "$(sed -n 's/\.parts\t.*//p' two.tsv | paste -sd' ')" = "prepare/data prepare/test first/images first/predictions first/reference second/predictions second/reference" ] ||
 	fail "arrays: $(cat two.tsv)"
 for night in first second; do
-	[ "$(before $night/gate)" = "$night/gate-old $night/gate-new" ] || fail "$night/gate comes after $(before $night/gate)"
+	[ "$(before $night/gate)" = "$night/gate-old $night/gate-first $night/gate-new $night/trial" ] || fail "$night/gate comes after $(before $night/gate)"
 done
 for step in predictions.parts reference.parts production-test; do # by production's model, which the first night's gate may move
 	case " $(before second/$step) " in *" first/gate "*) ;; *) fail "second/$step comes after $(before second/$step)" ;; esac

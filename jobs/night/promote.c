@@ -1,0 +1,142 @@
+/* jobs/night/promote.c - moves of refs in the registry during a night: the first model, the candidate, what the gate lets through. */
+#include "jobs/night/night_inner.h"
+
+#include <string.h>
+
+#include "host/registry/registry.h"
+
+/* rank 0 alone */
+static enum ns_status move(const struct ns_night *n, const char *ref, const char *digest, const char *expected, const char *why, const char *evidence)
+{
+	char warning[512];
+
+	NS_TRY(ns_registry_move(n->registry, ref, digest, expected, why, evidence, warning));
+	if (*warning)
+		ns_log_warn(n->job->log, "%s", warning);
+	return NS_OK;
+}
+
+static enum ns_status registry_move(struct ns_night *n, const char *ref, const char *digest, const char *expected, const char *why,
+				    const char *evidence)
+{
+	enum ns_status status = NS_OK;
+
+	if (n->job->comm->rank == 0)
+		status = move(n, ref, digest, expected, why, evidence);
+	return ns_job_agree(n->job, status);
+}
+
+static enum ns_status model_digest(const struct ns_night *n, const struct ns_step *s, char digest[NS_SHA256_HEX])
+{
+	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16];
+
+	snprintf(name, sizeof name, "%s/model.json", s->name);
+	return ns_sha256_file(digest, ns_night_path(n, path, name));
+}
+
+/* Rank 0 alone. If two first nights of a site run at once, the model of the first to promote is production for both. */
+static enum ns_status promote_first(const struct ns_night *n, const char *digest)
+{
+	char now[NS_SHA256_HEX];
+	enum ns_status status;
+	int is;
+
+	NS_TRY(ns_registry_has(n->registry, "production", &is));
+	if (is)
+		return ns_registry_copy(n->registry, "production");
+	status = move(n, "production", digest, "", "first model of this site", NULL);
+	return status == NS_REFUSED ? ns_registry_ref(n->registry, "production", now) : status;
+}
+
+enum ns_status ns_night_first_model(struct ns_night *n, const struct ns_step *s)
+{
+	char digest[NS_SHA256_HEX];
+
+	NS_TRY(model_digest(n, s, digest));
+	return ns_job_agree(n->job, n->job->comm->rank == 0 ? promote_first(n, digest) : NS_OK);
+}
+
+enum ns_status ns_night_candidate(struct ns_night *n, const struct ns_step *s)
+{
+	char digest[NS_SHA256_HEX];
+
+	NS_TRY(model_digest(n, s, digest));
+	return registry_move(n, "candidate", digest, NULL, "retrained", NULL);
+}
+
+/* Rolls production back and forward again. The last log entry carries the evidence, by which has_moved() knows it if the gate runs again. */
+static enum ns_status show_rollback(struct ns_night *n, const char *night, const char *before, const char *after, const char *evidence)
+{
+	char now[NS_SHA256_HEX], path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
+	json_t *json;
+	enum ns_status status;
+	int ok;
+
+	NS_TRY(registry_move(n, "production", before, after, "rollback, shown", NULL));
+	NS_TRY(ns_registry_ref(n->registry, "production", now));
+	ok = !strcmp(now, before);
+	NS_TRY(ns_comm_barrier(n->job->comm));
+	NS_TRY(registry_move(n, "production", after, before, "forward again", evidence));
+	NS_TRY(ns_registry_ref(n->registry, "production", now));
+	ok &= !strcmp(now, after);
+	json = json_pack("{s:s, s:b}", "schema", "nightshift.rollback/1", "rolled_back_and_forward", ok);
+	snprintf(name, sizeof name, "%s/rollback.json", night);
+	status = n->job->comm->rank == 0 ? ns_json_write(ns_night_path(n, path, name), json) : NS_OK;
+	json_decref(json);
+	return ns_job_agree(n->job, status);
+}
+
+/*
+ * Rank 0 alone. Has this gate promoted already, and been killed before its record? Others may have promoted since. Log entries older than the
+ * last one that made `before` production belong to another night, even with the same digest and evidence.
+ */
+static enum ns_status has_moved(const struct ns_night *n, const char *before, const char *digest, const char *evidence, int64_t *moved)
+{
+	json_t *log, *entry;
+	int found = 0;
+	size_t i;
+
+	NS_TRY(ns_registry_log(n->registry, "production", &log));
+	json_array_foreach(log, i, entry) {
+		if (!strcmp(ns_json_text(entry, "new"), before))
+			found = 0;
+		if (!strcmp(ns_json_text(entry, "new"), digest) && !strcmp(ns_json_text(entry, "evidence"), evidence))
+			found = 1;
+	}
+	json_decref(log);
+	*moved = found;
+	return NS_OK;
+}
+
+/* rank 0 alone */
+static enum ns_status look_back(const struct ns_night *n, const char *night, const char *before, const char *digest, const char *evidence,
+				int64_t facts[2])
+{
+	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
+	int shown;
+
+	NS_TRY(has_moved(n, before, digest, evidence, &facts[0]));
+	snprintf(name, sizeof name, "%s/rollback.json", night);
+	NS_TRY(ns_exists(ns_night_path(n, path, name), &shown));
+	facts[1] = shown;
+	return NS_OK;
+}
+
+/*
+ * The promotion is a compare-and-swap: if another night has moved production meanwhile, the comparison was with a model that is no longer
+ * production, and the promotion is refused.
+ */
+enum ns_status ns_night_promote(struct ns_night *n, const char *night, const char *candidate, const char *production, const char *evidence)
+{
+	int64_t facts[2] = {0, 0}; /* from rank 0: has promoted already, has shown the rollback already */
+
+	NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? look_back(n, night, production, candidate, evidence, facts) : NS_OK));
+	NS_TRY(ns_comm_broadcast(n->job->comm, facts, sizeof facts, 0));
+	if (facts[0])
+		NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_registry_copy(n->registry, "production") : NS_OK));
+	else
+		NS_TRY(registry_move(n, "production", candidate, production, "passed the gate", evidence));
+	if (facts[0] && facts[1])
+		return NS_OK;
+	return n->show_rollback ? show_rollback(n, night, production, candidate, evidence) : NS_OK;
+}
