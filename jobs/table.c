@@ -189,6 +189,7 @@ const struct ns_key ns_keys[] = {
 	 0, 1e6},
 	{"registry.dry", NULL, NS_KEY_BOOL, "false", V(REGISTRY), "gc: only say what would go", 0, 0},
 	{"report.night", "night", NS_KEY_TEXT, "null", V(REPORT), "folder of a night", 0, 0},
+	{"report.site", "site", NS_KEY_TEXT, "null", V(REPORT), "folder of folders of nights: all of them on one page", 0, 0},
 	{"bench.against", "against", NS_KEY_TEXT, "null", V(BENCH), "bench.json of another run, to compare with", 0, 0},
 	{"bench.seconds", NULL, NS_KEY_REAL, "0.3", V(BENCH), "for each measurement", 0.01, 60},
 	{"bench.only", "only", NS_KEY_TEXT, "null", V(BENCH), "measure only what has this in its name", 0, 0},

@@ -1,4 +1,4 @@
-#include "host/report/report.h"
+#include "host/report/report_inner.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -235,7 +235,7 @@ void ns_html_png(struct ns_html *h, const uint8_t *png, size_t bytes, int w, int
 
 /* --- plots --- */
 
-static void open_svg(struct ns_html *h, const char *title, int w, int hh)
+void ns_svg_open(struct ns_html *h, const char *title, int w, int hh)
 {
 	ns_html_raw(h, "<figure><svg role=\"img\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" aria-label=\"", w, hh, w, hh);
 	ns_html_text(h, title);
@@ -244,22 +244,22 @@ static void open_svg(struct ns_html *h, const char *title, int w, int hh)
 	ns_html_raw(h, "</text>");
 }
 
-static void svg_text(struct ns_html *h, double x, double y, const char *anchor, const char *text)
+void ns_svg_text(struct ns_html *h, double x, double y, const char *anchor, const char *text)
 {
 	ns_html_raw(h, "<text class=\"dim\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", x, y, anchor);
 	ns_html_text(h, text);
 	ns_html_raw(h, "</text>");
 }
 
-static void number(char *text, size_t size, double x)
+void ns_svg_number(char *text, size_t size, double x)
 {
 	snprintf(text, size, "%.3g", x);
 }
 
-static void legend(struct ns_html *h, double x, double y, const char *colour, const char *name)
+void ns_svg_legend(struct ns_html *h, double x, double y, const char *colour, const char *name)
 {
 	ns_html_raw(h, "<rect x=\"%.1f\" y=\"%.1f\" width=\"9\" height=\"9\" fill=\"%s\"/>", x, y - 8, colour);
-	svg_text(h, x + 13, y, "start", name);
+	ns_svg_text(h, x + 13, y, "start", name);
 }
 
 void ns_svg_histogram(struct ns_html *h, const char *title, const double *a, const double *b, int bins, double low, double high, const char *name_a,
@@ -271,7 +271,7 @@ void ns_svg_histogram(struct ns_html *h, const char *title, const double *a, con
 
 	for (i = 0; i < bins; i++)
 		most = fmax(most, fmax(a[i], b[i]));
-	open_svg(h, title, 290, 150);
+	ns_svg_open(h, title, 290, 150);
 	for (i = 0; i < bins; i++) {
 		double x = 10 + i * step, ha = 90 * a[i] / most, hb = 90 * b[i] / most;
 
@@ -281,12 +281,12 @@ void ns_svg_histogram(struct ns_html *h, const char *title, const double *a, con
 			    step * .96, hb);
 	}
 	ns_html_raw(h, "<line x1=\"10\" x2=\"280\" y1=\"115\" y2=\"115\" stroke=\"var(--dim)\"/>");
-	number(text, sizeof text, low);
-	svg_text(h, 10, 128, "start", text);
-	number(text, sizeof text, high);
-	svg_text(h, 280, 128, "end", text);
-	legend(h, 10, 145, "var(--a)", name_a);
-	legend(h, 120, 145, "var(--b)", name_b);
+	ns_svg_number(text, sizeof text, low);
+	ns_svg_text(h, 10, 128, "start", text);
+	ns_svg_number(text, sizeof text, high);
+	ns_svg_text(h, 280, 128, "end", text);
+	ns_svg_legend(h, 10, 145, "var(--a)", name_a);
+	ns_svg_legend(h, 120, 145, "var(--b)", name_b);
 	ns_html_raw(h, "</svg></figure>\n");
 }
 
@@ -330,7 +330,7 @@ void ns_svg_lines(struct ns_html *h, const char *title, const double *const *y, 
 			}
 	if (!(high > low))
 		high = low + 1;
-	open_svg(h, title, 380, 190);
+	ns_svg_open(h, title, 380, 190);
 	ns_html_raw(h, "<rect x=\"45\" y=\"20\" width=\"320\" height=\"120\" fill=\"none\" stroke=\"var(--line)\"/>");
 	for (l = 0; l < lines; l++) {
 		ns_html_raw(h, "<polyline fill=\"none\" stroke-width=\"2\" stroke=\"%s\" points=\"", colours[l % 4]);
@@ -341,16 +341,16 @@ void ns_svg_lines(struct ns_html *h, const char *title, const double *const *y, 
 		if (n == 1 && isfinite(y[l][0])) /* a line of one point would not be seen */
 			ns_html_raw(h, "<circle r=\"3\" cx=\"205\" cy=\"%.1f\" fill=\"%s\"/>", 140 - 120 * (y[l][0] - low) / (high - low),
 				    colours[l % 4]);
-		legend(h, 45 + 110 * l, 182, colours[l % 4], names[l]);
+		ns_svg_legend(h, 45 + 110 * l, 182, colours[l % 4], names[l]);
 	}
-	number(text, sizeof text, high);
-	svg_text(h, 40, 28, "end", text);
-	number(text, sizeof text, low);
-	svg_text(h, 40, 140, "end", text);
+	ns_svg_number(text, sizeof text, high);
+	ns_svg_text(h, 40, 28, "end", text);
+	ns_svg_number(text, sizeof text, low);
+	ns_svg_text(h, 40, 140, "end", text);
 	snprintf(text, sizeof text, "%d", n);
-	svg_text(h, 45, 156, "start", "1");
-	svg_text(h, 365, 156, "end", text);
-	svg_text(h, 205, 156, "middle", x_name);
+	ns_svg_text(h, 45, 156, "start", "1");
+	ns_svg_text(h, 365, 156, "end", text);
+	ns_svg_text(h, 205, 156, "middle", x_name);
 	ns_html_raw(h, "</svg></figure>\n");
 }
 
@@ -358,13 +358,13 @@ void ns_svg_confusion(struct ns_html *h, const char *title, const int64_t *count
 {
 	int cell = k > 20 ? 12 : 30, left = 80, i, j, width = left + k * cell + 50;
 
-	open_svg(h, title, width < 240 ? 240 : width, 50 + k * cell + 60);
+	ns_svg_open(h, title, width < 240 ? 240 : width, 50 + k * cell + 60);
 	for (i = 0; i < k; i++) {
 		int64_t all = 0;
 
 		for (j = 0; j < k; j++)
 			all += counts[i * k + j];
-		svg_text(h, left - 5, 40 + (i + 0.7) * cell, "end", names[i]);
+		ns_svg_text(h, left - 5, 40 + (i + 0.7) * cell, "end", names[i]);
 		for (j = 0; j < k; j++) {
 			double share = all ? (double)counts[i * k + j] / (double)all : 0;
 
@@ -380,7 +380,7 @@ void ns_svg_confusion(struct ns_html *h, const char *title, const int64_t *count
 		ns_html_text(h, names[j]);
 		ns_html_raw(h, "</text>");
 	}
-	svg_text(h, 0, 30, "start", "truth down, predicted across");
+	ns_svg_text(h, 0, 30, "start", "truth down, predicted across");
 	ns_html_raw(h, "</svg></figure>\n");
 }
 
@@ -388,18 +388,18 @@ void ns_svg_bars(struct ns_html *h, const char *title, const char *const *names,
 {
 	int i;
 
-	open_svg(h, title, 520, 30 + 26 * n);
+	ns_svg_open(h, title, 520, 30 + 26 * n);
 	for (i = 0; i < n; i++) {
 		double y = 24 + 26 * i;
 		char text[32];
 
-		svg_text(h, 190, y + 13, "end", names[i]);
+		ns_svg_text(h, 190, y + 13, "end", names[i]);
 		ns_html_raw(h, "<rect x=\"200\" y=\"%.1f\" width=\"%.1f\" height=\"16\" fill=\"%s\" opacity=\".8\"/>", y, 250 * value[i],
 			    i % 2 ? "var(--b)" : "var(--a)");
 		ns_html_raw(h, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"var(--ink)\" stroke-width=\"2\"/>", 200 + 250 * low[i],
 			    200 + 250 * high[i], y + 8, y + 8);
 		snprintf(text, sizeof text, "%.1f %%", 100 * value[i]);
-		svg_text(h, 460, y + 13, "start", text);
+		ns_svg_text(h, 460, y + 13, "start", text);
 	}
 	ns_html_raw(h, "</svg></figure>\n");
 }

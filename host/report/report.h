@@ -41,6 +41,16 @@ void ns_svg_histogram(struct ns_html *h, const char *title, const double *a, con
 void ns_svg_spark(struct ns_html *h, const double *a, const double *b, int bins);
 /* Lines over x = 1..n; a NaN is a gap. */
 void ns_svg_lines(struct ns_html *h, const char *title, const double *const *y, const char *const *names, int lines, int n, const char *x_name);
+/*
+ * Series over the same n points, as wide as the page: a dot each, that leads to href[i] and says label[i]; low and high, where given, are its interval; a NaN is a gap.
+ * The scale is that of the values, and of `bottom` and `top` where these are numbers.
+ */
+struct ns_series {
+	const char *name;
+	const double *y, *low, *high;
+};
+void ns_svg_series(struct ns_html *h, const char *title, const struct ns_series *series, int count, int n, const char *const *label,
+		   const char *const *href, double bottom, double top);
 /* k x k counts, rows are truth; shares of a row are the shade. */
 void ns_svg_confusion(struct ns_html *h, const char *title, const int64_t *counts, const char *const *names, int k);
 /* Horizontal bars of shares 0..1 with intervals. */

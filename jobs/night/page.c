@@ -421,16 +421,3 @@ enum ns_status ns_night_page(const char *dir)
 	json_decref(e);
 	return status;
 }
-
-enum ns_status ns_job_report(struct ns_job *job, int argc, char **argv)
-{
-	const char *dir;
-
-	(void)argv;
-	if (argc)
-		return ns_fail(NS_USAGE, "report: takes no operand; --night FOLDER is wanted");
-	NS_TRY(ns_job_require(job, "report.night", "night", &dir));
-	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? ns_night_page(dir) : NS_OK));
-	ns_log_event(job->log, "report", json_pack("{s:o}", "night", ns_json_string(dir)));
-	return NS_OK;
-}

@@ -80,8 +80,8 @@ static enum ns_status put_night(struct ns_night *n, const char *night)
 	return put_gate(n, night);
 }
 
-/* Lists unfinished steps and tasks, each with its reason; *first: start of the earliest step. */
-static json_t *unfinished(const struct ns_night *n, double *first)
+/* Lists unfinished steps and tasks, each with its reason; *first: start of the earliest step; *energy: joules of all that say so, or NAN. */
+static json_t *unfinished(const struct ns_night *n, double *first, double *energy)
 {
 	json_t *list = json_array();
 	int i, t;
@@ -95,6 +95,8 @@ static json_t *unfinished(const struct ns_night *n, double *first)
 			double start = ns_json_number(record, "start", INFINITY);
 
 			*first = start < *first ? start : *first;
+			if (!isnan(ns_json_number(record, "energy_joules", NAN)))
+				*energy = (isnan(*energy) ? 0 : *energy) + ns_json_number(record, "energy_joules", 0);
 			if (strcmp(state, "done") && strcmp(state, "skipped"))
 				json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:s}", "step", s->name, "task", t, "state", state, "why",
 								      ns_json_text(record, "why")));
@@ -206,7 +208,7 @@ enum ns_status ns_night_report(struct ns_night *n, const struct ns_step *s)
 {
 	const json_t *entry;
 	json_t *names = json_array(), *list;
-	double first = INFINITY, seconds = ns_now() - n->job->start;
+	double first = INFINITY, energy = NAN, seconds = ns_now() - n->job->start;
 	enum ns_status status = NS_OK;
 	size_t i;
 
@@ -221,8 +223,9 @@ enum ns_status ns_night_report(struct ns_night *n, const struct ns_step *s)
 		if (status == NS_OK)
 			status = put_night(n, ns_json_text(entry, "name"));
 	}
-	list = unfinished(n, &first);
+	list = unfinished(n, &first, &energy);
 	json_object_set_new(n->summary, "unfinished", list);
+	json_object_set_new(n->summary, "energy_joules", ns_json_real(energy));
 	if (status == NS_OK && n->job->comm->rank == 0) /* others may not see the registry */
 		status = put_next(n, json_array_size(list));
 	if (n->step)

@@ -437,6 +437,8 @@ def whole_night(binary, gains, show=False):
     wanted_accuracies(wanted, "changed_accuracy_after", e["changed/final"])
     s = read(n.night / "summary.json")
     after, last = s.pop("next"), [n.a, n.b][gains]
+    energy = s.pop("energy_joules")
+    check(energy is None or energy >= 0, f"energy is {energy}")
     check((s.pop("production"), s.pop("site")) == (last, None) and len(s.pop("date")) == 10, "whose night it was")
     check(after["do"] == ("nothing" if gains else "label"), f"next is {after}")
     check(after["say"].startswith("A better model is in production." if gains else "A candidate is on trial and waits for labels"), f"next is {after}")
