@@ -11,6 +11,7 @@
 #include "jobs/evaluate/evaluate.h"
 #include "jobs/infer/infer.h"
 #include "jobs/ingest/ingest.h"
+#include "jobs/label/label.h"
 #include "jobs/look/look.h"
 #include "jobs/night/night.h"
 #include "jobs/retrain/retrain.h"
@@ -36,6 +37,8 @@ const struct ns_verb ns_verbs[NS_VERBS] = {
 	[NS_VERB_REPORT] = {"report", "", "draw the page of a night again from its JSON", 0, ns_job_report},
 	[NS_VERB_DOCTOR] = {"doctor", "", "what this machine has: devices, libraries, MPI, file locking, free space", 0, ns_job_doctor},
 	[NS_VERB_BENCH] = {"bench", "", "each part's speed as a share of its limit, measured in the same run", 1, ns_job_bench},
+	[NS_VERB_LABEL] = {"label", "[FILE...]", "images that people are to label, as lists and as a page; with --answers, what they answered", 0,
+			   ns_job_label},
 	[NS_VERB_LOOK] = {"look", "DATA", "what a data set is: rows, classes, files, duplicates, what is strange; with --out also as a page", 0,
 			  ns_job_look},
 };
@@ -44,8 +47,8 @@ const struct ns_key ns_keys[] = {
 	{"seed", NULL, NS_KEY_INT, "1", ANY, "all randomness follows from it", 0, 4611686018427387904.0},
 	{"device", NULL, NS_KEY_TEXT, "auto", RUNS, "auto, cuda, cpu or ref", 0, 0},
 	{"threads", NULL, NS_KEY_INT, "0", ANY, "workers of each rank; 0: one a core that it may use", 0, 4096},
-	{"registry", NULL, NS_KEY_TEXT, "registry", V(TRAIN) | V(INFER) | V(DRIFT) | V(REGISTRY) | V(NIGHT) | V(EVALUATE), "folder of the registry",
-	 0, 0},
+	{"registry", NULL, NS_KEY_TEXT, "registry", V(TRAIN) | V(INFER) | V(DRIFT) | V(REGISTRY) | V(NIGHT) | V(EVALUATE) | V(LABEL),
+	 "folder of the registry", 0, 0},
 	{"out", NULL, NS_KEY_TEXT, "null", PUBLISHES, "where the result appears, whole or not at all", 0, 0},
 	{"force", NULL, NS_KEY_BOOL, "false", PUBLISHES, "replace a published result", 0, 0},
 	{"json", NULL, NS_KEY_BOOL, "false", ANY, "JSON lines even on a terminal", 0, 0},
@@ -54,7 +57,7 @@ const struct ns_key ns_keys[] = {
 	{"comm.timeout", NULL, NS_KEY_REAL, "1800", ANY, "seconds until a rank that does not come to a collective call is an error; 0: never", 0,
 	 1e9},
 	{"part", NULL, NS_KEY_TEXT, "null", V(INGEST) | V(INFER), "I/N: only the I-th of N parts (from 0), for an array of jobs; see merge", 0, 0},
-	{"data", NULL, NS_KEY_TEXT, "null", V(AUGMENT) | V(TRAIN) | V(INFER), "a data set: folder or shard", 0, 0},
+	{"data", NULL, NS_KEY_TEXT, "null", V(AUGMENT) | V(TRAIN) | V(INFER) | V(LABEL), "a data set: folder or shard", 0, 0},
 
 	{"ingest.name", "name", NS_KEY_TEXT, "null", V(INGEST) | V(AUGMENT), "name of the data set; the folder's by default", 0, 0},
 	{"ingest.classes", NULL, NS_KEY_NODE, "null", V(INGEST) | V(NIGHT), "class names in order; found and sorted by default", 0, 0},
@@ -119,7 +122,8 @@ const struct ns_key ns_keys[] = {
 	{"infer.batch", NULL, NS_KEY_INT, "256", V(INFER) | V(TRAIN) | V(NIGHT), "images at a time", 1, 4096},
 	{"infer.precision", NULL, NS_KEY_TEXT, "auto", V(INFER) | V(NIGHT), "auto (measured), f32 or bf16", 0, 0},
 
-	{"evaluate.predictions", "predictions", NS_KEY_TEXT, "null", V(EVALUATE), "predictions to judge", 0, 0},
+	{"evaluate.predictions", "predictions", NS_KEY_TEXT, "null", V(EVALUATE) | V(LABEL), "predictions to judge, or of the images to be labelled",
+	 0, 0},
 	{"evaluate.against", "against", NS_KEY_TEXT, "null", V(EVALUATE), "others of the same rows, for a paired comparison", 0, 0},
 	{"evaluate.empty", NULL, NS_KEY_BOOL, "false", V(EVALUATE), "that no row has a label is an answer, and no error", 0, 0},
 	{"evaluate.rows", NULL, NS_KEY_TEXT, "all", V(EVALUATE), "all, or gate: the gate's half of the audited rows", 0, 0},
@@ -183,6 +187,15 @@ const struct ns_key ns_keys[] = {
 	{"night.step", "step", NS_KEY_TEXT, "null", V(NIGHT), "do this step alone, if those before it are committed", 0, 0},
 	{"night.task", "task", NS_KEY_INT, "-1", V(NIGHT), "of a step that is an array; Slurm's own by default", -1, 1000},
 
+	{"label.rows", NULL, NS_KEY_INT, "240", V(LABEL), "images of a queue, at most", 1, 100000},
+	{"label.measure", NULL, NS_KEY_REAL, "0.5", V(LABEL), "share of them that is drawn at random, to measure; the others teach", 0, 1},
+	{"label.drift", NULL, NS_KEY_TEXT, "null", V(LABEL), "drift.json of these predictions, whose most drifted images are among those that teach",
+	 0, 0},
+	{"label.show", NULL, NS_KEY_BOOL, "false", V(LABEL), "the page shows what the model says, which people then believe", 0, 0},
+	{"label.queue", "queue", NS_KEY_TEXT, "null", V(LABEL), "folder of the queue that asked", 0, 0},
+	{"label.answers", "answers", NS_KEY_TEXT, "null", V(LABEL),
+	 "a file of answers, and more as operands: the page's, CSV, or Label Studio's export", 0, 0},
+	{"label.by", NULL, NS_KEY_TEXT, "null", V(LABEL), "whose answers they are, where a file does not say it; the system's user by default", 0, 0},
 	{"registry.why", "why", NS_KEY_TEXT, "null", V(REGISTRY), "reason, kept in the log", 0, 0},
 	{"registry.override", "override", NS_KEY_BOOL, "false", V(REGISTRY), "promote what the gate did not let through; wants --why", 0, 0},
 	{"registry.gc_hours", NULL, NS_KEY_REAL, "168", V(REGISTRY), "gc: spare what was written within so many hours; a job may be about to name it",

@@ -18,6 +18,7 @@ enum ns_verb_id {
 	NS_VERB_DOCTOR,
 	NS_VERB_BENCH,
 	NS_VERB_LOOK,
+	NS_VERB_LABEL,
 	NS_VERBS
 };
 

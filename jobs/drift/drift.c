@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "host/stat/stat.h"
+#include "datasets/labels/labels.h"
 #include "datasets/predict/predict.h"
 #include "datasets/shard/shard.h"
 
@@ -196,6 +197,19 @@ static void look_at_times(struct ns_drift *s, struct ns_predictions *p, const ch
 	quality(s, "times", text);
 }
 
+/* Labels that people gave since: they belong to images, and so to this window whenever they come. */
+static enum ns_status join_labels(struct ns_drift *s)
+{
+	char digest[NS_SHA256_HEX];
+	int64_t joined;
+
+	NS_TRY(ns_labels_join(s->job, s->registry, &s->cur, &joined, digest));
+	if (*digest)
+		ns_job_input(s->job, "labels", s->registry, digest);
+	ns_job_count(s->job, "labels_joined", joined);
+	return NS_OK;
+}
+
 /* Groups are the same by their names, or, where neither side has any, by their numbers. */
 static enum ns_status agree_groups(struct ns_drift *s)
 {
@@ -325,6 +339,7 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	NS_GO(setup(&s));
 	NS_GO(ns_drift_open(job, &s.ref, ref));
 	NS_GO(ns_drift_open(job, &s.cur, cur));
+	NS_GO(join_labels(&s));
 	NS_GO(check_shapes(&s));
 	NS_GO(agree_groups(&s));
 	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));

@@ -9,6 +9,7 @@
 #include "host/stat/stat.h"
 
 #include "kernels/formula/random.h"
+#include "datasets/labels/labels.h"
 #include "datasets/predict/predict.h"
 #include "datasets/shard/shard.h"
 #include "jobs/curate/curate.h"
@@ -241,6 +242,9 @@ static enum ns_status compare(const struct ns_predictions *p, const struct ns_pr
 enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 {
 	const char *path, *against = ns_conf_text(job->conf, "evaluate.against"), *rows = ns_conf_text(job->conf, "evaluate.rows");
+	const char *registry = ns_conf_text(job->conf, "registry");
+	char labels[NS_SHA256_HEX];
+	int64_t joined;
 	uint64_t seed = (uint64_t)ns_conf_int(job->conf, "seed");
 	struct ns_predictions p = {0}, q = {0};
 	json_t *json = NULL;
@@ -255,8 +259,13 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 	if (strcmp(rows, "all") && strcmp(rows, "gate"))
 		return ns_fail(NS_CONFIG, "evaluate.rows = '%s', expected all or gate", rows);
 	NS_GO(ns_predictions_open(&p, path));
+	NS_GO(ns_labels_join(job, registry, &p, &joined, labels));
 	if (against)
 		NS_GO(ns_predictions_open(&q, against));
+	if (against)
+		NS_GO(ns_labels_join(job, registry, &q, &joined, labels));
+	if (*labels)
+		ns_job_input(job, "labels", registry, labels);
 	if (!strcmp(rows, "gate") && p.id && p.label) {
 		gate = ns_gate_rows(p.id, p.label, p.rows, seed);
 		if (!gate) {

@@ -23,8 +23,8 @@ static int side_for(int64_t n, int64_t bytes)
 	return side;
 }
 
-/* One thumbnail: raw images that are larger are scaled down, files are decoded at this size. */
-static enum ns_status thumbnail(const struct ns_dataset *d, int64_t row, int side, int size[3], uint8_t **pixels)
+/* Raw images that are larger are scaled down, files are decoded at this size. */
+enum ns_status ns_look_thumbnail(const struct ns_dataset *d, int64_t row, int side, int size[3], uint8_t **pixels)
 {
 	int64_t at;
 	const struct ns_shard *s = ns_dataset_at(d, row, &at);
@@ -66,7 +66,7 @@ static enum ns_status image(struct ns_html *h, const struct ns_look_set *set, in
 	char alt[32];
 	enum ns_status status;
 
-	NS_GO(thumbnail(set->data, row, side, size, &pixels));
+	NS_GO(ns_look_thumbnail(set->data, row, side, size, &pixels));
 	NS_GO(ns_png_encode(pixels, size[0], size[1], size[2], &png, &bytes));
 	longer = size[0] > size[1] ? size[0] : size[1];
 	snprintf(alt, sizeof alt, "row %lld", (long long)row);

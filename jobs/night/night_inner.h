@@ -102,8 +102,6 @@ struct ns_html;
 void ns_night_graph(struct ns_html *h, const char *dir);
 /* Writes night.html from the files in a night's folder: summary.json and the results of its jobs. */
 enum ns_status ns_night_page(const char *dir);
-/* Writes site.html into a folder of nights' folders. */
-enum ns_status ns_site_page(const char *root);
 /* Steps and hooks that are not verbs: see jobs/night/gate.c and jobs/night/report.c. */
 ns_step_fn ns_night_gate, ns_night_trial, ns_night_first_model, ns_night_candidate, ns_night_drift_copies, ns_night_report;
 

@@ -347,7 +347,7 @@ static void releases(const struct site *s, struct ns_html *h)
 	ns_html_raw(h, "</table></div>\n");
 }
 
-enum ns_status ns_site_page(const char *root)
+static enum ns_status site_page(const char *root)
 {
 	struct site s = {NULL};
 	char path[NS_PATH_MAX];
@@ -385,7 +385,7 @@ enum ns_status ns_job_report(struct ns_job *job, int argc, char **argv)
 	if (!night == !site)
 		return ns_fail(NS_USAGE, "report: --night FOLDER or --site FOLDER is wanted, and not both");
 	if (job->comm->rank == 0)
-		status = night ? ns_night_page(night) : ns_site_page(site);
+		status = night ? ns_night_page(night) : site_page(site);
 	NS_TRY(ns_job_agree(job, status));
 	ns_log_event(job->log, "report", json_pack("{s:o}", night ? "night" : "site", ns_json_string(night ? night : site)));
 	return NS_OK;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datasets/labels/labels.h"
 #include "datasets/predict/predict.h"
 #include "host/judge/judge.h"
 #include "host/registry/registry.h"
@@ -155,15 +156,22 @@ static enum ns_status has_labels(const struct ns_night *n, const char *night, in
 {
 	char path[NS_PATH_MAX], name[NS_STEP_NAME];
 	struct ns_predictions p = {0};
+	struct ns_labels l = {0};
 	enum ns_status status;
 	int64_t i;
 
 	*yes = 0;
 	snprintf(name, sizeof name, "%s/predictions", night);
 	status = ns_predictions_open(&p, ns_night_path(n, path, name));
-	for (i = 0; status == NS_OK && p.label && i < p.rows; i++)
-		*yes |= p.label[i] >= 0;
+	if (status == NS_OK)
+		status = ns_labels_read(&l, n->registry);
+	for (i = 0; status == NS_OK && i < p.rows; i++) {
+		int disputed, measures = 0;
+
+		*yes |= (p.label && p.label[i] >= 0) || (p.id && l.count && ns_labels_of(&l, p.id[i], &disputed, &measures) && measures);
+	}
 	ns_predictions_release(&p);
+	ns_labels_release(&l);
 	return status;
 }
 

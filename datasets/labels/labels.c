@@ -1,0 +1,202 @@
+/* datasets/labels/labels.c - reads the answers of a registry, and joins them to predictions. */
+#define _POSIX_C_SOURCE 200809L
+#include "datasets/labels/labels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/registry/registry.h"
+
+#define SCHEMA "nightshift.answers/1"
+
+static int by_image(const void *a, const void *b)
+{
+	const struct ns_answer *x = a, *y = b;
+	int by;
+
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	by = strcmp(x->by, y->by);
+	return by ? by : (x->order > y->order) - (x->order < y->order);
+}
+
+static void free_answer(struct ns_answer *a)
+{
+	free(a->label);
+	free(a->by);
+}
+
+void ns_labels_release(struct ns_labels *l)
+{
+	int64_t i;
+
+	for (i = 0; i < l->count; i++)
+		free_answer(&l->of[i]);
+	free(l->of);
+	memset(l, 0, sizeof *l);
+}
+
+static enum ns_status add_rows(struct ns_labels *l, const json_t *answers, const char *path, int order)
+{
+	const json_t *rows = json_object_get(answers, "rows"), *row;
+	struct ns_answer *more = realloc(l->of, sizeof *more * ((size_t)l->count + json_array_size(rows) + 1));
+	size_t i;
+
+	if (!more)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for its answers", path);
+	l->of = more;
+	json_array_foreach(rows, i, row) {
+		const char *text = ns_json_text(row, "id"), *label = ns_json_text(row, "label");
+		struct ns_answer *a = &l->of[l->count];
+		char *end;
+
+		*a = (struct ns_answer){.id = strtoull(text, &end, 16),
+					.order = order,
+					.measures = json_is_true(json_object_get(row, "measures")),
+					.label = strdup(label),
+					.by = strdup(ns_json_text(row, "by"))};
+		l->count++;
+		if (strlen(text) != 16 || *end || !*label)
+			return ns_fail(NS_BAD_DATA, "%s: row %zu has id '%.40s' and label '%.80s', expected 16 hexadecimal digits and a name", path,
+				       i, text, label);
+		if (!a->label || !a->by)
+			return ns_fail(NS_NO_MEMORY, "%s: out of memory for its answers", path);
+	}
+	return NS_OK;
+}
+
+/* Of what one person said of an image the newest stays. */
+static void keep_newest(struct ns_labels *l)
+{
+	int64_t i, to = 0;
+
+	if (l->count)
+		qsort(l->of, (size_t)l->count, sizeof *l->of, by_image);
+	for (i = 0; i < l->count; i++) {
+		if (i + 1 < l->count && l->of[i + 1].id == l->of[i].id && !strcmp(l->of[i + 1].by, l->of[i].by)) {
+			/* an image that was drawn at random once stays so, whoever asks for it again */
+			l->of[i + 1].measures |= l->of[i].measures;
+			free_answer(&l->of[i]);
+			continue;
+		}
+		l->of[to++] = l->of[i];
+	}
+	l->count = to;
+}
+
+enum ns_status ns_labels_read(struct ns_labels *l, const char *registry)
+{
+	json_t *log = NULL, *entry;
+	enum ns_status status;
+	size_t i;
+	int is;
+
+	memset(l, 0, sizeof *l);
+	NS_TRY(ns_registry_has(registry, "labels", &is));
+	if (!is)
+		return NS_OK;
+	NS_TRY(ns_registry_log(registry, "labels", &log));
+	status = NS_OK;
+	json_array_foreach(log, i, entry) {
+		char path[NS_PATH_MAX];
+		json_t *answers = NULL;
+
+		if (status == NS_OK)
+			status = ns_registry_object(registry, ns_json_text(entry, "new"), path);
+		if (status == NS_OK)
+			status = ns_json_read(path, &answers, SCHEMA);
+		if (status == NS_OK)
+			status = add_rows(l, answers, path, (int)i);
+		if (status == NS_OK)
+			snprintf(l->digest, sizeof l->digest, "%s", ns_json_text(entry, "new"));
+		json_decref(answers);
+	}
+	json_decref(log);
+	if (status == NS_OK)
+		keep_newest(l);
+	return status;
+}
+
+const char *ns_labels_of(const struct ns_labels *l, uint64_t id, int *disputed, int *measures)
+{
+	int64_t low = 0, high = l->count, first;
+
+	*disputed = *measures = 0;
+	while (low < high) {
+		int64_t at = low + (high - low) / 2;
+
+		if (l->of[at].id < id)
+			low = at + 1;
+		else
+			high = at;
+	}
+	for (first = low; low < l->count && l->of[low].id == id; low++) {
+		*disputed |= strcmp(l->of[low].label, l->of[first].label) != 0;
+		*measures |= l->of[low].measures;
+	}
+	return low > first && !*disputed ? l->of[first].label : NULL;
+}
+
+/* --- joined to predictions --- */
+
+static int32_t class_of(const struct ns_predictions *p, const char *label)
+{
+	int k;
+
+	for (k = 0; p->names && k < p->class_names; k++)
+		if (!strcmp(p->names[k], label))
+			return k;
+	return -1;
+}
+
+/* Rank 0: the class of each row that gets one, else -1. */
+static enum ns_status find(const char *registry, const struct ns_predictions *p, int32_t *label, int64_t *joined, char digest[NS_SHA256_HEX])
+{
+	struct ns_labels l;
+	enum ns_status status = ns_labels_read(&l, registry);
+	int64_t i;
+
+	for (i = 0; status == NS_OK && l.count && i < p->rows; i++) {
+		int disputed, measures;
+		const char *name = p->label[i] < 0 ? ns_labels_of(&l, p->id[i], &disputed, &measures) : NULL;
+
+		label[i] = name && measures ? class_of(p, name) : -1;
+		*joined += label[i] >= 0;
+	}
+	snprintf(digest, NS_SHA256_HEX, "%s", l.digest);
+	ns_labels_release(&l);
+	return status;
+}
+
+enum ns_status ns_labels_join(struct ns_job *job, const char *registry, struct ns_predictions *p, int64_t *joined, char digest[NS_SHA256_HEX])
+{
+	int32_t *label = NULL;
+	int64_t facts = 0, i;
+	enum ns_status status = NS_OK;
+
+	*joined = 0;
+	memset(digest, 0, NS_SHA256_HEX);
+	if (!registry || !p->id || !p->names || !p->rows)
+		return NS_OK;
+	if (!p->label) {
+		p->label = malloc(sizeof *p->label * (size_t)p->rows);
+		for (i = 0; p->label && i < p->rows; i++)
+			p->label[i] = -1;
+	}
+	label = malloc(sizeof *label * (size_t)p->rows);
+	if (!label || !p->label)
+		status = ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)p->rows);
+	else if (job->comm->rank == 0)
+		status = find(registry, p, label, &facts, digest);
+	NS_GO(ns_job_agree(job, status));
+	NS_GO(ns_comm_broadcast(job->comm, &facts, sizeof facts, 0));
+	NS_GO(ns_comm_broadcast(job->comm, digest, NS_SHA256_HEX, 0));
+	if (facts)
+		NS_GO(ns_comm_broadcast(job->comm, label, sizeof *label * (size_t)p->rows, 0));
+	for (i = 0; facts && i < p->rows; i++)
+		p->label[i] = label[i] >= 0 ? label[i] : p->label[i];
+	*joined = facts;
+out:
+	free(label);
+	return status;
+}

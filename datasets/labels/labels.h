@@ -1,0 +1,34 @@
+/*
+ * datasets/labels/labels.h - labels that people gave, nightshift.answers/1: objects of the registry, which the log of the ref `labels` names. They belong to
+ * images, by their ids, for ever: whatever window an image is in, and whenever its label comes.
+ */
+#ifndef NS_LABELS_H
+#define NS_LABELS_H
+
+#include "datasets/predict/predict.h"
+
+struct ns_answer {
+	uint64_t id;
+	int order;    /* of its import: of one person's answers the newest counts */
+	int measures; /* chosen at random, so that it may say how many are right; others teach */
+	char *label, *by;
+};
+
+struct ns_labels {
+	struct ns_answer *of; /* by id, then by person: one each */
+	int64_t count;
+	char digest[NS_SHA256_HEX]; /* newest object; "": there are none */
+};
+
+/* All answers of a registry; none where nobody has given any. Errors: NS_IO where an object is gone, NS_BAD_DATA. */
+enum ns_status ns_labels_read(struct ns_labels *l, const char *registry);
+void ns_labels_release(struct ns_labels *l);
+/* The label on which all who answered agree; NULL: nobody did, or they disagree (*disputed). *measures: it was chosen at random. */
+const char *ns_labels_of(const struct ns_labels *l, uint64_t id, int *disputed, int *measures);
+/*
+ * Collective. Gives rows of p without a label the one that people agree on, by the names of classes; only of images that were chosen at random, as the
+ * others would say less of the whole. *joined of them; *digest: of the answers, "" where there are none. Rank 0 reads.
+ */
+enum ns_status ns_labels_join(struct ns_job *job, const char *registry, struct ns_predictions *p, int64_t *joined, char digest[NS_SHA256_HEX]);
+
+#endif

@@ -1,0 +1,271 @@
+/*
+ * jobs/label/choose.c - which rows are to be labelled. A part is drawn at random among all that have no label, each with the same chance: these measure how many
+ * are right. The others teach: what people disagree on, what drifted most, what the model is least sure of, what is rarely predicted, what is far
+ * from everything chosen so far.
+ */
+#include "jobs/label/label_inner.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/formula/random.h"
+
+#define POOL  2000 /* rows among which the diverse ones are sought */
+#define BLOCK 1024
+
+static const char *const names[NS_LABEL_WHYS] = {"random", "disputed", "drifted", "uncertain", "rare", "diverse"};
+
+const char *ns_label_why_name(enum ns_label_why why)
+{
+	return names[why];
+}
+
+struct choice {
+	struct ns_label_queue *q;
+	int64_t *open;	  /* rows that have no label, or none that measures, `opens` of them */
+	uint8_t *taken;	  /* (rows of p) */
+	uint8_t *teaches; /* (rows of p): it has a label that was not drawn at random, so only chance asks for it again */
+	int64_t opens, most;
+};
+
+struct scored {
+	double score;
+	uint64_t draw;
+	int64_t row;
+};
+
+/* the smallest scores first; of equal ones by the draw */
+static int by_score(const void *a, const void *b)
+{
+	const struct scored *x = a, *y = b;
+
+	if (x->score != y->score)
+		return x->score < y->score ? -1 : 1;
+	return x->draw != y->draw ? (x->draw > y->draw) - (x->draw < y->draw) : (x->row > y->row) - (x->row < y->row);
+}
+
+static void take(struct choice *c, int64_t row, enum ns_label_why why)
+{
+	if (c->taken[row] || c->q->count == c->most)
+		return;
+	c->taken[row] = 1;
+	c->q->rows[c->q->count++] = (struct ns_queue_row){row, why};
+}
+
+/* Takes up to n of the open rows with the smallest scores; score NULL: all alike, so by the draw. */
+static enum ns_status take_least(struct choice *c, int64_t n, const double *score, enum ns_label_why why, uint64_t seed)
+{
+	struct scored *s = malloc(sizeof *s * (size_t)(c->opens + 1));
+	int64_t i, k = 0, until = c->q->count + n;
+
+	if (!s)
+		return ns_fail(NS_NO_MEMORY, "out of memory for the order of %lld rows", (long long)c->opens);
+	for (i = 0; i < c->opens; i++) {
+		int64_t row = c->open[i];
+
+		if (!c->taken[row] && !(why != NS_LABEL_RANDOM && c->teaches[row]))
+			s[k++] = (struct scored){score ? score[row] : 0, ns_draw_u64(seed, NS_FOR_AUDIT, 2 + (uint32_t)why, c->q->p.id[row]), row};
+	}
+	qsort(s, (size_t)k, sizeof *s, by_score);
+	for (i = 0; i < k && c->q->count < until; i++)
+		take(c, s[i].row, why);
+	free(s);
+	return NS_OK;
+}
+
+/*
+ * Rows whose images have no label yet, one of each image; what people disagree on is taken at once. An image whose label only teaches may be drawn
+ * again: left out, the random part would be one of what is easy.
+ */
+static enum ns_status find_open(struct choice *c)
+{
+	struct ns_label_queue *q = c->q;
+	struct scored *s = malloc(sizeof *s * (size_t)(q->p.rows + 1));
+	int64_t i;
+
+	if (!s)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %lld rows", (long long)q->p.rows);
+	for (i = 0; i < q->p.rows; i++)
+		s[i] = (struct scored){0, q->p.id[i], i};
+	qsort(s, (size_t)q->p.rows, sizeof *s, by_score);
+	for (i = 0; i < q->p.rows; i++) {
+		int64_t row = s[i].row;
+		int disputed, measures;
+
+		if ((i && s[i].draw == s[i - 1].draw) || (q->p.label && q->p.label[row] >= 0))
+			continue;
+		c->teaches[row] = ns_labels_of(&q->known, q->p.id[row], &disputed, &measures) != NULL;
+		if (disputed)
+			take(c, row, NS_LABEL_DISPUTED);
+		else if (!measures)
+			c->open[c->opens++] = row;
+	}
+	free(s);
+	return NS_OK;
+}
+
+/* --- what teaches --- */
+
+/* margin (rows): the largest probability less the second; rare (rows): how often the row's class is predicted. */
+static enum ns_status figures(const struct ns_label_queue *q, double *margin, double *rare)
+{
+	int k = q->p.prob.d, classes = 1, j;
+	float *prob = k ? malloc(sizeof *prob * BLOCK * (size_t)k) : NULL;
+	int64_t *count, first, n, i;
+	enum ns_status status = prob || !k ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for probabilities");
+
+	for (first = 0; k && status == NS_OK && first < q->p.rows; first += n) {
+		n = q->p.rows - first < BLOCK ? q->p.rows - first : BLOCK;
+		status = ns_predictions_prob(&q->p, first, n, prob);
+		for (i = 0; status == NS_OK && i < n; i++) {
+			float top = -1, second = -1;
+
+			for (j = 0; j < k; j++) {
+				float x = prob[i * k + j];
+
+				second = x > top ? top : x > second ? x : second;
+				top = x > top ? x : top;
+			}
+			margin[first + i] = (double)(top - (second < 0 ? 0 : second));
+		}
+	}
+	free(prob);
+	for (i = 0; q->p.pred && i < q->p.rows; i++)
+		classes = q->p.pred[i] >= classes ? q->p.pred[i] + 1 : classes;
+	count = calloc((size_t)classes, sizeof *count);
+	if (!count)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d classes", classes);
+	for (i = 0; q->p.pred && i < q->p.rows; i++)
+		count[q->p.pred[i] < 0 ? 0 : q->p.pred[i]]++;
+	for (i = 0; q->p.pred && i < q->p.rows; i++)
+		rare[i] = (double)count[q->p.pred[i] < 0 ? 0 : q->p.pred[i]];
+	free(count);
+	return status;
+}
+
+/* The rows that moved most, by a drift.json of these predictions. */
+static enum ns_status take_drifted(struct choice *c, const char *path, int64_t n)
+{
+	json_t *drift = NULL;
+	const json_t *one;
+	int64_t until = c->q->count + n;
+	size_t i;
+
+	if (!path)
+		return NS_OK;
+	NS_TRY(ns_json_read(path, &drift, "nightshift.drift/1"));
+	if (strcmp(ns_json_text(json_object_get(drift, "current"), "digest"), c->q->p.digest)) {
+		json_decref(drift);
+		return ns_fail(NS_BAD_DATA, "%s: is of other predictions than those to be labelled", path);
+	}
+	json_array_foreach(json_object_get(drift, "top"), i, one) {
+		int64_t row = (int64_t)ns_json_number(one, "row", -1);
+		int disputed, measures;
+
+		if (c->q->count < until && row >= 0 && row < c->q->p.rows && !(c->q->p.label && c->q->p.label[row] >= 0) &&
+		    !ns_labels_of(&c->q->known, c->q->p.id[row], &disputed, &measures))
+			take(c, row, NS_LABEL_DRIFTED);
+	}
+	json_decref(drift);
+	return NS_OK;
+}
+
+static double apart(const float *x, const float *y, int d)
+{
+	double sum = 0;
+	int i;
+
+	for (i = 0; i < d; i++)
+		sum += (double)(x[i] - y[i]) * (double)(x[i] - y[i]);
+	return sum;
+}
+
+/* One after the other the row that is furthest from all chosen ones (Sener, Savarese 2018: k-center, greedily). */
+static enum ns_status take_diverse(struct choice *c, int64_t n, uint64_t seed)
+{
+	struct ns_label_queue *q = c->q;
+	int d = q->p.embedding.d;
+	int64_t pool = 0, i, until = q->count + n, *row = malloc(sizeof *row * (POOL + 1));
+	float *x = malloc(sizeof *x * POOL * (size_t)(d + 1)), *chosen = malloc(sizeof *chosen * (size_t)(d + 1));
+	double *far = malloc(sizeof *far * POOL);
+	enum ns_status status = row && x && chosen && far ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for diverse rows");
+
+	for (i = 0; status == NS_OK && d && i < c->opens && pool < POOL; i++) {
+		int64_t at = c->open[c->opens <= POOL ? i : (int64_t)ns_permute((uint64_t)i, (uint64_t)c->opens, seed, NS_FOR_PERMUTE, 7)];
+
+		if (!c->taken[at] && !c->teaches[at])
+			row[pool++] = at;
+	}
+	if (status == NS_OK && pool)
+		status = ns_matrix_pick(&q->p.embedding, row, pool, x);
+	for (i = 0; i < pool; i++)
+		far[i] = INFINITY;
+	for (i = 0; status == NS_OK && pool && i < until; i++) { /* those that were chosen before come first, then each new one */
+		int64_t best = -1, j;
+
+		if (i >= q->count) {
+			for (j = 0; j < pool; j++)
+				if (!c->taken[row[j]] && !isnan(far[j]) && (best < 0 || far[j] > far[best]))
+					best = j;
+			if (best < 0 || q->count == c->most)
+				break;
+			take(c, row[best], NS_LABEL_DIVERSE);
+		}
+		status = ns_matrix_pick(&q->p.embedding, &q->rows[i].row, 1, chosen);
+		for (j = 0; status == NS_OK && j < pool; j++)
+			far[j] = fmin(far[j], apart(x + j * d, chosen, d));
+	}
+	free(row);
+	free(x);
+	free(chosen);
+	free(far);
+	return status;
+}
+
+static enum ns_status take_teaching(struct choice *c, const char *drifted, uint64_t seed)
+{
+	int64_t rows = c->q->p.rows, n = c->most - c->q->count;
+	double *margin = calloc((size_t)rows + 1, sizeof *margin), *rare = calloc((size_t)rows + 1, sizeof *rare);
+	enum ns_status status = margin && rare ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %lld rows", (long long)rows);
+
+	NS_GO(status);
+	NS_GO(figures(c->q, margin, rare));
+	NS_GO(take_drifted(c, drifted, n / 4));
+	if (c->q->p.prob.d)
+		NS_GO(take_least(c, n * 2 / 5, margin, NS_LABEL_UNCERTAIN, seed));
+	if (c->q->p.pred)
+		NS_GO(take_least(c, n / 5, rare, NS_LABEL_RARE, seed));
+	NS_GO(take_diverse(c, c->most - c->q->count, seed));
+	if (c->q->count < c->most && c->q->p.prob.d)
+		status = take_least(c, c->most - c->q->count, margin, NS_LABEL_UNCERTAIN, seed);
+out:
+	free(margin);
+	free(rare);
+	return status;
+}
+
+enum ns_status ns_label_choose(struct ns_label_queue *q, int64_t most, double measure, const char *drifted, uint64_t seed)
+{
+	struct choice c = {.q = q, .most = most};
+	int64_t random;
+	enum ns_status status;
+
+	q->rows = malloc(sizeof *q->rows * (size_t)(most + 1));
+	c.open = malloc(sizeof *c.open * (size_t)(q->p.rows + 1));
+	c.taken = calloc((size_t)q->p.rows + 1, 1);
+	c.teaches = calloc((size_t)q->p.rows + 1, 1);
+	NS_GO(q->rows && c.open && c.taken && c.teaches ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a queue of %lld rows", (long long)most));
+	NS_GO(find_open(&c));
+	random = (int64_t)ceil((double)(most - q->count) * measure);
+	random = random < c.opens ? random : c.opens;
+	q->candidates = c.opens;
+	q->chance = c.opens ? (double)random / (double)c.opens : 0;
+	NS_GO(take_least(&c, random, NULL, NS_LABEL_RANDOM, seed));
+	status = take_teaching(&c, drifted, seed);
+out:
+	free(c.open);
+	free(c.taken);
+	free(c.teaches);
+	return status;
+}

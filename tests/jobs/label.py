@@ -1,0 +1,283 @@
+"""Labels go out and come in, by known answers: what is asked and why, the page that people label in, what they answered, and what becomes of it: for
+label.sh.
+
+usage: label.py NIGHTSHIFT [part ...], in an empty folder
+"""
+import csv
+import json
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+
+import evaluate
+import tiny
+
+CLASSES = ["ant", "bee", "cat"]
+checks = 0
+
+
+def check(fine, what):
+    global checks
+    if not fine:
+        raise SystemExit(f"FAILED: {what}")
+    checks += 1
+
+
+def run(binary, *args, wanted=0, said="", log=True):
+    done = tiny.run(binary, [str(a) for a in args], ".")
+    check(done.code == wanted and said in done.text, f"{' '.join(map(str, args))} exited {done.code}, wanted {wanted} and '{said}': {done.text[-900:]}")
+    return done.text
+
+
+def site(binary, rows=90):
+    """90 images without labels but one in nine, their predictions, embeddings among them"""
+    r = np.random.default_rng(8)
+    for i in range(rows):
+        path = pathlib.Path("photos", f"n'{i:03} <b>.png" if i == 5 else f"{i:03}.png")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(tiny.png(9, 7, bytes(int(x) for x in r.integers(0, 256, 63))))
+    listed = [{"file": f"photos/{p.name}", **({"label": CLASSES[i % 3]} if i % 9 == 0 else {})} for i, p in enumerate(sorted(pathlib.Path("photos").iterdir()))]
+    pathlib.Path("list.jsonl").write_text("\n".join(map(json.dumps, listed)), encoding="utf-8")
+    run(binary, "ingest", "list.jsonl", "--out", "data", f"--ingest.classes=[{', '.join(CLASSES)}]")
+    with h5py.File(next(pathlib.Path("data").glob("*.h5"))) as f:
+        id, label = f["id"][:], f["label"][:]
+    prob = r.dirichlet(np.full(3, 0.7), rows).astype("f4")
+    pred = prob.argmax(1)
+    pred[pred == 2] = np.where(np.arange(np.sum(pred == 2)) < 3, 2, 0)  # few are taken for cats
+    p = evaluate.Predictions(id, label, pred, prob, CLASSES)
+    p.write("predictions")
+    with h5py.File(next(pathlib.Path("predictions").glob("*.h5")), "a") as f:
+        f["embedding"] = r.normal(size=(rows, 4)).astype("f4")
+    evaluate.relist("predictions")
+    return id, label, pred, prob
+
+
+def queue_of(folder):
+    return json.loads(pathlib.Path(folder, "queue.json").read_text(encoding="utf-8"))
+
+
+def hexes(ids):
+    return [f"{int(i):016x}" for i in ids]
+
+
+def asked(binary):
+    """the shares and their reasons, the chance of the random part, files for people and for programs"""
+    id, label, pred, prob = site(binary)
+    run(binary, "label", "--predictions", "predictions", "--data", "data", "--out", "q", "--label.rows=40", "--label.measure=0.4", "--registry", "r")
+    q = queue_of("q")
+    rows, open_rows = q["rows"], int(np.sum(label < 0))
+    check(len(rows) == 40 and len({r["id"] for r in rows}) == 40 and q["candidates"] == open_rows == 80, f"queue: {len(rows)} rows, {q['candidates']}")
+    by = {why: [r for r in rows if r["why"] == why] for why in ("random", "uncertain", "rare", "diverse")}
+    check([len(by[w]) for w in by] == [16, 9, 4, 11], f"shares: {[len(by[w]) for w in by]}")
+    check(all(label[r["row"]] < 0 and f"{int(id[r['row']]):016x}" == r["id"] for r in rows), "rows without a label, by their ids")
+    check(all(abs(r["chance"] - 16 / 80) < 1e-9 for r in by["random"]) and all(r["chance"] is None for r in rows if r["why"] != "random"), "chances")
+    check(all(r["predicted"] == CLASSES[pred[r["row"]]] for r in rows), "predicted classes")
+    margin = np.sort(prob, 1)[:, 2] - np.sort(prob, 1)[:, 1]
+    left = [i for i in range(90) if label[i] < 0 and i not in {r["row"] for r in by["random"]}]
+    least = sorted(left, key=lambda i: margin[i])[:9]
+    check({r["row"] for r in by["uncertain"]} == set(least), "the most uncertain of the others")
+    left = [i for i in left if i not in least]
+    count = np.bincount(pred, minlength=3)
+    check(sorted(count[pred[r["row"]]] for r in by["rare"]) == sorted(sorted(count[pred[i]] for i in left)[:4]), "the rarest of the others")
+    lines = [json.loads(x) for x in pathlib.Path("q/queue.jsonl").read_text(encoding="utf-8").splitlines()]
+    check(lines == rows, "queue.jsonl")
+    with open("q/queue.csv", newline="", encoding="utf-8") as f:
+        table = list(csv.DictReader(f))
+    check([(t["id"], t["file"], t["why"]) for t in table] == [(r["id"], r["file"], r["why"]) for r in rows], "queue.csv")
+    studio = json.loads(pathlib.Path("q/label-studio.json").read_text(encoding="utf-8"))
+    check([t["data"]["nightshift_id"] for t in studio] == [r["id"] for r in rows], "label-studio.json")
+    run(binary, "label", "--predictions", "predictions", "--data", "data", "--out", "q2", "--label.rows=40", "--label.measure=0.4", "--registry", "r")
+    check(queue_of("q2") == q, "asked again, it is the same queue")
+    run(binary, "label", "--predictions", "predictions", "--data", "data", "--out", "q3", "--label.rows=40", "--label.measure=1", "--seed=2", "--registry", "r")
+    check({r["why"] for r in queue_of("q3")["rows"]} == {"random"} and {r["id"] for r in queue_of("q3")["rows"]} != {r["id"] for r in rows}, "another seed")
+    d = {"schema": "nightshift.drift/1", "current": {"digest": json.loads(pathlib.Path("predictions/predictions.json").read_text())["digest"]},
+         "top": [{"row": int(i), "id": ""} for i in np.flatnonzero(label < 0)[::-1][:10]]}
+    pathlib.Path("drift.json").write_text(json.dumps(d))
+    run(binary, "label", "--predictions", "predictions", "--data", "data", "--out", "q4", "--label.rows=40", "--label.measure=0.4", "--label.drift=drift.json",
+        "--registry", "r")
+    moved = [r["row"] for r in queue_of("q4")["rows"] if r["why"] == "drifted"]
+    random = {r["row"] for r in queue_of("q4")["rows"] if r["why"] == "random"}
+    check(moved == [int(t["row"]) for t in d["top"] if t["row"] not in random][:6], f"drifted: {moved}")
+    d["current"]["digest"] = "0" * 64
+    pathlib.Path("drift.json").write_text(json.dumps(d))
+    run(binary, "label", "--predictions", "predictions", "--data", "data", "--out", "refused", "--label.drift=drift.json", wanted=65, said="other predictions")
+
+
+def page(binary):
+    """the page is whole, asks for nothing, names are text; with node, keys answer and the file is one that is taken"""
+    text = pathlib.Path("q/label.html").read_text(encoding="utf-8")
+    check(text.count("<script>") == 1 and "n'005 <b>" not in text and "\\u003cb>" in text, "names are text")
+    check(not re.search(r"src=\"http|href=\"http|@import|url\(|fetch\(|XMLHttpRequest", text), "the page asks for something from elsewhere")
+    body = text.split("<script>")[1].split("</script>")[0]
+    q = json.loads(body.split("const Q=", 1)[1].split(";\n", 1)[0])
+    check(q["classes"] == CLASSES and [r["id"] for r in q["rows"]] == [r["id"] for r in queue_of("q")["rows"]] and q["show"] is False, "what the page knows")
+    check(q["queue"] == tiny.digest("q/queue.json"), "the page's queue")
+    check(all(r["image"].startswith("data:image/png;base64,iVBOR") for r in q["rows"]), "images are in the page")
+    if not shutil.which("node"):
+        print("SKIPPED: the page's keys: node is absent")
+        return
+    stub = """
+const listeners={},made={};const node=id=>made[id]||(made[id]={id,value:'',children:[],classList:{toggle(){}},append(c){this.children.push(c)},focus(){this.focused=true},click(){}});
+const document={getElementById:node,createElement:()=>({classList:{toggle(){}},click(){saved.push(this)}}),querySelectorAll:()=>node('classes').children,addEventListener:(n,f)=>listeners[n]=f};
+const localStorage={s:{},getItem(k){return this.s[k]||null},setItem(k,v){this.s[k]=v}},window={},saved=[];let blob='';
+const Blob=function(parts){blob=parts.join('')},URL={createObjectURL:()=>'blob:'};
+"""
+    keys = """
+const press=k=>listeners.keydown({key:k,target:{tagName:'BODY'},preventDefault(){}});
+press('1');press('2');press(' ');press('ArrowLeft');press('ArrowLeft');const back=node('place').textContent;press('3');press('Backspace');
+press('9');press('ArrowRight');press('p');const guess=node('guess').textContent;press('Enter');const nobody=blob;node('by').value='anna b';press('Enter');
+console.log(JSON.stringify({back,guess,nobody,blob,name:saved[0].download,stored:JSON.parse(localStorage.s['nightshift '+Q.queue]).length}));
+"""
+    pathlib.Path("page.js").write_text(stub + body + keys, encoding="utf-8")
+    done = subprocess.run(["node", "page.js"], capture_output=True, text=True, check=False)
+    check(done.returncode == 0, f"the page's script: {done.stderr[-600:]}")
+    said = json.loads(done.stdout)
+    answers = [json.loads(x) for x in said["blob"].splitlines()]
+    ids = [r["id"] for r in q["rows"]]
+    # 1 and 2 answer the first two, space passes over the third; two back is the second, where 3 says cat, which goes on to the fourth; backspace takes back
+    # nothing there; 9 is no class
+    check([(a["id"], a["label"], a["by"]) for a in answers] == [(ids[0], "ant", "anna b"), (ids[1], "cat", "anna b"), (ids[2], None, "anna b")],
+          f"answers by keys: {answers}")
+    check(said["back"].startswith("Image 2 of 40") and said["nobody"] == "" and said["stored"] == 3, f"the page: {said}")
+    check(said["guess"].startswith("The model says: ") and said["name"] == f"answers-{q['queue'][:8]}-anna-b.jsonl", f"the page: {said}")
+    pathlib.Path("by-keys.jsonl").write_text(said["blob"], encoding="utf-8")
+    text = run(binary, "label", "--queue", "q", "--answers", "by-keys.jsonl", "--registry", "keys")
+    check("2 answers taken, 1 images passed over, 0 answers given twice; people disagree on 0 images" in text, f"taken: {text}")
+
+
+def write(name, *lines):
+    pathlib.Path(name).write_text("".join(x if isinstance(x, str) else json.dumps(x) + "\n" for x in lines), encoding="utf-8")
+    return name
+
+
+def objects(registry):
+    return {p.parent.name + p.name for p in pathlib.Path(registry, "objects").glob("*/*")} if pathlib.Path(registry).exists() else set()
+
+
+def answers(binary):
+    """three formats that say the same; who disagrees; what is refused, named, with nothing taken"""
+    rows = queue_of("q")["rows"]
+    ids = [r["id"] for r in rows]
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    says = list(zip(ids[:12], (CLASSES * 4)))
+    write("a.jsonl", *({"id": i, "label": c} for i, c in says))
+    with open("a.csv", "w", newline="", encoding="utf-8") as f:
+        w = csv.writer(f)
+        w.writerow(["file", "id", "note", "label"])
+        w.writerows([["x,\n\"y", i, "", c] for i, c in says])
+    task = lambda i, c: {"data": {"nightshift_id": i}, "annotations": [{"completed_by": {"email": me}, "created_at": "2026-11-28", "result": [
+        {"from_name": "c", "value": {"choices": [c]}}]}]}
+    write("a.json", json.dumps([task(i, c) for i, c in says]))
+    kept = []
+    for name in ("a.jsonl", "a.csv", "a.json"):
+        shutil.rmtree("r", ignore_errors=True)
+        check("12 answers taken, 0 images passed over" in run(binary, "label", "--queue", "q", "--answers", name, "--registry", "r"), name)
+        log = json.loads(next(pathlib.Path("r/log/labels").glob("000001.json")).read_text())
+        o = json.loads(pathlib.Path("r/objects", log["new"][:2], log["new"][2:]).read_text())
+        check(o["schema"] == "nightshift.answers/1" and o["who"] == me and o["dataset"] == queue_of("q")["dataset"], f"{name}: {o}")
+        kept.append([(r["id"], r["label"], r["by"], r["measures"]) for r in o["rows"]])
+    check(kept[0] == kept[1] == kept[2] == [(i, c, me, rows[k]["why"] == "random") for k, (i, c) in enumerate(says)], f"kept: {kept}")
+    before = objects("r")
+    for name, line, said in (
+            ("unknown id", {"id": "00000000000000aa", "label": "ant"}, "line 2: image 00000000000000aa was not asked for"),
+            ("no class", {"id": ids[2], "label": "dog"}, "line 2: image " + ids[2] + ": 'dog' is none of the classes"),
+            ("no id", {"label": "ant"}, "line 2: id is ''"), ("no label", {"id": ids[2]}, "line 2 has no label"),
+            ("cut off", '{"id": "' + ids[2] + '", "la', "line 2 is no JSON object, and does not end"),
+            ("against oneself", {"id": ids[0], "label": "cat"}, f"{me} says 'cat' of image {ids[0]}, and 'ant' in line 1")):
+        text = run(binary, "label", "--queue", "q", "--answers", write("bad.jsonl", {"id": ids[0], "label": "ant"}, line), "--registry", "r", wanted=65, said=said)
+        check("bad.jsonl" in text and objects("r") == before, f"{name}: {text}")
+    for name, text, said in (("quotes", "id,label\n\"" + ids[0], "its quotes do not end"), ("fields", f"id,label\n{ids[0]},ant,more\n", "line 2 has 3 fields"),
+                             ("header", "name,label\n", "names no column id"), ("empty", "", "names no column id")):
+        run(binary, "label", "--queue", "q", "--answers", write("bad.csv", text), "--registry", "r", wanted=65, said=said)
+    run(binary, "label", "--queue", "q", "--answers", write("bad.json", json.dumps([{"data": {}, "annotations": []}])), "--registry", "r", wanted=65,
+        said="task 1 has no data.nightshift_id")
+    check(objects("r") == before, "what was refused left something behind")
+    # two people, who disagree on one image; the first changes his mind on another
+    write("b.jsonl", *({"id": i, "label": c, "by": "bob"} for i, c in [(ids[0], "bee"), says[1], (ids[2], "")]))
+    text = run(binary, "label", "--queue", "q", "--answers", "b.jsonl", write("c.jsonl", {"id": says[1][0], "label": says[1][1], "by": "bob"}), "--registry", "r")
+    check("2 answers taken, 1 images passed over, 1 answers given twice; people disagree on 1 images" in text and ids[0] in text, text)
+    run(binary, "label", "--predictions", "predictions", "--data", "data", "--out", "again", "--label.rows=30", "--registry", "r")
+    again = queue_of("again")["rows"]
+    check(again[0]["why"] == "disputed" and again[0]["id"] == ids[0], f"what people disagree on is asked again: {again[0]}")
+    measured = {r["id"] for r in rows[:12] if r["why"] == "random"} - {ids[0]}
+    check(not measured & {r["id"] for r in again}, "what has a label that measures is asked again")
+    taught = {r["id"] for r in rows[:12]} - measured - {ids[0]}
+    check(not taught & {r["id"] for r in again if r["why"] != "random"}, "what has a label is to teach again")
+    run(binary, "label", "--queue", "again", "--answers", write("d.jsonl", {"id": ids[0], "label": "ant", "by": "bob"}), "--registry", "r")
+    run(binary, "label", "--predictions", "predictions", "--data", "data", "--out", "settled", "--label.rows=30", "--registry", "r")
+    check(all(r["why"] != "disputed" for r in queue_of("settled")["rows"]), "an answer that was changed settles it")
+
+
+def at_once(binary):
+    """ten people who import at once: no answer is lost"""
+    ids = [r["id"] for r in queue_of("q")["rows"]]
+    shutil.rmtree("r", ignore_errors=True)
+    names = [write(f"p{k}.jsonl", {"id": ids[k], "label": "ant", "by": f"p{k}"}) for k in range(10)]
+    jobs = [subprocess.Popen([binary, "label", "--queue", "q", "--answers", n, "--registry", "r"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for n in names]
+    for j in jobs:
+        text = j.communicate()[1]
+        check(j.returncode == 0, f"at once: {text}")
+    found = set()
+    for p in pathlib.Path("r/log/labels").glob("*.json"):
+        d = json.loads(p.read_text())["new"]
+        found |= {(r["id"], r["by"]) for r in json.loads(pathlib.Path("r/objects", d[:2], d[2:]).read_text())["rows"]}
+    check(found == {(ids[k], f"p{k}") for k in range(10)}, f"at once: {len(found)} answers")
+    run(binary, "registry", "gc", "--registry.gc_hours=0", "--registry", "r")
+    run(binary, "registry", "verify", "--registry", "r")
+    check(not list(pathlib.Path("r").glob("answers.*")), "temporary files are left")
+
+
+def meet(binary):
+    """labels that measure join predictions wherever they are judged, whatever window their image is in; those that teach do not"""
+    rows = queue_of("q")["rows"]
+    with h5py.File(next(pathlib.Path("predictions").glob("*.h5"))) as f:
+        ids, label, pred = f["id"][:], f["label"][:], f["pred"][:]
+    shutil.rmtree("r", ignore_errors=True)
+    given = {r["id"]: CLASSES[int(pred[r["row"]])] if k % 4 else CLASSES[(int(pred[r["row"]]) + 1) % 3] for k, r in enumerate(rows[:30])}
+    run(binary, "label", "--queue", "q", "--answers", write("m.jsonl", *({"id": i, "label": c} for i, c in given.items())), "--registry", "r")
+    measures = {r["id"] for r in rows[:30] if r["why"] == "random"}
+    now = label.copy()
+    for k, i in enumerate(hexes(ids)):
+        if i in measures:
+            now[k] = CLASSES.index(given[i])
+    run(binary, "evaluate", "--predictions", "predictions", "--out", "judged", "--registry", "r")
+    e = json.loads(pathlib.Path("judged/evaluation.json").read_text())
+    check((e["rows"], e["correct"]) == (int(np.sum(now >= 0)), int(np.sum((now >= 0) & (now == pred)))), f"labels that came later: {e['rows']}, {e['correct']}")
+    run(binary, "drift", "--reference", "predictions", "--current", "predictions", "--out", "drifted", "--registry", "r", "--drift.self_test=0",
+        "--drift.permutations=19")
+    d = json.loads(pathlib.Path("drifted/drift.json").read_text())["performance"]
+    check(d["audited"] == int(np.sum(now >= 0)), f"drift: {d['audited']} audited")
+    inputs = {i["what"]: i["digest"] for i in json.loads(pathlib.Path("drifted/run.json").read_text())["inputs"]}
+    newest = json.loads(sorted(pathlib.Path("r/log/labels").glob("*.json"))[-1].read_text())["new"]
+    check(inputs.get("labels") == newest, f"drift's record of labels: {inputs}")
+    # an object that is gone is named
+    pathlib.Path("r/objects", newest[:2], newest[2:]).unlink()
+    run(binary, "evaluate", "--predictions", "predictions", "--out", "gone", "--registry", "r", wanted=74, said=newest[:12])
+
+
+def refusals(binary):
+    run(binary, "label", "--out", "x", wanted=64)
+    run(binary, "label", "more", wanted=64)
+    run(binary, "label", "--answers", "a.jsonl", wanted=64, said="--queue is required")
+    run(binary, "label", "--predictions", "predictions", "--data", "data", wanted=64, said="--out is required")
+    run(binary, "label", "--queue", "nowhere", "--answers", "a.jsonl", wanted=74)
+    with h5py.File("odd.h5", "w") as f:
+        f["id"], f["pred"] = np.arange(90, dtype="u8"), np.zeros(90, "i4")
+        f.attrs["classes"] = CLASSES
+    run(binary, "label", "--predictions", "odd.h5", "--data", "data", "--out", "refused", wanted=65, said="row 0 is image")
+
+
+if __name__ == "__main__":
+    os.environ["OMP_NUM_THREADS"] = "1"
+    binary, *names = sys.argv[1:]
+    for part in tiny.chosen((asked, page, answers, at_once, meet, refusals), names):
+        part(binary)
+    print(f"{checks} checks passed")
