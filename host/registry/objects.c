@@ -85,6 +85,19 @@ enum ns_status ns_registry_put(const char *registry, const char *file, char dige
 	return status;
 }
 
+enum ns_status ns_registry_put_json(const char *registry, const json_t *json, char digest[NS_SHA256_HEX])
+{
+	char *text = json ? json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
+	enum ns_status status;
+
+	if (!text)
+		return ns_fail(NS_INTERNAL, "%s: an object cannot be written as JSON", registry);
+	ns_sha256(digest, text, strlen(text));
+	status = object_put(registry, text, strlen(text), digest);
+	free(text);
+	return status;
+}
+
 /* Puts back an object that gc has set aside, be it that this gc was killed or is about to check it once more. */
 static void take_back(const char *dir, const struct ns_names *list, const char *rest)
 {

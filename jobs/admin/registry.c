@@ -1,12 +1,10 @@
 /* jobs/admin/registry.c - the verb registry: lists and shows its content, moves its refs, settles trials, verifies, collects garbage. */
-#define _POSIX_C_SOURCE 200809L
 #include "host/registry/registry.h"
 #include "jobs/admin/admin.h"
 
 #include <string.h>
 #include <time.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 static void print_entry(const json_t *e, int number)
 {
@@ -110,17 +108,12 @@ static enum ns_status find_trial(const char *registry, const char *digest, json_
 static enum ns_status settle(struct ns_job *job, const char *registry, json_t *trial, const char *was, const char *state, const char *why,
 			     char digest[NS_SHA256_HEX])
 {
-	char path[NS_PATH_MAX], who[NS_WHO], warning[512];
-	enum ns_status status;
+	char who[NS_WHO], warning[512];
 
 	json_object_set_new(trial, "state", json_string(state));
 	json_object_set_new(trial, "who", ns_json_string(ns_who(who)));
 	json_object_set_new(trial, "why", ns_json_string(why));
-	NS_TRY(ns_path(path, "%s/trial.%lld.json", registry, (long long)getpid()));
-	NS_TRY(ns_json_write(path, trial));
-	status = ns_registry_put(registry, path, digest);
-	unlink(path);
-	NS_TRY(status);
+	NS_TRY(ns_registry_put_json(registry, trial, digest));
 	NS_TRY(ns_registry_move(registry, "trial", digest, was, why, NULL, warning));
 	warn(job, warning);
 	return NS_OK;

@@ -2,12 +2,10 @@
  * jobs/label/answers.c - what people answered, against the queue that asked: each id, class and double answer is checked, then all answers become one object
  * of the registry, or none of them does.
  */
-#define _POSIX_C_SOURCE 200809L
 #include "jobs/label/label_inner.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "host/registry/registry.h"
 
@@ -140,12 +138,8 @@ static enum ns_status put(struct intake *t, json_t *rows)
 	all = NS_JSON_OBJECT({"schema", json_string("nightshift.answers/1")}, {"queue", json_string(queue)},
 			     {"dataset", json_string(ns_json_text(t->queue, "dataset"))}, {"who", ns_json_string(ns_who(who))},
 			     {"rows", json_incref(rows)});
-	NS_TRY(ns_path(path, "%s/answers.%lld.json", t->registry, (long long)getpid()));
-	status = all ? ns_json_write(path, all) : ns_fail(NS_NO_MEMORY, "out of memory for answers");
+	status = ns_registry_put_json(t->registry, all, digest);
 	json_decref(all);
-	if (status == NS_OK)
-		status = ns_registry_put(t->registry, path, digest);
-	unlink(path);
 	NS_TRY(status);
 	snprintf(why, sizeof why, "%lld answers", (long long)t->answered);
 	NS_TRY(ns_registry_move(t->registry, "labels", digest, NULL, why, NULL, warning));

@@ -170,6 +170,14 @@ def make(binary, world):
     for out, data in (("ref", "data"), ("pred", "night-data")):
         must("infer", "--data", data, "--out", out, "--registry", "reg", "--threads=1", "--infer.precision=f32")
     must("drift", "--reference", "pred", "--current", "ref", "--out", "before", "--drift.history=past", *DRIFT)
+    flat = world / "flat"
+    flat.mkdir()
+    for i, path in enumerate(sorted((world / "tonight").rglob("*.png"))):
+        shutil.copy(path, flat / f"{i}.png")
+    must("ingest", "flat", "--out", "unlabelled", "--ingest.shard_rows=6", "--ingest.classes=[cat, dog]")
+    must("infer", "--data", "unlabelled", "--out", "unlabelled-pred", "--registry", "reg", "--threads=1", "--infer.precision=f32")
+    must("label", "--predictions", "unlabelled-pred", "--data", "unlabelled", "--out", "queue", "--label.rows=4", "--registry", "reg")
+    (world / "answers.jsonl").write_text("".join(json.dumps({"id": r["id"], "label": "cat", "by": "anna"}) + "\n" for r in read_json(world / "queue/queue.json")["rows"]))
     for i in (0, 1):
         must("ingest", "broken", "--out", f"parts/0000{i}", "--part", f"{i}/2", "--name", "photos", "--ingest.shard_rows=4")
     (world / "night.yaml").write_text(NIGHT)
@@ -184,6 +192,10 @@ def make(binary, world):
 
 
 # --- what is there ---
+
+def read_json(path):
+    return json.loads(pathlib.Path(path).read_text())
+
 
 def digest(path):
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
@@ -283,6 +295,8 @@ def jobs(world):
         Job("infer", ["infer", "--data", "night-data", "--registry", "reg", "--threads=1", "--infer.precision=f32", "--out", "o"], "o"),
         Job("drift", [*drift, "--out", "o"], "o", {"history": "past"}, also=("history",)), # a window that was not read counts as none
         Job("drift-first", [*drift, "--out", "o"], "o", also=("history",)),
+        Job("label", ["label", "--predictions", "unlabelled-pred", "--data", "unlabelled", "--out", "o", "--label.rows=4", "--registry", "reg"], "o"),
+        Job("label-answers", ["label", "--queue", "queue", "--answers", "answers.jsonl", *rr], given={"r": "reg"}, registry="r"),
         Job("merge", ["merge", "parts", "--out", "o"], "o"),
         Job("merge-copied", ["merge", "parts", "--out", "o"], "o", without="link EXDEV"),
         Job("promote", ["registry", "promote", "canary", model[1], *rr], given={"r": "reg"}, registry="r"),
