@@ -158,7 +158,7 @@ static enum ns_status find(const char *registry, const struct ns_predictions *p,
 
 	for (i = 0; status == NS_OK && l.count && i < p->rows; i++) {
 		int disputed, measures;
-		const char *name = p->label[i] < 0 ? ns_labels_of(&l, p->id[i], &disputed, &measures) : NULL;
+		const char *name = !p->label || p->label[i] < 0 ? ns_labels_of(&l, p->id[i], &disputed, &measures) : NULL;
 
 		label[i] = name && measures ? class_of(p, name) : -1;
 		*joined += label[i] >= 0;
@@ -178,13 +178,8 @@ enum ns_status ns_labels_join(struct ns_job *job, const char *registry, struct n
 	memset(digest, 0, NS_SHA256_HEX);
 	if (!registry || !p->id || !p->names || !p->rows)
 		return NS_OK;
-	if (!p->label) {
-		p->label = malloc(sizeof *p->label * (size_t)p->rows);
-		for (i = 0; p->label && i < p->rows; i++)
-			p->label[i] = -1;
-	}
 	label = malloc(sizeof *label * (size_t)p->rows);
-	if (!label || !p->label)
+	if (!label)
 		status = ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)p->rows);
 	else if (job->comm->rank == 0)
 		status = find(registry, p, label, &facts, digest);
@@ -193,9 +188,13 @@ enum ns_status ns_labels_join(struct ns_job *job, const char *registry, struct n
 	NS_GO(ns_comm_broadcast(job->comm, digest, NS_SHA256_HEX, 0));
 	if (facts)
 		NS_GO(ns_comm_broadcast(job->comm, label, sizeof *label * (size_t)p->rows, 0));
-	for (i = 0; facts && i < p->rows; i++)
-		p->label[i] = label[i] >= 0 ? label[i] : p->label[i];
 	*joined = facts;
+	if (facts && !p->label) {
+		p->label = label;
+		label = NULL;
+	}
+	for (i = 0; facts && label && i < p->rows; i++)
+		p->label[i] = label[i] >= 0 ? label[i] : p->label[i];
 out:
 	free(label);
 	return status;

@@ -50,9 +50,10 @@ enum ns_status ns_nights_learn(struct ns_nights *nights, const double *x, int we
  */
 enum ns_status ns_nights_judge(struct ns_nights *nights, const double *x, double rows, int weekday, int gap, struct ns_nights_verdict *verdict);
 /*
- * A new release, or an alarm that a person accepts: the centre is that of the last n nights (at most 14), scale and correlation are carried.
+ * A new release, or an alarm that a person accepts: the centre is that of the last n nights (at most 14), scale and correlation are carried. keep (columns): 0
+ * where those nights' values say nothing of the new release, such as another model's outputs; NULL: all do.
  */
-enum ns_status ns_nights_renew(struct ns_nights *nights, int n);
+enum ns_status ns_nights_renew(struct ns_nights *nights, int n, const unsigned char *keep);
 
 /*
  * --- harm: the fall of accuracy that labels show, remembered over nights by two CUSUMs, tuned to falls of 5/3 and 5 times the tolerance. Harmful is

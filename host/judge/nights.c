@@ -44,6 +44,7 @@ void ns_nights_free(struct ns_nights *n)
 	for (i = 0; i < NS_JUDGE_FAMILIES; i++)
 		free(n->chol[i]);
 	free(n->old);
+	free(n->fresh);
 	free(n->mu);
 	free(n);
 }
@@ -65,17 +66,21 @@ enum ns_status ns_nights_make(struct ns_nights **out, const struct ns_nights_con
 			return no_memory();
 	}
 	n->opening = !config->dated;
-	n->mu = calloc((size_t)n->k * (6 + 14 + AVERAGES) + 1, sizeof(double));
-	if (!n->mu)
+	n->mu = calloc((size_t)n->k * (7 + 14 + AVERAGES) + 1, sizeof(double));
+	n->fresh = calloc((size_t)n->k + 1, 1);
+	if (!n->mu || !n->fresh)
 		return no_memory();
 	n->rho = n->mu + n->k;
 	n->phi = n->rho + n->k;
 	n->v = n->phi + n->k;
 	n->last = n->v + n->k;
 	n->known = n->last + n->k;
-	n->b = n->known + n->k;
+	n->pool = n->known + n->k;
+	n->b = n->pool + n->k;
 	n->kept = n->b + 7 * n->k;
 	n->e = n->kept + 7 * n->k;
+	for (i = 0; i < n->k; i++)
+		n->pool[i] = 1;
 	return NS_OK;
 }
 
@@ -266,9 +271,25 @@ static double unseen(const struct ns_nights *n)
 	return sqrt(critical / sum);
 }
 
-enum ns_status ns_nights_judge(struct ns_nights *n, const double *x, double rows, int weekday, int gap, struct ns_nights_verdict *out)
+/* The first night of what is fresh is its centre. */
+static enum ns_status settle(struct ns_nights *n, double *x, double *first, int weekday)
 {
-	double *c = malloc(sizeof *c * 3 * ((size_t)n->k + 1)), fewer = rows > 0 ? fmax(0, 1 / rows - 1 / n->of.rows) : 0;
+	int j, any = 0;
+
+	for (j = 0; j < n->k; j++) {
+		first[j] = n->fresh[j] ? x[j] : NAN;
+		if (isnan(first[j]))
+			continue;
+		any = 1;
+		n->fresh[j] = 0;
+		x[j] = NAN;
+	}
+	return any ? list_add(&n->usual, first, n->k, weekday, 1) : NS_OK;
+}
+
+enum ns_status ns_nights_judge(struct ns_nights *n, const double *tonight, double rows, int weekday, int gap, struct ns_nights_verdict *out)
+{
+	double *c = malloc(sizeof *c * 4 * ((size_t)n->k + 1)), *x = c + 3 * n->k, fewer = rows > 0 ? fmax(0, 1 / rows - 1 / n->of.rows) : 0;
 	enum ns_status status = c ? NS_OK : no_memory();
 	int f, m, j;
 
@@ -276,9 +297,11 @@ enum ns_status ns_nights_judge(struct ns_nights *n, const double *x, double rows
 	for (f = 0; f < NS_JUDGE_FAMILIES; f++)
 		for (out->q[f] = NAN, m = 0; m < NS_JUDGE_MEMORIES; m++)
 			out->p[f][m] = NAN;
-	if (status == NS_OK && (n->since < 28 || n->t % 7 == 0))
-		status = ns_nights_fit(n);
 	NS_GO(status);
+	memcpy(x, tonight, sizeof *x * (size_t)n->k);
+	NS_GO(settle(n, x, c, weekday));
+	if (n->since < 28 || n->t % 7 == 0)
+		NS_GO(ns_nights_fit(n));
 	n->has_last &= !gap;
 	for (j = 0; j < n->k; j++)
 		c[j] = x[j] - n->mu[j] - n->b[weekday * n->k + j];
@@ -316,17 +339,25 @@ static enum ns_status carry(struct ns_nights *n)
 	return NS_OK;
 }
 
-enum ns_status ns_nights_renew(struct ns_nights *n, int nights)
+enum ns_status ns_nights_renew(struct ns_nights *n, int nights, const unsigned char *keep)
 {
-	int i;
+	int i, j;
 
 	NS_TRY(carry(n));
 	memcpy(n->kept, n->b, sizeof *n->b * 7 * (size_t)n->k);
 	list_release(&n->usual);
 	list_release(&n->waiting);
 	nights = nights < n->recent_count ? nights : n->recent_count;
-	for (i = n->recent_count - nights; i < n->recent_count; i++)
+	for (j = 0; j < n->k; j++) {
+		n->fresh[j] = nights > 0 && keep && !keep[j];
+		n->pool[j] = nights > 0 ? 0 : 1;
+	}
+	for (i = n->recent_count - nights; i < n->recent_count; i++) {
 		NS_TRY(list_add(&n->usual, n->recent[i], n->k, n->recent_weekday[i], 1));
+		for (j = 0; keep && j < n->k; j++)
+			if (!keep[j])
+				n->usual.night[n->usual.count - 1].x[j] = NAN;
+	}
 	memset(n->e, 0, sizeof *n->e * AVERAGES * (size_t)n->k);
 	n->has_last = 0;
 	n->since = 0;

@@ -33,7 +33,7 @@ static void fit_column(struct ns_nights *n, struct work *w, int j, int carried)
 			known++;
 		}
 	n->known[j] = known;
-	n->mu[j] = sum / (known + 1); /* a pool without dates is one night, at 0; of dated ones it costs little */
+	n->mu[j] = sum / fmax(known + n->pool[j], 1); /* a pool without dates is one night, at 0; of dated ones it costs little */
 	for (i = 0; i < w->count; i++) {
 		const struct ns_nights_night *a = &w->night[i];
 		double back = carried ? n->kept[a->weekday * n->k + j] : 0;
@@ -206,7 +206,7 @@ enum ns_status ns_nights_fit(struct ns_nights *n)
 
 double ns_nights_centre(const struct ns_nights *n, int j)
 {
-	return ns_nights_mean(n, j, n->known[j] + 1);
+	return ns_nights_mean(n, j, n->known[j] + n->pool[j]);
 }
 
 double ns_nights_mean(const struct ns_nights *n, int j, double nights)

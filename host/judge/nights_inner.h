@@ -29,9 +29,11 @@ struct ns_nights {
 	int64_t t, since;					  /* nights judged; since the last release */
 	int opening;						  /* an undated pool's first month */
 	double *mu, *b, *kept, *rho, *phi, *v, *e, *last, *known; /* (k); b and kept (7, k); e (AVERAGES, k); known: quiet nights with a value */
-	double *chol[NS_JUDGE_FAMILIES];			  /* of the correlation, (d, d) below the diagonal */
-	double df[NS_JUDGE_FAMILIES][2];			  /* of F: of distances, and of steps */
-	double quiet;						  /* quiet nights in the window */
+	double *pool;	      /* (k): 1 where the reference's pool is a night at 0; 0 in a release whose centre is that of its own nights */
+	unsigned char *fresh; /* (k): nothing is known of it in this release yet: its first night is its centre, and is not judged by it */
+	double *chol[NS_JUDGE_FAMILIES]; /* of the correlation, (d, d) below the diagonal */
+	double df[NS_JUDGE_FAMILIES][2]; /* of F: of distances, and of steps */
+	double quiet;			 /* quiet nights in the window */
 	int has_last;
 };
 

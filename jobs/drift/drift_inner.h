@@ -194,11 +194,12 @@ struct ns_drift {
 	char replaces[NS_PATH_MAX];	 /* the line that tonight's takes the place of under another name; "": none */
 	double false_alarms;		 /* a year, of all kinds together */
 	struct ns_effects effects;
-	struct ns_nights_verdict nights; /* tonight among them */
-	int rank[NS_JUDGE_FAMILIES];	 /* past nights that were further from the usual than tonight */
-	int ranked, families;		 /* of so many past nights; families that are judged */
-	int family[NS_JUDGE_FAMILIES];	 /* NS_EFFECT_* of each */
-	int64_t since_alarm;		 /* nights since the last alarm of this release, 0: tonight; -1: none */
+	struct ns_nights_verdict nights;   /* tonight among them */
+	int rank[NS_JUDGE_FAMILIES];	   /* past nights that were further from the usual than tonight */
+	int ranked, families;		   /* of so many past nights; families that are judged */
+	int family[NS_JUDGE_FAMILIES];	   /* NS_EFFECT_* of each */
+	int64_t since_alarm;		   /* nights since the last alarm of this release, 0: tonight; -1: none */
+	double gate_labels, gate_accuracy; /* of this model, by the labels of its gate; no labels: it had none */
 	struct ns_harm_track *tracks;
 	int track_count;
 	char identity[NS_SHA256_HEX];	   /* digest of tonight's effects: the same window, whatever its labels; "": none */

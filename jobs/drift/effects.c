@@ -1,6 +1,6 @@
 /*
  * jobs/drift/effects.c - what a night says of each column, as one signed number that is 0 with a deviation of 1 / sqrt(rows) where nothing happens. Of
- * a column of values: the mean normal score of its rows, Phi^-1 of their ranks in the reference, and how far the scores spread, less the reference's own. Of a share (a
+ * a column of values: the mean normal score of its rows, Phi^-1 of their ranks in the reference, and by the logarithm how far the scores spread about it, less the reference's own. Of a share (a
  * class, a group, missing values): the difference of 2 arcsin sqrt(share). Nights are judged by these, not by their rows: docs/judgement.md.
  */
 #include "jobs/drift/drift_inner.h"

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/registry/registry.h"
 #include "jobs/curate/curate.h"
 
 #define SHARE_HALF .025 /* of drift.false_alarms, out of the guarded slices' */
@@ -80,6 +81,10 @@ static enum ns_status add_track(struct ns_drift *s, const char *name, const stru
 	t->accuracy = accuracy_of(&now);
 	t->noise = now.labels > 0 ? ns_harm_noise(fmax(now.within, .25 / fmax(now.labels, 1) / fmax(now.labels, 1)), now.labels, now.spread, now.rows)
 				  : NAN;
+	if (!l && s->gate_labels > 0) {
+		then.labels = s->gate_labels;
+		then.correction = s->gate_accuracy - then.confidence;
+	}
 	t->world = (struct ns_harm_world){.accuracy = accuracy_of(&then),
 					  .spread = then.spread,
 					  .rows = now.rows,
@@ -87,6 +92,54 @@ static enum ns_status add_track(struct ns_drift *s, const char *name, const stru
 					  .baseline = then.labels,
 					  .tolerance = s->tolerance,
 					  .budget = s->false_alarms * share};
+	return NS_OK;
+}
+
+/*
+ * A model that a gate let through is held to what the gate's labels said of it, on images of its time: its reference shows those that its predecessor was made
+ * for. The trial of this model, by the registry; what is not there leaves the reference's baseline.
+ */
+static enum ns_status take_gate(struct ns_drift *s)
+{
+	json_t *log = NULL, *entry;
+	enum ns_status status = NS_OK;
+	size_t i;
+	int is = 0;
+
+	if (!s->registry || !*s->cur.model)
+		return NS_OK;
+	NS_TRY(ns_registry_has(s->registry, "trial", &is));
+	if (is)
+		NS_TRY(ns_registry_log(s->registry, "trial", &log));
+	json_array_foreach(log, i, entry) {
+		char path[NS_PATH_MAX];
+		json_t *trial = NULL;
+
+		if (status == NS_OK)
+			status = ns_registry_object(s->registry, ns_json_text(entry, "new"), path);
+		if (status == NS_OK)
+			status = ns_json_read(path, &trial, "nightshift.trial/1");
+		if (trial && !strcmp(ns_json_text(trial, "candidate"), s->cur.model) && ns_json_number(trial, "rows", 0) > 0) {
+			s->gate_labels = ns_json_number(trial, "rows", 0);
+			s->gate_accuracy = ns_json_number(trial, "correct", NAN) / s->gate_labels;
+		}
+		json_decref(trial);
+	}
+	json_decref(log);
+	return status;
+}
+
+/* Of ranks that see different registries rank 0's counts. */
+static enum ns_status find_gate(struct ns_drift *s)
+{
+	double facts[2];
+
+	NS_TRY(ns_job_agree(s->job, s->job->comm->rank == 0 ? take_gate(s) : NS_OK));
+	facts[0] = s->gate_labels;
+	facts[1] = s->gate_accuracy;
+	NS_TRY(ns_comm_broadcast(s->job->comm, facts, sizeof facts, 0));
+	s->gate_labels = facts[0] > 0 && !isnan(facts[1]) ? facts[0] : 0;
+	s->gate_accuracy = facts[1];
 	return NS_OK;
 }
 
@@ -99,6 +152,7 @@ enum ns_status ns_drift_tracks(struct ns_drift *s)
 	s->tracks = calloc(NS_HARM_TRACKS, sizeof *s->tracks);
 	if (!s->tracks)
 		return ns_fail(NS_NO_MEMORY, "out of memory for accuracies");
+	NS_GO(find_gate(s));
 	for (i = 0; i < s->slice_count; i++)
 		guarded += s->slices[i].guarded;
 	if (guarded > NS_HARM_TRACKS - 2)

@@ -323,8 +323,9 @@ enum ns_status ns_drift_history_write(struct ns_drift *s)
 	line = NS_JSON_OBJECT(
 		{"schema", json_string(SCHEMA)}, {"time", json_integer((json_int_t)s->now)}, {"window", json_integer((json_int_t)s->window)},
 		{"day", json_integer((json_int_t)s->day)}, {"dated", json_boolean(s->dated)}, {"rejected", json_boolean(s->rejected)},
-		{"reference", json_string(s->ref.digest)}, {"current", json_string(s->cur.digest)}, {"identity", json_string(s->identity)},
-		{"status", json_string(ns_drift_status_name(s->status))}, {"evidence", ns_json_real(s->evidence)}, {"level", ns_json_real(s->level)},
+		{"reference", json_string(s->ref.digest)}, {"reference_data", json_string(s->ref.dataset)}, {"current", json_string(s->cur.digest)},
+		{"identity", json_string(s->identity)}, {"status", json_string(ns_drift_status_name(s->status))},
+		{"evidence", ns_json_real(s->evidence)}, {"level", ns_json_real(s->level)},
 		{"alarm", json_boolean(s->status >= NS_DRIFT_MATERIAL && s->status <= NS_DRIFT_HARMFUL)}, {"emitted", json_boolean(s->emit)},
 		{"effect", ns_json_real(ns_drift_largest_effect(s))}, {"estimated", ns_json_real(s->cbpe)}, {"measured", ns_json_real(s->measured)},
 		{"rows", ns_json_real(s->effects.rows)}, {"effects", ns_effects_json(&s->effects)},

@@ -124,7 +124,10 @@ out:
 	return status;
 }
 
-/* MMD's statistic in deviations of its permutations: a number like the others, and the nights say how far it wanders. */
+/*
+ * MMD's statistic in deviations of its permutations: a number like the others, and the nights say how far it wanders. By its root, which is a distance: far from
+ * the reference the square wanders the more, the larger it is.
+ */
 static enum ns_status rows_jointly(struct ns_drift *s)
 {
 	struct ns_effect *f;
@@ -135,7 +138,7 @@ static enum ns_status rows_jointly(struct ns_drift *s)
 			f = ns_effects_add(&s->effects, NS_EFFECT_ROWS, "", "rows jointly");
 			if (!f)
 				return ns_fail(NS_NO_MEMORY, "out of memory for effects");
-			f->now = s->tests[i].deviations / sqrt(s->effects.rows);
+			f->now = copysign(sqrt(fabs(s->tests[i].deviations)), s->tests[i].deviations) / sqrt(s->effects.rows);
 		}
 	return NS_OK;
 }

@@ -90,7 +90,10 @@ struct replay {
 	struct ns_nights *estimates; /* of confidence and ATC, how far they fell */
 	double *x, *q;		     /* (columns); (past, families): distances of this release's nights */
 	int64_t last_day;
-	int any, release, judged; /* release: nights of tonight's reference; judged: in q */
+	int any, judged;     /* judged: nights in q */
+	int since_began;     /* nights since the first alarm of the latest ones that followed each other; -1: none */
+	const char *data;    /* the images of the reference of the release at hand */
+	unsigned char *keep; /* (columns): a night says the same of it whatever the model */
 };
 
 static enum ns_status learn_days(struct replay *r)
@@ -106,16 +109,21 @@ static enum ns_status learn_days(struct replay *r)
 	return NS_OK;
 }
 
-/* A release begins: its reference's days are learnt before its nights. */
-static enum ns_status begin_release(struct replay *r, int first, int ours)
+/*
+ * A release begins: its reference's days are learnt before its nights. Where another model is held to the images of before, it was made for the nights
+ * since the change, and what they say of images is what is usual now; without a change, what the last nights say.
+ */
+static enum ns_status begin_release(struct replay *r, int first, int ours, const char *data)
 {
+	int same = *data && !strcmp(data, r->data), since = r->s->since_alarm >= 0 && r->s->since_alarm < ASKED ? r->since_began + 1 : ASKED;
+
 	if (!first) {
-		NS_TRY(ns_nights_renew(r->nights, 0));
-		NS_TRY(ns_nights_renew(r->estimates, 0));
+		NS_TRY(ns_nights_renew(r->nights, same ? since : 0, r->keep));
+		NS_TRY(ns_nights_renew(r->estimates, 0, NULL));
 	}
-	r->release = 0;
-	r->s->since_alarm = -1;
-	return ours ? learn_days(r) : NS_OK;
+	r->data = data;
+	r->s->since_alarm = r->since_began = -1;
+	return ours && (first || !same) ? learn_days(r) : NS_OK;
 }
 
 static enum ns_status judge_one(struct replay *r, const double *falls, double rows, int64_t day, struct ns_nights_verdict *v,
@@ -127,7 +135,9 @@ static enum ns_status judge_one(struct replay *r, const double *falls, double ro
 	NS_TRY(ns_nights_judge(r->estimates, falls, rows, weekday(day), gap, e));
 	r->last_day = day;
 	r->any = 1;
-	r->release++;
+	if (v->alarm && (r->s->since_alarm < 0 || r->s->since_alarm >= ASKED))
+		r->since_began = -1; /* another change than the last */
+	r->since_began += v->alarm || r->since_began >= 0;
 	r->s->since_alarm = v->alarm ? 0 : r->s->since_alarm < 0 ? -1 : r->s->since_alarm + 1;
 	return NS_OK;
 }
@@ -150,7 +160,7 @@ static enum ns_status past_nights(struct replay *r)
 		if (!json_object_get(line, "effects")) /* written before nights were judged */
 			continue;
 		if (strcmp(of, reference))
-			NS_TRY(begin_release(r, !*reference, ours));
+			NS_TRY(begin_release(r, !*reference, ours, ns_json_text(line, "reference_data")));
 		reference = of;
 		values_of(r->c, line, r->x);
 		NS_TRY(judge_one(r, falls, ns_json_number(line, "rows", 0), ns_drift_history_day(line), &v, &e));
@@ -159,7 +169,7 @@ static enum ns_status past_nights(struct replay *r)
 		r->judged += ours;
 	}
 	if (strcmp(reference, s->ref.digest))
-		NS_TRY(begin_release(r, !*reference, 1));
+		NS_TRY(begin_release(r, !*reference, 1, s->ref.dataset));
 	return NS_OK;
 }
 
@@ -207,7 +217,7 @@ static void rank_tonight(struct replay *r)
 enum ns_status ns_drift_judge_nights(struct ns_drift *s)
 {
 	struct columns *c = malloc(sizeof *c);
-	struct replay r = {.s = s, .c = c};
+	struct replay r = {.s = s, .c = c, .data = "", .since_began = -1};
 	struct ns_nights_config falls = {.families = 2, .columns = {1, 1}};
 	struct ns_nights_verdict e;
 	size_t n = s->past ? json_array_size(s->past) : 0;
@@ -223,7 +233,10 @@ enum ns_status ns_drift_judge_nights(struct ns_drift *s)
 		goto out;
 	r.x = malloc(sizeof *r.x * (size_t)c->count);
 	r.q = malloc(sizeof *r.q * NS_JUDGE_FAMILIES * (n + 1));
-	NS_GO(r.x && r.q ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the nights"));
+	r.keep = malloc((size_t)c->count);
+	for (i = 0; r.keep && i < c->count; i++)
+		r.keep[i] = c->of[i]->family != NS_EFFECT_ROWS && c->of[i]->family != NS_EFFECT_OUTPUTS;
+	NS_GO(r.x && r.q && r.keep ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the nights"));
 	c->config.rows = falls.rows = usual_rows(s);
 	c->config.budget = s->false_alarms * NS_SHARE_DRIFT;
 	c->config.dated = s->effects.days > 0;
@@ -241,6 +254,7 @@ out:
 	ns_nights_free(r.estimates);
 	free(r.x);
 	free(r.q);
+	free(r.keep);
 	free(c);
 	return status;
 }

@@ -7,6 +7,7 @@
 
 #include "host/stat/stat.h"
 
+#define UNUSUAL		10 /* times the level of an alarm: so many nights a year are said to be unusual for each false alarm */
 #define NS_AUDIT_ENOUGH 30 /* with fewer audited rows the measured accuracy of one window does not decide */
 
 /* Has accuracy fallen by more than the tolerance, with the difference's interval (Newcombe 1998, from both Wilson intervals) above 0? */
@@ -210,7 +211,7 @@ static void decide_among_nights(struct ns_drift *s)
 	s->rejected = v->alarm;
 	s->level = v->level;
 	s->evidence = s->families ? v->level / least : NAN;
-	s->status = v->alarm ? NS_DRIFT_MATERIAL : least < s->alpha / (4 * fmax(1, s->families)) ? NS_DRIFT_STATISTICAL : NS_DRIFT_NONE;
+	s->status = v->alarm ? NS_DRIFT_MATERIAL : least < UNUSUAL * v->level ? NS_DRIFT_STATISTICAL : NS_DRIFT_NONE;
 	for (f = 0; f < s->families; f++)
 		if (v->families >> f & 1)
 			say(s, ns_effect_family(s->family[f]));

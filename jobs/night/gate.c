@@ -29,9 +29,11 @@ static void add_rule(json_t *rules, const char *rule, int held, const json_t *me
 static int no_worse(const struct ns_night *n, const json_t *against)
 {
 	double rows = ns_json_number(against, "rows", 0), change = ns_json_number(against, "change", -1), low = ns_json_number(against, "low", -1);
-	double differ = (ns_json_number(against, "better", 0) + ns_json_number(against, "worse", 0)) / fmax(1, rows),
-	       s = sqrt(differ / fmax(1, rows));
+	/* two more than differ: of models that never do, few images would still leave a lower bound below the floor */
+	double s = sqrt(ns_json_number(against, "better", 0) + ns_json_number(against, "worse", 0) + 2) / fmax(1, rows);
 
+	if (!(rows > 0)) /* nothing was compared */
+		return 0;
 	return low > fmin(n->old_floor, -3.24 * s) && change > fmin(n->old_estimate, -1.28 * s);
 }
 
@@ -128,7 +130,7 @@ static enum ns_status gate_judge(struct ns_night *n, const char *night, const ch
 	NS_GO(ns_json_write(ns_night_path(n, path, name), gate));
 	NS_GO(ns_registry_put(n->registry, path, evidence));
 	tonight = json_is_true(json_object_get(gate, "same_night"));
-	NS_GO(ns_trial_open(n, night, candidate, production, evidence, tonight ? json_object_get(e.new, "against") : NULL, harmless, &trial));
+	NS_GO(ns_trial_open(n, night, candidate, production, evidence, tonight ? e.new : NULL, harmless, &trial));
 	*passed = ns_trial_is(trial, "passed");
 	ns_log_event(n->job->log, "gate",
 		     json_pack("{s:s, s:s, s:o, s:o}", "night", night, "state", ns_json_text(trial, "state"), "gain_new",

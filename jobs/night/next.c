@@ -109,8 +109,9 @@ static json_t *of_drift(const json_t *drift)
 }
 
 /* Harm that labels show soon after a promotion speaks for going back. */
-static enum ns_status of_promotion(const struct ns_night *n, const json_t *drift, json_t **out)
+static enum ns_status of_promotion(const struct ns_night *n, const char *night, const json_t *drift, json_t **out)
 {
+	char judged[NS_SHA256_HEX];
 	json_t *log = NULL;
 	const json_t *last;
 	double when;
@@ -122,10 +123,12 @@ static enum ns_status of_promotion(const struct ns_night *n, const json_t *drift
 	NS_TRY(ns_registry_has(n->registry, "production", &is));
 	if (!is)
 		return NS_OK;
+	NS_TRY(ns_night_production_known(n, night, judged));
 	NS_TRY(ns_registry_log(n->registry, "production", &log));
 	last = json_array_get(log, json_array_size(log) - 1);
 	when = ns_json_number(last, "time", 0);
-	if (json_array_size(log) > 1 && *ns_json_text(last, "evidence") && (double)ns_today() - when < RECENT * 86400.) {
+	if (json_array_size(log) > 1 && !strcmp(ns_json_text(last, "new"), judged) && *ns_json_text(last, "evidence") &&
+	    (double)ns_today() - when < RECENT * 86400.) {
 		snprintf(say, sizeof say, "The model that was promoted %.0f days ago suffers, by labels: nightshift registry rollback production.",
 			 fmax(0, ((double)ns_today() - when) / 86400));
 		*out = next("rollback", say);
@@ -177,7 +180,7 @@ static enum ns_status of_night(const struct ns_night *n, const char *night, json
 	if (trial)
 		take(best, of_trial(trial, gate));
 	if (drift && !gate)
-		NS_GO(of_promotion(n, drift, &back));
+		NS_GO(of_promotion(n, night, drift, &back));
 	take(best, back);
 out:
 	json_decref(drift);

@@ -117,7 +117,7 @@ enum ns_status ns_night_promote(struct ns_night *n, const char *night, const cha
 /*
  * --- trial.c: a candidate on trial, nightshift.trial/1 ---
  *
- * Rank 0 alone. Opens one: tonight's votes, which may be none; not harmless: it is refused at once. The caller drops *trial.
+ * Rank 0 alone. Opens one: tonight's evaluation against production, or NULL for no votes; not harmless: it is refused at once. The caller drops *trial.
  */
 enum ns_status ns_trial_open(const struct ns_night *n, const char *night, const char *candidate, const char *production, const char *gate,
 			     const json_t *tonight, int harmless, json_t **trial);

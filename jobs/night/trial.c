@@ -109,16 +109,21 @@ static void conclude(const struct ns_night *n, json_t *trial)
 	else
 		state = nights >= n->trial_nights ? "refused" : "waiting";
 	json_object_set_new(trial, "rows", json_integer((json_int_t)sum_of(trial, "rows")));
+	json_object_set_new(trial, "correct", json_integer((json_int_t)sum_of(trial, "correct")));
 	json_object_set_new(trial, "better", json_integer((json_int_t)better));
 	json_object_set_new(trial, "worse", json_integer((json_int_t)worse));
 	json_object_set_new(trial, "log_evidence", json_real(evidence));
 	json_object_set_new(trial, "state", json_string(state));
 }
 
-static json_t *votes_of(const char *night, const char *predictions, const json_t *against)
+/* evaluation: of the candidate against production; NULL: tonight has no labels for it */
+static json_t *votes_of(const char *night, const char *predictions, const json_t *evaluation)
 {
+	const json_t *against = json_object_get(evaluation, "against");
+
 	return NS_JSON_OBJECT({"night", json_string(night)}, {"predictions", json_string(predictions)},
 			      {"rows", json_integer((json_int_t)ns_json_number(against, "rows", 0))},
+			      {"correct", json_integer((json_int_t)ns_json_number(evaluation, "correct", 0))},
 			      {"better", json_integer((json_int_t)ns_json_number(against, "better", 0))},
 			      {"worse", json_integer((json_int_t)ns_json_number(against, "worse", 0))});
 }
@@ -258,8 +263,7 @@ static enum ns_status add_votes(struct ns_night *n, const char *night, json_t **
 	snprintf(name, sizeof name, "%s/trial-votes/evaluation.json", night);
 	NS_GO(ns_json_read_if_there(ns_night_path(n, path, name), &evaluation, NULL));
 	if (!has_night(trial, night, ns_json_text(index, "digest")))
-		json_array_append_new(json_object_get(trial, "votes"),
-				      votes_of(night, ns_json_text(index, "digest"), json_object_get(evaluation, "against")));
+		json_array_append_new(json_object_get(trial, "votes"), votes_of(night, ns_json_text(index, "digest"), evaluation));
 	conclude(n, trial);
 	NS_GO(ns_registry_ref(n->registry, "trial", now));
 	/* run again after its own move, the ref names what is written here; moved by somebody else, it is theirs */

@@ -151,7 +151,7 @@ class Night:
         write(self.night / "changed/retrain.json", {"a": "manifest"})
         for step, against in (("gate-new", new), ("gate-old", old), *((("gate-first", first),) if first else ())):
             write(self.night / f"changed/{step}/evaluation.json",
-                  {"schema": "nightshift.evaluation/1", "rows": 7, "accuracy": 0.5, "low": 0.4, "high": 0.6, "against": against})
+                  {"schema": "nightshift.evaluation/1", "rows": 7, "correct": 5, "accuracy": 0.5, "low": 0.4, "high": 0.6, "against": against})
         return self
 
     def evidence(self):
@@ -178,8 +178,8 @@ def decision(template, what, new, old, better, no_harm, floor=FLOOR, estimate=ES
         check(n.has(g["evidence"][name]), f"{what}: {name} is not in the registry")
     state = "passed" if passed else "waiting" if no_harm else "refused"
     wanted = {"schema": "nightshift.trial/1", "candidate": n.b, "production": n.a, "gate": n.evidence(), "attempt": 1, "needed": 20.0,
-              "votes": [{"night": "changed", "predictions": "", **{k: new[k] for k in ("rows", "better", "worse")}}],
-              **{k: new[k] for k in ("rows", "better", "worse")}, "log_evidence": evaluate.evidence(new["better"], new["worse"]), "state": state}
+              "votes": [{"night": "changed", "predictions": "", "correct": 5, **{k: new[k] for k in ("rows", "better", "worse")}}],
+              "correct": 5, **{k: new[k] for k in ("rows", "better", "worse")}, "log_evidence": evaluate.evidence(new["better"], new["worse"]), "state": state}
     agree(t, wanted, f"{what}: the trial")
     check(n.has(n.evidence()) and n.moves("trial")[-1][0] == tiny.digest(n.night / "changed/trial.json"), f"{what}: the registry's trial")
     agree([g["old_floor"], g["old_estimate"]], [floor, estimate], f"{what}: bounds")
@@ -210,10 +210,12 @@ def rules(binary):
     # what is not there is not better
     for what, new, old, held in (("no bound of old ones", {}, {"low": None}, (True, False)), ("no estimate of old ones", {}, {"change": None}, (True, False))):
         decision(n, what, new, old, *held)
-    # few old images cannot tell: of an equal model that differs on d of n, nine of ten pass, which is 3.24 and 1.28 times sqrt(d / n)
+    # few old images cannot tell: of an equal model that differs on d of n, nine of ten pass, which is 3.24 and 1.28 times sqrt(d n + 2) / n
     few = {"rows": 200, "better": 4, "worse": 6}
-    s = math.sqrt(0.05 / 200)
+    s = math.sqrt(4 + 6 + 2) / 200
     decision(n, "few images, above their bounds", {}, {**few, "low": -3.23 * s, "change": -1.27 * s}, True, True)
+    # of a model that never differs the score's bound is -z^2 / (n + z^2), which is below the floor where n is 300
+    decision(n, "the same on few images", {}, {"rows": 300, "better": 0, "worse": 0, "change": 0, "low": -3.8415 / 303.8415, "high": 3.8415 / 303.8415}, True, True)
     decision(n, "few images, below their floor", {}, {**few, "low": -3.25 * s, "change": -1.27 * s}, True, False)
     decision(n, "few images, below their estimate", {}, {**few, "low": -3.23 * s, "change": -1.29 * s}, True, False)
     # other bounds, each of which must be read for its own

@@ -38,7 +38,7 @@ class Later(Night):
     def votes(self, better, worse, wanted=0):
         self.done("later/trial-votes")
         write(self.night / "later/trial-votes/evaluation.json",
-              {"schema": "nightshift.evaluation/1", "against": {"rows": 40, "better": better, "worse": worse}})
+              {"schema": "nightshift.evaluation/1", "correct": 30, "against": {"rows": 40, "better": better, "worse": worse}})
         self.run("--step", "later/trial", wanted=wanted)
         return read(self.night / "later/trial.json")
 
@@ -65,7 +65,7 @@ def over_nights(binary):
         t = later.votes(b, c)
         state = "passed" if evidence >= gate.NEEDED else "waiting"
         agree([t["better"], t["worse"], t["rows"], t["log_evidence"], t["state"]], [better, worse, 40 * k, evidence, state], f"night {k}")
-        check(t["votes"][-1] == {"night": "later", "predictions": later.digest, "rows": 40, "better": b, "worse": c}, f"night {k}: {t['votes']}")
+        check(t["votes"][-1] == {"night": "later", "predictions": later.digest, "rows": 40, "correct": 30, "better": b, "worse": c}, f"night {k}: {t['votes']}")
         check(n.moves("trial")[-1][0] == tiny.digest(later.night / "later/trial.json"), f"night {k}: the registry's trial")
         before = [n.moves(ref) for ref in ("trial", "production")]
         (later.night / "steps/later.trial.json").unlink()

@@ -231,7 +231,7 @@ static void part_adapt(int years)
 
 				next += t == 102 && alarm;
 				later += t > 101 && alarm;
-				if (t == 101 && ns_nights_renew(n, 3) != NS_OK)
+				if (t == 101 && ns_nights_renew(n, 3, NULL) != NS_OK)
 					exit(2);
 			}
 			ns_nights_free(n);
