@@ -27,6 +27,14 @@ EXCEPT = {  # command: (in its place, reason); in its place None: not run. The w
         (None, "tests/slurm/install.sh does it under a prefix of its own"),
     "spack install nightshift +cuda cuda_arch=90": (None, "no Spack here; tests/slurm/install.sh reads the recipe"),
     "apptainer build nightshift.sif slurm/install/nightshift.def": (None, "no Apptainer here; tests/slurm/install.sh reads the recipe"),
+    "nightshift label --predictions predictions --data images --out queue --label.rows=40":
+        ("mkdir flat && n=0 && for f in $(find incoming -name '*.jpg'); do n=$((n + 1)); cp $f flat/$n.jpg; done && "
+         "nightshift ingest flat --out flat-images --size 64x64 && nightshift infer --data flat-images --out flat-predictions && "
+         "nightshift label --predictions flat-predictions --data flat-images --out queue --label.rows=40", "the reader's images have labels already"),
+    "nightshift report --site nights": (None, "wants nights that have ended; tests/jobs/site.sh and tests/year/thirty.sh draw them"),
+    "nightshift registry approve DIGEST --why TEXT": (None, "wants a candidate that is held; tests/jobs/trial.sh has one"),
+    "nightshift registry rollback production --why TEXT": (None, "wants two promotions; tests/jobs/registry_refs.sh has them"),
+    "nightshift registry show trial": (None, "wants a candidate on trial; tests/jobs/trial.sh has them"),
     "tests/gpu.sh prepare": (None, "for a borrowed machine with a GPU"),
     "tests/bench/calibration.py NIGHTSHIFT OUT": (None, "bench.calibration runs it, with fewer windows"),
     "tests/bench/drift_peers.sh --rounds 2 --columns 512": (None, "installs the peers and takes an hour"),
@@ -38,6 +46,7 @@ MAKE = {  # a name that commands read, and how the reader comes by it
     "incoming/": "images jpeg incoming 150 2",
     "night.yaml": "sed 's/^out:.*//' datasets/demo/night.yaml >night.yaml",
     "site.conf": "cp slurm/site.conf site.conf",
+    "answers.jsonl": "sed -n 's/.*\"id\":\"\\([0-9a-f]*\\)\".*/{\"id\": \"\\1\", \"label\": null}/p' queue/queue.jsonl >answers.jsonl",
     "nights/DATE": "nightshift night --config night.yaml --out nights/DATE --plan --night.open",
 }
 

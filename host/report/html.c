@@ -8,26 +8,27 @@
 
 #include "host/base/base.h"
 
-static const char style[] = ":root{--ink:#1c2024;--dim:#60646c;--line:#d9dce0;--paper:#fff;--panel:#f6f7f9;--a:#8d9bb0;--b:#d6562b;--good:#1d7a4b;"
-			    "--bad:#b3261e;--warn:#9a6200}"
-			    "@media (prefers-color-scheme:dark){:root{--ink:#e8eaed;--dim:#a0a6ad;--line:#3a3f45;--paper:#15181b;--panel:#1e2226;"
-			    "--a:#7c8ca3;--b:#f0814f;--good:#5fc38f;--bad:#f2857c;--warn:#e0b050}}"
-			    "*{box-sizing:border-box}body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0 auto;"
-			    "max-width:62rem;padding:1.5rem}h1{font-size:1.7rem;margin:0 0 .3rem}h2{font-size:1.2rem;margin:2.2rem 0 .6rem;"
-			    "border-bottom:1px solid var(--line);padding-bottom:.2rem}h3{font-size:1rem;margin:1.2rem 0 .4rem}"
-			    "table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}"
-			    "td,th{padding:.2rem .7rem .2rem 0;text-align:right;border-bottom:1px solid var(--line);vertical-align:top}"
-			    "td:not(:last-child){white-space:nowrap}"
-			    "td:first-child,th:first-child{text-align:left}th{color:var(--dim);font-weight:600}"
-			    ".wide{overflow-x:auto}.dim{color:var(--dim)}.verdict{font-size:1.15rem;padding:.8rem 1rem;background:var(--panel);"
-			    "border-left:5px solid var(--dim)}.verdict.good{border-color:var(--good)}.verdict.bad{border-color:var(--bad)}"
-			    ".verdict.warn{border-color:var(--warn)}.good{color:var(--good)}.bad{color:var(--bad)}"
-			    ".verdict.good,.verdict.bad,.verdict.warn{color:var(--ink)}"
-			    ".grid{display:flex;flex-wrap:wrap;gap:1rem}figure{margin:0}figcaption{font-size:.8rem;color:var(--dim)}"
-			    "img{image-rendering:pixelated;display:block;background:var(--panel)}svg{max-width:100%;height:auto}"
-			    "svg text{fill:var(--ink);font:11px system-ui,sans-serif}svg .dim{fill:var(--dim)}"
-			    "code{font-size:.85em;word-break:break-all}details{margin:.5rem 0}summary{cursor:pointer}"
-			    "@media print{body{max-width:none}details>*{display:block}}";
+static const char style[] =
+	":root{--ink:#1c2024;--dim:#60646c;--line:#d9dce0;--paper:#fff;--panel:#f6f7f9;--a:#8d9bb0;--b:#d6562b;--good:#1d7a4b;"
+	"--bad:#b3261e;--warn:#9a6200}"
+	"@media (prefers-color-scheme:dark){:root{--ink:#e8eaed;--dim:#a0a6ad;--line:#3a3f45;--paper:#15181b;--panel:#1e2226;"
+	"--a:#7c8ca3;--b:#f0814f;--good:#5fc38f;--bad:#f2857c;--warn:#e0b050}}"
+	"*{box-sizing:border-box}body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0 auto;"
+	"max-width:62rem;padding:1.5rem}h1{font-size:1.7rem;margin:0 0 .3rem}h2{font-size:1.2rem;margin:2.2rem 0 .6rem;"
+	"border-bottom:1px solid var(--line);padding-bottom:.2rem}h3{font-size:1rem;margin:1.2rem 0 .4rem}"
+	"table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}"
+	"td,th{padding:.2rem .7rem .2rem 0;text-align:right;border-bottom:1px solid var(--line);vertical-align:top}"
+	"td:not(:last-child){white-space:nowrap}"
+	"td:first-child,th:first-child{text-align:left}th{color:var(--dim);font-weight:600}"
+	".wide{overflow-x:auto}.dim{color:var(--dim)}.verdict{font-size:1.15rem;padding:.8rem 1rem;background:var(--panel);"
+	"border-left:5px solid var(--dim)}.verdict.good{border-color:var(--good)}.verdict.bad{border-color:var(--bad)}"
+	".verdict.warn{border-color:var(--warn)}.good{color:var(--good)}.bad{color:var(--bad)}"
+	".verdict.good,.verdict.bad,.verdict.warn{color:var(--ink)}td.note{text-align:left;white-space:normal}"
+	".grid{display:flex;flex-wrap:wrap;gap:1rem}figure{margin:0}figcaption{font-size:.8rem;color:var(--dim)}"
+	"img{image-rendering:pixelated;display:block;background:var(--panel)}svg{max-width:100%;height:auto}"
+	"svg text{fill:var(--ink);font:11px system-ui,sans-serif}svg .dim{fill:var(--dim)}"
+	"code{font-size:.85em;word-break:break-all}details{margin:.5rem 0}summary{cursor:pointer}"
+	"@media print{body{max-width:none}.wide{overflow:visible}td:not(:last-child){white-space:normal}details>*{display:block}}";
 
 static void append(struct ns_html *h, const char *text, size_t n)
 {

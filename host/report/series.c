@@ -85,14 +85,17 @@ void ns_svg_series(struct ns_html *h, const char *title, const struct ns_series 
 	static const char *const colours[] = {"var(--b)", "var(--a)", "var(--good)", "var(--warn)", "var(--bad)", "var(--ink)"};
 	struct scale s = {isnan(bottom) ? INFINITY : bottom, isnan(top) ? -INFINITY : top, n};
 	char text[32];
-	int l;
+	int l, i, any = 0;
 
 	for (l = 0; l < count; l++) {
 		widen(&s, series[l].y, n);
 		widen(&s, series[l].low, n);
 		widen(&s, series[l].high, n);
 	}
-	if (!isfinite(s.low))
+	for (l = 0; l < count; l++)
+		for (i = 0; i < n; i++)
+			any |= isfinite(series[l].y[i]);
+	if (!any)
 		return;
 	if (!(s.high > s.low))
 		s.high = s.low + 1;

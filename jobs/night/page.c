@@ -181,19 +181,20 @@ static void accuracy_bars(struct ns_html *h, const json_t *s, const char *night)
 
 static void gate_table(struct ns_html *h, const json_t *g, const char *state)
 {
-	static const char *const head[] = {"rule", "rows", "better", "worse", "change", "95 %", "p", "held"};
+	static const char *const head[] = {"held", "rows", "better", "worse", "change", "95 %", "p"};
 	json_t *rule;
 	size_t i;
 
 	ns_html_element(h, "h3", "The gate: %s", *state ? state : json_is_true(json_object_get(g, "passed")) ? "passed" : "refused");
 	ns_html_raw(h, "<div class=\"wide\"><table>");
-	ns_html_row(h, "th", head, 8);
+	ns_html_row(h, "th", head, 7);
 	json_array_foreach(json_object_get(g, "rules"), i, rule) {
 		const json_t *m = json_object_get(rule, "measured");
 		char v[6][64];
-		const char *cells[8] = {
-			ns_json_text(rule, "rule"), v[0], v[1], v[2], v[3], v[4], v[5], json_is_true(json_object_get(rule, "held")) ? "yes" : "NO"};
+		const char *cells[7] = {json_is_true(json_object_get(rule, "held")) ? "yes" : "NO", v[0], v[1], v[2], v[3], v[4], v[5]};
 
+		/* a rule has a line of its own: a table that is wider than the page is cut off in print */
+		ns_html_raw(h, "<tr><td colspan=\"7\" class=\"note\">%s</td></tr>\n", ns_json_text(rule, "rule"));
 		cell(v[0], sizeof v[0], "%.0f", ns_json_number(m, "rows", NAN));
 		cell(v[1], sizeof v[1], "%.0f", ns_json_number(m, "better", NAN));
 		cell(v[2], sizeof v[2], "%.0f", ns_json_number(m, "worse", NAN));
@@ -203,7 +204,7 @@ static void gate_table(struct ns_html *h, const json_t *g, const char *state)
 		else
 			snprintf(v[4], sizeof v[4], "%+.2f to %+.2f", percent(m, "low"), percent(m, "high"));
 		cell(v[5], sizeof v[5], "%.3g", ns_json_number(m, "p", NAN));
-		ns_html_row(h, "td", cells, 8);
+		ns_html_row(h, "td", cells, 7);
 	}
 	ns_html_raw(h, "</table></div>\n");
 }

@@ -116,7 +116,7 @@ static double nearness(const json_t *drift, const char *family)
 			NS_JSON_EACH(json_object_get(one, "p"), key, p)
 				if (json_is_number(p) && !(json_number_value(p) >= least))
 					least = json_number_value(p);
-	return fmin(3, log(fmax(least, 1e-300)) / log(level));
+	return isnan(least) ? NAN : fmin(3, log(fmax(least, 1e-300)) / log(level));
 }
 
 static void take_drift(struct site *s, int at, const json_t *drift)
@@ -312,19 +312,21 @@ static void night_row(const struct site *s, struct ns_html *h, int i)
 
 	snprintf(measured, sizeof measured, isnan(s->figure[MEASURED][i]) ? "-" : "%.1f %%", 100 * s->figure[MEASURED][i]);
 	snprintf(labels, sizeof labels, isnan(s->figure[LABELS][i]) ? "-" : "%.0f", s->figure[LABELS][i]);
-	ns_html_raw(h, "<tr><td><a href=\"%s\">%s</a></td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>\n",
-		    p->href, s->label[i], p->night, p->unfinished ? "unfinished" : p->status, p->decided, measured, labels,
-		    p->promoted ? "promoted" : p->next, p->say);
+	ns_html_raw(h, "<tr><td><a href=\"%s\">%s</a></td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>\n", p->href, s->label[i],
+		    p->night, p->unfinished ? "unfinished" : p->status, measured, labels, p->promoted ? "promoted" : p->next);
+	/* what is long has a line of its own: a table that is wider than the page is cut off in print */
+	ns_html_raw(h, "<tr><td colspan=\"6\" class=\"note dim\">%s%s%s</td></tr>\n", p->decided,
+		    *p->decided ? ". " : "", p->say);
 }
 
 /* which: 0 alarms and promotions, 1 all of the last nights */
 static void table(const struct site *s, struct ns_html *h, int which)
 {
-	static const char *const head[] = {"date", "night", "drift", "decided by", "accuracy", "labels", "next", "what came of it"};
+	static const char *const head[] = {"date", "night", "drift", "accuracy", "labels", "next"};
 	int i, first = which && s->count > LISTED ? s->count - LISTED : 0;
 
 	ns_html_raw(h, "<div class=\"wide\"><table>");
-	ns_html_row(h, "th", head, 8);
+	ns_html_row(h, "th", head, 6);
 	for (i = s->count - 1; i >= first; i--)
 		if (which || s->point[i].alarm || s->point[i].promoted || s->point[i].unfinished)
 			night_row(s, h, i);

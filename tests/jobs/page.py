@@ -8,7 +8,7 @@ import re
 
 ELEMENTS = set("html head meta title style body h1 h2 h3 p strong br div table tr th td ul li dl dt dd details summary figure figcaption "
                "img code a svg g text rect line path polyline circle".split())
-ATTRIBUTES = set("lang charset name content class open role width height viewbox aria-label aria-hidden x y x1 x2 y1 y2 cx cy r d points "
+ATTRIBUTES = set("lang charset name content class colspan open role width height viewbox aria-label aria-hidden x y x1 x2 y1 y2 cx cy r d points "
                  "fill fill-opacity opacity stroke stroke-width font-weight font-size text-anchor transform style alt src href".split())
 EMPTY = {"meta", "br", "img"}
 BLOCKS = {"h1", "h2", "h3", "p", "li", "dt", "dd", "summary", "figcaption"}

@@ -44,8 +44,9 @@ def gate_table(gate):
     def interval(m):
         return {"-"} if m.get("low") is None else [percent(m[k], "%+.2f", "") for k in ("low", "high")]
     return Table("gate", {1: "rows", 2: "better", 3: "worse", 4: "change", 6: "p"},
-                 [[r["rule"], *(cell(m, k, num, "%d") for k in ("rows", "better", "worse")), cell(m, "change", percent, "%+.2f", "points"),
-                   interval(m), cell(m, "p", num, "%.3g"), "yes" if r["held"] else "NO"] for r in gate["rules"] for m in (r["measured"] or {},)])
+                 [row for r in gate["rules"] for m in (r["measured"] or {},) for row in (
+                     [r["rule"]], ["yes" if r["held"] else "NO", *(cell(m, k, num, "%d") for k in ("rows", "better", "worse")),
+                                   cell(m, "change", percent, "%+.2f", "points"), interval(m), cell(m, "p", num, "%.3g")])])
 
 
 def literally(text):
