@@ -84,7 +84,7 @@ static void keep_newest(struct ns_labels *l)
 	l->count = to;
 }
 
-enum ns_status ns_labels_read(struct ns_labels *l, const char *registry)
+enum ns_status ns_labels_read(struct ns_labels *l, const char *registry, const char *until)
 {
 	json_t *log = NULL, *entry;
 	enum ns_status status;
@@ -93,13 +93,17 @@ enum ns_status ns_labels_read(struct ns_labels *l, const char *registry)
 
 	memset(l, 0, sizeof *l);
 	NS_TRY(ns_registry_has(registry, "labels", &is));
-	if (!is)
+	if (!is && !until)
 		return NS_OK;
-	NS_TRY(ns_registry_log(registry, "labels", &log));
+	if (is)
+		NS_TRY(ns_registry_log(registry, "labels", &log));
 	status = NS_OK;
 	json_array_foreach(log, i, entry) {
 		char path[NS_PATH_MAX];
 		json_t *answers = NULL;
+
+		if (until && !strcmp(l->digest, until))
+			break;
 
 		if (status == NS_OK)
 			status = ns_registry_object(registry, ns_json_text(entry, "new"), path);
@@ -112,6 +116,8 @@ enum ns_status ns_labels_read(struct ns_labels *l, const char *registry)
 		json_decref(answers);
 	}
 	json_decref(log);
+	if (status == NS_OK && until && strcmp(l->digest, until))
+		status = ns_fail(NS_IO, "%s: the ref 'labels' never was %.12s", registry, until);
 	if (status == NS_OK)
 		keep_newest(l);
 	return status;
@@ -153,7 +159,7 @@ static int32_t class_of(const struct ns_predictions *p, const char *label)
 static enum ns_status find(const char *registry, const struct ns_predictions *p, int32_t *label, int64_t *joined, char digest[NS_SHA256_HEX])
 {
 	struct ns_labels l;
-	enum ns_status status = ns_labels_read(&l, registry);
+	enum ns_status status = ns_labels_read(&l, registry, NULL);
 	int64_t i;
 
 	for (i = 0; status == NS_OK && l.count && i < p->rows; i++) {

@@ -20,8 +20,11 @@ struct ns_labels {
 	char digest[NS_SHA256_HEX]; /* newest object; "": there are none */
 };
 
-/* All answers of a registry; none where nobody has given any. Errors: NS_IO where an object is gone, NS_BAD_DATA. */
-enum ns_status ns_labels_read(struct ns_labels *l, const char *registry);
+/*
+ * All answers of a registry, or those up to the object `until`, where it is not NULL; none where nobody has given any. Errors: NS_IO where an object
+ * is gone, or the log does not have `until`; NS_BAD_DATA.
+ */
+enum ns_status ns_labels_read(struct ns_labels *l, const char *registry, const char *until);
 void ns_labels_release(struct ns_labels *l);
 /* The label on which all who answered agree; NULL: nobody did, or they disagree (*disputed). *measures: it was chosen at random. */
 const char *ns_labels_of(const struct ns_labels *l, uint64_t id, int *disputed, int *measures);

@@ -35,12 +35,19 @@ static const char *const names[] = {
 	"bench.json",
 	"bench.html",
 	"bench.h5",
+	"queue.json",
+	"queue.jsonl",
+	"queue.csv",
+	"label-studio.json",
+	"label.html",
 	/* of a night */
 	"night.html",
 	"summary.json",
 	"production.json",
 	"gate.json",
 	"rollback.json",
+	"trial.json",
+	"on-trial.json",
 	"*.lock",
 };
 static const char *const step_names[] = {"*.json", "*.tries", "*.began", "*.joules", "*.tmp"};

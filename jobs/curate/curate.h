@@ -2,6 +2,7 @@
 #ifndef NS_JOBS_CURATE_H
 #define NS_JOBS_CURATE_H
 
+#include "datasets/labels/labels.h"
 #include "datasets/predict/predict.h"
 #include "datasets/shard/shard.h"
 
@@ -11,6 +12,8 @@ struct ns_query { /* parameters of the rule in select.c */
 	uint64_t seed;
 	int64_t replay, audited_repeat; /* old rows used again; repetitions of an audited row in an epoch */
 	int former;			/* a manifest of version 0.1.0: old rows may be the gate's, too */
+	char labels[NS_SHA256_HEX];	/* the newest answers of people that it knows; "": none */
+	const struct ns_labels *people; /* those, where labels is not "": the caller reads them */
 };
 struct ns_selected {
 	int64_t replayed, audited, pool, excluded;

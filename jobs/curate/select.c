@@ -15,10 +15,19 @@ static const char rule[] = "replay: first rows of the keyed permutation of datas
 static const char former_rule[] = "replay: first rows of the keyed permutation of dataset 0; audited: labelled rows of dataset 1 that are not the "
 				  "gate's half; to_label: its other rows, less any that share an identity with the gate's";
 
-json_t *ns_query_json(const struct ns_query *q)
+static json_t *plain_json(const struct ns_query *q)
 {
 	return json_pack("{s:I, s:I, s:I, s:s}", "seed", (json_int_t)q->seed, "replay", (json_int_t)q->replay, "audited_repeat",
 			 (json_int_t)q->audited_repeat, "rule", q->former ? former_rule : rule);
+}
+
+json_t *ns_query_json(const struct ns_query *q)
+{
+	json_t *json = plain_json(q);
+
+	if (json && *q->labels)
+		json_object_set_new(json, "labels", json_string(q->labels));
+	return json;
 }
 
 enum ns_status ns_query_read(struct ns_query *q, const json_t *json, const char *path)
@@ -31,8 +40,13 @@ enum ns_status ns_query_read(struct ns_query *q, const json_t *json, const char 
 		return ns_fail(NS_BAD_DATA, "%s: data.query: expected whole numbers: seed and replay of at least 0, audited_repeat of 1 to 64", path);
 	if (strcmp(ns_json_text(json, "rule"), rule) && strcmp(ns_json_text(json, "rule"), former_rule))
 		return ns_fail(NS_BAD_DATA, "%s: data.query.rule: unknown to this version; run drift again for a new manifest", path);
-	*q = (struct ns_query){(uint64_t)json_integer_value(seed), json_integer_value(replay), json_integer_value(repeat),
-			       !strcmp(ns_json_text(json, "rule"), former_rule)};
+	*q = (struct ns_query){.seed = (uint64_t)json_integer_value(seed),
+			       .replay = json_integer_value(replay),
+			       .audited_repeat = json_integer_value(repeat),
+			       .former = !strcmp(ns_json_text(json, "rule"), former_rule)};
+	if (*ns_json_text(json, "labels") && !ns_is_sha256(ns_json_text(json, "labels")))
+		return ns_fail(NS_BAD_DATA, "%s: data.query.labels: expected a digest", path);
+	snprintf(q->labels, sizeof q->labels, "%s", ns_json_text(json, "labels"));
 	return NS_OK;
 }
 
@@ -71,22 +85,42 @@ static void window_release(struct window *w)
 	free(w->gate);
 }
 
-static enum ns_status look(struct window *w, const struct ns_dataset *current, uint64_t seed)
+/* The class that people agree on for an image, and whether it was drawn to measure; -1: none of this set's. */
+static int32_t said(const struct ns_query *q, const struct ns_dataset *current, uint64_t id, int *measures)
+{
+	const struct ns_shard_head *head = ns_dataset_head(current);
+	int disputed, k;
+	const char *label = q->people ? ns_labels_of(q->people, id, &disputed, measures) : NULL;
+
+	for (k = 0; label && k < head->class_count; k++)
+		if (!strcmp(head->classes[k], label))
+			return k;
+	return -1;
+}
+
+/* The gate's half is one of the labels that measure, as drift and evaluate know them; those that teach are for the training alone. */
+static enum ns_status look(struct window *w, const struct ns_dataset *current, const struct ns_query *q)
 {
 	int64_t n = current->rows, i;
+	int32_t people;
+	int measures;
 
 	*w = (struct window){malloc(sizeof *w->id * (size_t)(n + 1)), malloc(sizeof *w->gate_ids * (size_t)(n + 1)),
 			     malloc(sizeof *w->label * (size_t)(n + 1)), NULL, 0};
 	for (i = 0; w->id && w->label && i < n; i++) {
 		w->id[i] = ns_dataset_id(current, i);
 		w->label[i] = ns_dataset_label(current, i);
+		people = w->label[i] < 0 ? said(q, current, w->id[i], &measures) : -1;
+		w->label[i] = people >= 0 && measures ? people : w->label[i];
 	}
-	w->gate = w->id && w->label && w->gate_ids ? ns_gate_rows(w->id, w->label, n, seed) : NULL;
+	w->gate = w->id && w->label && w->gate_ids ? ns_gate_rows(w->id, w->label, n, q->seed) : NULL;
 	if (!w->gate)
 		return ns_fail(NS_NO_MEMORY, "out of memory for a selection from %lld rows", (long long)n);
 	for (i = 0; i < n; i++)
 		if (w->gate[i])
 			w->gate_ids[w->gates++] = w->id[i];
+	for (i = 0; i < n; i++)
+		w->label[i] = w->label[i] < 0 ? said(q, current, w->id[i], &measures) : w->label[i];
 	qsort(w->gate_ids, (size_t)w->gates, sizeof *w->gate_ids, by_id);
 	return NS_OK;
 }
@@ -102,7 +136,7 @@ enum ns_status ns_query_run(const struct ns_query *q, const struct ns_dataset *r
 {
 	int64_t want = q->replay < replay->rows ? q->replay : replay->rows, i;
 	struct window w;
-	enum ns_status status = look(&w, current, q->seed);
+	enum ns_status status = look(&w, current, q);
 
 	memset(count, 0, sizeof *count);
 	if (status == NS_OK)

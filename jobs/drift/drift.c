@@ -200,12 +200,11 @@ static void look_at_times(struct ns_drift *s, struct ns_predictions *p, const ch
 /* Labels that people gave since: they belong to images, and so to this window whenever they come. */
 static enum ns_status join_labels(struct ns_drift *s)
 {
-	char digest[NS_SHA256_HEX];
 	int64_t joined;
 
-	NS_TRY(ns_labels_join(s->job, s->registry, &s->cur, &joined, digest));
-	if (*digest)
-		ns_job_input(s->job, "labels", s->registry, digest);
+	NS_TRY(ns_labels_join(s->job, s->registry, &s->cur, &joined, s->labels));
+	if (*s->labels)
+		ns_job_input(s->job, "labels", s->registry, s->labels);
 	ns_job_count(s->job, "labels_joined", joined);
 	return NS_OK;
 }

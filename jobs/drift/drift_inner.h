@@ -202,6 +202,7 @@ struct ns_drift {
 	double gate_labels, gate_accuracy; /* of this model, by the labels of its gate; no labels: it had none */
 	struct ns_harm_track *tracks;
 	int track_count;
+	char labels[NS_SHA256_HEX];		     /* newest answers of people in the registry; "": none */
 	char identity[NS_SHA256_HEX];	   /* digest of tonight's effects: the same window, whatever its labels; "": none */
 	int64_t day;			   /* of tonight, since 1970 */
 	int dated;			   /* it is that of the rows' times */

@@ -22,6 +22,16 @@ struct select {
 	struct ns_selected count;
 };
 
+/* Is the label of a row that has none in the data set what people say of its image? */
+static int people_say(const struct select *q, int64_t i)
+{
+	const struct ns_predictions *p = &q->s->cur;
+	int disputed, measures;
+	const char *label = q->query.people ? ns_labels_of(q->query.people, p->id[i], &disputed, &measures) : NULL;
+
+	return label && measures && p->names && p->label[i] >= 0 && p->label[i] < p->class_names && !strcmp(p->names[p->label[i]], label);
+}
+
 /* the window that was judged is this data set: its images and labels, in this order */
 static enum ns_status check_window(const struct select *q)
 {
@@ -36,7 +46,7 @@ static enum ns_status check_window(const struct select *q)
 			return ns_fail(NS_BAD_DATA, "%s: row %lld is %016llx, but the predictions have %016llx there: these are other images",
 				       q->current->path, (long long)i, (unsigned long long)ns_dataset_id(q->current, i),
 				       (unsigned long long)p->id[i]);
-		if (p->label[i] != ns_dataset_label(q->current, i))
+		if (p->label[i] != ns_dataset_label(q->current, i) && !(ns_dataset_label(q->current, i) < 0 && people_say(q, i)))
 			return ns_fail(
 				NS_BAD_DATA,
 				"%s: row %lld is labelled %d, but %d in the predictions: predict once more, or the gate would judge by other rows",
@@ -226,12 +236,18 @@ static enum ns_status write_manifest(struct select *q, const char *digest)
 enum ns_status ns_manifest_emit(struct ns_drift *s)
 {
 	const char *replay = s->replay_data, *current = s->current_data;
-	struct select q = {.s = s, .query = {s->seed, s->replay, s->audited_repeat, 0}};
+	struct select q = {.s = s, .query = {.seed = s->seed, .replay = s->replay, .audited_repeat = s->audited_repeat}};
+	struct ns_labels people = {0};
 	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
 	enum ns_status status;
 
 	NS_GO(ns_dataset_open(NULL, &q.replay, replay, 0));
 	NS_GO(ns_dataset_open(NULL, &q.current, current, 0));
+	if (*s->labels) {
+		NS_GO(ns_labels_read(&people, s->registry, s->labels));
+		snprintf(q.query.labels, sizeof q.query.labels, "%s", s->labels);
+		q.query.people = &people;
+	}
 	NS_GO(check_window(&q));
 	NS_GO(ns_query_run(&q.query, q.replay, q.current, &q.rows, &q.count));
 	NS_GO(ns_path(path, "%s/selection.h5", s->job->dir));
@@ -242,6 +258,7 @@ enum ns_status ns_manifest_emit(struct ns_drift *s)
 		     json_pack("{s:I, s:I, s:I}", "replayed", (json_int_t)q.count.replayed, "audited", (json_int_t)q.count.audited, "to_label",
 			       (json_int_t)q.count.pool));
 out:
+	ns_labels_release(&people);
 	ns_selection_release(&q.rows);
 	ns_dataset_close(q.replay);
 	ns_dataset_close(q.current);

@@ -154,7 +154,7 @@ static enum ns_status tell(struct intake *t)
 	struct ns_labels l;
 	int64_t i, disputed = 0;
 
-	NS_TRY(ns_labels_read(&l, t->registry));
+	NS_TRY(ns_labels_read(&l, t->registry, NULL));
 	for (i = 0; i < l.count; i++) {
 		int differ, measures;
 

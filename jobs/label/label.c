@@ -53,7 +53,7 @@ static enum ns_status ask(struct ns_job *job)
 	NS_GO(ns_predictions_open(&q.p, predictions));
 	NS_GO(ns_dataset_open(job, &q.data, data, 0));
 	NS_GO(check_pair(&q));
-	NS_GO(ns_job_agree(job, ns_labels_read(&q.known, registry)));
+	NS_GO(ns_job_agree(job, ns_labels_read(&q.known, registry, NULL)));
 	NS_GO(ns_job_begin(job, 0));
 	if (job->comm->rank == 0) {
 		status = ns_label_choose(&q, ns_conf_int(c, "label.rows"), ns_conf_real(c, "label.measure"), ns_conf_text(c, "label.drift"),

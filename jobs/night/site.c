@@ -315,8 +315,7 @@ static void night_row(const struct site *s, struct ns_html *h, int i)
 	ns_html_raw(h, "<tr><td><a href=\"%s\">%s</a></td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>\n", p->href, s->label[i],
 		    p->night, p->unfinished ? "unfinished" : p->status, measured, labels, p->promoted ? "promoted" : p->next);
 	/* what is long has a line of its own: a table that is wider than the page is cut off in print */
-	ns_html_raw(h, "<tr><td colspan=\"6\" class=\"note dim\">%s%s%s</td></tr>\n", p->decided,
-		    *p->decided ? ". " : "", p->say);
+	ns_html_raw(h, "<tr><td colspan=\"6\" class=\"note dim\">%s%s%s</td></tr>\n", p->decided, *p->decided ? ". " : "", p->say);
 }
 
 /* which: 0 alarms and promotions, 1 all of the last nights */

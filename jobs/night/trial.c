@@ -169,7 +169,7 @@ static enum ns_status has_labels(const struct ns_night *n, const char *night, in
 	snprintf(name, sizeof name, "%s/predictions", night);
 	status = ns_predictions_open(&p, ns_night_path(n, path, name));
 	if (status == NS_OK)
-		status = ns_labels_read(&l, n->registry);
+		status = ns_labels_read(&l, n->registry, NULL);
 	for (i = 0; status == NS_OK && i < p.rows; i++) {
 		int disputed, measures = 0;
 

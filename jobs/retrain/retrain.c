@@ -71,7 +71,7 @@ static enum ns_status open_data(struct retrain *r, const char *path)
 {
 	const json_t *data = json_object_get(r->predicate, "data"), *list = json_object_get(data, "datasets");
 	static const char *const known[] = {"selection", "sha256", "datasets", "classes", "time", "rows", "query", NULL};
-	static const char *const known_query[] = {"seed", "replay", "audited_repeat", "rule", NULL};
+	static const char *const known_query[] = {"seed", "replay", "audited_repeat", "rule", "labels", NULL};
 	char file[NS_PATH_MAX], hex[NS_SHA256_HEX];
 	size_t i;
 
@@ -99,13 +99,20 @@ static enum ns_status open_data(struct retrain *r, const char *path)
 static enum ns_status check_query(const struct retrain *r, const char *path)
 {
 	struct ns_query q;
+	struct ns_labels people = {0};
+	enum ns_status status;
 
 	NS_TRY(ns_query_read(&q, json_object_get(json_object_get(r->predicate, "data"), "query"), path));
 	if (q.seed != (uint64_t)ns_conf_int(r->job->conf, "seed")) /* the seed also determines the gate's half */
 		return ns_fail(NS_BAD_DATA,
 			       "%s: data.query.seed = %llu, but config.seed is %lld: the gate would judge by rows that were used for training", path,
 			       (unsigned long long)q.seed, (long long)ns_conf_int(r->job->conf, "seed"));
-	return ns_query_check(&q, r->sets[0], r->sets[1], &r->s);
+	if (*q.labels) /* those that the manifest knew: what people said since is another selection's */
+		NS_TRY(ns_labels_read(&people, ns_conf_text(r->job->conf, "registry"), q.labels));
+	q.people = *q.labels ? &people : NULL;
+	status = ns_query_check(&q, r->sets[0], r->sets[1], &r->s);
+	ns_labels_release(&people);
+	return status;
 }
 
 /* Checks the selection, whoever wrote it: rows exist in their data set, identities match, labels are classes. */

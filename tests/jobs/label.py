@@ -263,6 +263,53 @@ def meet(binary):
     run(binary, "evaluate", "--predictions", "predictions", "--out", "gone", "--registry", "r", wanted=74, said=newest[:12])
 
 
+def teach(binary):
+    """a retraining is selected by what people said: those that measure, less the gate's half, and those that teach; executed, it knows what the manifest knew"""
+    rows = queue_of("q")["rows"]
+    shutil.rmtree("r", ignore_errors=True)
+    done = tiny.run(binary, ["ingest", "list.jsonl", "--out", "plain", f"--ingest.classes=[{', '.join(CLASSES)}]"], ".")
+    check(done.code == 0, done.text)
+    lines = [json.loads(x) for x in pathlib.Path("list.jsonl").read_text(encoding="utf-8").splitlines()]
+    pathlib.Path("old.jsonl").write_text("\n".join(json.dumps({**x, "label": x.get("label", CLASSES[k % 3])}) for k, x in enumerate(lines)), encoding="utf-8")
+    pathlib.Path("new.jsonl").write_text("\n".join(json.dumps({"file": x["file"]}) for x in lines), encoding="utf-8")
+    classes = f"--ingest.classes=[{', '.join(CLASSES)}]"
+    small = ["--model.blocks=[1]", "--model.width=4", "--train.epochs=1", "--train.batch=8", "--train.virtual_ranks=2", "--train.precision=f32", "--threads=1"]
+    for args in (["ingest", "old.jsonl", "--out", "old", classes], ["ingest", "new.jsonl", "--out", "new", classes],
+                 ["train", "--data", "old", *small, "--registry", "r", "--out", "model"]):
+        run(binary, *args)
+    run(binary, "registry", "promote", "production", tiny.digest("model/model.json"), "--registry", "r")
+    for data in ("old", "new"):
+        run(binary, "infer", "--data", data, "--registry", "r", "--out", f"of-{data}", "--infer.precision=f32", "--threads=1")
+    run(binary, "label", "--predictions", "of-new", "--data", "new", "--out", "nq", "--label.rows=60", "--registry", "r")
+    given = {r["id"]: CLASSES[(CLASSES.index(r["predicted"]) + 1) % 3] for r in queue_of("nq")["rows"]}  # nothing is right
+    measures = {r["id"] for r in queue_of("nq")["rows"] if r["why"] == "random"}
+    run(binary, "label", "--queue", "nq", "--answers", write("n.jsonl", *({"id": i, "label": c} for i, c in given.items())), "--registry", "r")
+    drift = ["drift", "--reference", "of-old", "--current", "of-new", "--registry", "r", "--current-data", "new", "--replay-data", "old", "--drift.self_test=0",
+             "--drift.permutations=19", "--retrain.replay=10", "--retrain.epochs=[1, 1]", "--drift.tolerance=0", "--retrain.labels=30"]
+    run(binary, *drift, "--out", "called")
+    check(json.loads(pathlib.Path("called/drift.json").read_text())["manifest"]["emit"], "a case that does not do what it is for")
+    with h5py.File("called/selection.h5") as f:
+        selected = len(f["id"])
+        chosen = {f"{int(i):016x}": (int(s), int(c), int(o)) for i, s, c, o in zip(f["id"], f["set"], f["label"], f["source"]) if s == 1}
+    with h5py.File(next(pathlib.Path("new").glob("*.h5"))) as f:
+        ids = f["id"][:]
+    label = np.array([CLASSES.index(given[h]) if h in measures else -1 for h in hexes(ids)])
+    gate = {h for h, g in zip(hexes(ids), evaluate.gate_rows(ids, label, 1)) if g}
+    check(len(gate) == 15, f"the gate's half of 30 that measure has {len(gate)}")
+    taught = {h: c for h, (s, c, o) in chosen.items() if s == 1 and c >= 0}
+    check(taught == {h: CLASSES.index(c) for h, c in given.items() if h not in gate}, f"people's labels teach: {len(taught)} of {len(given)}")
+    check(not gate & set(chosen), "an image of the gate is trained on")
+    manifest = json.loads(pathlib.Path("called/retrain.json").read_text())
+    newest = json.loads(sorted(pathlib.Path("r/log/labels").glob("*.json"))[-1].read_text())["new"]
+    check(manifest["predicate"]["data"]["query"]["labels"] == newest, "the manifest's labels")
+    # more answers, and one that changes: the manifest is executed as it was written
+    more = queue_of("nq")["rows"][0]["id"]
+    run(binary, "label", "--queue", "nq", "--answers", write("more.jsonl", {"id": more, "label": CLASSES[(CLASSES.index(given[more]) + 1) % 3]}), "--registry", "r")
+    run(binary, "train", "--manifest", "called/retrain.json", *small, "--registry", "r", "--out", "candidate")
+    check(json.loads(pathlib.Path("candidate/run.json").read_text())["counts"]["selected"] == selected, "rows of the candidate")
+    run(binary, "train", "--manifest", "called/retrain.json", *small, "--registry", "elsewhere", "--out", "refused", wanted=74)
+
+
 def refusals(binary):
     run(binary, "label", "--out", "x", wanted=64)
     run(binary, "label", "more", wanted=64)
@@ -278,6 +325,6 @@ def refusals(binary):
 if __name__ == "__main__":
     os.environ["OMP_NUM_THREADS"] = "1"
     binary, *names = sys.argv[1:]
-    for part in tiny.chosen((asked, page, answers, at_once, meet, refusals), names):
+    for part in tiny.chosen((asked, page, answers, at_once, meet, teach, refusals), names):
         part(binary)
     print(f"{checks} checks passed")
