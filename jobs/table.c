@@ -126,6 +126,7 @@ const struct ns_key ns_keys[] = {
 	 0, 0},
 	{"evaluate.against", "against", NS_KEY_TEXT, "null", V(EVALUATE), "others of the same rows, for a paired comparison", 0, 0},
 	{"evaluate.empty", NULL, NS_KEY_BOOL, "false", V(EVALUATE), "that no row has a label is an answer, and no error", 0, 0},
+	{"evaluate.manifest", NULL, NS_KEY_TEXT, "null", V(EVALUATE), "retrain.json: of what people answered, only what it knew", 0, 0},
 	{"evaluate.rows", NULL, NS_KEY_TEXT, "all", V(EVALUATE), "all, or gate: the gate's half of the audited rows", 0, 0},
 
 	{"drift.reference", "reference", NS_KEY_TEXT, "null", V(DRIFT), "predictions (or plain HDF5, .npy embeddings, a data set) of the reference",

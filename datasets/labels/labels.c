@@ -156,10 +156,11 @@ static int32_t class_of(const struct ns_predictions *p, const char *label)
 }
 
 /* Rank 0: the class of each row that gets one, else -1. */
-static enum ns_status find(const char *registry, const struct ns_predictions *p, int32_t *label, int64_t *joined, char digest[NS_SHA256_HEX])
+static enum ns_status find(const char *registry, const char *until, const struct ns_predictions *p, int32_t *label, int64_t *joined,
+			   char digest[NS_SHA256_HEX])
 {
 	struct ns_labels l;
-	enum ns_status status = ns_labels_read(&l, registry, NULL);
+	enum ns_status status = ns_labels_read(&l, registry, strcmp(until, "any") ? until : NULL);
 	int64_t i;
 
 	for (i = 0; status == NS_OK && l.count && i < p->rows; i++) {
@@ -174,33 +175,69 @@ static enum ns_status find(const char *registry, const struct ns_predictions *p,
 	return status;
 }
 
-enum ns_status ns_labels_join(struct ns_job *job, const char *registry, struct ns_predictions *p, int64_t *joined, char digest[NS_SHA256_HEX])
+/* label (rows) is p's afterwards, where it had none; else it fills what p's does not say. */
+static void fill(struct ns_predictions *p, int32_t **label)
 {
+	int64_t i;
+
+	if (!p->label) {
+		p->label = *label;
+		*label = NULL;
+		return;
+	}
+	for (i = 0; i < p->rows; i++)
+		p->label[i] = (*label)[i] >= 0 ? (*label)[i] : p->label[i];
+}
+
+static int can_join(const char *registry, const char *until, const struct ns_predictions *p)
+{
+	return registry && *until && p->id && p->names && p->rows;
+}
+
+enum ns_status ns_labels_join_here(const char *registry, const char *until, struct ns_predictions *p)
+{
+	int32_t *label;
+	char digest[NS_SHA256_HEX];
+	int64_t joined = 0;
+	enum ns_status status;
+
+	if (!can_join(registry, until, p))
+		return NS_OK;
+	label = malloc(sizeof *label * (size_t)p->rows);
+	status = label ? find(registry, until, p, label, &joined, digest)
+		       : ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)p->rows);
+	if (status == NS_OK && joined)
+		fill(p, &label);
+	free(label);
+	return status;
+}
+
+enum ns_status ns_labels_join(struct ns_job *job, const char *registry, const char *until, struct ns_predictions *p, int64_t *joined,
+			      char digest[NS_SHA256_HEX])
+{
+	char limit[NS_SHA256_HEX + 8];
 	int32_t *label = NULL;
-	int64_t facts = 0, i;
+	int64_t facts = 0;
 	enum ns_status status = NS_OK;
 
+	snprintf(limit, sizeof limit, "%s", until); /* it may be `digest` */
 	*joined = 0;
 	memset(digest, 0, NS_SHA256_HEX);
-	if (!registry || !p->id || !p->names || !p->rows)
+	if (!can_join(registry, limit, p))
 		return NS_OK;
 	label = malloc(sizeof *label * (size_t)p->rows);
 	if (!label)
 		status = ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)p->rows);
 	else if (job->comm->rank == 0)
-		status = find(registry, p, label, &facts, digest);
+		status = find(registry, limit, p, label, &facts, digest);
 	NS_GO(ns_job_agree(job, status));
 	NS_GO(ns_comm_broadcast(job->comm, &facts, sizeof facts, 0));
 	NS_GO(ns_comm_broadcast(job->comm, digest, NS_SHA256_HEX, 0));
 	if (facts)
 		NS_GO(ns_comm_broadcast(job->comm, label, sizeof *label * (size_t)p->rows, 0));
+	if (facts)
+		fill(p, &label);
 	*joined = facts;
-	if (facts && !p->label) {
-		p->label = label;
-		label = NULL;
-	}
-	for (i = 0; facts && label && i < p->rows; i++)
-		p->label[i] = label[i] >= 0 ? label[i] : p->label[i];
 out:
 	free(label);
 	return status;

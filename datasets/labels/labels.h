@@ -30,8 +30,12 @@ void ns_labels_release(struct ns_labels *l);
 const char *ns_labels_of(const struct ns_labels *l, uint64_t id, int *disputed, int *measures);
 /*
  * Collective. Gives rows of p without a label the one that people agree on, by the names of classes; only of images that were chosen at random, as the
- * others would say less of the whole. *joined of them; *digest: of the answers, "" where there are none. Rank 0 reads.
+ * others would say less of the whole. `until`: of the answers up to that object; "any": all, "": none. *joined: rows that got one; *digest: of the
+ * answers, "" where there are none. Rank 0 reads.
  */
-enum ns_status ns_labels_join(struct ns_job *job, const char *registry, struct ns_predictions *p, int64_t *joined, char digest[NS_SHA256_HEX]);
+enum ns_status ns_labels_join(struct ns_job *job, const char *registry, const char *until, struct ns_predictions *p, int64_t *joined,
+			      char digest[NS_SHA256_HEX]);
+/* The same for a rank that is alone with it. */
+enum ns_status ns_labels_join_here(const char *registry, const char *until, struct ns_predictions *p);
 
 #endif

@@ -108,7 +108,7 @@ static void simulate_year(const struct ns_harm_world *w, double day, struct stre
 		seen = t ? MEMORY * seen + scale * sqrt(1 - MEMORY * MEMORY) * normal(s) : scale * normal(s);
 		unseen = t ? MEMORY * unseen + scale * sqrt(1 - MEMORY * MEMORY) * normal(s) : scale * normal(s);
 		hi = fmin(1, fmax(0, share + seen / (c.high - c.low)));
-		m = fmin(1 / c.high, fmax(0, 1 + unseen / w->accuracy));
+		m = fmin(1 / c.high, fmax(0, 1 + unseen / fmax(w->accuracy, .05)));
 		labelled = binomial(s, w->labels, hi);
 		hits = binomial(s, labelled, c.high * m) + binomial(s, w->labels - labelled, fmin(1, c.low * m));
 		all = labelled + binomial(s, fmax(w->rows - w->labels, 0), hi);

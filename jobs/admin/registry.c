@@ -68,9 +68,8 @@ static void warn(struct ns_job *job, const char *warning)
 /* --- candidates on trial --- */
 
 /* The newest state of a candidate's trial, by its digest or the first digits of it; *trial is NULL where it never was on trial. */
-static enum ns_status find_trial(const char *registry, const char *digest, json_t **trial, char of[NS_SHA256_HEX])
+static enum ns_status find_trial(const struct ns_job *job, const char *registry, const char *digest, json_t **trial, char of[NS_SHA256_HEX])
 {
-	enum ns_status status;
 	json_t *log, *entry;
 	size_t i;
 	int is;
@@ -80,16 +79,16 @@ static enum ns_status find_trial(const char *registry, const char *digest, json_
 	if (!is)
 		return NS_OK;
 	NS_TRY(ns_registry_log(registry, "trial", &log));
-	status = NS_OK;
 	json_array_foreach(log, i, entry) {
 		char path[NS_PATH_MAX];
 		json_t *one = NULL;
 
-		if (status == NS_OK)
-			status = ns_registry_object(registry, ns_json_text(entry, "new"), path);
-		if (status == NS_OK)
-			status = ns_json_read(path, &one, "nightshift.trial/1");
-		if (one && !strncmp(ns_json_text(one, "candidate"), digest, strlen(digest))) {
+		if (ns_registry_object(registry, ns_json_text(entry, "new"), path) != NS_OK ||
+		    ns_json_read(path, &one, "nightshift.trial/1") != NS_OK) { /* what is newer counts */
+			ns_log_warn(job->log, "a trial cannot be read: %s", ns_message());
+			continue;
+		}
+		if (!strncmp(ns_json_text(one, "candidate"), digest, strlen(digest))) {
 			json_decref(*trial);
 			*trial = json_incref(one);
 			snprintf(of, NS_SHA256_HEX, "%s", ns_json_text(entry, "new"));
@@ -97,11 +96,7 @@ static enum ns_status find_trial(const char *registry, const char *digest, json_
 		json_decref(one);
 	}
 	json_decref(log);
-	if (status == NS_OK)
-		return status;
-	json_decref(*trial);
-	*trial = NULL;
-	return status;
+	return NS_OK;
 }
 
 /* A person's decision becomes the trial's newest state: who, and why. */
@@ -130,7 +125,7 @@ static enum ns_status trial_to_settle(struct ns_job *job, const char *registry, 
 		return ns_fail(NS_USAGE, "registry: --why is required: who reads the log later wants to know");
 	if (strlen(digest) < 8)
 		return ns_fail(NS_USAGE, "registry: '%s' is no digest of a candidate, nor its first eight digits", digest);
-	NS_TRY(find_trial(registry, digest, trial, was));
+	NS_TRY(find_trial(job, registry, digest, trial, was));
 	if (!*trial)
 		return ns_fail(NS_BAD_DATA, "%s: no candidate %.12s was ever on trial", registry, digest);
 	NS_TRY(ns_registry_ref(registry, "trial", newest));
@@ -151,6 +146,12 @@ static enum ns_status approve(struct ns_job *job, const char *registry, const ch
 
 	(void)unused;
 	NS_GO(trial_to_settle(job, registry, digest, "held", "approved", &trial, was));
+	NS_GO(ns_registry_ref(registry, "production", now));
+	if (strcmp(now, ns_json_text(trial, "production")) && strcmp(now, ns_json_text(trial, "candidate"))) {
+		status = ns_fail(NS_REFUSED, "%s: production is %.12s by now, and the trial of %.12s was against %.12s; nothing was changed",
+				 registry, now, ns_json_text(trial, "candidate"), ns_json_text(trial, "production"));
+		goto out;
+	}
 	if (!strcmp(ns_json_text(trial, "state"), "approved"))
 		snprintf(now, sizeof now, "%s", was);
 	else
@@ -188,7 +189,7 @@ static enum ns_status check_gate(struct ns_job *job, const char *registry, const
 
 	if (strcmp(name, "production"))
 		return NS_OK;
-	NS_TRY(find_trial(registry, digest, &trial, of));
+	NS_TRY(find_trial(job, registry, digest, &trial, of));
 	state = ns_json_text(trial, "state");
 	if (trial && strcmp(state, "passed") && strcmp(state, "approved") &&
 	    !(ns_conf_bool(job->conf, "registry.override") && ns_conf_text(job->conf, "registry.why")))
@@ -198,6 +199,15 @@ static enum ns_status check_gate(struct ns_job *job, const char *registry, const
 			digest, state, of);
 	json_decref(trial);
 	return status;
+}
+
+/* Two refs are histories of their own, which others write. */
+static enum ns_status check_ref(const char *name)
+{
+	if (strcmp(name, "trial") && strcmp(name, "labels"))
+		return NS_OK;
+	return ns_fail(NS_USAGE, "registry: the ref '%s' is written by %s alone", name,
+		       !strcmp(name, "trial") ? "gates, approve and reject" : "label");
 }
 
 static enum ns_status promote(struct ns_job *job, const char *registry, const char *name, const char *digest)
@@ -211,8 +221,7 @@ static enum ns_status promote(struct ns_job *job, const char *registry, const ch
 		return ns_fail(NS_USAGE, "registry promote: expected NAME and DIGEST");
 	if (strlen(name) >= 8 && strspn(name, "0123456789abcdef") == strlen(name))
 		return ns_fail(NS_USAGE, "registry promote: '%s' would be read as a digest; choose another name for the ref", name);
-	if (!strcmp(name, "trial"))
-		return ns_fail(NS_USAGE, "registry promote: the ref 'trial' is the gate's; choose another name");
+	NS_TRY(check_ref(name));
 	NS_TRY(ns_registry_object(registry, digest, path));
 	NS_TRY(ns_json_read(path, &facts, "nightshift.model/1")); /* a ref can only point to a model */
 	json_decref(facts);
@@ -230,6 +239,7 @@ static enum ns_status rollback(struct ns_job *job, const char *registry, const c
 	const char *why = ns_conf_text(job->conf, "registry.why");
 
 	(void)digest;
+	NS_TRY(check_ref(name));
 	NS_TRY(ns_registry_ref(registry, name, now));
 	NS_TRY(ns_registry_previous(registry, name, before));
 	NS_TRY(ns_registry_move(registry, name, before, now, why ? why : "rolled back", NULL, warning));

@@ -95,6 +95,11 @@ static void look_at_groups(struct ns_drift *s)
 	int i, new = 0;
 	const char *first = NULL;
 
+	if (s->past && s->ref.stats.d > NS_JUDGE_COLUMNS) {
+		snprintf(text, sizeof text, "%d image statistics: the first %d are judged among the nights, the others are only described",
+			 s->ref.stats.d, NS_JUDGE_COLUMNS);
+		quality(s, "many columns", text);
+	}
 	if (s->dead) {
 		snprintf(text, sizeof text, "%s%s: no images, or all of them alike; is the camera dead?", ns_drift_dead(s),
 			 s->dead > 1 ? " and others" : "");
@@ -202,7 +207,7 @@ static enum ns_status join_labels(struct ns_drift *s)
 {
 	int64_t joined;
 
-	NS_TRY(ns_labels_join(s->job, s->registry, &s->cur, &joined, s->labels));
+	NS_TRY(ns_labels_join(s->job, s->registry, "any", &s->cur, &joined, s->labels));
 	if (*s->labels)
 		ns_job_input(s->job, "labels", s->registry, s->labels);
 	ns_job_count(s->job, "labels_joined", joined);

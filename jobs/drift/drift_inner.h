@@ -124,6 +124,7 @@ struct ns_harm_track {
 	double accuracy, noise;	  /* tonight's: mean confidence + mean of (hit - confidence) on labelled rows, and its variance; NAN: no labels */
 	double labels;		  /* effective number of labelled rows */
 	struct ns_harm_world world;
+	double baseline;  /* labels of the reference, or of the gate */
 	double simulated; /* labels a night for which the thresholds were found; 0: there are none yet */
 	double threshold[NS_HARM_DAYS];
 	struct ns_harm_verdict verdict; /* its fall is NAN where nothing was judged */
@@ -199,10 +200,11 @@ struct ns_drift {
 	int ranked, families;		   /* of so many past nights; families that are judged */
 	int family[NS_JUDGE_FAMILIES];	   /* NS_EFFECT_* of each */
 	int64_t since_alarm;		   /* nights since the last alarm of this release, 0: tonight; -1: none */
+	int on_trial;			   /* a candidate against this model waits for labels or for a person */
 	double gate_labels, gate_accuracy; /* of this model, by the labels of its gate; no labels: it had none */
 	struct ns_harm_track *tracks;
 	int track_count;
-	char labels[NS_SHA256_HEX];		     /* newest answers of people in the registry; "": none */
+	char labels[NS_SHA256_HEX];	   /* newest answers of people in the registry; "": none */
 	char identity[NS_SHA256_HEX];	   /* digest of tonight's effects: the same window, whatever its labels; "": none */
 	int64_t day;			   /* of tonight, since 1970 */
 	int dated;			   /* it is that of the rows' times */

@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DATED	 3  /* days with enough rows make a reference a dated one */
-#define DAY_ROWS 20 /* of a day */
-#define DAYS	 180
-#define A_DAY	 86400
+#define DATED	  3  /* days with enough rows make a reference a dated one */
+#define DAY_ROWS  20 /* of a day */
+#define DAYS	  180
+#define A_DAY	  86400
+#define YEAR_1971 (365 * (int64_t)A_DAY)
 
 static const char *const families[NS_EFFECT_FAMILIES] = {"images", "spread", "embeddings", "outputs", "groups", "missing"};
 
@@ -63,6 +64,11 @@ struct ns_effect *ns_effects_add(struct ns_effects *e, enum ns_effect_kind famil
 	*f = (struct ns_effect){.family = family, .now = NAN, .then = malloc(sizeof *f->then * (size_t)(e->days + 1))};
 	snprintf(f->name, sizeof f->name, "%s%.48s", prefix, name);
 	ns_drift_cut_utf8(f->name);
+	for (i = 0; i < e->count; i++)
+		if (e->of[i].family == family && !strcmp(e->of[i].name, f->name)) { /* names that are alike as far as they go */
+			snprintf(f->name + (strlen(f->name) > 52 ? 52 : strlen(f->name)), 12, "#%d", e->count);
+			break;
+		}
 	for (i = 0; f->then && i < e->days; i++)
 		f->then[i] = NAN;
 	e->count += f->then != NULL;
@@ -80,7 +86,7 @@ static int by_day(const void *a, const void *b)
 
 static int64_t day_of(int64_t time)
 {
-	return time >= 0 ? time / A_DAY : -((A_DAY - 1 - time) / A_DAY);
+	return time / A_DAY; /* none is negative */
 }
 
 /* The reference's last days that have enough rows: none where it has no times, or fewer days than say anything of days. */
@@ -98,7 +104,7 @@ enum ns_status ns_effects_days(const struct ns_drift *s, struct ns_effects *e)
 		return ns_fail(NS_NO_MEMORY, "out of memory for the days of %lld rows", (long long)m);
 	}
 	for (i = 0; i < m; i++)
-		all[i] = day_of(s->ref.time[i]);
+		all[i] = day_of(s->ref.time[i] > YEAR_1971 ? s->ref.time[i] : 0); /* what is before is a counter, not a time */
 	qsort(all, (size_t)m, sizeof *all, by_day);
 	for (i = m; i > 0 && e->days < DAYS; i = k) {
 		for (k = i; k > 0 && all[k - 1] == all[i - 1]; k--)
@@ -115,7 +121,8 @@ enum ns_status ns_effects_days(const struct ns_drift *s, struct ns_effects *e)
 	}
 	e->days = e->days < DATED ? 0 : e->days;
 	for (i = 0; e->days && i < m; i++) {
-		int64_t day = day_of(s->ref.time[i]), *at = bsearch(&day, e->day, (size_t)e->days, sizeof day, by_day);
+		int64_t day = day_of(s->ref.time[i] > YEAR_1971 ? s->ref.time[i] : 0),
+			*at = bsearch(&day, e->day, (size_t)e->days, sizeof day, by_day);
 
 		e->ref_day[i] = at ? (int32_t)(at - e->day) : -1;
 	}

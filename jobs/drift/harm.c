@@ -92,6 +92,7 @@ static enum ns_status add_track(struct ns_drift *s, const char *name, const stru
 					  .baseline = then.labels,
 					  .tolerance = s->tolerance,
 					  .budget = s->false_alarms * share};
+	t->baseline = then.labels;
 	return NS_OK;
 }
 
@@ -102,7 +103,6 @@ static enum ns_status add_track(struct ns_drift *s, const char *name, const stru
 static enum ns_status take_gate(struct ns_drift *s)
 {
 	json_t *log = NULL, *entry;
-	enum ns_status status = NS_OK;
 	size_t i;
 	int is = 0;
 
@@ -115,31 +115,34 @@ static enum ns_status take_gate(struct ns_drift *s)
 		char path[NS_PATH_MAX];
 		json_t *trial = NULL;
 
-		if (status == NS_OK)
-			status = ns_registry_object(s->registry, ns_json_text(entry, "new"), path);
-		if (status == NS_OK)
-			status = ns_json_read(path, &trial, "nightshift.trial/1");
+		if (ns_registry_object(s->registry, ns_json_text(entry, "new"), path) != NS_OK ||
+		    ns_json_read(path, &trial, "nightshift.trial/1") != NS_OK)
+			ns_log_warn(s->job->log, "a trial cannot be read, and counts as none: %s", ns_message());
 		if (trial && !strcmp(ns_json_text(trial, "candidate"), s->cur.model) && ns_json_number(trial, "rows", 0) > 0) {
-			s->gate_labels = ns_json_number(trial, "rows", 0);
-			s->gate_accuracy = ns_json_number(trial, "correct", NAN) / s->gate_labels;
+			s->gate_labels = ns_json_number(trial, "rows", 0); /* votes: of a sequence one */
+			s->gate_accuracy = ns_json_number(trial, "correct", NAN) / ns_json_number(trial, "labelled", NAN);
 		}
+		s->on_trial = trial && !strcmp(ns_json_text(trial, "production"), s->cur.model) &&
+			      (!strcmp(ns_json_text(trial, "state"), "waiting") || !strcmp(ns_json_text(trial, "state"), "held"));
 		json_decref(trial);
 	}
 	json_decref(log);
-	return status;
+	return NS_OK;
 }
 
 /* Of ranks that see different registries rank 0's counts. */
 static enum ns_status find_gate(struct ns_drift *s)
 {
-	double facts[2];
+	double facts[3];
 
 	NS_TRY(ns_job_agree(s->job, s->job->comm->rank == 0 ? take_gate(s) : NS_OK));
 	facts[0] = s->gate_labels;
 	facts[1] = s->gate_accuracy;
+	facts[2] = s->on_trial;
 	NS_TRY(ns_comm_broadcast(s->job->comm, facts, sizeof facts, 0));
 	s->gate_labels = facts[0] > 0 && !isnan(facts[1]) ? facts[0] : 0;
 	s->gate_accuracy = facts[1];
+	s->on_trial = facts[2] > 0;
 	return NS_OK;
 }
 
@@ -186,6 +189,7 @@ const struct ns_harm_track *ns_drift_track(const struct ns_drift *s, const char 
 /* A night of the past, of a track. */
 struct night {
 	double accuracy, noise, labels, simulated, threshold[NS_HARM_DAYS];
+	double world[4]; /* tolerance, budget, rows and labels of the baseline that the thresholds are for */
 };
 
 static int night_of(const json_t *line, const char *track, struct night *n)
@@ -201,7 +205,12 @@ static int night_of(const json_t *line, const char *track, struct night *n)
 		const json_t *one = json_array_get(thresholds, (size_t)i);
 
 		n->threshold[i] = json_is_number(one) ? json_number_value(one) : 0;
-		n->simulated = n->threshold[i] > 0 ? n->simulated : 0;
+		n->simulated = n->threshold[i] >= 1 && n->threshold[i] <= 100 ? n->simulated : 0; /* what a simulation can find */
+	}
+	for (i = 0; i < 4; i++) {
+		const json_t *one = json_array_get(json_object_get(t, "world"), (size_t)i);
+
+		n->world[i] = json_is_number(one) ? json_number_value(one) : NAN;
 	}
 	return n->accuracy >= -1 && n->accuracy <= 2 && n->noise > 0 && n->labels > 0;
 }
@@ -217,10 +226,28 @@ static int joins_baseline(struct ns_harm_world *w, const struct night *n, double
 	return 1;
 }
 
+static void world_of(const struct ns_harm_track *t, double world[4])
+{
+	world[0] = t->world.tolerance;
+	world[1] = t->world.budget;
+	world[2] = t->world.rows;
+	world[3] = t->baseline;
+}
+
+/* Are thresholds that were found for that world, and so many labels a night, those of this one? */
+static int is_alike(const struct ns_harm_track *t, const struct night *n)
+{
+	double now[4];
+
+	world_of(t, now);
+	return fabs(t->labels / n->simulated - 1) <= NEAR && fabs(now[0] - n->world[0]) < 1e-9 && fabs(now[1] - n->world[1]) < 1e-9 &&
+	       fabs(now[2] / n->world[2] - 1) <= NEAR && fabs(now[3] - n->world[3]) <= NEAR * fmax(1, n->world[3]);
+}
+
 static void judge_track(const struct ns_drift *s, struct ns_harm_track *t)
 {
 	struct ns_harm h = {.world = t->world};
-	struct night n = {t->accuracy, t->noise, t->labels, 0, {0}};
+	struct night n = {t->accuracy, t->noise, t->labels, 0, {0}, {0}}, last = n;
 	int own = !(t->world.baseline > 0), begun = 0; /* own: the baseline is made of the first nights */
 	double sum = 0;
 	const json_t *line;
@@ -240,6 +267,7 @@ static void judge_track(const struct ns_drift *s, struct ns_harm_track *t)
 			continue;
 		memcpy(h.threshold, past.threshold, sizeof h.threshold);
 		t->simulated = past.simulated;
+		last = past;
 		if (!begun)
 			ns_harm_begin(&h, s->seed);
 		begun = 1;
@@ -247,7 +275,7 @@ static void judge_track(const struct ns_drift *s, struct ns_harm_track *t)
 	}
 	if (!(t->labels > 0) || (own && joins_baseline(&h.world, &n, &sum)))
 		return;
-	if (!begun || fabs(t->labels / t->simulated - 1) > NEAR) {
+	if (!begun || !is_alike(t, &last)) {
 		memset(h.threshold, 0, sizeof h.threshold);
 		t->simulated = t->labels;
 	}
@@ -293,12 +321,15 @@ json_t *ns_drift_tracks_json(const struct ns_drift *s)
 	for (i = 0; i < s->track_count; i++) {
 		const struct ns_harm_track *t = &s->tracks[i];
 		json_t *one, *thresholds = json_array();
+		double world[4];
 
 		if (!(t->labels > 0)) {
 			json_decref(thresholds);
 			continue;
 		}
 		one = ns_json_fields(json_object(), fields, sizeof fields / sizeof *fields, t);
+		world_of(t, world);
+		json_object_set_new(one, "world", json_pack("[f, f, f, f]", world[0], world[1], world[2], world[3]));
 		for (k = 0; t->judged && k < NS_HARM_DAYS; k++)
 			json_array_append_new(thresholds, json_real(t->threshold[k]));
 		json_object_set_new(one, "thresholds", thresholds);

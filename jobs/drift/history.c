@@ -200,6 +200,17 @@ static enum ns_status read_all(struct ns_drift *s)
 	return status;
 }
 
+/* A number of the rows' ids and times, in any order: two nights of a dead camera say the same, and are two. */
+static int64_t sum_of_rows(const struct ns_drift *s)
+{
+	uint64_t sum = 0;
+	int64_t i;
+
+	for (i = 0; i < s->cur.rows; i++)
+		sum += (s->cur.id ? s->cur.id[i] : 0) * 0x9e3779b97f4a7c15u + (s->cur.time ? (uint64_t)s->cur.time[i] : 0) * 0xbf58476d1ce4e5b9u;
+	return (int64_t)(sum >> 1);
+}
+
 /* Rank 0 reads and broadcasts folder and clock: ranks that saw different ones would decide differently. */
 enum ns_status ns_drift_history_read(struct ns_drift *s)
 {
@@ -214,8 +225,11 @@ enum ns_status ns_drift_history_read(struct ns_drift *s)
 		return ns_comm_broadcast(s->job->comm, &s->now, sizeof s->now, 0);
 	s->past = json_array();
 	effects = ns_effects_json(&s->effects);
-	if (json_object_size(effects))
+	if (json_object_size(effects)) {
+		json_object_set_new(effects, "rows", json_integer((json_int_t)s->cur.rows));
+		json_object_set_new(effects, "ids", json_integer((json_int_t)sum_of_rows(s)));
 		ns_json_digest(s->identity, effects);
+	}
 	json_decref(effects);
 	if (s->job->comm->rank == 0) {
 		status = read_all(s);
@@ -278,7 +292,7 @@ void ns_drift_policy(struct ns_drift *s)
 		if (row == (int)(n - i) && calls(s, ns_json_text(line, "status")))
 			row++;
 		if (json_is_true(json_object_get(line, "emitted"))) {
-			double when = ns_json_number(line, "time", 0);
+			double when = fmin(ns_json_number(line, "time", 0), (double)s->now); /* clocks jump: what is to come was no later than now */
 
 			last = fmax(last, when);
 			emitted += when > (double)s->now - 30 * DAY;
@@ -292,6 +306,8 @@ void ns_drift_policy(struct ns_drift *s)
 			 ((double)s->now - last) / DAY, cooldown);
 	else if (budget && emitted >= budget)
 		snprintf(s->because, sizeof s->because, "%d manifests in the last 30 days, drift.budget is %d", emitted, budget);
+	else if (s->on_trial)
+		snprintf(s->because, sizeof s->because, "a candidate is on trial against this model, and no other is trained meanwhile");
 	else if (s->audited < s->least_labels)
 		snprintf(
 			s->because, sizeof s->because,

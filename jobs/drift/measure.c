@@ -7,7 +7,7 @@
 
 #include "host/stat/stat.h"
 
-#define STATISTICS 32 /* image statistics that are judged, the first ones */
+#define STATISTICS NS_JUDGE_COLUMNS /* image statistics that are judged, the first ones */
 #define COMPONENTS 8
 #define CLASSES	   20
 #define GROUPS	   24
@@ -19,11 +19,45 @@ struct share {
 	int64_t rows;
 };
 
+static int by_value(const void *a, const void *b)
+{
+	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
 static int by_rows(const void *a, const void *b)
 {
 	const struct share *x = a, *y = b;
 
 	return x->rows != y->rows ? (y->rows > x->rows) - (y->rows < x->rows) : (x->value > y->value) - (x->value < y->value);
+}
+
+/* The values that occur, ascending, and how many rows each has; negative ones are none. */
+static enum ns_status values_of(const int32_t *of, int64_t rows, struct share **out, int *count)
+{
+	int32_t *sorted = malloc(sizeof *sorted * (size_t)(rows + 1));
+	struct share *v = malloc(sizeof *v * (size_t)(rows + 1));
+	int64_t i;
+
+	*count = 0;
+	*out = v;
+	if (!sorted || !v) {
+		free(sorted);
+		return ns_fail(NS_NO_MEMORY, "out of memory for the values of %lld rows", (long long)rows);
+	}
+	memcpy(sorted, of, sizeof *sorted * (size_t)rows);
+	qsort(sorted, (size_t)rows, sizeof *sorted, by_value);
+	for (i = 0; i < rows; i++) {
+		if (sorted[i] < 0)
+			continue;
+		if (*count && v[*count - 1].value == sorted[i])
+			v[*count - 1].rows++;
+		else
+			v[(*count)++] = (struct share){sorted[i], 1};
+	}
+	free(sorted);
+	return NS_OK;
 }
 
 static double angle(double part, double of)
@@ -63,29 +97,35 @@ static enum ns_status one_share(struct ns_drift *s, enum ns_effect_kind family, 
 	return NS_OK;
 }
 
+/* The share of rows whose value the reference does not have: a new camera, a class that was never predicted. */
+static enum ns_status new_share(struct ns_drift *s, enum ns_effect_kind family, const char *prefix, const struct share *v, int there,
+				const int32_t *cur)
+{
+	struct ns_effect *f = ns_effects_add(&s->effects, family, prefix, "(new)");
+	int64_t i, rows = 0;
+	int d;
+
+	if (!f)
+		return ns_fail(NS_NO_MEMORY, "out of memory for effects");
+	for (i = 0; i < s->cur.rows; i++)
+		rows += cur[i] >= 0 && !bsearch(&cur[i], v, (size_t)there, sizeof *v, by_value);
+	f->now = angle((double)rows, (double)s->cur.rows);
+	for (d = 0; d < s->effects.days; d++)
+		f->then[d] = 0;
+	return NS_OK;
+}
+
 /* Values that the reference has: all but the last, whose share the others leave; of more than `most` the most frequent, in any order of releases. */
 static enum ns_status shares(struct ns_drift *s, enum ns_effect_kind family, const char *prefix, const int32_t *ref, const int32_t *cur,
 			     char *const *names, int named, int most)
 {
 	struct share *v;
-	int64_t i;
-	int k = 0, c, there;
-	enum ns_status status = NS_OK;
+	int c, there;
+	enum ns_status status = values_of(ref, s->ref.rows, &v, &there);
 
-	for (i = 0; i < s->ref.rows; i++)
-		k = ref[i] >= k ? ref[i] + 1 : k;
-	v = calloc((size_t)k + 1, sizeof *v);
-	if (!v)
-		return ns_fail(NS_NO_MEMORY, "out of memory for %d shares", k);
-	for (c = 0; c < k; c++)
-		v[c].value = c;
-	for (i = 0; i < s->ref.rows; i++)
-		if (ref[i] >= 0)
-			v[ref[i]].rows++;
-	for (c = there = 0; c < k; c++)
-		if (v[c].rows)
-			v[there++] = v[c];
-	if (there > most + 1)
+	if (status == NS_OK)
+		status = new_share(s, family, prefix, v, there, cur);
+	if (status == NS_OK && there > most + 1)
 		qsort(v, (size_t)there, sizeof *v, by_rows);
 	for (c = 0; c < there - 1 && c < most && status == NS_OK; c++) {
 		char number[16];

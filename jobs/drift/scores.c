@@ -9,6 +9,7 @@
 #include "host/stat/stat.h"
 #include "kernels/formula/sort.h"
 
+#define FEW   8	     /* rows whose spread is not known */
 #define LEAST 1e-6   /* variance of scores: of a column that says the same of every row */
 #define MOST  100000 /* rows of a window that are scored, evenly spaced: more would not know a night better */
 
@@ -112,7 +113,7 @@ static void figures(const float *x, int64_t n, const int32_t *of, int32_t day, c
 			units++;
 		}
 	out[0] = units > 0 ? mean / units : NAN;
-	out[1] = units > 1 ? (square / units - out[0] * out[0]) * units / (units - 1) : NAN;
+	out[1] = units >= FEW ? (square / units - out[0] * out[0]) * units / (units - 1) : NAN;
 	out[2] = rows > 0 ? 2 * asin(sqrt(missing / rows)) : NAN;
 }
 
@@ -139,7 +140,8 @@ static enum ns_status one_column(void *context, int column, int worker, float *x
 		own_scores(sorted, k, own);
 		for (d = 0; d <= c->e->days; d++) {
 			out[3 * d] -= own[0];
-			out[3 * d + 1] = log(fmax(out[3 * d + 1], LEAST) / fmax(own[1] - own[0] * own[0], LEAST)) / sqrt(2);
+			if (!isnan(out[3 * d + 1])) /* fmax() would make a number of it */
+				out[3 * d + 1] = log(fmax(out[3 * d + 1], LEAST) / fmax(own[1] - own[0] * own[0], LEAST)) / sqrt(2);
 			out[3 * d + 2] -= whole;
 		}
 	}

@@ -78,141 +78,6 @@ static enum ns_status judge(const struct ns_predictions *p, const uint8_t *gate,
 	return ns_evaluate_confusion(p, gate, json);
 }
 
-struct joined {
-	uint64_t id;
-	int64_t row;
-};
-
-static int by_id(const void *a, const void *b)
-{
-	const struct joined *x = a, *y = b;
-
-	return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : (x->row > y->row) - (x->row < y->row);
-}
-
-static struct joined *index_of(const struct ns_predictions *p)
-{
-	struct joined *j = malloc(sizeof *j * (size_t)(p->rows + 1));
-	int64_t i;
-
-	for (i = 0; j && i < p->rows; i++)
-		j[i] = (struct joined){p->id[i], i};
-	if (j)
-		qsort(j, (size_t)p->rows, sizeof *j, by_id);
-	return j;
-}
-
-/* The votes of two models: one an image (equal images have equal ids), and one a sequence, where rows have them. */
-struct votes {
-	const int32_t *block; /* of each row; NULL: each image votes */
-	int64_t *balance;     /* (blocks): images of which the first alone is right, less those of which the second is */
-	uint8_t *voted;	      /* (blocks) */
-	int64_t blocks, count[3];
-	int64_t *of_class; /* (classes, 2): images of it of which the first alone is right, and the second */
-};
-
-static void vote(struct votes *v, int64_t row, int balance)
-{
-	if (v->block) {
-		v->balance[v->block[row]] += balance;
-		v->voted[v->block[row]] = 1;
-		return;
-	}
-	v->count[0]++;
-	v->count[1] += balance > 0;
-	v->count[2] += balance < 0;
-}
-
-/* Counts the images that count, and those where only one of the two models is right. */
-static enum ns_status count_pairs(const struct ns_predictions *p, const struct ns_predictions *q, const struct joined *a, const struct joined *b,
-				  const uint8_t *gate, struct votes *v)
-{
-	uint64_t last = 0;
-	int64_t i;
-	int any = 0;
-
-	for (i = 0; i < p->rows; i++) {
-		int64_t r = a[i].row, s = b[i].row;
-		int right, was;
-
-		if (a[i].id != b[i].id)
-			return ns_fail(NS_BAD_DATA, "evaluate: row %016llx is not in both predictions", (unsigned long long)a[i].id);
-		if (q->label && q->label[s] != p->label[r])
-			return ns_fail(NS_BAD_DATA, "evaluate: row %016llx has label %d here, %d there", (unsigned long long)a[i].id, p->label[r],
-				       q->label[s]);
-		if (!ns_evaluate_counts(p, r, gate) || (any && a[i].id == last))
-			continue;
-		any = 1;
-		last = a[i].id;
-		right = p->pred[r] == p->label[r];
-		was = q->pred[s] == p->label[r];
-		vote(v, r, right - was);
-		v->of_class[2 * (int64_t)p->label[r]] += right && !was;
-		v->of_class[2 * (int64_t)p->label[r] + 1] += was && !right;
-	}
-	for (i = 0; v->block && i < v->blocks; i++) {
-		v->count[0] += v->voted[i];
-		v->count[1] += v->balance[i] > 0;
-		v->count[2] += v->balance[i] < 0;
-	}
-	return NS_OK;
-}
-
-#define WORSE	      .01 /* level of all classes together at which one is surely worse */
-#define WORSE_CLASSES 100 /* that are listed */
-
-/* Classes that got worse, by the chance that a fair coin is for it as seldom. */
-static json_t *worse_classes(const struct ns_predictions *p, const int64_t *of_class)
-{
-	json_t *list = json_array();
-	int k, differ = 0;
-
-	for (k = 0; k < p->prob.d; k++)
-		differ += of_class[2 * (int64_t)k] + of_class[2 * (int64_t)k + 1] > 0;
-	for (k = 0; k < p->prob.d && json_array_size(list) < WORSE_CLASSES; k++) {
-		int64_t better = of_class[2 * (int64_t)k], worse = of_class[2 * (int64_t)k + 1];
-		double chance = worse > better ? ns_stat_binomial_sf(worse, better + worse, .5) : 1;
-
-		if (chance < WORSE / fmax(1, differ))
-			json_array_append_new(list,
-					      NS_JSON_OBJECT({"class", p->names && k < p->class_names ? json_string(p->names[k]) : json_integer(k)},
-							     {"better", json_integer((json_int_t)better)}, {"worse", json_integer((json_int_t)worse)},
-							     {"p", json_real(chance)}));
-	}
-	return list;
-}
-
-/* Counts by sequences, where seconds is above 0. */
-static enum ns_status count_votes(const struct ns_predictions *p, const struct ns_predictions *q, const uint8_t *gate, double seconds,
-				  int64_t count[3], json_t **worse)
-{
-	struct joined *a = index_of(p), *b = index_of(q);
-	struct votes v = {.of_class = calloc(2 * (size_t)p->prob.d + 1, sizeof *v.of_class)};
-	int32_t *block = NULL;
-	enum ns_status status = a && b ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for pairing rows");
-
-	if (status == NS_OK && seconds > 0 && !(p->group && p->time))
-		status = ns_fail(NS_BAD_DATA, "drift.sequence_seconds = %g needs the columns group and time", seconds);
-	else if (status == NS_OK && seconds > 0)
-		status = ns_predictions_sequences(p, seconds, &block, &v.blocks);
-	NS_GO(status);
-	v.block = block;
-	v.balance = calloc((size_t)v.blocks + 1, sizeof *v.balance);
-	v.voted = calloc((size_t)v.blocks + 1, 1);
-	status = v.balance && v.voted && v.of_class ? count_pairs(p, q, a, b, gate, &v) : ns_fail(NS_NO_MEMORY, "out of memory for pairing rows");
-	memcpy(count, v.count, sizeof v.count);
-	if (status == NS_OK)
-		*worse = worse_classes(p, v.of_class);
-out:
-	free(v.of_class);
-	free(v.balance);
-	free(v.voted);
-	free(block);
-	free(a);
-	free(b);
-	return status;
-}
-
 /* Change of accuracy from `q` to `p` on the same images: exact McNemar test, the interval of the difference, and what it is evidence of. */
 static enum ns_status compare(const struct ns_predictions *p, const struct ns_predictions *q, const uint8_t *gate, double seconds, json_t *json)
 {
@@ -225,7 +90,7 @@ static enum ns_status compare(const struct ns_predictions *p, const struct ns_pr
 	if (p->names && q->names)
 		NS_TRY(ns_classes_agree((const char *const *)p->names, p->class_names, "the predictions", (const char *const *)q->names,
 					q->class_names, "those they are held against"));
-	NS_TRY(count_votes(p, q, gate, seconds, count, &worse));
+	NS_TRY(ns_evaluate_pairs(p, q, gate, seconds, count, &worse));
 	ns_stat_paired(count[0], count[1], count[2], &low, &high);
 	json_object_set_new(
 		json, "against",
@@ -239,11 +104,28 @@ static enum ns_status compare(const struct ns_predictions *p, const struct ns_pr
 	return NS_OK;
 }
 
+/* With a manifest: the answers that it knew, so that the gate's half is the one that was not trained on. "any" without one. */
+static enum ns_status labels_of_manifest(const struct ns_conf *conf, char until[NS_SHA256_HEX + 8])
+{
+	const char *path = ns_conf_text(conf, "evaluate.manifest");
+	json_t *manifest = NULL;
+	const json_t *query;
+
+	snprintf(until, NS_SHA256_HEX + 8, "any");
+	if (!path)
+		return NS_OK;
+	NS_TRY(ns_json_read(path, &manifest, NULL));
+	query = json_object_get(json_object_get(json_object_get(manifest, "predicate"), "data"), "query");
+	snprintf(until, NS_SHA256_HEX + 8, "%s", ns_json_text(query, "labels"));
+	json_decref(manifest);
+	return NS_OK;
+}
+
 enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 {
 	const char *path, *against = ns_conf_text(job->conf, "evaluate.against"), *rows = ns_conf_text(job->conf, "evaluate.rows");
 	const char *registry = ns_conf_text(job->conf, "registry");
-	char labels[NS_SHA256_HEX];
+	char labels[NS_SHA256_HEX], until[NS_SHA256_HEX + 8];
 	int64_t joined;
 	uint64_t seed = (uint64_t)ns_conf_int(job->conf, "seed");
 	struct ns_predictions p = {0}, q = {0};
@@ -259,11 +141,12 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 	if (strcmp(rows, "all") && strcmp(rows, "gate"))
 		return ns_fail(NS_CONFIG, "evaluate.rows = '%s', expected all or gate", rows);
 	NS_GO(ns_predictions_open(&p, path));
-	NS_GO(ns_labels_join(job, registry, &p, &joined, labels));
+	NS_GO(labels_of_manifest(job->conf, until));
+	NS_GO(ns_labels_join(job, registry, until, &p, &joined, labels));
 	if (against)
 		NS_GO(ns_predictions_open(&q, against));
-	if (against)
-		NS_GO(ns_labels_join(job, registry, &q, &joined, labels));
+	if (against) /* the same answers on both sides, whatever comes meanwhile */
+		NS_GO(ns_labels_join(job, registry, labels, &q, &joined, labels));
 	if (*labels)
 		ns_job_input(job, "labels", registry, labels);
 	if (!strcmp(rows, "gate") && p.id && p.label) {

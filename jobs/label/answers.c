@@ -13,7 +13,6 @@ struct intake {
 	struct ns_job *job;
 	const char *queue_path, *registry;
 	json_t *queue, *asked; /* asked: id -> row of the queue */
-	char digest[NS_SHA256_HEX];
 	struct ns_given_list given;
 	const char **file; /* of each answer of `given` */
 	int64_t answered, passed, repeated;
@@ -27,7 +26,7 @@ static enum ns_status open_queue(struct intake *t)
 
 	NS_TRY(ns_path(path, "%s/queue.json", t->queue_path));
 	NS_TRY(ns_json_read(path, &t->queue, NS_QUEUE_SCHEMA));
-	NS_TRY(ns_sha256_file(t->digest, path));
+	NS_TRY(ns_sha256_file(t->given.queue, path));
 	t->asked = json_object();
 	json_array_foreach(json_object_get(t->queue, "rows"), i, row)
 		json_object_set(t->asked, ns_json_text(row, "id"), row);

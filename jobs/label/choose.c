@@ -25,6 +25,7 @@ struct choice {
 	struct ns_label_queue *q;
 	int64_t *open;	  /* rows that have no label, or none that measures, `opens` of them */
 	uint8_t *taken;	  /* (rows of p) */
+	int64_t *first;	  /* (rows of p): the first row of its image, which stands for all of them */
 	uint8_t *teaches; /* (rows of p): it has a label that was not drawn at random, so only chance asks for it again */
 	int64_t opens, most;
 };
@@ -93,6 +94,7 @@ static enum ns_status find_open(struct choice *c)
 		int64_t row = s[i].row;
 		int disputed, measures;
 
+		c->first[row] = i && s[i].draw == s[i - 1].draw ? c->first[s[i - 1].row] : row;
 		if ((i && s[i].draw == s[i - 1].draw) || (q->p.label && q->p.label[row] >= 0))
 			continue;
 		c->teaches[row] = ns_labels_of(&q->known, q->p.id[row], &disputed, &measures) != NULL;
@@ -165,7 +167,7 @@ static enum ns_status take_drifted(struct choice *c, const char *path, int64_t n
 
 		if (c->q->count < until && row >= 0 && row < c->q->p.rows && !(c->q->p.label && c->q->p.label[row] >= 0) &&
 		    !ns_labels_of(&c->q->known, c->q->p.id[row], &disputed, &measures))
-			take(c, row, NS_LABEL_DRIFTED);
+			take(c, c->first[row], NS_LABEL_DRIFTED);
 	}
 	json_decref(drift);
 	return NS_OK;
@@ -199,8 +201,8 @@ static enum ns_status take_diverse(struct choice *c, int64_t n, uint64_t seed)
 	}
 	if (status == NS_OK && pool)
 		status = ns_matrix_pick(&q->p.embedding, row, pool, x);
-	for (i = 0; i < pool; i++)
-		far[i] = INFINITY;
+	for (i = 0; status == NS_OK && i < pool; i++) /* a row that is not whole is far from nothing */
+		far[i] = isfinite(apart(x + i * d, x + i * d, d)) ? INFINITY : NAN;
 	for (i = 0; status == NS_OK && pool && i < until; i++) { /* those that were chosen before come first, then each new one */
 		int64_t best = -1, j;
 
@@ -213,8 +215,12 @@ static enum ns_status take_diverse(struct choice *c, int64_t n, uint64_t seed)
 			take(c, row[best], NS_LABEL_DIVERSE);
 		}
 		status = ns_matrix_pick(&q->p.embedding, &q->rows[i].row, 1, chosen);
-		for (j = 0; status == NS_OK && j < pool; j++)
-			far[j] = fmin(far[j], apart(x + j * d, chosen, d));
+		for (j = 0; status == NS_OK && j < pool; j++) {
+			double here = apart(x + j * d, chosen, d);
+
+			if (here < far[j])
+				far[j] = here;
+		}
 	}
 	free(row);
 	free(x);
@@ -255,8 +261,13 @@ enum ns_status ns_label_choose(struct ns_label_queue *q, int64_t most, double me
 	c.open = malloc(sizeof *c.open * (size_t)(q->p.rows + 1));
 	c.taken = calloc((size_t)q->p.rows + 1, 1);
 	c.teaches = calloc((size_t)q->p.rows + 1, 1);
-	NS_GO(q->rows && c.open && c.taken && c.teaches ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a queue of %lld rows", (long long)most));
+	c.first = malloc(sizeof *c.first * (size_t)(q->p.rows + 1));
+	NS_GO(q->rows && c.open && c.taken && c.teaches && c.first
+		      ? NS_OK
+		      : ns_fail(NS_NO_MEMORY, "out of memory for a queue of %lld rows", (long long)most));
 	NS_GO(find_open(&c));
+	if (!q->p.prob.d && !q->p.embedding.d) /* nothing says what would teach */
+		measure = 1;
 	random = (int64_t)ceil((double)(most - q->count) * measure);
 	random = random < c.opens ? random : c.opens;
 	q->candidates = c.opens;
@@ -267,5 +278,6 @@ out:
 	free(c.open);
 	free(c.taken);
 	free(c.teaches);
+	free(c.first);
 	return status;
 }

@@ -42,10 +42,17 @@ static enum ns_status give(struct ns_given_list *l, const char *path, int64_t li
 
 /* --- JSON lines: {"id": .., "label": .., "by": .., "time": ..}; a label of null is passed over --- */
 
-static enum ns_status json_lines(struct ns_given_list *l, const char *path, const char *text, size_t bytes, const char *by)
+static int is_text(const json_t *one, const char *key)
+{
+	const json_t *value = json_object_get(one, key);
+
+	return !value || json_is_null(value) || json_is_string(value);
+}
+
+static enum ns_status json_lines(struct ns_given_list *l, const char *path, const char *text, size_t bytes, int64_t skipped, const char *by)
 {
 	size_t at = 0, end;
-	int64_t line = 0;
+	int64_t line = skipped;
 
 	for (; at < bytes; at = end + 1) {
 		const char *stop = memchr(text + at, '\n', bytes - at);
@@ -65,6 +72,11 @@ static enum ns_status json_lines(struct ns_given_list *l, const char *path, cons
 		}
 		if (!json_object_get(one, "label"))
 			status = ns_fail(NS_BAD_DATA, "%s: line %lld has no label", path, (long long)line);
+		else if (!is_text(one, "label") || !is_text(one, "by"))
+			status = ns_fail(NS_BAD_DATA, "%s: line %lld: label and by are texts, or null", path, (long long)line);
+		else if (*ns_json_text(one, "queue") && strcmp(ns_json_text(one, "queue"), l->queue))
+			status =
+				ns_fail(NS_BAD_DATA, "%s: line %lld answers another queue, %.12s", path, (long long)line, ns_json_text(one, "queue"));
 		else
 			status = give(l, path, line, ns_json_text(one, "id"), ns_json_text(one, "label"),
 				      *ns_json_text(one, "by") ? ns_json_text(one, "by") : by, ns_json_text(one, "time"));
@@ -124,14 +136,16 @@ static enum ns_status next_row(struct csv *c, int *more)
 	}
 }
 
-static enum ns_status csv_rows(struct ns_given_list *l, const char *path, char *text, size_t bytes, const char *by)
+static enum ns_status csv_rows(struct ns_given_list *l, const char *path, char *text, size_t bytes, int64_t skipped, const char *by)
 {
-	struct csv c = {.path = path, .at = text, .end = text + bytes};
+	struct csv c = {.path = path, .at = text, .end = text + bytes, .line = skipped};
 	int id = -1, label = -1, who = -1, more, i, columns;
 
 	NS_TRY(next_row(&c, &more));
 	columns = c.fields;
 	for (i = 0; i < c.fields; i++) {
+		if ((!strcmp(c.field[i], "id") && id >= 0) || (!strcmp(c.field[i], "label") && label >= 0))
+			return ns_fail(NS_BAD_DATA, "%s: its first line names the column %s twice", path, c.field[i]);
 		id = !strcmp(c.field[i], "id") ? i : id;
 		label = !strcmp(c.field[i], "label") ? i : label;
 		who = !strcmp(c.field[i], "by") ? i : who;
@@ -172,6 +186,8 @@ static void annotator(const json_t *annotation, const char *by, char *who, size_
 
 	if (json_is_integer(of))
 		snprintf(who, size, "user %lld", (long long)json_integer_value(of));
+	else if (json_is_integer(json_object_get(of, "id")) && !*ns_json_text(of, "email"))
+		snprintf(who, size, "user %lld", (long long)json_integer_value(json_object_get(of, "id")));
 	else if (*ns_json_text(of, "email"))
 		snprintf(who, size, "%s", ns_json_text(of, "email"));
 	else
@@ -207,21 +223,26 @@ enum ns_status ns_given_read(struct ns_given_list *l, const char *path, const ch
 	size_t bytes, at;
 	json_t *tasks;
 	json_error_t error;
+	int64_t skipped = 0;
 	enum ns_status status;
 
 	NS_TRY(ns_read_file(path, &text, &bytes));
 	at = bytes >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
-	while (at < bytes && isspace((unsigned char)text[at]))
-		at++;
+	for (; at < bytes && isspace((unsigned char)text[at]); at++)
+		skipped += text[at] == '\n';
+	if (memchr(text, 0, bytes)) {
+		free(text);
+		return ns_fail(NS_BAD_DATA, "%s: has bytes of zero: it is no text", path);
+	}
 	if (at < bytes && text[at] == '[') {
 		tasks = json_loadb(text + at, bytes - at, 0, &error);
 		status = json_is_array(tasks) ? label_studio(l, path, tasks, by)
 					      : ns_fail(NS_BAD_DATA, "%s: line %d: %s", path, error.line, error.text);
 		json_decref(tasks);
 	} else if (at < bytes && text[at] == '{') {
-		status = json_lines(l, path, text + at, bytes - at, by);
+		status = json_lines(l, path, text + at, bytes - at, skipped, by);
 	} else {
-		status = csv_rows(l, path, text + at, bytes - at, by);
+		status = csv_rows(l, path, text + at, bytes - at, skipped, by);
 	}
 	free(text);
 	return status;

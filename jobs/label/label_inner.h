@@ -47,6 +47,7 @@ struct ns_given {
 struct ns_given_list {
 	struct ns_given *of;
 	int64_t count, capacity;
+	char queue[NS_SHA256_HEX]; /* that asked: answers that name another are refused */
 };
 
 void ns_given_release(struct ns_given_list *l);

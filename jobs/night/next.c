@@ -139,7 +139,7 @@ static enum ns_status of_promotion(const struct ns_night *n, const char *night, 
 
 static int urgency(const json_t *one)
 {
-	static const char *const order[] = {"nothing", "look", "label", "approve", "rollback"};
+	static const char *const order[] = {"nothing", "label", "look", "approve", "rollback"};
 	int i, found = -1;
 
 	for (i = 0; i < 5; i++)
@@ -167,6 +167,24 @@ static enum ns_status load(const struct ns_night *n, const char *night, const ch
 	return ns_json_read_if_there(ns_night_path(n, path, name), json, NULL);
 }
 
+/* The trial that is open in the registry, where there is one. */
+static enum ns_status still_open(const struct ns_night *n, const char *night, json_t **trial)
+{
+	char digest[NS_SHA256_HEX], production[NS_SHA256_HEX];
+	int is;
+
+	NS_TRY(ns_registry_has(n->registry, "production", &is));
+	if (!is)
+		return NS_OK;
+	NS_TRY(ns_night_production_known(n, night, production));
+	NS_TRY(ns_trial_newest(n, trial, digest));
+	if (*trial && ns_trial_is_open(*trial, production))
+		return NS_OK;
+	json_decref(*trial);
+	*trial = NULL;
+	return NS_OK;
+}
+
 static enum ns_status of_night(const struct ns_night *n, const char *night, json_t **best)
 {
 	json_t *drift = NULL, *trial = NULL, *gate = NULL, *back = NULL;
@@ -175,7 +193,9 @@ static enum ns_status of_night(const struct ns_night *n, const char *night, json
 	NS_GO(load(n, night, "drift.json", &drift));
 	NS_GO(load(n, night, "trial.json", &trial));
 	NS_GO(load(n, night, "gate.json", &gate));
-	if (drift && !trial)
+	if (!trial) /* what waits is said on every night */
+		NS_GO(still_open(n, night, &trial));
+	if (drift && !(trial && !ns_trial_is(trial, "refused") && strcmp(ns_json_text(json_object_get(drift, "next"), "do"), "look")))
 		take(best, of_drift(drift));
 	if (trial)
 		take(best, of_trial(trial, gate));

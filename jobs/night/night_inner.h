@@ -21,10 +21,9 @@ typedef enum ns_status ns_step_fn(struct ns_night *n, const struct ns_step *s);
 /* When a step has anything to do; what it depends on is known when it is asked. */
 enum ns_step_if {
 	NS_IF_ANYWAY,
-	NS_IF_RETRAINED,    /* the night's verdict asks for a retraining, and no candidate is on trial */
-	NS_IF_NOT_FIRST,    /* likewise, and production is not the site's first model */
-	NS_IF_TRIAL,	    /* a candidate is on trial */
-	NS_IF_TRIAL_LABELS, /* likewise, and tonight has labels */
+	NS_IF_RETRAINED, /* the night's verdict asks for a retraining, and no candidate is on trial */
+	NS_IF_NOT_FIRST, /* likewise, and production is not the site's first model */
+	NS_IF_TRIAL,	 /* a candidate is on trial */
 };
 
 /* Of the registry, as it was when the night first asked. */
@@ -115,16 +114,23 @@ enum ns_status ns_night_first(const struct ns_night *n, char digest[NS_SHA256_HE
 enum ns_status ns_night_promote(struct ns_night *n, const char *night, const char *candidate, const char *production, const char *evidence);
 
 /*
- * --- trial.c: a candidate on trial, nightshift.trial/1 ---
+ * --- trial.c: a candidate on trial, nightshift.trial/1; rank 0 alone, but for ns_trial_candidate() ---
  *
- * Rank 0 alone. Opens one: tonight's evaluation against production, or NULL for no votes; not harmless: it is refused at once. The caller drops *trial.
+ * Opens one: tonight's evaluation against production, or NULL for no votes; not harmless: it is refused at once. The caller drops *trial.
  */
 enum ns_status ns_trial_open(const struct ns_night *n, const char *night, const char *candidate, const char *production, const char *gate,
 			     const json_t *tonight, int harmless, json_t **trial);
 int ns_trial_is(const json_t *trial, const char *state); /* waiting, passed, held, refused, rejected, approved */
-/* Rank 0 alone. Was a candidate on trial when this night first asked? labelled: and has tonight labels? */
-enum ns_status ns_trial_asked(const struct ns_night *n, const char *night, int labelled, int *is);
+/* It waits for labels or for a person, and its production is that one. */
+int ns_trial_is_open(const json_t *trial, const char *production);
+/* The newest state; *trial is NULL where there is none that can be read. */
+enum ns_status ns_trial_newest(const struct ns_night *n, json_t **trial, char digest[NS_SHA256_HEX]);
+/* Was a candidate on trial when this night first asked, and may no other be trained? */
+enum ns_status ns_trial_asked(const struct ns_night *n, const char *night, int *asked, int *busy);
 /* Collective. That candidate; "" where there is none. */
 enum ns_status ns_trial_candidate(struct ns_night *n, const char *night, char digest[NS_SHA256_HEX]);
+/* trial_votes.c: the vote of the night of the alarm; and all later ones, counted again, this night's among them */
+enum ns_status ns_trial_first_vote(const struct ns_night *n, const char *night, const json_t *tonight, json_t **vote);
+enum ns_status ns_trial_count(const struct ns_night *n, const char *night, json_t *trial);
 
 #endif

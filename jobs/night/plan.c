@@ -143,17 +143,14 @@ static void try_candidate(struct ns_plan_list *p, const char *night, const char 
 	struct ns_step *s = infer(p, night, "trial-predictions");
 
 	s->model = NS_MODEL_TRIAL;
-	s->only_if = NS_IF_TRIAL_LABELS;
+	s->only_if = NS_IF_TRIAL;
 	ns_plan_set(s, "data", data);
 	ns_plan_after(p, s, "%s/predictions", night);
-	s = judge(p, night, "trial-votes", "trial-predictions", "predictions", "all");
-	s->only_if = NS_IF_TRIAL_LABELS;
-
 	s = ns_plan_add(p, "gate", NS_VERBS, night, "trial");
 	s->run = ns_night_trial;
 	s->only_if = NS_IF_TRIAL;
 	ns_plan_after(p, s, "%s/predictions", night);
-	ns_plan_after(p, s, "%s/trial-votes", night);
+	ns_plan_after(p, s, "%s/trial-predictions", night);
 }
 
 static void retrain(struct ns_plan_list *p, const char *night, const char *data)
@@ -187,6 +184,7 @@ static void retrain(struct ns_plan_list *p, const char *night, const char *data)
 	s->only_if = NS_IF_RETRAINED;
 	s = judge(p, night, "gate-new", "candidate-night", "predictions", "gate");
 	ns_plan_set(s, "evaluate.empty", "true");
+	ns_plan_set_in(p, s, "evaluate.manifest", "%s/drift/retrain.json", night);
 
 	s = ns_plan_add(p, "gate", NS_VERBS, night, "gate");
 	s->run = ns_night_gate;

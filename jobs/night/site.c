@@ -189,9 +189,12 @@ static enum ns_status read_folder(struct site *s, const char *root, const char *
 			snprintf(s->first_broken, sizeof s->first_broken, "%s", path);
 		return NS_OK;
 	}
-	json_array_foreach(json_object_get(summary, "nights"), i, entry)
+	json_array_foreach(json_object_get(summary, "nights"), i, entry) {
 		if (status == NS_OK && json_is_string(entry))
 			status = add_point(s, root, folder, summary, json_string_value(entry));
+	}
+	if (status == NS_OK && summary && !json_array_size(json_object_get(summary, "nights")))
+		status = add_point(s, root, folder, summary, ""); /* it broke off before its first window */
 	json_decref(summary);
 	return status;
 }

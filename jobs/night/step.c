@@ -232,22 +232,22 @@ static enum verdict all_before(const struct ns_night *n, const struct ns_step *s
 static enum verdict has_to(const struct ns_night *n, const struct ns_step *s, char why[512])
 {
 	char production[NS_SHA256_HEX], first[NS_SHA256_HEX];
-	int labels = s->only_if == NS_IF_TRIAL_LABELS, trial, manifest;
+	int asked, busy, manifest;
 
-	if (ns_trial_asked(n, s->night, labels, &trial) != NS_OK) {
+	if (ns_trial_asked(n, s->night, &asked, &busy) != NS_OK) {
 		snprintf(why, 512, "%.500s", ns_message());
 		return BLOCK_AND_TRY_AGAIN;
 	}
-	if (labels || s->only_if == NS_IF_TRIAL) {
-		snprintf(why, 512, labels ? "no candidate is on trial, or no row of tonight has a label" : "no candidate is on trial");
-		return trial ? GO : SKIP;
+	if (s->only_if == NS_IF_TRIAL) {
+		snprintf(why, 512, "no candidate is on trial");
+		return asked ? GO : SKIP;
 	}
 	manifest = has_manifest(n, s);
 	if (manifest < 0) {
 		snprintf(why, 512, "%s/drift cannot be read", s->night);
 		return BLOCK_AND_TRY_AGAIN;
 	}
-	if (!manifest || trial) {
+	if (!manifest || busy) {
 		snprintf(why, 512, "%s", manifest ? "a candidate is on trial" : "the verdict asks for no retraining");
 		return SKIP;
 	}
@@ -322,8 +322,10 @@ static enum ns_status call_verb(struct ns_night *n, const struct ns_step *s, int
 		NS_GO(ns_night_production(n, s->night, digest));
 	if (s->model == NS_MODEL_TRIAL)
 		NS_GO(ns_trial_candidate(n, s->night, digest));
-	if (s->model == NS_MODEL_FIRST)
-		NS_GO(ns_night_first(n, digest));
+	if (s->model == NS_MODEL_FIRST) {
+		NS_GO(ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_night_first(n, digest) : NS_OK));
+		NS_GO(ns_comm_broadcast(n->job->comm, digest, sizeof digest, 0));
+	}
 	if (s->model != NS_MODEL_GIVEN)
 		ns_conf_put_text(&conf, "infer.model", digest);
 	if (task >= 0) {

@@ -1,7 +1,7 @@
 /*
  * jobs/night/trial.c - a candidate on trial: rows that were labelled after the alarm judge it, night after night, until the evidence of a gain suffices, a
- * person decides, or too many nights have passed. It is an object of the registry, the ref `trial` names its newest state, and no clock is in it: a
- * step that runs again writes the same bytes.
+ * person decides, or too many nights have passed. It is an object of the registry, the ref `trial` names its newest state, and every change is a
+ * compare-and-swap of that ref: of two nights, and of a night and a person, the second goes on from what the first left.
  */
 #include "jobs/night/night_inner.h"
 
@@ -9,18 +9,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "datasets/labels/labels.h"
-#include "datasets/predict/predict.h"
 #include "host/judge/judge.h"
 #include "host/registry/registry.h"
 
 #define SCHEMA "nightshift.trial/1"
+#define TRIES  100 /* of a swap that others win */
 
 /* --- the registry's copy; rank 0 alone --- */
 
-static enum ns_status newest(const struct ns_night *n, json_t **trial, char digest[NS_SHA256_HEX])
+/* The object of an entry; *trial is NULL where it is gone or no trial, which is said and is no error: what is newer counts. */
+static void read_state(const struct ns_night *n, const char *digest, json_t **trial)
 {
 	char path[NS_PATH_MAX];
+
+	*trial = NULL;
+	if (ns_registry_object(n->registry, digest, path) != NS_OK || ns_json_read(path, trial, SCHEMA) != NS_OK)
+		ns_log_warn(n->job->log, "a trial cannot be read, and counts as none: %s", ns_message());
+}
+
+enum ns_status ns_trial_newest(const struct ns_night *n, json_t **trial, char digest[NS_SHA256_HEX])
+{
 	int is;
 
 	*trial = NULL;
@@ -29,8 +37,8 @@ static enum ns_status newest(const struct ns_night *n, json_t **trial, char dige
 	if (!is)
 		return NS_OK;
 	NS_TRY(ns_registry_ref(n->registry, "trial", digest));
-	NS_TRY(ns_registry_object(n->registry, digest, path));
-	return ns_json_read(path, trial, SCHEMA);
+	read_state(n, digest, trial);
+	return NS_OK;
 }
 
 int ns_trial_is(const json_t *trial, const char *state)
@@ -38,46 +46,65 @@ int ns_trial_is(const json_t *trial, const char *state)
 	return !strcmp(ns_json_text(trial, "state"), state);
 }
 
-/* Writes NIGHT/trial.json, puts it into the registry, and moves the ref. */
-static enum ns_status keep(const struct ns_night *n, const char *night, const json_t *trial, const char *expected, char digest[NS_SHA256_HEX])
+int ns_trial_is_open(const json_t *trial, const char *production)
 {
-	char path[NS_PATH_MAX], name[NS_STEP_NAME], warning[512];
+	return (ns_trial_is(trial, "waiting") || ns_trial_is(trial, "held")) && !strcmp(ns_json_text(trial, "production"), production);
+}
+
+static enum ns_status write_here(const struct ns_night *n, const char *night, const json_t *trial)
+{
+	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16];
 
 	snprintf(name, sizeof name, "%s/trial.json", night);
-	NS_TRY(ns_json_write(ns_night_path(n, path, name), trial));
-	NS_TRY(ns_registry_put(n->registry, path, digest));
+	return ns_json_write(ns_night_path(n, path, name), trial);
+}
+
+/* Puts it into the registry and swaps the ref; NS_REFUSED where somebody else has moved it. */
+static enum ns_status swap(const struct ns_night *n, const json_t *trial, const char *expected, char digest[NS_SHA256_HEX])
+{
+	char warning[512];
+
+	NS_TRY(ns_registry_put_json(n->registry, trial, digest));
 	NS_TRY(ns_registry_move(n->registry, "trial", digest, expected, ns_json_text(trial, "state"), NULL, warning));
 	if (*warning)
 		ns_log_warn(n->job->log, "%s", warning);
 	return NS_OK;
 }
 
-/* Candidates that were refused since production last moved: each further one needs twice the evidence. */
-static enum ns_status earlier_attempts(const struct ns_night *n, const char *production, const char *candidate, int64_t *attempts)
+/* What earlier trials say of a new one. */
+struct before {
+	json_t *same;	  /* newest state of the trial that this very gate opened: NULL: none */
+	int64_t attempts; /* other candidates that were held against this production */
+	int turned_down;  /* this candidate was refused or rejected against it, by another gate */
+};
+
+static enum ns_status look_back(const struct ns_night *n, const char *production, const char *candidate, const char *gate, struct before *b)
 {
 	json_t *log = NULL, *entry, *seen = json_object();
 	enum ns_status status;
 	size_t i;
 	int is;
 
-	*attempts = 0;
+	memset(b, 0, sizeof *b);
 	status = ns_registry_has(n->registry, "trial", &is);
-	if (status != NS_OK || !is) {
-		json_decref(seen);
-		return status;
-	}
-	status = ns_registry_log(n->registry, "trial", &log);
+	if (status == NS_OK && is)
+		status = ns_registry_log(n->registry, "trial", &log);
 	json_array_foreach(log, i, entry) {
-		char path[NS_PATH_MAX];
-		json_t *old = NULL;
+		json_t *old;
 
-		if (status == NS_OK && ns_registry_object(n->registry, ns_json_text(entry, "new"), path) == NS_OK)
-			status = ns_json_read(path, &old, SCHEMA);
-		if (old && !strcmp(ns_json_text(old, "production"), production) && strcmp(ns_json_text(old, "candidate"), candidate))
-			json_object_set_new(seen, ns_json_text(old, "candidate"), json_true());
+		read_state(n, ns_json_text(entry, "new"), &old);
+		if (old && !strcmp(ns_json_text(old, "gate"), gate) && !strcmp(ns_json_text(old, "candidate"), candidate)) {
+			json_decref(b->same);
+			b->same = json_incref(old);
+		} else if (old && !strcmp(ns_json_text(old, "production"), production)) {
+			if (strcmp(ns_json_text(old, "candidate"), candidate))
+				json_object_set_new(seen, ns_json_text(old, "candidate"), json_true());
+			else
+				b->turned_down |= ns_trial_is(old, "refused") || ns_trial_is(old, "rejected");
+		}
 		json_decref(old);
 	}
-	*attempts = (int64_t)json_object_size(seen);
+	b->attempts = (int64_t)json_object_size(seen);
 	json_decref(log);
 	json_decref(seen);
 	return status;
@@ -96,57 +123,93 @@ static int64_t sum_of(const json_t *trial, const char *key)
 	return sum;
 }
 
-/* Its state by the votes so far; a person's decision is not undone. */
+/* Sums and state by its votes. */
 static void conclude(const struct ns_night *n, json_t *trial)
 {
-	int64_t better = sum_of(trial, "better"), worse = sum_of(trial, "worse");
-	double evidence = ns_gate_evidence(better, worse);
+	static const char *const sums[] = {"rows", "labelled", "correct", "better", "worse"};
+	double evidence = ns_gate_evidence(sum_of(trial, "better"), sum_of(trial, "worse"));
 	int64_t nights = (int64_t)json_array_size(json_object_get(trial, "votes")) - 1;
 	const char *state;
+	size_t i;
 
 	if (evidence >= log(ns_json_number(trial, "needed", NS_GATE_EVIDENCE)))
 		state = n->by_person ? "held" : "passed";
 	else
 		state = nights >= n->trial_nights ? "refused" : "waiting";
-	json_object_set_new(trial, "rows", json_integer((json_int_t)sum_of(trial, "rows")));
-	json_object_set_new(trial, "correct", json_integer((json_int_t)sum_of(trial, "correct")));
-	json_object_set_new(trial, "better", json_integer((json_int_t)better));
-	json_object_set_new(trial, "worse", json_integer((json_int_t)worse));
+	for (i = 0; i < sizeof sums / sizeof *sums; i++)
+		json_object_set_new(trial, sums[i], json_integer((json_int_t)sum_of(trial, sums[i])));
 	json_object_set_new(trial, "log_evidence", json_real(evidence));
 	json_object_set_new(trial, "state", json_string(state));
 }
 
-/* evaluation: of the candidate against production; NULL: tonight has no labels for it */
-static json_t *votes_of(const char *night, const char *predictions, const json_t *evaluation)
+static void refuse(json_t *trial, const char *why)
 {
-	const json_t *against = json_object_get(evaluation, "against");
+	json_object_set_new(trial, "state", json_string("refused"));
+	json_object_set_new(trial, "why", json_string(why));
+}
 
-	return NS_JSON_OBJECT({"night", json_string(night)}, {"predictions", json_string(predictions)},
-			      {"rows", json_integer((json_int_t)ns_json_number(against, "rows", 0))},
-			      {"correct", json_integer((json_int_t)ns_json_number(evaluation, "correct", 0))},
-			      {"better", json_integer((json_int_t)ns_json_number(against, "better", 0))},
-			      {"worse", json_integer((json_int_t)ns_json_number(against, "worse", 0))});
+static json_t *new_trial(const struct ns_night *n, const char *candidate, const char *production, const char *gate, const struct before *b,
+			 json_t *vote)
+{
+	json_t *trial =
+		NS_JSON_OBJECT({"schema", json_string(SCHEMA)}, {"candidate", json_string(candidate)}, {"production", json_string(production)},
+			       {"gate", json_string(gate)}, {"attempt", json_integer((json_int_t)b->attempts + 1)},
+			       {"needed", json_real(NS_GATE_EVIDENCE * pow(2, (double)b->attempts))}, {"votes", json_array()});
+
+	json_array_append(json_object_get(trial, "votes"), vote);
+	conclude(n, trial);
+	return trial;
+}
+
+/* One try to open it; *again: somebody else was quicker. */
+static enum ns_status try_open(const struct ns_night *n, const char *night, const char *candidate, const char *production, const char *gate,
+			       json_t *vote, int harmless, json_t **trial, int *again)
+{
+	char expected[NS_SHA256_HEX], digest[NS_SHA256_HEX];
+	json_t *newest;
+	struct before b;
+	enum ns_status status;
+	int busy;
+
+	*again = 0;
+	NS_TRY(look_back(n, production, candidate, gate, &b));
+	if (b.same) { /* this gate has been here, and was killed before its record */
+		*trial = b.same;
+		return write_here(n, night, *trial);
+	}
+	NS_TRY(ns_trial_newest(n, &newest, expected));
+	busy = newest && ns_trial_is_open(newest, production) && strcmp(ns_json_text(newest, "candidate"), candidate);
+	json_decref(newest);
+	*trial = new_trial(n, candidate, production, gate, &b, vote);
+	if (!harmless)
+		refuse(*trial, "a rule of the gate does not hold");
+	else if (b.turned_down)
+		refuse(*trial, "this candidate was turned down before");
+	else if (busy)
+		refuse(*trial, "another candidate is on trial");
+	status = write_here(n, night, *trial);
+	if (status == NS_OK && !busy)
+		status = swap(n, *trial, expected, digest);
+	*again = status == NS_REFUSED;
+	return status;
 }
 
 enum ns_status ns_trial_open(const struct ns_night *n, const char *night, const char *candidate, const char *production, const char *gate,
 			     const json_t *tonight, int harmless, json_t **trial)
 {
-	char digest[NS_SHA256_HEX];
-	int64_t attempts;
+	json_t *vote;
 	enum ns_status status;
+	int again = 1, tries;
 
 	*trial = NULL;
-	NS_TRY(earlier_attempts(n, production, candidate, &attempts));
-	*trial = NS_JSON_OBJECT({"schema", json_string(SCHEMA)}, {"candidate", json_string(candidate)}, {"production", json_string(production)},
-				{"gate", json_string(gate)}, {"attempt", json_integer((json_int_t)attempts + 1)},
-				{"needed", json_real(NS_GATE_EVIDENCE * pow(2, (double)attempts))}, {"votes", json_array()});
-	if (!*trial)
-		return ns_fail(NS_NO_MEMORY, "out of memory for the trial of a candidate");
-	json_array_append_new(json_object_get(*trial, "votes"), votes_of(night, "", tonight));
-	conclude(n, *trial);
-	if (!harmless)
-		json_object_set_new(*trial, "state", json_string("refused"));
-	status = keep(n, night, *trial, NULL, digest);
+	NS_TRY(ns_trial_first_vote(n, night, tonight, &vote));
+	status = NS_OK;
+	for (tries = 0; again && tries < TRIES; tries++) {
+		json_decref(*trial);
+		*trial = NULL;
+		status = try_open(n, night, candidate, production, gate, vote, harmless, trial, &again);
+	}
+	json_decref(vote);
 	if (status == NS_OK)
 		return status;
 	json_decref(*trial);
@@ -156,67 +219,46 @@ enum ns_status ns_trial_open(const struct ns_night *n, const char *night, const 
 
 /* --- later nights --- */
 
-/* Are there labels among tonight's rows? */
-static enum ns_status has_labels(const struct ns_night *n, const char *night, int *yes)
-{
-	char path[NS_PATH_MAX], name[NS_STEP_NAME];
-	struct ns_predictions p = {0};
-	struct ns_labels l = {0};
-	enum ns_status status;
-	int64_t i;
-
-	*yes = 0;
-	snprintf(name, sizeof name, "%s/predictions", night);
-	status = ns_predictions_open(&p, ns_night_path(n, path, name));
-	if (status == NS_OK)
-		status = ns_labels_read(&l, n->registry, NULL);
-	for (i = 0; status == NS_OK && i < p.rows; i++) {
-		int disputed, measures = 0;
-
-		*yes |= (p.label && p.label[i] >= 0) || (p.id && l.count && ns_labels_of(&l, p.id[i], &disputed, &measures) && measures);
-	}
-	ns_predictions_release(&p);
-	ns_labels_release(&l);
-	return status;
-}
-
-/* NIGHT/on-trial.json is linked once: which candidate was on trial when this night asked, and whether tonight has labels for it. */
+/*
+ * NIGHT/on-trial.json is linked once: which candidate was on trial when this night asked, and whether it, or one that waits for a person, keeps others from
+ * being trained. A night that began under another production model has nothing to say of it.
+ */
 static enum ns_status pin(const struct ns_night *n, const char *night, json_t **on)
 {
-	char path[NS_PATH_MAX], name[NS_STEP_NAME], digest[NS_SHA256_HEX], now[NS_SHA256_HEX] = "", *text;
-	json_t *trial, *facts;
+	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16], digest[NS_SHA256_HEX], now[NS_SHA256_HEX] = "", ours[NS_SHA256_HEX] = "", *text;
+	json_t *trial = NULL, *facts;
 	enum ns_status status;
-	int is, labels = 0, open, won;
+	int is, open, asks, won;
 
 	snprintf(name, sizeof name, "%s/on-trial.json", night);
 	NS_TRY(ns_exists(ns_night_path(n, path, name), &is));
 	if (is)
 		return ns_json_read(path, on, "nightshift.on_trial/1");
-	NS_TRY(newest(n, &trial, digest));
-	status = ns_registry_has(n->registry, "production", &is);
-	if (status == NS_OK && is)
-		status = ns_registry_ref(n->registry, "production", now);
-	open = trial && ns_trial_is(trial, "waiting") && !strcmp(ns_json_text(trial, "production"), now);
-	if (status == NS_OK && open)
-		status = has_labels(n, night, &labels);
+	NS_TRY(ns_registry_has(n->registry, "production", &is));
+	if (is) {
+		NS_TRY(ns_registry_ref(n->registry, "production", now));
+		NS_TRY(ns_night_production_known(n, night, ours));
+	}
+	NS_TRY(ns_trial_newest(n, &trial, digest));
+	open = trial && ns_trial_is_open(trial, now);
+	asks = open && ns_trial_is(trial, "waiting") && !strcmp(ours, now);
 	facts = NS_JSON_OBJECT({"schema", json_string("nightshift.on_trial/1")},
-			       {"candidate", json_string(open ? ns_json_text(trial, "candidate") : "")}, {"trial", json_string(open ? digest : "")},
-			       {"labels", json_boolean(labels)});
+			       {"candidate", json_string(asks ? ns_json_text(trial, "candidate") : "")}, {"busy", json_boolean(open)});
 	json_decref(trial);
 	text = facts ? json_dumps(facts, JSON_INDENT(1)) : NULL;
 	json_decref(facts);
-	if (status == NS_OK)
-		status = text ? ns_link_file(path, text, strlen(text), &won) : ns_fail(NS_NO_MEMORY, "out of memory for %s", path);
+	status = text ? ns_link_file(path, text, strlen(text), &won) : ns_fail(NS_NO_MEMORY, "out of memory for %s", path);
 	free(text);
 	return status == NS_OK ? ns_json_read(path, on, "nightshift.on_trial/1") : status;
 }
 
-enum ns_status ns_trial_asked(const struct ns_night *n, const char *night, int labelled, int *is)
+enum ns_status ns_trial_asked(const struct ns_night *n, const char *night, int *asked, int *busy)
 {
 	json_t *on;
 
 	NS_TRY(pin(n, night, &on));
-	*is = *ns_json_text(on, "candidate") && (!labelled || json_is_true(json_object_get(on, "labels")));
+	*asked = *ns_json_text(on, "candidate") != 0;
+	*busy = json_is_true(json_object_get(on, "busy"));
 	json_decref(on);
 	return NS_OK;
 }
@@ -236,71 +278,81 @@ enum ns_status ns_trial_candidate(struct ns_night *n, const char *night, char di
 	return ns_comm_broadcast(n->job->comm, digest, NS_SHA256_HEX, 0);
 }
 
-static int has_night(const json_t *trial, const char *night, const char *predictions)
+/*
+ * One try to take this night into account; *trial is the newest state afterwards, NULL where the candidate is on trial no more. A state that somebody has
+ * settled stays.
+ */
+static enum ns_status try_add(const struct ns_night *n, const char *night, const char *candidate, json_t **trial, char digest[NS_SHA256_HEX],
+			      int *again)
 {
-	const json_t *one;
-	size_t i;
-
-	json_array_foreach(json_object_get(trial, "votes"), i, one)
-		if (!strcmp(ns_json_text(one, "night"), night) && !strcmp(ns_json_text(one, "predictions"), predictions))
-			return 1;
-	return 0;
-}
-
-/* Rank 0 alone: adds tonight's votes to the trial that was open when the night asked. */
-static enum ns_status add_votes(struct ns_night *n, const char *night, json_t **out, char digest[NS_SHA256_HEX])
-{
-	char path[NS_PATH_MAX], name[NS_STEP_NAME + 32], was[NS_SHA256_HEX], now[NS_SHA256_HEX];
-	json_t *on, *trial = NULL, *evaluation = NULL, *index = NULL;
+	char expected[NS_SHA256_HEX];
 	enum ns_status status;
 
-	NS_TRY(pin(n, night, &on));
-	snprintf(was, sizeof was, "%s", ns_json_text(on, "trial"));
-	NS_GO(ns_registry_object(n->registry, was, path));
-	NS_GO(ns_json_read(path, &trial, SCHEMA));
-	snprintf(name, sizeof name, "%s/predictions/predictions.json", night);
-	NS_GO(ns_json_read(ns_night_path(n, path, name), &index, NULL));
-	snprintf(name, sizeof name, "%s/trial-votes/evaluation.json", night);
-	NS_GO(ns_json_read_if_there(ns_night_path(n, path, name), &evaluation, NULL));
-	if (!has_night(trial, night, ns_json_text(index, "digest")))
-		json_array_append_new(json_object_get(trial, "votes"), votes_of(night, ns_json_text(index, "digest"), evaluation));
-	conclude(n, trial);
-	NS_GO(ns_registry_ref(n->registry, "trial", now));
-	/* run again after its own move, the ref names what is written here; moved by somebody else, it is theirs */
-	status = keep(n, night, trial, strcmp(now, was) ? now : was, digest);
-	*out = json_incref(trial);
-out:
-	json_decref(on);
-	json_decref(trial);
-	json_decref(evaluation);
-	json_decref(index);
+	*again = 0;
+	NS_TRY(ns_trial_newest(n, trial, expected));
+	if (!*trial || strcmp(ns_json_text(*trial, "candidate"), candidate)) {
+		json_decref(*trial);
+		*trial = NULL;
+		return NS_OK;
+	}
+	snprintf(digest, NS_SHA256_HEX, "%s", expected);
+	if (!ns_trial_is(*trial, "waiting"))
+		return write_here(n, night, *trial);
+	NS_TRY(ns_trial_count(n, night, *trial));
+	conclude(n, *trial);
+	NS_TRY(write_here(n, night, *trial));
+	status = swap(n, *trial, expected, digest);
+	*again = status == NS_REFUSED;
 	return status;
+}
+
+/* Rank 0 alone. */
+static enum ns_status add_night(const struct ns_night *n, const char *night, json_t **trial, char digest[NS_SHA256_HEX])
+{
+	char candidate[NS_SHA256_HEX];
+	json_t *on;
+	enum ns_status status = NS_OK;
+	int again = 1, tries;
+
+	*trial = NULL;
+	NS_TRY(pin(n, night, &on));
+	snprintf(candidate, sizeof candidate, "%s", ns_json_text(on, "candidate"));
+	json_decref(on);
+	for (tries = 0; again && tries < TRIES; tries++) {
+		json_decref(*trial);
+		*trial = NULL;
+		status = try_add(n, night, candidate, trial, digest, &again);
+	}
+	return status;
+}
+
+static void tell(const struct ns_night *n, const char *night, const json_t *trial)
+{
+	ns_log_event(n->job->log, "trial",
+		     json_pack("{s:s, s:s, s:O, s:O, s:O}", "night", night, "state", ns_json_text(trial, "state"), "better",
+			       json_object_get(trial, "better"), "worse", json_object_get(trial, "worse"), "log_evidence",
+			       json_object_get(trial, "log_evidence")));
 }
 
 enum ns_status ns_night_trial(struct ns_night *n, const struct ns_step *s)
 {
-	char digest[NS_SHA256_HEX] = "", candidate[NS_SHA256_HEX] = "", production[NS_SHA256_HEX] = "";
+	char names[3][NS_SHA256_HEX] = {"", "", ""}; /* the trial, the candidate, production */
 	json_t *trial = NULL;
 	int64_t passed = 0;
 	enum ns_status status = NS_OK;
 
 	if (n->job->comm->rank == 0) {
-		status = add_votes(n, s->night, &trial, digest);
-		passed = trial && ns_trial_is(trial, "passed");
-		if (trial) {
-			snprintf(candidate, sizeof candidate, "%s", ns_json_text(trial, "candidate"));
-			snprintf(production, sizeof production, "%s", ns_json_text(trial, "production"));
-			ns_log_event(n->job->log, "trial",
-				     json_pack("{s:s, s:s, s:O, s:O, s:O}", "night", s->night, "state", ns_json_text(trial, "state"), "better",
-					       json_object_get(trial, "better"), "worse", json_object_get(trial, "worse"), "log_evidence",
-					       json_object_get(trial, "log_evidence")));
+		status = add_night(n, s->night, &trial, names[0]);
+		passed = status == NS_OK && trial && ns_trial_is(trial, "passed");
+		if (status == NS_OK && trial) {
+			snprintf(names[1], sizeof names[1], "%s", ns_json_text(trial, "candidate"));
+			snprintf(names[2], sizeof names[2], "%s", ns_json_text(trial, "production"));
+			tell(n, s->night, trial);
 		}
 		json_decref(trial);
 	}
 	NS_TRY(ns_job_agree(n->job, status));
 	NS_TRY(ns_comm_broadcast(n->job->comm, &passed, sizeof passed, 0));
-	NS_TRY(ns_comm_broadcast(n->job->comm, digest, sizeof digest, 0));
-	NS_TRY(ns_comm_broadcast(n->job->comm, candidate, sizeof candidate, 0));
-	NS_TRY(ns_comm_broadcast(n->job->comm, production, sizeof production, 0));
-	return passed ? ns_night_promote(n, s->night, candidate, production, digest) : NS_OK;
+	NS_TRY(ns_comm_broadcast(n->job->comm, names, sizeof names, 0));
+	return passed ? ns_night_promote(n, s->night, names[1], names[2], names[0]) : NS_OK;
 }

@@ -51,12 +51,12 @@ def agree(found, wanted, where):
 
 class Predictions:
     """columns of a prediction, as infer would have written them"""
-    def __init__(self, id, label, pred, prob, classes, model="a" * 64):
+    def __init__(self, id, label, pred, prob, classes, model="a" * 64, dataset="c" * 64):
         self.id, self.label, self.pred = np.array(id, "u8"), np.array(label, "i4"), np.array(pred, "i4")
-        self.prob, self.classes, self.model, self.digest = np.array(prob, "f4"), list(classes), model, None
+        self.prob, self.classes, self.model, self.dataset, self.digest = np.array(prob, "f4"), list(classes), model, dataset, None
 
     def take(self, rows):
-        return Predictions(self.id[rows], self.label[rows], self.pred[rows], self.prob[rows], self.classes, self.model)
+        return Predictions(self.id[rows], self.label[rows], self.pred[rows], self.prob[rows], self.classes, self.model, self.dataset)
 
     def write(self, folder, cuts=(), without=(), each=None):
         """one file, or several that are cut before these rows; each: what file i is without"""
@@ -66,7 +66,7 @@ class Predictions:
         for first, last in zip((0, *cuts), (*cuts, len(self.id))):
             path = folder / f"predictions-{len(files):05}.h5"
             with h5py.File(path, "w") as f:
-                f.attrs.update(schema="nightshift.predictions/1", model=self.model, weights="b" * 64, dataset="c" * 64, temperature=1.0)
+                f.attrs.update(schema="nightshift.predictions/1", model=self.model, weights="b" * 64, dataset=self.dataset, temperature=1.0)
                 f.attrs["classes"] = self.classes
                 for name in ("id", "label", "pred", "prob"):
                     if name not in without and name not in (each or {}).get(len(files), ()):

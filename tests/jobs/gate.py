@@ -178,8 +178,9 @@ def decision(template, what, new, old, better, no_harm, floor=FLOOR, estimate=ES
         check(n.has(g["evidence"][name]), f"{what}: {name} is not in the registry")
     state = "passed" if passed else "waiting" if no_harm else "refused"
     wanted = {"schema": "nightshift.trial/1", "candidate": n.b, "production": n.a, "gate": n.evidence(), "attempt": 1, "needed": 20.0,
-              "votes": [{"night": "changed", "predictions": "", "correct": 5, **{k: new[k] for k in ("rows", "better", "worse")}}],
-              "correct": 5, **{k: new[k] for k in ("rows", "better", "worse")}, "log_evidence": evaluate.evidence(new["better"], new["worse"]), "state": state}
+              "votes": [{"night": "changed", "folder": "", "data": "", "labelled": 7, "correct": 5, **{k: new[k] for k in ("rows", "better", "worse")}}],
+              "labelled": 7, "correct": 5, **{k: new[k] for k in ("rows", "better", "worse")}, "log_evidence": evaluate.evidence(new["better"], new["worse"]), "state": state,
+              **({} if no_harm else {"why": "a rule of the gate does not hold"})}
     agree(t, wanted, f"{what}: the trial")
     check(n.has(n.evidence()) and n.moves("trial")[-1][0] == tiny.digest(n.night / "changed/trial.json"), f"{what}: the registry's trial")
     agree([g["old_floor"], g["old_estimate"]], [floor, estimate], f"{what}: bounds")

@@ -190,11 +190,15 @@ def answers(binary):
             ("no class", {"id": ids[2], "label": "dog"}, "line 2: image " + ids[2] + ": 'dog' is none of the classes"),
             ("no id", {"label": "ant"}, "line 2: id is ''"), ("no label", {"id": ids[2]}, "line 2 has no label"),
             ("cut off", '{"id": "' + ids[2] + '", "la', "line 2 is no JSON object, and does not end"),
+            ("no text", {"id": ids[2], "label": 3}, "line 2: label and by are texts"),
+            ("another's queue", {"id": ids[2], "label": "ant", "queue": "0" * 64}, "line 2 answers another queue, 000000000000"),
+            ("bytes of zero", '{"id": "' + ids[2] + '"}\0', "has bytes of zero"),
             ("against oneself", {"id": ids[0], "label": "cat"}, f"{me} says 'cat' of image {ids[0]}, and 'ant' in line 1")):
         text = run(binary, "label", "--queue", "q", "--answers", write("bad.jsonl", {"id": ids[0], "label": "ant"}, line), "--registry", "r", wanted=65, said=said)
         check("bad.jsonl" in text and objects("r") == before, f"{name}: {text}")
     for name, text, said in (("quotes", "id,label\n\"" + ids[0], "its quotes do not end"), ("fields", f"id,label\n{ids[0]},ant,more\n", "line 2 has 3 fields"),
-                             ("header", "name,label\n", "names no column id"), ("empty", "", "names no column id")):
+                             ("header", "name,label\n", "names no column id"),
+                             ("columns", "id,label,label\n", "names the column label twice"), ("lines", f"\n\nid,label\n{ids[0]},ant,more\n", "line 4 has 3 fields"), ("empty", "", "names no column id")):
         run(binary, "label", "--queue", "q", "--answers", write("bad.csv", text), "--registry", "r", wanted=65, said=said)
     run(binary, "label", "--queue", "q", "--answers", write("bad.json", json.dumps([{"data": {}, "annotations": []}])), "--registry", "r", wanted=65,
         said="task 1 has no data.nightshift_id")

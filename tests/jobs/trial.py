@@ -2,10 +2,11 @@
 
 usage: trial.py NIGHTSHIFT [part ...], in an empty folder
 """
+import json
 import os
-import pathlib
 import pwd
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -18,29 +19,44 @@ from gate import NEW, OLD, Night, read, write
 
 
 class Later(Night):
-    """a later night of the same site, whose predictions have so many labels"""
+    """a later night of the same site: of its 60 images so many have labels, of which the candidate alone and production alone are right on so many"""
 
-    def __init__(self, binary, first, number, labels=40, approve="auto", nights=14):
+    def __init__(self, binary, first, number, better=0, worse=0, labels=40, approve="auto", nights=14, pinned=False):
         super().__init__(binary, nights=("later",), more=f"night.approve: {approve}\ngate.nights: {nights}\n")
         shutil.rmtree(self.registry)
         self.registry.symlink_to(first.registry)
         self.a, self.b, self.c = first.a, first.b, first.c
         r = np.random.default_rng(100 + number)
         n = 60
-        label = r.integers(0, 3, n)
-        label[labels:] = -1
-        p = evaluate.Predictions(r.integers(0, 1 << 63, n), label, r.integers(0, 3, n), r.dirichlet(np.ones(3), n), ["x", "y", "z"], self.a)
-        p.write(self.night / "later/predictions")
-        self.digest = p.digest
+        id, label, prob = r.integers(0, 1 << 63, n), r.integers(0, 3, n), r.dirichlet(np.ones(3), n)
+        both = np.where(np.arange(n) % 2, label, (label + 1) % 3)  # right on every second image
+        old, new = both.copy(), both.copy()
+        new[:better], old[:better] = label[:better], (label[:better] + 1) % 3
+        of = slice(better, better + worse)
+        new[of], old[of] = (label[of] + 1) % 3, label[of]
+        self.truth = [(int(i), "xyz"[k]) for i, k in zip(id, label)]
+        self.correct, self.labelled = int(np.sum((new == label)[:labels])), labels
+        seen = np.where(np.arange(n) < labels, label, -1)
+        self.data = f"{number:064x}"
+        for step, model, pred in (("predictions", self.a, old), ("trial-predictions", self.b, new)):
+            evaluate.Predictions(id, seen, pred, prob, ["x", "y", "z"], model, self.data).write(self.night / "later" / step)
         self.begun()
-        self.done("later/predictions")
+        self.done("later/predictions", "later/trial-predictions")
+        if pinned:
+            self.pin()
 
-    def votes(self, better, worse, wanted=0):
-        self.done("later/trial-votes")
-        write(self.night / "later/trial-votes/evaluation.json",
-              {"schema": "nightshift.evaluation/1", "correct": 30, "against": {"rows": 40, "better": better, "worse": worse}})
-        self.run("--step", "later/trial", wanted=wanted)
+    def pin(self):
+        """it has asked already, and goes on later"""
+        write(self.night / "later/on-trial.json", {"schema": "nightshift.on_trial/1", "candidate": self.b, "busy": True})
+        write(self.night / "later/production.json", {"schema": "nightshift.pin/1", "value": self.a})
+
+    def judge(self):
+        self.run("--step", "later/trial")
         return read(self.night / "later/trial.json")
+
+    def vote(self, better, worse):
+        return {"night": "later", "folder": str((self.night / "later").resolve()), "data": self.data, "rows": self.labelled, "labelled": self.labelled,
+                "correct": self.correct, "better": better, "worse": worse}
 
 
 def alarm(binary, same_night=False, new=NEW):
@@ -56,42 +72,42 @@ def registry(n, *args, wanted=0):
 
 
 def over_nights(binary):
-    """the votes of nights add up, until the evidence of all suffices: the same night again adds nothing"""
-    n, better, worse = alarm(binary), 0, 0
+    """the votes of nights add up, until the evidence of all suffices: the same night again adds nothing, nor do the same images"""
+    n, better, worse, correct = alarm(binary), 0, 0, 0
     for k, (b, c) in enumerate(((3, 1), (4, 0), (0, 0), (5, 1), (2, 0)), 1):
         better, worse = better + b, worse + c
         evidence = evaluate.evidence(better, worse)
-        later = Later(binary, n, k)
-        t = later.votes(b, c)
+        later = Later(binary, n, k, b, c)
+        correct += later.correct
+        t = later.judge()
         state = "passed" if evidence >= gate.NEEDED else "waiting"
-        agree([t["better"], t["worse"], t["rows"], t["log_evidence"], t["state"]], [better, worse, 40 * k, evidence, state], f"night {k}")
-        check(t["votes"][-1] == {"night": "later", "predictions": later.digest, "rows": 40, "correct": 30, "better": b, "worse": c}, f"night {k}: {t['votes']}")
+        agree([t[key] for key in ("better", "worse", "rows", "correct", "log_evidence", "state")], [better, worse, 40 * k, correct, evidence, state],
+              f"night {k}")
+        agree(t["votes"][-1], later.vote(b, c), f"night {k}")
         check(n.moves("trial")[-1][0] == tiny.digest(later.night / "later/trial.json"), f"night {k}: the registry's trial")
-        before = [n.moves(ref) for ref in ("trial", "production")]
+        production = n.moves()
         (later.night / "steps/later.trial.json").unlink()
-        check(later.votes(b, c) == t and [n.moves(ref) for ref in ("trial", "production")] == before, f"night {k}, again")
+        check(later.judge()["votes"] == t["votes"] and n.moves() == production, f"night {k}, again")
         wanted = [(n.a, "")] + ([(n.b, tiny.digest(later.night / "later/trial.json"))] if state == "passed" else [])
         check(n.moves() == wanted, f"night {k}: {n.moves()}, wanted {wanted}")
+        if k == 1:  # another night over the same images
+            check(Later(binary, n, k, b, c).judge()["votes"] == t["votes"], "the same images vote twice")
+        if k == 2:  # what a night said stays when its folder goes
+            shutil.rmtree(later.dir)
         if state == "passed":
             break
     check(k == 4, f"passed on night {k}: a case that does not do what it is for")
     last = Later(binary, n, 9)
-    last.skipped("later/trial-votes")
     last.run("--step", "later/trial")
     check(last.state("later/trial") == "skipped" and not (last.night / "later/trial.json").exists(), "a trial that is over goes on")
 
 
 def nights_without_labels(binary):
-    """such a night infers nothing for the trial and counts as a night; after so many the candidate is refused"""
+    """such a night counts as a night; after so many the candidate is refused"""
     n = alarm(binary)
     for k in range(1, 4):
-        later = Later(binary, n, k, labels=0, nights=3)
-        for step in ("trial-predictions", "trial-votes"):
-            later.run("--step", f"later/{step}")
-            check(later.state(f"later/{step}") == "skipped", f"{step} of a night without labels is {later.state(f'later/{step}')}")
-        later.run("--step", "later/trial")
-        t = read(later.night / "later/trial.json")
-        check(t["state"] == ("refused" if k == 3 else "waiting") and len(t["votes"]) == k + 1 and t["rows"] == 0, f"night {k}: {t}")
+        t = Later(binary, n, k, labels=0, nights=3).judge()
+        check(t["state"] == ("refused" if k == 3 else "waiting") and len(t["votes"]) == k + 1 and t["rows"] == t["labelled"] == 0, f"night {k}: {t}")
     # a second candidate of the same production needs twice the evidence, a third four times
     for attempt, needed in ((2, 40.0), (3, 80.0)):
         m = Night(binary)
@@ -106,6 +122,78 @@ def nights_without_labels(binary):
         registry(m, "reject", m.b, "--why", "the next one")
 
 
+def answer(n, queue, rows, measures=True):
+    """what people answered lies in the registry"""
+    data = n.put(json.dumps({"schema": "nightshift.answers/1", "queue": queue, "files": [],
+                             "rows": [{"id": f"{i:016x}", "label": k, "by": "ann", "measures": measures} for i, k in rows]}).encode())
+    log = n.registry / "log/labels"
+    old = n.moves("labels")[-1][0] if log.exists() else ""
+    number = len(list(log.glob("*.json"))) + 1 if log.exists() else 1
+    write(log / f"{number:06}.json", {"schema": "nightshift.ref/1", "ref": "labels", "time": 1700000000, "old": old, "new": data, "who": "", "why": "",
+                                      "evidence": ""})
+    write(n.registry / "refs/labels", data + "\n")
+
+
+def labels_that_come_late(binary):
+    """what people answer after a night is counted by the next one; images that were not drawn at random do not judge"""
+    n = alarm(binary, same_night=False)
+    first = Later(binary, n, 1, 8, 0, labels=0)
+    t = first.judge()
+    check((t["labelled"], t["better"], t["state"]) == (0, 0, "waiting"), f"before the labels: {t}")
+    answer(n, "1", first.truth[:30], measures=False)
+    t = Later(binary, n, 2, labels=0).judge()
+    check((t["labelled"], t["better"], t["state"]) == (0, 0, "waiting"), f"labels that were chosen to teach: {t}")
+    answer(n, "2", first.truth[:5])
+    t = Later(binary, n, 3, labels=0).judge()
+    agree([t[key] for key in ("labelled", "correct", "better", "worse", "state")], [5, 5, 5, 0, "waiting"], "five labels, one night late")
+    answer(n, "3", first.truth[5:20])
+    t = Later(binary, n, 4, labels=0).judge()
+    agree([t[key] for key in ("labelled", "correct", "better", "worse", "state")], [20, 14, 8, 0, "passed"], "twenty labels, three nights late")
+    check(n.moves()[-1][0] == n.b, "evidence that came late does not promote")
+
+
+def at_once(binary):
+    """nights that end together, and a person who decides meanwhile: no vote is lost, and a decision stays"""
+    n = alarm(binary, same_night=False)
+    nights = [Later(binary, n, k, 1, 0, pinned=True) for k in range(1, 5)]
+    runs = [subprocess.Popen([binary, "night", "--config", "night.yaml", "--out", "night", "--step", "later/trial"], cwd=m.dir,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for m in nights]
+    for k, r in enumerate(runs):
+        check(r.wait() == 0, f"night {k}, at once: {r.stderr.read()}")
+    newest = n.moves("trial")[-1][0]
+    t = read(n.registry / "objects" / newest[:2] / newest[2:])
+    check((t["better"], len(t["votes"])) == (4, 5), f"four nights at once: {t}")
+    check(sorted(v["data"] for v in t["votes"][1:]) == [m.data for m in nights], f"four nights at once: {t['votes']}")
+    # the gate's own step is run again: it leaves what came since
+    (n.night / "steps/changed.gate.json").unlink()
+    n.gate()
+    check(n.moves("trial")[-1][0] == newest, "the gate's step, again, forgot the nights since")
+    last = Later(binary, n, 9, 40, 0, pinned=True)
+    registry(n, "reject", n.b, "--why", "not this one")
+    check(last.judge()["state"] == "rejected" and n.moves() == [(n.a, "")], "a night went on after a person rejected its candidate")
+    m = Night(binary)  # another training makes the same model again
+    shutil.rmtree(m.registry)
+    m.registry.symlink_to(n.registry)
+    m.a, m.b = n.a, n.b
+    m.begun().evaluated({**NEW, "rows": 101}, OLD).gate()
+    t = read(m.night / "changed/trial.json")
+    check((t["state"], t["why"]) == ("refused", "this candidate was turned down before") and n.moves() == [(n.a, "")], f"turned down, and again: {t}")
+    # the gate that finds another candidate on trial refuses its own
+    n = alarm(binary, same_night=False)
+    m = Night(binary)
+    shutil.rmtree(m.registry)
+    m.registry.symlink_to(n.registry)
+    m.a, m.b = n.a, m.put_model("the second")
+    m.model_is("changed/candidate", m.b)
+    m.begun().evaluated(NEW, OLD)
+    write(m.night / "changed/on-trial.json", {"schema": "nightshift.on_trial/1", "candidate": "", "busy": False})  # it asked before
+    m.gate()
+    t = read(m.night / "changed/trial.json")
+    check((t["state"], t["why"]) == ("refused", "another candidate is on trial") and n.moves() == [(n.a, "")], f"two gates: {t}")
+    newest = n.moves("trial")[-1][0]
+    check(read(n.registry / "objects" / newest[:2] / newest[2:])["candidate"] == n.b, "two gates: the first candidate is on trial no more")
+
+
 def no_second_candidate(binary):
     """while one is on trial no other is trained; one whose production has gone is on trial no more"""
     n = alarm(binary)
@@ -116,9 +204,17 @@ def no_second_candidate(binary):
     later.run("--step", "later/candidate")
     why = read(later.night / "steps/later.candidate.json")
     check(why["state"] == "skipped" and why["why"] == "a candidate is on trial", f"a second candidate: {why}")
+    held = Night(binary, more="night.approve: person\n").begun()
+    held.evaluated(NEW, OLD).gate()
+    for after in (Later(binary, held, 3), Later(binary, held, 4, approve="person")):
+        after.done("later/drift", "later/reference")
+        write(after.night / "later/drift/retrain.json", {})
+        after.run("--step", "later/candidate")
+        check(after.state("later/candidate") == "skipped", "a second candidate while one waits for a person")
+        after.run("--step", "later/trial")
+        check(after.state("later/trial") == "skipped" and held.moves() == [(held.a, "")], "a night judges what waits for a person")
     n.log_is((n.a, "first", ""), (n.c, "by hand", ""))
     other = Later(binary, n, 2)
-    other.skipped("later/trial-votes")
     other.run("--step", "later/trial")
     check(other.state("later/trial") == "skipped", "the trial of a candidate against what is production no more")
 
@@ -158,12 +254,14 @@ def people(binary):
     registry(n, "promote", "trial", n.b, wanted=64)
     registry(n, "gc", "--registry.gc_hours=0")
     registry(n, "verify")
+    registry(n, "promote", "labels", n.b, wanted=64)
+    registry(n, "rollback", "trial", wanted=64)
     check(n.has(t) and n.has(n.evidence()), "what argued for a trial was collected")
 
 
 if __name__ == "__main__":
     os.environ.update(OMP_NUM_THREADS="1", USER="nobody")
     binary, *names = sys.argv[1:]
-    for part in tiny.chosen((over_nights, nights_without_labels, no_second_candidate, people), names):
+    for part in tiny.chosen((over_nights, nights_without_labels, labels_that_come_late, at_once, no_second_candidate, people), names):
         part(binary)
     print(f"{evaluate.checks} checks passed")
