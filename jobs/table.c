@@ -167,6 +167,8 @@ const struct ns_key ns_keys[] = {
 	{"retrain.confidence", NULL, NS_KEY_REAL, "0.9", V(DRIFT) | V(NIGHT), "least confidence of a label by the first round", 0.5, 1},
 	{"retrain.epochs", NULL, NS_KEY_NODE, "[3, 4]", V(DRIFT) | V(NIGHT), "of the two rounds", 0, 0},
 	{"retrain.lr", NULL, NS_KEY_REAL, "0.03", V(DRIFT) | V(NIGHT), "highest learning rate of both rounds", 0, 1000},
+	{"retrain.earlier", NULL, NS_KEY_INT, "2000", V(DRIFT) | V(NIGHT),
+	 "labelled rows of earlier windows of the history that teach, too, the newest", 0, 1000000000},
 	{"retrain.labels", NULL, NS_KEY_INT, "30", V(DRIFT) | V(NIGHT), "labelled rows of a window that asks for a retraining, at least", 0, 1000000},
 	{"gate.nights", NULL, NS_KEY_INT, "14", V(NIGHT), "nights for whose labels a candidate waits after the one that trained it", 0, 1000},
 	{"gate.old_floor", NULL, NS_KEY_REAL, "-0.01", V(DRIFT) | V(NIGHT), "lower bound that the change on old images must keep", -1, 0},

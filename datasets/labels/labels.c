@@ -33,7 +33,13 @@ void ns_labels_release(struct ns_labels *l)
 	for (i = 0; i < l->count; i++)
 		free_answer(&l->of[i]);
 	free(l->of);
+	json_decref(l->sets);
 	memset(l, 0, sizeof *l);
+}
+
+int ns_labels_knows(const struct ns_labels *l, const char *dataset)
+{
+	return json_object_get(l->sets, dataset) != NULL;
 }
 
 static enum ns_status add_rows(struct ns_labels *l, const json_t *answers, const char *path, int order)
@@ -111,6 +117,10 @@ enum ns_status ns_labels_read(struct ns_labels *l, const char *registry, const c
 			status = ns_json_read(path, &answers, SCHEMA);
 		if (status == NS_OK)
 			status = add_rows(l, answers, path, (int)i);
+		if (status == NS_OK && *ns_json_text(answers, "dataset")) {
+			l->sets = l->sets ? l->sets : json_object();
+			json_object_set_new(l->sets, ns_json_text(answers, "dataset"), json_true());
+		}
 		if (status == NS_OK)
 			snprintf(l->digest, sizeof l->digest, "%s", ns_json_text(entry, "new"));
 		json_decref(answers);

@@ -18,6 +18,7 @@ struct ns_labels {
 	struct ns_answer *of; /* by id, then by person: one each */
 	int64_t count;
 	char digest[NS_SHA256_HEX]; /* newest object; "": there are none */
+	json_t *sets;		    /* digest -> true: data sets whose images were answered; NULL: none */
 };
 
 /*
@@ -26,6 +27,8 @@ struct ns_labels {
  */
 enum ns_status ns_labels_read(struct ns_labels *l, const char *registry, const char *until);
 void ns_labels_release(struct ns_labels *l);
+/* Has anybody answered about images of that data set? */
+int ns_labels_knows(const struct ns_labels *l, const char *dataset);
 /* The label on which all who answered agree; NULL: nobody did, or they disagree (*disputed). *measures: it was chosen at random. */
 const char *ns_labels_of(const struct ns_labels *l, uint64_t id, int *disputed, int *measures);
 /*

@@ -8,23 +8,31 @@
 
 #include "kernels/formula/random.h"
 
-static const char rule[] = "replay: first rows of the keyed permutation of dataset 0 that share no identity with the gate's half of dataset 1; "
-			   "audited: labelled rows of dataset 1 that are not the gate's half; to_label: its other rows, less any that share an "
-			   "identity with the gate's";
-/* a manifest that was written under it is executed under it */
-static const char former_rule[] = "replay: first rows of the keyed permutation of dataset 0; audited: labelled rows of dataset 1 that are not the "
-				  "gate's half; to_label: its other rows, less any that share an identity with the gate's";
+static const char *const rules[] = {
+	"replay: first rows of the keyed permutation of dataset 0 that share no identity with the gate's half of dataset 1; "
+	"audited: labelled rows of dataset 1 that are not the gate's half; to_label: its other rows, less any that share an "
+	"identity with the gate's; earlier: labelled rows of the other datasets in their order, each in its keyed permutation, of identities that none before has",
+	/* a manifest that was written under a former one is executed under it */
+	"replay: first rows of the keyed permutation of dataset 0 that share no identity with the gate's half of dataset 1; "
+	"audited: labelled rows of dataset 1 that are not the gate's half; to_label: its other rows, less any that share an "
+	"identity with the gate's",
+	"replay: first rows of the keyed permutation of dataset 0; audited: labelled rows of dataset 1 that are not the "
+	"gate's half; to_label: its other rows, less any that share an identity with the gate's",
+};
+enum { RULES = sizeof rules / sizeof *rules, FORMER = 2 /* old rows may be the gate's, too */ };
 
 static json_t *plain_json(const struct ns_query *q)
 {
 	return json_pack("{s:I, s:I, s:I, s:s}", "seed", (json_int_t)q->seed, "replay", (json_int_t)q->replay, "audited_repeat",
-			 (json_int_t)q->audited_repeat, "rule", q->former ? former_rule : rule);
+			 (json_int_t)q->audited_repeat, "rule", rules[q->rule]);
 }
 
 json_t *ns_query_json(const struct ns_query *q)
 {
 	json_t *json = plain_json(q);
 
+	if (json && !q->rule)
+		json_object_set_new(json, "earlier", json_integer((json_int_t)q->earlier));
 	if (json && *q->labels)
 		json_object_set_new(json, "labels", json_string(q->labels));
 	return json;
@@ -34,16 +42,21 @@ enum ns_status ns_query_read(struct ns_query *q, const json_t *json, const char 
 {
 	const json_t *seed = json_object_get(json, "seed"), *replay = json_object_get(json, "replay"),
 		     *repeat = json_object_get(json, "audited_repeat");
+	int rule;
 
 	if (!json_is_integer(seed) || !json_is_integer(replay) || !json_is_integer(repeat) || json_integer_value(seed) < 0 ||
 	    json_integer_value(replay) < 0 || json_integer_value(repeat) < 1 || json_integer_value(repeat) > 64)
 		return ns_fail(NS_BAD_DATA, "%s: data.query: expected whole numbers: seed and replay of at least 0, audited_repeat of 1 to 64", path);
-	if (strcmp(ns_json_text(json, "rule"), rule) && strcmp(ns_json_text(json, "rule"), former_rule))
+	for (rule = 0; rule < RULES && strcmp(ns_json_text(json, "rule"), rules[rule]); rule++)
+		;
+	if (rule == RULES)
 		return ns_fail(NS_BAD_DATA, "%s: data.query.rule: unknown to this version; run drift again for a new manifest", path);
 	*q = (struct ns_query){.seed = (uint64_t)json_integer_value(seed),
 			       .replay = json_integer_value(replay),
 			       .audited_repeat = json_integer_value(repeat),
-			       .former = !strcmp(ns_json_text(json, "rule"), former_rule)};
+			       .rule = rule};
+	if (!rule)
+		NS_TRY(ns_json_get_int(json, "earlier", path, 0, INT64_MAX, &q->earlier));
 	if (*ns_json_text(json, "labels") && !ns_is_sha256(ns_json_text(json, "labels")))
 		return ns_fail(NS_BAD_DATA, "%s: data.query.labels: expected a digest", path);
 	snprintf(q->labels, sizeof q->labels, "%s", ns_json_text(json, "labels"));
@@ -85,21 +98,28 @@ static void window_release(struct window *w)
 	free(w->gate);
 }
 
-/* The class that people agree on for an image, and whether it was drawn to measure; -1: none of this set's. */
-static int32_t said(const struct ns_query *q, const struct ns_dataset *current, uint64_t id, int *measures)
+/* The training data's class of that name; -1: it has none. */
+static int32_t class_of(const struct ns_dataset *replay, const char *name)
 {
-	const struct ns_shard_head *head = ns_dataset_head(current);
-	int disputed, k;
-	const char *label = q->people ? ns_labels_of(q->people, id, &disputed, measures) : NULL;
+	const struct ns_shard_head *head = ns_dataset_head(replay);
+	int k;
 
-	for (k = 0; label && k < head->class_count; k++)
-		if (!strcmp(head->classes[k], label))
+	for (k = 0; name && k < head->class_count; k++)
+		if (!strcmp(head->classes[k], name))
 			return k;
 	return -1;
 }
 
+/* The class that people agree on for an image, and whether it was drawn to measure; -1: none of the training data's. */
+static int32_t said(const struct ns_query *q, const struct ns_dataset *replay, uint64_t id, int *measures)
+{
+	int disputed;
+
+	return class_of(replay, q->people ? ns_labels_of(q->people, id, &disputed, measures) : NULL);
+}
+
 /* The gate's half is one of the labels that measure, as drift and evaluate know them; those that teach are for the training alone. */
-static enum ns_status look(struct window *w, const struct ns_dataset *current, const struct ns_query *q)
+static enum ns_status look(struct window *w, const struct ns_dataset *replay, const struct ns_dataset *current, const struct ns_query *q)
 {
 	int64_t n = current->rows, i;
 	int32_t people;
@@ -110,7 +130,7 @@ static enum ns_status look(struct window *w, const struct ns_dataset *current, c
 	for (i = 0; w->id && w->label && i < n; i++) {
 		w->id[i] = ns_dataset_id(current, i);
 		w->label[i] = ns_dataset_label(current, i);
-		people = w->label[i] < 0 ? said(q, current, w->id[i], &measures) : -1;
+		people = w->label[i] < 0 ? said(q, replay, w->id[i], &measures) : -1;
 		w->label[i] = people >= 0 && measures ? people : w->label[i];
 	}
 	w->gate = w->id && w->label && w->gate_ids ? ns_gate_rows(w->id, w->label, n, q->seed) : NULL;
@@ -120,7 +140,7 @@ static enum ns_status look(struct window *w, const struct ns_dataset *current, c
 		if (w->gate[i])
 			w->gate_ids[w->gates++] = w->id[i];
 	for (i = 0; i < n; i++)
-		w->label[i] = w->label[i] < 0 ? said(q, current, w->id[i], &measures) : w->label[i];
+		w->label[i] = w->label[i] < 0 ? said(q, replay, w->id[i], &measures) : w->label[i];
 	qsort(w->gate_ids, (size_t)w->gates, sizeof *w->gate_ids, by_id);
 	return NS_OK;
 }
@@ -131,23 +151,112 @@ static int is_gates(const struct window *w, uint64_t id)
 	return bsearch(&id, w->gate_ids, (size_t)w->gates, sizeof *w->gate_ids, by_id) != NULL;
 }
 
-enum ns_status ns_query_run(const struct ns_query *q, const struct ns_dataset *replay, const struct ns_dataset *current, struct ns_selection *s,
+/* --- earlier windows --- */
+
+struct ids { /* a set of identities: open addressing */
+	uint64_t *slot;
+	uint8_t *used;
+	uint64_t mask;
+};
+
+static enum ns_status ids_make(struct ids *s, int64_t most)
+{
+	uint64_t n = 16;
+
+	while (n < 2 * (uint64_t)most)
+		n *= 2;
+	*s = (struct ids){malloc(n * sizeof *s->slot), calloc(n, 1), n - 1};
+	return s->slot && s->used ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the identities of %lld rows", (long long)most);
+}
+
+/* Returns whether it is new. */
+static int ids_add(struct ids *s, uint64_t id)
+{
+	uint64_t at = (id * 0x9e3779b97f4a7c15u >> 20) & s->mask;
+
+	for (; s->used[at]; at = (at + 1) & s->mask)
+		if (s->slot[at] == id)
+			return 0;
+	s->used[at] = 1;
+	s->slot[at] = id;
+	return 1;
+}
+
+/* Its own label comes first, by its class's name: classes may stand in another order there. */
+static int32_t earlier_label(const struct ns_query *q, const struct ns_dataset *replay, const struct ns_dataset *d, int64_t row)
+{
+	const struct ns_shard_head *head = ns_dataset_head(d);
+	int32_t label = ns_dataset_label(d, row);
+	int measures;
+
+	if (label >= 0)
+		return label < head->class_count ? class_of(replay, head->classes[label]) : -1;
+	return said(q, replay, ns_dataset_id(d, row), &measures);
+}
+
+int64_t ns_query_labelled(const struct ns_query *q, const struct ns_dataset *replay, const struct ns_dataset *earlier)
+{
+	int64_t i, n = 0;
+
+	for (i = 0; i < earlier->rows; i++)
+		n += earlier_label(q, replay, earlier, i) >= 0;
+	return n;
+}
+
+/* most: of their rows that can be taken */
+static enum ns_status take_earlier(const struct ns_query *q, struct ns_dataset *const *sets, int set_count, int64_t most, const struct window *w,
+				   struct ns_selection *s, struct ns_selected *count)
+{
+	struct ids seen;
+	int64_t i;
+	int k;
+	enum ns_status status = ids_make(&seen, s->rows + sets[1]->rows + most);
+
+	for (i = 0; status == NS_OK && i < s->rows; i++)
+		(void)ids_add(&seen, s->id[i]);
+	for (i = 0; status == NS_OK && i < sets[1]->rows; i++) /* the gate's among them */
+		(void)ids_add(&seen, w->id[i]);
+	for (k = 2; status == NS_OK && k < set_count; k++) {
+		int64_t n = sets[k]->rows;
+
+		for (i = 0; i < n && count->earlier < most; i++) {
+			int64_t row = (int64_t)ns_permute((uint64_t)i, (uint64_t)n, q->seed, NS_FOR_SPLIT, (uint32_t)k);
+			uint64_t id = ns_dataset_id(sets[k], row);
+			int32_t label = earlier_label(q, sets[0], sets[k], row);
+
+			if (label < 0 || !ids_add(&seen, id))
+				continue;
+			selection_put(s, (uint32_t)k, row, id, label, NS_LABEL_HUMAN, (uint32_t)q->audited_repeat);
+			count->earlier++;
+		}
+	}
+	free(seen.slot);
+	free(seen.used);
+	return status;
+}
+
+enum ns_status ns_query_run(const struct ns_query *q, struct ns_dataset *const *sets, int set_count, struct ns_selection *s,
 			    struct ns_selected *count)
 {
-	int64_t want = q->replay < replay->rows ? q->replay : replay->rows, i;
+	const struct ns_dataset *replay = sets[0], *current = sets[1];
+	int64_t want = q->replay < replay->rows ? q->replay : replay->rows, more = 0, i;
 	struct window w;
-	enum ns_status status = look(&w, current, q);
+	enum ns_status status = look(&w, replay, current, q);
+	int k;
 
 	memset(count, 0, sizeof *count);
+	for (k = 2; k < set_count; k++)
+		more += sets[k]->rows;
+	more = more < q->earlier ? more : q->earlier;
 	if (status == NS_OK)
-		status = ns_selection_alloc(s, want + current->rows);
+		status = ns_selection_alloc(s, want + current->rows + more);
 	if (status != NS_OK)
 		goto out;
 	s->rows = 0;
 	for (i = 0; i < replay->rows && count->replayed < want; i++) {
 		int64_t row = (int64_t)ns_permute((uint64_t)i, (uint64_t)replay->rows, q->seed, NS_FOR_SPLIT, 1);
 
-		if (!q->former && is_gates(&w, ns_dataset_id(replay, row)))
+		if (q->rule != FORMER && is_gates(&w, ns_dataset_id(replay, row)))
 			continue;
 		selection_put(s, 0, row, ns_dataset_id(replay, row), ns_dataset_label(replay, row), NS_LABEL_HUMAN, 1);
 		count->replayed++;
@@ -163,6 +272,8 @@ enum ns_status ns_query_run(const struct ns_query *q, const struct ns_dataset *r
 			count->pool++;
 		}
 	}
+	if (set_count > 2)
+		status = take_earlier(q, sets, set_count, more, &w, s, count);
 out:
 	window_release(&w);
 	return status;
@@ -180,12 +291,11 @@ static int64_t first_difference(const struct ns_selection *a, const struct ns_se
 	return a->rows == b->rows ? -1 : n;
 }
 
-enum ns_status ns_query_check(const struct ns_query *q, const struct ns_dataset *replay, const struct ns_dataset *current,
-			      const struct ns_selection *s)
+enum ns_status ns_query_check(const struct ns_query *q, struct ns_dataset *const *sets, int set_count, const struct ns_selection *s)
 {
 	struct ns_selection again = {0};
 	struct ns_selected count;
-	enum ns_status status = ns_query_run(q, replay, current, &again, &count);
+	enum ns_status status = ns_query_run(q, sets, set_count, &again, &count);
 	int64_t at = status == NS_OK ? first_difference(s, &again) : -1;
 
 	if (at >= 0)

@@ -250,6 +250,7 @@ static const struct ns_conf_field settings[] = {
 	READ(by_slices, "drift.slices"),
 	READ(memory, "drift.memory"),
 	READ(replay, "retrain.replay"),
+	READ(earlier, "retrain.earlier"),
 	READ(audited_repeat, "retrain.audited_repeat"),
 	READ(seed, "seed"),
 	READ(correction, "drift.correction"),

@@ -151,7 +151,7 @@ struct ns_drift {
 	/* settings, of the keys in the table of drift.c */
 	double alpha, min_effect, tolerance, cooldown_days, sequence_seconds, old_floor, old_estimate, retrain_lr, retrain_confidence;
 	int permutations, projections, self_test, hysteresis, budget, by_slices;
-	int64_t memory, replay, audited_repeat; /* memory: MiB */
+	int64_t memory, replay, audited_repeat, earlier; /* memory: MiB */
 	uint64_t seed;
 	const char *correction, *emit_from, *label, *history, *current_data, *replay_data, *registry;
 	const json_t *guarded, *retrain_epochs;
@@ -200,6 +200,8 @@ struct ns_drift {
 	int ranked, families;		   /* of so many past nights; families that are judged */
 	int family[NS_JUDGE_FAMILIES];	   /* NS_EFFECT_* of each */
 	int64_t since_alarm;		   /* nights since the last alarm of this release, 0: tonight; -1: none */
+	int64_t since_change;		   /* likewise, since the first alarm of a change that is not over */
+	int64_t taught;			   /* labels of tonight and of the nights since the change */
 	int on_trial;			   /* a candidate against this model waits for labels or for a person */
 	double gate_labels, gate_accuracy; /* of this model, by the labels of its gate; no labels: it had none */
 	struct ns_harm_track *tracks;

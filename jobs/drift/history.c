@@ -4,11 +4,12 @@
  *
  * A window is known again by what its rows say without their labels, so that one whose labels come late is judged again under its old number.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
 #include "host/base/base.h"
 #include "jobs/drift/drift_inner.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,6 +274,17 @@ static int calls(const struct ns_drift *s, const char *status)
 	return !strcmp(status, "harmful") || (material && !strcmp(status, "material"));
 }
 
+/* Labels that speak of what is there now: tonight's, and those of the nights since the change. */
+static int64_t labels_since_change(const struct ns_drift *s)
+{
+	size_t n = s->past ? json_array_size(s->past) : 0, i;
+	int64_t labels = s->audited;
+
+	for (i = 0; i < n && (int64_t)i < s->since_change; i++)
+		labels += (int64_t)ns_json_number(json_object_get(json_array_get(s->past, n - 1 - i), "data"), "labels", 0);
+	return labels;
+}
+
 void ns_drift_policy(struct ns_drift *s)
 {
 	int wanted = s->hysteresis, budget = s->budget;
@@ -282,6 +294,7 @@ void ns_drift_policy(struct ns_drift *s)
 	size_t i, n = s->past ? json_array_size(s->past) : 0;
 
 	s->emit = 0;
+	s->taught = s->earlier ? labels_since_change(s) : s->audited;
 	if (!calls(s, ns_drift_status_name(s->status))) {
 		snprintf(s->because, sizeof s->because, "the status is %s, drift.emit asks for %s", ns_drift_status_name(s->status), s->emit_from);
 		return;
@@ -308,11 +321,11 @@ void ns_drift_policy(struct ns_drift *s)
 		snprintf(s->because, sizeof s->because, "%d manifests in the last 30 days, drift.budget is %d", emitted, budget);
 	else if (s->on_trial)
 		snprintf(s->because, sizeof s->because, "a candidate is on trial against this model, and no other is trained meanwhile");
-	else if (s->audited < s->least_labels)
+	else if (s->taught < s->least_labels)
 		snprintf(
 			s->because, sizeof s->because,
-			"%lld rows have labels, retrain.labels is %lld: without them a new model can be neither taught nor judged, so labels are asked for",
-			(long long)s->audited, (long long)s->least_labels);
+			"%lld rows have labels since the change, retrain.labels is %lld: without them a new model can be neither taught nor judged, so labels are asked for",
+			(long long)s->taught, (long long)s->least_labels);
 	else
 		s->emit = snprintf(s->because, sizeof s->because, "the status is %s", ns_drift_status_name(s->status)) > 0;
 }
@@ -326,6 +339,19 @@ double ns_drift_largest_effect(const struct ns_drift *s)
 		if (s->tests[i].status <= NS_DRIFT_HARMFUL && !*s->tests[i].slice)
 			effect = fmax(s->tests[i].effect, effect); /* fmax ignores a NaN */
 	return effect;
+}
+
+/* Where this window's images are, for a retraining of a later night that wants its labels; null where nobody said. */
+static json_t *data_json(const struct ns_drift *s)
+{
+	char path[PATH_MAX];
+
+	if (!s->current_data || !*s->cur.dataset)
+		return json_null();
+	if (!realpath(s->current_data, path))
+		snprintf(path, sizeof path, "%s", s->current_data);
+	return NS_JSON_OBJECT({"path", ns_json_string(path)}, {"digest", json_string(s->cur.dataset)},
+			      {"labels", json_integer((json_int_t)s->audited)});
 }
 
 enum ns_status ns_drift_history_write(struct ns_drift *s)
@@ -346,7 +372,7 @@ enum ns_status ns_drift_history_write(struct ns_drift *s)
 		{"effect", ns_json_real(ns_drift_largest_effect(s))}, {"estimated", ns_json_real(s->cbpe)}, {"measured", ns_json_real(s->measured)},
 		{"rows", ns_json_real(s->effects.rows)}, {"effects", ns_effects_json(&s->effects)},
 		{"falls", NS_JSON_OBJECT({"confidence", ns_json_real(s->fall_units[0])}, {"atc", ns_json_real(s->fall_units[1])})},
-		{"tracks", ns_drift_tracks_json(s)});
+		{"tracks", ns_drift_tracks_json(s)}, {"data", data_json(s)});
 	if (!line)
 		return ns_fail(NS_INTERNAL, "cannot write this window's line of the history as JSON");
 	status = ns_mkdirs(s->history);

@@ -16,7 +16,8 @@
 
 struct select {
 	struct ns_drift *s;
-	struct ns_dataset *replay, *current;
+	struct ns_dataset *sets[NS_RETRAIN_SETS]; /* the training data, the window, and earlier ones that have labels, the newest first */
+	int set_count;
 	struct ns_query query;
 	struct ns_selection rows;
 	struct ns_selected count;
@@ -38,19 +39,19 @@ static enum ns_status check_window(const struct select *q)
 	const struct ns_predictions *p = &q->s->cur;
 	int64_t i;
 
-	if (!p->id || !p->label || p->rows != q->current->rows)
-		return ns_fail(NS_BAD_DATA, "%s: %lld rows, but the predictions have %lld with ids and labels", q->current->path,
-			       (long long)q->current->rows, (long long)(p->id && p->label ? p->rows : 0));
+	if (!p->id || !p->label || p->rows != q->sets[1]->rows)
+		return ns_fail(NS_BAD_DATA, "%s: %lld rows, but the predictions have %lld with ids and labels", q->sets[1]->path,
+			       (long long)q->sets[1]->rows, (long long)(p->id && p->label ? p->rows : 0));
 	for (i = 0; i < p->rows; i++) {
-		if (p->id[i] != ns_dataset_id(q->current, i))
+		if (p->id[i] != ns_dataset_id(q->sets[1], i))
 			return ns_fail(NS_BAD_DATA, "%s: row %lld is %016llx, but the predictions have %016llx there: these are other images",
-				       q->current->path, (long long)i, (unsigned long long)ns_dataset_id(q->current, i),
+				       q->sets[1]->path, (long long)i, (unsigned long long)ns_dataset_id(q->sets[1], i),
 				       (unsigned long long)p->id[i]);
-		if (p->label[i] != ns_dataset_label(q->current, i) && !(ns_dataset_label(q->current, i) < 0 && people_say(q, i)))
+		if (p->label[i] != ns_dataset_label(q->sets[1], i) && !(ns_dataset_label(q->sets[1], i) < 0 && people_say(q, i)))
 			return ns_fail(
 				NS_BAD_DATA,
 				"%s: row %lld is labelled %d, but %d in the predictions: predict once more, or the gate would judge by other rows",
-				q->current->path, (long long)i, ns_dataset_label(q->current, i), p->label[i]);
+				q->sets[1]->path, (long long)i, ns_dataset_label(q->sets[1], i), p->label[i]);
 	}
 	return NS_OK;
 }
@@ -127,7 +128,7 @@ static json_t *dataset_part(const struct ns_dataset *d, const char *path)
 /* how many labelled rows of each class are selected */
 static json_t *histogram(const struct select *q)
 {
-	const struct ns_shard_head *head = ns_dataset_head(q->replay);
+	const struct ns_shard_head *head = ns_dataset_head(q->sets[0]);
 	int64_t i, *count = calloc((size_t)head->class_count + 1, sizeof *count);
 	json_t *all = json_object();
 	int k;
@@ -155,21 +156,22 @@ static json_t *time_range(const struct ns_drift *s)
 
 static json_t *data_part(const struct select *q, const char *digest)
 {
-	char replay[PATH_MAX], current[PATH_MAX];
+	char path[PATH_MAX];
 	static const struct ns_json_field rows[] = {
-		NS_JSON_FIELD(struct ns_selected, replayed, "replayed"),
-		NS_JSON_FIELD(struct ns_selected, audited, "audited"),
-		NS_JSON_FIELD(struct ns_selected, pool, "to_label"),
-		NS_JSON_FIELD(struct ns_selected, excluded, "excluded"),
+		NS_JSON_FIELD(struct ns_selected, replayed, "replayed"), NS_JSON_FIELD(struct ns_selected, audited, "audited"),
+		NS_JSON_FIELD(struct ns_selected, pool, "to_label"),	 NS_JSON_FIELD(struct ns_selected, excluded, "excluded"),
+		NS_JSON_FIELD(struct ns_selected, earlier, "earlier"),
 	};
+	json_t *sets = json_array();
+	int i;
 
 	/* whole paths: the manifest is executed from wherever somebody stands */
-	if (!realpath(q->replay->path, replay))
-		snprintf(replay, sizeof replay, "%s", q->replay->path);
-	if (!realpath(q->current->path, current))
-		snprintf(current, sizeof current, "%s", q->current->path);
-	return NS_JSON_OBJECT({"selection", json_string("selection.h5")}, {"sha256", json_string(digest)},
-			      {"datasets", json_pack("[o, o]", dataset_part(q->replay, replay), dataset_part(q->current, current))},
+	for (i = 0; i < q->set_count; i++) {
+		if (!realpath(q->sets[i]->path, path))
+			snprintf(path, sizeof path, "%s", q->sets[i]->path);
+		json_array_append_new(sets, dataset_part(q->sets[i], path));
+	}
+	return NS_JSON_OBJECT({"selection", json_string("selection.h5")}, {"sha256", json_string(digest)}, {"datasets", sets},
 			      {"classes", histogram(q)}, {"time", time_range(q->s)},
 			      {"rows", ns_json_fields(json_object(), rows, sizeof rows / sizeof *rows, &q->count)},
 			      {"query", ns_query_json(&q->query)});
@@ -233,34 +235,101 @@ static enum ns_status write_manifest(struct select *q, const char *digest)
 	return status;
 }
 
+/* --- labels of earlier windows --- */
+
+static int is_open(const struct select *q, const char *digest)
+{
+	int i;
+
+	for (i = 0; i < q->set_count; i++)
+		if (!strcmp(q->sets[i]->digest, digest))
+			return 1;
+	return 0;
+}
+
+/* Images that a batch can hold beside tonight's. */
+static int is_alike(const struct ns_dataset *a, const struct ns_dataset *b)
+{
+	const struct ns_shard_head *x = ns_dataset_head(a), *y = ns_dataset_head(b);
+
+	return !strcmp(x->encoding, "raw") == !strcmp(y->encoding, "raw") && x->h == y->h && x->w == y->w && x->c == y->c;
+}
+
+/* What cannot be used is said, and does not keep the night from being taught by its own labels. NULL: not used. */
+static struct ns_dataset *open_one(const struct select *q, const char *path, const char *digest)
+{
+	struct ns_dataset *d = NULL;
+
+	if (ns_dataset_open(NULL, &d, path, 0) != NS_OK)
+		ns_log_warn(q->s->job->log, "labels of an earlier window cannot teach: %s", ns_message());
+	else if (strcmp(d->digest, digest))
+		ns_log_warn(q->s->job->log, "labels of an earlier window cannot teach: %s is %.12s by now, and was %.12s", path, d->digest, digest);
+	else if (!is_alike(d, q->sets[1]))
+		ns_log_warn(q->s->job->log, "labels of an earlier window cannot teach: images of %s are of another kind or size than tonight's",
+			    path);
+	else
+		return d;
+	ns_dataset_close(d);
+	return NULL;
+}
+
+/*
+ * The newest windows of the history that have labels, of their own or by people, until there are as many as are wanted. Where it is known when the change came,
+ * only those since: what was before is replayed.
+ */
+static void open_earlier(struct select *q)
+{
+	size_t n = q->s->past ? json_array_size(q->s->past) : 0, i = n;
+	int64_t labels = 0;
+
+	while (i-- > 0 && (q->s->since_change < 0 || (int64_t)(n - i) <= q->s->since_change) && labels < q->query.earlier &&
+	       q->set_count < NS_RETRAIN_SETS) {
+		const json_t *data = json_object_get(json_array_get(q->s->past, i), "data");
+		const char *digest = ns_json_text(data, "digest");
+		struct ns_dataset *d;
+
+		if (!*digest || is_open(q, digest) ||
+		    !(ns_json_number(data, "labels", 0) > 0 || (q->query.people && ns_labels_knows(q->query.people, digest))))
+			continue;
+		d = open_one(q, ns_json_text(data, "path"), digest);
+		if (!d)
+			continue;
+		labels += ns_query_labelled(&q->query, q->sets[0], d);
+		q->sets[q->set_count++] = d;
+	}
+}
+
 enum ns_status ns_manifest_emit(struct ns_drift *s)
 {
 	const char *replay = s->replay_data, *current = s->current_data;
-	struct select q = {.s = s, .query = {.seed = s->seed, .replay = s->replay, .audited_repeat = s->audited_repeat}};
+	struct select q = {.s = s, .query = {.seed = s->seed, .replay = s->replay, .audited_repeat = s->audited_repeat, .earlier = s->earlier}};
 	struct ns_labels people = {0};
 	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
 	enum ns_status status;
 
-	NS_GO(ns_dataset_open(NULL, &q.replay, replay, 0));
-	NS_GO(ns_dataset_open(NULL, &q.current, current, 0));
+	NS_GO(ns_dataset_open(NULL, &q.sets[0], replay, 0));
+	q.set_count++;
+	NS_GO(ns_dataset_open(NULL, &q.sets[1], current, 0));
+	q.set_count++;
 	if (*s->labels) {
 		NS_GO(ns_labels_read(&people, s->registry, s->labels));
 		snprintf(q.query.labels, sizeof q.query.labels, "%s", s->labels);
 		q.query.people = &people;
 	}
 	NS_GO(check_window(&q));
-	NS_GO(ns_query_run(&q.query, q.replay, q.current, &q.rows, &q.count));
+	open_earlier(&q);
+	NS_GO(ns_query_run(&q.query, q.sets, q.set_count, &q.rows, &q.count));
 	NS_GO(ns_path(path, "%s/selection.h5", s->job->dir));
 	NS_GO(ns_selection_write(path, &q.rows));
 	NS_GO(ns_sha256_file(digest, path));
 	NS_GO(write_manifest(&q, digest));
 	ns_log_event(s->job->log, "manifest",
-		     json_pack("{s:I, s:I, s:I}", "replayed", (json_int_t)q.count.replayed, "audited", (json_int_t)q.count.audited, "to_label",
-			       (json_int_t)q.count.pool));
+		     json_pack("{s:I, s:I, s:I, s:I}", "replayed", (json_int_t)q.count.replayed, "audited", (json_int_t)q.count.audited, "to_label",
+			       (json_int_t)q.count.pool, "earlier", (json_int_t)q.count.earlier));
 out:
 	ns_labels_release(&people);
 	ns_selection_release(&q.rows);
-	ns_dataset_close(q.replay);
-	ns_dataset_close(q.current);
+	while (q.set_count)
+		ns_dataset_close(q.sets[--q.set_count]);
 	return status;
 }

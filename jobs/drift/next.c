@@ -44,7 +44,7 @@ static int nights_open(const struct ns_drift *s)
 /* Labels a night suffice to judge a model in some nights, or they are asked for. */
 static const char *by_labels(const struct ns_drift *s)
 {
-	return s->audited >= s->least_labels ? "look" : "label";
+	return s->taught >= s->least_labels ? "look" : "label";
 }
 
 void ns_drift_next(struct ns_drift *s)

@@ -224,7 +224,7 @@ enum ns_status ns_drift_judge_nights(struct ns_drift *s)
 	enum ns_status status = NS_OK;
 	int i;
 
-	s->since_alarm = -1;
+	s->since_alarm = s->since_change = -1;
 	s->estimate_p = NAN;
 	if (!c)
 		return ns_fail(NS_NO_MEMORY, "out of memory for the nights");
@@ -249,6 +249,7 @@ enum ns_status ns_drift_judge_nights(struct ns_drift *s)
 	NS_GO(judge_one(&r, s->fall_units, s->effects.rows, s->day, &s->nights, &e));
 	rank_tonight(&r);
 	ask_estimates(s, &e);
+	s->since_change = r.since_began;
 out:
 	ns_nights_free(r.nights);
 	ns_nights_free(r.estimates);

@@ -19,9 +19,10 @@
 
 struct retrain {
 	struct ns_job *job;
-	json_t *manifest, *predicate; /* predicate is borrowed from manifest */
-	char dir[NS_PATH_MAX];	      /* the manifest's folder */
-	struct ns_dataset *sets[2];
+	json_t *manifest, *predicate;		  /* predicate is borrowed from manifest */
+	char dir[NS_PATH_MAX];			  /* the manifest's folder */
+	struct ns_dataset *sets[NS_RETRAIN_SETS]; /* the training data, the window, earlier windows */
+	int set_count;
 	struct ns_selection s;
 	struct ns_model base;
 	double confidence, lr;
@@ -71,18 +72,19 @@ static enum ns_status open_data(struct retrain *r, const char *path)
 {
 	const json_t *data = json_object_get(r->predicate, "data"), *list = json_object_get(data, "datasets");
 	static const char *const known[] = {"selection", "sha256", "datasets", "classes", "time", "rows", "query", NULL};
-	static const char *const known_query[] = {"seed", "replay", "audited_repeat", "rule", "labels", NULL};
+	static const char *const known_query[] = {"seed", "replay", "audited_repeat", "rule", "labels", "earlier", NULL};
 	char file[NS_PATH_MAX], hex[NS_SHA256_HEX];
 	size_t i;
 
 	NS_TRY(refuse_unknown(data, known, path));
 	NS_TRY(refuse_unknown(json_object_get(data, "query"), known_query, path));
-	if (strcmp(ns_json_text(data, "selection"), "selection.h5") || json_array_size(list) != 2)
-		return ns_fail(NS_BAD_DATA, "%s: data: expected selection.h5 and two data sets", path);
-	for (i = 0; i < 2; i++) {
+	if (strcmp(ns_json_text(data, "selection"), "selection.h5") || json_array_size(list) < 2 || json_array_size(list) > NS_RETRAIN_SETS)
+		return ns_fail(NS_BAD_DATA, "%s: data: expected selection.h5 and 2 to %d data sets", path, NS_RETRAIN_SETS);
+	for (i = 0; i < json_array_size(list); i++) {
 		const json_t *d = json_array_get(list, i);
 
 		NS_TRY(ns_dataset_open(r->job, &r->sets[i], ns_json_text(d, "path"), 0));
+		r->set_count++;
 		if (strcmp(r->sets[i]->digest, ns_json_text(d, "digest")))
 			return ns_fail(NS_DIGEST, "%s: its digest is %.12s, but %s expects %.12s", r->sets[i]->path, r->sets[i]->digest, path,
 				       ns_json_text(d, "digest"));
@@ -110,7 +112,7 @@ static enum ns_status check_query(const struct retrain *r, const char *path)
 	if (*q.labels) /* those that the manifest knew: what people said since is another selection's */
 		NS_TRY(ns_labels_read(&people, ns_conf_text(r->job->conf, "registry"), q.labels));
 	q.people = *q.labels ? &people : NULL;
-	status = ns_query_check(&q, r->sets[0], r->sets[1], &r->s);
+	status = ns_query_check(&q, r->sets, r->set_count, &r->s);
 	ns_labels_release(&people);
 	return status;
 }
@@ -124,7 +126,7 @@ static enum ns_status check_selection(const struct retrain *r)
 	for (i = 0; i < r->s.rows; i++) {
 		uint32_t set = r->s.set[i];
 
-		if (set > 1 || r->s.row[i] >= (uint64_t)r->sets[set & 1]->rows)
+		if (set >= (uint32_t)r->set_count || r->s.row[i] >= (uint64_t)r->sets[set]->rows)
 			return ns_fail(NS_BAD_DATA, "selection.h5: row %lld: set %u, row %llu does not exist", (long long)i, set,
 				       (unsigned long long)r->s.row[i]);
 		if (ns_dataset_id(r->sets[set], (int64_t)r->s.row[i]) != r->s.id[i])
@@ -182,7 +184,7 @@ static enum ns_status make_view(struct retrain *r, const int32_t *labels, struct
 	int64_t i, n = 0;
 	uint32_t k;
 
-	*view = (struct ns_view){.sets = r->sets, .set_count = 2};
+	*view = (struct ns_view){.sets = r->sets, .set_count = r->set_count};
 	for (i = 0; i < r->s.rows; i++)
 		if (r->s.label[i] >= 0 || (labels && labels[i] >= 0))
 			n += r->s.repeat[i];
@@ -359,12 +361,13 @@ enum ns_status ns_retrain(struct ns_job *job, const char *manifest)
 {
 	struct retrain r = {.job = job};
 	enum ns_status status = open_manifest(&r, manifest);
+	int i;
 
 	if (status == NS_OK)
 		status = execute(&r, manifest);
 	ns_selection_release(&r.s);
-	ns_dataset_close(r.sets[0]);
-	ns_dataset_close(r.sets[1]);
+	for (i = 0; i < r.set_count; i++)
+		ns_dataset_close(r.sets[i]);
 	ns_model_release(&r.base);
 	json_decref(r.manifest);
 	return status;

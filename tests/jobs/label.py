@@ -314,6 +314,113 @@ def teach(binary):
     run(binary, "train", "--manifest", "called/retrain.json", *small, "--registry", "elsewhere", "--out", "refused", wanted=74)
 
 
+def set_of(binary, name, seed, labels, size=(9, 7), classes=CLASSES, twins=()):
+    """a night's images, of which some have labels of their own; twins: images of another night among them. Returns ids, in order"""
+    r = np.random.default_rng(seed)
+    for i in range(40):
+        path = pathlib.Path(f"{name}-photos", f"{i:02}.png")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(tiny.png(*size, bytes(int(x) for x in r.integers(0, 256, size[0] * size[1]))))
+    for i, other in enumerate(twins):
+        shutil.copyfile(f"{other}-photos/{i:02}.png", f"{name}-photos/{i:02}.png")
+    write(f"{name}.jsonl", *({"file": f"{name}-photos/{i:02}.png", **({"label": labels[i]} if i in labels else {})} for i in range(40)))
+    run(binary, "ingest", f"{name}.jsonl", "--out", name, *([f"--ingest.classes=[{', '.join(classes)}]"] if classes else []))
+    with h5py.File(next(pathlib.Path(name).glob("*.h5"))) as f:
+        return hexes(f["id"][:])
+
+
+def earlier(binary):
+    """labels of many nights meet in one training: those that the images brought and those that people gave since, each image once, the newest nights first;
+    nights whose images are gone, or others by now, are named and do not stop it"""
+    shutil.rmtree("r", ignore_errors=True)
+    small = ["--model.blocks=[1]", "--model.width=4", "--train.epochs=1", "--train.batch=8", "--train.virtual_ranks=2", "--train.precision=f32", "--threads=1"]
+    kinds = {i: CLASSES[i % 3] for i in range(40)}
+    ids = {"first": set_of(binary, "first", 10, kinds)}
+    run(binary, "train", "--data", "first", *small, "--registry", "r", "--out", "model-first")
+    run(binary, "registry", "promote", "production", tiny.digest("model-first/model.json"), "--registry", "r")
+    ids["before"] = set_of(binary, "before", 20, kinds)
+    ids["n1"] = set_of(binary, "n1", 21, {i: CLASSES[i % 3] for i in range(8)})
+    ids["gone"] = set_of(binary, "gone", 25, kinds)
+    ids["n2"] = set_of(binary, "n2", 22, {}, twins=("n1", "n1", "first"), classes=())
+    ids["n3"] = set_of(binary, "n3", 23, {})  # nobody says anything of these
+    ids["n4"] = set_of(binary, "n4", 24, {i: CLASSES[1] for i in range(34)}, twins=("n1", "n2", "n3", "n1"))
+
+    def predict(name):
+        run(binary, "infer", "--data", name, "--registry", "r", "--out", f"p-{name}", "--infer.precision=f32", "--threads=1", "--infer.batch=8")
+
+    def judge(name, out, *more):
+        return run(binary, "drift", "--reference", "p-first", "--registry", "r", "--replay-data", "first", "--drift.self_test=0", "--drift.permutations=19",
+                   "--retrain.replay=10", "--retrain.epochs=[1, 1]", "--current", f"p-{name}", "--current-data", name, "--out", out, *more)
+
+    def called(name, out, *more):
+        text = judge(name, out, *more)
+        d = json.loads(pathlib.Path(out, "drift.json").read_text())
+        check(d["manifest"]["emit"], f"a case that does not do what it is for: {d['status']}, {d['manifest']}")
+        m = json.loads(pathlib.Path(out, "retrain.json").read_text())["predicate"]["data"]
+        with h5py.File(pathlib.Path(out, "selection.h5")) as f:
+            rows = list(zip(f["set"][:].tolist(), hexes(f["id"][:]), f["label"][:].tolist(), f["source"][:].tolist(), f["repeat"][:].tolist()))
+        return text, m, rows, [pathlib.Path(x["path"]).name for x in m["datasets"]]
+
+    for name in ids:
+        predict(name)
+    for name in ("n1", "gone", "n2", "n3", "n4"):  # since the change all is taken for an ant, and tonight for a cat
+        with h5py.File(next(pathlib.Path(f"p-{name}").glob("*.h5")), "a") as f:
+            f["pred"][:] = 2 if name == "n4" else 0
+            f["prob"][:] = [0.01, 0.01, 0.98] if name == "n4" else [0.8, 0.1, 0.1]
+        evaluate.relist(f"p-{name}")
+    for name in ("before", "n1", "gone", "n2", "n3"):
+        judge(name, f"d-{name}", "--retrain.labels=1000", "--drift.history=nights")
+    status = [json.loads(pathlib.Path(f"d-{name}/drift.json").read_text())["status"] for name in ("before", "n1")]
+    check(status[0] in ("none", "statistical") and status[1] in ("material", "harmful"), f"a case that does not do what it is for: {status}")
+    run(binary, "label", "--predictions", "p-n2", "--data", "n2", "--out", "n2q", "--label.rows=20", "--registry", "r")
+    said = {r["id"]: CLASSES[k % 3] for k, r in enumerate(queue_of("n2q")["rows"])}
+    run(binary, "label", "--queue", "n2q", "--answers", write("n2a.jsonl", *({"id": i, "label": c} for i, c in said.items())), "--registry", "r")
+    shutil.move("gone", "elsewhere")
+    now = ("--drift.history=nights", "--drift.emit=material")
+    text, m, rows, sets = called("n4", "d-all", *now)
+    check(sets == ["first", "n4", "n2", "n1"], f"data sets: {sets}")
+    check("cannot teach" in text and "gone" in text, f"a night whose images are gone: {text}")
+    wanted, seen = {}, set(ids["n4"]) | {i for s, i, *_ in rows if s == 0}
+    for k, (name, labels) in enumerate((("n2", said), ("n1", {i: kinds[k] for k, i in enumerate(ids["n1"][:8])})), 2):
+        for i in ids[name]:
+            if i in labels and i not in seen:
+                wanted[i] = (k, CLASSES.index(labels[i]), 0, 4)
+                seen.add(i)
+    found = {i: (s, label, source, repeat) for s, i, label, source, repeat in rows if s > 1}
+    check(found == wanted and len(wanted) > 20, f"labels of earlier nights: {found}, wanted {wanted}")
+    check(m["rows"]["earlier"] == len(wanted) and m["query"]["earlier"] == 2000, f"the manifest's account: {m['rows']}, {m['query']}")
+    check(len({i for _, i, *_ in rows}) == len(rows), "an image is there twice")
+    *_, few, sets = called("n4", "d-few", *now, "--retrain.earlier=10")
+    check([s for s, *_ in few if s > 1] == [2] * 10 and sets == ["first", "n4", "n2"], f"ten rows of earlier nights: {sets}, {[s for s, *_ in few if s > 1]}")
+    *_, none, sets = called("n4", "d-none", *now, "--retrain.earlier=0")
+    check(sets == ["first", "n4"] and not [s for s, *_ in none if s > 1], "none of earlier nights")
+    run(binary, "train", "--manifest", "d-all/retrain.json", *small, "--registry", "r", "--out", "met")
+    check(json.loads(pathlib.Path("met/run.json").read_text())["counts"]["selected"] == len(rows), "rows of the candidate")
+    # what was selected must still be there, and be the same
+    shutil.move("n1", "n1-elsewhere")
+    run(binary, "train", "--manifest", "d-all/retrain.json", *small, "--registry", "r", "--out", "refused", wanted=74, said="n1")
+    shutil.copytree("n3", "n1")
+    run(binary, "train", "--manifest", "d-all/retrain.json", *small, "--registry", "r", "--out", "refused", wanted=77, said="its digest is")
+    text, m, rows, sets = called("n4", "d-other", *now)
+    check(sets == ["first", "n4", "n2"] and "by now" in text, f"other images by now: {text}")
+    # labels alone show harm, and no alarm says since when: all nights teach
+    set_of(binary, "slow", 30, {})
+    predict("slow")
+    with h5py.File(next(pathlib.Path("p-slow").glob("*.h5"))) as f:
+        wrong = {i: CLASSES[(int(k) + 1) % 3] for i, k in enumerate(f["pred"][:])}
+    shutil.rmtree("slow")
+    shutil.rmtree("p-slow")
+    set_of(binary, "slow", 30, wrong)
+    predict("slow")
+    shutil.copytree("p-first", "p-right")  # a reference on which the model is always right
+    with h5py.File(next(pathlib.Path("p-right").glob("*.h5")), "a") as f:
+        f["label"][:] = f["pred"][:]
+    evaluate.relist("p-right")
+    judge("before", "c-before", "--drift.history=calm", "--reference=p-right", "--retrain.labels=1000")
+    *_, rows, sets = called("slow", "c-slow", "--drift.history=calm", "--reference=p-right")
+    check(sets == ["first", "slow", "before"] and {i for s, i, *_ in rows if s == 2} == set(ids["before"]), f"since when is not known: {sets}")
+
+
 def refusals(binary):
     run(binary, "label", "--out", "x", wanted=64)
     run(binary, "label", "more", wanted=64)
@@ -329,6 +436,6 @@ def refusals(binary):
 if __name__ == "__main__":
     os.environ["OMP_NUM_THREADS"] = "1"
     binary, *names = sys.argv[1:]
-    for part in tiny.chosen((asked, page, answers, at_once, meet, teach, refusals), names):
+    for part in tiny.chosen((asked, page, answers, at_once, meet, teach, earlier, refusals), names):
         part(binary)
     print(f"{checks} checks passed")

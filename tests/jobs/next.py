@@ -85,6 +85,23 @@ def labels(binary):
     check(d["next"]["labels_for_nine_of_ten"] == 217, f"labels wanted: {d['next']}")  # scipy: .8994 with 216, .9009 with 217
 
 
+def labels_over_nights(binary):
+    """labels of the nights since the change are enough together, those of before it are not; a history without data knows of none"""
+    for t in range(9):
+        w = Window(300 + t, rows=300, labelled=20, right=0.9) if t < 6 else unsure(300 + t, 0.7, 12, 0.6)
+        with h5py.File(w.write("g.h5"), "a") as f:
+            f.attrs["dataset"] = f"{t:064x}"
+        for history, more in (("gather", ("--current-data=g.h5",)), ("gather-not", ("--current-data=g.h5", "--retrain.earlier=0")), ("gather-no-data", ())):
+            d = judge(binary, "ref.h5", "g.h5", f"{history}{t}", *more, day=START + t, history=history)
+            known = 12 * (t - 5) if history == "gather" else 12
+            if t < 6:
+                check(d["status"] in ("none", "statistical"), f"night {t} before the change: {d['status']}")
+                continue
+            check(d["status"] == "harmful", f"night {t}, {history}: {d['status']}, {d['decided_by']}")
+            wanted = "do not say what to select from" if known >= 30 else f"{known} rows have labels since the change"
+            check(wanted in d["manifest"]["because"], f"night {t}, {history}: {d['manifest']}")
+
+
 def stays_open(binary):
     """an alarm is open for the nights after it, until the reference changes or it has been quiet for two weeks"""
     with h5py.File("ref.h5") as f, h5py.File("other-ref.h5", "w") as g:
@@ -122,6 +139,6 @@ def times(binary):
 
 if __name__ == "__main__":
     binary, *names = sys.argv[1:]
-    for part in tiny.chosen((cameras, labels, stays_open, times), names):
+    for part in tiny.chosen((cameras, labels, labels_over_nights, stays_open, times), names):
         part(binary)
     print(f"{nights.checks} checks passed")

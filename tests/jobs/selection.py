@@ -98,7 +98,7 @@ def check_selection(out, p, rows, excluded):
         got = list(zip(*(f[c][:].tolist() for c in ("set", "row", "id", "label", "source", "repeat"))))
     equal(got, rows, f"{out}: the selection")
     human = [r for r in rows if r[0] == 1 and r[3] >= 0]
-    equal(p["data"]["rows"], {"replayed": sum(r[0] == 0 for r in rows), "audited": len(human), "to_label": sum(r[4] for r in rows),
+    equal(p["data"]["rows"], {"replayed": sum(r[0] == 0 for r in rows), "earlier": 0, "audited": len(human), "to_label": sum(r[4] for r in rows),
                               "excluded": excluded}, f"{out}: data.rows")
     equal(p["data"]["classes"], {c: sum(r[3] == k for r in rows) for k, c in enumerate(CLASSES)}, f"{out}: data.classes")
     equal(p["data"]["sha256"], sha256(f"{out}/selection.h5"), f"{out}: data.sha256")
