@@ -74,6 +74,10 @@ enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path);
 void ns_predictions_release(struct ns_predictions *p);
 /* Rows of one group whose times follow within so many seconds: *block (rows), their sequence; *count of them. Needs group and time. */
 enum ns_status ns_predictions_sequences(const struct ns_predictions *p, double seconds, int32_t **block, int64_t *count);
+/* The same of columns: group and time (rows). */
+enum ns_status ns_sequences(const int32_t *group, const int64_t *time, int64_t rows, double seconds, int32_t **block, int64_t *count);
+/* By what times are to be divided so that they are seconds since 1970: what would be a year beyond 5000 is milliseconds, or less. */
+int64_t ns_time_divisor(const int64_t *time, int64_t rows);
 /* Write one file. Rows and columns as in `p`; matrices are in memory. */
 enum ns_status ns_predictions_write(const char *path, const struct ns_predictions *p);
 

@@ -19,21 +19,37 @@ static int by_time(const void *a, const void *b)
 	return (x->row > y->row) - (x->row < y->row);
 }
 
+int64_t ns_time_divisor(const int64_t *time, int64_t rows)
+{
+	int64_t divisor = 1, most = 0, i;
+
+	for (i = 0; i < rows; i++)
+		most = time[i] > most ? time[i] : most;
+	while (most / divisor > 100000000000)
+		divisor *= 1000;
+	return divisor;
+}
+
 enum ns_status ns_predictions_sequences(const struct ns_predictions *p, double seconds, int32_t **block, int64_t *count)
 {
-	struct moment *m = malloc(sizeof *m * (size_t)(p->rows + 1));
-	int64_t i;
+	return ns_sequences(p->group, p->time, p->rows, seconds, block, count);
+}
 
-	*block = malloc(sizeof **block * (size_t)(p->rows + 1));
+enum ns_status ns_sequences(const int32_t *group, const int64_t *time, int64_t rows, double seconds, int32_t **block, int64_t *count)
+{
+	struct moment *m = malloc(sizeof *m * (size_t)(rows + 1));
+	int64_t divisor = ns_time_divisor(time, rows), i;
+
+	*block = malloc(sizeof **block * (size_t)(rows + 1));
 	*count = 0;
 	if (!m || !*block) {
 		free(m);
-		return ns_fail(NS_NO_MEMORY, "out of memory for the order of %lld rows", (long long)p->rows);
+		return ns_fail(NS_NO_MEMORY, "out of memory for the order of %lld rows", (long long)rows);
 	}
-	for (i = 0; i < p->rows; i++)
-		m[i] = (struct moment){p->group[i], p->time[i], i};
-	qsort(m, (size_t)p->rows, sizeof *m, by_time);
-	for (i = 0; i < p->rows; i++) {
+	for (i = 0; i < rows; i++)
+		m[i] = (struct moment){group[i], time[i] / divisor, i};
+	qsort(m, (size_t)rows, sizeof *m, by_time);
+	for (i = 0; i < rows; i++) {
 		if (i == 0 || m[i].group != m[i - 1].group || (double)(m[i].time - m[i - 1].time) > seconds)
 			++*count;
 		(*block)[m[i].row] = (int32_t)(*count - 1);

@@ -14,6 +14,7 @@ struct ns_query { /* parameters of the rule in select.c */
 	uint64_t seed;
 	int64_t replay, audited_repeat; /* old rows used again; repetitions of an audited row in an epoch */
 	int64_t earlier;		/* labelled rows of earlier windows, at most */
+	double sequence_seconds;	/* drift.sequence_seconds: frames of a sequence stay in one half */
 	int rule;			/* which of select.c's; 0: the newest */
 	char labels[NS_SHA256_HEX];	/* the newest answers of people that it knows; "": none */
 	const struct ns_labels *people; /* those, where labels is not "": the caller reads them */
@@ -36,8 +37,9 @@ enum ns_status ns_query_check(const struct ns_query *q, struct ns_dataset *const
 
 /*
  * A night's audited (labelled) rows in two halves that never mix: gate[i] = 1 for the gate's, 0 for all others. Half of them,
- * chosen by a keyed random draw on their identity, so that selection, training and gate agree. NULL: out of memory.
+ * chosen by a keyed random draw on their identity, so that selection, training and gate agree. block (n): their sequences, which stay whole and are drawn by
+ * the least identity of their rows; NULL: each row for itself. NULL: out of memory.
  */
-uint8_t *ns_gate_rows(const uint64_t *id, const int32_t *label, int64_t n, uint64_t seed);
+uint8_t *ns_gate_rows(const uint64_t *id, const int32_t *label, const int32_t *block, int64_t n, uint64_t seed);
 
 #endif

@@ -17,26 +17,45 @@ static int by_draw(const void *a, const void *b)
 	return x->draw != y->draw ? (x->draw > y->draw) - (x->draw < y->draw) : (x->row > y->row) - (x->row < y->row);
 }
 
-uint8_t *ns_gate_rows(const uint64_t *id, const int32_t *label, int64_t n, uint64_t seed)
+/* The least identity of each sequence. */
+static uint64_t *least_ids(const uint64_t *id, const int32_t *block, int64_t n)
+{
+	int64_t count = 0, i;
+	uint64_t *least;
+
+	for (i = 0; i < n; i++)
+		count = block[i] >= count ? block[i] + (int64_t)1 : count;
+	least = malloc(sizeof *least * (size_t)(count + 1));
+	for (i = 0; least && i < count; i++)
+		least[i] = UINT64_MAX;
+	for (i = 0; least && i < n; i++)
+		least[block[i]] = id[i] < least[block[i]] ? id[i] : least[block[i]];
+	return least;
+}
+
+uint8_t *ns_gate_rows(const uint64_t *id, const int32_t *label, const int32_t *block, int64_t n, uint64_t seed)
 {
 	struct drawn *d = malloc(sizeof *d * (size_t)(n + 1));
 	uint8_t *gate = calloc((size_t)n + 1, 1);
+	uint64_t *least = block ? least_ids(id, block, n) : NULL;
 	int64_t i, count = 0;
 
-	if (!d || !gate) {
+	if (!d || !gate || (block && !least)) {
 		free(d);
 		free(gate);
+		free(least);
 		return NULL;
 	}
 	for (i = 0; i < n; i++)
 		if (label[i] >= 0)
-			d[count++] = (struct drawn){ns_draw_u64(seed, NS_FOR_AUDIT, 1, id[i]), i};
+			d[count++] = (struct drawn){ns_draw_u64(seed, NS_FOR_AUDIT, 1, block ? least[block[i]] : id[i]), i};
 	qsort(d, (size_t)count, sizeof *d, by_draw);
 	for (i = 0; i < count / 2; i++)
 		gate[d[i].row] = 1;
-	/* copies of one image stay in one half: rows with the identity of the gate's last row join it */
+	/* copies of one image, and frames of one sequence, stay in one half: rows with the draw of the gate's last row join it */
 	for (; i > 0 && i < count && d[i].draw == d[i - 1].draw; i++)
 		gate[d[i].row] = 1;
 	free(d);
+	free(least);
 	return gate;
 }

@@ -11,7 +11,8 @@
 static const char *const rules[] = {
 	"replay: first rows of the keyed permutation of dataset 0 that share no identity with the gate's half of dataset 1; "
 	"audited: labelled rows of dataset 1 that are not the gate's half; to_label: its other rows, less any that share an "
-	"identity with the gate's; earlier: labelled rows of the other datasets in their order, each in its keyed permutation, of identities that none before has",
+	"identity with the gate's; earlier: labelled rows of the other datasets in their order, each in its keyed permutation, of identities that none before has; "
+	"rows of one group whose times follow within `sequence_seconds` are in one half, and what is of the gate's is in no other part",
 	/* a manifest that was written under a former one is executed under it */
 	"replay: first rows of the keyed permutation of dataset 0 that share no identity with the gate's half of dataset 1; "
 	"audited: labelled rows of dataset 1 that are not the gate's half; to_label: its other rows, less any that share an "
@@ -32,7 +33,7 @@ json_t *ns_query_json(const struct ns_query *q)
 	json_t *json = plain_json(q);
 
 	if (json && !q->rule)
-		json_object_set_new(json, "earlier", json_integer((json_int_t)q->earlier));
+		json_object_update_new(json, json_pack("{s:I, s:f}", "earlier", (json_int_t)q->earlier, "sequence_seconds", q->sequence_seconds));
 	if (json && *q->labels)
 		json_object_set_new(json, "labels", json_string(q->labels));
 	return json;
@@ -55,8 +56,10 @@ enum ns_status ns_query_read(struct ns_query *q, const json_t *json, const char 
 			       .replay = json_integer_value(replay),
 			       .audited_repeat = json_integer_value(repeat),
 			       .rule = rule};
-	if (!rule)
+	if (!rule) {
 		NS_TRY(ns_json_get_int(json, "earlier", path, 0, INT64_MAX, &q->earlier));
+		NS_TRY(ns_json_get_real(json, "sequence_seconds", path, &q->sequence_seconds));
+	}
 	if (*ns_json_text(json, "labels") && !ns_is_sha256(ns_json_text(json, "labels")))
 		return ns_fail(NS_BAD_DATA, "%s: data.query.labels: expected a digest", path);
 	snprintf(q->labels, sizeof q->labels, "%s", ns_json_text(json, "labels"));
@@ -88,6 +91,8 @@ struct window {
 	int32_t *label;
 	uint8_t *gate;
 	int64_t gates;
+	int32_t *block;	      /* sequences; NULL: each row for itself */
+	uint8_t *gate_blocks; /* which of them are the gate's */
 };
 
 static void window_release(struct window *w)
@@ -96,6 +101,49 @@ static void window_release(struct window *w)
 	free(w->gate_ids);
 	free(w->label);
 	free(w->gate);
+	free(w->block);
+	free(w->gate_blocks);
+}
+
+/* Groups of all rows by the numbers of one list (each shard has its own), and their times. */
+static enum ns_status read_moments(const struct ns_dataset *d, int32_t *group, int64_t *time)
+{
+	struct ns_vocabulary names = {0};
+	enum ns_status status = NS_OK;
+	int64_t row, at;
+
+	for (row = 0; status == NS_OK && row < d->rows;) {
+		const struct ns_shard *s = ns_dataset_at(d, row, &at);
+		const struct ns_rows *r = &s->rows;
+
+		if (!r->group || !r->time)
+			status = ns_fail(NS_BAD_DATA, "%s: drift.sequence_seconds needs the columns group and time", s->path);
+		if (status != NS_OK)
+			break;
+		memcpy(group + row, r->group, sizeof *group * (size_t)r->rows);
+		memcpy(time + row, r->time, sizeof *time * (size_t)r->rows);
+		if (s->head.group_count)
+			status = ns_vocabulary_map(&names, s->head.groups, s->head.group_count, group + row, r->rows);
+		row += r->rows;
+	}
+	ns_vocabulary_release(&names);
+	return status;
+}
+
+static enum ns_status find_sequences(struct window *w, const struct ns_dataset *d, double seconds)
+{
+	int32_t *group = malloc(sizeof *group * (size_t)(d->rows + 1));
+	int64_t *time = malloc(sizeof *time * (size_t)(d->rows + 1)), blocks = 0;
+	enum ns_status status = group && time ? read_moments(d, group, time)
+					      : ns_fail(NS_NO_MEMORY, "out of memory for the sequences of %lld rows", (long long)d->rows);
+
+	if (status == NS_OK)
+		status = ns_sequences(group, time, d->rows, seconds, &w->block, &blocks);
+	free(group);
+	free(time);
+	NS_TRY(status);
+	w->gate_blocks = calloc((size_t)blocks + 1, 1);
+	return w->gate_blocks ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the sequences of %lld rows", (long long)d->rows);
 }
 
 /* The training data's class of that name; -1: it has none. */
@@ -125,20 +173,27 @@ static enum ns_status look(struct window *w, const struct ns_dataset *replay, co
 	int32_t people;
 	int measures;
 
-	*w = (struct window){malloc(sizeof *w->id * (size_t)(n + 1)), malloc(sizeof *w->gate_ids * (size_t)(n + 1)),
-			     malloc(sizeof *w->label * (size_t)(n + 1)), NULL, 0};
+	*w = (struct window){.id = malloc(sizeof *w->id * (size_t)(n + 1)),
+			     .gate_ids = malloc(sizeof *w->gate_ids * (size_t)(n + 1)),
+			     .label = malloc(sizeof *w->label * (size_t)(n + 1))};
 	for (i = 0; w->id && w->label && i < n; i++) {
 		w->id[i] = ns_dataset_id(current, i);
 		w->label[i] = ns_dataset_label(current, i);
 		people = w->label[i] < 0 ? said(q, replay, w->id[i], &measures) : -1;
 		w->label[i] = people >= 0 && measures ? people : w->label[i];
 	}
-	w->gate = w->id && w->label && w->gate_ids ? ns_gate_rows(w->id, w->label, n, q->seed) : NULL;
+	if (q->sequence_seconds > 0)
+		NS_TRY(find_sequences(w, current, q->sequence_seconds));
+	w->gate = w->id && w->label && w->gate_ids ? ns_gate_rows(w->id, w->label, w->block, n, q->seed) : NULL;
 	if (!w->gate)
 		return ns_fail(NS_NO_MEMORY, "out of memory for a selection from %lld rows", (long long)n);
-	for (i = 0; i < n; i++)
-		if (w->gate[i])
-			w->gate_ids[w->gates++] = w->id[i];
+	for (i = 0; i < n; i++) {
+		if (!w->gate[i])
+			continue;
+		w->gate_ids[w->gates++] = w->id[i];
+		if (w->block)
+			w->gate_blocks[w->block[i]] = 1;
+	}
 	for (i = 0; i < n; i++)
 		w->label[i] = w->label[i] < 0 ? said(q, replay, w->id[i], &measures) : w->label[i];
 	qsort(w->gate_ids, (size_t)w->gates, sizeof *w->gate_ids, by_id);
@@ -262,7 +317,7 @@ enum ns_status ns_query_run(const struct ns_query *q, struct ns_dataset *const *
 		count->replayed++;
 	}
 	for (i = 0; i < current->rows; i++) {
-		if (w.gate[i] || is_gates(&w, w.id[i])) {
+		if (w.gate[i] || is_gates(&w, w.id[i]) || (w.block && w.gate_blocks[w.block[i]])) {
 			count->excluded++;
 		} else if (w.label[i] >= 0) {
 			selection_put(s, 1, i, w.id[i], w.label[i], NS_LABEL_HUMAN, (uint32_t)q->audited_repeat);

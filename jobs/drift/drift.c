@@ -181,16 +181,12 @@ static enum ns_status check_shapes(const struct ns_drift *s)
 	return NS_OK;
 }
 
-/* Times are seconds since 1970. What would be a year beyond 5000 is milliseconds, or less: said, and taken as such. */
+/* Times that are no seconds since 1970: said, and taken as what they are. */
 static void look_at_times(struct ns_drift *s, struct ns_predictions *p, const char *which)
 {
 	char text[160];
-	int64_t divisor = 1, i, most = 0;
+	int64_t divisor = p->time ? ns_time_divisor(p->time, p->rows) : 1, i;
 
-	for (i = 0; p->time && i < p->rows; i++)
-		most = p->time[i] > most ? p->time[i] : most;
-	while (most / divisor > 100000000000)
-		divisor *= 1000;
 	if (divisor == 1)
 		return;
 	for (i = 0; i < p->rows; i++)

@@ -162,7 +162,7 @@ enum ns_status ns_drift_tracks(struct ns_drift *s)
 		return ns_fail(NS_CONFIG, "drift.guarded names %d slices; at most %d can be guarded", guarded, NS_HARM_TRACKS - 2);
 	NS_GO(add_track(s, "all", NULL, NULL, NS_SHARE_MEASURED));
 	if (s->cur.id && s->cur.label) {
-		gate = ns_gate_rows(s->cur.id, s->cur.label, s->cur.rows, s->seed);
+		gate = ns_gate_rows(s->cur.id, s->cur.label, s->cur_block, s->cur.rows, s->seed);
 		NS_GO(gate ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the gate's rows"));
 		NS_GO(add_track(s, "half", NULL, gate, SHARE_HALF));
 	}

@@ -302,7 +302,12 @@ static void open_earlier(struct select *q)
 enum ns_status ns_manifest_emit(struct ns_drift *s)
 {
 	const char *replay = s->replay_data, *current = s->current_data;
-	struct select q = {.s = s, .query = {.seed = s->seed, .replay = s->replay, .audited_repeat = s->audited_repeat, .earlier = s->earlier}};
+	struct select q = {.s = s,
+			   .query = {.seed = s->seed,
+				     .replay = s->replay,
+				     .audited_repeat = s->audited_repeat,
+				     .earlier = s->earlier,
+				     .sequence_seconds = s->sequence_seconds}};
 	struct ns_labels people = {0};
 	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
 	enum ns_status status;

@@ -121,6 +121,20 @@ static enum ns_status labels_of_manifest(const struct ns_conf *conf, char until[
 	return NS_OK;
 }
 
+static enum ns_status gate_half(const struct ns_predictions *p, double seconds, uint64_t seed, uint8_t **gate)
+{
+	int32_t *block = NULL;
+	int64_t blocks;
+
+	if (seconds > 0 && !(p->group && p->time))
+		return ns_fail(NS_BAD_DATA, "drift.sequence_seconds = %g needs the columns group and time", seconds);
+	if (seconds > 0)
+		NS_TRY(ns_predictions_sequences(p, seconds, &block, &blocks));
+	*gate = ns_gate_rows(p->id, p->label, block, p->rows, seed);
+	free(block);
+	return *gate ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the gate's rows");
+}
+
 enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 {
 	const char *path, *against = ns_conf_text(job->conf, "evaluate.against"), *rows = ns_conf_text(job->conf, "evaluate.rows");
@@ -149,13 +163,8 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 		NS_GO(ns_labels_join(job, registry, labels, &q, &joined, labels));
 	if (*labels)
 		ns_job_input(job, "labels", registry, labels);
-	if (!strcmp(rows, "gate") && p.id && p.label) {
-		gate = ns_gate_rows(p.id, p.label, p.rows, seed);
-		if (!gate) {
-			status = ns_fail(NS_NO_MEMORY, "out of memory for the gate's rows");
-			goto out;
-		}
-	}
+	if (!strcmp(rows, "gate") && p.id && p.label)
+		NS_GO(gate_half(&p, ns_conf_real(job->conf, "drift.sequence_seconds"), seed, &gate));
 	NS_GO(ns_job_begin(job, 0));
 	json = json_pack("{s:s}", "schema", "nightshift.evaluation/1");
 	NS_GO(judge(&p, gate, ns_conf_bool(job->conf, "evaluate.empty"), json));

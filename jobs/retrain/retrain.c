@@ -72,7 +72,7 @@ static enum ns_status open_data(struct retrain *r, const char *path)
 {
 	const json_t *data = json_object_get(r->predicate, "data"), *list = json_object_get(data, "datasets");
 	static const char *const known[] = {"selection", "sha256", "datasets", "classes", "time", "rows", "query", NULL};
-	static const char *const known_query[] = {"seed", "replay", "audited_repeat", "rule", "labels", "earlier", NULL};
+	static const char *const known_query[] = {"seed", "replay", "audited_repeat", "rule", "labels", "earlier", "sequence_seconds", NULL};
 	char file[NS_PATH_MAX], hex[NS_SHA256_HEX];
 	size_t i;
 

@@ -327,6 +327,11 @@ def sequences(binary):
     relist("seq-p")
     e = evaluate(binary, "seq-p", "seq-q", "--drift.sequence_seconds=5", out="by-sequence")["against"]
     check((e["rows"], e["better"], e["worse"]) == (5, 2, 1), f"votes of sequences: {e}")
+    with h5py.File(next(pathlib.Path("seq-p").glob("*.h5")), "a") as f:  # the same in milliseconds
+        f["time"][:] = (1_700_000_000 + f["time"][:]) * 1000
+    relist("seq-p")
+    again = evaluate(binary, "seq-p", "seq-q", "--drift.sequence_seconds=5", out="by-sequence-ms")["against"]
+    check(again == e, f"votes of sequences in milliseconds: {again}")
     evaluate(binary, "seq-p", "seq-q", out="by-image")
     evaluate(binary, "hand-p", "hand-q", "--drift.sequence_seconds=5", out="refused", wanted=65, said="group and time")
 

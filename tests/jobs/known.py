@@ -25,9 +25,10 @@ def audit_draw(identity, seed):
     return high << 32 | low
 
 
-def gate_rows(ids, labels, seed):
-    """of the labelled rows the half with the smaller draws; an image that is there twice is on one side"""
-    order = sorted((audit_draw(ids[i], seed), i) for i in range(len(ids)) if labels[i] >= 0)
+def gate_rows(ids, labels, seed, of=None):
+    """of the labelled rows the half with the smaller draws; an image that is there twice is on one side, and a sequence, of[i] of row i, is drawn whole"""
+    least = {b: min(i for i, c in zip(ids, of) if c == b) for b in set(of)} if of else {}
+    order = sorted((audit_draw(least[of[i]] if of else ids[i], seed), i) for i in range(len(ids)) if labels[i] >= 0)
     half = order[:len(order) // 2]
     last = half[-1][0] if half else -1
     return {i for d, i in order if d <= last}

@@ -69,11 +69,20 @@ def make_window(path, across):
     return Rows([r[0] for r in rows], [r[1] for r in rows], times).write(path)
 
 
-def select(old, window, replay, repeat):
-    """(set, row, id, label, source, repeat) in the selection's order, and how many rows were left out"""
+def make_bursts():
+    """sixty images of fifteen bursts of one camera, in no order; a third of the frames have labels"""
+    pixels, burst = images([i % 3 for i in range(60)]), [int(i) for i in rng.permutation(60)]  # burst: place in time, four frames each
+    labels = [i % 3 if rng.random() < 0.4 else -1 for i in range(60)]
+    return Rows(pixels, labels, [EPOCH - 7200 + 300 * (b // 4) + 10 * (b % 4) for b in burst]).write("bursts.h5"), [b // 4 for b in burst]
+
+
+def select(old, window, replay, repeat, of=None):
+    """(set, row, id, label, source, repeat) in the selection's order, and how many rows were left out. of: sequences, which stay whole"""
     n = len(old.ids)
-    gate = gate_rows(window.ids, window.labels, SEED)
+    gate = gate_rows(window.ids, window.labels, SEED, of)
     judged = {window.ids[i] for i in gate}
+    if of:
+        judged |= {one for one, b in zip(window.ids, of) if b in {of[i] for i in gate}}
     first = [r for r in (permute(i, n, SEED, SPLIT, 1) for i in range(n)) if old.ids[r] not in judged][:replay]
     rows = [(0, r, old.ids[r], old.labels[r], 0, 1) for r in first]
     for i, (one, label) in enumerate(zip(window.ids, window.labels)):
@@ -383,6 +392,22 @@ def main():
         equal(sum(r[0] == 0 for r in rows), wanted, "old rows that are not the gate's, as many as are asked for")
         assert not {r[2] for r in rows} & {plain.ids[i] for i in gate}
         check_selection(f"twins-{replay}", emit(f"twins-{replay}", "plain", [f"--retrain.replay={replay}", "--replay-data=twins.h5"]), rows, excluded)
+    # frames of a sequence are in one half, and what is beside a frame of the gate's is not trained on either
+    bursts, of = make_bursts()
+    rows, excluded, gate = select(old, bursts, 20, 3, of)
+    assert excluded > len(gate) and gate != select(old, bursts, 20, 3)[2], "a case that does not do what it is for"
+    prob_c = np.array([np.roll([0.5 + i / 1000, 0.3 - i / 1000, 0.2], i % 3) for i in range(60)])
+    predictions("bursts-p.h5", bursts.ids, bursts.labels, prob_c, CLASSES, base, bursts.times)
+    predictions("pa-timed.h5", range(1, 81), label_a, prob_a, CLASSES, base, [EPOCH - 10 ** 6 + 100 * i for i in range(80)])
+    for file in ("bursts-p.h5", "pa-timed.h5"):
+        with h5py.File(file, "a") as f:
+            f.require_dataset("group", (len(f["id"]),), "i4")
+    apart = ["--drift.sequence_seconds=20"]
+    check_selection("bursts-found", emit("bursts-found", "bursts", ["--retrain.replay=20", "--reference=pa-timed.h5", "--retrain.labels=10", *apart]), rows, excluded)
+    must(binary, "evaluate", "--predictions=bursts-p.h5", "--evaluate.rows=gate", f"--seed={SEED}", "--out=bursts-judged", *apart)
+    hits = sum(prob_c[i].argmax() == bursts.labels[i] for i in gate)
+    equal([read("bursts-judged/evaluation.json")[k] for k in ("rows", "correct")], [len(gate), hits], "the gate's rows of bursts")
+    must(binary, "train", "--manifest", "bursts-found/retrain.json", "--out", "bursts-model", f"--seed={SEED}", *NET)
     # a manifest is good for a week, and nothing is replayed where nothing is wanted
     rows, excluded, _ = select(old, across, 0, 3)
     for out, made, code in (("stale", NOW - WEEK - 600, 65), ("fresh", NOW - WEEK + 600, 0)):
