@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "datasets/labels/labels.h"
+#include "host/registry/registry.h"
 #include "jobs/evaluate/evaluate.h"
 
 /* A night's vote; folder: where its predictions are, "" where they are not counted again. data: digest of its images */
@@ -87,8 +88,11 @@ static enum ns_status count_pair(const struct ns_night *n, struct ns_predictions
 	return NS_OK;
 }
 
-/* A night whose folder is gone, or whose predictions are of other models by now, keeps the votes that it had. */
-static enum ns_status count_again(const struct ns_night *n, const json_t *trial, json_t *vote)
+/*
+ * A night whose folder is gone, or whose predictions are of other models by now, keeps the votes that it had; so does one that was counted with the same
+ * answers of people. labels: the newest of those, "": none
+ */
+static enum ns_status count_again(const struct ns_night *n, const json_t *trial, const char *labels, json_t *vote)
 {
 	const char *folder = ns_json_text(vote, "folder");
 	char candidate[NS_PATH_MAX], production[NS_PATH_MAX];
@@ -96,7 +100,7 @@ static enum ns_status count_again(const struct ns_night *n, const json_t *trial,
 	enum ns_status status;
 	int is, both;
 
-	if (!*folder)
+	if (!*folder || (json_object_get(vote, "labels") && !strcmp(ns_json_text(vote, "labels"), labels)))
 		return NS_OK;
 	NS_TRY(ns_path(candidate, "%s/trial-predictions", folder));
 	NS_TRY(ns_path(production, "%s/predictions", folder));
@@ -109,6 +113,8 @@ static enum ns_status count_again(const struct ns_night *n, const json_t *trial,
 		status = ns_predictions_open(&q, production);
 	if (status == NS_OK && !strcmp(p.model, ns_json_text(trial, "candidate")) && !strcmp(q.model, ns_json_text(trial, "production")))
 		status = count_pair(n, &p, &q, vote);
+	if (status == NS_OK)
+		json_object_set_new(vote, "labels", json_string(labels));
 	ns_predictions_release(&p);
 	ns_predictions_release(&q);
 	return status;
@@ -140,16 +146,21 @@ static int has_night(const json_t *trial, const char *folder)
 enum ns_status ns_trial_count(const struct ns_night *n, const char *night, json_t *trial)
 {
 	char path[NS_PATH_MAX], folder[NS_PATH_MAX], data[NS_SHA256_HEX];
+	char labels[NS_SHA256_HEX] = "";
 	json_t *votes = json_object_get(trial, "votes"), *vote;
 	size_t i;
+	int is;
 
 	if (!realpath(ns_night_path(n, path, night), folder))
 		return ns_io_error(path, "cannot be followed");
 	NS_TRY(data_of(n, night, data));
+	NS_TRY(ns_registry_has(n->registry, "labels", &is));
+	if (is)
+		NS_TRY(ns_registry_ref(n->registry, "labels", labels));
 	if (!has_night(trial, folder) && !has_data(trial, data))
 		json_array_append_new(votes, make_vote(night, folder, data));
 	json_array_foreach(votes, i, vote)
 		if (i)
-			NS_TRY(count_again(n, trial, vote));
+			NS_TRY(count_again(n, trial, labels, vote));
 	return NS_OK;
 }
