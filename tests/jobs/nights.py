@@ -322,7 +322,7 @@ def year(binary):
     """every p of every night against another arithmetic: quiet, weekends, an alarm, a gap, another reference"""
     refs = [Window(7, rows=400), Window(8, rows=400, moved=(1, 1, 0), day=START + 43, days=6)]
     nights = site(58, weekend=0.8, at=44, moved=(1.2, 1.2, 0))
-    judge, count, alarms, seen = None, 0, 0, []
+    judge, count, alarms, seen, past = None, 0, 0, [], []
     for t, (day, window) in enumerate(nights):
         if 30 <= t < 33:  # no windows on these
             continue
@@ -331,11 +331,16 @@ def year(binary):
         if t == 50:  # a new release: a dated reference
             first = [(vector(effects(ref, ref, np.flatnonzero(ref.time // DAY == d))), weekday(int(d))) for d in sorted(set(ref.time // DAY))]
             judge.renew(first)
+            past = []
         judge = judge or Judge((3, 3, 5, 3, 3), 80)
         out, alarm = judge.night(e, weekday(day), gap=t == 33)
         d = drift(binary, ref.write(f"ref{t >= 50}.h5"), window.write(f"n{t}.h5"), f"o{t}", day=day)
         count += 1
         agree(d, out, alarm, judge, f"night {t}")
+        further = [sum(q[i] > judge.q[i] for q in past) for i in range(len(judge.q))]
+        check([f["nights_further_out"] for f in d["nights"]["families"]] == further and d["nights"]["nights_of_this_release"] == len(past),
+              f"night {t}: rank among the nights, wanted {further} of {len(past)}: {d['nights']['families']}")
+        past.append(judge.q)
         check(d["alarm_budget"]["windows"] == count and d["alarm_budget"]["alarms_before"] == alarms, f"night {t}: {d['alarm_budget']}")
         check(d["nights"]["reference_days"] == (6 if t >= 50 else 0), f"night {t}: days of the reference")
         seen.append((t, alarm))
