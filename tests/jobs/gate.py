@@ -406,7 +406,9 @@ def wanted_accuracies(summary, key, e):
 
 def whole_night(binary, gains, show=False):
     """a quiet night and one whose candidate gains or does not: evaluated, decided and reported by the program, all else kept"""
-    n = Night(binary, nights=("quiet", "changed"), show=show).begun()
+    names = ("quiet", "changed") if gains else ("changed", "quiet")  # what is to be done is said, whichever night says it
+    n = Night(binary, nights=names, show=show).begun()
+    write(n.night / "quiet/on-trial.json", {"schema": "nightshift.on_trial/1", "candidate": "", "busy": False})  # it asked first
     for name in n.names:
         n.done(*(f"{name}/{step}" for step in KEPT if not (name == "quiet" and step in ("candidate", "final-before"))))
         write(n.night / name / "drift/drift.json", {"schema": "nightshift.drift/1", "status": "none" if name == "quiet" else "harmful",
@@ -432,7 +434,7 @@ def whole_night(binary, gains, show=False):
     check(n.moves() == moves and n.moves("candidate") == [(n.b, "")], f"{n.moves()}, wanted {moves}; candidate {n.moves('candidate')}")
     check(not (n.night / "quiet/gate.json").exists() and n.state("quiet/gate") == "skipped", "a quiet night has a gate")
     wanted = {"schema": "nightshift.summary/1", "promoted": gains, "rolled_back_and_forward": gains and show,
-              "nights": ["quiet", "changed"], "quiet_status": "none", "changed_status": "harmful", "unfinished": []}
+              "nights": list(names), "quiet_status": "none", "changed_status": "harmful", "unfinished": []}
     wanted_accuracies(wanted, "production_accuracy", e["prepare/test-evaluation"])
     wanted_accuracies(wanted, "old_accuracy_before", e["prepare/test-evaluation"])
     wanted_accuracies(wanted, "old_accuracy_after", e["changed/gate-old"])

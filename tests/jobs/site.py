@@ -70,7 +70,7 @@ def few(binary):
     night(root, 0, measured=0.91)
     night(root, 1, folder=evil, measured=0.85)
     night(root, 3, status="harmful", measured=0.5, next=("nothing", "A better model is in production."), promoted=True, production="b" * 64)
-    night(root, 4, production="b" * 64, unfinished=[{"step": "x"}], next=("look", "1 step of this night did not come to its end."))
+    night(root, 4, production="b" * 64, least=None, unfinished=[{"step": "x"}], next=("look", "1 step of this night did not come to its end."))
     pathlib.Path(root, "no-night").mkdir()
     pathlib.Path(root, "file.txt").write_text("nothing", encoding="utf-8")
     page = page_of(binary, root)
@@ -92,7 +92,7 @@ def few(binary):
     check(svg.count("<line ") == 3, "intervals of what was measured")
     near, _ = series(page, "How near")
     images = [round(value, 3) for _, _, value, _ in near["images"]]
-    check(images == [round(min(3, math.log(p) / math.log(LEVEL)), 3) for p in (0.5, 0.5, 1e-6, 0.5, 0.5)], f"how near: {images}")
+    check(images == [round(min(3, math.log(p) / math.log(LEVEL)), 3) for p in (0.5, 0.5, 1e-6, 0.5)], f"how near: {images}")
     events = re.search(r"<h2>Alarms.*?</table>", page, re.S).group(0)
     rows = re.findall(r"<tr><td><a href=\"([^\"]*)\">([^<]*)</a>", events)
     check([r[1] for r in rows] == ["2020-01-05", "2020-01-04", "2020-01-03"], f"events: {rows}")
