@@ -67,6 +67,8 @@ static json_t *of_trial(const json_t *trial, const json_t *gate)
 	}
 	snprintf(say, sizeof say, "The candidate was refused: in all its nights %.0f rows spoke for it and %.0f against it. Production is unchanged.",
 		 ns_json_number(trial, "better", 0), ns_json_number(trial, "worse", 0));
+	if (*ns_json_text(trial, "why"))
+		snprintf(say, sizeof say, "The candidate was refused: %.200s. Production is unchanged.", ns_json_text(trial, "why"));
 	json_array_foreach(json_object_get(gate, "rules"), i, rule)
 		if (i && !json_is_true(json_object_get(rule, "held"))) {
 			snprintf(say, sizeof say, "The candidate was refused, as this does not hold: %s. Production is unchanged.",

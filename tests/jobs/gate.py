@@ -464,7 +464,8 @@ def two_nights(binary):
     n = Night(binary, nights=("one", "two")).begun()
     for name, production, candidate, seed in (("one", n.a, n.b, 5), ("two", n.b, n.c, 8)):
         n.done(*(f"{name}/{step}" for step in KEPT))
-        write(n.night / name / "drift/drift.json", {"schema": "nightshift.drift/1", "status": "harmful", "same_night": True})
+        write(n.night / name / "drift/drift.json", {"schema": "nightshift.drift/1", "status": "harmful", "same_night": True,
+                                                    "next": {"do": "look", "dead": ["group 7"]} if name == "one" else {"do": "nothing", "dead": []}})
         write(n.night / name / "drift/retrain.json", {})
         n.model_is(f"{name}/candidate", candidate)
         predicted(n, name, seed, production, candidate, True)
@@ -478,6 +479,7 @@ def two_nights(binary):
     check([read(n.night / name / "production.json")["value"] for name in ("one", "two")] == [n.a, n.b], "whom each night is held against")
     summary = read(n.night / "summary.json")
     check(summary["promoted"] is True and summary["nights"] == ["one", "two"], f"two nights: {summary}")
+    check(summary["next"]["do"] == "look" and "group 7" in summary["next"]["say"], f"what is urgent is said, whatever came after it: {summary['next']}")
     (n.night / "run.json").unlink()
     n.run()
     check(n.moves() == moves, f"two nights, gone on with: {n.moves()}")

@@ -164,7 +164,8 @@ def objects(registry):
 def answers(binary):
     """three formats that say the same; who disagrees; what is refused, named, with nothing taken"""
     rows = queue_of("q")["rows"]
-    rows = rows[:6] + rows[-6:] + rows[6:-6]  # half of the first twelve measure, half teach
+    teach = [r for r in rows if r["why"] == "uncertain"][:6]  # half of the first twelve measure, half teach
+    rows = rows[:6] + teach + [r for r in rows[6:] if r not in teach]
     ids = [r["id"] for r in rows]
     me = pwd.getpwuid(os.geteuid()).pw_name
     says = list(zip(ids[:12], (CLASSES * 4)))

@@ -213,6 +213,11 @@ def no_second_candidate(binary):
         check(after.state("later/candidate") == "skipped", "a second candidate while one waits for a person")
         after.run("--step", "later/trial")
         check(after.state("later/trial") == "skipped" and held.moves() == [(held.a, "")], "a night judges what waits for a person")
+    # a night that asks nothing of it says what waits for a person
+    after.done(*(s for s in after.steps if s != "report"))
+    after.run("--step", "report")
+    s = read(after.night / "summary.json")["next"]
+    check(s["do"] == "approve" and held.b[:12] in s["say"], f"what waits is said on every night: {s}")
     n.log_is((n.a, "first", ""), (n.c, "by hand", ""))
     other = Later(binary, n, 2)
     other.run("--step", "later/trial")
