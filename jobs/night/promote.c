@@ -5,6 +5,8 @@
 
 #include "host/registry/registry.h"
 
+#define SHOWN "rollback, shown" /* why production moves back for a moment */
+
 /* rank 0 alone */
 static enum ns_status move(const struct ns_night *n, const char *ref, const char *digest, const char *expected, const char *why, const char *evidence)
 {
@@ -72,7 +74,7 @@ static enum ns_status show_rollback(struct ns_night *n, const char *night, const
 	enum ns_status status;
 	int ok;
 
-	NS_TRY(registry_move(n, "production", before, after, "rollback, shown", NULL));
+	NS_TRY(registry_move(n, "production", before, after, SHOWN, NULL));
 	NS_TRY(ns_registry_ref(n->registry, "production", now));
 	ok = !strcmp(now, before);
 	NS_TRY(ns_comm_barrier(n->job->comm));
@@ -86,22 +88,24 @@ static enum ns_status show_rollback(struct ns_night *n, const char *night, const
 	return ns_job_agree(n->job, status);
 }
 
+enum { PROMOTED = 1, TAKEN_BACK };
+
 /*
- * Rank 0 alone. Has this gate promoted already, and been killed before its record? Others may have promoted since. Log entries older than the
- * last one that made `before` production belong to another night, even with the same digest and evidence.
+ * Rank 0 alone. Has this gate promoted already, and been killed before its record? Others may have promoted since. What a person took back since stays
+ * so: the same evidence does not speak twice.
  */
 static enum ns_status has_moved(const struct ns_night *n, const char *before, const char *digest, const char *evidence, int64_t *moved)
 {
 	json_t *log, *entry;
-	int found = 0;
+	int64_t found = 0;
 	size_t i;
 
 	NS_TRY(ns_registry_log(n->registry, "production", &log));
 	json_array_foreach(log, i, entry) {
-		if (!strcmp(ns_json_text(entry, "new"), before))
-			found = 0;
+		if (!strcmp(ns_json_text(entry, "new"), before) && found)
+			found = strcmp(ns_json_text(entry, "why"), SHOWN) ? TAKEN_BACK : 0;
 		if (!strcmp(ns_json_text(entry, "new"), digest) && !strcmp(ns_json_text(entry, "evidence"), evidence))
-			found = 1;
+			found = PROMOTED;
 	}
 	json_decref(log);
 	*moved = found;
@@ -132,11 +136,13 @@ enum ns_status ns_night_promote(struct ns_night *n, const char *night, const cha
 
 	NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? look_back(n, night, production, candidate, evidence, facts) : NS_OK));
 	NS_TRY(ns_comm_broadcast(n->job->comm, facts, sizeof facts, 0));
+	if (facts[0] == TAKEN_BACK && n->job->comm->rank == 0)
+		ns_log_warn(n->job->log, "%s: model %.12s was promoted by this evidence and taken back since; it stays so", night, candidate);
 	if (facts[0])
 		NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_registry_copy(n->registry, "production") : NS_OK));
 	else
 		NS_TRY(registry_move(n, "production", candidate, production, "passed the gate", evidence));
-	if (facts[0] && facts[1])
+	if (facts[0] == TAKEN_BACK || (facts[0] && facts[1]))
 		return NS_OK;
 	return n->show_rollback ? show_rollback(n, night, production, candidate, evidence) : NS_OK;
 }

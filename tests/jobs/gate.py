@@ -291,7 +291,7 @@ def shown(binary):
     check(read(n.night / "changed/rollback.json") == {"schema": "nightshift.rollback/1", "rolled_back_and_forward": True}, "rollback.json")
     back_and_forward = [(n.a, ""), ours]
     for kept, then in ((1, [ours, *back_and_forward]), (2, back_and_forward), (3, [ours, *back_and_forward]), (4, back_and_forward)):
-        n.log_is(*[(new, "", evidence) for new, evidence in whole[:kept]])
+        n.log_is(*[(new, "rollback, shown" if i == 2 else "", evidence) for i, (new, evidence) in enumerate(whole[:kept])])
         (n.night / "changed/rollback.json").unlink()
         n.gate()
         check(n.moves() == whole[:kept] + then, f"cut off after {kept} entries: {n.moves()}")
@@ -309,7 +309,8 @@ def others(binary):
     ours = (n.b, "", n.evidence())
     for what, log, then in (
             ("moved on after ours", [(n.a, "", ""), ours, (n.c, "", "")], []),
-            ("the same model by the same evidence, an earlier night's, and rolled back", [(n.a, "", ""), ours, (n.a, "", "")], [ours]),
+            ("ours, and taken back by a person", [(n.a, "", ""), ours, (n.a, "rolled back", "")], []),
+            ("ours, taken back, and another since", [(n.a, "", ""), ours, (n.a, "rolled back", ""), (n.c, "", "")], []),
             ("the same model by another night's evidence", [(n.a, "", ""), (n.b, "", "e" * 64), (n.a, "", "")], [ours]),
             ("the same model by hand", [(n.a, "", ""), (n.b, "", "")], [])):
         n.log_is(*log)
