@@ -33,12 +33,27 @@ static uint64_t *least_ids(const uint64_t *id, const int32_t *block, int64_t n)
 	return least;
 }
 
+/*
+ * Copies of one image, and frames of one sequence, stay in one half: the border is that of the draws which is nearest to the middle, the later of two; and
+ * something is left to teach.
+ */
+static int64_t border(const struct drawn *d, int64_t count)
+{
+	int64_t half = count / 2, low = half, high = half;
+
+	while (low > 0 && d[low].draw == d[low - 1].draw)
+		low--;
+	while (high > 0 && high < count && d[high].draw == d[high - 1].draw)
+		high++;
+	return high < count && high - half <= half - low ? high : low;
+}
+
 uint8_t *ns_gate_rows(const uint64_t *id, const int32_t *label, const int32_t *block, int64_t n, uint64_t seed)
 {
 	struct drawn *d = malloc(sizeof *d * (size_t)(n + 1));
 	uint8_t *gate = calloc((size_t)n + 1, 1);
 	uint64_t *least = block ? least_ids(id, block, n) : NULL;
-	int64_t i, count = 0;
+	int64_t i, count = 0, half;
 
 	if (!d || !gate || (block && !least)) {
 		free(d);
@@ -50,10 +65,8 @@ uint8_t *ns_gate_rows(const uint64_t *id, const int32_t *label, const int32_t *b
 		if (label[i] >= 0)
 			d[count++] = (struct drawn){ns_draw_u64(seed, NS_FOR_AUDIT, 1, block ? least[block[i]] : id[i]), i};
 	qsort(d, (size_t)count, sizeof *d, by_draw);
-	for (i = 0; i < count / 2; i++)
-		gate[d[i].row] = 1;
-	/* copies of one image, and frames of one sequence, stay in one half: rows with the draw of the gate's last row join it */
-	for (; i > 0 && i < count && d[i].draw == d[i - 1].draw; i++)
+	half = border(d, count);
+	for (i = 0; i < half; i++)
 		gate[d[i].row] = 1;
 	free(d);
 	free(least);

@@ -187,6 +187,8 @@ struct ns_drift {
 	int pca_dim;
 	json_t *quality;
 	enum ns_drift_status status;
+	int64_t last_emission;		 /* of a manifest, by another window; 0: never */
+	int emissions, emitted_before;	 /* by others in the last 30 days; by this window, when it was judged before */
 	int64_t window, rejected_before; /* in drift.history: number of this window, alarms by evidence before it */
 	int rejected;			 /* the evidence of this window reached its level */
 	int64_t now;			 /* when this window was first judged, seconds since 1970 */

@@ -45,6 +45,7 @@ static enum ns_status take_up(struct ns_drift *s, const json_t *line, const char
 
 	NS_TRY(ns_json_get_int(line, "time", path, 0, INT64_MAX, &s->now));
 	NS_TRY(ns_json_get_int(line, "window", path, 1, INT64_MAX, &s->window));
+	s->emitted_before = json_is_true(json_object_get(line, "emitted"));
 	NS_TRY(line_name(s, name));
 	if (strcmp(name, path))
 		snprintf(s->replaces, sizeof s->replaces, "%s", path);
@@ -54,6 +55,7 @@ static enum ns_status take_up(struct ns_drift *s, const json_t *line, const char
 static enum ns_status read_line(const char *path, json_t **line)
 {
 	const char *schema;
+	int64_t window;
 
 	NS_TRY(ns_json_read(path, line, NULL));
 	schema = ns_json_text(*line, "schema");
@@ -64,7 +66,23 @@ static enum ns_status read_line(const char *path, json_t **line)
 		*line = NULL;
 		return status;
 	}
+	if (ns_json_get_int(*line, "window", path, 1, (int64_t)1 << 53, &window) != NS_OK) {
+		json_decref(*line);
+		*line = NULL;
+		return ns_fail(NS_BAD_DATA, "%s: window is no number of a window, 1 and on", path);
+	}
 	return NS_OK;
+}
+
+/* Manifests of other windows, whatever their days: those that were judged after tonight's day count, too. */
+static void count_emission(struct ns_drift *s, const json_t *line)
+{
+	double when = fmin(ns_json_number(line, "time", 0), (double)s->now); /* clocks jump: what is to come was no later than now */
+
+	if (!json_is_true(json_object_get(line, "emitted")))
+		return;
+	s->last_emission = (int64_t)fmax((double)s->last_emission, when);
+	s->emissions += when > (double)s->now - 30 * DAY;
 }
 
 /* Reads all lines. A window that was judged before keeps the time and number of its own line. */
@@ -189,6 +207,8 @@ static enum ns_status read_all(struct ns_drift *s)
 	size_t i;
 
 	json_array_foreach(s->past, i, line)
+		count_emission(s, line);
+	json_array_foreach(s->past, i, line)
 		if (!known)
 			s->window = (int64_t)fmax((double)s->window, ns_json_number(line, "window", 0));
 	s->window += !known;
@@ -215,7 +235,7 @@ static int64_t sum_of_rows(const struct ns_drift *s)
 /* Rank 0 reads and broadcasts folder and clock: ranks that saw different ones would decide differently. */
 enum ns_status ns_drift_history_read(struct ns_drift *s)
 {
-	int64_t facts[6] = {0};
+	int64_t facts[9] = {0};
 	char *text = NULL;
 	enum ns_status status = NS_OK;
 	json_t *effects;
@@ -243,6 +263,9 @@ enum ns_status ns_drift_history_read(struct ns_drift *s)
 		facts[3] = text ? (int64_t)strlen(text) : 0;
 		facts[4] = s->day;
 		facts[5] = s->dated;
+		facts[6] = s->last_emission;
+		facts[7] = s->emissions;
+		facts[8] = s->emitted_before;
 	}
 	NS_GO(ns_job_agree(s->job, status));
 	NS_GO(ns_comm_broadcast(s->job->comm, facts, sizeof facts, 0));
@@ -255,6 +278,9 @@ enum ns_status ns_drift_history_read(struct ns_drift *s)
 	s->rejected_before = facts[2];
 	s->day = facts[4];
 	s->dated = (int)facts[5];
+	s->last_emission = facts[6];
+	s->emissions = (int)facts[7];
+	s->emitted_before = (int)facts[8];
 	if (s->job->comm->rank) {
 		json_decref(s->past);
 		s->past = json_loads(text, 0, NULL);
@@ -281,7 +307,7 @@ static int64_t labels_since_change(const struct ns_drift *s)
 	int64_t labels = s->audited;
 
 	for (i = 0; i < n && (int64_t)i < s->since_change; i++)
-		labels += (int64_t)ns_json_number(json_object_get(json_array_get(s->past, n - 1 - i), "data"), "labels", 0);
+		labels += (int64_t)fmin(1e9, fmax(0, ns_json_number(json_object_get(json_array_get(s->past, n - 1 - i), "data"), "labels", 0)));
 	return labels;
 }
 
@@ -289,8 +315,7 @@ void ns_drift_policy(struct ns_drift *s)
 {
 	int wanted = s->hysteresis, budget = s->budget;
 	double cooldown = s->cooldown_days;
-	int row = 1, emitted = 0;
-	double last = -INFINITY;
+	int row = 1;
 	size_t i, n = s->past ? json_array_size(s->past) : 0;
 
 	s->emit = 0;
@@ -304,21 +329,15 @@ void ns_drift_policy(struct ns_drift *s)
 
 		if (row == (int)(n - i) && calls(s, ns_json_text(line, "status")))
 			row++;
-		if (json_is_true(json_object_get(line, "emitted"))) {
-			double when = fmin(ns_json_number(line, "time", 0), (double)s->now); /* clocks jump: what is to come was no later than now */
-
-			last = fmax(last, when);
-			emitted += when > (double)s->now - 30 * DAY;
-		}
 	}
 	if (row < wanted)
 		snprintf(s->because, sizeof s->because, "%d window%s in a row called for it, drift.hysteresis wants %d", row, row > 1 ? "s" : "",
 			 wanted);
-	else if (cooldown > 0 && (double)s->now - last < cooldown * DAY)
+	else if (cooldown > 0 && s->last_emission && (double)(s->now - s->last_emission) < cooldown * DAY)
 		snprintf(s->because, sizeof s->because, "the last manifest is %.1f days old, drift.cooldown_days is %g",
-			 ((double)s->now - last) / DAY, cooldown);
-	else if (budget && emitted >= budget)
-		snprintf(s->because, sizeof s->because, "%d manifests in the last 30 days, drift.budget is %d", emitted, budget);
+			 (double)(s->now - s->last_emission) / DAY, cooldown);
+	else if (budget && s->emissions >= budget)
+		snprintf(s->because, sizeof s->because, "%d manifests in the last 30 days, drift.budget is %d", s->emissions, budget);
 	else if (s->on_trial)
 		snprintf(s->because, sizeof s->because, "a candidate is on trial against this model, and no other is trained meanwhile");
 	else if (s->taught < s->least_labels)
@@ -362,17 +381,18 @@ enum ns_status ns_drift_history_write(struct ns_drift *s)
 
 	if (!s->history)
 		return NS_OK;
-	line = NS_JSON_OBJECT(
-		{"schema", json_string(SCHEMA)}, {"time", json_integer((json_int_t)s->now)}, {"window", json_integer((json_int_t)s->window)},
-		{"day", json_integer((json_int_t)s->day)}, {"dated", json_boolean(s->dated)}, {"rejected", json_boolean(s->rejected)},
-		{"reference", json_string(s->ref.digest)}, {"reference_data", json_string(s->ref.dataset)}, {"current", json_string(s->cur.digest)},
-		{"identity", json_string(s->identity)}, {"status", json_string(ns_drift_status_name(s->status))},
-		{"evidence", ns_json_real(s->evidence)}, {"level", ns_json_real(s->level)},
-		{"alarm", json_boolean(s->status >= NS_DRIFT_MATERIAL && s->status <= NS_DRIFT_HARMFUL)}, {"emitted", json_boolean(s->emit)},
-		{"effect", ns_json_real(ns_drift_largest_effect(s))}, {"estimated", ns_json_real(s->cbpe)}, {"measured", ns_json_real(s->measured)},
-		{"rows", ns_json_real(s->effects.rows)}, {"effects", ns_effects_json(&s->effects)},
-		{"falls", NS_JSON_OBJECT({"confidence", ns_json_real(s->fall_units[0])}, {"atc", ns_json_real(s->fall_units[1])})},
-		{"tracks", ns_drift_tracks_json(s)}, {"data", data_json(s)});
+	line = NS_JSON_OBJECT({"schema", json_string(SCHEMA)}, {"time", json_integer((json_int_t)s->now)},
+			      {"window", json_integer((json_int_t)s->window)}, {"day", json_integer((json_int_t)s->day)},
+			      {"dated", json_boolean(s->dated)}, {"rejected", json_boolean(s->rejected)}, {"reference", json_string(s->ref.digest)},
+			      {"reference_data", json_string(s->ref.dataset)}, {"current", json_string(s->cur.digest)},
+			      {"identity", json_string(s->identity)}, {"status", json_string(ns_drift_status_name(s->status))},
+			      {"evidence", ns_json_real(s->evidence)}, {"level", ns_json_real(s->level)},
+			      {"alarm", json_boolean(s->status >= NS_DRIFT_MATERIAL && s->status <= NS_DRIFT_HARMFUL)},
+			      {"emitted", json_boolean(s->emit || s->emitted_before)}, {"effect", ns_json_real(ns_drift_largest_effect(s))},
+			      {"estimated", ns_json_real(s->cbpe)}, {"measured", ns_json_real(s->measured)}, {"rows", ns_json_real(s->effects.rows)},
+			      {"effects", ns_effects_json(&s->effects)},
+			      {"falls", NS_JSON_OBJECT({"confidence", ns_json_real(s->fall_units[0])}, {"atc", ns_json_real(s->fall_units[1])})},
+			      {"tracks", ns_drift_tracks_json(s)}, {"data", data_json(s)});
 	if (!line)
 		return ns_fail(NS_INTERNAL, "cannot write this window's line of the history as JSON");
 	status = ns_mkdirs(s->history);

@@ -104,19 +104,21 @@ static enum ns_status compare(const struct ns_predictions *p, const struct ns_pr
 	return NS_OK;
 }
 
-/* With a manifest: the answers that it knew, so that the gate's half is the one that was not trained on. "any" without one. */
-static enum ns_status labels_of_manifest(const struct ns_conf *conf, char until[NS_SHA256_HEX + 8])
+/* With a manifest: the answers and sequences that it knew, so that the gate's half is the one that was not trained on. "any" and the configuration's without. */
+static enum ns_status of_manifest(const struct ns_conf *conf, char until[NS_SHA256_HEX + 8], double *seconds)
 {
 	const char *path = ns_conf_text(conf, "evaluate.manifest");
 	json_t *manifest = NULL;
 	const json_t *query;
 
 	snprintf(until, NS_SHA256_HEX + 8, "any");
+	*seconds = ns_conf_real(conf, "drift.sequence_seconds");
 	if (!path)
 		return NS_OK;
 	NS_TRY(ns_json_read(path, &manifest, NULL));
 	query = json_object_get(json_object_get(json_object_get(manifest, "predicate"), "data"), "query");
 	snprintf(until, NS_SHA256_HEX + 8, "%s", ns_json_text(query, "labels"));
+	*seconds = ns_json_number(query, "sequence_seconds", 0);
 	json_decref(manifest);
 	return NS_OK;
 }
@@ -141,6 +143,7 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 	const char *registry = ns_conf_text(job->conf, "registry");
 	char labels[NS_SHA256_HEX], until[NS_SHA256_HEX + 8];
 	int64_t joined;
+	double seconds;
 	uint64_t seed = (uint64_t)ns_conf_int(job->conf, "seed");
 	struct ns_predictions p = {0}, q = {0};
 	json_t *json = NULL;
@@ -155,7 +158,7 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 	if (strcmp(rows, "all") && strcmp(rows, "gate"))
 		return ns_fail(NS_CONFIG, "evaluate.rows = '%s', expected all or gate", rows);
 	NS_GO(ns_predictions_open(&p, path));
-	NS_GO(labels_of_manifest(job->conf, until));
+	NS_GO(of_manifest(job->conf, until, &seconds));
 	NS_GO(ns_labels_join(job, registry, until, &p, &joined, labels));
 	if (against)
 		NS_GO(ns_predictions_open(&q, against));
@@ -164,7 +167,7 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 	if (*labels)
 		ns_job_input(job, "labels", registry, labels);
 	if (!strcmp(rows, "gate") && p.id && p.label)
-		NS_GO(gate_half(&p, ns_conf_real(job->conf, "drift.sequence_seconds"), seed, &gate));
+		NS_GO(gate_half(&p, seconds, seed, &gate));
 	NS_GO(ns_job_begin(job, 0));
 	json = json_pack("{s:s}", "schema", "nightshift.evaluation/1");
 	NS_GO(judge(&p, gate, ns_conf_bool(job->conf, "evaluate.empty"), json));
@@ -172,7 +175,7 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 	json_object_set_new(json, "model", json_string(p.model));
 	json_object_set_new(json, "predictions", json_string(p.digest));
 	if (against)
-		NS_GO(compare(&p, &q, gate, ns_conf_real(job->conf, "drift.sequence_seconds"), json));
+		NS_GO(compare(&p, &q, gate, seconds, json));
 	NS_GO(ns_path(file, "%s/evaluation.json", job->dir));
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_json_write(file, json) : NS_OK));
 	ns_job_input(job, "predictions", path, p.digest);

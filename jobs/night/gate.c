@@ -89,6 +89,7 @@ static enum ns_status put_evidence(const struct ns_night *n, const char *night, 
 {
 	static const char *const files[][2] = {{"drift", "drift.json"},
 					       {"manifest", "retrain.json"},
+					       {"selection", "selection.h5"},
 					       {"gate_old", "gate-old/evaluation.json"},
 					       {"gate_new", "gate-new/evaluation.json"},
 					       {"gate_first", "gate-first/evaluation.json"}};

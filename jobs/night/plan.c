@@ -123,6 +123,12 @@ static void prepare(struct ns_plan_list *p)
 
 /* --- one night --- */
 
+/* Images of a test set are no sequences, whatever the times of their files: each votes. */
+static void by_image(struct ns_step *s)
+{
+	ns_plan_set(s, "drift.sequence_seconds", "0");
+}
+
 /* No ratchet: a candidate is also held to the first model that this site had in production. */
 static void against_first(struct ns_plan_list *p, const char *night)
 {
@@ -134,6 +140,7 @@ static void against_first(struct ns_plan_list *p, const char *night)
 	ns_plan_after(p, s, "prepare/test");
 	ns_plan_after(p, s, "%s/drift", night);
 	s = judge(p, night, "gate-first", "candidate-test", "first-test", "all");
+	by_image(s);
 	s->only_if = NS_IF_NOT_FIRST;
 }
 
@@ -174,7 +181,7 @@ static void retrain(struct ns_plan_list *p, const char *night, const char *data)
 	ns_plan_after(p, s, "prepare/test");
 	ns_plan_after(p, s, "%s/candidate", night);
 	s->only_if = NS_IF_RETRAINED;
-	judge(p, night, "gate-old", "candidate-test", "production-test", "all");
+	by_image(judge(p, night, "gate-old", "candidate-test", "production-test", "all"));
 	against_first(p, night);
 
 	s = ns_plan_add(p, "infer", NS_VERB_INFER, night, "candidate-night");
@@ -218,7 +225,7 @@ static void final_figure(struct ns_plan_list *p, const char *night, json_t *reci
 	ns_plan_after(p, s, "%s/candidate", night);
 	s->only_if = NS_IF_RETRAINED;
 	judge(p, night, "final-before-evaluation", "final-before", NULL, NULL);
-	judge(p, night, "final", "final-after", "final-before", "all");
+	by_image(judge(p, night, "final", "final-after", "final-before", "all"));
 }
 
 /* The night's images: its rows of the split, or new ones from a source; changed by its recipe if it has one. */

@@ -17,14 +17,36 @@
 
 /* --- the registry's copy; rank 0 alone --- */
 
+static enum ns_status check_state(const json_t *trial, const char *path)
+{
+	static const char *const counts[] = {"rows", "labelled", "correct", "better", "worse"};
+	const json_t *votes = json_object_get(trial, "votes"), *vote;
+	double needed;
+	int64_t value;
+	size_t i, k;
+
+	NS_TRY(ns_json_get_real(trial, "needed", path, &needed));
+	if (needed < NS_GATE_EVIDENCE || !json_array_size(votes))
+		return ns_fail(NS_BAD_DATA, "%s: needed is %g and there are %zu votes, expected at least %g and one", path, needed,
+			       json_array_size(votes), NS_GATE_EVIDENCE);
+	json_array_foreach(votes, i, vote)
+		for (k = 0; k < sizeof counts / sizeof *counts; k++)
+			NS_TRY(ns_json_get_int(vote, counts[k], path, 0, INT32_MAX, &value));
+	return NS_OK;
+}
+
 /* The object of an entry; *trial is NULL where it is gone or no trial, which is said and is no error: what is newer counts. */
 static void read_state(const struct ns_night *n, const char *digest, json_t **trial)
 {
 	char path[NS_PATH_MAX];
 
 	*trial = NULL;
-	if (ns_registry_object(n->registry, digest, path) != NS_OK || ns_json_read(path, trial, SCHEMA) != NS_OK)
-		ns_log_warn(n->job->log, "a trial cannot be read, and counts as none: %s", ns_message());
+	if (ns_registry_object(n->registry, digest, path) == NS_OK && ns_json_read(path, trial, SCHEMA) == NS_OK &&
+	    check_state(*trial, path) == NS_OK)
+		return;
+	ns_log_warn(n->job->log, "a trial cannot be read, and counts as none: %s", ns_message());
+	json_decref(*trial);
+	*trial = NULL;
 }
 
 enum ns_status ns_trial_newest(const struct ns_night *n, json_t **trial, char digest[NS_SHA256_HEX])
@@ -148,17 +170,34 @@ static void refuse(json_t *trial, const char *why)
 	json_object_set_new(trial, "why", json_string(why));
 }
 
+/* seconds: of sequences, each of which votes once */
 static json_t *new_trial(const struct ns_night *n, const char *candidate, const char *production, const char *gate, const struct before *b,
-			 json_t *vote)
+			 double seconds, json_t *vote)
 {
 	json_t *trial =
 		NS_JSON_OBJECT({"schema", json_string(SCHEMA)}, {"candidate", json_string(candidate)}, {"production", json_string(production)},
 			       {"gate", json_string(gate)}, {"attempt", json_integer((json_int_t)b->attempts + 1)},
-			       {"needed", json_real(NS_GATE_EVIDENCE * pow(2, (double)b->attempts))}, {"votes", json_array()});
+			       {"needed", json_real(NS_GATE_EVIDENCE * pow(2, (double)b->attempts))}, {"sequence_seconds", json_real(seconds)},
+			       {"votes", json_array()});
 
 	json_array_append(json_object_get(trial, "votes"), vote);
 	conclude(n, trial);
 	return trial;
+}
+
+/* As the manifest has them, which knows what drift was configured with; a night without one says what it knows itself. */
+static enum ns_status sequences_of(const struct ns_night *n, const char *night, double *seconds)
+{
+	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16];
+	json_t *manifest;
+
+	*seconds = ns_conf_real(n->job->conf, "drift.sequence_seconds");
+	snprintf(name, sizeof name, "%s/retrain.json", night);
+	NS_TRY(ns_json_read_if_there(ns_night_path(n, path, name), &manifest, NULL));
+	*seconds = ns_json_number(json_object_get(json_object_get(json_object_get(manifest, "predicate"), "data"), "query"), "sequence_seconds",
+				  *seconds);
+	json_decref(manifest);
+	return NS_OK;
 }
 
 /* One try to open it; *again: somebody else was quicker. */
@@ -168,6 +207,7 @@ static enum ns_status try_open(const struct ns_night *n, const char *night, cons
 	char expected[NS_SHA256_HEX], digest[NS_SHA256_HEX];
 	json_t *newest;
 	struct before b;
+	double seconds;
 	enum ns_status status;
 	int busy;
 
@@ -180,7 +220,8 @@ static enum ns_status try_open(const struct ns_night *n, const char *night, cons
 	NS_TRY(ns_trial_newest(n, &newest, expected));
 	busy = newest && ns_trial_is_open(newest, production) && strcmp(ns_json_text(newest, "candidate"), candidate);
 	json_decref(newest);
-	*trial = new_trial(n, candidate, production, gate, &b, vote);
+	NS_TRY(sequences_of(n, night, &seconds));
+	*trial = new_trial(n, candidate, production, gate, &b, seconds, vote);
 	if (!harmless)
 		refuse(*trial, "a rule of the gate does not hold");
 	else if (b.turned_down)
@@ -285,7 +326,7 @@ enum ns_status ns_trial_candidate(struct ns_night *n, const char *night, char di
 static enum ns_status try_add(const struct ns_night *n, const char *night, const char *candidate, json_t **trial, char digest[NS_SHA256_HEX],
 			      int *again)
 {
-	char expected[NS_SHA256_HEX];
+	char expected[NS_SHA256_HEX], production[NS_SHA256_HEX];
 	enum ns_status status;
 
 	*again = 0;
@@ -296,7 +337,8 @@ static enum ns_status try_add(const struct ns_night *n, const char *night, const
 		return NS_OK;
 	}
 	snprintf(digest, NS_SHA256_HEX, "%s", expected);
-	if (!ns_trial_is(*trial, "waiting"))
+	NS_TRY(ns_registry_ref(n->registry, "production", production));
+	if (!ns_trial_is(*trial, "waiting") || strcmp(ns_json_text(*trial, "production"), production))
 		return write_here(n, night, *trial);
 	NS_TRY(ns_trial_count(n, night, *trial));
 	conclude(n, *trial);

@@ -62,24 +62,87 @@ enum ns_status ns_trial_first_vote(const struct ns_night *n, const char *night, 
 	return NS_OK;
 }
 
+/* Identities of the images that taught a candidate, ascending; none where nothing says so. */
+struct taught {
+	uint64_t *id;
+	int64_t count;
+};
+
+static int by_id(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* By the selection among the evidence of its gate. */
+static enum ns_status find_taught(const struct ns_night *n, const json_t *trial, struct taught *t)
+{
+	char path[NS_PATH_MAX];
+	const char *digest;
+	struct ns_selection s = {0};
+	json_t *gate = NULL;
+	enum ns_status status;
+
+	*t = (struct taught){NULL, 0};
+	NS_TRY(ns_registry_object(n->registry, ns_json_text(trial, "gate"), path));
+	NS_TRY(ns_json_read(path, &gate, NULL));
+	digest = ns_json_text(json_object_get(gate, "evidence"), "selection");
+	status = *digest ? ns_registry_object(n->registry, digest, path) : NS_OK;
+	if (status == NS_OK && *digest)
+		status = ns_selection_read(path, &s);
+	json_decref(gate);
+	if (status == NS_OK && s.rows) {
+		t->id = s.id;
+		t->count = s.rows;
+		s.id = NULL;
+		qsort(t->id, (size_t)t->count, sizeof *t->id, by_id);
+	}
+	ns_selection_release(&s);
+	return status;
+}
+
+/* Rows that may judge: all but those of images that taught. */
+static uint8_t *rows_that_judge(const struct ns_predictions *p, const struct taught *t)
+{
+	uint8_t *counts = malloc((size_t)p->rows + 1);
+	int64_t i;
+
+	for (i = 0; counts && i < p->rows; i++)
+		counts[i] = !t->count || !bsearch(&p->id[i], t->id, (size_t)t->count, sizeof *t->id, by_id);
+	return counts;
+}
+
+static int is_pair(const struct ns_predictions *p, const struct ns_predictions *q)
+{
+	return p->rows == q->rows && p->id && q->id && p->pred && q->pred && p->prob.d && !strcmp(p->dataset, q->dataset);
+}
+
 /* Both models on the same images, with what people have answered by now. */
-static enum ns_status count_pair(const struct ns_night *n, struct ns_predictions *candidate, struct ns_predictions *production, json_t *vote)
+static enum ns_status count_pair(const struct ns_night *n, const json_t *trial, const struct taught *t, struct ns_predictions *candidate,
+				 struct ns_predictions *production, json_t *vote)
 {
 	int64_t count[3], labelled = 0, correct = 0, i;
 	json_t *worse = NULL;
+	uint8_t *counts;
+	enum ns_status status;
 
 	NS_TRY(ns_labels_join_here(n->registry, "any", candidate));
 	/* one set of labels: those of the candidate's rows, which are the same images in the same order */
 	free(production->label);
 	production->label = NULL;
-	if (!candidate->label || !candidate->pred || !candidate->id)
+	if (!candidate->label)
 		return NS_OK;
-	NS_TRY(ns_evaluate_pairs(candidate, production, NULL, ns_conf_real(n->job->conf, "drift.sequence_seconds"), count, &worse));
+	counts = rows_that_judge(candidate, t);
+	status = counts ? ns_evaluate_pairs(candidate, production, counts, ns_json_number(trial, "sequence_seconds", 0), count, &worse)
+			: ns_fail(NS_NO_MEMORY, "out of memory for the votes of %lld rows", (long long)candidate->rows);
 	json_decref(worse);
-	for (i = 0; i < candidate->rows; i++) {
-		labelled += candidate->label[i] >= 0;
-		correct += candidate->label[i] >= 0 && candidate->label[i] == candidate->pred[i];
+	for (i = 0; status == NS_OK && i < candidate->rows; i++) {
+		labelled += counts[i] && candidate->label[i] >= 0;
+		correct += counts[i] && candidate->label[i] >= 0 && candidate->label[i] == candidate->pred[i];
 	}
+	free(counts);
+	NS_TRY(status);
 	put(vote, "rows", count[0]);
 	put(vote, "better", count[1]);
 	put(vote, "worse", count[2]);
@@ -88,48 +151,49 @@ static enum ns_status count_pair(const struct ns_night *n, struct ns_predictions
 	return NS_OK;
 }
 
-/*
- * A night whose folder is gone, or whose predictions are of other models by now, keeps the votes that it had; so does one that was counted with the same
- * answers of people. labels: the newest of those, "": none
- */
-static enum ns_status count_again(const struct ns_night *n, const json_t *trial, const char *labels, json_t *vote)
+static enum ns_status both_there(const char *folder, char candidate[NS_PATH_MAX], char production[NS_PATH_MAX], int *both)
 {
-	const char *folder = ns_json_text(vote, "folder");
-	char candidate[NS_PATH_MAX], production[NS_PATH_MAX];
-	struct ns_predictions p = {0}, q = {0};
-	enum ns_status status;
-	int is, both;
+	int is;
 
-	if (!*folder || (json_object_get(vote, "labels") && !strcmp(ns_json_text(vote, "labels"), labels)))
-		return NS_OK;
 	NS_TRY(ns_path(candidate, "%s/trial-predictions", folder));
 	NS_TRY(ns_path(production, "%s/predictions", folder));
 	NS_TRY(ns_exists(candidate, &is));
-	NS_TRY(ns_exists(production, &both));
-	if (!is || !both)
+	NS_TRY(ns_exists(production, both));
+	*both &= is;
+	return NS_OK;
+}
+
+static enum ns_status count_again(const struct ns_night *n, const json_t *trial, const struct taught *t, json_t *vote)
+{
+	char candidate[NS_PATH_MAX], production[NS_PATH_MAX];
+	struct ns_predictions p = {0}, q = {0};
+	enum ns_status status;
+	int both;
+
+	NS_TRY(both_there(ns_json_text(vote, "folder"), candidate, production, &both));
+	if (!both)
 		return NS_OK;
 	status = ns_predictions_open(&p, candidate);
 	if (status == NS_OK)
 		status = ns_predictions_open(&q, production);
-	if (status == NS_OK && !strcmp(p.model, ns_json_text(trial, "candidate")) && !strcmp(q.model, ns_json_text(trial, "production")))
-		status = count_pair(n, &p, &q, vote);
-	if (status == NS_OK)
-		json_object_set_new(vote, "labels", json_string(labels));
+	if (status == NS_OK && !strcmp(p.model, ns_json_text(trial, "candidate")) && !strcmp(q.model, ns_json_text(trial, "production")) &&
+	    is_pair(&p, &q))
+		status = count_pair(n, trial, t, &p, &q, vote);
 	ns_predictions_release(&p);
 	ns_predictions_release(&q);
 	return status;
 }
 
-/* Have these images voted, or raised the alarm? The alarm's own vote is the first. */
-static int has_data(const json_t *trial, const char *data)
+/* The vote over these images that counts again, or the alarm's own, which is the first; -1: they have not voted. */
+static int vote_over(const json_t *trial, const char *data)
 {
 	const json_t *one;
 	size_t i;
 
 	json_array_foreach(json_object_get(trial, "votes"), i, one)
 		if (*data && !strcmp(ns_json_text(one, "data"), data))
-			return 1;
-	return 0;
+			return (int)i;
+	return -1;
 }
 
 static int has_night(const json_t *trial, const char *folder)
@@ -143,12 +207,58 @@ static int has_night(const json_t *trial, const char *folder)
 	return 0;
 }
 
+/* Tonight's vote is added, once; images that voted from a folder that is gone by now are counted in this one. */
+static enum ns_status add_vote(const char *night, const char *folder, const char *data, json_t *trial)
+{
+	json_t *votes = json_object_get(trial, "votes"), *old;
+	char candidate[NS_PATH_MAX], production[NS_PATH_MAX];
+	int at = vote_over(trial, data), both;
+
+	if (has_night(trial, folder))
+		return NS_OK;
+	if (at < 0) {
+		json_array_append_new(votes, make_vote(night, folder, data));
+		return NS_OK;
+	}
+	old = json_array_get(votes, (size_t)at);
+	if (at == 0 || both_there(ns_json_text(old, "folder"), candidate, production, &both) != NS_OK || both)
+		return NS_OK;
+	json_object_set_new(old, "folder", ns_json_string(folder));
+	json_object_del(old, "labels");
+	return NS_OK;
+}
+
+/*
+ * A night whose folder is gone, or whose predictions are of other models by now or cannot be read, keeps the votes that it had; so does one that was counted
+ * with the same answers of people. labels: the newest of those, "": none
+ */
+static enum ns_status count_all(const struct ns_night *n, const char *tonight, const char *labels, const struct taught *t, json_t *trial)
+{
+	json_t *vote;
+	size_t i;
+
+	json_array_foreach(json_object_get(trial, "votes"), i, vote) {
+		const char *folder = ns_json_text(vote, "folder");
+		enum ns_status status;
+
+		if (!i || !*folder || (json_object_get(vote, "labels") && !strcmp(ns_json_text(vote, "labels"), labels)))
+			continue;
+		status = count_again(n, trial, t, vote);
+		if (status != NS_OK && (status == NS_NO_MEMORY || !strcmp(folder, tonight)))
+			return status;
+		if (status == NS_OK)
+			json_object_set_new(vote, "labels", json_string(labels));
+		else
+			ns_log_warn(n->job->log, "the votes of %s cannot be counted again, and stay as they were: %s", folder, ns_message());
+	}
+	return NS_OK;
+}
+
 enum ns_status ns_trial_count(const struct ns_night *n, const char *night, json_t *trial)
 {
-	char path[NS_PATH_MAX], folder[NS_PATH_MAX], data[NS_SHA256_HEX];
-	char labels[NS_SHA256_HEX] = "";
-	json_t *votes = json_object_get(trial, "votes"), *vote;
-	size_t i;
+	char path[NS_PATH_MAX], folder[NS_PATH_MAX], data[NS_SHA256_HEX], labels[NS_SHA256_HEX] = "";
+	struct taught t;
+	enum ns_status status;
 	int is;
 
 	if (!realpath(ns_night_path(n, path, night), folder))
@@ -157,10 +267,9 @@ enum ns_status ns_trial_count(const struct ns_night *n, const char *night, json_
 	NS_TRY(ns_registry_has(n->registry, "labels", &is));
 	if (is)
 		NS_TRY(ns_registry_ref(n->registry, "labels", labels));
-	if (!has_night(trial, folder) && !has_data(trial, data))
-		json_array_append_new(votes, make_vote(night, folder, data));
-	json_array_foreach(votes, i, vote)
-		if (i)
-			NS_TRY(count_again(n, trial, labels, vote));
-	return NS_OK;
+	NS_TRY(add_vote(night, folder, data, trial));
+	NS_TRY(find_taught(n, trial, &t));
+	status = count_all(n, folder, labels, &t, trial);
+	free(t.id);
+	return status;
 }

@@ -26,12 +26,12 @@ def audit_draw(identity, seed):
 
 
 def gate_rows(ids, labels, seed, of=None):
-    """of the labelled rows the half with the smaller draws; an image that is there twice is on one side, and a sequence, of[i] of row i, is drawn whole"""
+    """of the labelled rows the half with the smaller draws; an image that is there twice is on one side, and a sequence, of[i] of row i, is drawn whole: then
+    the half ends where a draw does, nearest to the middle"""
     least = {b: min(i for i, c in zip(ids, of) if c == b) for b in set(of)} if of else {}
     order = sorted((audit_draw(least[of[i]] if of else ids[i], seed), i) for i in range(len(ids)) if labels[i] >= 0)
-    half = order[:len(order) // 2]
-    last = half[-1][0] if half else -1
-    return {i for d, i in order if d <= last}
+    ends = [0] + [k + 1 for k in range(len(order) - 1) if order[k][0] != order[k + 1][0]]
+    return {i for _, i in order[:min(ends, key=lambda k: (abs(k - len(order) // 2), -k))]}
 
 
 # --- files ---

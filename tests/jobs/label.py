@@ -222,6 +222,29 @@ def answers(binary):
     check(all(r["why"] != "disputed" for r in queue_of("settled")["rows"]), "an answer that was changed settles it")
 
 
+def back_and_forth(binary):
+    """an answer that is given, changed and given again is three; the same file twice is one"""
+    rows = queue_of("q")["rows"]
+    one = next(r["id"] for r in rows if r["why"] == "random")
+    shutil.rmtree("r", ignore_errors=True)
+    for label, count in (("ant", 1), ("ant", 1), ("bee", 2), ("ant", 3), ("ant", 3)):
+        run(binary, "label", "--queue", "q", "--answers", write(f"one-{label}.jsonl", {"id": one, "label": label}), "--registry", "r")
+        check(len(list(pathlib.Path("r/log/labels").glob("*.json"))) == count, f"entries after {label}, wanted {count}")
+    for until, wanted in ((2, "bee"), (3, "ant")):
+        entry = json.loads(sorted(pathlib.Path("r/log/labels").glob("*.json"))[until - 1].read_text())["new"]
+        pathlib.Path("m.json").write_text(json.dumps({"predicate": {"data": {"query": {"labels": entry}}}}))
+        run(binary, "evaluate", "--predictions", "predictions", "--out", f"as-{until}", "--registry", "r", "--evaluate.manifest=m.json")
+        e = json.loads(pathlib.Path(f"as-{until}/evaluation.json").read_text())
+        with h5py.File(next(pathlib.Path("predictions").glob("*.h5"))) as f:
+            at = hexes(f["id"][:]).index(one)
+            right = int(np.sum((f["label"][:] >= 0) & (f["label"][:] == f["pred"][:]))) + (CLASSES[f["pred"][at]] == wanted)
+        check(e["correct"] == right, f"as of entry {until}: {e['correct']}, wanted {right}")
+    q = json.loads(pathlib.Path("q/queue.json").read_text())
+    shutil.copytree("q", "odd-q", dirs_exist_ok=True)
+    pathlib.Path("odd-q/queue.json").write_text(json.dumps({**q, "classes": [1]}))
+    run(binary, "label", "--queue", "odd-q", "--answers", "one-ant.jsonl", "--registry", "r", wanted=65, said="is none of the classes")
+
+
 def at_once(binary):
     """ten people who import at once: no answer is lost"""
     ids = [r["id"] for r in queue_of("q")["rows"]]
@@ -439,6 +462,6 @@ def refusals(binary):
 if __name__ == "__main__":
     os.environ["OMP_NUM_THREADS"] = "1"
     binary, *names = sys.argv[1:]
-    for part in tiny.chosen((asked, page, answers, at_once, meet, teach, earlier, refusals), names):
+    for part in tiny.chosen((asked, page, answers, back_and_forth, at_once, meet, teach, earlier, refusals), names):
         part(binary)
     print(f"{checks} checks passed")

@@ -4,6 +4,7 @@ usage: next.py NIGHTSHIFT [part ...], in an empty folder
 """
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -111,6 +112,35 @@ def labels_over_nights(binary):
             check(wanted in d["manifest"]["because"], f"night {t}, {history}: {d['manifest']}")
 
 
+def policy_over_days(binary):
+    """cool-down and budget know of manifests of nights that are judged after tonight's day; a night that emitted has, when it is judged again; a line that is
+    damaged is named"""
+    ill = unsure(21, 0.8, 300, 0.3)
+    ill.time = np.full(300, START * nights.DAY + 3600, "i8")
+    ill.write("dated-ill.h5")
+
+    def history(name, **change):
+        shutil.rmtree(name, ignore_errors=True)
+        pathlib.Path(name).mkdir()
+        line = {"schema": "nightshift.history/2", "time": (START + 5) * nights.DAY, "window": 1, "day": START + 5, "dated": True, "rejected": False,
+                "reference": "0" * 64, "current": "1" * 64, "identity": "2" * 64, "status": "harmful", "emitted": True, **change}
+        (pathlib.Path(name) / "000000000001-a-b.json").write_text(json.dumps(line), encoding="utf-8")
+        return name
+
+    for options, wanted in ((("--drift.cooldown_days=7",), "the last manifest is"), (("--drift.budget=1",), "drift.budget is 1"), ((), "do not say what to select")):
+        d = judge(binary, "ref.h5", "dated-ill.h5", f"late-{len(options and options[0])}", *options, day=START + 6, history=history("late-past"))
+        check(d["status"] == "harmful" and wanted in d["manifest"]["because"], f"{options}: {d['status']}, {d['manifest']}")
+    line = next(p for p in pathlib.Path("late-past").glob("*.json") if "-a-b" not in p.name)
+    line.write_text(json.dumps({**json.loads(line.read_text()), "emitted": True}), encoding="utf-8")
+    judge(binary, "ref.h5", "dated-ill.h5", "late-again", day=START + 7, history="late-past")
+    check(json.loads(line.read_text())["emitted"] is True, "a night that emitted forgets it")
+    for window in (1e300, 0, -4, 2 ** 60, "one", None):
+        history("damaged-past", window=window)
+        run = subprocess.run([binary, "drift", "--reference", "ref.h5", "--current", "dated-ill.h5", "--out", "damaged", "--drift.self_test=0",
+                              "--drift.permutations=19", "--threads=1", "--drift.history=damaged-past"], capture_output=True, text=True, check=False)
+        check(run.returncode == 65 and "000000000001-a-b.json" in run.stderr, f"a line with window {window}: exit {run.returncode}: {run.stderr}")
+
+
 def stays_open(binary):
     """an alarm is open for the nights after it, until the reference changes or it has been quiet for two weeks"""
     with h5py.File("ref.h5") as f, h5py.File("other-ref.h5", "w") as g:
@@ -148,6 +178,6 @@ def times(binary):
 
 if __name__ == "__main__":
     binary, *names = sys.argv[1:]
-    for part in tiny.chosen((cameras, labels, labels_over_nights, stays_open, times), names):
+    for part in tiny.chosen((cameras, labels, labels_over_nights, policy_over_days, stays_open, times), names):
         part(binary)
     print(f"{nights.checks} checks passed")

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 
 import evaluate
@@ -152,6 +153,73 @@ def labels_that_come_late(binary):
     check(n.moves()[-1][0] == n.b, "evidence that came late does not promote")
 
 
+def ids_of(number):
+    """those of that later night"""
+    return np.random.default_rng(100 + number).integers(0, 1 << 63, 60)
+
+
+def who_may_judge(binary):
+    """images that taught the candidate do not judge it, whatever night they are in; what is no pair, or damaged, or moved; a trial that is none"""
+    n = Night(binary).begun()
+    n.night.joinpath("changed").mkdir(parents=True, exist_ok=True)
+    taught = ids_of(1)[3:30]  # of the first eight, which speak for it, five; and what has no label
+    with h5py.File(n.night / "changed/selection.h5", "w") as f:
+        f.attrs["schema"] = np.bytes_("nightshift.selection/1")
+        k = len(taught)
+        for name, values, kind in (("set", np.ones(k), "u4"), ("row", np.arange(k), "u8"), ("id", taught, "u8"), ("label", np.zeros(k), "i4"),
+                                   ("source", np.zeros(k), "u1"), ("repeat", np.ones(k), "u4")):
+            f[name] = np.asarray(values, kind)
+    n.evaluated(NEW, OLD, same_night=False).gate()
+    first = Later(binary, n, 1, 8, 0)
+    t = first.judge()
+    agree([t[key] for key in ("rows", "labelled", "better", "worse", "state")], [13, 13, 3, 0, "waiting"], "images that taught do not judge")
+    # what is no pair says nothing
+    for k, broken in enumerate(("no pred", "fewer rows", "other images"), 2):
+        later = Later(binary, n, k, 5, 0)
+        shutil.rmtree(later.night / "later/predictions")
+        id = ids_of(k)[:50 if broken == "fewer rows" else 60]
+        p = evaluate.Predictions(id, np.zeros(len(id)), np.zeros(len(id)), np.full((len(id), 3), 1 / 3), ["x", "y", "z"], n.a,
+                                 "f" * 64 if broken == "other images" else later.data)
+        p.write(later.night / "later/predictions", without=("pred",) if broken == "no pred" else ())
+        later.done("later/predictions")
+        t = later.judge()
+        check((t["votes"][-1]["rows"], t["better"]) == (0, 3), f"{broken}: {t['votes'][-1]}")
+    # another night's predictions are damaged: its votes stay, and tonight's count
+    (first.night / "later/predictions/predictions-00000.h5").write_bytes(b"no longer")
+    answer(n, "1", [])
+    t = Later(binary, n, 6, 2, 0).judge()
+    check((t["better"], t["votes"][1]["better"], t["state"]) == (5, 3, "waiting"), f"a damaged night: {t}")
+    # a night that is moved is counted where it is now
+    shutil.move(first.night / "later", "moved")
+    t = Later(binary, n, 1, 8, 0).judge()
+    check((t["better"], len(t["votes"])) == (5, 6) and "moved" not in t["votes"][1]["folder"], f"a night that was moved: {t}")
+    # a person made another model production meanwhile: the night says nothing, then and later
+    late = Later(binary, n, 7, 40, 0, pinned=True)
+    registry(n, "promote", "production", n.c, "--override", "--why", "by hand")
+    late.run("--step", "later/trial")
+    check(read(late.night / "later/trial.json")["state"] == "waiting", "a night judged against what is production no more")
+    (late.night / "steps/later.trial.json").unlink()
+    check(n.moves()[-1][0] == n.c, "a trial moved what a person chose")
+    # one night passes it and a person takes it back while another goes on: it stays so
+    n = alarm(binary, same_night=False)
+    slow = Later(binary, n, 2, 3, 0, pinned=True)
+    Later(binary, n, 1, 9, 0).judge()
+    check(n.moves()[-1][0] == n.b, "a case that does not do what it is for")
+    registry(n, "rollback", "production", "--why", "worse on the dock")
+    slow.judge()
+    check(n.moves()[-1][0] == n.a, "a slow night undid what a person took back")
+    # a trial that nobody here wrote
+    for what, change in (("needs nothing", {"needed": 0}), ("no votes", {"votes": []}), ("a vote of many", {"votes": [{"better": 1e300}]})):
+        n = alarm(binary, same_night=False)
+        newest = n.moves("trial")[-1][0]
+        made = n.put(json.dumps({**read(n.registry / "objects" / newest[:2] / newest[2:]), **change}).encode())
+        write(n.registry / "log/trial/000002.json", {"schema": "nightshift.ref/1", "ref": "trial", "time": 1700000000, "old": newest, "new": made, "who": "",
+                                                     "why": "", "evidence": ""})
+        later = Later(binary, n, 1, 0, 0)
+        later.run("--step", "later/trial")
+        check(later.state("later/trial") == "skipped" and n.moves() == [(n.a, "")], f"{what}: {later.state('later/trial')}, {n.moves()}")
+
+
 def at_once(binary):
     """nights that end together, and a person who decides meanwhile: no vote is lost, and a decision stays"""
     n = alarm(binary, same_night=False)
@@ -267,6 +335,6 @@ def people(binary):
 if __name__ == "__main__":
     os.environ.update(OMP_NUM_THREADS="1", USER="nobody")
     binary, *names = sys.argv[1:]
-    for part in tiny.chosen((over_nights, nights_without_labels, labels_that_come_late, at_once, no_second_candidate, people), names):
+    for part in tiny.chosen((over_nights, nights_without_labels, labels_that_come_late, who_may_judge, at_once, no_second_candidate, people), names):
         part(binary)
     print(f"{evaluate.checks} checks passed")
