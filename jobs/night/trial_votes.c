@@ -12,6 +12,8 @@
 #include "host/registry/registry.h"
 #include "jobs/evaluate/evaluate.h"
 
+#define IMAGES "nightshift.images/1"
+
 /* A night's vote; folder: where its predictions are, "" where they are not counted again. data: digest of its images */
 static json_t *make_vote(const char *night, const char *folder, const char *data)
 {
@@ -25,8 +27,30 @@ static void put(json_t *vote, const char *key, int64_t value)
 	json_object_set_new(vote, key, json_integer((json_int_t)value));
 }
 
-/* Which images a night's predictions are of; "" where there are none. */
-static enum ns_status data_of(const struct ns_night *n, const char *night, char data[NS_SHA256_HEX])
+/* A vote names an object of the registry with the identities of its labelled images, so that none votes twice, whatever data sets it is in. */
+static enum ns_status keep_images(const struct ns_night *n, const struct ns_predictions *p, const uint8_t *counts, json_t *vote)
+{
+	json_t *list = json_array(), *all;
+	char digest[NS_SHA256_HEX], id[24];
+	enum ns_status status;
+	int64_t i;
+
+	for (i = 0; p->label && p->id && i < p->rows; i++) {
+		if (p->label[i] < 0 || (counts && !counts[i]))
+			continue;
+		snprintf(id, sizeof id, "%016llx", (unsigned long long)p->id[i]);
+		json_array_append_new(list, json_string(id));
+	}
+	all = NS_JSON_OBJECT({"schema", json_string(IMAGES)}, {"images", list});
+	status = all ? ns_registry_put_json(n->registry, all, digest) : ns_fail(NS_NO_MEMORY, "out of memory for the images of a vote");
+	json_decref(all);
+	if (status == NS_OK)
+		json_object_set_new(vote, "images", json_string(digest));
+	return status;
+}
+
+/* Which images a night's predictions are of, "" where there are none. vote: of the night of the alarm, whose labels do not judge again; or NULL */
+static enum ns_status data_of(const struct ns_night *n, const char *night, json_t *vote, char data[NS_SHA256_HEX])
 {
 	char path[NS_PATH_MAX], name[NS_STEP_NAME + 32];
 	struct ns_predictions p = {0};
@@ -41,6 +65,10 @@ static enum ns_status data_of(const struct ns_night *n, const char *night, char 
 	status = ns_predictions_open(&p, path);
 	if (status == NS_OK)
 		snprintf(data, NS_SHA256_HEX, "%s", p.dataset);
+	if (status == NS_OK && vote)
+		status = ns_labels_join_here(n->registry, "any", &p);
+	if (status == NS_OK && vote)
+		status = keep_images(n, &p, NULL, vote);
 	ns_predictions_release(&p);
 	return status;
 }
@@ -49,11 +77,18 @@ enum ns_status ns_trial_first_vote(const struct ns_night *n, const char *night, 
 {
 	const json_t *against = json_object_get(tonight, "against");
 	char data[NS_SHA256_HEX];
+	enum ns_status status;
 
-	NS_TRY(data_of(n, night, data));
-	*vote = make_vote(night, "", data);
+	*vote = make_vote(night, "", "");
 	if (!*vote)
 		return ns_fail(NS_NO_MEMORY, "out of memory for a vote");
+	status = data_of(n, night, *vote, data);
+	json_object_set_new(*vote, "data", json_string(data));
+	if (status != NS_OK) {
+		json_decref(*vote);
+		*vote = NULL;
+		return status;
+	}
 	put(*vote, "rows", (int64_t)ns_json_number(against, "rows", 0));
 	put(*vote, "better", (int64_t)ns_json_number(against, "better", 0));
 	put(*vote, "worse", (int64_t)ns_json_number(against, "worse", 0));
@@ -62,7 +97,7 @@ enum ns_status ns_trial_first_vote(const struct ns_night *n, const char *night, 
 	return NS_OK;
 }
 
-/* Identities of the images that taught a candidate, ascending; none where nothing says so. */
+/* Identities of the images that taught a candidate, or have voted, ascending; none where nothing says so. */
 struct taught {
 	uint64_t *id;
 	int64_t count;
@@ -102,7 +137,35 @@ static enum ns_status find_taught(const struct ns_night *n, const json_t *trial,
 	return status;
 }
 
-/* Rows that may judge: all but those of images that taught. */
+/* Those of a vote join them. */
+static enum ns_status have_voted(const struct ns_night *n, const json_t *vote, struct taught *t)
+{
+	char path[NS_PATH_MAX];
+	json_t *all = NULL;
+	const json_t *list, *one;
+	uint64_t *more;
+	size_t i;
+
+	if (!*ns_json_text(vote, "images"))
+		return NS_OK;
+	NS_TRY(ns_registry_object(n->registry, ns_json_text(vote, "images"), path));
+	NS_TRY(ns_json_read(path, &all, IMAGES));
+	list = json_object_get(all, "images");
+	more = realloc(t->id, sizeof *more * ((size_t)t->count + json_array_size(list) + 1));
+	if (!more) {
+		json_decref(all);
+		return ns_fail(NS_NO_MEMORY, "out of memory for the images of a vote");
+	}
+	t->id = more;
+	json_array_foreach(list, i, one)
+		if (json_is_string(one))
+			t->id[t->count++] = strtoull(json_string_value(one), NULL, 16);
+	json_decref(all);
+	qsort(t->id, (size_t)t->count, sizeof *t->id, by_id);
+	return NS_OK;
+}
+
+/* Rows that may judge: all but those of images that taught, or voted before. */
 static uint8_t *rows_that_judge(const struct ns_predictions *p, const struct taught *t)
 {
 	uint8_t *counts = malloc((size_t)p->rows + 1);
@@ -141,6 +204,8 @@ static enum ns_status count_pair(const struct ns_night *n, const json_t *trial, 
 		labelled += counts[i] && candidate->label[i] >= 0;
 		correct += counts[i] && candidate->label[i] >= 0 && candidate->label[i] == candidate->pred[i];
 	}
+	if (status == NS_OK)
+		status = keep_images(n, candidate, counts, vote);
 	free(counts);
 	NS_TRY(status);
 	put(vote, "rows", count[0]);
@@ -232,24 +297,33 @@ static enum ns_status add_vote(const char *night, const char *folder, const char
  * A night whose folder is gone, or whose predictions are of other models by now or cannot be read, keeps the votes that it had; so does one that was counted
  * with the same answers of people. labels: the newest of those, "": none
  */
-static enum ns_status count_all(const struct ns_night *n, const char *tonight, const char *labels, const struct taught *t, json_t *trial)
+static enum ns_status count_one(const struct ns_night *n, const json_t *trial, const char *tonight, const char *labels, const struct taught *t,
+				json_t *vote)
+{
+	const char *folder = ns_json_text(vote, "folder");
+	enum ns_status status;
+
+	if (!*folder || (json_object_get(vote, "labels") && !strcmp(ns_json_text(vote, "labels"), labels)))
+		return NS_OK;
+	status = count_again(n, trial, t, vote);
+	if (status != NS_OK && (status == NS_NO_MEMORY || !strcmp(folder, tonight)))
+		return status;
+	if (status == NS_OK)
+		json_object_set_new(vote, "labels", json_string(labels));
+	else
+		ns_log_warn(n->job->log, "the votes of %s cannot be counted again, and stay as they were: %s", folder, ns_message());
+	return NS_OK;
+}
+
+static enum ns_status count_all(const struct ns_night *n, const char *tonight, const char *labels, struct taught *t, json_t *trial)
 {
 	json_t *vote;
 	size_t i;
 
 	json_array_foreach(json_object_get(trial, "votes"), i, vote) {
-		const char *folder = ns_json_text(vote, "folder");
-		enum ns_status status;
-
-		if (!i || !*folder || (json_object_get(vote, "labels") && !strcmp(ns_json_text(vote, "labels"), labels)))
-			continue;
-		status = count_again(n, trial, t, vote);
-		if (status != NS_OK && (status == NS_NO_MEMORY || !strcmp(folder, tonight)))
-			return status;
-		if (status == NS_OK)
-			json_object_set_new(vote, "labels", json_string(labels));
-		else
-			ns_log_warn(n->job->log, "the votes of %s cannot be counted again, and stay as they were: %s", folder, ns_message());
+		if (i)
+			NS_TRY(count_one(n, trial, tonight, labels, t, vote));
+		NS_TRY(have_voted(n, vote, t));
 	}
 	return NS_OK;
 }
@@ -263,7 +337,7 @@ enum ns_status ns_trial_count(const struct ns_night *n, const char *night, json_
 
 	if (!realpath(ns_night_path(n, path, night), folder))
 		return ns_io_error(path, "cannot be followed");
-	NS_TRY(data_of(n, night, data));
+	NS_TRY(data_of(n, night, NULL, data));
 	NS_TRY(ns_registry_has(n->registry, "labels", &is));
 	if (is)
 		NS_TRY(ns_registry_ref(n->registry, "labels", labels));

@@ -22,7 +22,7 @@ from gate import NEW, OLD, Night, read, write
 class Later(Night):
     """a later night of the same site: of its 60 images so many have labels, of which the candidate alone and production alone are right on so many"""
 
-    def __init__(self, binary, first, number, better=0, worse=0, labels=40, approve="auto", nights=14, pinned=False):
+    def __init__(self, binary, first, number, better=0, worse=0, labels=40, approve="auto", nights=14, pinned=False, like=None):
         super().__init__(binary, nights=("later",), more=f"night.approve: {approve}\ngate.nights: {nights}\n")
         shutil.rmtree(self.registry)
         self.registry.symlink_to(first.registry)
@@ -35,6 +35,7 @@ class Later(Night):
         new[:better], old[:better] = label[:better], (label[:better] + 1) % 3
         of = slice(better, better + worse)
         new[of], old[of] = (label[of] + 1) % 3, label[of]
+        id = id if like is None else ids_of(like)
         self.truth = [(int(i), "xyz"[k]) for i, k in zip(id, label)]
         self.correct, self.labelled = int(np.sum((new == label)[:labels])), labels
         seen = np.where(np.arange(n) < labels, label, -1)
@@ -84,7 +85,11 @@ def over_nights(binary):
         state = "passed" if evidence >= gate.NEEDED else "waiting"
         agree([t[key] for key in ("better", "worse", "rows", "correct", "log_evidence", "state")], [better, worse, 40 * k, correct, evidence, state],
               f"night {k}")
+        images = t["votes"][-1].pop("images")
         agree(t["votes"][-1], later.vote(b, c), f"night {k}")
+        kept = read(n.registry / "objects" / images[:2] / images[2:])["images"]
+        check(kept == [f"{i:016x}" for i, _ in later.truth[:40]], f"night {k}: the images that voted")
+        t["votes"][-1]["images"] = images
         check(n.moves("trial")[-1][0] == tiny.digest(later.night / "later/trial.json"), f"night {k}: the registry's trial")
         production = n.moves()
         (later.night / "steps/later.trial.json").unlink()
@@ -169,10 +174,17 @@ def who_may_judge(binary):
         for name, values, kind in (("set", np.ones(k), "u4"), ("row", np.arange(k), "u8"), ("id", taught, "u8"), ("label", np.zeros(k), "i4"),
                                    ("source", np.zeros(k), "u1"), ("repeat", np.ones(k), "u4")):
             f[name] = np.asarray(values, kind)
+    alarmed = ids_of(9)[:30]
+    evaluate.Predictions(alarmed, np.zeros(30), np.zeros(30), np.full((30, 3), 1 / 3), ["x", "y", "z"], n.a, "e" * 64).write(n.night / "changed/predictions")
     n.evaluated(NEW, OLD, same_night=False).gate()
     first = Later(binary, n, 1, 8, 0)
     t = first.judge()
     agree([t[key] for key in ("rows", "labelled", "better", "worse", "state")], [13, 13, 3, 0, "waiting"], "images that taught do not judge")
+    # images that voted, or raised the alarm, do not vote again, in whatever data set they are
+    t = Later(binary, n, 8, 5, 0, like=1).judge()
+    check((t["votes"][-1]["rows"], t["better"]) == (0, 3), f"the same images in another data set: {t['votes'][-1]}")
+    t = Later(binary, n, 9, 0, 0).judge()
+    check((t["votes"][-1]["rows"], t["better"]) == (10, 3), f"images of the alarm: {t['votes'][-1]}")
     # what is no pair says nothing
     for k, broken in enumerate(("no pred", "fewer rows", "other images"), 2):
         later = Later(binary, n, k, 5, 0)
@@ -192,7 +204,7 @@ def who_may_judge(binary):
     # a night that is moved is counted where it is now
     shutil.move(first.night / "later", "moved")
     t = Later(binary, n, 1, 8, 0).judge()
-    check((t["better"], len(t["votes"])) == (5, 6) and "moved" not in t["votes"][1]["folder"], f"a night that was moved: {t}")
+    check((t["better"], len(t["votes"])) == (5, 8) and "moved" not in t["votes"][1]["folder"], f"a night that was moved: {t}")
     # a person made another model production meanwhile: the night says nothing, then and later
     late = Later(binary, n, 7, 40, 0, pinned=True)
     registry(n, "promote", "production", n.c, "--override", "--why", "by hand")
