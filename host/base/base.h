@@ -134,7 +134,9 @@ enum ns_status ns_json_write(const char *path, const json_t *json); /* indented,
 enum ns_status ns_json_read(const char *path, json_t **json, const char *schema);
 /* The same, but *json is NULL where nothing is there. */
 enum ns_status ns_json_read_if_there(const char *path, json_t **json, const char *schema);
-/* SHA-256 of the canonical text: keys sorted, no white space. */
+/* The canonical text: keys sorted, no white space; NULL: out of memory. The caller frees it. */
+char *ns_json_canonical(const json_t *json);
+/* SHA-256 of that. */
 void ns_json_digest(char hex[NS_SHA256_HEX], const json_t *json);
 /* The string under `key`, or "" */
 const char *ns_json_text(const json_t *json, const char *key);

@@ -131,14 +131,21 @@ enum ns_status ns_json_read(const char *path, json_t **json, const char *schema)
 	return NS_OK;
 }
 
-void ns_json_digest(char hex[NS_SHA256_HEX], const json_t *json)
+char *ns_json_canonical(const json_t *json)
 {
 	json_t *clean = ns_json_clean(json);
 	char *text = json_dumps(clean, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
 
+	json_decref(clean);
+	return text;
+}
+
+void ns_json_digest(char hex[NS_SHA256_HEX], const json_t *json)
+{
+	char *text = ns_json_canonical(json);
+
 	ns_sha256(hex, text ? text : "", text ? strlen(text) : 0);
 	free(text);
-	json_decref(clean);
 }
 
 const char *ns_json_text(const json_t *json, const char *key)

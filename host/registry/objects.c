@@ -85,9 +85,8 @@ enum ns_status ns_registry_put(const char *registry, const char *file, char dige
 	return status;
 }
 
-enum ns_status ns_registry_put_json(const char *registry, const json_t *json, char digest[NS_SHA256_HEX])
+static enum ns_status put_text(const char *registry, char *text, char digest[NS_SHA256_HEX])
 {
-	char *text = json ? json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
 	enum ns_status status;
 
 	if (!text)
@@ -96,6 +95,16 @@ enum ns_status ns_registry_put_json(const char *registry, const json_t *json, ch
 	status = object_put(registry, text, strlen(text), digest);
 	free(text);
 	return status;
+}
+
+enum ns_status ns_registry_put_json(const char *registry, const json_t *json, char digest[NS_SHA256_HEX])
+{
+	return put_text(registry, json ? json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL, digest);
+}
+
+enum ns_status ns_registry_put_canonical(const char *registry, const json_t *json, char digest[NS_SHA256_HEX])
+{
+	return put_text(registry, json ? ns_json_canonical(json) : NULL, digest);
 }
 
 /* Puts back an object that gc has set aside, be it that this gc was killed or is about to check it once more. */

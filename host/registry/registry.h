@@ -14,6 +14,8 @@
 
 enum ns_status ns_registry_put(const char *registry, const char *file, char digest[NS_SHA256_HEX]);
 enum ns_status ns_registry_put_json(const char *registry, const json_t *json, char digest[NS_SHA256_HEX]);
+/* The canonical text, whose digest is that of ns_json_digest(). */
+enum ns_status ns_registry_put_canonical(const char *registry, const json_t *json, char digest[NS_SHA256_HEX]);
 /* Where the object lies; NS_IO if there is none. `digest` may be a prefix of at least 8 digits. */
 enum ns_status ns_registry_object(const char *registry, const char *digest, char path[NS_PATH_MAX]);
 /* Newest digest of a ref; NS_IO if the ref is unknown. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "host/registry/registry.h"
 #include "host/train/train.h"
 #include "datasets/predict/predict.h"
 #include "datasets/shard/shard.h"
@@ -328,6 +329,26 @@ static enum ns_status label(struct retrain *r, const char *manifest, const struc
 	return ns_comm_broadcast(r->job->comm, labels, sizeof *labels * (size_t)r->s.rows, 0);
 }
 
+/* What taught the model lies in the registry beside it: the manifest, the selection, which files each data set had. */
+static enum ns_status keep_lineage(const struct retrain *r, const char *manifest)
+{
+	const char *registry = ns_conf_text(r->job->conf, "registry");
+	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
+	enum ns_status status = NS_OK;
+	int i;
+
+	for (i = 0; i < r->set_count; i++)
+		NS_TRY(ns_train_keep_data(r->job, r->sets[i]));
+	if (r->job->comm->rank == 0) {
+		status = ns_path(path, "%s/selection.h5", r->dir);
+		if (status == NS_OK)
+			status = ns_registry_put(registry, path, digest);
+		if (status == NS_OK)
+			status = ns_registry_put(registry, manifest, digest);
+	}
+	return ns_job_agree(r->job, status);
+}
+
 static enum ns_status execute(struct retrain *r, const char *manifest)
 {
 	int32_t *labels = malloc(sizeof *labels * (size_t)(r->s.rows + 1));
@@ -349,6 +370,7 @@ static enum ns_status execute(struct retrain *r, const char *manifest)
 	ns_job_input(r->job, "manifest", manifest, hex);
 	ns_job_count(r->job, "labelled_by_model", kept);
 	ns_job_count(r->job, "selected", r->s.rows);
+	NS_GO(keep_lineage(r, manifest));
 	status = ns_model_publish(r->job, &second);
 out:
 	ns_model_release(&first);

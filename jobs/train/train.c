@@ -6,6 +6,7 @@
 #include <string.h>
 #include <math.h>
 
+#include "host/registry/registry.h"
 #include "host/train/train.h"
 #include "jobs/augment/augment.h"
 #include "jobs/infer/infer.h"
@@ -282,6 +283,26 @@ static enum ns_status start_from(struct ns_job *job, struct ns_model *m, const c
 	return status;
 }
 
+static enum ns_status keep_data(const char *registry, const struct ns_dataset *data)
+{
+	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
+	enum ns_status status;
+	json_t *json;
+
+	if (data->alone)
+		return NS_OK;
+	NS_TRY(ns_path(path, "%s/dataset.json", data->path));
+	NS_TRY(ns_json_read(path, &json, "nightshift.dataset/1"));
+	status = ns_registry_put_canonical(registry, json_object_get(json, "shards"), digest);
+	json_decref(json);
+	return status;
+}
+
+enum ns_status ns_train_keep_data(struct ns_job *job, const struct ns_dataset *data)
+{
+	return ns_job_agree(job, job->comm->rank == 0 ? keep_data(ns_conf_text(job->conf, "registry"), data) : NS_OK);
+}
+
 static enum ns_status new_model(struct ns_job *job, struct ns_model *m, struct ns_dataset *data, const struct ns_view *view)
 {
 	const struct ns_shard_head *h = ns_dataset_head(data);
@@ -374,6 +395,7 @@ enum ns_status ns_train_fresh(struct ns_job *job)
 		NS_GO(ns_predict(job, &model, "", reference, "baseline", dtype, baseline));
 		json_object_set_new(model.facts, "baseline", json_string(baseline));
 	}
+	NS_GO(ns_train_keep_data(job, data));
 	NS_GO(ns_model_publish(job, &model));
 	ns_job_input(job, "dataset", path, data->digest);
 	ns_job_count(job, "rows", view.rows);

@@ -22,6 +22,11 @@ struct ns_train_options {
 void ns_train_plain(const struct ns_conf *conf, json_t *all);
 /* Collective. Trains `model` on the rows of `view`. */
 enum ns_status ns_train_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view, const struct ns_train_options *options);
+/*
+ * Collective. The list of a data set's shards becomes an object of the registry, whose digest is the data set's: who asks what a model was trained on finds
+ * there which files. A single shard has no list.
+ */
+enum ns_status ns_train_keep_data(struct ns_job *job, const struct ns_dataset *data);
 /* Collective. Trains from --data by the configuration, calibrates, predicts the baseline, publishes. */
 enum ns_status ns_train_fresh(struct ns_job *job);
 

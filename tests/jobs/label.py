@@ -422,6 +422,18 @@ def earlier(binary):
     check(sets == ["first", "n4"] and not [s for s, *_ in none if s > 1], "none of earlier nights")
     run(binary, "train", "--manifest", "d-all/retrain.json", *small, "--registry", "r", "--out", "met")
     check(json.loads(pathlib.Path("met/run.json").read_text())["counts"]["selected"] == len(rows), "rows of the candidate")
+    # what taught it is in the registry, whatever becomes of the nights; and stays while the model does
+    model = json.loads(pathlib.Path("met/model.json").read_text())
+    run(binary, "registry", "promote", "kept", tiny.digest("met/model.json"), "--registry", "r")
+    run(binary, "registry", "gc", "--registry.gc_hours=0", "--registry", "r")
+    shown = json.loads(run(binary, "registry", "show", model["manifest"], "--registry", "r").split("\nnightshift:")[0])
+    check(shown["predicate"]["data"]["sha256"] == model["training_data"], "the manifest of a model")
+    run(binary, "registry", "show", model["training_data"], "--registry", "r", said="bytes")
+    for d in shown["predicate"]["data"]["datasets"]:
+        text = pathlib.Path("r/objects", d["digest"][:2], d["digest"][2:]).read_text()
+        check(json.loads(text) == json.loads(pathlib.Path(d["path"], "dataset.json").read_text())["shards"], f"the files of {d['path']}")
+    first = json.loads(pathlib.Path("model-first/model.json").read_text())["training_data"]
+    check(json.loads(pathlib.Path("r/objects", first[:2], first[2:]).read_text())[0]["rows"] == 40, "the files of the first model")
     # what was selected must still be there, and be the same
     shutil.move("n1", "n1-elsewhere")
     run(binary, "train", "--manifest", "d-all/retrain.json", *small, "--registry", "r", "--out", "refused", wanted=74, said="n1")
