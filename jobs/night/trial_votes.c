@@ -289,7 +289,6 @@ static enum ns_status add_vote(const char *night, const char *folder, const char
 	if (at == 0 || both_there(ns_json_text(old, "folder"), candidate, production, &both) != NS_OK || both)
 		return NS_OK;
 	json_object_set_new(old, "folder", ns_json_string(folder));
-	json_object_del(old, "labels");
 	return NS_OK;
 }
 

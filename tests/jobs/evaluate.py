@@ -334,6 +334,9 @@ def sequences(binary):
     again = evaluate(binary, "seq-p", "seq-q", "--drift.sequence_seconds=5", out="by-sequence-ms")["against"]
     check(again == e, f"votes of sequences in milliseconds: {again}")
     evaluate(binary, "seq-p", "seq-q", out="by-image")
+    # of one sequence alone nothing is the gate's: something is left to teach
+    whole = evaluate(binary, "seq-p", "seq-q", "--evaluate.rows=gate", "--evaluate.empty=true", "--drift.sequence_seconds=1000", out="one-sequence")
+    check(whole["rows"] == 0, f"the gate's half of one sequence: {whole['rows']}")
     # the manifest says which sequences stayed whole when the candidate was taught, whatever the configuration says by now
     rows = {}
     for name, query in (("with", {"sequence_seconds": 5}), ("without", {})):

@@ -364,6 +364,8 @@ def earlier(binary):
     ids = {"first": set_of(binary, "first", 10, kinds)}
     run(binary, "train", "--data", "first", *small, "--registry", "r", "--out", "model-first")
     run(binary, "registry", "promote", "production", tiny.digest("model-first/model.json"), "--registry", "r")
+    data = json.loads(pathlib.Path("model-first/model.json").read_text())["training_data"]
+    check(json.loads(pathlib.Path("r/objects", data[:2], data[2:]).read_text())[0]["rows"] == 40, "the files of the first model")
     ids["before"] = set_of(binary, "before", 20, kinds)
     ids["n1"] = set_of(binary, "n1", 21, {i: CLASSES[i % 3] for i in range(8)})
     ids["gone"] = set_of(binary, "gone", 25, kinds)
@@ -432,8 +434,6 @@ def earlier(binary):
     for d in shown["predicate"]["data"]["datasets"]:
         text = pathlib.Path("r/objects", d["digest"][:2], d["digest"][2:]).read_text()
         check(json.loads(text) == json.loads(pathlib.Path(d["path"], "dataset.json").read_text())["shards"], f"the files of {d['path']}")
-    first = json.loads(pathlib.Path("model-first/model.json").read_text())["training_data"]
-    check(json.loads(pathlib.Path("r/objects", first[:2], first[2:]).read_text())[0]["rows"] == 40, "the files of the first model")
     # what was selected must still be there, and be the same
     shutil.move("n1", "n1-elsewhere")
     run(binary, "train", "--manifest", "d-all/retrain.json", *small, "--registry", "r", "--out", "refused", wanted=74, said="n1")
