@@ -36,6 +36,16 @@ enum ns_status ns_registry_copy(const char *registry, const char *name);
 enum ns_status ns_registry_previous(const char *registry, const char *name, char digest[NS_SHA256_HEX]);
 /* All entries of a ref's log, oldest first, as a JSON array. */
 enum ns_status ns_registry_log(const char *registry, const char *name, json_t **log);
+/* --- trials.c: candidates on trial, the objects of the ref `trial` --- */
+
+/* A state of one, by its digest; NULL where it is gone or no trial, which is said in `log`: what is newer counts. */
+json_t *ns_registry_trial(const char *registry, struct ns_log *log, const char *digest);
+/* All states, oldest first: [{digest, trial}], trial null where it cannot be read; none where there never was one. The caller drops *list. */
+enum ns_status ns_registry_trials(const char *registry, struct ns_log *log, json_t **list);
+int ns_trial_is(const json_t *trial, const char *state); /* waiting, passed, held, refused, rejected, approved */
+/* It waits for labels or for a person, and its production is that one. */
+int ns_trial_is_open(const json_t *trial, const char *production);
+
 enum ns_status ns_registry_names(const char *registry, json_t **names);
 /* Verify the digests of all objects and the copies of all refs; the first mismatch is the error. */
 enum ns_status ns_registry_verify(const char *registry, int64_t *objects);

@@ -70,33 +70,22 @@ static void warn(struct ns_job *job, const char *warning)
 /* The newest state of a candidate's trial, by its digest or the first digits of it; *trial is NULL where it never was on trial. */
 static enum ns_status find_trial(const struct ns_job *job, const char *registry, const char *digest, json_t **trial, char of[NS_SHA256_HEX])
 {
-	json_t *log, *entry;
+	json_t *list, *entry;
+	enum ns_status status = ns_registry_trials(registry, job->log, &list);
 	size_t i;
-	int is;
 
 	*trial = NULL;
-	NS_TRY(ns_registry_has(registry, "trial", &is));
-	if (!is)
-		return NS_OK;
-	NS_TRY(ns_registry_log(registry, "trial", &log));
-	json_array_foreach(log, i, entry) {
-		char path[NS_PATH_MAX];
-		json_t *one = NULL;
+	json_array_foreach(list, i, entry) {
+		json_t *one = json_object_get(entry, "trial");
 
-		if (ns_registry_object(registry, ns_json_text(entry, "new"), path) != NS_OK ||
-		    ns_json_read(path, &one, "nightshift.trial/1") != NS_OK) { /* what is newer counts */
-			ns_log_warn(job->log, "a trial cannot be read: %s", ns_message());
+		if (strncmp(ns_json_text(one, "candidate"), digest, strlen(digest)) != 0)
 			continue;
-		}
-		if (!strncmp(ns_json_text(one, "candidate"), digest, strlen(digest))) {
-			json_decref(*trial);
-			*trial = json_incref(one);
-			snprintf(of, NS_SHA256_HEX, "%s", ns_json_text(entry, "new"));
-		}
-		json_decref(one);
+		json_decref(*trial);
+		*trial = json_incref(one);
+		snprintf(of, NS_SHA256_HEX, "%s", ns_json_text(entry, "digest"));
 	}
-	json_decref(log);
-	return NS_OK;
+	json_decref(list);
+	return status;
 }
 
 /* A person's decision becomes the trial's newest state: who, and why. */

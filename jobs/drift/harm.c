@@ -102,32 +102,24 @@ static enum ns_status add_track(struct ns_drift *s, const char *name, const stru
  */
 static enum ns_status take_gate(struct ns_drift *s)
 {
-	json_t *log = NULL, *entry;
+	json_t *list, *entry;
 	size_t i;
-	int is = 0;
+	enum ns_status status;
 
 	if (!s->registry || !*s->cur.model)
 		return NS_OK;
-	NS_TRY(ns_registry_has(s->registry, "trial", &is));
-	if (is)
-		NS_TRY(ns_registry_log(s->registry, "trial", &log));
-	json_array_foreach(log, i, entry) {
-		char path[NS_PATH_MAX];
-		json_t *trial = NULL;
+	status = ns_registry_trials(s->registry, s->job->log, &list);
+	json_array_foreach(list, i, entry) {
+		const json_t *trial = json_object_get(entry, "trial");
 
-		if (ns_registry_object(s->registry, ns_json_text(entry, "new"), path) != NS_OK ||
-		    ns_json_read(path, &trial, "nightshift.trial/1") != NS_OK)
-			ns_log_warn(s->job->log, "a trial cannot be read, and counts as none: %s", ns_message());
-		if (trial && !strcmp(ns_json_text(trial, "candidate"), s->cur.model) && ns_json_number(trial, "rows", 0) > 0) {
+		if (!strcmp(ns_json_text(trial, "candidate"), s->cur.model) && ns_json_number(trial, "rows", 0) > 0) {
 			s->gate_labels = ns_json_number(trial, "rows", 0); /* votes: of a sequence one */
 			s->gate_accuracy = ns_json_number(trial, "correct", NAN) / ns_json_number(trial, "labelled", NAN);
 		}
-		s->on_trial = trial && !strcmp(ns_json_text(trial, "production"), s->cur.model) &&
-			      (!strcmp(ns_json_text(trial, "state"), "waiting") || !strcmp(ns_json_text(trial, "state"), "held"));
-		json_decref(trial);
+		s->on_trial = ns_trial_is_open(trial, s->cur.model);
 	}
-	json_decref(log);
-	return NS_OK;
+	json_decref(list);
+	return status;
 }
 
 /* Of ranks that see different registries rank 0's counts. */

@@ -120,9 +120,6 @@ enum ns_status ns_night_promote(struct ns_night *n, const char *night, const cha
  */
 enum ns_status ns_trial_open(const struct ns_night *n, const char *night, const char *candidate, const char *production, const char *gate,
 			     const json_t *tonight, int harmless, json_t **trial);
-int ns_trial_is(const json_t *trial, const char *state); /* waiting, passed, held, refused, rejected, approved */
-/* It waits for labels or for a person, and its production is that one. */
-int ns_trial_is_open(const json_t *trial, const char *production);
 /* The newest state; *trial is NULL where there is none that can be read. */
 enum ns_status ns_trial_newest(const struct ns_night *n, json_t **trial, char digest[NS_SHA256_HEX]);
 /* Was a candidate on trial when this night first asked, and may no other be trained? */

@@ -118,15 +118,15 @@ static const char *mood(const json_t *s)
 
 static void headline(struct ns_html *h, const json_t *s)
 {
-	const json_t *nights = json_object_get(s, "nights"), *todo = json_object_get(s, "next");
+	const json_t *nights = json_object_get(s, "nights"), *advice = json_object_get(s, "next");
 	int promoted = json_is_true(json_object_get(s, "promoted"));
 	json_t *entry;
 	size_t i;
 
 	ns_html_raw(h, "<p class=\"verdict %s\"><strong>", mood(s));
-	ns_html_text(h, *ns_json_text(todo, "say") ? ns_json_text(todo, "say")
-			: promoted		   ? "A better model is in production."
-						   : "Production is unchanged.");
+	ns_html_text(h, *ns_json_text(advice, "say") ? ns_json_text(advice, "say")
+			: promoted		     ? "A better model is in production."
+						     : "Production is unchanged.");
 	ns_html_raw(h, "</strong><br>");
 	unfinished(h, s);
 	json_array_foreach(nights, i, entry) {

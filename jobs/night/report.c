@@ -187,12 +187,12 @@ static enum ns_status write_all(struct ns_night *n, double seconds)
 static enum ns_status put_next(struct ns_night *n, size_t unfinished)
 {
 	char date[32], production[NS_SHA256_HEX] = "";
-	json_t *todo = NULL;
+	json_t *advice = NULL;
 	enum ns_status status;
 	int is;
 
-	status = ns_night_next(n, unfinished, &todo);
-	json_object_set_new(n->summary, "next", todo ? todo : json_null());
+	status = ns_night_next(n, unfinished, &advice);
+	json_object_set_new(n->summary, "next", advice ? advice : json_null());
 	NS_TRY(status);
 	ns_night_date(date);
 	json_object_set_new(n->summary, "date", json_string(date));

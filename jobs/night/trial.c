@@ -17,38 +17,6 @@
 
 /* --- the registry's copy; rank 0 alone --- */
 
-static enum ns_status check_state(const json_t *trial, const char *path)
-{
-	static const char *const counts[] = {"rows", "labelled", "correct", "better", "worse"};
-	const json_t *votes = json_object_get(trial, "votes"), *vote;
-	double needed;
-	int64_t value;
-	size_t i, k;
-
-	NS_TRY(ns_json_get_real(trial, "needed", path, &needed));
-	if (needed < NS_GATE_EVIDENCE || !json_array_size(votes))
-		return ns_fail(NS_BAD_DATA, "%s: needed is %g and there are %zu votes, expected at least %g and one", path, needed,
-			       json_array_size(votes), NS_GATE_EVIDENCE);
-	json_array_foreach(votes, i, vote)
-		for (k = 0; k < sizeof counts / sizeof *counts; k++)
-			NS_TRY(ns_json_get_int(vote, counts[k], path, 0, INT32_MAX, &value));
-	return NS_OK;
-}
-
-/* The object of an entry; *trial is NULL where it is gone or no trial, which is said and is no error: what is newer counts. */
-static void read_state(const struct ns_night *n, const char *digest, json_t **trial)
-{
-	char path[NS_PATH_MAX];
-
-	*trial = NULL;
-	if (ns_registry_object(n->registry, digest, path) == NS_OK && ns_json_read(path, trial, SCHEMA) == NS_OK &&
-	    check_state(*trial, path) == NS_OK)
-		return;
-	ns_log_warn(n->job->log, "a trial cannot be read, and counts as none: %s", ns_message());
-	json_decref(*trial);
-	*trial = NULL;
-}
-
 enum ns_status ns_trial_newest(const struct ns_night *n, json_t **trial, char digest[NS_SHA256_HEX])
 {
 	int is;
@@ -59,18 +27,8 @@ enum ns_status ns_trial_newest(const struct ns_night *n, json_t **trial, char di
 	if (!is)
 		return NS_OK;
 	NS_TRY(ns_registry_ref(n->registry, "trial", digest));
-	read_state(n, digest, trial);
+	*trial = ns_registry_trial(n->registry, n->job->log, digest);
 	return NS_OK;
-}
-
-int ns_trial_is(const json_t *trial, const char *state)
-{
-	return !strcmp(ns_json_text(trial, "state"), state);
-}
-
-int ns_trial_is_open(const json_t *trial, const char *production)
-{
-	return (ns_trial_is(trial, "waiting") || ns_trial_is(trial, "held")) && !strcmp(ns_json_text(trial, "production"), production);
 }
 
 static enum ns_status write_here(const struct ns_night *n, const char *night, const json_t *trial)
@@ -102,32 +60,27 @@ struct before {
 
 static enum ns_status look_back(const struct ns_night *n, const char *production, const char *candidate, const char *gate, struct before *b)
 {
-	json_t *log = NULL, *entry, *seen = json_object();
+	json_t *list, *entry, *seen = json_object();
 	enum ns_status status;
 	size_t i;
-	int is;
 
 	memset(b, 0, sizeof *b);
-	status = ns_registry_has(n->registry, "trial", &is);
-	if (status == NS_OK && is)
-		status = ns_registry_log(n->registry, "trial", &log);
-	json_array_foreach(log, i, entry) {
-		json_t *old;
+	status = ns_registry_trials(n->registry, n->job->log, &list);
+	json_array_foreach(list, i, entry) {
+		json_t *old = json_object_get(entry, "trial");
 
-		read_state(n, ns_json_text(entry, "new"), &old);
-		if (old && !strcmp(ns_json_text(old, "gate"), gate) && !strcmp(ns_json_text(old, "candidate"), candidate)) {
+		if (!strcmp(ns_json_text(old, "gate"), gate) && !strcmp(ns_json_text(old, "candidate"), candidate)) {
 			json_decref(b->same);
 			b->same = json_incref(old);
-		} else if (old && !strcmp(ns_json_text(old, "production"), production)) {
+		} else if (!strcmp(ns_json_text(old, "production"), production)) {
 			if (strcmp(ns_json_text(old, "candidate"), candidate))
 				json_object_set_new(seen, ns_json_text(old, "candidate"), json_true());
 			else
 				b->turned_down |= ns_trial_is(old, "refused") || ns_trial_is(old, "rejected");
 		}
-		json_decref(old);
 	}
 	b->attempts = (int64_t)json_object_size(seen);
-	json_decref(log);
+	json_decref(list);
 	json_decref(seen);
 	return status;
 }
