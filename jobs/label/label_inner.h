@@ -53,6 +53,9 @@ struct ns_given_list {
 void ns_given_release(struct ns_given_list *l);
 /* Reads a file of answers: JSON lines of the page, CSV, or Label Studio's export. by: whose they are where the file does not say it. */
 enum ns_status ns_given_read(struct ns_given_list *l, const char *path, const char *by);
+/* queue.c: the name of a row's file, "" where it was none; a class's name, or null */
+void ns_label_source(const struct ns_label_queue *q, int64_t row, char *text, size_t size);
+json_t *ns_label_class(const struct ns_label_queue *q, int32_t k);
 /* Checks answers against the queue, and puts them into the registry, all or none. */
 enum ns_status ns_label_take(struct ns_job *job, const char *queue, const char *const *files, int count, const char *by, const char *registry);
 

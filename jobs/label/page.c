@@ -116,23 +116,17 @@ static enum ns_status queue_json(const struct ns_label_queue *q, const char *dig
 	for (k = 0; k < q->p.class_names; k++)
 		json_array_append_new(classes, ns_json_string(q->p.names[k]));
 	for (i = 0; i < q->count && status == NS_OK; i++) {
-		int64_t row = q->rows[i].row, at;
-		const struct ns_shard *s = ns_dataset_at(q->data, row, &at);
-		int32_t pred = q->p.pred ? q->p.pred[row] : -1;
-		size_t n = 0;
-		const char *source = s ? ns_shard_source(s, at, &n) : NULL;
+		int64_t row = q->rows[i].row;
 		char id[24], file[1024];
 		json_t *image = NULL;
 
 		snprintf(id, sizeof id, "%016llx", (unsigned long long)q->p.id[row]);
-		snprintf(file, sizeof file, "%.*s", source ? (int)n : 0, source ? source : "");
+		ns_label_source(q, row, file, sizeof file);
 		status = image_of(q, row, side, &image);
 		if (status == NS_OK)
-			json_array_append_new(
-				rows,
-				NS_JSON_OBJECT({"id", json_string(id)}, {"file", ns_json_string(file)},
-					       {"predicted", pred >= 0 && pred < q->p.class_names ? ns_json_string(q->p.names[pred]) : json_null()},
-					       {"image", image}));
+			json_array_append_new(rows, NS_JSON_OBJECT({"id", json_string(id)}, {"file", ns_json_string(file)},
+								   {"predicted", q->p.pred ? ns_label_class(q, q->p.pred[row]) : json_null()},
+								   {"image", image}));
 	}
 	*out = NS_JSON_OBJECT({"queue", json_string(digest)}, {"show", json_boolean(show)}, {"classes", classes}, {"rows", rows});
 	return status == NS_OK && !*out ? ns_fail(NS_INTERNAL, "the page of a queue cannot be made") : status;

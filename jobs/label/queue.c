@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The name of a row's file; "" where it was none. */
-static void source_of(const struct ns_label_queue *q, int64_t row, char *text, size_t size)
+void ns_label_source(const struct ns_label_queue *q, int64_t row, char *text, size_t size)
 {
 	int64_t at;
 	const struct ns_shard *s = ns_dataset_at(q->data, row, &at);
@@ -15,7 +14,7 @@ static void source_of(const struct ns_label_queue *q, int64_t row, char *text, s
 	snprintf(text, size, "%.*s", name ? (int)n : 0, name ? name : "");
 }
 
-static json_t *class_name(const struct ns_label_queue *q, int32_t k)
+json_t *ns_label_class(const struct ns_label_queue *q, int32_t k)
 {
 	return k >= 0 && q->p.names && k < q->p.class_names ? ns_json_string(q->p.names[k]) : json_null();
 }
@@ -25,11 +24,11 @@ static json_t *row_json(const struct ns_label_queue *q, const struct ns_queue_ro
 	char id[24], source[1024];
 
 	snprintf(id, sizeof id, "%016llx", (unsigned long long)q->p.id[r->row]);
-	source_of(q, r->row, source, sizeof source);
+	ns_label_source(q, r->row, source, sizeof source);
 	return NS_JSON_OBJECT({"id", json_string(id)}, {"row", json_integer((json_int_t)r->row)}, {"file", ns_json_string(source)},
 			      {"why", json_string(ns_label_why_name(r->why))},
 			      {"chance", r->why == NS_LABEL_RANDOM ? json_real(q->chance) : json_null()},
-			      {"predicted", q->p.pred ? class_name(q, q->p.pred[r->row]) : json_null()});
+			      {"predicted", q->p.pred ? ns_label_class(q, q->p.pred[r->row]) : json_null()});
 }
 
 /* --- text that grows --- */

@@ -49,58 +49,58 @@ static enum ns_status keep_images(const struct ns_night *n, const struct ns_pred
 	return status;
 }
 
-/* Which images a night's predictions are of, "" where there are none. vote: of the night of the alarm, whose labels do not judge again; or NULL */
-static enum ns_status data_of(const struct ns_night *n, const char *night, json_t *vote, char data[NS_SHA256_HEX])
+/* What production says of a night's images; no rows where it has said nothing. */
+static enum ns_status open_night(const struct ns_night *n, const char *night, struct ns_predictions *p)
 {
 	char path[NS_PATH_MAX], name[NS_STEP_NAME + 32];
-	struct ns_predictions p = {0};
-	enum ns_status status;
 	int is;
 
-	*data = 0;
+	*p = (struct ns_predictions){0};
 	snprintf(name, sizeof name, "%s/predictions", night);
 	NS_TRY(ns_exists(ns_night_path(n, path, name), &is));
-	if (!is)
-		return NS_OK;
-	status = ns_predictions_open(&p, path);
-	if (status == NS_OK)
-		snprintf(data, NS_SHA256_HEX, "%s", p.dataset);
-	if (status == NS_OK && vote)
-		status = ns_labels_join_here(n->registry, "any", &p);
-	if (status == NS_OK && vote)
-		status = keep_images(n, &p, NULL, vote);
-	ns_predictions_release(&p);
-	return status;
+	return is ? ns_predictions_open(p, path) : NS_OK;
 }
 
 enum ns_status ns_trial_first_vote(const struct ns_night *n, const char *night, const json_t *tonight, json_t **vote)
 {
 	const json_t *against = json_object_get(tonight, "against");
-	char data[NS_SHA256_HEX];
+	struct ns_predictions p;
 	enum ns_status status;
 
-	*vote = make_vote(night, "", "");
-	if (!*vote)
-		return ns_fail(NS_NO_MEMORY, "out of memory for a vote");
-	status = data_of(n, night, *vote, data);
-	json_object_set_new(*vote, "data", json_string(data));
-	if (status != NS_OK) {
-		json_decref(*vote);
-		*vote = NULL;
-		return status;
-	}
+	*vote = NULL;
+	NS_GO(open_night(n, night, &p));
+	NS_GO(ns_labels_join_here(n->registry, "any", &p));
+	*vote = make_vote(night, "", p.dataset);
+	NS_GO(*vote ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a vote"));
+	if (p.rows)
+		NS_GO(keep_images(n, &p, NULL, *vote));
 	put(*vote, "rows", (int64_t)ns_json_number(against, "rows", 0));
 	put(*vote, "better", (int64_t)ns_json_number(against, "better", 0));
 	put(*vote, "worse", (int64_t)ns_json_number(against, "worse", 0));
 	put(*vote, "labelled", (int64_t)ns_json_number(tonight, "rows", 0));
 	put(*vote, "correct", (int64_t)ns_json_number(tonight, "correct", 0));
-	return NS_OK;
+out:
+	ns_predictions_release(&p);
+	if (status == NS_OK)
+		return status;
+	json_decref(*vote);
+	*vote = NULL;
+	return status;
 }
 
 /* Identities of the images that taught a candidate, or have voted, ascending; none where nothing says so. */
 struct taught {
 	uint64_t *id;
 	int64_t count;
+};
+
+/* The votes of a trial being counted, as tonight sees them. */
+struct counting {
+	const struct ns_night *n;
+	json_t *trial;
+	const char *tonight, *labels;	   /* tonight's folder; the newest answers of people, "": none */
+	struct ns_predictions *production; /* what production says of tonight's images */
+	struct taught taught;
 };
 
 static int by_id(const void *a, const void *b)
@@ -182,22 +182,21 @@ static int is_pair(const struct ns_predictions *p, const struct ns_predictions *
 }
 
 /* Both models on the same images, with what people have answered by now. */
-static enum ns_status count_pair(const struct ns_night *n, const json_t *trial, const struct taught *t, struct ns_predictions *candidate,
-				 struct ns_predictions *production, json_t *vote)
+static enum ns_status count_pair(const struct counting *c, struct ns_predictions *candidate, struct ns_predictions *production, json_t *vote)
 {
 	int64_t count[3], labelled = 0, correct = 0, i;
 	json_t *worse = NULL;
 	uint8_t *counts;
 	enum ns_status status;
 
-	NS_TRY(ns_labels_join_here(n->registry, "any", candidate));
+	NS_TRY(ns_labels_join_here(c->n->registry, "any", candidate));
 	/* one set of labels: those of the candidate's rows, which are the same images in the same order */
 	free(production->label);
 	production->label = NULL;
 	if (!candidate->label)
 		return NS_OK;
-	counts = rows_that_judge(candidate, t);
-	status = counts ? ns_evaluate_pairs(candidate, production, counts, ns_json_number(trial, "sequence_seconds", 0), count, &worse)
+	counts = rows_that_judge(candidate, &c->taught);
+	status = counts ? ns_evaluate_pairs(candidate, production, counts, ns_json_number(c->trial, "sequence_seconds", 0), count, &worse)
 			: ns_fail(NS_NO_MEMORY, "out of memory for the votes of %lld rows", (long long)candidate->rows);
 	json_decref(worse);
 	for (i = 0; status == NS_OK && i < candidate->rows; i++) {
@@ -205,7 +204,7 @@ static enum ns_status count_pair(const struct ns_night *n, const json_t *trial, 
 		correct += counts[i] && candidate->label[i] >= 0 && candidate->label[i] == candidate->pred[i];
 	}
 	if (status == NS_OK)
-		status = keep_images(n, candidate, counts, vote);
+		status = keep_images(c->n, candidate, counts, vote);
 	free(counts);
 	NS_TRY(status);
 	put(vote, "rows", count[0]);
@@ -228,24 +227,25 @@ static enum ns_status both_there(const char *folder, char candidate[NS_PATH_MAX]
 	return NS_OK;
 }
 
-static enum ns_status count_again(const struct ns_night *n, const json_t *trial, const struct taught *t, json_t *vote)
+static enum ns_status count_again(const struct counting *c, json_t *vote)
 {
 	char candidate[NS_PATH_MAX], production[NS_PATH_MAX];
-	struct ns_predictions p = {0}, q = {0};
+	const char *folder = ns_json_text(vote, "folder");
+	struct ns_predictions p = {0}, other = {0}, *q = strcmp(folder, c->tonight) ? &other : c->production;
 	enum ns_status status;
 	int both;
 
-	NS_TRY(both_there(ns_json_text(vote, "folder"), candidate, production, &both));
+	NS_TRY(both_there(folder, candidate, production, &both));
 	if (!both)
 		return NS_OK;
 	status = ns_predictions_open(&p, candidate);
-	if (status == NS_OK)
-		status = ns_predictions_open(&q, production);
-	if (status == NS_OK && !strcmp(p.model, ns_json_text(trial, "candidate")) && !strcmp(q.model, ns_json_text(trial, "production")) &&
-	    is_pair(&p, &q))
-		status = count_pair(n, trial, t, &p, &q, vote);
+	if (status == NS_OK && q == &other)
+		status = ns_predictions_open(q, production);
+	if (status == NS_OK && !strcmp(p.model, ns_json_text(c->trial, "candidate")) && !strcmp(q->model, ns_json_text(c->trial, "production")) &&
+	    is_pair(&p, q))
+		status = count_pair(c, &p, q, vote);
 	ns_predictions_release(&p);
-	ns_predictions_release(&q);
+	ns_predictions_release(&other);
 	return status;
 }
 
@@ -294,55 +294,57 @@ static enum ns_status add_vote(const char *night, const char *folder, const char
 
 /*
  * A night whose folder is gone, or whose predictions are of other models by now or cannot be read, keeps the votes that it had; so does one that was counted
- * with the same answers of people. labels: the newest of those, "": none
+ * with the same answers of people.
  */
-static enum ns_status count_one(const struct ns_night *n, const json_t *trial, const char *tonight, const char *labels, const struct taught *t,
-				json_t *vote)
+static enum ns_status count_one(const struct counting *c, json_t *vote)
 {
 	const char *folder = ns_json_text(vote, "folder");
 	enum ns_status status;
 
-	if (!*folder || (json_object_get(vote, "labels") && !strcmp(ns_json_text(vote, "labels"), labels)))
+	if (!*folder || (json_object_get(vote, "labels") && !strcmp(ns_json_text(vote, "labels"), c->labels)))
 		return NS_OK;
-	status = count_again(n, trial, t, vote);
-	if (status != NS_OK && (status == NS_NO_MEMORY || !strcmp(folder, tonight)))
+	status = count_again(c, vote);
+	if (status != NS_OK && (status == NS_NO_MEMORY || !strcmp(folder, c->tonight)))
 		return status;
 	if (status == NS_OK)
-		json_object_set_new(vote, "labels", json_string(labels));
+		json_object_set_new(vote, "labels", json_string(c->labels));
 	else
-		ns_log_warn(n->job->log, "the votes of %s cannot be counted again, and stay as they were: %s", folder, ns_message());
+		ns_log_warn(c->n->job->log, "the votes of %s cannot be counted again, and stay as they were: %s", folder, ns_message());
 	return NS_OK;
 }
 
-static enum ns_status count_all(const struct ns_night *n, const char *tonight, const char *labels, struct taught *t, json_t *trial)
+static enum ns_status count_all(struct counting *c)
 {
 	json_t *vote;
 	size_t i;
 
-	json_array_foreach(json_object_get(trial, "votes"), i, vote) {
+	json_array_foreach(json_object_get(c->trial, "votes"), i, vote) {
 		if (i)
-			NS_TRY(count_one(n, trial, tonight, labels, t, vote));
-		NS_TRY(have_voted(n, vote, t));
+			NS_TRY(count_one(c, vote));
+		NS_TRY(have_voted(c->n, vote, &c->taught));
 	}
 	return NS_OK;
 }
 
 enum ns_status ns_trial_count(const struct ns_night *n, const char *night, json_t *trial)
 {
-	char path[NS_PATH_MAX], folder[NS_PATH_MAX], data[NS_SHA256_HEX], labels[NS_SHA256_HEX] = "";
-	struct taught t;
+	char path[NS_PATH_MAX], folder[NS_PATH_MAX], labels[NS_SHA256_HEX] = "";
+	struct ns_predictions production;
+	struct counting c = {.n = n, .trial = trial, .tonight = folder, .labels = labels, .production = &production};
 	enum ns_status status;
 	int is;
 
 	if (!realpath(ns_night_path(n, path, night), folder))
 		return ns_io_error(path, "cannot be followed");
-	NS_TRY(data_of(n, night, NULL, data));
 	NS_TRY(ns_registry_has(n->registry, "labels", &is));
 	if (is)
 		NS_TRY(ns_registry_ref(n->registry, "labels", labels));
-	NS_TRY(add_vote(night, folder, data, trial));
-	NS_TRY(find_taught(n, trial, &t));
-	status = count_all(n, folder, labels, &t, trial);
-	free(t.id);
+	NS_GO(open_night(n, night, &production));
+	NS_GO(add_vote(night, folder, production.dataset, trial));
+	NS_GO(find_taught(n, trial, &c.taught));
+	status = count_all(&c);
+out:
+	free(c.taught.id);
+	ns_predictions_release(&production);
 	return status;
 }
