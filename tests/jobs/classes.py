@@ -14,16 +14,11 @@ import tarfile
 import h5py
 import numpy as np
 
+import tiny
+from tiny import check
+
 NAMES = [f"a class of things \u00e4 {i:05}" for i in range(5000)]  # 25 bytes each: 125,000, which no object header holds
 NET = ("--model.blocks=[1]", "--model.width=4", "--model.stem=imagenet", "--train.epochs=1", "--train.batch=128", "--train.precision=f32", "--device=cpu")
-checks = 0
-
-
-def check(fine, what):
-    global checks
-    if not fine:
-        raise SystemExit(f"FAILED: {what}")
-    checks += 1
 
 
 def run(*arguments, code=0):
@@ -214,4 +209,4 @@ def report():
 
 for step in (ingest, an_attribute_below_the_border, a_hundred_thousand, train, evaluate, drift, report):
     step()
-print(f"{checks} checks passed")
+print(f"{tiny.checks} checks passed")

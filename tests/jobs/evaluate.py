@@ -15,19 +15,12 @@ import numpy as np
 
 import tiny
 from draws import AUDIT, draw
+from tiny import check
 
 Z = 1.959963984540054 # scipy.stats.norm.ppf(0.975)
 HAND = 0.054983882971804676, 0.6300136197079043 # by hand: see known_constants
 CLOSE = 6e-9 # a result keeps nine digits
 RANKS = ("env", "ASAN_OPTIONS=detect_leaks=0", "mpirun", "-n", "2") # MPI leaves allocations of its own
-checks = 0
-
-
-def check(fine, what):
-    global checks
-    if not fine:
-        raise SystemExit(f"FAILED: {what}")
-    checks += 1
 
 
 def agree(found, wanted, where):
@@ -438,4 +431,4 @@ if __name__ == "__main__":
     binary, *names = sys.argv[1:]
     for part in tiny.chosen((known_constants, definitions, a_class_is_lost, sequences, the_gates_half, refusals), names):
         part(binary)
-    print(f"{checks} checks passed")
+    print(f"{tiny.checks} checks passed")

@@ -18,16 +18,9 @@ import numpy as np
 
 import evaluate
 import tiny
+from tiny import check
 
 CLASSES = ["ant", "bee", "cat"]
-checks = 0
-
-
-def check(fine, what):
-    global checks
-    if not fine:
-        raise SystemExit(f"FAILED: {what}")
-    checks += 1
 
 
 def run(binary, *args, wanted=0, said="", log=True):
@@ -476,4 +469,4 @@ if __name__ == "__main__":
     binary, *names = sys.argv[1:]
     for part in tiny.chosen((asked, page, answers, back_and_forth, at_once, meet, teach, earlier, refusals), names):
         part(binary)
-    print(f"{checks} checks passed")
+    print(f"{tiny.checks} checks passed")

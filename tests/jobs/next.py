@@ -180,4 +180,4 @@ if __name__ == "__main__":
     binary, *names = sys.argv[1:]
     for part in tiny.chosen((cameras, labels, labels_over_nights, policy_over_days, stays_open, times), names):
         part(binary)
-    print(f"{nights.checks} checks passed")
+    print(f"{tiny.checks} checks passed")

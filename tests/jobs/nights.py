@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 import tiny
+from tiny import check
 
 DAY = 86400
 START = 20000  # a Wednesday
@@ -23,14 +24,6 @@ STATS = ["brightness", "contrast", "sharpness"]
 CLASSES = ["ant", "bag", "cat"]
 FALSE_ALARMS = 2.0
 ALONE = 3.841468489269817  # scipy.stats.t.isf(.1 * .3 / 365, 199)
-checks = 0
-
-
-def check(fine, what):
-    global checks
-    if not fine:
-        raise SystemExit(f"FAILED: {what}")
-    checks += 1
 
 
 def near(found, wanted, what, rel=1e-6, absolute=1e-9):
@@ -486,4 +479,4 @@ if __name__ == "__main__":
     binary, *names = sys.argv[1:]
     for part in tiny.chosen((figures, year, again, labels, changed, adapted, old_lines), names):
         part(binary)
-    print(f"{checks} checks passed")
+    print(f"{tiny.checks} checks passed")

@@ -23,16 +23,9 @@ import paths_follow
 import paths_objects
 import paths_place
 import tiny
+from tiny import check
 
-checks = 0
 made = 0
-
-
-def check(fine, what):
-    global checks
-    if not fine:
-        raise SystemExit(f"FAILED: {what}")
-    checks += 1
 
 
 def chunk(kind, data):
@@ -671,4 +664,4 @@ if __name__ == "__main__":
     program, *parts = sys.argv[1:]
     for part in tiny.chosen((classes, splits, no_splits, links, names, webdataset, lists, columns, annotations, slices, objects, follow, place, strays, containers, like, unlabelled, share, files, arrays), parts):
         part(program)
-    print(f"{checks} checks passed")
+    print(f"{tiny.checks} checks passed")

@@ -11,17 +11,10 @@ import sys
 import urllib.parse
 
 import tiny
+from tiny import check
 
-checks = 0
 FAMILIES = ["images", "spread", "embeddings", "outputs", "groups", "missing"]
 LEVEL = 1e-4
-
-
-def check(fine, what):
-    global checks
-    if not fine:
-        raise SystemExit(f"FAILED: {what}")
-    checks += 1
 
 
 def day(k):
@@ -136,4 +129,4 @@ if __name__ == "__main__":
     binary, *names = sys.argv[1:]
     for part in tiny.chosen((few, damaged, thousand), names):
         part(binary)
-    print(f"{checks} checks passed")
+    print(f"{tiny.checks} checks passed")

@@ -45,6 +45,17 @@ class Report:
         return 1 if self.failed or not self.passed else 0
 
 
+checks = 0
+
+
+def check(fine, what):
+    """of tests that end with the first thing that is wrong, and say at their end how much was looked at"""
+    global checks
+    if not fine:
+        raise SystemExit(f"FAILED: {what}")
+    checks += 1
+
+
 def put_away(folder):
     """unless NS_KEEP says that a failed test leaves its folders: then what is left is the script's to remove"""
     if not os.environ.get("NS_KEEP"):

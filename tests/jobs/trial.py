@@ -349,4 +349,4 @@ if __name__ == "__main__":
     binary, *names = sys.argv[1:]
     for part in tiny.chosen((over_nights, nights_without_labels, labels_that_come_late, who_may_judge, at_once, no_second_candidate, people), names):
         part(binary)
-    print(f"{evaluate.checks} checks passed")
+    print(f"{tiny.checks} checks passed")

@@ -12,20 +12,13 @@ import h5py
 import numpy as np
 
 import tiny
+from tiny import check
 
 Z = 1.959963984540054  # scipy.stats.norm.ppf(0.975)
 CHI2_95 = {2: 5.991464547107979, 9: 16.918977604620448}  # scipy.stats.chi2.ppf(0.95, df)
 STATS = ["brightness", "contrast", "sharpness"]
 CLASSES = ["ant", "bag", "cat"]
 DAY = 86400
-checks = 0
-
-
-def check(fine, what):
-    global checks
-    if not fine:
-        raise SystemExit(f"FAILED: {what}")
-    checks += 1
 
 
 def near(found, wanted, what, rel=1e-8, absolute=1e-9):
@@ -493,4 +486,4 @@ if __name__ == "__main__":
     binary, *names = sys.argv[1:]
     for part in tiny.chosen((figures, rare_classes, rules, least_p, broken_values, label_shift, policy), names):
         part(binary)
-    print(f"{checks} checks passed")
+    print(f"{tiny.checks} checks passed")

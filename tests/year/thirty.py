@@ -15,17 +15,10 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "jobs"))
 import tiny
+from tiny import check
 
 SIDE, ROWS, LABELS, CHANGE, START = 12, 200, 60, 12, 20000
 CLASSES = ["bar", "dot", "ring"]
-checks = 0
-
-
-def check(fine, what):
-    global checks
-    if not fine:
-        raise SystemExit(f"FAILED: {what}")
-    checks += 1
 
 
 def shape(r, kind, dim):
@@ -125,4 +118,4 @@ def main(binary, nights):
 
 if __name__ == "__main__":
     main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 30)
-    print(f"{checks} checks passed")
+    print(f"{tiny.checks} checks passed")
