@@ -204,17 +204,17 @@ static int can_join(const char *registry, const char *until, const struct ns_pre
 	return registry && *until && p->id && p->names && p->rows;
 }
 
-enum ns_status ns_labels_join_here(const char *registry, const char *until, struct ns_predictions *p)
+enum ns_status ns_labels_join_here(const char *registry, struct ns_predictions *p)
 {
 	int32_t *label;
 	char digest[NS_SHA256_HEX];
 	int64_t joined = 0;
 	enum ns_status status;
 
-	if (!can_join(registry, until, p))
+	if (!can_join(registry, "any", p))
 		return NS_OK;
 	label = malloc(sizeof *label * (size_t)p->rows);
-	status = label ? find(registry, until, p, label, &joined, digest)
+	status = label ? find(registry, "any", p, label, &joined, digest)
 		       : ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)p->rows);
 	if (status == NS_OK && joined)
 		fill(p, &label);
@@ -225,9 +225,8 @@ enum ns_status ns_labels_join_here(const char *registry, const char *until, stru
 enum ns_status ns_labels_join(struct ns_job *job, const char *registry, const char *until, struct ns_predictions *p, int64_t *joined,
 			      char digest[NS_SHA256_HEX])
 {
-	char limit[NS_SHA256_HEX + 8];
+	char limit[NS_SHA256_HEX];
 	int32_t *label = NULL;
-	int64_t facts = 0;
 	enum ns_status status = NS_OK;
 
 	snprintf(limit, sizeof limit, "%s", until); /* it may be `digest` */
@@ -239,15 +238,14 @@ enum ns_status ns_labels_join(struct ns_job *job, const char *registry, const ch
 	if (!label)
 		status = ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)p->rows);
 	else if (job->comm->rank == 0)
-		status = find(registry, limit, p, label, &facts, digest);
+		status = find(registry, limit, p, label, joined, digest);
 	NS_GO(ns_job_agree(job, status));
-	NS_GO(ns_comm_broadcast(job->comm, &facts, sizeof facts, 0));
+	NS_GO(ns_comm_broadcast(job->comm, joined, sizeof *joined, 0));
 	NS_GO(ns_comm_broadcast(job->comm, digest, NS_SHA256_HEX, 0));
-	if (facts)
+	if (*joined)
 		NS_GO(ns_comm_broadcast(job->comm, label, sizeof *label * (size_t)p->rows, 0));
-	if (facts)
+	if (*joined)
 		fill(p, &label);
-	*joined = facts;
 out:
 	free(label);
 	return status;

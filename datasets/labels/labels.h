@@ -38,7 +38,7 @@ const char *ns_labels_of(const struct ns_labels *l, uint64_t id, int *disputed, 
  */
 enum ns_status ns_labels_join(struct ns_job *job, const char *registry, const char *until, struct ns_predictions *p, int64_t *joined,
 			      char digest[NS_SHA256_HEX]);
-/* The same for a rank that is alone with it. */
-enum ns_status ns_labels_join_here(const char *registry, const char *until, struct ns_predictions *p);
+/* The same, of all answers, for a rank that is alone with it. */
+enum ns_status ns_labels_join_here(const char *registry, struct ns_predictions *p);
 
 #endif

@@ -72,7 +72,10 @@ enum ns_status ns_predictions_prob(const struct ns_predictions *p, int64_t first
  */
 enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path);
 void ns_predictions_release(struct ns_predictions *p);
-/* Rows of one group whose times follow within so many seconds: *block (rows), their sequence; *count of them. Needs group and time. */
+/*
+ * Rows of one group whose times follow within so many seconds: *block (rows), their sequence; *count of them. Needs group and time. Of no seconds there are
+ * none, and *block is NULL.
+ */
 enum ns_status ns_predictions_sequences(const struct ns_predictions *p, double seconds, int32_t **block, int64_t *count);
 /* The same of columns: group and time (rows). */
 enum ns_status ns_sequences(const int32_t *group, const int64_t *time, int64_t rows, double seconds, int32_t **block, int64_t *count);

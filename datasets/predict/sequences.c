@@ -32,6 +32,12 @@ int64_t ns_time_divisor(const int64_t *time, int64_t rows)
 
 enum ns_status ns_predictions_sequences(const struct ns_predictions *p, double seconds, int32_t **block, int64_t *count)
 {
+	*block = NULL;
+	*count = 0;
+	if (!(seconds > 0))
+		return NS_OK;
+	if (!p->group || !p->time)
+		return ns_fail(NS_BAD_DATA, "drift.sequence_seconds = %g needs the columns group and time", seconds);
 	return ns_sequences(p->group, p->time, p->rows, seconds, block, count);
 }
 

@@ -63,13 +63,19 @@ enum ns_status ns_registry_has(const char *registry, const char *name, int *is)
 
 enum ns_status ns_registry_ref(const char *registry, const char *name, char digest[NS_SHA256_HEX])
 {
+	NS_TRY(ns_registry_ref_if_there(registry, name, digest));
+	return *digest ? NS_OK : ns_fail(NS_IO, "%s: has no ref '%s'", registry, name);
+}
+
+enum ns_status ns_registry_ref_if_there(const char *registry, const char *name, char digest[NS_SHA256_HEX])
+{
 	int n;
 	json_t *entry;
 
-	NS_TRY(ns_registry_check_name(name));
-	NS_TRY(ns_registry_newest(registry, name, &n));
+	*digest = 0;
+	NS_TRY(ns_registry_has(registry, name, &n));
 	if (!n)
-		return ns_fail(NS_IO, "%s: has no ref '%s'", registry, name);
+		return NS_OK;
 	NS_TRY(read_entry(registry, name, n, &entry));
 	snprintf(digest, NS_SHA256_HEX, "%s", ns_json_text(entry, "new"));
 	json_decref(entry);

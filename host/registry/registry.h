@@ -20,6 +20,8 @@ enum ns_status ns_registry_put_canonical(const char *registry, const json_t *jso
 enum ns_status ns_registry_object(const char *registry, const char *digest, char path[NS_PATH_MAX]);
 /* Newest digest of a ref; NS_IO if the ref is unknown. */
 enum ns_status ns_registry_ref(const char *registry, const char *name, char digest[NS_SHA256_HEX]);
+/* The same; "" where it never was moved. */
+enum ns_status ns_registry_ref_if_there(const char *registry, const char *name, char digest[NS_SHA256_HEX]);
 /* Has the ref ever been moved? A registry that cannot be read is an error. */
 enum ns_status ns_registry_has(const char *registry, const char *name, int *is);
 /*

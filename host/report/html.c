@@ -216,14 +216,12 @@ void ns_html_row(struct ns_html *h, const char *cell, const char *const *cells, 
 	ns_html_raw(h, "</tr>\n");
 }
 
-void ns_html_png(struct ns_html *h, const uint8_t *png, size_t bytes, int w, int hh, int zoom, const char *alt)
+void ns_html_png_uri(struct ns_html *h, const uint8_t *png, size_t bytes)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	size_t i;
 
-	ns_html_raw(h, "<img width=\"%d\" height=\"%d\" alt=\"", w * zoom, hh * zoom);
-	ns_html_text(h, alt);
-	ns_html_raw(h, "\" src=\"data:image/png;base64,");
+	ns_html_markup(h, "data:image/png;base64,");
 	for (i = 0; i < bytes; i += 3) {
 		uint32_t v = (uint32_t)png[i] << 16 | (i + 1 < bytes ? (uint32_t)png[i + 1] << 8 : 0) | (i + 2 < bytes ? png[i + 2] : 0);
 		char four[4] = {digits[v >> 18], digits[v >> 12 & 63], i + 1 < bytes ? digits[v >> 6 & 63] : '=',
@@ -231,6 +229,14 @@ void ns_html_png(struct ns_html *h, const uint8_t *png, size_t bytes, int w, int
 
 		append(h, four, 4);
 	}
+}
+
+void ns_html_png(struct ns_html *h, const uint8_t *png, size_t bytes, int w, int hh, int zoom, const char *alt)
+{
+	ns_html_raw(h, "<img width=\"%d\" height=\"%d\" alt=\"", w * zoom, hh * zoom);
+	ns_html_text(h, alt);
+	ns_html_raw(h, "\" src=\"");
+	ns_html_png_uri(h, png, bytes);
 	ns_html_raw(h, "\">");
 }
 

@@ -32,6 +32,8 @@ void ns_html_element(struct ns_html *h, const char *tag, const char *format, ...
 void ns_html_cells(struct ns_html *h, const char *cell, const char *const *cells, int n);
 void ns_html_row(struct ns_html *h, const char *cell, const char *const *cells, int n);
 /* a PNG as a data URI, `zoom` times its size in hard pixels */
+/* A PNG file as a data: URI alone; h may be a zeroed one, whose text it then is. */
+void ns_html_png_uri(struct ns_html *h, const uint8_t *png, size_t bytes);
 void ns_html_png(struct ns_html *h, const uint8_t *png, size_t bytes, int w, int hh, int zoom, const char *alt);
 
 /* Two distributions over the same bins, as overlaid shares. */

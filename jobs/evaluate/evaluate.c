@@ -105,19 +105,19 @@ static enum ns_status compare(const struct ns_predictions *p, const struct ns_pr
 }
 
 /* With a manifest: the answers and sequences that it knew, so that the gate's half is the one that was not trained on. "any" and the configuration's without. */
-static enum ns_status of_manifest(const struct ns_conf *conf, char until[NS_SHA256_HEX + 8], double *seconds)
+static enum ns_status of_manifest(const struct ns_conf *conf, char until[NS_SHA256_HEX], double *seconds)
 {
 	const char *path = ns_conf_text(conf, "evaluate.manifest");
 	json_t *manifest = NULL;
 	const json_t *query;
 
-	snprintf(until, NS_SHA256_HEX + 8, "any");
+	snprintf(until, NS_SHA256_HEX, "any");
 	*seconds = ns_conf_real(conf, "drift.sequence_seconds");
 	if (!path)
 		return NS_OK;
 	NS_TRY(ns_json_read(path, &manifest, NULL));
 	query = json_object_get(json_object_get(json_object_get(manifest, "predicate"), "data"), "query");
-	snprintf(until, NS_SHA256_HEX + 8, "%s", ns_json_text(query, "labels"));
+	snprintf(until, NS_SHA256_HEX, "%s", ns_json_text(query, "labels"));
 	*seconds = ns_json_number(query, "sequence_seconds", 0);
 	json_decref(manifest);
 	return NS_OK;
@@ -125,13 +125,10 @@ static enum ns_status of_manifest(const struct ns_conf *conf, char until[NS_SHA2
 
 static enum ns_status gate_half(const struct ns_predictions *p, double seconds, uint64_t seed, uint8_t **gate)
 {
-	int32_t *block = NULL;
+	int32_t *block;
 	int64_t blocks;
 
-	if (seconds > 0 && !(p->group && p->time))
-		return ns_fail(NS_BAD_DATA, "drift.sequence_seconds = %g needs the columns group and time", seconds);
-	if (seconds > 0)
-		NS_TRY(ns_predictions_sequences(p, seconds, &block, &blocks));
+	NS_TRY(ns_predictions_sequences(p, seconds, &block, &blocks));
 	*gate = ns_gate_rows(p->id, p->label, block, p->rows, seed);
 	free(block);
 	return *gate ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the gate's rows");
@@ -141,7 +138,7 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 {
 	const char *path, *against = ns_conf_text(job->conf, "evaluate.against"), *rows = ns_conf_text(job->conf, "evaluate.rows");
 	const char *registry = ns_conf_text(job->conf, "registry");
-	char labels[NS_SHA256_HEX], until[NS_SHA256_HEX + 8];
+	char labels[NS_SHA256_HEX], until[NS_SHA256_HEX];
 	int64_t joined;
 	double seconds;
 	uint64_t seed = (uint64_t)ns_conf_int(job->conf, "seed");

@@ -124,11 +124,8 @@ enum ns_status ns_evaluate_pairs(const struct ns_predictions *p, const struct ns
 	int32_t *block = NULL;
 	enum ns_status status = a && b ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for pairing rows");
 
-	if (status == NS_OK && seconds > 0 && !(p->group && p->time))
-		status = ns_fail(NS_BAD_DATA, "drift.sequence_seconds = %g needs the columns group and time", seconds);
-	else if (status == NS_OK && seconds > 0)
-		status = ns_predictions_sequences(p, seconds, &block, &v.blocks);
 	NS_GO(status);
+	NS_GO(ns_predictions_sequences(p, seconds, &block, &v.blocks));
 	v.block = block;
 	v.balance = calloc((size_t)v.blocks + 1, sizeof *v.balance);
 	v.voted = calloc((size_t)v.blocks + 1, 1);

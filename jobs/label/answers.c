@@ -16,7 +16,6 @@ struct intake {
 	const char *queue_path, *registry;
 	json_t *queue, *asked; /* asked: id -> row of the queue */
 	struct ns_given_list given;
-	const char **file; /* of each answer of `given` */
 	int64_t answered, passed, repeated;
 };
 
@@ -39,18 +38,8 @@ static enum ns_status read_files(struct intake *t, const char *const *files, int
 {
 	int i;
 
-	for (i = 0; i < count; i++) {
-		int64_t first = t->given.count, k;
-		const char **more;
-
+	for (i = 0; i < count; i++)
 		NS_TRY(ns_given_read(&t->given, files[i], by));
-		more = realloc(t->file, sizeof *more * (size_t)(t->given.count + 1));
-		if (!more)
-			return ns_fail(NS_NO_MEMORY, "out of memory for the answers of %s", files[i]);
-		t->file = more;
-		for (k = first; k < t->given.count; k++)
-			t->file[k] = files[i];
-	}
 	return NS_OK;
 }
 
@@ -65,17 +54,17 @@ static int is_class(const struct intake *t, const char *label)
 	return 0;
 }
 
-static enum ns_status check_one(const struct intake *t, const struct ns_given *g, const char *file)
+static enum ns_status check_one(const struct intake *t, const struct ns_given *g)
 {
 	char id[24];
 
 	snprintf(id, sizeof id, "%016llx", (unsigned long long)g->id);
 	if (!json_object_get(t->asked, id))
-		return ns_fail(NS_BAD_DATA, "%s: line %lld: image %s was not asked for by %s/queue.json (of data set %.12s)", file,
+		return ns_fail(NS_BAD_DATA, "%s: line %lld: image %s was not asked for by %s/queue.json (of data set %.12s)", g->file,
 			       (long long)g->line, id, t->queue_path, ns_json_text(t->queue, "dataset"));
 	if (*g->label && !is_class(t, g->label))
-		return ns_fail(NS_BAD_DATA, "%s: line %lld: image %s: '%.80s' is none of the classes of %s/queue.json", file, (long long)g->line, id,
-			       g->label, t->queue_path);
+		return ns_fail(NS_BAD_DATA, "%s: line %lld: image %s: '%.80s' is none of the classes of %s/queue.json", g->file, (long long)g->line,
+			       id, g->label, t->queue_path);
 	return NS_OK;
 }
 
@@ -105,14 +94,14 @@ static enum ns_status make_rows(struct intake *t, json_t *rows)
 		const struct ns_given *g = &t->given.of[i], *old;
 		char id[24];
 
-		status = check_one(t, g, t->file[i]);
+		status = check_one(t, g);
 		if (status != NS_OK)
 			break;
 		snprintf(id, sizeof id, "%016llx", (unsigned long long)g->id);
 		old = before(t, seen, i);
 		if (old && strcmp(old->label, g->label))
-			status = ns_fail(NS_BAD_DATA, "%s: line %lld: %s says '%.80s' of image %s, and '%.80s' in line %lld of %s", t->file[i],
-					 (long long)g->line, g->by, g->label, id, old->label, (long long)old->line, t->file[old - t->given.of]);
+			status = ns_fail(NS_BAD_DATA, "%s: line %lld: %s says '%.80s' of image %s, and '%.80s' in line %lld of %s", g->file,
+					 (long long)g->line, g->by, g->label, id, old->label, (long long)old->line, old->file);
 		t->repeated += old != NULL;
 		t->passed += !old && !*g->label;
 		if (old || !*g->label || status != NS_OK)
@@ -132,14 +121,11 @@ static enum ns_status newest(const struct intake *t, const char *queue, json_t *
 {
 	char path[NS_PATH_MAX];
 	json_t *old;
-	int is;
 
-	*digest = 0;
 	*same = 0;
-	NS_TRY(ns_registry_has(t->registry, "labels", &is));
-	if (!is)
+	NS_TRY(ns_registry_ref_if_there(t->registry, "labels", digest));
+	if (!*digest)
 		return NS_OK;
-	NS_TRY(ns_registry_ref(t->registry, "labels", digest));
 	NS_TRY(ns_registry_object(t->registry, digest, path));
 	NS_TRY(ns_json_read(path, &old, "nightshift.answers/1"));
 	*same = !strcmp(ns_json_text(old, "queue"), queue) && json_equal(json_object_get(old, "rows"), rows);
@@ -223,7 +209,6 @@ enum ns_status ns_label_take(struct ns_job *job, const char *queue, const char *
 	status = tell(&t);
 out:
 	ns_given_release(&t.given);
-	free(t.file);
 	json_decref(rows);
 	json_decref(t.queue);
 	json_decref(t.asked);

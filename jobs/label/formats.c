@@ -36,7 +36,7 @@ static enum ns_status give(struct ns_given_list *l, const char *path, int64_t li
 		l->capacity = capacity;
 	}
 	g = &l->of[l->count++];
-	*g = (struct ns_given){strtoull(id, NULL, 16), strdup(label), strdup(by), strdup(when), line};
+	*g = (struct ns_given){strtoull(id, NULL, 16), strdup(label), strdup(by), strdup(when), line, path};
 	return g->label && g->by && g->when ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for its answers", path);
 }
 

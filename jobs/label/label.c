@@ -2,7 +2,6 @@
 #include "jobs/label/label_inner.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static void release(struct ns_label_queue *q)
 {

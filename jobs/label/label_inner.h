@@ -42,6 +42,7 @@ struct ns_given {
 	uint64_t id;
 	char *label, *by, *when; /* label "": passed over */
 	int64_t line;		 /* of the file, from 1, or the task of Label Studio's */
+	const char *file;	 /* borrowed: as it was named */
 };
 
 struct ns_given_list {

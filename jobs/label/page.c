@@ -47,59 +47,38 @@ static const char style[] =
 	"border:1px solid var(--line);background:var(--panel);color:var(--ink);font:inherit}#classes button.chosen{border-color:var(--b);border-width:2px}"
 	"input,#save{font:inherit;padding:.3rem}</style>";
 
-/* base64 of bytes, as a data: URI */
-static char *data_uri(const uint8_t *png, size_t bytes)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	static const char head[] = "data:image/png;base64,";
-	char *out = malloc(sizeof head + (bytes + 2) / 3 * 4), *to;
-	size_t i;
-
-	if (!out)
-		return NULL;
-	memcpy(out, head, sizeof head);
-	to = out + sizeof head - 1;
-	for (i = 0; i < bytes; i += 3) {
-		uint32_t v = (uint32_t)png[i] << 16 | (i + 1 < bytes ? (uint32_t)png[i + 1] << 8 : 0) | (i + 2 < bytes ? png[i + 2] : 0);
-
-		*to++ = digits[v >> 18];
-		*to++ = digits[v >> 12 & 63];
-		*to++ = i + 1 < bytes ? digits[v >> 6 & 63] : '=';
-		*to++ = i + 2 < bytes ? digits[v & 63] : '=';
-	}
-	*to = 0;
-	return out;
-}
-
 static enum ns_status image_of(const struct ns_label_queue *q, int64_t row, int side, json_t **uri)
 {
 	uint8_t *pixels = NULL, *png = NULL;
 	int size[3];
 	size_t bytes;
-	char *text = NULL;
+	struct ns_html uri_text = {0};
 	enum ns_status status;
 
 	NS_GO(ns_look_thumbnail(q->data, row, side, size, &pixels));
 	NS_GO(ns_png_encode(pixels, size[0], size[1], size[2], &png, &bytes));
-	text = data_uri(png, bytes);
-	*uri = text ? json_string_nocheck(text) : NULL;
+	ns_html_png_uri(&uri_text, png, bytes);
+	*uri = uri_text.failed ? NULL : json_string_nocheck(uri_text.text);
 	status = *uri ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the image of row %lld", (long long)row);
 out:
 	free(pixels);
 	free(png);
-	free(text);
+	ns_html_release(&uri_text);
 	return status;
 }
 
 /* JSON within a script: no "</" may end it, and no "<!--" begin another. */
 static void script_json(struct ns_html *h, const json_t *json)
 {
-	char *text = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII), *c, piece[2] = {0, 0};
+	char *text = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII), *at, *c;
 
-	for (c = text; c && *c; c++) {
-		piece[0] = *c;
-		ns_html_markup(h, *c == '<' ? "\\u003c" : piece);
+	for (at = text; at && (c = strchr(at, '<')) != NULL; at = c + 1) {
+		*c = 0;
+		ns_html_markup(h, at);
+		ns_html_markup(h, "\\u003c");
 	}
+	if (at)
+		ns_html_markup(h, at);
 	h->failed |= !text;
 	free(text);
 }

@@ -1,6 +1,8 @@
 /* jobs/label/queue.c - the queue as files: for this program, for scripts, for spreadsheets, for Label Studio. */
+#define _POSIX_C_SOURCE 200809L
 #include "jobs/label/label_inner.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,89 +33,68 @@ static json_t *row_json(const struct ns_label_queue *q, const struct ns_queue_ro
 			      {"predicted", q->p.pred ? ns_label_class(q, q->p.pred[r->row]) : json_null()});
 }
 
-/* --- text that grows --- */
-
-struct text {
-	char *of;
-	size_t len, capacity;
-};
-
-static void add(struct text *t, const char *more, size_t n)
-{
-	if (t->len + n + 1 > t->capacity) {
-		char *of = realloc(t->of, 2 * (t->len + n) + 256);
-
-		if (!of) {
-			free(t->of);
-			t->of = NULL;
-			t->capacity = t->len = 0;
-			return;
-		}
-		t->of = of;
-		t->capacity = 2 * (t->len + n) + 256;
-	}
-	memcpy(t->of + t->len, more, n);
-	t->len += n;
-	t->of[t->len] = 0;
-}
+/* --- lists, a line each --- */
 
 /* A field of CSV, in quotes; what a spreadsheet would take for a formula stays text. */
-static void add_field(struct text *t, const char *field, int last)
+static void add_field(FILE *to, const char *field, int last)
 {
 	const char *c;
 
-	add(t, "\"", 1);
+	fputc('"', to);
 	if (*field && strchr("=+-@\t", *field))
-		add(t, "'", 1);
+		fputc('\'', to);
 	for (c = field; *c; c++) {
 		if (*c == '"')
-			add(t, "\"", 1);
-		add(t, c, 1);
+			fputc('"', to);
+		fputc(*c, to);
 	}
-	add(t, last ? "\"\n" : "\",", 2);
+	fputs(last ? "\"\n" : "\",", to);
 }
 
-static enum ns_status write_text(const struct ns_label_queue *q, const char *name, struct text *t)
+static void json_row(FILE *to, const json_t *row)
 {
-	char path[NS_PATH_MAX];
-	enum ns_status status = t->of || !t->len ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %s", name);
-
-	if (status == NS_OK)
-		status = ns_path(path, "%s/%s", q->job->dir, name);
-	if (status == NS_OK)
-		status = ns_write_file(path, t->of ? t->of : "", t->len);
-	free(t->of);
-	return status;
+	(void)json_dumpf(row, to, JSON_COMPACT);
+	fputc('\n', to);
 }
 
-static enum ns_status write_lines(const struct ns_label_queue *q, const json_t *rows)
+static void csv_row(FILE *to, const json_t *row)
 {
-	struct text lines = {NULL, 0, 0}, csv = {NULL, 0, 0};
+	double chance = ns_json_number(row, "chance", -1);
+	char text[32] = "";
+
+	if (chance >= 0)
+		snprintf(text, sizeof text, "%.9g", chance);
+	add_field(to, ns_json_text(row, "id"), 0);
+	add_field(to, "", 0);
+	add_field(to, "", 0);
+	add_field(to, ns_json_text(row, "file"), 0);
+	add_field(to, ns_json_text(row, "why"), 0);
+	add_field(to, text, 0);
+	add_field(to, ns_json_text(row, "predicted"), 1);
+}
+
+static enum ns_status write_list(const struct ns_label_queue *q, const char *name, const char *head, void (*one)(FILE *, const json_t *),
+				 const json_t *rows)
+{
+	char path[NS_PATH_MAX], *text = NULL;
+	size_t bytes = 0, i;
+	FILE *to = open_memstream(&text, &bytes);
 	const json_t *row;
-	size_t i;
+	enum ns_status status;
+	int fine;
 
-	add(&csv, "id,label,by,file,why,chance,predicted\n", 38);
-	json_array_foreach(rows, i, row) {
-		char *line = json_dumps(row, JSON_COMPACT), chance[32] = "";
-		double c = ns_json_number(row, "chance", -1);
-
-		if (!line)
-			return ns_fail(NS_NO_MEMORY, "out of memory for a queue");
-		add(&lines, line, strlen(line));
-		add(&lines, "\n", 1);
-		free(line);
-		if (c >= 0)
-			snprintf(chance, sizeof chance, "%.9g", c);
-		add_field(&csv, ns_json_text(row, "id"), 0);
-		add_field(&csv, "", 0);
-		add_field(&csv, "", 0);
-		add_field(&csv, ns_json_text(row, "file"), 0);
-		add_field(&csv, ns_json_text(row, "why"), 0);
-		add_field(&csv, chance, 0);
-		add_field(&csv, ns_json_text(row, "predicted"), 1);
-	}
-	NS_TRY(write_text(q, "queue.jsonl", &lines));
-	return write_text(q, "queue.csv", &csv);
+	if (!to)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %s", name);
+	fputs(head, to);
+	json_array_foreach(rows, i, row)
+		one(to, row);
+	fine = !ferror(to);
+	fine = !fclose(to) && fine;
+	status = fine ? ns_path(path, "%s/%s", q->job->dir, name) : ns_fail(NS_NO_MEMORY, "out of memory for %s", name);
+	if (status == NS_OK)
+		status = ns_write_file(path, text, bytes);
+	free(text);
+	return status;
 }
 
 /* Tasks as Label Studio imports them; a site serves the files, so that `image` is their name. */
@@ -147,7 +128,9 @@ enum ns_status ns_label_write(const struct ns_label_queue *q)
 		json_array_append_new(rows, row_json(q, &q->rows[i]));
 	for (k = 0; k < q->p.class_names; k++)
 		json_array_append_new(classes, ns_json_string(q->p.names[k]));
-	status = write_lines(q, rows);
+	status = write_list(q, "queue.jsonl", "", json_row, rows);
+	if (status == NS_OK)
+		status = write_list(q, "queue.csv", "id,label,by,file,why,chance,predicted\n", csv_row, rows);
 	if (status == NS_OK)
 		status = write_label_studio(q, rows);
 	all = NS_JSON_OBJECT({"schema", json_string(NS_QUEUE_SCHEMA)}, {"dataset", json_string(q->data->digest)},

@@ -44,13 +44,10 @@ struct evaluations {
 
 static enum ns_status read_evaluations(const struct ns_night *n, const char *night, struct evaluations *e)
 {
-	char path[NS_PATH_MAX], file[2 * NS_STEP_NAME];
-
 	NS_TRY(read_json(n, night, "gate-old/evaluation.json", &e->old));
 	NS_TRY(read_json(n, night, "gate-new/evaluation.json", &e->new));
 	NS_TRY(read_json(n, night, "drift.json", &e->drift));
-	snprintf(file, sizeof file, "%s/gate-first/evaluation.json", night);
-	return ns_json_read_if_there(ns_night_path(n, path, file), &e->first, NULL);
+	return ns_night_load(n, night, "gate-first/evaluation.json", &e->first);
 }
 
 static void release_evaluations(struct evaluations *e)

@@ -1,12 +1,8 @@
 /* jobs/night/next.c - what a night came to, and what a person is to do: the first line of its page, and `next` of summary.json. */
-#define _POSIX_C_SOURCE 200809L
-#include "host/base/base.h"
 #include "jobs/night/night_inner.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "host/judge/judge.h"
 #include "host/registry/registry.h"
@@ -161,14 +157,6 @@ static void take(json_t **best, json_t *one)
 	}
 }
 
-static enum ns_status load(const struct ns_night *n, const char *night, const char *file, json_t **json)
-{
-	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
-
-	snprintf(name, sizeof name, "%s/%s", night, file);
-	return ns_json_read_if_there(ns_night_path(n, path, name), json, NULL);
-}
-
 /* The trial that is open in the registry, where there is one. */
 static enum ns_status still_open(const struct ns_night *n, const char *night, json_t **trial)
 {
@@ -192,9 +180,9 @@ static enum ns_status of_night(const struct ns_night *n, const char *night, json
 	json_t *drift = NULL, *trial = NULL, *gate = NULL, *back = NULL;
 	enum ns_status status;
 
-	NS_GO(load(n, night, "drift.json", &drift));
-	NS_GO(load(n, night, "trial.json", &trial));
-	NS_GO(load(n, night, "gate.json", &gate));
+	NS_GO(ns_night_load(n, night, "drift.json", &drift));
+	NS_GO(ns_night_load(n, night, "trial.json", &trial));
+	NS_GO(ns_night_load(n, night, "gate.json", &gate));
 	if (!trial) /* what waits is said on every night */
 		NS_GO(still_open(n, night, &trial));
 	if (drift && !(trial && !ns_trial_is(trial, "refused") && strcmp(ns_json_text(json_object_get(drift, "next"), "do"), "look")))
@@ -229,14 +217,4 @@ enum ns_status ns_night_next(const struct ns_night *n, size_t unfinished, json_t
 		 unfinished == 1 ? "its" : "their");
 	*out = next("look", say);
 	return NS_OK;
-}
-
-void ns_night_date(char text[32])
-{
-	time_t t = (time_t)ns_today();
-	struct tm tm;
-
-	text[0] = 0;
-	if (gmtime_r(&t, &tm))
-		strftime(text, 32, "%Y-%m-%d", &tm);
 }

@@ -26,20 +26,6 @@ static void digest_of(const struct ns_conf *conf, char hex[NS_SHA256_HEX])
 	json_decref(all);
 }
 
-static enum ns_status write_once(const struct ns_night *n, const char *name, json_t *json)
-{
-	char path[NS_PATH_MAX], *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
-	enum ns_status status;
-	int won;
-
-	json_decref(json);
-	if (!text)
-		return ns_fail(NS_NO_MEMORY, "%s: out of memory for %s", n->dir, name);
-	status = ns_link_file(ns_night_path(n, path, name), text, strlen(text), &won);
-	free(text);
-	return status;
-}
-
 /* Reads {NAME of a night: its augment: list}; each is checked before the first hour of training. */
 static enum ns_status read_recipes(const struct ns_night *n, json_t **recipes)
 {
@@ -90,7 +76,8 @@ static enum ns_status begin_night(const struct ns_night *n, const json_t *recipe
 	digest_of(n->job->conf, hex);
 	NS_GO(ns_exists(ns_night_path(n, path, "night.json"), &is));
 	if (!is)
-		NS_GO(write_once(n, "night.json", json_pack("{s:s, s:s, s:O}", "schema", "nightshift.night/1", "config", hex, "recipes", recipes)));
+		NS_GO(ns_night_write_once(n, "night.json",
+					  json_pack("{s:s, s:s, s:O}", "schema", "nightshift.night/1", "config", hex, "recipes", recipes)));
 	NS_GO(ns_json_read(path, &old, "nightshift.night/1"));
 	if (strcmp(hex, ns_json_text(old, "config")))
 		status = ns_fail(NS_CONFIG, "%s: was begun with another configuration; use --force to start over", n->dir);
@@ -147,7 +134,7 @@ static enum ns_status keep_plan(const struct ns_night *n)
 	int is;
 
 	NS_TRY(ns_exists(ns_night_path(n, path, "steps/plan.json"), &is));
-	return is ? NS_OK : write_once(n, "steps/plan.json", ns_night_plan_json(n));
+	return is ? NS_OK : ns_night_write_once(n, "steps/plan.json", ns_night_plan_json(n));
 }
 
 /* Collective. Reads the recipes from the night.json that rank 0 has written or found. */
@@ -310,7 +297,6 @@ enum ns_status ns_job_night(struct ns_job *job, int argc, char **argv)
 		return ns_fail(NS_USAGE, "night: takes no operand; --config is required");
 	ns_conf_read(job->conf, settings, sizeof settings / sizeof *settings, &n);
 	NS_TRY(check_conf(&n));
-	n.by_person = !strcmp(n.approve, "person");
 	if (!n.plan_only || n.open) {
 		NS_GO(ns_job_agree(job, job->comm->rank == 0 ? open_night(&n, n.step != NULL) : NS_OK));
 		NS_GO(ns_job_agree(job, take_recipes(&n)));

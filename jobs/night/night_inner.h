@@ -53,9 +53,8 @@ struct ns_night {
 	int64_t task; /* of the step, -1: not given */
 	int tasks, audited, plan_only, open, force, show_rollback;
 	double old_floor, old_estimate;
-	const char *approve, *site;
-	int by_person;	      /* night.approve: a person promotes */
-	int64_t trial_nights; /* a candidate is on trial, at most */
+	const char *approve, *site; /* approve: by whom what passed is promoted, auto or person */
+	int64_t trial_nights;	    /* a candidate is on trial, at most */
 	struct ns_step *steps;
 	int count;
 	json_t *recipes; /* NAME of a night -> its augment: list, as when it began */
@@ -94,8 +93,11 @@ enum ns_status ns_night_precision(struct ns_night *n, const char *verb, char pre
 /* Collective. The production model of when this night first asked. */
 enum ns_status ns_night_production(struct ns_night *n, const char *night, char digest[NS_SHA256_HEX]);
 /* What this night came to and what is to be done: {do, say}; the caller drops it, also on failure. */
+/* The file b of the folder a; *json is NULL where the night has no such file, and one that cannot be read is an error. */
+enum ns_status ns_night_load(const struct ns_night *n, const char *a, const char *b, json_t **json);
+/* Links a file in place, once; it takes json. */
+enum ns_status ns_night_write_once(const struct ns_night *n, const char *name, json_t *json);
 enum ns_status ns_night_next(const struct ns_night *n, size_t unfinished, json_t **out);
-void ns_night_date(char text[32]); /* 2026-11-28 */
 /* Appends the steps over time and a table; nothing where DIR has no steps/plan.json. */
 struct ns_html;
 void ns_night_graph(struct ns_html *h, const char *dir);

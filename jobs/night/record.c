@@ -1,7 +1,8 @@
-/* jobs/night/record.c - paths in a night's folder, and the records of its steps. */
+/* jobs/night/record.c - files in a night's folder: their paths, those that are read if they are there or written once, the records of its steps. */
 #include "jobs/night/night_inner.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *ns_night_path(const struct ns_night *n, char path[NS_PATH_MAX], const char *name)
@@ -34,4 +35,26 @@ const char *ns_step_state(const char *dir, const char *name, int task, json_t **
 	if (ns_json_read_if_there(path, record, "nightshift.step/1") != NS_OK || !*record)
 		return "none";
 	return ns_json_text(*record, "state");
+}
+
+enum ns_status ns_night_load(const struct ns_night *n, const char *a, const char *b, json_t **json)
+{
+	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
+
+	snprintf(name, sizeof name, "%s/%s", a, b);
+	return ns_json_read_if_there(ns_night_path(n, path, name), json, NULL);
+}
+
+enum ns_status ns_night_write_once(const struct ns_night *n, const char *name, json_t *json)
+{
+	char path[NS_PATH_MAX], *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
+	enum ns_status status;
+	int won;
+
+	json_decref(json);
+	if (!text)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for %s", n->dir, name);
+	status = ns_link_file(ns_night_path(n, path, name), text, strlen(text), &won);
+	free(text);
+	return status;
 }

@@ -11,22 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* *json is NULL where the night has no such file; a file that cannot be read is an error. */
-static enum ns_status load(const struct ns_night *n, const char *a, const char *b, json_t **json)
-{
-	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
-
-	snprintf(name, sizeof name, "%s/%s", a, b);
-	return ns_json_read_if_there(ns_night_path(n, path, name), json, NULL);
-}
-
 /* Adds an accuracy with its interval from an evaluation; nothing where the night has none. */
 static enum ns_status put_accuracy(struct ns_night *n, const char *key, const char *a, const char *b)
 {
 	char name[192];
 	json_t *e;
 
-	NS_TRY(load(n, a, b, &e));
+	NS_TRY(ns_night_load(n, a, b, &e));
 	if (!e)
 		return NS_OK;
 	json_object_set_new(n->summary, key, ns_json_real(ns_json_number(e, "accuracy", NAN)));
@@ -45,11 +36,11 @@ static enum ns_status put_gate(struct ns_night *n, const char *night)
 	char step[NS_STEP_NAME];
 	enum ns_status status;
 
-	NS_TRY(load(n, night, "gate.json", &gate));
-	status = load(n, night, "rollback.json", &back);
+	NS_TRY(ns_night_load(n, night, "gate.json", &gate));
+	status = ns_night_load(n, night, "rollback.json", &back);
 	snprintf(step, sizeof step, "%s/gate", night);
 	if (status == NS_OK)
-		status = load(n, night, "trial.json", &trial);
+		status = ns_night_load(n, night, "trial.json", &trial);
 	if (status == NS_OK && trial && !strcmp(ns_step_state(n->dir, step, -1, &record), gate ? "done" : "skipped")) {
 		if (ns_trial_is(trial, "passed"))
 			json_object_set_new(n->summary, "promoted", json_true());
@@ -68,7 +59,7 @@ static enum ns_status put_night(struct ns_night *n, const char *night)
 	char key[160];
 	json_t *drift;
 
-	NS_TRY(load(n, night, "drift.json", &drift));
+	NS_TRY(ns_night_load(n, night, "drift.json", &drift));
 	snprintf(key, sizeof key, "%s_status", night);
 	json_object_set_new(n->summary, key, drift ? json_string(ns_json_text(drift, "status")) : json_null());
 	json_decref(drift);
@@ -183,24 +174,31 @@ static enum ns_status write_all(struct ns_night *n, double seconds)
 	return status;
 }
 
+static void date_of(char text[32])
+{
+	time_t t = (time_t)ns_today();
+	struct tm tm;
+
+	text[0] = 0;
+	if (gmtime_r(&t, &tm))
+		strftime(text, 32, "%Y-%m-%d", &tm);
+}
+
 /* What is to be done, and whose night this is: site, date, the production model when it ended. */
 static enum ns_status put_next(struct ns_night *n, size_t unfinished)
 {
-	char date[32], production[NS_SHA256_HEX] = "";
+	char date[32], production[NS_SHA256_HEX];
 	json_t *advice = NULL;
 	enum ns_status status;
-	int is;
 
 	status = ns_night_next(n, unfinished, &advice);
 	json_object_set_new(n->summary, "next", advice ? advice : json_null());
 	NS_TRY(status);
-	ns_night_date(date);
+	date_of(date);
 	json_object_set_new(n->summary, "date", json_string(date));
 	json_object_set_new(n->summary, "site", n->site ? ns_json_string(n->site) : json_null());
-	NS_TRY(ns_registry_has(n->registry, "production", &is));
-	if (is)
-		NS_TRY(ns_registry_ref(n->registry, "production", production));
-	json_object_set_new(n->summary, "production", is ? json_string(production) : json_null());
+	NS_TRY(ns_registry_ref_if_there(n->registry, "production", production));
+	json_object_set_new(n->summary, "production", *production ? json_string(production) : json_null());
 	return NS_OK;
 }
 

@@ -19,15 +19,10 @@
 
 enum ns_status ns_trial_newest(const struct ns_night *n, json_t **trial, char digest[NS_SHA256_HEX])
 {
-	int is;
-
 	*trial = NULL;
-	*digest = 0;
-	NS_TRY(ns_registry_has(n->registry, "trial", &is));
-	if (!is)
-		return NS_OK;
-	NS_TRY(ns_registry_ref(n->registry, "trial", digest));
-	*trial = ns_registry_trial(n->registry, n->job->log, digest);
+	NS_TRY(ns_registry_ref_if_there(n->registry, "trial", digest));
+	if (*digest)
+		*trial = ns_registry_trial(n->registry, n->job->log, digest);
 	return NS_OK;
 }
 
@@ -108,7 +103,7 @@ static void conclude(const struct ns_night *n, json_t *trial)
 	size_t i;
 
 	if (evidence >= log(ns_json_number(trial, "needed", NS_GATE_EVIDENCE)))
-		state = n->by_person ? "held" : "passed";
+		state = !strcmp(n->approve, "person") ? "held" : "passed";
 	else
 		state = nights >= n->trial_nights ? "refused" : "waiting";
 	for (i = 0; i < sizeof sums / sizeof *sums; i++)
@@ -141,12 +136,10 @@ static json_t *new_trial(const struct ns_night *n, const char *candidate, const 
 /* As the manifest has them, which knows what drift was configured with; a night without one says what it knows itself. */
 static enum ns_status sequences_of(const struct ns_night *n, const char *night, double *seconds)
 {
-	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16];
 	json_t *manifest;
 
 	*seconds = ns_conf_real(n->job->conf, "drift.sequence_seconds");
-	snprintf(name, sizeof name, "%s/retrain.json", night);
-	NS_TRY(ns_json_read_if_there(ns_night_path(n, path, name), &manifest, NULL));
+	NS_TRY(ns_night_load(n, night, "retrain.json", &manifest));
 	*seconds = ns_json_number(json_object_get(json_object_get(json_object_get(manifest, "predicate"), "data"), "query"), "sequence_seconds",
 				  *seconds);
 	json_decref(manifest);
@@ -219,31 +212,25 @@ enum ns_status ns_trial_open(const struct ns_night *n, const char *night, const 
  */
 static enum ns_status pin(const struct ns_night *n, const char *night, json_t **on)
 {
-	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16], digest[NS_SHA256_HEX], now[NS_SHA256_HEX] = "", ours[NS_SHA256_HEX] = "", *text;
+	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16], digest[NS_SHA256_HEX], now[NS_SHA256_HEX], ours[NS_SHA256_HEX] = "";
 	json_t *trial = NULL, *facts;
-	enum ns_status status;
-	int is, open, asks, won;
+	int is, open, asks;
 
 	snprintf(name, sizeof name, "%s/on-trial.json", night);
 	NS_TRY(ns_exists(ns_night_path(n, path, name), &is));
 	if (is)
 		return ns_json_read(path, on, "nightshift.on_trial/1");
-	NS_TRY(ns_registry_has(n->registry, "production", &is));
-	if (is) {
-		NS_TRY(ns_registry_ref(n->registry, "production", now));
+	NS_TRY(ns_registry_ref_if_there(n->registry, "production", now));
+	if (*now)
 		NS_TRY(ns_night_production_known(n, night, ours));
-	}
 	NS_TRY(ns_trial_newest(n, &trial, digest));
 	open = trial && ns_trial_is_open(trial, now);
 	asks = open && ns_trial_is(trial, "waiting") && !strcmp(ours, now);
 	facts = NS_JSON_OBJECT({"schema", json_string("nightshift.on_trial/1")},
 			       {"candidate", json_string(asks ? ns_json_text(trial, "candidate") : "")}, {"busy", json_boolean(open)});
 	json_decref(trial);
-	text = facts ? json_dumps(facts, JSON_INDENT(1)) : NULL;
-	json_decref(facts);
-	status = text ? ns_link_file(path, text, strlen(text), &won) : ns_fail(NS_NO_MEMORY, "out of memory for %s", path);
-	free(text);
-	return status == NS_OK ? ns_json_read(path, on, "nightshift.on_trial/1") : status;
+	NS_TRY(ns_night_write_once(n, name, facts));
+	return ns_json_read(path, on, "nightshift.on_trial/1");
 }
 
 enum ns_status ns_trial_asked(const struct ns_night *n, const char *night, int *asked, int *busy)

@@ -69,7 +69,7 @@ enum ns_status ns_trial_first_vote(const struct ns_night *n, const char *night, 
 
 	*vote = NULL;
 	NS_GO(open_night(n, night, &p));
-	NS_GO(ns_labels_join_here(n->registry, "any", &p));
+	NS_GO(ns_labels_join_here(n->registry, &p));
 	*vote = make_vote(night, "", p.dataset);
 	NS_GO(*vote ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a vote"));
 	if (p.rows)
@@ -189,7 +189,7 @@ static enum ns_status count_pair(const struct counting *c, struct ns_predictions
 	uint8_t *counts;
 	enum ns_status status;
 
-	NS_TRY(ns_labels_join_here(c->n->registry, "any", candidate));
+	NS_TRY(ns_labels_join_here(c->n->registry, candidate));
 	/* one set of labels: those of the candidate's rows, which are the same images in the same order */
 	free(production->label);
 	production->label = NULL;
@@ -249,27 +249,16 @@ static enum ns_status count_again(const struct counting *c, json_t *vote)
 	return status;
 }
 
-/* The vote over these images that counts again, or the alarm's own, which is the first; -1: they have not voted. */
-static int vote_over(const json_t *trial, const char *data)
+/* The vote whose `key` says that; -1: there is none. The first is the alarm's own, from no folder. */
+static int find_vote(const json_t *trial, const char *key, const char *text)
 {
 	const json_t *one;
 	size_t i;
 
 	json_array_foreach(json_object_get(trial, "votes"), i, one)
-		if (*data && !strcmp(ns_json_text(one, "data"), data))
+		if (*text && !strcmp(ns_json_text(one, key), text))
 			return (int)i;
 	return -1;
-}
-
-static int has_night(const json_t *trial, const char *folder)
-{
-	const json_t *one;
-	size_t i;
-
-	json_array_foreach(json_object_get(trial, "votes"), i, one)
-		if (i && !strcmp(ns_json_text(one, "folder"), folder))
-			return 1;
-	return 0;
 }
 
 /* Tonight's vote is added, once; images that voted from a folder that is gone by now are counted in this one. */
@@ -277,9 +266,9 @@ static enum ns_status add_vote(const char *night, const char *folder, const char
 {
 	json_t *votes = json_object_get(trial, "votes"), *old;
 	char candidate[NS_PATH_MAX], production[NS_PATH_MAX];
-	int at = vote_over(trial, data), both;
+	int at = find_vote(trial, "data", data), both;
 
-	if (has_night(trial, folder))
+	if (find_vote(trial, "folder", folder) >= 0)
 		return NS_OK;
 	if (at < 0) {
 		json_array_append_new(votes, make_vote(night, folder, data));
@@ -332,13 +321,10 @@ enum ns_status ns_trial_count(const struct ns_night *n, const char *night, json_
 	struct ns_predictions production;
 	struct counting c = {.n = n, .trial = trial, .tonight = folder, .labels = labels, .production = &production};
 	enum ns_status status;
-	int is;
 
 	if (!realpath(ns_night_path(n, path, night), folder))
 		return ns_io_error(path, "cannot be followed");
-	NS_TRY(ns_registry_has(n->registry, "labels", &is));
-	if (is)
-		NS_TRY(ns_registry_ref(n->registry, "labels", labels));
+	NS_TRY(ns_registry_ref_if_there(n->registry, "labels", labels));
 	NS_GO(open_night(n, night, &production));
 	NS_GO(add_vote(night, folder, production.dataset, trial));
 	NS_GO(find_taught(n, trial, &c.taught));
