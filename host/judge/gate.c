@@ -41,15 +41,10 @@ double ns_gate_power(int64_t rows, double gain, double evidence)
 {
 	double differ = fmin(1, gain + NS_GATE_OTHERS), better = (differ + gain) / 2 / differ, sum = 0;
 	double middle = (double)rows * differ, wide = 8 * sqrt(middle + 1);
-	int64_t n, b, low = (int64_t)fmax(0, floor(middle - wide)), high = (int64_t)fmin((double)rows, ceil(middle + wide));
+	int64_t n, low = (int64_t)fmax(0, floor(middle - wide)), high = (int64_t)fmin((double)rows, ceil(middle + wide));
 
-	for (n = low; n <= high; n++) {
-		double some = 0;
-
-		for (b = least_votes(n, evidence); b <= n; b++)
-			some += binomial((double)n, (double)b, better);
-		sum += some * binomial((double)rows, (double)n, differ);
-	}
+	for (n = low; n <= high; n++)
+		sum += ns_stat_binomial_sf(least_votes(n, evidence), n, better) * binomial((double)rows, (double)n, differ);
 	return fmin(1, sum);
 }
 

@@ -196,7 +196,8 @@ void ns_harm_begin(struct ns_harm *h, uint64_t seed)
 	for (i = 0; i < NS_HARM_DAYS; i++)
 		if (!(h->threshold[i] > 0))
 			h->threshold[i] = ns_harm_threshold(&h->world, days[i], YEARS, seed);
-	h->day = DAY_PRIOR;
+	if (!(h->day > 0))
+		h->day = DAY_PRIOR;
 }
 
 /* The threshold for the day effects that are assumed, between those that were simulated. */

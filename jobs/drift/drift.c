@@ -356,7 +356,7 @@ enum ns_status ns_job_drift(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_drift_effects(&s));
 	NS_GO(ns_drift_history_read(&s)); /* on all ranks, because all of them decide */
 	NS_GO(ns_drift_judge_nights(&s));
-	NS_GO(ns_drift_judge_harm(&s));
+	ns_drift_judge_harm(&s);
 	ns_drift_decide(&s);
 	look_at_reach(&s);
 	ns_drift_policy(&s);

@@ -309,6 +309,8 @@ const char *ns_effect_family(int family);
 json_t *ns_effects_json(const struct ns_effects *e);
 /* A new effect, unknown as yet; NULL: out of memory. */
 struct ns_effect *ns_effects_add(struct ns_effects *e, enum ns_effect_kind family, const char *prefix, const char *name);
+/* 2 arcsin of the root of a share; NAN: of nothing */
+double ns_effects_angle(double part, double of);
 /* The days of the reference's rows. */
 enum ns_status ns_effects_days(const struct ns_drift *s, struct ns_effects *e);
 /* Collective. Adds the first `most` columns to a family; spread: and their spread and missing values to theirs. */
@@ -318,7 +320,7 @@ enum ns_status ns_effects_scores(struct ns_drift *s, const struct ns_columns *re
 enum ns_status ns_drift_judge_nights(struct ns_drift *s);
 /* Tonight's accuracy by labels, and with a history its verdict among the nights. */
 enum ns_status ns_drift_tracks(struct ns_drift *s);
-enum ns_status ns_drift_judge_harm(struct ns_drift *s);
+void ns_drift_judge_harm(struct ns_drift *s);
 json_t *ns_drift_tracks_json(const struct ns_drift *s);
 const struct ns_harm_track *ns_drift_track(const struct ns_drift *s, const char *name);
 #define NS_SHARE_DRIFT	   .5 /* of drift.false_alarms */

@@ -52,6 +52,11 @@ json_t *ns_effects_json(const struct ns_effects *e)
 	return all;
 }
 
+double ns_effects_angle(double part, double of)
+{
+	return of > 0 ? 2 * asin(sqrt(part / of)) : NAN;
+}
+
 struct ns_effect *ns_effects_add(struct ns_effects *e, enum ns_effect_kind family, const char *prefix, const char *name)
 {
 	struct ns_effect *more = realloc(e->of, sizeof *more * (size_t)(e->count + 1)), *f;

@@ -270,12 +270,7 @@ static void judge_track(const struct ns_drift *s, struct ns_harm_track *t)
 	if (!begun || !is_alike(t, &last)) {
 		memset(h.threshold, 0, sizeof h.threshold);
 		t->simulated = t->labels;
-	}
-	if (!begun || !(h.threshold[0] > 0)) {
-		double day = h.day;
-
 		ns_harm_begin(&h, s->seed);
-		h.day = begun ? day : h.day;
 	}
 	memcpy(t->threshold, h.threshold, sizeof t->threshold);
 	ns_harm_judge(&h, t->accuracy - h.world.accuracy, t->noise, t->labels, &t->verdict);
@@ -283,13 +278,12 @@ static void judge_track(const struct ns_drift *s, struct ns_harm_track *t)
 	t->judged = 1;
 }
 
-enum ns_status ns_drift_judge_harm(struct ns_drift *s)
+void ns_drift_judge_harm(struct ns_drift *s)
 {
 	int i;
 
 	for (i = 0; s->past && i < s->track_count; i++)
 		judge_track(s, &s->tracks[i]);
-	return NS_OK;
 }
 
 json_t *ns_drift_tracks_json(const struct ns_drift *s)

@@ -206,11 +206,11 @@ static enum ns_status read_all(struct ns_drift *s)
 	json_t *line;
 	size_t i;
 
-	json_array_foreach(s->past, i, line)
+	json_array_foreach(s->past, i, line) {
 		count_emission(s, line);
-	json_array_foreach(s->past, i, line)
 		if (!known)
 			s->window = (int64_t)fmax((double)s->window, ns_json_number(line, "window", 0));
+	}
 	s->window += !known;
 	if (status == NS_OK)
 		status = find_day(s);

@@ -60,18 +60,13 @@ static enum ns_status values_of(const int32_t *of, int64_t rows, struct share **
 	return NS_OK;
 }
 
-static double angle(double part, double of)
-{
-	return of > 0 ? 2 * asin(sqrt(part / of)) : NAN;
-}
-
-/* One value's share. */
-static enum ns_status one_share(struct ns_drift *s, enum ns_effect_kind family, const char *prefix, const char *name, int32_t value,
+/* One value's share; of its rows those of the reference's days are counted anew. */
+static enum ns_status one_share(struct ns_drift *s, enum ns_effect_kind family, const char *prefix, const char *name, const struct share *v,
 				const int32_t *ref, const int32_t *cur)
 {
 	struct ns_effects *e = &s->effects;
 	struct ns_effect *f = ns_effects_add(e, family, prefix, name);
-	double *rows = calloc(2 * (size_t)e->days + 2, sizeof *rows), *here = rows + e->days, usual = 0, now = 0;
+	double *rows = calloc(2 * (size_t)e->days + 2, sizeof *rows), *here = rows + e->days, usual, now = 0;
 	int64_t i;
 	int d;
 
@@ -79,20 +74,19 @@ static enum ns_status one_share(struct ns_drift *s, enum ns_effect_kind family, 
 		free(rows);
 		return ns_fail(NS_NO_MEMORY, "out of memory for effects");
 	}
-	for (i = 0; i < s->ref.rows; i++) {
-		d = e->days ? e->ref_day[i] : -1;
-		usual += ref[i] == value;
+	for (i = 0; e->days && i < s->ref.rows; i++) {
+		d = e->ref_day[i];
 		if (d >= 0) {
 			rows[d]++;
-			here[d] += ref[i] == value;
+			here[d] += ref[i] == v->value;
 		}
 	}
 	for (i = 0; i < s->cur.rows; i++)
-		now += cur[i] == value;
-	usual = angle(usual, (double)s->ref.rows);
-	f->now = angle(now, (double)s->cur.rows) - usual;
+		now += cur[i] == v->value;
+	usual = ns_effects_angle((double)v->rows, (double)s->ref.rows);
+	f->now = ns_effects_angle(now, (double)s->cur.rows) - usual;
 	for (d = 0; d < e->days; d++)
-		f->then[d] = angle(here[d], rows[d]) - usual;
+		f->then[d] = ns_effects_angle(here[d], rows[d]) - usual;
 	free(rows);
 	return NS_OK;
 }
@@ -109,7 +103,7 @@ static enum ns_status new_share(struct ns_drift *s, enum ns_effect_kind family, 
 		return ns_fail(NS_NO_MEMORY, "out of memory for effects");
 	for (i = 0; i < s->cur.rows; i++)
 		rows += cur[i] >= 0 && !bsearch(&cur[i], v, (size_t)there, sizeof *v, by_value);
-	f->now = angle((double)rows, (double)s->cur.rows);
+	f->now = ns_effects_angle((double)rows, (double)s->cur.rows);
 	for (d = 0; d < s->effects.days; d++)
 		f->then[d] = 0;
 	return NS_OK;
@@ -131,7 +125,7 @@ static enum ns_status shares(struct ns_drift *s, enum ns_effect_kind family, con
 		char number[16];
 
 		snprintf(number, sizeof number, "%d", (int)v[c].value);
-		status = one_share(s, family, prefix, names && v[c].value < named ? names[v[c].value] : number, v[c].value, ref, cur);
+		status = one_share(s, family, prefix, names && v[c].value < named ? names[v[c].value] : number, &v[c], ref, cur);
 	}
 	free(v);
 	return status;

@@ -1,7 +1,6 @@
 /* jobs/drift/next.c - what a person is to do: cameras that are dead, an alarm that is still open, and whether labels suffice to judge a new model. */
 #include "jobs/drift/drift_inner.h"
 
-#include <math.h>
 #include <string.h>
 
 #define LASTS	 14 /* quiet nights after which an alarm is closed */
@@ -58,10 +57,8 @@ void ns_drift_next(struct ns_drift *s)
 		s->dead += is_dead(s, &s->slices[i]);
 	if (s->dead)
 		s->next = "look";
-	else if (s->status == NS_DRIFT_HARMFUL || s->status == NS_DRIFT_MATERIAL || s->open >= 0)
-		s->next = s->emit ? "nothing" : by_labels(s);
 	else
-		s->next = "nothing";
+		s->next = s->open >= 0 && !s->emit ? by_labels(s) : "nothing";
 }
 
 const char *ns_drift_dead(const struct ns_drift *s)

@@ -114,7 +114,7 @@ static void figures(const float *x, int64_t n, const int32_t *of, int32_t day, c
 		}
 	out[0] = units > 0 ? mean / units : NAN;
 	out[1] = units >= FEW ? (square / units - out[0] * out[0]) * units / (units - 1) : NAN;
-	out[2] = rows > 0 ? 2 * asin(sqrt(missing / rows)) : NAN;
+	out[2] = ns_effects_angle(missing, rows);
 }
 
 static enum ns_status one_column(void *context, int column, int worker, float *x)
@@ -136,7 +136,7 @@ static enum ns_status one_column(void *context, int column, int worker, float *x
 		figures(x + m, n, NULL, 0, sorted, k, s->cur_block, s->cur_blocks, sums, out);
 		for (d = 0; d < c->e->days; d++)
 			figures(x, m, c->e->ref_day, d, sorted, k, s->ref_block, s->ref_blocks, sums, out + 3 * (d + 1));
-		whole = 2 * asin(sqrt((seen - (double)k) / seen));
+		whole = ns_effects_angle(seen - (double)k, seen);
 		own_scores(sorted, k, own);
 		for (d = 0; d <= c->e->days; d++) {
 			out[3 * d] -= own[0];

@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(s.ref.digest, "dd", 3);
 	if (ns_drift_history_read(&s) == NS_OK) {
 		(void)ns_drift_judge_nights(&s);
-		(void)ns_drift_judge_harm(&s);
+		ns_drift_judge_harm(&s);
 		ns_drift_policy(&s);
 		(void)ns_drift_history_write(&s);
 	}
