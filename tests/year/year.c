@@ -14,22 +14,38 @@
 
 #include "host/judge/judge.h"
 #include "tests/splitmix.h"
+#include "tests/year/year.h"
 
 #define STATISTICS  7
 #define COLUMNS	    35
 #define NIGHTS_MOST 400
 
-static uint64_t seed;
-static int failed;
+uint64_t year_seed;
+int year_failed;
 
-static double uniform(void)
+double year_uniform(void)
 {
-	return ((double)(draw(&seed) >> 11) + .5) / 9007199254740992.;
+	return ((double)(draw(&year_seed) >> 11) + .5) / 9007199254740992.;
 }
 
-static double normal(void)
+double year_normal(void)
 {
-	return sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform());
+	return sqrt(-2 * log(year_uniform())) * cos(6.283185307179586 * year_uniform());
+}
+
+int year_by_int(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+void year_bound(const char *what, double found, double error, double low, double high)
+{
+	int fine = found + 2.5 * error >= low && found - 2.5 * error <= high;
+
+	if (!fine) {
+		printf("FAILED: %s: %.3f +- %.3f, not from %g to %g\n", what, found, error, low, high);
+		year_failed = 1;
+	}
 }
 
 /* Student's t with df degrees, of variance 1; df 0: the normal. */
@@ -39,8 +55,8 @@ static double tailed(int df)
 	int i;
 
 	for (i = 0; i < df; i++)
-		sum += pow(normal(), 2);
-	return df ? normal() / sqrt(sum / df) * sqrt((df - 2.) / df) : normal();
+		sum += pow(year_normal(), 2);
+	return df ? year_normal() / sqrt(sum / df) * sqrt((df - 2.) / df) : year_normal();
 }
 
 struct world {
@@ -61,7 +77,7 @@ static void spread(const double *statistic, double noise, double *x)
 	for (j = 0; j < STATISTICS; j++)
 		mean += statistic[j] / STATISTICS;
 	for (j = 0; j < COLUMNS; j++)
-		x[j] = (j < STATISTICS ? statistic[j] : j < STATISTICS + 4 ? mean : j < STATISTICS + 16 ? 0 : .5 * mean) + noise * normal();
+		x[j] = (j < STATISTICS ? statistic[j] : j < STATISTICS + 4 ? mean : j < STATISTICS + 16 ? 0 : .5 * mean) + noise * year_normal();
 }
 
 static void make(const struct world *w, int nights, double (*x)[COLUMNS])
@@ -75,7 +91,7 @@ static void make(const struct world *w, int nights, double (*x)[COLUMNS])
 
 			if (!t) {
 				a[j] = e;
-				phase[j] = uniform();
+				phase[j] = year_uniform();
 			}
 			a[j] = t ? w->memory * a[j] + sqrt(1 - w->memory * w->memory) * e : e;
 			statistic[j] = a[j] + (t % 7 >= 5 && j < 2 ? w->weekend : 0) + (t >= w->at && j < 4 ? w->change : 0) +
@@ -85,14 +101,18 @@ static void make(const struct world *w, int nights, double (*x)[COLUMNS])
 	}
 }
 
-static struct ns_nights *begin(double rows)
+static struct ns_nights *begin_as(const struct ns_nights_config *config)
 {
-	struct ns_nights_config config = {.families = 3, .columns = {STATISTICS, 16, 12}, .rows = rows, .budget = 1};
 	struct ns_nights *n;
 
-	if (ns_nights_make(&n, &config) != NS_OK)
+	if (ns_nights_make(&n, config) != NS_OK)
 		exit(2);
 	return n;
+}
+
+static struct ns_nights *begin(double rows)
+{
+	return begin_as(&(struct ns_nights_config){.families = 3, .columns = {STATISTICS, 16, 12}, .rows = rows, .budget = 1});
 }
 
 static int judge(struct ns_nights *n, const double *x, double rows, int t)
@@ -102,17 +122,6 @@ static int judge(struct ns_nights *n, const double *x, double rows, int t)
 	if (ns_nights_judge(n, x, rows, t % 7, 0, &v) != NS_OK)
 		exit(2);
 	return v.alarm;
-}
-
-/* A bound on what a simulation has found, give or take two and a half of its standard errors. */
-static void bound(const char *what, double found, double error, double low, double high)
-{
-	int fine = found + 2.5 * error >= low && found - 2.5 * error <= high;
-
-	if (!fine) {
-		printf("FAILED: %s: %.3f +- %.3f, not from %g to %g\n", what, found, error, low, high);
-		failed = 1;
-	}
 }
 
 static double (*years_of(void))[COLUMNS]
@@ -144,7 +153,7 @@ static void quiet(const char *name, struct world w, int years, double most)
 	}
 	error = sqrt(fmax(squares / years - pow(sum / years, 2), .25) / years);
 	printf("  %-46s %4.0f rows: %.2f +- %.2f material nights a year, %.2f in the first month\n", name, w.rows, sum / years, error, month / years);
-	bound(name, sum / years, error, 0, most);
+	year_bound(name, sum / years, error, 0, most);
 }
 
 static void part_quiet(int years)
@@ -201,7 +210,7 @@ static void abrupt(struct world w, int years, int night, double least)
 	for (k = 0; k < 7; k++)
 		printf(" %.2f", (double)count[k] / years);
 	printf("\n");
-	bound("a lasting change", (double)by / years, sqrt(.09 / years), least, 1);
+	year_bound("a lasting change", (double)by / years, sqrt(.09 / years), least, 1);
 }
 
 static void part_abrupt(int years)
@@ -238,139 +247,8 @@ static void part_adapt(int years)
 		}
 		printf("  adapted, %4.0f rows: material on the next window %.3f, in 60 nights %.2f\n", w.rows, (double)next / years,
 		       (double)later / years);
-		bound("the window after an adaptation", (double)next / years, sqrt(.01 / years), 0, .02);
-		bound("nights after an adaptation", (double)later / years, sqrt(.7 / years), 0, 1);
-	}
-}
-
-/* --- harm --- */
-
-static double binomial(double n, double p)
-{
-	double k = 0;
-	int i;
-
-	if (n > 600)
-		return fmin(n, fmax(0, floor(n * p + sqrt(n * p * (1 - p)) * normal() + .5)));
-	for (i = 0; i < n; i++)
-		k += uniform() < p;
-	return k;
-}
-
-#define HIGH .97
-#define LOW  .70
-#define BASE .92
-
-struct labels {
-	double day, rows, labels, fall;
-	int at;
-	double reference; /* labelled rows of the reference */
-};
-
-/* Nights of labels until the verdict; false verdicts before. */
-static int harm(const struct labels *w, const struct ns_harm *begun, int nights, int *wrong)
-{
-	struct ns_harm h = *begun;
-	double share = (BASE - LOW) / (HIGH - LOW), seen_ = 0, unseen = 0, scale = w->day * sqrt(.5), base, n = binomial(w->reference, share);
-	int t;
-
-	base = (binomial(n, HIGH) + binomial(w->reference - n, LOW)) / w->reference;
-	*wrong = 0;
-	for (t = 0; t < nights; t++) {
-		double fall = t >= w->at ? w->fall : 0, hi, m, high, hits, all, y, within;
-		struct ns_harm_verdict v;
-
-		seen_ = t ? .7 * seen_ + scale * .714 * normal() : scale * normal();
-		unseen = t ? .7 * unseen + scale * .714 * normal() : scale * normal();
-		hi = fmin(1, fmax(0, share + seen_ / (HIGH - LOW)));
-		m = fmin(1 / HIGH, fmax(0, 1 + (unseen - fall) / BASE));
-		high = binomial(w->labels, hi);
-		hits = binomial(high, HIGH * m) + binomial(w->labels - high, LOW * m);
-		all = high + binomial(w->rows - w->labels, hi);
-		y = (all * HIGH + (w->rows - all) * LOW) / w->rows + (hits - high * HIGH - (w->labels - high) * LOW) / w->labels - base;
-		within = share * HIGH * (1 - HIGH) + (1 - share) * LOW * (1 - LOW);
-		ns_harm_judge(&h, y, ns_harm_noise(within, w->labels, share * (1 - share) * (HIGH - LOW) * (HIGH - LOW), w->rows), w->labels, &v);
-		if (v.harmful && t >= w->at)
-			return t - w->at + 1;
-		*wrong += v.harmful;
-	}
-	return 999;
-}
-
-static int by_int(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
-static void part_harm(int years)
-{
-	static const struct {
-		double day, labels, most;
-		int median, nine; /* a fall of 5 points: nights, half and nine of ten */
-	} rows[] = {{.01, 50, .3, 9, 20}, {.01, 250, .3, 3, 7}, {.01, 30, .3, 20, 60}, {.02, 250, .6, 8, 30}};
-	int i, k, wrong, *nights = malloc(sizeof *nights * (size_t)(4 * years));
-
-	for (k = 0; nights && k < 4; k++) {
-		struct ns_harm h = {.world = {.accuracy = BASE,
-					      .spread = .011,
-					      .rows = 5000,
-					      .labels = rows[k].labels,
-					      .baseline = 5000,
-					      .tolerance = .03,
-					      .budget = .3}};
-		struct labels w = {rows[k].day, 5000, rows[k].labels, 0, 999, 5000};
-		double sum = 0;
-
-		ns_harm_begin(&h, 1);
-		for (i = 0; i < 4 * years; i++) {
-			(void)harm(&w, &h, 365, &wrong);
-			sum += wrong;
-		}
-		w.fall = .05;
-		w.at = 99;
-		for (i = 0; i < 4 * years; i++)
-			nights[i] = harm(&w, &h, 199, &wrong);
-		qsort(nights, (size_t)(4 * years), sizeof *nights, by_int);
-		printf("  %3.0f labels, day effects of accuracy %.2f: %.2f false a year; a fall of 5 points on night %d (%d)\n", rows[k].labels,
-		       rows[k].day, sum / (4 * years), nights[2 * years], nights[4 * years * 9 / 10]);
-		bound("false harm", sum / (4 * years), sqrt(fmax(.1, sum / (4 * years)) / (4 * years)), 0, rows[k].most);
-		bound("a fall of 5 points, half", nights[2 * years], 0, 1, rows[k].median + 2);
-		bound("a fall of 5 points, nine of ten", nights[4 * years * 9 / 10], 0, 1, rows[k].nine * 1.5);
-	}
-	free(nights);
-}
-
-/* Ten guarded classes of 500 rows a night, which share .45 false verdicts a year: all ten together. */
-static void part_guarded(int years)
-{
-	static const double labels[] = {30, 100, 250, 500};
-	int i, k, class, wrong, found[200];
-
-	for (k = 0; k < 4; k++) {
-		struct ns_harm h = {.world = {.accuracy = BASE,
-					      .spread = .011,
-					      .rows = 500,
-					      .labels = labels[k] / 10,
-					      .baseline = 500,
-					      .tolerance = .03,
-					      .budget = .045}};
-		struct labels w = {.01, 500, labels[k] / 10, 0, 999, 500};
-		double sum = 0;
-
-		ns_harm_begin(&h, 1);
-		for (i = 0; i < years; i++)
-			for (class = 0; class < 10; class ++) {
-				(void)harm(&w, &h, 365, &wrong);
-				sum += wrong;
-			}
-		w.fall = .15;
-		w.at = 99;
-		for (i = 0; i < 200; i++)
-			found[i] = harm(&w, &h, 199, &wrong);
-		qsort(found, 200, sizeof *found, by_int);
-		printf("  %3.0f labels in ten classes: %.2f false a year, all together; a class that falls by 15 points on night %d (%d)\n",
-		       labels[k], sum / years, found[100], found[180]);
-		bound("false harm of guarded classes", sum / years, sqrt(fmax(.2, sum / years) / years), 0, .6);
+		year_bound("the window after an adaptation", (double)next / years, sqrt(.01 / years), 0, .02);
+		year_bound("nights after an adaptation", (double)later / years, sqrt(.7 / years), 0, 1);
 	}
 }
 
@@ -392,21 +270,14 @@ struct slow {
 	int wrong;	       /* harmful nights before */
 };
 
-static struct ns_nights *begin_estimates(double rows, double level)
-{
-	struct ns_nights_config config = {.families = 2, .columns = {1, 1}, .rows = rows, .budget = 2 * level * 365 * 2 * NS_JUDGE_MEMORIES};
-	struct ns_nights *n;
-
-	if (ns_nights_make(&n, &config) != NS_OK)
-		exit(2);
-	return n;
-}
-
 /* A year of such nights, of which the last 60 hold more changed images each; outputs follow the day effects of the statistics by half. */
 static void creep(double rows, int quiet_nights, int slow_nights, struct slow *out)
 {
 	double level = .1 / (ASKED * .5 * 4), a[STATISTICS] = {0}, statistic[STATISTICS], x[COLUMNS];
-	struct ns_nights *n = begin(rows), *e = begin_estimates(rows, level);
+	struct ns_nights *n = begin(rows), *e = begin_as(&(struct ns_nights_config){.families = 2,
+										    .columns = {1, 1},
+										    .rows = rows,
+										    .budget = 2 * level * 365 * 2 * NS_JUDGE_MEMORIES});
 	int t, j, since = ASKED;
 
 	*out = (struct slow){99, 99, 0};
@@ -416,7 +287,7 @@ static void creep(double rows, int quiet_nights, int slow_nights, struct slow *o
 		int f;
 
 		for (j = 0; j < STATISTICS; j++) {
-			a[j] = t ? .7 * a[j] + sqrt(1 - .49) * .1 * normal() : .1 * normal();
+			a[j] = t ? .7 * a[j] + sqrt(1 - .49) * .1 * year_normal() : .1 * year_normal();
 			mean += a[j] / STATISTICS;
 			statistic[j] = a[j];
 		}
@@ -426,8 +297,8 @@ static void creep(double rows, int quiet_nights, int slow_nights, struct slow *o
 		since = judge(n, x, rows, t) ? 0 : since + 1;
 		if (!since && t >= quiet_nights && out->material == 99)
 			out->material = t - quiet_nights + 1;
-		falls[0] = SHOWN * share / sqrt(.011) + .5 * mean + normal() / sqrt(rows);
-		falls[1] = SHOWN_ATC * share / sqrt(.928 * .072) + .5 * mean + normal() / sqrt(rows);
+		falls[0] = SHOWN * share / sqrt(.011) + .5 * mean + year_normal() / sqrt(rows);
+		falls[1] = SHOWN_ATC * share / sqrt(.928 * .072) + .5 * mean + year_normal() / sqrt(rows);
 		if (ns_nights_judge(e, falls, rows, t % 7, 0, &v) != NS_OK)
 			exit(2);
 		for (f = 0; f < 2; f++)
@@ -456,53 +327,19 @@ static void part_slow(int years)
 		wrong += s.wrong;
 	}
 	if (material && harmful) {
-		qsort(material, (size_t)years, sizeof *material, by_int);
-		qsort(harmful, (size_t)years, sizeof *harmful, by_int);
+		qsort(material, (size_t)years, sizeof *material, year_by_int);
+		qsort(harmful, (size_t)years, sizeof *harmful, year_by_int);
 		printf("  1 %% more changed images a night, 1000 rows, no labels: labels are asked for on night %d (%d), %.1f (%.1f) points lost; harmful on "
 		       "night %d (%d), %.1f (%.1f) points; %.2f false a year\n",
 		       material[years / 2], material[years * 9 / 10], 100 * CHANGED * LOST * material[years / 2],
 		       100 * CHANGED * LOST * material[years * 9 / 10], harmful[years / 2], harmful[years * 9 / 10],
 		       100 * CHANGED * LOST * harmful[years / 2], 100 * CHANGED * LOST * harmful[years * 9 / 10], wrong / years);
-		bound("labels are asked for, half", 100 * CHANGED * LOST * material[years / 2], .2, 0, 3.5);
-		bound("estimated harm, nine of ten", 100 * CHANGED * LOST * harmful[years * 9 / 10], .2, 0, 5);
-		bound("false estimated harm", wrong / years, sqrt(.1 / years), 0, .25);
+		year_bound("labels are asked for, half", 100 * CHANGED * LOST * material[years / 2], .2, 0, 3.5);
+		year_bound("estimated harm, nine of ten", 100 * CHANGED * LOST * harmful[years * 9 / 10], .2, 0, 5);
+		year_bound("false estimated harm", wrong / years, sqrt(.1 / years), 0, .25);
 	}
 	free(material);
 	free(harmful);
-}
-
-/* --- the gate --- */
-
-static void gate(double rows, double gain, double disagreement, int candidates, double low, double high, int night)
-{
-	int i, t, by[15] = {0};
-
-	for (i = 0; i < candidates; i++) {
-		int64_t b = 0, c = 0;
-
-		for (t = 1; t <= 14; t++) {
-			double differ = binomial(rows, disagreement), better = binomial(differ, (disagreement + gain) / 2 / disagreement);
-
-			b += (int64_t)better;
-			c += (int64_t)(differ - better);
-			if (ns_gate_evidence(b, c) >= log(20))
-				break;
-		}
-		for (; t <= 14; t++)
-			by[t]++;
-	}
-	printf("  %3.0f rows a night, change %+.2f, disagreement %.2f: passed by night 1/7/14 %.4f %.4f %.4f\n", rows, gain, disagreement,
-	       (double)by[1] / candidates, (double)by[7] / candidates, (double)by[14] / candidates);
-	bound("the gate", (double)by[night] / candidates, sqrt(.05 * .95 / candidates), low, high);
-}
-
-static void part_gate(int years)
-{
-	gate(120, 0, .1, 100 * years, 0, .05, 14);
-	gate(250, 0, .3, 100 * years, 0, .05, 14);
-	gate(120, -.01, .1, 100 * years, 0, .01, 14);
-	gate(120, .05, .1, 10 * years, .9, 1, 7);
-	gate(60, .1, .15, 10 * years, .95, 1, 7);
 }
 
 int main(int argc, char **argv)
@@ -514,10 +351,10 @@ int main(int argc, char **argv)
 		     {"wrong", "quiet nights of worlds that the rule does not assume", part_wrong},
 		     {"abrupt", "a lasting change", part_abrupt},
 		     {"adapt", "after an adaptation", part_adapt},
-		     {"harm", "the fall that labels show, a budget of .3 a year", part_harm},
-		     {"guarded", "ten guarded classes, a budget of .45 a year together", part_guarded},
+		     {"harm", "the fall that labels show, a budget of .3 a year", year_harm},
+		     {"guarded", "ten guarded classes, a budget of .45 a year together", year_guarded},
 		     {"slow", "a slow change without labels", part_slow},
-		     {"gate", "a candidate against production, 1 of 20", part_gate}};
+		     {"gate", "a candidate against production, 1 of 20", year_gate}};
 	int years = argc > 1 ? atoi(argv[1]) : 12, k;
 	size_t i;
 
@@ -528,10 +365,10 @@ int main(int argc, char **argv)
 			wanted |= !strcmp(argv[k], parts[i].name);
 		if (!wanted)
 			continue;
-		seed = 100 + i;
+		year_seed = 100 + i;
 		printf("%s: %s\n", parts[i].name, parts[i].what);
 		parts[i].run(years > 0 ? years : 1);
 		fflush(stdout);
 	}
-	return failed;
+	return year_failed;
 }
