@@ -16,12 +16,13 @@ static const char *const families[] = {"images", "spread", "embeddings", "output
 
 struct point {
 	char *date, *folder, *night, *href, *status, *next, *say, *production, *decided;
-	int promoted, unfinished, alarm;
+	int promoted, unfinished, alarm, at; /* at: in the order of their folders' names */
+	double figure[FIGURES];
 };
 
 struct site {
 	struct point *point;
-	double *figure[FIGURES]; /* (count) */
+	double *figure[FIGURES]; /* (count): the points' columns, for plots */
 	const char **label, **href;
 	int count, capacity, broken; /* broken: folders of nights whose records cannot be read */
 	char first_broken[NS_PATH_MAX];
@@ -81,7 +82,6 @@ static void release(struct site *s)
 static enum ns_status grow(struct site *s)
 {
 	struct point *more;
-	int i;
 
 	if (s->count < s->capacity)
 		return NS_OK;
@@ -90,13 +90,6 @@ static enum ns_status grow(struct site *s)
 	if (!more)
 		return ns_fail(NS_NO_MEMORY, "out of memory for %d nights", s->capacity);
 	s->point = more;
-	for (i = 0; i < FIGURES; i++) {
-		double *figure = realloc(s->figure[i], sizeof *figure * (size_t)s->capacity);
-
-		if (!figure)
-			return ns_fail(NS_NO_MEMORY, "out of memory for %d nights", s->capacity);
-		s->figure[i] = figure;
-	}
 	return NS_OK;
 }
 
@@ -119,21 +112,21 @@ static double nearness(const json_t *drift, const char *family)
 	return isnan(least) ? NAN : fmin(3, log(fmax(least, 1e-300)) / log(level));
 }
 
-static void take_drift(struct site *s, int at, const json_t *drift)
+static void take_drift(double figure[FIGURES], const json_t *drift)
 {
 	const json_t *all = json_object_get(json_object_get(drift, "accuracy"), "all"), *performance = json_object_get(drift, "performance");
 	double y = ns_json_number(all, "accuracy", NAN), noise = ns_json_number(all, "noise", NAN);
 	int f;
 
-	s->figure[MEASURED][at] = y;
-	s->figure[LOW][at] = y - 1.959964 * sqrt(noise);
-	s->figure[HIGH][at] = y + 1.959964 * sqrt(noise);
-	s->figure[ESTIMATED][at] = ns_json_number(performance, "estimated", NAN);
-	s->figure[BASELINE][at] = ns_json_number(performance, "baseline", NAN);
-	s->figure[LABELS][at] = ns_json_number(performance, "audited", NAN);
-	s->figure[ROWS][at] = ns_json_number(json_object_get(drift, "current"), "rows", NAN);
+	figure[MEASURED] = y;
+	figure[LOW] = y - 1.959964 * sqrt(noise);
+	figure[HIGH] = y + 1.959964 * sqrt(noise);
+	figure[ESTIMATED] = ns_json_number(performance, "estimated", NAN);
+	figure[BASELINE] = ns_json_number(performance, "baseline", NAN);
+	figure[LABELS] = ns_json_number(performance, "audited", NAN);
+	figure[ROWS] = ns_json_number(json_object_get(drift, "current"), "rows", NAN);
 	for (f = 0; f < 6; f++)
-		s->figure[IMAGES + f][at] = nearness(drift, families[f]);
+		figure[IMAGES + f] = nearness(drift, families[f]);
 }
 
 static enum ns_status add_point(struct site *s, const char *root, const char *folder, const json_t *summary, const char *night)
@@ -144,8 +137,6 @@ static enum ns_status add_point(struct site *s, const char *root, const char *fo
 	int i, readable = ns_path(path, "%s/%s/%s/drift.json", root, folder, night) == NS_OK && ns_json_read_if_there(path, &drift, NULL) == NS_OK;
 
 	NS_TRY(grow(s));
-	for (i = 0; i < FIGURES; i++)
-		s->figure[i][s->count] = NAN;
 	p = &s->point[s->count];
 	snprintf(key, sizeof key, "%s_status", night);
 	*p = (struct point){.date = copy(ns_json_text(summary, "date")),
@@ -160,12 +151,15 @@ static enum ns_status add_point(struct site *s, const char *root, const char *fo
 			    .production = copy(ns_json_text(summary, "production")),
 			    .decided = copy(ns_json_text(drift, "decided_by")),
 			    .promoted = json_is_true(json_object_get(summary, "promoted")),
-			    .unfinished = json_array_size(json_object_get(summary, "unfinished")) > 0};
+			    .unfinished = json_array_size(json_object_get(summary, "unfinished")) > 0,
+			    .at = s->count};
+	for (i = 0; i < FIGURES; i++)
+		p->figure[i] = NAN;
 	p->alarm = !strcmp(p->status, "material") || !strcmp(p->status, "harmful");
-	s->figure[SECONDS][s->count] = ns_json_number(summary, "seconds", NAN);
-	s->figure[JOULES][s->count] = ns_json_number(summary, "energy_joules", NAN);
+	p->figure[SECONDS] = ns_json_number(summary, "seconds", NAN);
+	p->figure[JOULES] = ns_json_number(summary, "energy_joules", NAN);
 	if (drift)
-		take_drift(s, s->count, drift);
+		take_drift(p->figure, drift);
 	if (!readable && !s->broken++)
 		snprintf(s->first_broken, sizeof s->first_broken, "%s", path);
 	s->count++;
@@ -199,50 +193,34 @@ static enum ns_status read_folder(struct site *s, const char *root, const char *
 	return status;
 }
 
-struct order {
-	const struct site *s;
-	int at;
-};
-
 static int by_date(const void *a, const void *b)
 {
-	const struct order *x = a, *y = b;
-	int d = strcmp(x->s->point[x->at].date, y->s->point[y->at].date);
+	const struct point *x = a, *y = b;
+	int d = strcmp(x->date, y->date);
 
-	d = d ? d : strcmp(x->s->point[x->at].folder, y->s->point[y->at].folder);
+	d = d ? d : strcmp(x->folder, y->folder);
 	return d ? d : x->at - y->at; /* the nights of a folder as they were run */
 }
 
+/* In the order of dates; and the columns of what is drawn. */
 static enum ns_status sort_points(struct site *s)
 {
-	struct order *o = calloc((size_t)s->count + 1, sizeof *o);
-	struct point *p = calloc((size_t)s->count + 1, sizeof *p);
-	double *figure = calloc((size_t)s->count + 1, sizeof *figure);
 	int i, f, ok;
 
-	s->label = calloc((size_t)s->count + 1, sizeof *s->label);
-	s->href = calloc((size_t)s->count + 1, sizeof *s->href);
-	ok = o && p && figure && s->label && s->href;
-	for (i = 0; ok && i < s->count; i++)
-		o[i] = (struct order){s, i};
-	if (ok)
-		qsort(o, (size_t)s->count, sizeof *o, by_date);
-	for (f = 0; ok && f < FIGURES; f++) {
-		for (i = 0; i < s->count; i++)
-			figure[i] = s->figure[f][o[i].at];
-		memcpy(s->figure[f], figure, sizeof *figure * (size_t)s->count);
-	}
-	for (i = 0; ok && i < s->count; i++)
-		p[i] = s->point[o[i].at];
-	if (ok)
-		memcpy(s->point, p, sizeof *p * (size_t)s->count);
+	qsort(s->point, (size_t)s->count, sizeof *s->point, by_date);
+	s->label = calloc((size_t)s->count, sizeof *s->label);
+	s->href = calloc((size_t)s->count, sizeof *s->href);
+	ok = s->label && s->href;
 	for (i = 0; ok && i < s->count; i++) {
 		s->label[i] = *s->point[i].date ? s->point[i].date : s->point[i].folder;
 		s->href[i] = s->point[i].href;
 	}
-	free(o);
-	free(p);
-	free(figure);
+	for (f = 0; ok && f < FIGURES; f++) {
+		s->figure[f] = malloc(sizeof *s->figure[f] * (size_t)s->count);
+		ok = s->figure[f] != NULL;
+		for (i = 0; ok && i < s->count; i++)
+			s->figure[f][i] = s->point[i].figure[f];
+	}
 	return ok ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %d nights", s->count);
 }
 
