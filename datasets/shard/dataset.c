@@ -19,6 +19,7 @@ void ns_dataset_close(struct ns_dataset *d)
 	free(d->shards);
 	free(d->first);
 	free(d->path);
+	json_decref(d->list);
 	free(d);
 }
 
@@ -191,7 +192,7 @@ static enum ns_status agree(struct ns_job *job, enum ns_status status)
 	return job ? ns_job_agree(job, status) : status;
 }
 
-static enum ns_status open_folder(struct ns_job *job, struct ns_dataset *d, int mine)
+enum ns_status ns_dataset_open_folder(struct ns_job *job, struct ns_dataset *d, int mine)
 {
 	struct listed l = {0};
 	json_t *json = NULL;
@@ -215,24 +216,7 @@ out:
 	return status;
 }
 
-enum ns_status ns_dataset_is(const char *path, int *is)
-{
-	char list[NS_PATH_MAX];
-	int folder, predictions;
-
-	NS_TRY(ns_is_dir(path, &folder));
-	if (!folder)
-		return ns_shard_is(path, is);
-	NS_TRY(ns_path(list, "%s/predictions.json", path));
-	NS_TRY(ns_exists(list, &predictions));
-	NS_TRY(ns_path(list, "%s/dataset.json", path));
-	NS_TRY(ns_exists(list, is));
-	*is &= !predictions;
-	return NS_OK;
-}
-
-/* One file, of which no list states a digest. */
-static enum ns_status open_alone(struct ns_dataset *d)
+enum ns_status ns_dataset_open_file(struct ns_dataset *d)
 {
 	NS_TRY(ns_dataset_alloc(d, 1));
 	NS_TRY(ns_shards_look((const char *const *)&d->path, 1, 0));
@@ -241,33 +225,6 @@ static enum ns_status open_alone(struct ns_dataset *d)
 	d->first[1] = d->rows = d->shards[0]->rows.rows;
 	d->alone = 1;
 	return ns_sha256_file(d->digest, d->path);
-}
-
-enum ns_status ns_dataset_open(struct ns_job *job, struct ns_dataset **data, const char *path, int mine)
-{
-	struct ns_dataset *d = calloc(1, sizeof *d);
-	enum ns_status status;
-	int folder, is;
-
-	if (!d || !(d->path = strdup(path))) {
-		free(d);
-		return ns_fail(NS_NO_MEMORY, "%s: out of memory", path);
-	}
-	status = ns_exists(path, &is);
-	if (status == NS_OK && !is)
-		status = ns_fail(NS_IO, "%s: no such file or folder", path);
-	if (status == NS_OK)
-		status = ns_is_dir(path, &folder);
-	status = agree(job, status);
-	if (status == NS_OK && job) /* rank 0 decides for all */
-		status = ns_comm_broadcast(job->comm, &folder, sizeof folder, 0);
-	if (status == NS_OK)
-		status = folder ? open_folder(job, d, mine) : open_alone(d);
-	if (status != NS_OK)
-		ns_dataset_close(d);
-	else
-		*data = d;
-	return status;
 }
 
 enum ns_status ns_dataset_verify(struct ns_job *job, const struct ns_dataset *d)
@@ -331,7 +288,7 @@ static enum ns_status read_file(const struct ns_shard *s, int64_t i, int c, uint
 
 static enum ns_status in_row(enum ns_status status, const struct ns_shard *s, int64_t i)
 {
-	return status == NS_OK ? NS_OK : ns_fail_in(status, "%s: row %lld", s->path, (long long)i);
+	return status == NS_OK ? NS_OK : ns_fail_in(status, "%s: row %lld", s->path, (long long)(s->at ? s->at[i] : i));
 }
 
 enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h, int w, int c, uint8_t *pixels, uint8_t **buffer, size_t *capacity)

@@ -39,6 +39,7 @@ void ns_shard_close(struct ns_shard *s)
 	ns_texts_free(s->head.formats, s->head.format_count);
 	ns_texts_free(s->head.cameras, s->head.camera_count);
 	ns_rows_release(&s->rows);
+	free(s->at);
 	free(s->image_offset);
 	free(s->checksum);
 	free(s->path);

@@ -58,7 +58,8 @@ struct ns_shard {
 	char *path;
 	struct ns_shard_head head;
 	struct ns_rows rows;
-	uint64_t *image_offset; /* (rows + 1), encoded only */
+	int64_t *at;		/* (rows): the row in the file, of a shard of which some were chosen; NULL: all are there */
+	uint64_t *image_offset; /* (rows of the file + 1), encoded only */
 	int64_t image_at;	/* byte in the file; -1: chunked, read through HDF5 */
 	int64_t image_bytes;
 	struct ns_handle *handle; /* open while it is read */
@@ -101,14 +102,19 @@ struct ns_dataset {
 	const struct ns_shard *head; /* the first that is open */
 	int count, alone;	     /* alone: a single file, and no folder */
 	int64_t rows, *first;	     /* first[s]: global number of shard s's first row; first[count] = rows */
-	char digest[NS_SHA256_HEX];
+	char digest[NS_SHA256_HEX];  /* of a list of several: of `list` */
 	char name[128];
+	json_t *list; /* nightshift.sets/1 without paths; NULL: it is a folder or a file, or a list of one of those as it is */
 };
 
 /*
  * Collective (job NULL: alone). A folder with dataset.json, or a single shard. Every digest that dataset.json states is verified before libhdf5
  * reads a byte: NS_DIGEST where a shard or the list was changed. Classes, encoding and sizes must agree between shards.
  * mine: a task of an array reads only its own shards, and the first.
+ *
+ * Or a list of them, nightshift.sets/1 (docs/formats.md), which is read as one data set: of each its rows, or those that the list names, with their
+ * labels, or those that the list gives them. Labels are by the list's classes, or else by those of the first set that has any; what is of no class of
+ * these is unlabelled. Images must be all raw and of one size, or all files.
  */
 enum ns_status ns_dataset_open(struct ns_job *job, struct ns_dataset **data, const char *path, int mine);
 /* a data set or a single shard: images, and neither predictions nor a user's columns beside them */

@@ -6,8 +6,16 @@
 
 /* Allocate space for n shards. */
 enum ns_status ns_dataset_alloc(struct ns_dataset *data, size_t n);
+/* Collective (job NULL: alone). A folder with dataset.json, or one file, of which no list states a digest; d->path is set. */
+enum ns_status ns_dataset_open_folder(struct ns_job *job, struct ns_dataset *data, int mine);
+enum ns_status ns_dataset_open_file(struct ns_dataset *data);
 /* Shard i of the data set, which lies at `path` and was looked at; below: in a folder of ours. */
 enum ns_status ns_dataset_open_shard(struct ns_dataset *data, int i, const char *path, int below);
+
+/* From here on the shard has n rows alone, of the numbers row (n), ascending. */
+enum ns_status ns_shard_choose(struct ns_shard *shard, const int64_t *row, int64_t n);
+/* From here on its classes are these, and rows of any other are unlabelled. */
+enum ns_status ns_shard_relabel(struct ns_shard *shard, char *const *names, int count);
 
 /* The checksums of each MiB of names that are a data set, of `size` bytes each; the caller frees *sums, *count of them. */
 enum ns_status ns_shard_name_sums(const char *path, const char *const *names, int n, size_t size, uint64_t **sums, hsize_t *count);

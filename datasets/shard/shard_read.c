@@ -8,14 +8,11 @@
 #include "datasets/h5/h5.h"
 #include "host/base/base.h"
 
-enum ns_status ns_shard_read(const struct ns_shard *s, int64_t first, int64_t count, uint8_t *pixels)
+static enum ns_status read_rows(const struct ns_shard *s, int64_t first, int64_t count, uint8_t *pixels)
 {
 	int64_t image = (int64_t)s->head.h * s->head.w * s->head.c;
 	enum ns_status status;
 
-	if (first < 0 || count < 0 || first + count > s->rows.rows || !image)
-		return ns_fail(NS_INVALID, "%s: rows %lld to %lld are not in its %lld raw rows", s->path, (long long)first,
-			       (long long)(first + count), (long long)s->rows.rows);
 	NS_TRY(ns_handle_acquire(s->handle));
 	if (s->image_at < 0)
 		status = ns_h5_read_rows(s->handle->file, s->path, "image", NS_H5_U8, (hsize_t)first, (hsize_t)count, pixels);
@@ -23,6 +20,23 @@ enum ns_status ns_shard_read(const struct ns_shard *s, int64_t first, int64_t co
 		status = ns_read_at(s->handle->fd, s->path, pixels, (size_t)(count * image), (uint64_t)(s->image_at + first * image));
 	ns_handle_release(s->handle);
 	return status;
+}
+
+enum ns_status ns_shard_read(const struct ns_shard *s, int64_t first, int64_t count, uint8_t *pixels)
+{
+	int64_t image = (int64_t)s->head.h * s->head.w * s->head.c, i, n;
+
+	if (first < 0 || count < 0 || first + count > s->rows.rows || !image)
+		return ns_fail(NS_INVALID, "%s: rows %lld to %lld are not in its %lld raw rows", s->path, (long long)first,
+			       (long long)(first + count), (long long)s->rows.rows);
+	if (!s->at)
+		return read_rows(s, first, count, pixels);
+	for (i = 0; i < count; i += n) { /* those that follow each other in the file at once */
+		for (n = 1; i + n < count && s->at[first + i + n] == s->at[first + i] + n; n++)
+			;
+		NS_TRY(read_rows(s, s->at[first + i], n, pixels + i * image));
+	}
+	return NS_OK;
 }
 
 /* bytes of a file that is stored in one piece */
@@ -38,14 +52,15 @@ static enum ns_status read_bytes(const struct ns_shard *s, uint64_t at, size_t n
 
 enum ns_status ns_shard_read_encoded(const struct ns_shard *s, int64_t row, uint8_t **buffer, size_t *capacity, size_t *bytes)
 {
-	uint64_t begin = s->image_offset[row];
+	int64_t at = s->at ? s->at[row] : row;
+	uint64_t begin = s->image_offset[at];
 
-	*bytes = (size_t)(s->image_offset[row + 1] - begin);
+	*bytes = (size_t)(s->image_offset[at + 1] - begin);
 	if (*capacity < *bytes) {
 		uint8_t *more = realloc(*buffer, *bytes);
 
 		if (!more)
-			return ns_fail(NS_NO_MEMORY, "%s: row %lld: out of memory for %zu bytes", s->path, (long long)row, *bytes);
+			return ns_fail(NS_NO_MEMORY, "%s: row %lld: out of memory for %zu bytes", s->path, (long long)at, *bytes);
 		*buffer = more;
 		*capacity = *bytes;
 	}

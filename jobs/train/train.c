@@ -283,13 +283,17 @@ static enum ns_status start_from(struct ns_job *job, struct ns_model *m, const c
 	return status;
 }
 
-static enum ns_status keep_data(const char *registry, const struct ns_dataset *data)
+enum ns_status ns_train_keep_here(const char *registry, const struct ns_dataset *data)
 {
 	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
 	enum ns_status status;
 	json_t *json;
+	int is;
 
-	if (data->alone)
+	if (data->list)
+		return ns_registry_put_canonical(registry, data->list, digest);
+	NS_TRY(ns_is_dir(data->path, &is)); /* of a list of one set as it is, who wrote the list has kept that set's */
+	if (!is)
 		return NS_OK;
 	NS_TRY(ns_path(path, "%s/dataset.json", data->path));
 	NS_TRY(ns_json_read(path, &json, "nightshift.dataset/1"));
@@ -300,7 +304,7 @@ static enum ns_status keep_data(const char *registry, const struct ns_dataset *d
 
 enum ns_status ns_train_keep_data(struct ns_job *job, const struct ns_dataset *data)
 {
-	return ns_job_agree(job, job->comm->rank == 0 ? keep_data(ns_conf_text(job->conf, "registry"), data) : NS_OK);
+	return ns_job_agree(job, job->comm->rank == 0 ? ns_train_keep_here(ns_conf_text(job->conf, "registry"), data) : NS_OK);
 }
 
 static enum ns_status new_model(struct ns_job *job, struct ns_model *m, struct ns_dataset *data, const struct ns_view *view)

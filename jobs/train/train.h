@@ -27,6 +27,7 @@ enum ns_status ns_train_fit(struct ns_job *job, struct ns_model *model, const st
  * there which files. A single shard has no list.
  */
 enum ns_status ns_train_keep_data(struct ns_job *job, const struct ns_dataset *data);
+enum ns_status ns_train_keep_here(const char *registry, const struct ns_dataset *data); /* the same, for a rank that is alone with it */
 /* Collective. Trains from --data by the configuration, calibrates, predicts the baseline, publishes. */
 enum ns_status ns_train_fresh(struct ns_job *job);
 
