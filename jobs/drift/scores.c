@@ -9,9 +9,8 @@
 #include "host/stat/stat.h"
 #include "kernels/formula/sort.h"
 
-#define FEW   8	     /* rows whose spread is not known */
-#define LEAST 1e-6   /* variance of scores: of a column that says the same of every row */
-#define MOST  100000 /* rows of a window that are scored, evenly spaced: more would not know a night better */
+#define FEW  8	    /* rows whose spread is not known */
+#define MOST 100000 /* rows of a window that are scored, evenly spaced: more would not know a night better */
 
 struct scores {
 	const struct ns_drift *s;
@@ -25,21 +24,36 @@ static double score_at(double less, double equal, double n)
 	return ns_stat_normal_quantile((less + equal / 2 + .5) / (n + 1));
 }
 
-/* The mean and mean square of the pool's own scores: 0 and nearly 1, but where values are equal. */
-static void own_scores(const float *sorted, int64_t n, double out[2])
-{
-	int64_t i, end;
+/* The pool's own scores: their mean and variance, 0 and nearly 1 but where values are equal, and the deviation of a row's share in the variance. */
+struct own {
+	double mean, variance, deviation;
+};
 
-	out[0] = out[1] = 0;
+/*
+ * The deviation is at least that of normal scores of this variance, and that of one row of all that says something else: of a column that is nearly constant
+ * the variance hangs on few rows, and that they are missing on a night says little.
+ */
+static struct own own_scores(const float *sorted, int64_t n)
+{
+	double sum[5] = {0}, last = score_at((double)n, 0, (double)n);
+	struct own o;
+	int64_t i, end;
+	int k;
+
 	for (i = 0; i < n; i = end) {
-		double z;
+		double z, power = 1;
 
 		for (end = i + 1; end < n && sorted[end] == sorted[i]; end++)
 			;
 		z = score_at((double)i, (double)(end - i), (double)n);
-		out[0] += z * (double)(end - i) / (double)n;
-		out[1] += z * z * (double)(end - i) / (double)n;
+		for (k = 0; k < 5; k++, power *= z)
+			sum[k] += power * (double)(end - i) / (double)n;
 	}
+	o.mean = sum[1];
+	o.variance = sum[2] - sum[1] * sum[1];
+	o.deviation = sum[4] - 4 * sum[3] * o.mean + 6 * sum[2] * pow(o.mean, 2) - 3 * pow(o.mean, 4) - pow(o.variance, 2);
+	o.deviation = fmax(sqrt(fmax(o.deviation, 0)), fmax(sqrt(2) * o.variance, last * last / sqrt((double)n)));
+	return o;
 }
 
 /* Phi^-1 of a value's mid-rank among n sorted ones */
@@ -124,7 +138,8 @@ static enum ns_status one_column(void *context, int column, int worker, float *x
 	int64_t m = s->ref.rows, n = s->cur.rows, i, k = 0, blocks = s->ref_blocks > s->cur_blocks ? s->ref_blocks : s->cur_blocks;
 	float *sorted = malloc(sizeof *sorted * (size_t)(m + 1)); /* the pool */
 	uint32_t *scratch = malloc(sizeof *scratch * 2 * (size_t)(m + 1));
-	double *sums = malloc(sizeof *sums * 3 * (size_t)(blocks + 1)), *out = c->out + (int64_t)column * c->width, seen = 0, whole, own[2];
+	double *sums = malloc(sizeof *sums * 3 * (size_t)(blocks + 1)), *out = c->out + (int64_t)column * c->width, seen = 0, whole;
+	struct own own;
 	int d;
 
 	(void)worker;
@@ -137,11 +152,10 @@ static enum ns_status one_column(void *context, int column, int worker, float *x
 		for (d = 0; d < c->e->days; d++)
 			figures(x, m, c->e->ref_day, d, sorted, k, s->ref_block, s->ref_blocks, sums, out + 3 * (d + 1));
 		whole = ns_effects_angle(seen - (double)k, seen);
-		own_scores(sorted, k, own);
+		own = own_scores(sorted, k);
 		for (d = 0; d <= c->e->days; d++) {
-			out[3 * d] -= own[0];
-			if (!isnan(out[3 * d + 1])) /* fmax() would make a number of it */
-				out[3 * d + 1] = log(fmax(out[3 * d + 1], LEAST) / fmax(own[1] - own[0] * own[0], LEAST)) / sqrt(2);
+			out[3 * d] -= own.mean;
+			out[3 * d + 1] = (out[3 * d + 1] - own.variance) / own.deviation;
 			out[3 * d + 2] -= whole;
 		}
 	}

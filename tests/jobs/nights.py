@@ -89,7 +89,9 @@ def effects(ref, cur, rows=slice(None)):
         x = cur.stats[rows, i]
         z = scores(ref.stats[:, i], x[np.isfinite(x)])
         own = scores(ref.stats[:, i], ref.stats[np.isfinite(ref.stats[:, i]), i])
-        e["images"][name], e["spread"][name] = float(z.mean() - own.mean()), math.log(np.var(z, ddof=1) / np.var(own)) / math.sqrt(2)
+        last = statistics.NormalDist().inv_cdf((len(own) + 0.5) / (len(own) + 1))
+        unit = max(np.std((own - own.mean()) ** 2), math.sqrt(2) * np.var(own), last ** 2 / math.sqrt(len(own)))
+        e["images"][name], e["spread"][name] = float(z.mean() - own.mean()), float((np.var(z, ddof=1) - np.var(own)) / unit)
         e["missing"][name] = angle(np.sum(~np.isfinite(x)), len(x)) - angle(np.sum(~np.isfinite(ref.stats[:, i])), len(ref.stats))
     for name, of in (("confidence", lambda p: p.max(axis=1)), ("entropy", lambda p: -np.sum(p.astype("f8") * np.log(p.astype("f8")), axis=1))):
         pool = of(ref.prob).astype("f4")
@@ -459,6 +461,24 @@ def adapted(binary):
     check([t for t in alarms if t < 32] == [] and len([t for t in alarms if 32 <= t < 35]) > 0, f"a case that does not do what it is for: {alarms}")
 
 
+def nearly_constant(binary):
+    """a column that says the same of nearly every row hangs on few of them: that none of these is there is nothing; that it begins to vary is a change"""
+    def put(name, w, varied):
+        w.stats[:, 2] = 0
+        w.stats[:varied, 2] = 5
+        w.write(name)
+        return w
+    ref = put("plain.h5", Window(9, rows=400), 1)
+    judge, alarms = Judge((3, 3, 5, 3, 3), 80), []
+    for t, varied in enumerate((0, 0, 1, 0, 2, 0, 0, 1, 0, 0, 0, 30)):
+        window = put(f"plain{t}.h5", Window(900 + t), varied)
+        out, alarm = judge.night(vector(effects(ref, window)), weekday(START + t))
+        d = drift(binary, "plain.h5", f"plain{t}.h5", f"plain-{t}", day=START + t, history="plain")
+        agree(d, out, alarm, judge, f"night {t} of a column that is nearly constant")
+        alarms += [t] if alarm else []
+    check(alarms == [11], f"alarms of a column that is nearly constant: {alarms}")
+
+
 def old_lines(binary):
     """a history of the version before: its windows count, and no night is learnt from them; one that is neither is refused"""
     shutil.copytree("in-order", "before")
@@ -477,6 +497,6 @@ def old_lines(binary):
 
 if __name__ == "__main__":
     binary, *names = sys.argv[1:]
-    for part in tiny.chosen((figures, year, again, labels, changed, adapted, old_lines), names):
+    for part in tiny.chosen((figures, year, again, labels, changed, adapted, nearly_constant, old_lines), names):
         part(binary)
     print(f"{tiny.checks} checks passed")
