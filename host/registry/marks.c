@@ -123,31 +123,37 @@ enum ns_status ns_marks_follow(struct ns_marks *m, const char *registry, int who
 	return status;
 }
 
-/* The object that a ref names must exist, a model's weights too; *there is 0 where one does not. */
+/* The object that a ref names must exist, of a release its model's too, of a model that of its weights; *there is 0 where one does not. */
 static enum ns_status look_for(const char *registry, const char *digest, const char **what, int *there)
 {
-	char path[NS_PATH_MAX];
+	char path[NS_PATH_MAX], next[NS_SHA256_HEX];
 	enum ns_status status;
+	const char *key;
 	json_t *json;
+	int release;
 
-	*what = "that object";
 	NS_TRY(ns_registry_find(registry, digest, path, there));
 	if (!*there)
 		return NS_OK;
-	status = ns_json_read(path, &json, "nightshift.model/1");
-	if (status == NS_BAD_DATA) /* not a model: a ref may name anything */
+	status = ns_json_read(path, &json, NULL);
+	if (status == NS_BAD_DATA) /* a ref may name anything */
 		return NS_OK;
 	NS_TRY(status);
-	*what = "the object of its weights";
-	status = ns_is_sha256(ns_json_text(json, "weights")) ? ns_registry_find(registry, ns_json_text(json, "weights"), path, there)
-							     : ns_fail(NS_BAD_DATA, "%s: names no weights by their digest", path);
+	release = !strcmp(ns_json_text(json, "schema"), "nightshift.release/1");
+	key = release ? "model" : strcmp(ns_json_text(json, "schema"), "nightshift.model/1") ? NULL : "weights";
+	snprintf(next, sizeof next, "%s", key ? ns_json_text(json, key) : "");
 	json_decref(json);
-	return status;
+	if (!key)
+		return NS_OK;
+	if (!ns_is_sha256(next))
+		return ns_fail(NS_BAD_DATA, "%s: names no %s by a digest", path, key);
+	*what = release ? "the object of its model" : "the object of its weights";
+	return release ? look_for(registry, next, what, there) : ns_registry_find(registry, next, path, there);
 }
 
 enum ns_status ns_registry_check(const char *registry, const char *name, const char *digest)
 {
-	const char *what;
+	const char *what = "that object";
 	int there;
 
 	NS_TRY(look_for(registry, digest, &what, &there));

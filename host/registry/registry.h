@@ -48,6 +48,16 @@ int ns_trial_is(const json_t *trial, const char *state); /* waiting, passed, hel
 /* It waits for labels or for a person, and its production is that one. */
 int ns_trial_is_open(const json_t *trial, const char *production);
 
+/* --- releases.c: what the ref `production` names, nightshift.release/1 or a model alone: docs/formats.md --- */
+
+/* Of the release `digest`: itself and its model. Of a model: *release is NULL, and the model is it. The caller drops *release. */
+enum ns_status ns_registry_release(const char *registry, const char *digest, json_t **release, char model[NS_SHA256_HEX]);
+enum ns_status ns_registry_model(const char *registry, const char *digest, char model[NS_SHA256_HEX]);
+/* What production is now, and its model; both "" where there is none yet. */
+enum ns_status ns_registry_production(const char *registry, char digest[NS_SHA256_HEX], char model[NS_SHA256_HEX]);
+/* ns_registry_log() of production, each entry with its `model`; one whose object is not there is named by when and why it was production. */
+enum ns_status ns_registry_production_log(const char *registry, json_t **log);
+
 enum ns_status ns_registry_names(const char *registry, json_t **names);
 /* Verify the digests of all objects and the copies of all refs; the first mismatch is the error. */
 enum ns_status ns_registry_verify(const char *registry, int64_t *objects);

@@ -1,12 +1,25 @@
 /* jobs/admin/registry.c - the verb registry: lists and shows its content, moves its refs, settles trials, verifies, collects garbage. */
 #include "host/registry/registry.h"
-#include "jobs/admin/admin.h"
+#include "jobs/admin/registry_inner.h"
+#include "jobs/release/release.h"
 
 #include <string.h>
 #include <time.h>
 #include <stdlib.h>
 
-static void print_entry(const json_t *e, int number)
+/* The model of a release, where it is one; in a registry whose objects are gone the log is shown all the same. */
+static void print_model(const char *registry, const char *digest)
+{
+	char model[NS_SHA256_HEX];
+
+	if (ns_registry_model(registry, digest, model) != NS_OK)
+		printf("  (its object cannot be read)");
+	else if (strcmp(model, digest))
+		printf("  (model %.12s)", model);
+	putchar('\n');
+}
+
+static void print_entry(const char *registry, const json_t *e, int number)
 {
 	time_t t = (time_t)ns_json_number(e, "time", 0);
 	struct tm *tm = gmtime(&t);
@@ -14,8 +27,9 @@ static void print_entry(const json_t *e, int number)
 
 	if (tm)
 		strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", tm);
-	printf("%6d  %s  %.12s -> %.12s  %s\n", number, when, *ns_json_text(e, "old") ? ns_json_text(e, "old") : "(new)", ns_json_text(e, "new"),
+	printf("%6d  %s  %.12s -> %.12s  %s", number, when, *ns_json_text(e, "old") ? ns_json_text(e, "old") : "(new)", ns_json_text(e, "new"),
 	       ns_json_text(e, "why"));
+	print_model(registry, ns_json_text(e, "new"));
 }
 
 static enum ns_status list(struct ns_job *job, const char *registry, const char *name, const char *digest)
@@ -31,7 +45,8 @@ static enum ns_status list(struct ns_job *job, const char *registry, const char 
 		char now[NS_SHA256_HEX];
 
 		NS_TRY(ns_registry_ref(registry, json_string_value(n), now));
-		printf("%-16s %s\n", json_string_value(n), now);
+		printf("%-16s %s", json_string_value(n), now);
+		print_model(registry, now);
 	}
 	json_decref(names);
 	return NS_OK;
@@ -125,29 +140,38 @@ static enum ns_status trial_to_settle(struct ns_job *job, const char *registry, 
 		       strcmp(newest, was) ? ", and another came after it" : "", state, strcmp(state, or) ? " or " : "", strcmp(state, or) ? or : "");
 }
 
-/* The trial is settled first: killed in between, the same command promotes, as the trial is approved and production is what it was. */
+/*
+ * The trial is settled first: killed in between, the same command promotes, as the trial is approved and production is what it was. The release is the one
+ * that the night has put together, or, of a trial from before there were releases, today's with that model.
+ */
 static enum ns_status approve(struct ns_job *job, const char *registry, const char *digest, const char *unused)
 {
-	char was[NS_SHA256_HEX], now[NS_SHA256_HEX], warning[512];
-	const char *why = ns_conf_text(job->conf, "registry.why");
+	char was[NS_SHA256_HEX], now[NS_SHA256_HEX], model[NS_SHA256_HEX], state[NS_SHA256_HEX], release[NS_SHA256_HEX], warning[512];
+	const char *why = ns_conf_text(job->conf, "registry.why"), *candidate;
 	json_t *trial = NULL;
 	enum ns_status status;
 
 	(void)unused;
 	NS_GO(trial_to_settle(job, registry, digest, "held", "approved", &trial, was));
-	NS_GO(ns_registry_ref(registry, "production", now));
-	if (strcmp(now, ns_json_text(trial, "production")) && strcmp(now, ns_json_text(trial, "candidate"))) {
-		status = ns_fail(NS_REFUSED, "%s: production is %.12s by now, and the trial of %.12s was against %.12s; nothing was changed",
-				 registry, now, ns_json_text(trial, "candidate"), ns_json_text(trial, "production"));
+	candidate = ns_json_text(trial, "candidate");
+	NS_GO(ns_registry_production(registry, now, model));
+	if (strcmp(model, ns_json_text(trial, "production")) && strcmp(model, candidate)) {
+		status = ns_fail(NS_REFUSED, "%s: production is model %.12s by now, and the trial of %.12s was against %.12s; nothing was changed",
+				 registry, model, candidate, ns_json_text(trial, "production"));
 		goto out;
 	}
+	snprintf(release, sizeof release, "%s", ns_json_text(trial, "release"));
+	if (!*release)
+		NS_GO(ns_release_by_hand(registry, job->log, candidate, "approved", release));
 	if (!strcmp(ns_json_text(trial, "state"), "approved"))
-		snprintf(now, sizeof now, "%s", was);
+		snprintf(state, sizeof state, "%s", was);
 	else
-		NS_GO(settle(job, registry, trial, was, "approved", why, now));
-	NS_GO(ns_registry_move(registry, "production", ns_json_text(trial, "candidate"), ns_json_text(trial, "production"), why, now, warning));
-	warn(job, warning);
-	printf("production: %.12s -> %.12s\n", ns_json_text(trial, "production"), ns_json_text(trial, "candidate"));
+		NS_GO(settle(job, registry, trial, was, "approved", why, state));
+	if (strcmp(model, candidate)) {
+		NS_GO(ns_registry_move(registry, "production", release, now, why, state, warning));
+		warn(job, warning);
+	}
+	printf("production: model %.12s -> %.12s\n", ns_json_text(trial, "production"), candidate);
 out:
 	json_decref(trial);
 	return status;
@@ -199,24 +223,41 @@ static enum ns_status check_ref(const char *name)
 		       !strcmp(name, "trial") ? "gates, approve and reject" : "label");
 }
 
-static enum ns_status promote(struct ns_job *job, const char *registry, const char *name, const char *digest)
+/* What the ref is to name: a model, or, as production, a release of it. */
+static enum ns_status target(struct ns_job *job, const char *registry, const char *name, const char *digest, char full[NS_SHA256_HEX])
 {
-	char path[NS_PATH_MAX], full[NS_SHA256_HEX], warning[512];
 	const char *why = ns_conf_text(job->conf, "registry.why");
+	char path[NS_PATH_MAX], model[NS_SHA256_HEX];
 	json_t *facts;
 	size_t n;
+	int is_release;
+
+	NS_TRY(ns_registry_object(registry, digest, path));
+	n = strlen(path); /* .../ab/cdef */
+	snprintf(full, NS_SHA256_HEX, "%.2s%.62s", path + n - 65, path + n - 62);
+	NS_TRY(ns_registry_release(registry, full, &facts, model));
+	is_release = facts != NULL;
+	json_decref(facts);
+	if (is_release && strcmp(name, "production"))
+		return ns_fail(NS_USAGE, "registry promote: %.12s is a release, and only production names one; expected a model", full);
+	NS_TRY(ns_registry_object(registry, model, path));
+	NS_TRY(ns_json_read(path, &facts, "nightshift.model/1")); /* a ref can only point to a model */
+	json_decref(facts);
+	NS_TRY(check_gate(job, registry, name, model));
+	return strcmp(name, "production") ? NS_OK : ns_release_by_hand(registry, job->log, full, why ? why : "promoted by hand", full);
+}
+
+static enum ns_status promote(struct ns_job *job, const char *registry, const char *name, const char *digest)
+{
+	char full[NS_SHA256_HEX], warning[512];
+	const char *why = ns_conf_text(job->conf, "registry.why");
 
 	if (!digest)
 		return ns_fail(NS_USAGE, "registry promote: expected NAME and DIGEST");
 	if (strlen(name) >= 8 && strspn(name, "0123456789abcdef") == strlen(name))
 		return ns_fail(NS_USAGE, "registry promote: '%s' would be read as a digest; choose another name for the ref", name);
 	NS_TRY(check_ref(name));
-	NS_TRY(ns_registry_object(registry, digest, path));
-	NS_TRY(ns_json_read(path, &facts, "nightshift.model/1")); /* a ref can only point to a model */
-	json_decref(facts);
-	n = strlen(path); /* .../ab/cdef */
-	snprintf(full, sizeof full, "%.2s%.62s", path + n - 65, path + n - 62);
-	NS_TRY(check_gate(job, registry, name, full));
+	NS_TRY(target(job, registry, name, digest, full));
 	NS_TRY(ns_registry_move(registry, name, full, NULL, why ? why : "promoted by hand", NULL, warning));
 	warn(job, warning);
 	return NS_OK;
@@ -246,7 +287,7 @@ static enum ns_status show_log(struct ns_job *job, const char *registry, const c
 	(void)digest;
 	NS_TRY(ns_registry_log(registry, name, &log));
 	json_array_foreach(log, i, entry)
-		print_entry(entry, (int)i + 1);
+		print_entry(registry, entry, (int)i + 1);
 	json_decref(log);
 	return NS_OK;
 }
@@ -279,9 +320,19 @@ static const struct {
 	const char *name;
 	int operands; /* least number after the action's name */
 	enum ns_status (*run)(struct ns_job *, const char *registry, const char *name, const char *digest);
-} actions[] = {{"list", 0, list},	{"show", 1, show},     {"promote", 2, promote},
-	       {"approve", 1, approve}, {"reject", 1, reject}, {"rollback", 1, rollback},
-	       {"log", 1, show_log},	{"verify", 0, verify}, {"gc", 0, gc}};
+} actions[] = {{"list", 0, list},
+	       {"show", 1, show},
+	       {"promote", 2, promote},
+	       {"approve", 1, approve},
+	       {"reject", 1, reject},
+	       {"accept", 1, ns_registry_accept},
+	       {"rollback", 1, rollback},
+	       {"upgrade", 0, ns_registry_upgrade},
+	       {"log", 1, show_log},
+	       {"verify", 0, verify},
+	       {"gc", 0, gc},
+	       {"retain", 1, ns_registry_retain}};
+#define ACTIONS "list, show, promote, approve, reject, accept, rollback, upgrade, log, verify, gc or retain"
 
 enum ns_status ns_job_registry(struct ns_job *job, int argc, char **argv)
 {
@@ -289,7 +340,7 @@ enum ns_status ns_job_registry(struct ns_job *job, int argc, char **argv)
 	size_t i;
 
 	if (argc < 1)
-		return ns_fail(NS_USAGE, "registry: expected an action: list, show, promote, approve, reject, rollback, log, verify or gc");
+		return ns_fail(NS_USAGE, "registry: expected an action: " ACTIONS);
 	for (i = 0; i < sizeof actions / sizeof *actions; i++) {
 		if (strcmp(actions[i].name, argv[0]))
 			continue;
@@ -299,6 +350,5 @@ enum ns_status ns_job_registry(struct ns_job *job, int argc, char **argv)
 			return NS_OK;
 		return actions[i].run(job, registry, argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL);
 	}
-	return ns_fail(NS_USAGE, "registry: unknown action '%s'; expected list, show, promote, approve, reject, rollback, log, verify or gc",
-		       argv[0]);
+	return ns_fail(NS_USAGE, "registry: unknown action '%s'; expected " ACTIONS, argv[0]);
 }

@@ -302,6 +302,8 @@ void ns_drift_summarise(struct ns_drift *s);
 enum ns_status ns_drift_history_read(struct ns_drift *s);
 enum ns_status ns_drift_history_write(struct ns_drift *s);
 int64_t ns_drift_history_day(const json_t *line); /* days since 1970 */
+/* Where this window's images are, for a retraining of a later night that wants its labels: {path, digest, labels}; null where nobody said. */
+json_t *ns_drift_history_data(const struct ns_drift *s);
 /* Collective. Tonight's effects, where a history is kept. */
 enum ns_status ns_drift_effects(struct ns_drift *s);
 void ns_effects_release(struct ns_effects *e);

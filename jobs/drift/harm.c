@@ -96,6 +96,26 @@ static enum ns_status add_track(struct ns_drift *s, const char *name, const stru
 	return NS_OK;
 }
 
+/* What the release under which the model is production holds it to comes before that: a person may have accepted what it does now. */
+static enum ns_status take_thresholds(struct ns_drift *s)
+{
+	char digest[NS_SHA256_HEX], model[NS_SHA256_HEX];
+	json_t *release;
+	const json_t *held;
+
+	NS_TRY(ns_registry_production(s->registry, digest, model));
+	if (!*digest || strcmp(model, s->cur.model))
+		return NS_OK;
+	NS_TRY(ns_registry_release(s->registry, digest, &release, model));
+	held = json_object_get(release, "thresholds");
+	if (json_object_get(held, "labels")) {
+		s->gate_labels = ns_json_number(held, "labels", 0);
+		s->gate_accuracy = ns_json_number(held, "accuracy", NAN);
+	}
+	json_decref(release);
+	return NS_OK;
+}
+
 /*
  * A model that a gate let through is held to what the gate's labels said of it, on images of its time: its reference shows those that its predecessor was made
  * for. The trial of this model, by the registry; what is not there leaves the reference's baseline.
@@ -119,7 +139,7 @@ static enum ns_status take_gate(struct ns_drift *s)
 		s->on_trial = ns_trial_is_open(trial, s->cur.model);
 	}
 	json_decref(list);
-	return status;
+	return status == NS_OK ? take_thresholds(s) : status;
 }
 
 /* Of ranks that see different registries rank 0's counts. */

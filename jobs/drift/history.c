@@ -360,8 +360,7 @@ double ns_drift_largest_effect(const struct ns_drift *s)
 	return effect;
 }
 
-/* Where this window's images are, for a retraining of a later night that wants its labels; null where nobody said. */
-static json_t *data_json(const struct ns_drift *s)
+json_t *ns_drift_history_data(const struct ns_drift *s)
 {
 	char path[PATH_MAX];
 
@@ -392,7 +391,7 @@ enum ns_status ns_drift_history_write(struct ns_drift *s)
 			      {"estimated", ns_json_real(s->cbpe)}, {"measured", ns_json_real(s->measured)}, {"rows", ns_json_real(s->effects.rows)},
 			      {"effects", ns_effects_json(&s->effects)},
 			      {"falls", NS_JSON_OBJECT({"confidence", ns_json_real(s->fall_units[0])}, {"atc", ns_json_real(s->fall_units[1])})},
-			      {"tracks", ns_drift_tracks_json(s)}, {"data", data_json(s)});
+			      {"tracks", ns_drift_tracks_json(s)}, {"data", ns_drift_history_data(s)});
 	if (!line)
 		return ns_fail(NS_INTERNAL, "cannot write this window's line of the history as JSON");
 	status = ns_mkdirs(s->history);

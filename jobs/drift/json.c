@@ -201,6 +201,34 @@ static json_t *methods_json(const struct ns_drift *s)
 	return all;
 }
 
+#define WINDOWS 60
+
+static void add_window(json_t *list, int64_t window, int64_t day, const json_t *data, int since)
+{
+	if (*ns_json_text(data, "digest"))
+		json_array_append_new(list,
+				      NS_JSON_OBJECT({"window", json_integer((json_int_t)window)}, {"day", json_integer((json_int_t)day)},
+						     {"path", ns_json_string(ns_json_text(data, "path"))},
+						     {"digest", json_string(ns_json_text(data, "digest"))}, {"since_change", json_boolean(since)}));
+}
+
+/* The newest windows of the history whose images are known, tonight's last: where they are, and which are since the first alarm of a change that is not over. */
+static json_t *windows_json(const struct ns_drift *s)
+{
+	size_t n = s->past ? json_array_size(s->past) : 0, i;
+	json_t *list = json_array(), *tonight = ns_drift_history_data(s);
+
+	for (i = n > WINDOWS ? n - WINDOWS : 0; i < n; i++) {
+		const json_t *line = json_array_get(s->past, i);
+
+		add_window(list, (int64_t)ns_json_number(line, "window", 0), ns_drift_history_day(line), json_object_get(line, "data"),
+			   (int64_t)(n - i) <= s->since_change);
+	}
+	add_window(list, s->window, s->day, tonight, s->since_change >= 0);
+	json_decref(tonight);
+	return list;
+}
+
 enum ns_status ns_drift_to_json(struct ns_drift *s)
 {
 	json_t *tests = json_array();
@@ -214,7 +242,7 @@ enum ns_status ns_drift_to_json(struct ns_drift *s)
 		{"alpha", json_real(s->alpha)}, {"correction", json_string(s->correction)}, {"seed", json_integer((json_int_t)s->seed)},
 		{"permutations", json_integer(s->permutations)}, {"tests", tests}, {"methods", methods_json(s)}, {"slices", slices_json(s)},
 		{"performance", performance_json(s)}, {"label_shift", label_shift_json(s)}, {"alarm_budget", budget_json(s)},
-		{"nights", nights_json(s)}, {"accuracy", ns_drift_tracks_json(s)}, {"decided_by", json_string(s->said)},
+		{"nights", nights_json(s)}, {"windows", windows_json(s)}, {"accuracy", ns_drift_tracks_json(s)}, {"decided_by", json_string(s->said)},
 		{"same_night", json_boolean(s->same_night)}, {"next", ns_drift_next_json(s)}, {"self_test", self_json(s)},
 		{"sequences", sequences_json(s)}, {"manifest", json_pack("{s:b, s:s}", "emit", s->emit, "because", s->because)}, {"top", top_json(s)},
 		{"quality", json_incref(s->quality)});

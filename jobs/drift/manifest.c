@@ -200,10 +200,16 @@ static json_t *labels(const struct select *q)
 			 (json_int_t)q->s->audited, "suspect_rows", (json_int_t)q->s->suspects);
 }
 
+static enum ns_status production_now(const struct select *q, char release[NS_SHA256_HEX], char model[NS_SHA256_HEX])
+{
+	NS_TRY(ns_registry_production(q->s->registry, release, model));
+	return *release ? NS_OK : ns_fail(NS_IO, "%s: has no ref 'production'", q->s->registry);
+}
+
 static enum ns_status write_manifest(struct select *q, const char *digest)
 {
 	struct ns_job *job = q->s->job;
-	char path[NS_PATH_MAX], base[NS_SHA256_HEX] = "", production[NS_SHA256_HEX], report[NS_SHA256_HEX];
+	char path[NS_PATH_MAX], base[NS_SHA256_HEX] = "", production[NS_SHA256_HEX], release[NS_SHA256_HEX], report[NS_SHA256_HEX];
 	json_t *json, *config, *predicate;
 	enum ns_status status;
 
@@ -213,17 +219,19 @@ static enum ns_status write_manifest(struct select *q, const char *digest)
 	if (strlen(q->s->cur.model) == 64 && ns_registry_object(q->s->registry, q->s->cur.model, path) == NS_OK)
 		memcpy(base, q->s->cur.model, sizeof base);
 	else
-		NS_TRY(ns_registry_ref(q->s->registry, "production", base));
+		NS_TRY(production_now(q, release, base));
 	config = json_pack("{s:s, s:I, s:O, s:f, s:f}", "code", NS_CODE_VERSION, "seed", (json_int_t)q->s->seed, "epochs", q->s->retrain_epochs, "lr",
 			   q->s->retrain_lr, "confidence", q->s->retrain_confidence);
-	if (ns_registry_ref(q->s->registry, "production", production) != NS_OK)
+	if (production_now(q, release, production) != NS_OK) {
 		snprintf(production, sizeof production, "%s", base);
+		snprintf(release, sizeof release, "%s", base);
+	}
 	predicate = NS_JSON_OBJECT(
 		{"trigger", trigger(q->s, report)}, {"data", data_part(q, digest)}, {"labels", labels(q)},
 		{"base", json_pack("{s:s, s:s, s:s}", "model", base, "production", production, "baseline", q->s->ref.digest)}, {"config", config},
 		{"budget", json_pack("{s:I, s:s}", "expires", (json_int_t)ns_today() + 7 * 86400, "in_flight", "one")}, {"gates", gates(q)},
-		{"promote", json_pack("{s:s, s:s, s:f}", "ref", "production", "previous", production, "cooldown_days", q->s->cooldown_days)},
-		{"rollback", json_pack("{s:s, s:s}", "to", production, "command", "nightshift registry rollback production")});
+		{"promote", json_pack("{s:s, s:s, s:f}", "ref", "production", "previous", release, "cooldown_days", q->s->cooldown_days)},
+		{"rollback", json_pack("{s:s, s:s}", "to", release, "command", "nightshift registry rollback production")});
 	json = json_pack("{s:s, s:[{s:s, s:{s:s}}], s:s, s:o}", "_type", "https://in-toto.io/Statement/v1", "subject", "name", "selection.h5",
 			 "digest", "sha256", digest, "predicateType", "nightshift.retrain/1", "predicate", predicate);
 	if (!json)

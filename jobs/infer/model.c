@@ -19,7 +19,7 @@ static enum ns_status from_folder(struct ns_model *m, const char *folder)
 
 static enum ns_status from_registry(struct ns_model *m, const char *registry, const char *name)
 {
-	char digest[NS_SHA256_HEX], json[NS_PATH_MAX], weights[NS_PATH_MAX];
+	char digest[NS_SHA256_HEX], model[NS_SHA256_HEX], json[NS_PATH_MAX], weights[NS_PATH_MAX];
 	json_t *facts;
 	enum ns_status status;
 
@@ -27,13 +27,14 @@ static enum ns_status from_registry(struct ns_model *m, const char *registry, co
 		snprintf(digest, sizeof digest, "%.64s", name);
 	else
 		NS_TRY(ns_registry_ref(registry, name, digest));
-	NS_TRY(ns_registry_object(registry, digest, json));
+	NS_TRY(ns_registry_model(registry, digest, model));
+	NS_TRY(ns_registry_object(registry, model, json));
 	NS_TRY(ns_json_read(json, &facts, "nightshift.model/1"));
 	status = ns_registry_object(registry, ns_json_text(facts, "weights"), weights);
 	json_decref(facts);
 	NS_TRY(status);
 	NS_TRY(ns_model_read(m, json, weights));
-	if (!strncmp(m->digest, digest, strlen(digest)))
+	if (!strncmp(m->digest, model, strlen(model)))
 		return NS_OK;
 	ns_model_release(m);
 	return ns_fail(NS_DIGEST, "%s: its SHA-256 differs from the digest in its name; the object was changed", json);

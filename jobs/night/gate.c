@@ -110,7 +110,7 @@ static enum ns_status put_evidence(const struct ns_night *n, const char *night, 
 
 /* Rank 0 alone. Judges, writes gate.json, and opens the candidate's trial; *passed: it is to be promoted now. */
 static enum ns_status gate_judge(struct ns_night *n, const char *night, const char *production, const char *candidate, int64_t *passed,
-				 char evidence[NS_SHA256_HEX])
+				 char evidence[NS_SHA256_HEX], char release[NS_SHA256_HEX])
 {
 	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
 	struct evaluations e = {NULL, NULL, NULL, NULL};
@@ -130,6 +130,7 @@ static enum ns_status gate_judge(struct ns_night *n, const char *night, const ch
 	tonight = json_is_true(json_object_get(gate, "same_night"));
 	NS_GO(ns_trial_open(n, night, candidate, production, evidence, tonight ? e.new : NULL, harmless, &trial));
 	*passed = ns_trial_is(trial, "passed");
+	snprintf(release, NS_SHA256_HEX, "%s", ns_json_text(trial, "release"));
 	ns_log_event(n->job->log, "gate",
 		     json_pack("{s:s, s:s, s:o, s:o}", "night", night, "state", ns_json_text(trial, "state"), "gain_new",
 			       ns_json_real(ns_json_number(json_object_get(e.new, "against"), "change", NAN)), "change_old",
@@ -143,14 +144,16 @@ out:
 
 enum ns_status ns_night_gate(struct ns_night *n, const struct ns_step *s)
 {
-	char production[NS_SHA256_HEX], candidate[NS_SHA256_HEX], evidence[NS_SHA256_HEX] = "", path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
+	char production[NS_SHA256_HEX], candidate[NS_SHA256_HEX], evidence[NS_SHA256_HEX] = "", release[NS_SHA256_HEX] = "";
+	char path[NS_PATH_MAX], name[2 * NS_STEP_NAME];
 	int64_t passed = 0;
 
 	NS_TRY(ns_night_production(n, s->night, production));
 	snprintf(name, sizeof name, "%s/candidate/model.json", s->night);
 	NS_TRY(ns_sha256_file(candidate, ns_night_path(n, path, name)));
-	NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? gate_judge(n, s->night, production, candidate, &passed, evidence) : NS_OK));
+	NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? gate_judge(n, s->night, production, candidate, &passed, evidence, release) : NS_OK));
 	NS_TRY(ns_comm_broadcast(n->job->comm, &passed, sizeof passed, 0));
 	NS_TRY(ns_comm_broadcast(n->job->comm, evidence, sizeof evidence, 0));
-	return passed ? ns_night_promote(n, s->night, candidate, production, evidence) : NS_OK;
+	NS_TRY(ns_comm_broadcast(n->job->comm, release, sizeof release, 0));
+	return passed ? ns_night_promote(n, s->night, candidate, production, evidence, release) : NS_OK;
 }

@@ -122,10 +122,10 @@ static enum ns_status of_promotion(const struct ns_night *n, const char *night, 
 	if (!is)
 		return NS_OK;
 	NS_TRY(ns_night_production_known(n, night, judged));
-	NS_TRY(ns_registry_log(n->registry, "production", &log));
+	NS_TRY(ns_registry_production_log(n->registry, &log));
 	last = json_array_get(log, json_array_size(log) - 1);
 	when = ns_json_number(last, "time", 0);
-	if (json_array_size(log) > 1 && !strcmp(ns_json_text(last, "new"), judged) && *ns_json_text(last, "evidence") &&
+	if (json_array_size(log) > 1 && !strcmp(ns_json_text(last, "model"), judged) && *ns_json_text(last, "evidence") &&
 	    (double)ns_today() - when < RECENT * 86400.) {
 		snprintf(say, sizeof say, "The model that was promoted %.0f days ago suffers, by labels: nightshift registry rollback production.",
 			 fmax(0, ((double)ns_today() - when) / 86400));
@@ -185,7 +185,8 @@ static enum ns_status of_night(const struct ns_night *n, const char *night, json
 	NS_GO(ns_night_load(n, night, "gate.json", &gate));
 	if (!trial) /* what waits is said on every night */
 		NS_GO(still_open(n, night, &trial));
-	if (drift && !(trial && !ns_trial_is(trial, "refused") && strcmp(ns_json_text(json_object_get(drift, "next"), "do"), "look")))
+	/* of a change for which a candidate is on trial, or was let through, the trial speaks; a dead camera is another matter */
+	if (drift && (!trial || ns_trial_is(trial, "refused") || json_array_size(json_object_get(json_object_get(drift, "next"), "dead"))))
 		take(best, of_drift(drift));
 	if (trial)
 		take(best, of_trial(trial, gate));

@@ -282,6 +282,7 @@ static const struct ns_conf_field settings[] = {
 	READ(approve, "night.approve"),
 	READ(site, "night.site"),
 	READ(trial_nights, "gate.nights"),
+	READ(reference_rows, "gate.reference_rows"),
 	READ(old_floor, "gate.old_floor"),
 	READ(old_estimate, "gate.old_estimate"),
 };

@@ -41,8 +41,10 @@ struct ns_step {
 	int always;		   /* runs also if steps before it failed: the report, which covers all others */
 	enum ns_step_if only_if;
 	enum ns_step_model model; /* of an inference */
-	ns_step_fn *then;	  /* runs whenever the result exists, new or kept; may be NULL */
-	int *after, after_count;  /* steps whose results it reads or whose registry moves it must see */
+	const char *named,
+		*key; /* what production names, the key of its release, is the value of that key; NULL: nothing; where it names none, `settings` */
+	ns_step_fn *then;	 /* runs whenever the result exists, new or kept; may be NULL */
+	int *after, after_count; /* steps whose results it reads or whose registry moves it must see */
 };
 
 struct ns_night {
@@ -55,6 +57,7 @@ struct ns_night {
 	double old_floor, old_estimate;
 	const char *approve, *site; /* approve: by whom what passed is promoted, auto or person */
 	int64_t trial_nights;	    /* a candidate is on trial, at most */
+	int64_t reference_rows;	    /* of windows that become a reference, at least: fewer say less than what they would replace */
 	struct ns_step *steps;
 	int count;
 	json_t *recipes; /* NAME of a night -> its augment: list, as when it began */
@@ -90,8 +93,9 @@ int ns_step_is_done(const struct ns_night *n, const struct ns_step *s, int task)
  * open), "f32" or "bf16". */
 enum ns_status ns_night_device(struct ns_night *n, const char *verb, char device[NS_SHA256_HEX]);
 enum ns_status ns_night_precision(struct ns_night *n, const char *verb, char precision[NS_SHA256_HEX]);
-/* Collective. The production model of when this night first asked. */
+/* Collective. The production model of when this night first asked; what the release that it was names under `key`, "" where it names nothing. */
 enum ns_status ns_night_production(struct ns_night *n, const char *night, char digest[NS_SHA256_HEX]);
+enum ns_status ns_night_named(struct ns_night *n, const char *night, const char *key, char digest[NS_SHA256_HEX]);
 /* What this night came to and what is to be done: {do, say}; the caller drops it, also on failure. */
 /* The file b of the folder a; *json is NULL where the night has no such file, and one that cannot be read is an error. */
 enum ns_status ns_night_load(const struct ns_night *n, const char *a, const char *b, json_t **json);
@@ -110,10 +114,23 @@ ns_step_fn ns_night_gate, ns_night_trial, ns_night_first_model, ns_night_candida
 enum ns_status ns_night_production_known(const struct ns_night *n, const char *night, char digest[NS_SHA256_HEX]);
 enum ns_status ns_night_first(const struct ns_night *n, char digest[NS_SHA256_HEX]);
 /*
- * Collective. Makes the candidate production, unless this gate has done so already and was killed before its record; then, where
+ * Collective. Makes the candidate production, under its release, unless this gate has done so already and was killed before its record; then, where
  * night.show_rollback asks for it, back and forward again.
  */
-enum ns_status ns_night_promote(struct ns_night *n, const char *night, const char *candidate, const char *production, const char *evidence);
+enum ns_status ns_night_promote(struct ns_night *n, const char *night, const char *candidate, const char *production, const char *evidence,
+				const char *release);
+
+/*
+ * --- release.c; rank 0 alone ---
+ *
+ * Puts the release of a candidate that its trial lets through into the registry: that of production with the rows that taught it, those that voted for it,
+ * and, where there are enough, the windows since the alarm as its reference.
+ */
+enum ns_status ns_night_release(const struct ns_night *n, const char *night, const json_t *trial, char digest[NS_SHA256_HEX]);
+/* That of a site's first model: the sets of the preparation. */
+enum ns_status ns_night_first_release(const struct ns_night *n, const char *model, char digest[NS_SHA256_HEX]);
+/* The folder of data/train, data/reference and test. */
+enum ns_status ns_night_base(const struct ns_night *n, char path[NS_PATH_MAX]);
 
 /*
  * --- trial.c: a candidate on trial, nightshift.trial/1; rank 0 alone, but for ns_trial_candidate() ---

@@ -96,29 +96,58 @@ static enum ns_status hold(struct ns_night *n, const char *device)
 	return ns_device_set_open_by(set, device, n->job->workers);
 }
 
+/* rank 0 alone: of what the night has pinned, its model, or what it names */
+static enum ns_status resolve(const struct ns_night *n, const char *pinned, const char *key, char digest[NS_SHA256_HEX])
+{
+	json_t *release = NULL;
+	enum ns_status status = ns_registry_release(n->registry, pinned, &release, digest);
+
+	if (status == NS_OK && key)
+		snprintf(digest, NS_SHA256_HEX, "%s", ns_json_text(release, key));
+	json_decref(release);
+	return status == NS_OK ? NS_OK : ns_fail_in(status, "production of this night is %.12s", pinned);
+}
+
+static enum ns_status pinned_production(struct ns_night *n, const char *night, const char *key, char digest[NS_SHA256_HEX])
+{
+	char value[NS_SHA256_HEX];
+
+	NS_TRY(pinned(n, *night ? night : "prepare", "production", production_now, value));
+	memset(digest, 0, NS_SHA256_HEX);
+	NS_TRY(ns_job_agree(n->job, n->job->comm->rank == 0 ? resolve(n, value, key, digest) : NS_OK));
+	return ns_comm_broadcast(n->job->comm, digest, NS_SHA256_HEX, 0);
+}
+
 enum ns_status ns_night_production(struct ns_night *n, const char *night, char digest[NS_SHA256_HEX])
 {
-	return pinned(n, *night ? night : "prepare", "production", production_now, digest);
+	return pinned_production(n, night, NULL, digest);
+}
+
+enum ns_status ns_night_named(struct ns_night *n, const char *night, const char *key, char digest[NS_SHA256_HEX])
+{
+	return pinned_production(n, night, key, digest);
 }
 
 enum ns_status ns_night_production_known(const struct ns_night *n, const char *night, char digest[NS_SHA256_HEX])
 {
-	char path[NS_PATH_MAX], name[NS_STEP_NAME];
+	char path[NS_PATH_MAX], name[NS_STEP_NAME], value[NS_SHA256_HEX];
 	int is;
 
 	snprintf(name, sizeof name, "%s/production.json", night);
 	NS_TRY(ns_exists(ns_night_path(n, path, name), &is));
-	return is ? look_up(path, digest) : ns_registry_ref(n->registry, "production", digest);
+	NS_TRY(is ? look_up(path, value) : ns_registry_ref(n->registry, "production", value));
+	return resolve(n, value, NULL, digest);
 }
 
 enum ns_status ns_night_first(const struct ns_night *n, char digest[NS_SHA256_HEX])
 {
 	json_t *log;
+	enum ns_status status;
 
 	NS_TRY(ns_registry_log(n->registry, "production", &log));
-	snprintf(digest, NS_SHA256_HEX, "%s", ns_json_text(json_array_get(log, 0), "new"));
+	status = resolve(n, ns_json_text(json_array_get(log, 0), "new"), NULL, digest);
 	json_decref(log);
-	return NS_OK;
+	return status;
 }
 
 /* A file a verb, such as steps/device.infer.json: training and inference may run on different kinds of nodes. */

@@ -136,7 +136,7 @@ static void against_first(struct ns_plan_list *p, const char *night)
 
 	s->model = NS_MODEL_FIRST;
 	s->only_if = NS_IF_NOT_FIRST;
-	ns_plan_set_base(p, s, "data", "test");
+	ns_plan_set_named(p, s, "data", "test", "test");
 	ns_plan_after(p, s, "prepare/test");
 	ns_plan_after(p, s, "%s/drift", night);
 	s = judge(p, night, "gate-first", "candidate-test", "first-test", "all");
@@ -170,13 +170,13 @@ static void retrain(struct ns_plan_list *p, const char *night, const char *data)
 	s->then = ns_night_candidate;
 
 	s = infer(p, night, "production-test");
-	ns_plan_set_base(p, s, "data", "test");
+	ns_plan_set_named(p, s, "data", "test", "test");
 	ns_plan_after(p, s, "prepare/test");
 	ns_plan_after(p, s, "%s/drift", night);
 	s->only_if = NS_IF_RETRAINED;
 
 	s = ns_plan_add(p, "infer", NS_VERB_INFER, night, "candidate-test");
-	ns_plan_set_base(p, s, "data", "test");
+	ns_plan_set_named(p, s, "data", "test", "test");
 	ns_plan_set_in(p, s, "infer.model", "%s/candidate", night);
 	ns_plan_after(p, s, "prepare/test");
 	ns_plan_after(p, s, "%s/candidate", night);
@@ -266,7 +266,7 @@ static void one_night(struct ns_plan_list *p, const char *night, const char *sou
 	spread(p, s, "predictions");
 	/* the reference rows are predicted again, because production may have changed since */
 	s = infer(p, night, "reference");
-	ns_plan_set_base(p, s, "data", "data/reference");
+	ns_plan_set_named(p, s, "data", "reference", "data/reference");
 	ns_plan_after(p, s, "prepare/data");
 	spread(p, s, "reference");
 
@@ -276,7 +276,7 @@ static void one_night(struct ns_plan_list *p, const char *night, const char *sou
 	ns_plan_set(s, "drift.current_data", data);
 	if (!ns_conf_text(p->n->job->conf, "drift.history")) /* a site judges its nights among themselves */
 		ns_plan_set(s, "drift.history", ns_path(history, "%s.history", p->n->registry) == NS_OK ? history : "");
-	ns_plan_set_base(p, s, "drift.replay_data", "data/train");
+	ns_plan_set_named(p, s, "drift.replay_data", "replay", "data/train");
 	ns_plan_set(s, "drift.label", night);
 	ns_plan_after(p, s, "%s/predictions", night);
 	ns_plan_after(p, s, "%s/reference", night);
@@ -330,10 +330,7 @@ enum ns_status ns_night_plan(struct ns_night *n, int arrays)
 	n->steps = calloc((size_t)p.capacity, sizeof *n->steps);
 	if (!n->steps)
 		return ns_fail(NS_NO_MEMORY, "out of memory for %d steps", p.capacity);
-	if (n->prepared)
-		NS_TRY(ns_path(p.base, "%s", n->prepared));
-	else
-		ns_night_path(n, p.base, "prepare");
+	NS_TRY(ns_night_base(n, p.base));
 	prepare(&p);
 	json_array_foreach(n->nights, i, entry) {
 		const char *name = ns_json_text(entry, "name");

@@ -23,5 +23,7 @@ void ns_plan_set(struct ns_step *s, const char *key, const char *value);
 /* key = a path below the night's folder, and below the preparation's */
 void ns_plan_set_in(struct ns_plan_list *p, struct ns_step *s, const char *key, const char *format, ...) NS_PRINTF(4, 5);
 void ns_plan_set_base(struct ns_plan_list *p, struct ns_step *s, const char *key, const char *name);
+/* key = what production names, or where it names nothing a path below the preparation's folder */
+void ns_plan_set_named(struct ns_plan_list *p, struct ns_step *s, const char *key, const char *named, const char *name);
 
 #endif

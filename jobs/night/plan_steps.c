@@ -94,3 +94,10 @@ void ns_plan_set_base(struct ns_plan_list *p, struct ns_step *s, const char *key
 
 	ns_plan_set(s, key, ns_path(path, "%s/%s", p->base, name) == NS_OK ? path : "");
 }
+
+void ns_plan_set_named(struct ns_plan_list *p, struct ns_step *s, const char *key, const char *named, const char *name)
+{
+	ns_plan_set_base(p, s, key, name);
+	s->key = key;
+	s->named = named;
+}

@@ -187,7 +187,7 @@ static void date_of(char text[32])
 /* What is to be done, and whose night this is: site, date, the production model when it ended. */
 static enum ns_status put_next(struct ns_night *n, size_t unfinished)
 {
-	char date[32], production[NS_SHA256_HEX];
+	char date[32], release[NS_SHA256_HEX], production[NS_SHA256_HEX];
 	json_t *advice = NULL;
 	enum ns_status status;
 
@@ -197,8 +197,9 @@ static enum ns_status put_next(struct ns_night *n, size_t unfinished)
 	date_of(date);
 	json_object_set_new(n->summary, "date", json_string(date));
 	json_object_set_new(n->summary, "site", n->site ? ns_json_string(n->site) : json_null());
-	NS_TRY(ns_registry_ref_if_there(n->registry, "production", production));
+	NS_TRY(ns_registry_production(n->registry, release, production));
 	json_object_set_new(n->summary, "production", *production ? json_string(production) : json_null());
+	json_object_set_new(n->summary, "release", strcmp(release, production) ? json_string(release) : json_null());
 	return NS_OK;
 }
 

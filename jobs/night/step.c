@@ -4,6 +4,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include "host/base/base.h"
+#include "host/registry/registry.h"
 #include "jobs/night/night_inner.h"
 
 #include <stdlib.h>
@@ -303,6 +304,21 @@ static enum ns_status pin_choices(struct ns_night *n, const struct ns_step *s, s
 	return NS_OK;
 }
 
+/* What production names comes before what is configured: a release is one thing. Collective. */
+static enum ns_status set_named(struct ns_night *n, const struct ns_step *s, struct ns_conf *conf)
+{
+	char digest[NS_SHA256_HEX], path[NS_PATH_MAX];
+
+	if (!s->named)
+		return NS_OK;
+	NS_TRY(ns_night_named(n, s->night, s->named, digest));
+	if (!*digest)
+		return NS_OK;
+	NS_TRY(ns_registry_object(n->registry, digest, path));
+	ns_conf_put_text(conf, s->key, path);
+	return NS_OK;
+}
+
 /* The verb under its own configuration: the night's, with the step's settings on top. Collective. */
 static enum ns_status call_verb(struct ns_night *n, const struct ns_step *s, int task, const char *result)
 {
@@ -317,6 +333,7 @@ static enum ns_status call_verb(struct ns_night *n, const struct ns_step *s, int
 	ns_conf_put(&conf, "force", json_false());
 	json_object_foreach(s->settings, key, value)
 		NS_GO(ns_conf_set(&conf, key, json_string_value(value), -1));
+	NS_GO(set_named(n, s, &conf));
 	NS_GO(pin_choices(n, s, &conf));
 	if (s->model == NS_MODEL_PRODUCTION)
 		NS_GO(ns_night_production(n, s->night, digest));

@@ -112,6 +112,18 @@ static void conclude(const struct ns_night *n, json_t *trial)
 	json_object_set_new(trial, "state", json_string(state));
 }
 
+/* What is let through, or waits for a person, has the release under which it would be production. */
+static enum ns_status add_release(const struct ns_night *n, const char *night, json_t *trial)
+{
+	char digest[NS_SHA256_HEX];
+
+	if (!ns_trial_is(trial, "passed") && !ns_trial_is(trial, "held"))
+		return NS_OK;
+	NS_TRY(ns_night_release(n, night, trial, digest));
+	json_object_set_new(trial, "release", json_string(digest));
+	return NS_OK;
+}
+
 static void refuse(json_t *trial, const char *why)
 {
 	json_object_set_new(trial, "state", json_string("refused"));
@@ -174,7 +186,9 @@ static enum ns_status try_open(const struct ns_night *n, const char *night, cons
 		refuse(*trial, "this candidate was turned down before");
 	else if (busy)
 		refuse(*trial, "another candidate is on trial");
-	status = write_here(n, night, *trial);
+	status = add_release(n, night, *trial);
+	if (status == NS_OK)
+		status = write_here(n, night, *trial);
 	if (status == NS_OK && !busy)
 		status = swap(n, *trial, expected, digest);
 	*again = status == NS_REFUSED;
@@ -212,7 +226,7 @@ enum ns_status ns_trial_open(const struct ns_night *n, const char *night, const 
  */
 static enum ns_status pin(const struct ns_night *n, const char *night, json_t **on)
 {
-	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16], digest[NS_SHA256_HEX], now[NS_SHA256_HEX], ours[NS_SHA256_HEX] = "";
+	char path[NS_PATH_MAX], name[NS_STEP_NAME + 16], digest[NS_SHA256_HEX], release[NS_SHA256_HEX], now[NS_SHA256_HEX], ours[NS_SHA256_HEX] = "";
 	json_t *trial = NULL, *facts;
 	int is, open, asks;
 
@@ -220,7 +234,7 @@ static enum ns_status pin(const struct ns_night *n, const char *night, json_t **
 	NS_TRY(ns_exists(ns_night_path(n, path, name), &is));
 	if (is)
 		return ns_json_read(path, on, "nightshift.on_trial/1");
-	NS_TRY(ns_registry_ref_if_there(n->registry, "production", now));
+	NS_TRY(ns_registry_production(n->registry, release, now));
 	if (*now)
 		NS_TRY(ns_night_production_known(n, night, ours));
 	NS_TRY(ns_trial_newest(n, &trial, digest));
@@ -266,7 +280,7 @@ enum ns_status ns_trial_candidate(struct ns_night *n, const char *night, char di
 static enum ns_status try_add(const struct ns_night *n, const char *night, const char *candidate, json_t **trial, char digest[NS_SHA256_HEX],
 			      int *again)
 {
-	char expected[NS_SHA256_HEX], production[NS_SHA256_HEX];
+	char expected[NS_SHA256_HEX], release[NS_SHA256_HEX], production[NS_SHA256_HEX];
 	enum ns_status status;
 
 	*again = 0;
@@ -277,11 +291,12 @@ static enum ns_status try_add(const struct ns_night *n, const char *night, const
 		return NS_OK;
 	}
 	snprintf(digest, NS_SHA256_HEX, "%s", expected);
-	NS_TRY(ns_registry_ref(n->registry, "production", production));
+	NS_TRY(ns_registry_production(n->registry, release, production));
 	if (!ns_trial_is(*trial, "waiting") || strcmp(ns_json_text(*trial, "production"), production))
 		return write_here(n, night, *trial);
 	NS_TRY(ns_trial_count(n, night, *trial));
 	conclude(n, *trial);
+	NS_TRY(add_release(n, night, *trial));
 	NS_TRY(write_here(n, night, *trial));
 	status = swap(n, *trial, expected, digest);
 	*again = status == NS_REFUSED;
@@ -318,7 +333,7 @@ static void tell(const struct ns_night *n, const char *night, const json_t *tria
 
 enum ns_status ns_night_trial(struct ns_night *n, const struct ns_step *s)
 {
-	char names[3][NS_SHA256_HEX] = {"", "", ""}; /* the trial, the candidate, production */
+	char names[4][NS_SHA256_HEX] = {"", "", "", ""}; /* the trial, the candidate, production, the candidate's release */
 	json_t *trial = NULL;
 	int64_t passed = 0;
 	enum ns_status status = NS_OK;
@@ -329,6 +344,7 @@ enum ns_status ns_night_trial(struct ns_night *n, const struct ns_step *s)
 		if (status == NS_OK && trial) {
 			snprintf(names[1], sizeof names[1], "%s", ns_json_text(trial, "candidate"));
 			snprintf(names[2], sizeof names[2], "%s", ns_json_text(trial, "production"));
+			snprintf(names[3], sizeof names[3], "%s", ns_json_text(trial, "release"));
 			tell(n, s->night, trial);
 		}
 		json_decref(trial);
@@ -336,5 +352,5 @@ enum ns_status ns_night_trial(struct ns_night *n, const struct ns_step *s)
 	NS_TRY(ns_job_agree(n->job, status));
 	NS_TRY(ns_comm_broadcast(n->job->comm, &passed, sizeof passed, 0));
 	NS_TRY(ns_comm_broadcast(n->job->comm, names, sizeof names, 0));
-	return passed ? ns_night_promote(n, s->night, names[1], names[2], names[0]) : NS_OK;
+	return passed ? ns_night_promote(n, s->night, names[1], names[2], names[0], names[3]) : NS_OK;
 }

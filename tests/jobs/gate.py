@@ -110,13 +110,20 @@ class Night:
             old = new
         write(self.registry / "refs/production", old + "\n")
 
+    def object(self, digest):
+        return read(self.registry / "objects" / digest[:2] / digest[2:])
+
+    def model_of(self, digest):
+        """a release's, or that model alone"""
+        return self.object(digest).get("model", digest)
+
     def moves(self, ref="production"):
-        """(new, evidence) of each entry of a log, which must be one chain and end where its copy says"""
+        """(model, evidence) of each entry of a log, which must be one chain and end where its copy says"""
         entries = [read(p) for p in sorted((self.registry / "log" / ref).glob("[0-9]*.json"))]
         check([e["old"] for e in entries] == ["", *(e["new"] for e in entries[:-1])], f"{self.dir.name}: the log of {ref} is no chain")
         check((self.registry / "refs" / ref).read_text() == entries[-1]["new"] + "\n",
               f"{self.dir.name}: refs/{ref} is not the newest of its log")
-        return [(e["new"], e["evidence"]) for e in entries]
+        return [(self.model_of(e["new"]), e["evidence"]) for e in entries]
 
     def forget(self):
         """no gate has been in this night, and no candidate on trial"""
@@ -181,7 +188,12 @@ def decision(template, what, new, old, better, no_harm, floor=FLOOR, estimate=ES
               "votes": [{"night": "changed", "folder": "", "data": "", "labelled": 7, "correct": 5, **{k: new[k] for k in ("rows", "better", "worse")}}],
               "labelled": 7, "correct": 5, **{k: new[k] for k in ("rows", "better", "worse")}, "log_evidence": evaluate.evidence(new["better"], new["worse"]), "state": state,
               **({} if no_harm else {"why": "a rule of the gate does not hold"})}
-    agree(t, wanted, f"{what}: the trial")
+    agree({k: v for k, v in t.items() if k != "release"}, wanted, f"{what}: the trial")
+    check(("release" in t) is passed, f"{what}: a release where nothing passed, or none where something did")
+    if passed: # of what is not there it names nothing; what argued for it, and what it is held to
+        agree(n.object(t["release"]), {"schema": "nightshift.release/1", "model": n.b, "previous": n.a, "how": "passed its gate", "reference": None, "replay": None,
+                                       "test": None, "calibration": {"temperature": 1.0}, "thresholds": {"accuracy": 5 / 7, "labels": new["rows"]},
+                                       "evidence": {**g["evidence"], "gate": n.evidence()}}, f"{what}: the release")
     check(n.has(n.evidence()) and n.moves("trial")[-1][0] == tiny.digest(n.night / "changed/trial.json"), f"{what}: the registry's trial")
     agree([g["old_floor"], g["old_estimate"]], [floor, estimate], f"{what}: bounds")
     check(n.moves() == [(n.a, ""), *([(n.b, n.evidence())] if passed else [])], f"{what}: production's history is {n.moves()}")
@@ -446,7 +458,9 @@ def whole_night(binary, gains, show=False):
     after, last = s.pop("next"), [n.a, n.b][gains]
     energy = s.pop("energy_joules")
     check(energy is None or energy >= 0, f"energy is {energy}")
+    release = s.pop("release")
     check((s.pop("production"), s.pop("site")) == (last, None) and len(s.pop("date")) == 10, "whose night it was")
+    check(release == (read(n.night / "changed/trial.json")["release"] if gains else None), f"its release is {release}")
     check(after["do"] == ("nothing" if gains else "label"), f"next is {after}")
     check(after["say"].startswith("A better model is in production." if gains else "A candidate is on trial and waits for labels"), f"next is {after}")
     check(s.pop("seconds") >= 0 and s == wanted, f"summary.json is {s}, wanted {wanted}")
@@ -478,7 +492,7 @@ def two_nights(binary):
     n.run()
     moves = [(n.a, ""), *((m, tiny.digest(n.night / name / "gate.json")) for m, name in ((n.b, "one"), (n.c, "two")))]
     check(n.moves() == moves, f"two nights: {n.moves()}")
-    check([read(n.night / name / "production.json")["value"] for name in ("one", "two")] == [n.a, n.b], "whom each night is held against")
+    check([n.model_of(read(n.night / name / "production.json")["value"]) for name in ("one", "two")] == [n.a, n.b], "whom each night is held against")
     summary = read(n.night / "summary.json")
     check(summary["promoted"] is True and summary["nights"] == ["one", "two"], f"two nights: {summary}")
     check(summary["next"]["do"] == "look" and "group 7" in summary["next"]["say"], f"what is urgent is said, whatever came after it: {summary['next']}")

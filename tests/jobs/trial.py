@@ -317,10 +317,11 @@ def people(binary):
     entry = read(sorted((n.registry / "log/production").glob("*.json"))[-1])
     trial = n.moves("trial")[-1][0]
     me = pwd.getpwuid(os.geteuid()).pw_name
-    check((entry["new"], entry["why"], entry["evidence"], entry["who"], entry["uid"]) ==
+    check((n.model_of(entry["new"]), entry["why"], entry["evidence"], entry["who"], entry["uid"]) ==
           (n.b, "looked at fifty images", trial, me, os.geteuid()), f"approved: {entry}")
     t = read(n.registry / "objects" / trial[:2] / trial[2:])
     check((t["state"], t["who"], t["why"]) == ("approved", me, "looked at fifty images"), f"approved: {t}")
+    check(entry["new"] == t["release"], "what a person approved is not the release that the night put together")
     log = n.moves()
     registry(n, "approve", n.b, "--why", "again")  # as if it had been killed in between
     check(n.moves() == log, "approved again")

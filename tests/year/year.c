@@ -110,9 +110,14 @@ static struct ns_nights *begin_as(const struct ns_nights_config *config)
 	return n;
 }
 
+static struct ns_nights *begin_dated(double rows, int dated)
+{
+	return begin_as(&(struct ns_nights_config){.families = 3, .columns = {STATISTICS, 16, 12}, .rows = rows, .budget = 1, .dated = dated});
+}
+
 static struct ns_nights *begin(double rows)
 {
-	return begin_as(&(struct ns_nights_config){.families = 3, .columns = {STATISTICS, 16, 12}, .rows = rows, .budget = 1});
+	return begin_dated(rows, 0);
 }
 
 static int judge(struct ns_nights *n, const double *x, double rows, int t)
@@ -220,36 +225,64 @@ static void part_abrupt(int years)
 	abrupt((struct world){.day = .2, .memory = .7, .change = .5, .at = 99, .rows = 200}, years, 7, .85);
 }
 
-/* After an adaptation: the release's centre is that of three nights since the change. */
+/* What a release takes for usual: the nights since the change, or, with `windows` of them as its reference, what is told from their mean. */
+static void renew(struct ns_nights *n, int windows, double (*x)[COLUMNS], int nights)
+{
+	double mean[COLUMNS] = {0};
+	int t, j;
+
+	if (ns_nights_renew(n, windows ? 0 : 3, NULL) != NS_OK)
+		exit(2);
+	for (t = 102 - windows; t < 102; t++)
+		for (j = 0; j < COLUMNS; j++)
+			mean[j] += x[t][j] / windows;
+	for (t = 102 - windows; t < nights; t++)
+		for (j = 0; j < COLUMNS; j++)
+			x[t][j] -= mean[j];
+	for (t = 102 - windows; windows > 1 && t < 102; t++) /* one window alone is a pool */
+		if (ns_nights_learn(n, x[t], t % 7) != NS_OK)
+			exit(2);
+}
+
+/* After an adaptation. windows: of the reference that moved, or 0: it stays, and the centre moves to three nights since the change. */
+static void adapt(double rows, int windows, int years)
+{
+	struct world w = {.day = .1, .memory = .7, .weekend = .3, .change = .6, .at = 99, .rows = rows};
+	double(*x)[COLUMNS] = years_of();
+	char what[64] = "";
+	int next = 0, later = 0, i, t;
+
+	for (i = 0; i < years; i++) {
+		struct ns_nights *n = begin_dated(w.rows, windows > 1);
+
+		make(&w, 162, x);
+		for (t = 0; t < 162; t++) {
+			int alarm = judge(n, x[t], w.rows, t);
+
+			next += t == 102 && alarm;
+			later += t > 101 && alarm;
+			if (t == 101)
+				renew(n, windows, x, 162);
+		}
+		ns_nights_free(n);
+	}
+	if (windows)
+		snprintf(what, sizeof what, ", %d window%s for a reference", windows, windows == 1 ? "" : "s");
+	printf("  adapted, %4.0f rows%s: material on the next window %.3f, in 60 nights %.2f\n", w.rows, what, (double)next / years,
+	       (double)later / years);
+	year_bound("the window after an adaptation", (double)next / years, sqrt(.01 / years), 0, .02);
+	year_bound("nights after an adaptation", (double)later / years, sqrt(.7 / years), 0, 1);
+}
+
 static void part_adapt(int years)
 {
+	static const int windows[] = {0, 1, 2, 3};
 	static const double rows[] = {200, 1000, 5000};
-	double(*x)[COLUMNS] = years_of();
-	int i, k, t;
+	int i, k;
 
-	for (k = 0; k < 3; k++) {
-		struct world w = {.day = .1, .memory = .7, .weekend = .3, .change = .6, .at = 99, .rows = rows[k]};
-		int next = 0, later = 0;
-
-		for (i = 0; i < years; i++) {
-			struct ns_nights *n = begin(w.rows);
-
-			make(&w, 162, x);
-			for (t = 0; t < 162; t++) {
-				int alarm = judge(n, x[t], w.rows, t);
-
-				next += t == 102 && alarm;
-				later += t > 101 && alarm;
-				if (t == 101 && ns_nights_renew(n, 3, NULL) != NS_OK)
-					exit(2);
-			}
-			ns_nights_free(n);
-		}
-		printf("  adapted, %4.0f rows: material on the next window %.3f, in 60 nights %.2f\n", w.rows, (double)next / years,
-		       (double)later / years);
-		year_bound("the window after an adaptation", (double)next / years, sqrt(.01 / years), 0, .02);
-		year_bound("nights after an adaptation", (double)later / years, sqrt(.7 / years), 0, 1);
-	}
+	for (i = 0; i < 4; i++)
+		for (k = 0; k < 3; k++)
+			adapt(rows[k], windows[i], years);
 }
 
 /* --- a slow change without labels --- */
