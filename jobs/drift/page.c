@@ -39,8 +39,15 @@ static void what_next(const struct ns_drift *s, struct ns_html *h)
 			    (long long)s->audited, (long long)s->wanted);
 	else if (!strcmp(s->next, "look"))
 		ns_html_markup(h, "Look at its images, below.");
+	else if (s->emit && s->power >= .9)
+		ns_html_raw(h, "A new model is trained and judged: with %lld labelled rows a gain of ten points passes in nine of ten cases or more.",
+			    (long long)s->audited);
 	else if (s->emit)
-		ns_html_markup(h, "A new model is trained and judged.");
+		ns_html_raw(
+			h,
+			"A new model is trained and judged: with %lld labelled rows a gain of ten points passes in %.0f of 10 cases; %lld more make it "
+			"9 of 10.",
+			(long long)s->audited, 10 * s->power, (long long)(s->wanted - s->audited));
 	else
 		ns_html_markup(h, "Nothing is to be done.");
 	if (s->open > 0)

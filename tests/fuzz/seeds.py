@@ -277,6 +277,10 @@ put("h5_selection", "small", chosen)
 shards = [{"file": "shard-00000.h5", "rows": 3, "sha256": sha(raw)}]
 put("dataset", "small", text({"schema": "nightshift.dataset/1", "name": "d", "digest": "0" * 64, "shards": shards}))
 put("dataset", "odd", text({"schema": "nightshift.dataset/1", "name": 3, "digest": [], "shards": [{}, {"file": "../x", "rows": 1e300}]}))
+one = lambda data, file, **more: {"path": file, "digest": sha(data), "night": "n", **more}
+put("sets", "small", text({"schema": "nightshift.sets/1", "sets": [one(raw, "raw.h5", rows=[0, 2], labels=[1, -1]), one(raw, "raw.h5")], "classes": ["b", "a"]}))
+put("sets", "whole", text({"schema": "nightshift.sets/1", "sets": [one(raw, "raw.h5")]}))
+put("sets", "odd", text({"schema": "nightshift.sets/1", "sets": [one(raw, "../raw.h5", rows=[1e300], labels={}), {}, 3], "classes": [1, []]}))
 listed = [{"file": "predictions-00000.h5", "rows": 4, "sha256": sha(small)}]
 put("predictions", "small", text({"schema": "nightshift.predictions/1", "digest": "0" * 64, "files": listed}))
 put("predictions", "twice", text({"schema": "nightshift.predictions/1", "digest": "1", "files": listed * 2}))

@@ -84,6 +84,14 @@ class Night:
     def read(self, *names):
         return load(self.dir.joinpath(*names))
 
+    def model_of(self, digest):
+        """a release's, or that model alone"""
+        for registry in (self.dir / "registry", self.dir.parent / "registry"):
+            path = registry / "objects" / digest[:2] / digest[2:]
+            if path.exists():
+                return load(path).get("model", digest)
+        return digest
+
     def check_summary(self):
         """each accuracy is that of the evaluation that it is named for, and that one is of the model that it should be of"""
         s, wanted = self.summary, [("production_accuracy", "prepare/test-evaluation"), ("old_accuracy_before", "prepare/test-evaluation")]
@@ -95,7 +103,7 @@ class Night:
                            (f"{night}_accuracy_after", f"{night}/final")]
                 before, after = (self.read(night, f"final-{x}/predictions.json")["model"] for x in ("before", "after"))
                 candidate = hashlib.sha256((self.dir / night / "candidate/model.json").read_bytes()).hexdigest()
-                if after != candidate or before != self.read(night, "production.json")["value"]:
+                if after != candidate or before != self.model_of(self.read(night, "production.json")["value"]):
                     raise SystemExit(f"{night}: before and after are of the models {before} and {after}")
         for key, place in wanted:
             e = self.read(place, "evaluation.json")

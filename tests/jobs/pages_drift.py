@@ -51,6 +51,9 @@ class Drift:
     def verdict(self):
         p, d, after = self.json["performance"], self.json, self.json["next"]
         figs = [num("%d", p["audited"]), num("%d", after["labels_for_nine_of_ten"])] if after["do"] == "label" else []
+        if after["do"] == "nothing" and d["manifest"]["emit"]:  # what the labels at hand can show, before the training is paid for
+            few = after["chance"] < 0.9
+            figs = [num("%d", p["audited"]), *([num("%.0f", 10 * after["chance"]), "10", num("%d", after["labels_for_nine_of_ten"] - p["audited"]), "9", "10"] if few else [])]
         if after["nights_since_alarm"]:
             figs.append(num("%d", after["nights_since_alarm"]))
         if p["measured"] is not None:

@@ -418,6 +418,13 @@ def upgrade(_binary):
     check(production("old") == old, "back to the model alone")
     run("registry", "gc", "--registry.gc_hours=0", "--registry", "old")
     run("registry", "verify", "--registry", "old")
+    # a release's model, and its model's weights, must be there
+    for victim, words in ((other, "the object of its model"), (thing(other, "old")["weights"], "the object of its weights")):
+        path = pathlib.Path(f"old/objects/{victim[:2]}/{victim[2:]}")
+        path.rename("away")
+        check(words in run("registry", "verify", "--registry", "old", wanted=74), f"a release without {words}")
+        pathlib.Path("away").rename(path)
+    run("registry", "verify", "--registry", "old")
     # a release whose object is gone: production says which, and when it was it
     victim = production_entry("old", -2)
     path = pathlib.Path(f"old/objects/{victim[:2]}/{victim[2:]}")
