@@ -194,6 +194,9 @@ const struct ns_key ns_keys[] = {
 
 	{"label.rows", NULL, NS_KEY_INT, "240", V(LABEL), "images of a queue, at most", 1, 100000},
 	{"label.measure", NULL, NS_KEY_REAL, "0.5", V(LABEL), "share of them that is drawn at random, to measure; the others teach", 0, 1},
+	{"label.strata", NULL, NS_KEY_TEXT, "none", V(LABEL),
+	 "what is drawn to measure has as many of each group (group), of each predicted class (class), or each image with the same chance (none)", 0,
+	 0},
 	{"label.drift", NULL, NS_KEY_TEXT, "null", V(LABEL), "drift.json of these predictions, whose most drifted images are among those that teach",
 	 0, 0},
 	{"label.show", NULL, NS_KEY_BOOL, "false", V(LABEL), "the page shows what the model says, which people then believe", 0, 0},

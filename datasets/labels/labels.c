@@ -59,12 +59,15 @@ static enum ns_status add_rows(struct ns_labels *l, const json_t *answers, const
 		*a = (struct ns_answer){.id = strtoull(text, &end, 16),
 					.order = order,
 					.measures = json_is_true(json_object_get(row, "measures")),
+					.weight = ns_json_number(row, "weight", 1),
 					.label = strdup(label),
 					.by = strdup(ns_json_text(row, "by"))};
 		l->count++;
 		if (strlen(text) != 16 || *end || !*label)
 			return ns_fail(NS_BAD_DATA, "%s: row %zu has id '%.40s' and label '%.80s', expected 16 hexadecimal digits and a name", path,
 				       i, text, label);
+		if (!(a->weight > 0 && a->weight < 1e9))
+			return ns_fail(NS_BAD_DATA, "%s: row %zu has weight %g, expected a number above 0", path, i, a->weight);
 		if (!a->label || !a->by)
 			return ns_fail(NS_NO_MEMORY, "%s: out of memory for its answers", path);
 	}
@@ -81,6 +84,8 @@ static void keep_newest(struct ns_labels *l)
 	for (i = 0; i < l->count; i++) {
 		if (i + 1 < l->count && l->of[i + 1].id == l->of[i].id && !strcmp(l->of[i + 1].by, l->of[i].by)) {
 			/* an image that was drawn at random once stays so, whoever asks for it again */
+			if (l->of[i].measures && !l->of[i + 1].measures)
+				l->of[i + 1].weight = l->of[i].weight;
 			l->of[i + 1].measures |= l->of[i].measures;
 			free_answer(&l->of[i]);
 			continue;
@@ -133,11 +138,11 @@ enum ns_status ns_labels_read(struct ns_labels *l, const char *registry, const c
 	return status;
 }
 
-const char *ns_labels_of(const struct ns_labels *l, uint64_t id, int *disputed, int *measures)
+/* The first answer to that image, l->count where there is none. */
+static int64_t first_of(const struct ns_labels *l, uint64_t id)
 {
-	int64_t low = 0, high = l->count, first;
+	int64_t low = 0, high = l->count;
 
-	*disputed = *measures = 0;
 	while (low < high) {
 		int64_t at = low + (high - low) / 2;
 
@@ -146,11 +151,30 @@ const char *ns_labels_of(const struct ns_labels *l, uint64_t id, int *disputed, 
 		else
 			high = at;
 	}
-	for (first = low; low < l->count && l->of[low].id == id; low++) {
-		*disputed |= strcmp(l->of[low].label, l->of[first].label) != 0;
-		*measures |= l->of[low].measures;
+	return low;
+}
+
+const char *ns_labels_of(const struct ns_labels *l, uint64_t id, int *disputed, int *measures)
+{
+	int64_t first = first_of(l, id), i;
+
+	*disputed = *measures = 0;
+	for (i = first; i < l->count && l->of[i].id == id; i++) {
+		*disputed |= strcmp(l->of[i].label, l->of[first].label) != 0;
+		*measures |= l->of[i].measures;
 	}
-	return low > first && !*disputed ? l->of[first].label : NULL;
+	return i > first && !*disputed ? l->of[first].label : NULL;
+}
+
+/* The weight of a label that measures, 1 of any other. */
+static double weight_of(const struct ns_labels *l, uint64_t id)
+{
+	int64_t i;
+
+	for (i = first_of(l, id); i < l->count && l->of[i].id == id; i++)
+		if (l->of[i].measures)
+			return l->of[i].weight;
+	return 1;
 }
 
 /* --- joined to predictions --- */
@@ -165,9 +189,27 @@ static int32_t class_of(const struct ns_predictions *p, const char *label)
 	return -1;
 }
 
-/* Rank 0: the class of each row that gets one, else -1. */
-static enum ns_status find(const char *registry, const char *until, const struct ns_predictions *p, int32_t *label, int64_t *joined,
-			   char digest[NS_SHA256_HEX])
+/* What is joined to rows: the class of each that gets one, else -1, and its weight; weighted: one of them is not 1. */
+struct joined {
+	int32_t *label;
+	float *weight;
+	int64_t count, weighted;
+};
+
+static enum ns_status joined_make(struct joined *j, const struct ns_predictions *p)
+{
+	*j = (struct joined){malloc(sizeof *j->label * (size_t)p->rows), malloc(sizeof *j->weight * (size_t)p->rows), 0, 0};
+	return j->label && j->weight ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)p->rows);
+}
+
+static void joined_release(struct joined *j)
+{
+	free(j->label);
+	free(j->weight);
+}
+
+/* Rank 0. */
+static enum ns_status find(const char *registry, const char *until, const struct ns_predictions *p, struct joined *j, char digest[NS_SHA256_HEX])
 {
 	struct ns_labels l;
 	enum ns_status status = ns_labels_read(&l, registry, strcmp(until, "any") ? until : NULL);
@@ -177,26 +219,35 @@ static enum ns_status find(const char *registry, const char *until, const struct
 		int disputed, measures;
 		const char *name = !p->label || p->label[i] < 0 ? ns_labels_of(&l, p->id[i], &disputed, &measures) : NULL;
 
-		label[i] = name && measures ? class_of(p, name) : -1;
-		*joined += label[i] >= 0;
+		j->label[i] = name && measures ? class_of(p, name) : -1;
+		j->weight[i] = j->label[i] >= 0 ? (float)weight_of(&l, p->id[i]) : 1;
+		j->count += j->label[i] >= 0;
+		j->weighted += j->weight[i] < 1 || j->weight[i] > 1;
 	}
 	snprintf(digest, NS_SHA256_HEX, "%s", l.digest);
 	ns_labels_release(&l);
 	return status;
 }
 
-/* label (rows) is p's afterwards, where it had none; else it fills what p's does not say. */
-static void fill(struct ns_predictions *p, int32_t **label)
+/* p's afterwards, where it had none; else they fill what p's does not say. */
+static void fill(struct ns_predictions *p, struct joined *j)
 {
 	int64_t i;
 
+	if (p->weight) {
+		for (i = 0; i < p->rows; i++)
+			p->weight[i] = j->label[i] >= 0 ? j->weight[i] : p->weight[i];
+	} else if (j->weighted) {
+		p->weight = j->weight;
+		j->weight = NULL;
+	}
 	if (!p->label) {
-		p->label = *label;
-		*label = NULL;
+		p->label = j->label;
+		j->label = NULL;
 		return;
 	}
 	for (i = 0; i < p->rows; i++)
-		p->label[i] = (*label)[i] >= 0 ? (*label)[i] : p->label[i];
+		p->label[i] = j->label[i] >= 0 ? j->label[i] : p->label[i];
 }
 
 static int can_join(const char *registry, const char *until, const struct ns_predictions *p)
@@ -206,19 +257,18 @@ static int can_join(const char *registry, const char *until, const struct ns_pre
 
 enum ns_status ns_labels_join_here(const char *registry, struct ns_predictions *p)
 {
-	int32_t *label;
 	char digest[NS_SHA256_HEX];
-	int64_t joined = 0;
+	struct joined j;
 	enum ns_status status;
 
 	if (!can_join(registry, "any", p))
 		return NS_OK;
-	label = malloc(sizeof *label * (size_t)p->rows);
-	status = label ? find(registry, "any", p, label, &joined, digest)
-		       : ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)p->rows);
-	if (status == NS_OK && joined)
-		fill(p, &label);
-	free(label);
+	status = joined_make(&j, p);
+	if (status == NS_OK)
+		status = find(registry, "any", p, &j, digest);
+	if (status == NS_OK && j.count)
+		fill(p, &j);
+	joined_release(&j);
 	return status;
 }
 
@@ -226,27 +276,31 @@ enum ns_status ns_labels_join(struct ns_job *job, const char *registry, const ch
 			      char digest[NS_SHA256_HEX])
 {
 	char limit[NS_SHA256_HEX];
-	int32_t *label = NULL;
-	enum ns_status status = NS_OK;
+	struct joined j;
+	int64_t facts[2];
+	enum ns_status status;
 
 	snprintf(limit, sizeof limit, "%s", until); /* it may be `digest` */
 	*joined = 0;
 	memset(digest, 0, NS_SHA256_HEX);
 	if (!can_join(registry, limit, p))
 		return NS_OK;
-	label = malloc(sizeof *label * (size_t)p->rows);
-	if (!label)
-		status = ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)p->rows);
-	else if (job->comm->rank == 0)
-		status = find(registry, limit, p, label, joined, digest);
+	status = joined_make(&j, p);
+	if (status == NS_OK && job->comm->rank == 0)
+		status = find(registry, limit, p, &j, digest);
 	NS_GO(ns_job_agree(job, status));
-	NS_GO(ns_comm_broadcast(job->comm, joined, sizeof *joined, 0));
+	facts[0] = j.count;
+	facts[1] = j.weighted;
+	NS_GO(ns_comm_broadcast(job->comm, facts, sizeof facts, 0));
 	NS_GO(ns_comm_broadcast(job->comm, digest, NS_SHA256_HEX, 0));
-	if (*joined)
-		NS_GO(ns_comm_broadcast(job->comm, label, sizeof *label * (size_t)p->rows, 0));
-	if (*joined)
-		fill(p, &label);
+	*joined = j.count = facts[0];
+	j.weighted = facts[1];
+	if (!*joined)
+		goto out;
+	NS_GO(ns_comm_broadcast(job->comm, j.label, sizeof *j.label * (size_t)p->rows, 0));
+	NS_GO(ns_comm_broadcast(job->comm, j.weight, sizeof *j.weight * (size_t)p->rows, 0));
+	fill(p, &j);
 out:
-	free(label);
+	joined_release(&j);
 	return status;
 }

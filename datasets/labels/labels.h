@@ -9,8 +9,9 @@
 
 struct ns_answer {
 	uint64_t id;
-	int order;    /* of its import: of one person's answers the newest counts */
-	int measures; /* chosen at random, so that it may say how many are right; others teach */
+	int order;     /* of its import: of one person's answers the newest counts */
+	int measures;  /* chosen at random, so that it may say how many are right; others teach */
+	double weight; /* how much more it stands for than others of its draw: 1 where each had the same chance */
 	char *label, *by;
 };
 
@@ -33,7 +34,7 @@ int ns_labels_knows(const struct ns_labels *l, const char *dataset);
 const char *ns_labels_of(const struct ns_labels *l, uint64_t id, int *disputed, int *measures);
 /*
  * Collective. Gives rows of p without a label the one that people agree on, by the names of classes; only of images that were chosen at random, as the
- * others would say less of the whole. `until`: of the answers up to that object; "any": all, "": none. *joined: rows that got one; *digest: of the
+ * others would say less of the whole; and the weights of these, where they are not all 1. `until`: of the answers up to that object; "any": all, "": none. *joined: rows that got one; *digest: of the
  * answers, "" where there are none. Rank 0 reads.
  */
 enum ns_status ns_labels_join(struct ns_job *job, const char *registry, const char *until, struct ns_predictions *p, int64_t *joined,

@@ -52,6 +52,7 @@ struct ns_predictions { /* columns over all files; NULL where missing */
 	uint64_t *id;
 	int32_t *label, *pred, *group;
 	int64_t *time;
+	float *weight;				 /* of labelled rows, inversely to the chances with which they were drawn; NULL: all had the same */
 	struct ns_matrix prob, embedding, stats; /* (N, classes), (N, D), (N, S); d = 0 where missing; they stay in their files */
 	struct ns_vocabulary groups;		 /* their names, of which group is an index; none: groups have numbers alone */
 	int class_names;

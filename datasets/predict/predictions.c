@@ -18,7 +18,8 @@ static const struct column {
 	{                                                                                                                                            \
 #name, offsetof(struct ns_predictions, name), type, bytes                                                                            \
 	}
-	ONE(id, NS_H5_U64, 8), ONE(label, NS_H5_I32, 4), ONE(pred, NS_H5_I32, 4), ONE(group, NS_H5_I32, 4), ONE(time, NS_H5_I64, 8),
+	ONE(id, NS_H5_U64, 8),	  ONE(label, NS_H5_I32, 4), ONE(pred, NS_H5_I32, 4),
+	ONE(group, NS_H5_I32, 4), ONE(time, NS_H5_I64, 8),  ONE(weight, NS_H5_F32, 4),
 };
 #define COLUMNS (sizeof columns / sizeof *columns)
 
@@ -233,6 +234,8 @@ static enum ns_status check_values(const struct ns_predictions *p, const char *p
 			return ns_fail(NS_BAD_DATA, "%s: pred[%lld] = %d, but there are %d classes", path, (long long)i, p->pred[i], k);
 		if (p->label && (p->label[i] < -1 || p->label[i] >= k))
 			return ns_fail(NS_BAD_DATA, "%s: label[%lld] = %d, but there are %d classes", path, (long long)i, p->label[i], k);
+		if (p->weight && !(p->weight[i] > 0 && p->weight[i] < 1e9f))
+			return ns_fail(NS_BAD_DATA, "%s: weight[%lld] = %g, expected a number above 0", path, (long long)i, (double)p->weight[i]);
 	}
 	return NS_OK;
 }

@@ -86,8 +86,6 @@ static enum ns_status need_releases(struct retain *r, int64_t releases)
 	for (i = json_array_size(log); i-- > 0 && (int64_t)json_object_size(seen) < releases;) {
 		const char *digest = ns_json_text(json_array_get(log, i), "new");
 
-		if (json_object_get(seen, digest))
-			continue;
 		json_object_set_new(seen, digest, json_true());
 		NS_GO(ns_registry_release(r->registry, digest, &release, model));
 		status = need_lists(r, digest, release);
@@ -100,39 +98,68 @@ out:
 	return status;
 }
 
-/* The nights that vote are counted again until the trial is settled. */
+/* What the candidate was taught by: rows that its release will replay. */
+static enum ns_status need_manifest(struct retain *r, const json_t *trial)
+{
+	char path[NS_PATH_MAX];
+	json_t *gate = NULL, *manifest = NULL;
+	const json_t *one;
+	const char *digest;
+	enum ns_status status;
+	size_t i;
+
+	NS_GO(ns_registry_object(r->registry, ns_json_text(trial, "gate"), path));
+	NS_GO(ns_json_read(path, &gate, NULL));
+	digest = ns_json_text(json_object_get(gate, "evidence"), "manifest");
+	if (!*digest)
+		goto out;
+	NS_GO(ns_registry_object(r->registry, digest, path));
+	NS_GO(ns_json_read(path, &manifest, NULL));
+	json_array_foreach(json_object_get(json_object_get(json_object_get(manifest, "predicate"), "data"), "datasets"), i, one)
+		need(r, ns_json_text(one, "path"), "open trial", ns_json_text(trial, "candidate"));
+out:
+	json_decref(gate);
+	json_decref(manifest);
+	return status;
+}
+
+/* The nights that vote are counted again until the trial is settled, and then their images are part of the release. */
 static enum ns_status need_trial(struct retain *r)
 {
-	char digest[NS_SHA256_HEX], release[NS_SHA256_HEX], model[NS_SHA256_HEX], path[NS_PATH_MAX];
-	static const char *const results[] = {"predictions", "trial-predictions"};
+	char digest[NS_SHA256_HEX], release[NS_SHA256_HEX], model[NS_SHA256_HEX];
 	json_t *trial;
 	const json_t *vote;
 	enum ns_status status = NS_OK;
-	size_t i, k;
+	size_t i;
 
 	NS_TRY(ns_registry_ref_if_there(r->registry, "trial", digest));
 	NS_TRY(ns_registry_production(r->registry, release, model));
 	trial = *digest ? ns_registry_trial(r->registry, r->job->log, digest) : NULL;
-	if (trial && ns_trial_is_open(trial, model))
+	if (trial && ns_trial_is_open(trial, model)) {
 		json_array_foreach(json_object_get(trial, "votes"), i, vote)
-			for (k = 0; k < 2 && status == NS_OK && *ns_json_text(vote, "folder"); k++) {
-				status = ns_path(path, "%s/%s", ns_json_text(vote, "folder"), results[k]);
-				if (status == NS_OK)
-					need(r, path, "open trial", ns_json_text(trial, "candidate"));
-			}
+			need(r, ns_json_text(vote, "folder"), "open trial", ns_json_text(trial, "candidate"));
+		status = need_manifest(r, trial);
+	}
 	json_decref(trial);
 	return status;
 }
 
-/* Why a result stays: something that is needed lies in it; NULL: nothing does. */
+/* Is it that folder, or in it? */
+static int is_below(const char *path, const char *folder)
+{
+	size_t n = strlen(folder);
+
+	return !strncmp(path, folder, n) && (path[n] == 0 || path[n] == '/');
+}
+
+/* Why a result stays: something that is needed lies in it, or it in a folder that is needed; NULL: neither. */
 static const char *needed_for(const struct retain *r, const char *result)
 {
-	size_t n = strlen(result);
 	const char *path;
 	json_t *why;
 
 	json_object_foreach(r->needed, path, why)
-		if (!strncmp(path, result, n) && (path[n] == 0 || path[n] == '/'))
+		if (is_below(path, result) || is_below(result, path))
 			return json_string_value(why);
 	return NULL;
 }

@@ -30,14 +30,14 @@ static double confidence_at(const float *confidence, int64_t row)
 static enum ns_status look(const struct ns_predictions *p, const float *confidence, const int32_t *row, int64_t n, const uint8_t *without,
 			   const int32_t *block, int64_t blocks, struct said *out)
 {
-	float *d = malloc(sizeof *d * (size_t)(n + 1));
+	float *d = malloc(sizeof *d * (size_t)(n + 1)), *weight = malloc(sizeof *weight * (size_t)(n + 1));
 	int32_t *of = malloc(sizeof *of * (size_t)(n + 1));
-	double square = 0;
+	double square = 0, all = 0, squares = 0;
 	int64_t i, k = 0;
 
 	memset(out, 0, sizeof *out);
 	out->rows = (double)n;
-	for (i = 0; d && of && i < n; i++) {
+	for (i = 0; d && of && weight && i < n; i++) {
 		int64_t r = row ? row[i] : i;
 		double c = confidence_at(confidence, r);
 
@@ -46,19 +46,24 @@ static enum ns_status look(const struct ns_predictions *p, const float *confiden
 		if (!p->label || !p->pred || p->label[r] < 0 || (without && without[r]))
 			continue;
 		of[k] = block ? block[r] : 0;
+		weight[k] = p->weight ? p->weight[r] : 1;
+		all += (double)weight[k];
+		squares += (double)weight[k] * (double)weight[k];
 		d[k++] = (float)((p->label[r] == p->pred[r]) - c);
 	}
 	out->spread = fmax(0, square - out->confidence * out->confidence);
-	for (i = 0; d && of && i < k; i++) {
-		out->correction += (double)d[i] / (double)k;
-		out->within += (double)d[i] * (double)d[i] / (double)k;
+	for (i = 0; i < k; i++) {
+		out->correction += (double)weight[i] * (double)d[i] / all;
+		out->within += (double)weight[i] * (double)d[i] * (double)d[i] / all;
 	}
 	if (!confidence) /* nothing is foretold: what wanders is the hits themselves */
 		out->within -= out->correction * out->correction;
-	out->labels = d && of && k ? ns_drift_effective_rows(d, block ? of : NULL, k, blocks) : 0;
+	/* rows of unequal weights say less than as many of equal ones: Kish's effective number */
+	out->labels = k ? ns_drift_effective_rows(d, block ? of : NULL, k, blocks) * (all * all / squares / (double)k) : 0;
 	free(d);
 	free(of);
-	return d && of ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)n);
+	free(weight);
+	return d && of && weight ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the labels of %lld rows", (long long)n);
 }
 
 static double accuracy_of(const struct said *a)

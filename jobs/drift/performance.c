@@ -70,25 +70,28 @@ enum ns_status ns_drift_accuracy(const struct ns_predictions *p, const int32_t *
 {
 	float *hit = malloc(sizeof *hit * (size_t)(n + 1));
 	int32_t *of = malloc(sizeof *of * (size_t)(n + 1));
-	int64_t i, with = 0, hits = 0;
-	double counts;
+	int64_t i, with = 0;
+	double counts, hits = 0, all = 0, squares = 0; /* hits and all by their weights */
 
 	for (i = 0; hit && of && p->label && p->pred && i < n; i++) {
 		int64_t r = row ? row[i] : i;
+		double weight = p->weight ? (double)p->weight[r] : 1;
 
 		if (p->label[r] < 0)
 			continue;
 		of[with] = block ? block[r] : 0;
 		hit[with] = (float)(p->label[r] == p->pred[r]);
-		hits += p->label[r] == p->pred[r];
+		hits += weight * (p->label[r] == p->pred[r]);
+		all += weight;
+		squares += weight * weight;
 		with++;
 	}
 	*labelled = with;
-	*accuracy = with ? (double)hits / (double)with : NAN;
+	*accuracy = with ? hits / all : NAN;
 	*low = *high = NAN;
-	if (with) { /* frames of a sequence are right or wrong together, so the interval is that of the effective number of rows */
-		counts = ns_drift_effective_rows(hit, block ? of : NULL, with, blocks);
-		ns_stat_wilson((int64_t)((double)hits / (double)with * counts + 0.5), (int64_t)(counts + 0.5), low, high);
+	if (with) { /* frames of a sequence are right or wrong together, and weights are unequal, so the interval is that of the effective number of rows */
+		counts = ns_drift_effective_rows(hit, block ? of : NULL, with, blocks) * (all * all / squares / (double)with);
+		ns_stat_wilson((int64_t)(hits / all * counts + 0.5), (int64_t)(counts + 0.5), low, high);
 	}
 	free(hit);
 	free(of);

@@ -14,13 +14,20 @@
 #include "datasets/shard/shard.h"
 #include "jobs/curate/curate.h"
 
-static json_t *accuracy(int64_t hits, int64_t n)
-{
-	double low, high;
+/* Rows that count: how many, how many of them are right; and both, and the sum of squares, by their weights. */
+struct counted {
+	int64_t rows, hits;
+	double all, right, squares;
+};
 
-	ns_stat_wilson(hits, n, &low, &high);
-	return json_pack("{s:I, s:I, s:o, s:f, s:f}", "correct", (json_int_t)hits, "rows", (json_int_t)n, "accuracy",
-			 n ? json_real((double)hits / (double)n) : json_null(), "low", low, "high", high);
+/* Of rows that were drawn with unequal chances each by its weight, with the interval of as many as they are worth (Kish). */
+static json_t *accuracy(const struct counted *c)
+{
+	double low, high, worth = c->rows ? c->all * c->all / c->squares : 0;
+
+	ns_stat_wilson((int64_t)(c->rows ? c->right / c->all * worth + .5 : 0), (int64_t)(worth + .5), &low, &high);
+	return json_pack("{s:I, s:I, s:o, s:f, s:f}", "correct", (json_int_t)c->hits, "rows", (json_int_t)c->rows, "accuracy",
+			 c->rows ? json_real(c->right / c->all) : json_null(), "low", low, "high", high);
 }
 
 #define BLOCK 1024 /* rows whose probabilities are read together */
@@ -58,8 +65,9 @@ static enum ns_status calibration_error(const struct ns_predictions *p, const ui
 
 static enum ns_status judge(const struct ns_predictions *p, const uint8_t *gate, int empty, json_t *json)
 {
-	int64_t i, n = 0, hits = 0;
-	double error;
+	struct counted c = {0, 0, 0, 0, 0};
+	double error, weight;
+	int64_t i;
 
 	if (!p->label || !p->pred || !p->id || !p->prob.d)
 		return ns_fail(NS_BAD_DATA, "evaluate: predictions need id, label, pred and prob");
@@ -67,12 +75,18 @@ static enum ns_status judge(const struct ns_predictions *p, const uint8_t *gate,
 		if (p->label[i] >= p->prob.d || p->pred[i] < 0 || p->pred[i] >= p->prob.d)
 			return ns_fail(NS_BAD_DATA, "row %lld: label %d, prediction %d, but there are %d classes", (long long)i, p->label[i],
 				       p->pred[i], p->prob.d);
-		n += ns_evaluate_counts(p, i, gate);
-		hits += ns_evaluate_counts(p, i, gate) && p->label[i] == p->pred[i];
+		if (!ns_evaluate_counts(p, i, gate))
+			continue;
+		weight = p->weight ? (double)p->weight[i] : 1;
+		c.rows++;
+		c.hits += p->label[i] == p->pred[i];
+		c.all += weight;
+		c.right += weight * (p->label[i] == p->pred[i]);
+		c.squares += weight * weight;
 	}
-	if (!n && !empty)
+	if (!c.rows && !empty)
 		return ns_fail(NS_BAD_DATA, "evaluate: no row has a label");
-	json_object_update_new(json, accuracy(hits, n));
+	json_object_update_new(json, accuracy(&c));
 	NS_TRY(calibration_error(p, gate, &error));
 	json_object_set_new(json, "calibration_error", json_real(error));
 	return ns_evaluate_confusion(p, gate, json);

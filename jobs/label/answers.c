@@ -83,6 +83,14 @@ static const struct ns_given *before(struct intake *t, json_t *seen, int64_t at)
 	return NULL;
 }
 
+/* How much more a drawn row stands for than the others of its queue: by the chance with which it was drawn. 1 where all had the same. */
+static double weight_of(const struct intake *t, const json_t *row)
+{
+	double chance = ns_json_number(row, "chance", 0), mean = ns_json_number(t->queue, "chance", 0);
+
+	return chance > 0 && chance <= 1 && mean > 0 ? mean / chance : 1;
+}
+
 /* The rows of the object. Who answers an image twice, and not the same, has to say which. */
 static enum ns_status make_rows(struct intake *t, json_t *rows)
 {
@@ -109,7 +117,8 @@ static enum ns_status make_rows(struct intake *t, json_t *rows)
 		json_array_append_new(
 			rows, NS_JSON_OBJECT({"id", json_string(id)}, {"label", ns_json_string(g->label)}, {"by", ns_json_string(g->by)},
 					     {"when", ns_json_string(g->when)},
-					     {"measures", json_boolean(!strcmp(ns_json_text(json_object_get(t->asked, id), "why"), "random"))}));
+					     {"measures", json_boolean(!strcmp(ns_json_text(json_object_get(t->asked, id), "why"), "random"))},
+					     {"weight", json_real(weight_of(t, json_object_get(t->asked, id)))}));
 		t->answered++;
 	}
 	json_decref(seen);

@@ -1,5 +1,5 @@
 /*
- * jobs/label/choose.c - which rows are to be labelled. A part is drawn at random among all that have no label, each with the same chance: these measure how many
+ * jobs/label/choose.c - which rows are to be labelled. A part is drawn at random among all that have no label, with chances that are kept: these measure how many
  * are right. The others teach: what people disagree on, what drifted most, what the model is least sure of, what is rarely predicted, what is far
  * from everything chosen so far.
  */
@@ -36,14 +36,19 @@ struct scored {
 	int64_t row;
 };
 
+static int by_draw(const void *a, const void *b)
+{
+	const struct scored *x = a, *y = b;
+
+	return x->draw != y->draw ? (x->draw > y->draw) - (x->draw < y->draw) : (x->row > y->row) - (x->row < y->row);
+}
+
 /* the smallest scores first; of equal ones by the draw */
 static int by_score(const void *a, const void *b)
 {
 	const struct scored *x = a, *y = b;
 
-	if (x->score != y->score)
-		return x->score < y->score ? -1 : 1;
-	return x->draw != y->draw ? (x->draw > y->draw) - (x->draw < y->draw) : (x->row > y->row) - (x->row < y->row);
+	return x->score != y->score ? (x->score > y->score) - (x->score < y->score) : by_draw(a, b);
 }
 
 static void take(struct choice *c, int64_t row, enum ns_label_why why)
@@ -51,10 +56,10 @@ static void take(struct choice *c, int64_t row, enum ns_label_why why)
 	if (c->taken[row] || c->q->count == c->most)
 		return;
 	c->taken[row] = 1;
-	c->q->rows[c->q->count++] = (struct ns_queue_row){row, why};
+	c->q->rows[c->q->count++] = (struct ns_queue_row){row, why, NAN};
 }
 
-/* Takes up to n of the open rows with the smallest scores; score NULL: all alike, so by the draw. */
+/* Takes up to n of the open rows with the smallest scores; of those that teach, as only chance asks again for what has a label. */
 static enum ns_status take_least(struct choice *c, int64_t n, const double *score, enum ns_label_why why, uint64_t seed)
 {
 	struct scored *s = malloc(sizeof *s * (size_t)(c->opens + 1));
@@ -65,14 +70,108 @@ static enum ns_status take_least(struct choice *c, int64_t n, const double *scor
 	for (i = 0; i < c->opens; i++) {
 		int64_t row = c->open[i];
 
-		if (!c->taken[row] && !(why != NS_LABEL_RANDOM && c->teaches[row]))
-			s[k++] = (struct scored){score ? score[row] : 0, ns_draw_u64(seed, NS_FOR_AUDIT, 2 + (uint32_t)why, c->q->p.id[row]), row};
+		if (!c->taken[row] && !c->teaches[row])
+			s[k++] = (struct scored){score[row], ns_draw_u64(seed, NS_FOR_AUDIT, 2 + (uint32_t)why, c->q->p.id[row]), row};
 	}
 	qsort(s, (size_t)k, sizeof *s, by_score);
 	for (i = 0; i < k && c->q->count < until; i++)
 		take(c, s[i].row, why);
 	free(s);
 	return NS_OK;
+}
+
+/* --- the random part --- */
+
+struct strata {
+	int32_t *of;	       /* (opens): the stratum of each open row */
+	int64_t *rows, *taken; /* (count): open rows of each, and how many of them are drawn */
+	int count;
+};
+
+static enum ns_status find_strata(const struct choice *c, const char *by, struct strata *s)
+{
+	const struct ns_predictions *p = &c->q->p;
+	int none = !strcmp(by, "none"), group = !strcmp(by, "group");
+	const int32_t *value = group ? p->group : p->pred;
+	int64_t i;
+
+	if (!none && !group && strcmp(by, "class"))
+		return ns_fail(NS_CONFIG, "label.strata = '%s', expected none, group or class", by);
+	if (!none && !value)
+		return ns_fail(NS_BAD_DATA, "label.strata = %s, but the predictions have no %s", by, group ? "group" : "pred");
+	s->of = calloc((size_t)c->opens + 1, sizeof *s->of);
+	if (!s->of)
+		return ns_fail(NS_NO_MEMORY, "out of memory for the strata of %lld rows", (long long)c->opens);
+	for (s->count = 1, i = 0; i < c->opens && !none; i++) {
+		s->of[i] = value[c->open[i]] + 1; /* no group is one, too */
+		s->count = s->of[i] >= s->count ? s->of[i] + 1 : s->count;
+		if (s->of[i] < 0 || s->count > 1 << 24)
+			return ns_fail(NS_BAD_DATA, "label.strata: row %lld is of %s %d", (long long)c->open[i], by, s->of[i] - 1);
+	}
+	s->rows = calloc((size_t)s->count, sizeof *s->rows);
+	s->taken = calloc((size_t)s->count, sizeof *s->taken);
+	if (!s->rows || !s->taken)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d strata", s->count);
+	for (i = 0; i < c->opens; i++)
+		s->rows[s->of[i]]++;
+	return NS_OK;
+}
+
+/* As many of each as there are, round by round; what a last round has not enough for goes to the first of them. */
+static void divide(struct strata *s, int64_t n)
+{
+	int64_t open = 0, each;
+	int k;
+
+	for (k = 0; k < s->count; k++)
+		open += s->rows[k] > 0;
+	while (n > 0 && open > 0) {
+		each = n / open > 1 ? n / open : 1;
+		for (open = 0, k = 0; k < s->count; k++) {
+			int64_t more = s->rows[k] - s->taken[k];
+
+			more = more < each ? more : each;
+			more = more < n ? more : n;
+			s->taken[k] += more;
+			n -= more;
+			open += s->taken[k] < s->rows[k];
+		}
+	}
+}
+
+/* Of each stratum those with the least draws, in the order of the draws; each row is kept with the chance that it had. */
+static enum ns_status take_random(struct choice *c, int64_t n, const char *by, uint64_t seed)
+{
+	struct strata s = {NULL, NULL, NULL, 0};
+	struct scored *order = malloc(sizeof *order * (size_t)(c->opens + 1));
+	int64_t *left = NULL, i;
+	enum ns_status status;
+
+	NS_GO(order ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the order of %lld rows", (long long)c->opens));
+	NS_GO(find_strata(c, by, &s));
+	divide(&s, n);
+	left = malloc(sizeof *left * (size_t)s.count);
+	NS_GO(left ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %d strata", s.count));
+	memcpy(left, s.taken, sizeof *left * (size_t)s.count);
+	for (i = 0; i < c->opens; i++) /* the score is where it stands among the open rows */
+		order[i] = (struct scored){(double)i, ns_draw_u64(seed, NS_FOR_AUDIT, 2 + NS_LABEL_RANDOM, c->q->p.id[c->open[i]]), c->open[i]};
+	qsort(order, (size_t)c->opens, sizeof *order, by_draw);
+	for (i = 0; i < c->opens; i++) {
+		int32_t k = s.of[(int64_t)order[i].score];
+
+		if (!left[k] || c->taken[order[i].row] || c->q->count == c->most)
+			continue;
+		left[k]--;
+		take(c, order[i].row, NS_LABEL_RANDOM);
+		c->q->rows[c->q->count - 1].chance = (double)s.taken[k] / (double)s.rows[k];
+	}
+out:
+	free(order);
+	free(left);
+	free(s.of);
+	free(s.rows);
+	free(s.taken);
+	return status;
 }
 
 /*
@@ -251,7 +350,7 @@ out:
 	return status;
 }
 
-enum ns_status ns_label_choose(struct ns_label_queue *q, int64_t most, double measure, const char *drifted, uint64_t seed)
+enum ns_status ns_label_choose(struct ns_label_queue *q, int64_t most, double measure, const char *strata, const char *drifted, uint64_t seed)
 {
 	struct choice c = {.q = q, .most = most};
 	int64_t random;
@@ -272,7 +371,7 @@ enum ns_status ns_label_choose(struct ns_label_queue *q, int64_t most, double me
 	random = random < c.opens ? random : c.opens;
 	q->candidates = c.opens;
 	q->chance = c.opens ? (double)random / (double)c.opens : 0;
-	NS_GO(take_least(&c, random, NULL, NS_LABEL_RANDOM, seed));
+	NS_GO(take_random(&c, random, strata, seed));
 	status = take_teaching(&c, drifted, seed);
 out:
 	free(c.open);

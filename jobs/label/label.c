@@ -55,8 +55,8 @@ static enum ns_status ask(struct ns_job *job)
 	NS_GO(ns_job_agree(job, ns_labels_read(&q.known, registry, NULL)));
 	NS_GO(ns_job_begin(job, 0));
 	if (job->comm->rank == 0) {
-		status = ns_label_choose(&q, ns_conf_int(c, "label.rows"), ns_conf_real(c, "label.measure"), ns_conf_text(c, "label.drift"),
-					 (uint64_t)ns_conf_int(c, "seed"));
+		status = ns_label_choose(&q, ns_conf_int(c, "label.rows"), ns_conf_real(c, "label.measure"), ns_conf_text(c, "label.strata"),
+					 ns_conf_text(c, "label.drift"), (uint64_t)ns_conf_int(c, "seed"));
 		if (status == NS_OK)
 			status = q.count ? write_all(&q, ns_conf_bool(c, "label.show"))
 					 : ns_fail(NS_BAD_DATA, "label: every image of %s has a label", data);

@@ -17,6 +17,7 @@ const char *ns_label_why_name(enum ns_label_why why);
 struct ns_queue_row {
 	int64_t row;
 	enum ns_label_why why;
+	double chance; /* with which it was drawn to measure; NAN: it was not */
 };
 
 struct ns_label_queue {
@@ -26,11 +27,14 @@ struct ns_label_queue {
 	struct ns_labels known;
 	struct ns_queue_row *rows; /* in the order in which they are shown */
 	int64_t count, candidates; /* candidates: rows without a label, of which the random part is drawn */
-	double chance;		   /* of each of them to be in the random part */
+	double chance;		   /* of one of them to be in the random part, on average */
 };
 
-/* Chooses rows: a share `measure` of `most` at random, the others where they teach most; disputed ones first. drifted: a drift.json, or NULL. */
-enum ns_status ns_label_choose(struct ns_label_queue *q, int64_t most, double measure, const char *drifted, uint64_t seed);
+/*
+ * Chooses rows: a share `measure` of `most` at random, as many of each stratum (none, group, class: the predicted one), the others where they teach most;
+ * disputed ones first. drifted: a drift.json, or NULL.
+ */
+enum ns_status ns_label_choose(struct ns_label_queue *q, int64_t most, double measure, const char *strata, const char *drifted, uint64_t seed);
 /* queue.json, queue.jsonl, queue.csv and label-studio.json */
 enum ns_status ns_label_write(const struct ns_label_queue *q);
 /* label.html: show: the model's answer is seen from the beginning */

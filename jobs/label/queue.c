@@ -28,8 +28,7 @@ static json_t *row_json(const struct ns_label_queue *q, const struct ns_queue_ro
 	snprintf(id, sizeof id, "%016llx", (unsigned long long)q->p.id[r->row]);
 	ns_label_source(q, r->row, source, sizeof source);
 	return NS_JSON_OBJECT({"id", json_string(id)}, {"row", json_integer((json_int_t)r->row)}, {"file", ns_json_string(source)},
-			      {"why", json_string(ns_label_why_name(r->why))},
-			      {"chance", r->why == NS_LABEL_RANDOM ? json_real(q->chance) : json_null()},
+			      {"why", json_string(ns_label_why_name(r->why))}, {"chance", ns_json_real(r->chance)},
 			      {"predicted", q->p.pred ? ns_label_class(q, q->p.pred[r->row]) : json_null()});
 }
 

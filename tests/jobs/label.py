@@ -17,7 +17,9 @@ import h5py
 import numpy as np
 
 import evaluate
+import known
 import tiny
+from draws import AUDIT, draw
 from tiny import check
 
 CLASSES = ["ant", "bee", "cat"]
@@ -452,6 +454,79 @@ def earlier(binary):
     check(sets == ["first", "slow", "before"] and {i for s, i, *_ in rows if s == 2} == set(ids["before"]), f"since when is not known: {sets}")
 
 
+def strata(binary):
+    """as many of each camera, though one has nearly all images: each answer counts by the chance with which its image was drawn"""
+    r, sizes, rows = np.random.default_rng(3), (300, 80, 20), 400
+    group = np.repeat([0, 1, 2], sizes).astype("i4")
+    truth = (np.arange(rows) % 3).astype("i4")
+    right = np.concatenate([np.arange(n) < share * n for n, share in zip(sizes, (0.95, 0.6, 0.2))])  # .8425 of all
+    pred = np.where(right, truth, (truth + 1) % 3).astype("i4")
+    prob = np.full((rows, 3), 0.1, "f4")
+    prob[np.arange(rows), pred] = 0.8
+    id = known.shard("strata.h5", r.integers(0, 256, (rows, 4, 4, 1), dtype="u1"), np.full(rows, -1, "i4"), CLASSES)
+
+    def columns(name, label=None, **more):
+        with h5py.File(name, "w") as f:
+            f["id"], f["pred"], f["prob"], f["label"] = id, pred, prob, np.full(rows, -1, "i4") if label is None else label
+            for key, value in more.items():
+                f[key] = value
+            f.attrs["classes"], f.attrs["model"], f.attrs["dataset"] = CLASSES, "a" * 64, tiny.digest("strata.h5")
+        return name
+    columns("strata-p.h5", group=group)
+    asks = lambda out, *more, **how: run(binary, "label", "--predictions", "strata-p.h5", "--data", "strata.h5", "--out", out, "--registry", "r-strata", *more, **how)
+    lot = np.array([(lambda v: v[1] << 32 | v[0])(draw(1, AUDIT, 2, int(i), 0)) for i in id], dtype="u8")
+    for wanted, measured, by, of in ((60, (20, 20, 20), "group", group), (91, (36, 35, 20), "group", group), (60, (20, 20, 20), "class", pred), (60, (60,), "none", group * 0)):
+        asks(f"s-{by}-{wanted}", f"--label.rows={wanted}", "--label.measure=1", f"--label.strata={by}")
+        q = queue_of(f"s-{by}-{wanted}")
+        drawn = {row["row"]: row["chance"] for row in q["rows"]}
+        for k, n in enumerate(measured):
+            all_of = np.flatnonzero(of == k)
+            least = all_of[np.argsort(lot[all_of])][:n]
+            check({i for i in drawn if of[i] == k} == set(least.tolist()), f"{by} {k}: {sum(of[i] == k for i in drawn)} were drawn, or others than the least of {n}")
+            check(all(abs(drawn[int(i)] - n / len(all_of)) < 1e-8 for i in least), f"{by} {k}: chances")
+        check([row["row"] for row in q["rows"]] == sorted(drawn, key=lambda i: lot[i]) and abs(q["chance"] - wanted / rows) < 1e-8, "the order in which they are shown")
+    asks("s-half", "--label.rows=40", "--label.strata=group")
+    half = [row for row in queue_of("s-half")["rows"] if row["why"] == "random"]
+    check(sorted(sum(group[row["row"]] == k for row in half) for k in range(3)) == [6, 7, 7], "twenty of three cameras")
+    asks("refused", "--label.strata=camera", wanted=78, said="expected none, group or class")
+    columns("no-group.h5")
+    run(binary, "label", "--predictions", "no-group.h5", "--data", "strata.h5", "--out", "refused", "--label.strata=group", wanted=65, said="have no group")
+    # what they answer
+    q = queue_of("s-group-60")["rows"]
+    run(binary, "label", "--queue", "s-group-60", "--answers", write("strata.jsonl", *({"id": row["id"], "label": CLASSES[truth[row["row"]]], "by": "anna"} for row in q)),
+        "--registry", "r-strata")
+    at = np.array([row["row"] for row in q])
+    w, hit = np.array([60 / 400 / row["chance"] for row in q]), right[at].astype(float)
+    accuracy, worth = float((w * hit).sum() / w.sum()), float(w.sum() ** 2 / (w ** 2).sum())
+    check(abs(accuracy - 0.8425) < 0.07 and hit.mean() < 0.7 and worth < 40, f"a case that does not do what it is for: {accuracy}, {hit.mean()}, {worth}")
+
+    def says(e, low_high=True):
+        check(abs(e["accuracy"] - accuracy) < 1e-6, f"accuracy is {e['accuracy']}, wanted {accuracy}")
+        low, high = evaluate.wilson(round(accuracy * worth), round(worth))
+        check(not low_high or abs(e["low"] - low) < 1e-6 and abs(e["high"] - high) < 1e-6, f"interval {e['low']} to {e['high']}, wanted {low} to {high}")
+    run(binary, "evaluate", "--predictions", "strata-p.h5", "--registry", "r-strata", "--out", "s-e")
+    e = json.loads(pathlib.Path("s-e/evaluation.json").read_text())
+    says(e)
+    check((e["rows"], e["correct"]) == (60, int(hit.sum())), f"rows {e['rows']}, {e['correct']} of them right")
+    run(binary, "drift", "--reference", "strata-p.h5", "--current", "strata-p.h5", "--out", "s-d", "--drift.self_test=0", "--drift.permutations=19", "--drift.slices=false",
+        "--registry", "r-strata", "--drift.history=s-past")
+    d = json.loads(pathlib.Path("s-d/drift.json").read_text())
+    says({"accuracy": d["performance"]["measured"], "low": d["performance"]["low"], "high": d["performance"]["high"]})
+    track = d["accuracy"]["all"]
+    wanted = 0.8 + float((w * (hit - 0.8)).sum() / w.sum())
+    check(abs(track["accuracy"] - wanted) < 1e-6 and abs(track["labels"] - worth) < 1e-4, f"over nights {track['accuracy']} of {track['labels']}, wanted {wanted} of {worth}")
+    # who says it otherwise: a column of their own
+    label, weight = np.full(rows, -1, "i4"), np.ones(rows, "f4")
+    label[at], weight[at] = truth[at], 7 * w  # what they have in common says nothing
+    columns("own.h5", label=label, weight=weight)
+    run(binary, "evaluate", "--predictions", "own.h5", "--registry", "none", "--out", "s-own")
+    says(json.loads(pathlib.Path("s-own/evaluation.json").read_text()))
+    for bad in (0, -1, np.nan, np.inf):
+        weight[3] = bad
+        columns("bad.h5", label=label, weight=weight)
+        run(binary, "evaluate", "--predictions", "bad.h5", "--registry", "none", "--out", "refused", wanted=65, said="weight[3]")
+
+
 def refusals(binary):
     run(binary, "label", "--out", "x", wanted=64)
     run(binary, "label", "more", wanted=64)
@@ -467,6 +542,6 @@ def refusals(binary):
 if __name__ == "__main__":
     os.environ["OMP_NUM_THREADS"] = "1"
     binary, *names = sys.argv[1:]
-    for part in tiny.chosen((asked, page, answers, back_and_forth, at_once, meet, teach, earlier, refusals), names):
+    for part in tiny.chosen((asked, page, answers, back_and_forth, at_once, meet, teach, earlier, strata, refusals), names):
         part(binary)
     print(f"{tiny.checks} checks passed")

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "year"))
+import gate
 import thirty
 import tiny
 from tiny import check
@@ -189,10 +190,53 @@ def alike(_binary):
     check("of the same list" in infer("bad.json", "bad", wanted=65), "pixels and files")
 
 
+# --- one release, of a gate that is made by hand ---
+
+def made(_binary):
+    """of the windows after the alarm those that did not teach; of the rows that taught those that people labelled and that are not there yet"""
+    world()
+    draw = np.random.default_rng(6)
+    for name in "def":
+        pathlib.Path("photos", name).mkdir(parents=True)
+        for i in range(12):
+            pathlib.Path("photos", name, f"{i:02}.png").write_bytes(tiny.png(8, 8, draw.integers(0, 256, 64, dtype="u1").tobytes()))
+        run("ingest", f"photos/{name}", "--out", name, "--ingest.shard_rows=5", "--ingest.size=8x8")
+    at = lambda name, **more: {**entry(name, **more), "path": folder(name)}
+    for least, moved in ((24, True), (25, False)):
+        n = gate.Night(NS, gate=f"{{reference_rows: {least}}}").begun().evaluated(gate.NEW, gate.OLD)
+        put = lambda value, n=n: n.put(json.dumps(value).encode())
+        n.b = put({"schema": "nightshift.model/1", "name": "B", "classes": ["cat", "dog"], "temperature": 1.5, "weights": n.put(b"weights of B")})
+        n.model_is("changed/candidate", n.b)
+        replay = sets(at("a"), at("b", rows=[0, 1], labels=[0, 1]), classes=["cat", "dog"])
+        before = put({"schema": "nightshift.release/1", "model": n.a, "previous": "", "how": "", "reference": put(sets(at("a"))), "replay": put(replay),
+                      "test": put(sets(at("a"))), "calibration": {}, "thresholds": {}, "evidence": {}})
+        n.log_is((before, "first", ""))
+        rows = [(0, 4, 0, 0), (1, 0, 1, 0), (1, 2, 0, 0), (1, 3, 1, 1), (1, 5, -1, 1), (2, 7, 1, 0)]  # data set, row, label, source: 1 is a model
+        with h5py.File(n.night / "changed/selection.h5", "w") as f:
+            f.attrs["schema"] = np.bytes_("nightshift.selection/1")
+            for i, (name, kind) in enumerate((("set", "u4"), ("row", "u8"), ("label", "i4"), ("source", "u1"))):
+                f[name] = np.array([r[i] for r in rows], kind)
+            f["id"] = np.array([int(column("abd"[r[0]], "id")[r[1]]) for r in rows], "u8")
+            f["repeat"] = np.ones(len(rows), "u4")
+        gate.write(n.night / "changed/retrain.json", {"predicate": {"data": {"datasets": [at("a"), at("b"), at("d")]}}})
+        windows = [{"window": i, "day": i, "since_change": i > 1, "path": folder(x) if x != "gone" else "/nowhere/gone",
+                    "digest": entry(x)["digest"] if x != "gone" else "0" * 64} for i, x in enumerate(("a", "b", "d", "e", "gone", "f"), 1)]
+        gate.write(n.night / "changed/drift.json", {**gate.read(n.night / "changed/drift.json"), "windows": windows})
+        n.gate()
+        now = n.object(gate.read(n.registry / "log/production/000002.json")["new"])
+        said = {key: [(e["path"], e.get("rows"), e.get("labels")) for e in n.object(now[key])["sets"]] for key in ("reference", "replay", "test")}
+        whole = lambda *names: [(folder(x), None, None) for x in names]
+        check(said["reference"] == (whole("e", "f") if moved else whole("a")), f"of at least {least} rows: {said['reference']}")
+        check(said["replay"] == [*whole("a"), (folder("b"), [0, 1], [0, 1]), (folder("b"), [2], [0]), (folder("d"), [7], [1])], f"{said['replay']}")
+        check(said["test"] == whole("a") and now["calibration"] == {"temperature": 1.5} and now["previous"] == before, f"{now}")
+
+
 # --- releases over nights ---
 
 class Site:
-    def __init__(self, prepared=None):
+    def __init__(self, name):
+        os.makedirs(name)
+        os.chdir(name)
         self.nights = 0
         train, test = thirty.images("train", 1, 900, 900, False), thirty.images("test", 2, 300, 300, False)
         self.first = f"train: {train}\n  test: {test}\n  split: {{train: 600, reference: 300}}\n  audited: 0"
@@ -236,7 +280,7 @@ def first_release():
     return production()
 
 
-def promoted_release(k, first):
+def promoted_release(k, first, moved=True):
     """the release by which the candidate of an alarm became production on night k, its parts found again"""
     now, trial = thing(production()), read(f"nights/{k:02}/night/trial.json")
     candidate, alarm = trial["candidate"], next(a for a in range(k, -1, -1) if pathlib.Path(f"nights/{a:02}/night/gate.json").exists()
@@ -267,6 +311,8 @@ def promoted_release(k, first):
     taught_digests = {d["digest"] for d in manifest}
     windows = [folder(f"nights/{a:02}/night/images") for a in range(alarm + 1, k + 1)
                if read(f"nights/{a:02}/night/images/dataset.json")["digest"] not in taught_digests]
+    if not moved:
+        windows = [p for p, _, _ in listed(thing(first), "reference")]
     check([p for p, _, _ in listed(now, "reference")] == windows and windows, f"its reference: {listed(now, 'reference')}, wanted {windows}")
     return production()
 
@@ -294,15 +340,17 @@ def drill(site, release):
 
 
 def nights(_binary):
-    site = Site()
-    thirty.CONFIG = thirty.CONFIG.replace("device: cpu", "gate: {{reference_rows: 100}}\ndevice: cpu")
+    site, plain = Site("site"), thirty.CONFIG
+    thirty.CONFIG = plain.replace("device: cpu", "gate: {{reference_rows: 100}}\ndevice: cpu")
     for _ in range(3):
         site.night(False)
     first = first_release()
     said = []
     while not said or not said[-1][0]["promoted"]:
-        check(len(said) < 8, "no candidate was promoted")
-        said.append(site.night(True))
+        check(len(said) < 9, "no candidate was promoted")
+        said.append(site.night(True, labels=60 if len(said) != 2 else 0))  # a night without labels is in between
+        if said[-1][2].get("state") == "waiting":
+            kept_while_on_trial(site)
     k = site.nights - 1
     check(said[-1][0]["next"]["do"] == "nothing" and said[-1][0]["next"]["say"].startswith("A better model"), f"promoted, and: {said[-1][0]['next']}")
     check(said[-1][0]["release"] == production(), "the summary's release")
@@ -323,6 +371,36 @@ def nights(_binary):
     retained(site)
     run("registry", "gc", "--registry.gc_hours=0")
     run("registry", "verify")
+    os.chdir("..")
+    thirty.CONFIG = plain
+
+
+def at_once(_binary):
+    """all images have labels: half of them calls for the retraining, and the other half lets it through on the same night. Nothing that did not teach is there yet"""
+    site, plain = Site("site-at-once"), thirty.CONFIG
+    thirty.CONFIG = plain.replace("device: cpu", "gate: {{old_floor: -0.2, old_estimate: -0.1}}\ndevice: cpu")
+    site.night(False, labels=200)
+    first = first_release()
+    site.night(False, labels=200)
+    s, _, t = site.night(True, labels=200)
+    check(s["promoted"] and len(t["votes"]) == 1 and t["rows"] == 100, f"a case that does not do what it is for: {s['next']}, {t}")
+    promoted_release(2, first, moved=False)
+    os.chdir("..")
+    thirty.CONFIG = plain
+
+
+def kept_while_on_trial(site):
+    """the nights that vote are counted again as long as the trial is open, and what taught the candidate will be replayed"""
+    later = {"SOURCE_DATE_EPOCH": str(int(pathlib.Path("nights/00/run.json").stat().st_mtime) + 200 * 86400)}
+    keep = {l.split()[1].rstrip(":") for l in run("registry", "retain", "nights", env=later).splitlines() if l.startswith("keep") and "open trial" in l}
+    trial = read(f"nights/{site.nights - 1:02}/night/trial.json")
+    votes = {int(pathlib.Path(v["folder"]).parent.name) for v in trial["votes"] if v["folder"]}
+    taught = {d["path"] for d in thing(thing(trial["gate"])["evidence"]["manifest"])["predicate"]["data"]["datasets"]}
+    for k in range(site.nights):
+        for result in ("predictions", "trial-predictions", "images"):
+            path = f"nights/{k:02}/night/{result}"
+            wanted = pathlib.Path(path).exists() and (k in votes or folder(path) in taught)
+            check((path in keep) == wanted, f"{path} of a trial that is open: kept {path in keep}")
 
 
 def missing(site, release):
@@ -353,6 +431,12 @@ def accepted(site, second):
     check(all(now[key] == thing(second)[key] for key in ("replay", "test")), "accepted, and other rows teach or judge")
     _, d, _ = site.night(False)
     check(d["status"] == "none" and used(site.nights - 1, "reference") == {list_digest(now, "reference")}, f"the night after it was accepted: {d['status']}")
+    # it is held to what it does there, not to what its gate said of another camera
+    prob, label, pred = (predicted(f"nights/{site.nights - 1:02}/night/reference", c)[0] for c in ("prob", "label", "pred"))
+    sure, known = prob.max(axis=1), label >= 0
+    base = sure.mean() + ((label == pred)[known] - sure[known]).mean()
+    found = d["accuracy"]["all"]
+    check(abs(found["baseline"] - base) < 1e-5 and found["baseline_labels"] == known.sum(), f"held to {found['baseline']}, wanted {base}")
     # a night of another model is not what a person looks at
     run("registry", "promote", "production", thing(production())["model"], "--why", "itself")
     check(thing(production())["how"] == "an alarm was accepted", "promoting what is production moves nothing")
@@ -403,6 +487,7 @@ def upgrade(_binary):
     lists_of = {key: [(e["path"], e["digest"]) for e in thing(now[key], "old")["sets"]] for key in ("reference", "test")}
     check(lists_of == {"reference": [(folder("prepared/data/reference"), entry("a")["digest"])], "test": [(folder("prepared/test"), entry("c")["digest"])]}, f"{lists_of}")
     check("already" in run("registry", "upgrade", "prepared", "--registry", "old"), "upgraded twice")
+    check("upgrade" in run("registry", "retain", ".", "--registry", "old", wanted=1), "it does not say what it replays, and so what may go")
     run("infer", "--data", "a", "--out", "by-release", "--registry", "old", "--threads=1", "--infer.precision=f32")
     check(predicted("by-release", "id")[1] == entry("a")["digest"] and h5py.File("by-release/predictions-00000.h5").attrs["model"].decode() == old, "whose model it is")
     check("reference" in run("registry", "show", "production", "--registry", "old"), "what production names")
@@ -445,6 +530,6 @@ def canonical_of(release, registry):
 
 if __name__ == "__main__":
     NS, *names = sys.argv[1:]
-    for part in tiny.chosen((lists, damaged, alike, nights, upgrade), names):
+    for part in tiny.chosen((lists, damaged, alike, made, nights, at_once, upgrade), names):
         part(NS)
     print(f"{tiny.checks} checks passed")

@@ -6,6 +6,7 @@ usage: thirty.py NIGHTSHIFT [NIGHTS], in an empty folder
 candidate is trained, judged by labels that came after the alarm, and promoted; then nights are quiet again. It is all said by summaries.
 """
 import json
+import math
 import os
 import pathlib
 import subprocess
@@ -73,7 +74,7 @@ def run(binary, out, source, day, prepared):
     read = lambda n: json.loads(pathlib.Path(f"nights/{out}", n).read_text(encoding="utf-8")) if pathlib.Path(f"nights/{out}", n).exists() else {}
     s, d, t = read("summary.json"), read("night/drift.json"), read("night/trial.json")
     print(f"{out}: {d['status']:11} {d['decided_by'] or '-':60.60} {t.get('state', '-'):8} {s['next']['do']:8} measured "
-          f"{d['accuracy']['all']['accuracy']:.3f}", flush=True)
+          f"{d['accuracy'].get('all', {}).get('accuracy', math.nan):.3f}", flush=True)
     return s, d, t
 
 
