@@ -85,6 +85,18 @@ static void count_emission(struct ns_drift *s, const json_t *line)
 	s->emissions += when > (double)s->now - 30 * DAY;
 }
 
+/* Images that are gone by now neither teach nor count as labels that could. Rank 0 says it to all, as some ranks may see what others do not. */
+static enum ns_status mark_gone(json_t *line)
+{
+	json_t *data = json_object_get(line, "data");
+	int is;
+
+	if (!*ns_json_text(data, "path"))
+		return NS_OK;
+	NS_TRY(ns_exists(ns_json_text(data, "path"), &is));
+	return is || json_object_set_new(data, "gone", json_true()) == 0 ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the history");
+}
+
 /* Reads all lines. A window that was judged before keeps the time and number of its own line. */
 static enum ns_status read_lines(struct ns_drift *s, const char *folder)
 {
@@ -106,6 +118,7 @@ static enum ns_status read_lines(struct ns_drift *s, const char *folder)
 		if (line && is_this(s, line)) {
 			status = take_up(s, line, path);
 		} else if (line) {
+			status = status == NS_OK ? mark_gone(line) : status;
 			json_array_append(s->past, line);
 		}
 		json_decref(line);
@@ -306,8 +319,12 @@ static int64_t labels_since_change(const struct ns_drift *s)
 	size_t n = s->past ? json_array_size(s->past) : 0, i;
 	int64_t labels = s->audited;
 
-	for (i = 0; i < n && (int64_t)i < s->since_change; i++)
-		labels += (int64_t)fmin(1e9, fmax(0, ns_json_number(json_object_get(json_array_get(s->past, n - 1 - i), "data"), "labels", 0)));
+	for (i = 0; i < n && (int64_t)i < s->since_change; i++) {
+		const json_t *data = json_object_get(json_array_get(s->past, n - 1 - i), "data");
+
+		if (!json_is_true(json_object_get(data, "gone")))
+			labels += (int64_t)fmin(1e9, fmax(0, ns_json_number(data, "labels", 0)));
+	}
 	return labels;
 }
 

@@ -205,7 +205,7 @@ static json_t *methods_json(const struct ns_drift *s)
 
 static void add_window(json_t *list, int64_t window, int64_t day, const json_t *data, int since)
 {
-	if (*ns_json_text(data, "digest"))
+	if (*ns_json_text(data, "digest") && !json_is_true(json_object_get(data, "gone")))
 		json_array_append_new(list,
 				      NS_JSON_OBJECT({"window", json_integer((json_int_t)window)}, {"day", json_integer((json_int_t)day)},
 						     {"path", ns_json_string(ns_json_text(data, "path"))},

@@ -15,7 +15,7 @@ enum { MEASURED, LOW, HIGH, ESTIMATED, BASELINE, IMAGES, SPREAD, EMBEDDINGS, OUT
 static const char *const families[] = {"images", "spread", "embeddings", "outputs", "groups", "missing"};
 
 struct point {
-	char *date, *folder, *night, *href, *status, *next, *say, *production, *decided;
+	char *date, *folder, *night, *href, *status, *next, *say, *production, *release, *decided;
 	int promoted, unfinished, alarm, at; /* at: in the order of their folders' names */
 	double figure[FIGURES];
 };
@@ -70,6 +70,7 @@ static void release(struct site *s)
 		free(p->next);
 		free(p->say);
 		free(p->production);
+		free(p->release);
 		free(p->decided);
 	}
 	for (i = 0; i < FIGURES; i++)
@@ -149,6 +150,7 @@ static enum ns_status add_point(struct site *s, const char *root, const char *fo
 			    .next = copy(ns_json_text(json_object_get(summary, "next"), "do")),
 			    .say = copy(ns_json_text(json_object_get(summary, "next"), "say")),
 			    .production = copy(ns_json_text(summary, "production")),
+			    .release = copy(ns_json_text(summary, "release")),
 			    .decided = copy(ns_json_text(drift, "decided_by")),
 			    .promoted = json_is_true(json_object_get(summary, "promoted")),
 			    .unfinished = json_array_size(json_object_get(summary, "unfinished")) > 0,
@@ -164,7 +166,7 @@ static enum ns_status add_point(struct site *s, const char *root, const char *fo
 		snprintf(s->first_broken, sizeof s->first_broken, "%s", path);
 	s->count++;
 	json_decref(drift);
-	return p->date && p->folder && p->night && p->href && p->status && p->next && p->say && p->production && p->decided
+	return p->date && p->folder && p->night && p->href && p->status && p->next && p->say && p->production && p->release && p->decided
 		       ? NS_OK
 		       : ns_fail(NS_NO_MEMORY, "out of memory for %d nights", s->count);
 }
@@ -313,18 +315,25 @@ static void table(const struct site *s, struct ns_html *h, int which)
 	ns_html_raw(h, "</table></div>\n");
 }
 
+/* The same model with another reference, as one that a person accepted an alarm for, is another release. */
+static int is_same(const struct point *a, const struct point *b)
+{
+	return !strcmp(a->production, b->production) && !strcmp(a->release, b->release);
+}
+
 static void releases(const struct site *s, struct ns_html *h)
 {
-	static const char *const head[] = {"since", "production", "nights"};
+	static const char *const head[] = {"since", "model", "release", "nights"};
 	int i, end;
 
 	ns_html_element(h, "h2", "Releases");
 	ns_html_raw(h, "<div class=\"wide\"><table>");
-	ns_html_row(h, "th", head, 3);
+	ns_html_row(h, "th", head, 4);
 	for (i = 0; i < s->count; i = end) {
-		for (end = i + 1; end < s->count && !strcmp(s->point[end].production, s->point[i].production); end++)
+		for (end = i + 1; end < s->count && is_same(&s->point[end], &s->point[i]); end++)
 			;
-		ns_html_raw(h, "<tr><td>%s</td><td><code>%.16s</code></td><td>%d</td></tr>\n", s->label[i], s->point[i].production, end - i);
+		ns_html_raw(h, "<tr><td>%s</td><td><code>%.16s</code></td><td><code>%.16s</code></td><td>%d</td></tr>\n", s->label[i],
+			    s->point[i].production, *s->point[i].release ? s->point[i].release : "-", end - i);
 	}
 	ns_html_raw(h, "</table></div>\n");
 }

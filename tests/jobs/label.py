@@ -400,6 +400,14 @@ def earlier(binary):
     run(binary, "label", "--queue", "n2q", "--answers", write("n2a.jsonl", *({"id": i, "label": c} for i, c in said.items())), "--registry", "r")
     shutil.move("gone", "elsewhere")
     now = ("--drift.history=nights", "--drift.emit=material")
+    judge("n4", "d-labels", *now, "--retrain.labels=100000")
+    past = [json.loads(p.read_text()) for p in pathlib.Path("nights").glob("*.json")]
+    known_labels = {pathlib.Path(x["data"]["path"]).name: x["data"]["labels"] for x in past}
+    check(known_labels["gone"] > 0, f"a case that does not do what it is for: {known_labels}")
+    d = json.loads(pathlib.Path("d-labels/drift.json").read_text())
+    count = sum(known_labels[name] for name in ("n1", "n2", "n3", "n4"))
+    check(d["manifest"]["because"].startswith(f"{count} rows have labels since the change"), f"{known_labels}: {d['manifest']['because']}")
+    check([pathlib.Path(w["path"]).name for w in d["windows"]] == ["before", "n1", "n2", "n3", "n4"], f"windows whose images are there: {d['windows']}")
     text, m, rows, sets = called("n4", "d-all", *now)
     check(sets == ["first", "n4", "n2", "n1"], f"data sets: {sets}")
     check("cannot teach" in text and "gone" in text, f"a night whose images are gone: {text}")

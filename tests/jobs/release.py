@@ -129,8 +129,8 @@ def lists(_binary):
     for k in range(2):
         check(pathlib.Path(f"p-one/predictions-{k:05}.h5").read_bytes() == pathlib.Path(f"p-a/predictions-{k:05}.h5").read_bytes(), "and other bytes")
     # drift takes it for a data set, and so does a training
-    run("drift", "--reference", "list.json", "--current", "a", "--out", "d", "--drift.self_test=0", "--drift.permutations=19")
-    check(read("d/drift.json")["reference"]["rows"] == 21, "drift of a list")
+    run("drift", "--reference", "list.json", "--current", "a", "--out", "drifted", "--drift.self_test=0", "--drift.permutations=19")
+    check(read("drifted/drift.json")["reference"]["rows"] == 21, "drift of a list")
     run("train", "--data", "list.json", "--out", "m2", "--registry", "reg", *NET)
     check(read("m2/model.json")["training_data"] == digest, "what it was trained on")
     check(read(f"reg/objects/{digest[:2]}/{digest[2:]}") == plain, "the registry does not say which rows")

@@ -21,14 +21,14 @@ def day(k):
     return f"20{20 + k // 360:02}-{k // 30 % 12 + 1:02}-{k % 30 + 1:02}"
 
 
-def night(root, k, folder=None, status="none", promoted=False, production="a" * 64, measured=None, next=("nothing", "Nothing."), least=0.5, name="night",
+def night(root, k, folder=None, status="none", promoted=False, production="a" * 64, release=None, measured=None, next=("nothing", "Nothing."), least=0.5, name="night",
           unfinished=()):
     path = pathlib.Path(root, folder or day(k))
     (path / name).mkdir(parents=True, exist_ok=True)
     (path / "night.html").write_text("<p>a night</p>", encoding="utf-8")
     (path / "summary.json").write_text(json.dumps({
         "schema": "nightshift.summary/1", "promoted": promoted, "nights": [name], f"{name}_status": status, "unfinished": list(unfinished),
-        "next": {"do": next[0], "say": next[1]}, "date": day(k), "site": None, "production": production, "seconds": 100.0 + k, "energy_joules": None}),
+        "next": {"do": next[0], "say": next[1]}, "date": day(k), "site": None, "production": production, "release": release, "seconds": 100.0 + k, "energy_joules": None}),
         encoding="utf-8")
     drift = {"schema": "nightshift.drift/1", "status": status, "decided_by": "images" if status == "material" else "",
              "accuracy": {} if measured is None else {"all": {"accuracy": measured, "noise": 0.0001}},
@@ -63,7 +63,7 @@ def few(binary):
     night(root, 0, measured=0.91)
     night(root, 1, folder=evil, measured=0.85)
     night(root, 3, status="harmful", measured=0.5, next=("nothing", "A better model is in production."), promoted=True, production="b" * 64)
-    night(root, 4, production="b" * 64, least=None, unfinished=[{"step": "x"}], next=("look", "1 step of this night did not come to its end."))
+    night(root, 4, production="b" * 64, release="c" * 64, least=None, unfinished=[{"step": "x"}], next=("look", "1 step of this night did not come to its end."))
     pathlib.Path(root, "no-night").mkdir()
     pathlib.Path(root, "file.txt").write_text("nothing", encoding="utf-8")
     page = page_of(binary, root)
@@ -90,7 +90,8 @@ def few(binary):
     rows = re.findall(r"<tr><td><a href=\"([^\"]*)\">([^<]*)</a>", events)
     check([r[1] for r in rows] == ["2020-01-05", "2020-01-04", "2020-01-03"], f"events: {rows}")
     released = re.search(r"<h2>Releases.*?</table>", page, re.S).group(0)
-    check(re.findall(r"<tr><td>([^<]*)</td><td><code>(\w)\w*</code></td><td>(\d+)", released) == [("2020-01-01", "a", "3"), ("2020-01-04", "b", "2")],
+    check(re.findall(r"<tr><td>([^<]*)</td><td><code>(\w)\w*</code></td><td><code>(\w|-)\w*</code></td><td>(\d+)", released) ==
+          [("2020-01-01", "a", "-", "3"), ("2020-01-04", "b", "-", "1"), ("2020-01-05", "b", "c", "1")],
           f"releases: {released}")
     check(not re.search(r"<script|src=\"http|href=\"http|@import|url\(", page), "the page asks for something from elsewhere")
 
