@@ -57,6 +57,8 @@ void ns_drift_next(struct ns_drift *s)
 		s->dead += is_dead(s, &s->slices[i]);
 	if (s->dead)
 		s->next = "look";
+	else if (s->on_trial && s->open >= 0) /* what was to be done was done: labels decide */
+		s->next = strcmp(by_labels(s), "label") ? "nothing" : "label";
 	else
 		s->next = s->open >= 0 && !s->emit ? by_labels(s) : "nothing";
 }

@@ -39,6 +39,8 @@ static void what_next(const struct ns_drift *s, struct ns_html *h)
 			    (long long)s->audited, (long long)s->wanted);
 	else if (!strcmp(s->next, "look"))
 		ns_html_markup(h, "Look at its images, below.");
+	else if (s->on_trial && s->open >= 0)
+		ns_html_markup(h, "A candidate is on trial against this model: the labels of these nights judge it.");
 	else if (s->emit && s->power >= .9)
 		ns_html_raw(h, "A new model is trained and judged: with %lld labelled rows a gain of ten points passes in nine of ten cases or more.",
 			    (long long)s->audited);
@@ -62,8 +64,9 @@ static void verdict(const struct ns_drift *s, struct ns_html *h)
 		{"The data has moved, but the model is not seen to suffer.", "The data has moved, but the model is not seen to suffer."},
 		{"The data has moved and the model suffers: a retraining is due.", "The model suffers: a retraining is due."},
 	};
+	const char *said = s->on_trial && s->status == NS_DRIFT_HARMFUL ? "The model suffers." : words[s->status][s->past != NULL];
 
-	ns_html_raw(h, "<p class=\"verdict %s\"><strong>%s ", class_of(s->status), words[s->status][s->past != NULL]);
+	ns_html_raw(h, "<p class=\"verdict %s\"><strong>%s ", class_of(s->status), said);
 	what_next(s, h);
 	ns_html_raw(h, "</strong><br>");
 	if (*s->summary) {

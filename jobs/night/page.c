@@ -209,6 +209,19 @@ static void gate_table(struct ns_html *h, const json_t *g, const char *state)
 	ns_html_raw(h, "</table></div>\n");
 }
 
+/* Which night that was: the last two parts of its folder; the first, whose folder nobody counts again, by its name alone. */
+static const char *night_of(const json_t *vote)
+{
+	const char *folder = ns_json_text(vote, "folder"), *p = folder + strlen(folder);
+	int parts = 2;
+
+	if (!*folder)
+		return ns_json_text(vote, "night");
+	while (p > folder && (p[-1] != '/' || --parts))
+		p--;
+	return p;
+}
+
 /* what later nights' labels have said of a candidate */
 static void trial_table(struct ns_html *h, const json_t *trial)
 {
@@ -225,7 +238,7 @@ static void trial_table(struct ns_html *h, const json_t *trial)
 	ns_html_row(h, "th", head, 4);
 	json_array_foreach(json_object_get(trial, "votes"), i, one) {
 		char v[3][32];
-		const char *cells[4] = {ns_json_text(one, "night"), v[0], v[1], v[2]};
+		const char *cells[4] = {night_of(one), v[0], v[1], v[2]};
 
 		cell(v[0], sizeof v[0], "%.0f", ns_json_number(one, "rows", NAN));
 		cell(v[1], sizeof v[1], "%.0f", ns_json_number(one, "better", NAN));
@@ -331,7 +344,7 @@ static void lineage_row(struct ns_html *h, const char *what, const char *digest,
 }
 
 /* what came from what, by the first digits of its digest; model.json has all of them */
-static void lineage(struct ns_html *h, const char *dir, const json_t *nights)
+static void lineage(struct ns_html *h, const char *dir, const json_t *s, const json_t *nights)
 {
 	static const char *const head[] = {"what", "digest", "from"};
 	json_t *m = load(dir, "prepare/model/model.json", ""), *entry;
@@ -343,6 +356,8 @@ static void lineage(struct ns_html *h, const char *dir, const json_t *nights)
 	if (m)
 		lineage_row(h, "first model: weights, from the data set", ns_json_text(m, "weights"), ns_json_text(m, "training_data"));
 	json_decref(m);
+	if (*ns_json_text(s, "release"))
+		lineage_row(h, "production: its release, of the model", ns_json_text(s, "release"), ns_json_text(s, "production"));
 	json_array_foreach(nights, i, entry) {
 		json_t *c = load(dir, json_string_value(entry), "candidate/model.json");
 		const char *parent = json_string_value(json_array_get(json_object_get(c, "parents"), 0));
@@ -412,7 +427,7 @@ enum ns_status ns_night_page(const char *dir)
 	json_array_foreach(nights, i, entry)
 		if (json_is_string(entry))
 			one_night(&h, dir, s, json_string_value(entry));
-	lineage(&h, dir, nights);
+	lineage(&h, dir, s, nights);
 	ns_night_graph(&h, dir);
 	status = ns_path(path, "%s/night.html", dir);
 	if (status == NS_OK)

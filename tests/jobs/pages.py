@@ -57,7 +57,7 @@ def literally(text):
 def trial_table(trial):
     yield Text("on trial", num("%.3g", math.exp(trial["log_evidence"])), num("%.0f", trial["needed"]))
     yield Table("votes", {1: "rows", 2: "for", 3: "against"},
-                [[v["night"], *(num("%d", v[k]) for k in ("rows", "better", "worse"))] for v in trial["votes"]])
+                [["/".join(pathlib.PurePath(v["folder"]).parts[-2:]) if v["folder"] else v["night"], *(num("%d", v[k]) for k in ("rows", "better", "worse"))] for v in trial["votes"]])
 
 
 def strongest_tests(drift):
@@ -149,6 +149,8 @@ class Night:
     def lineage(self):
         m = self.read("prepare/model/model.json")
         rows = [[None, m["weights"][:16], m["training_data"][:16]]] if m else []
+        if self.summary["release"]:
+            rows.append([None, self.summary["release"][:16], self.summary["production"][:16]])
         for night in self.summary["nights"]:
             c = self.read(night, "candidate/model.json")
             if c:

@@ -349,6 +349,10 @@ def nights(_binary):
     while not said or not said[-1][0]["promoted"]:
         check(len(said) < 9, "no candidate was promoted")
         said.append(site.night(True, labels=60 if len(said) != 2 else 0))  # a night without labels is in between
+        if len(said) > 2 and "waiting" in said[-2][2].get("state", ""):  # a candidate was on trial when this night asked
+            page = pathlib.Path(f"nights/{site.nights - 1:02}/night/drift.html").read_text(encoding="utf-8")
+            check(said[-1][1]["next"]["do"] == "nothing" and "The model suffers: a retraining is due" not in page and "A candidate is on trial" in page,
+                  f"while a candidate is on trial: {said[-1][1]['next']}")
         if said[-1][2].get("state") == "waiting":
             kept_while_on_trial(site)
     k = site.nights - 1
