@@ -9,8 +9,9 @@
 #include "host/stat/stat.h"
 #include "kernels/formula/sort.h"
 
-#define FEW  8	    /* rows whose spread is not known */
-#define MOST 100000 /* rows of a window that are scored, evenly spaced: more would not know a night better */
+#define FEW   8	     /* rows whose spread is not known */
+#define LEAST 1e-6   /* variance of scores: of a column that says the same of every row */
+#define MOST  100000 /* rows of a window that are scored, evenly spaced: more would not know a night better */
 
 struct scores {
 	const struct ns_drift *s;
@@ -24,18 +25,22 @@ static double score_at(double less, double equal, double n)
 	return ns_stat_normal_quantile((less + equal / 2 + .5) / (n + 1));
 }
 
-/* The pool's own scores: their mean and variance, 0 and nearly 1 but where values are equal, and the deviation of a row's share in the variance. */
+/*
+ * The pool's own scores: their mean, 0 but where values are equal, and their variance, nearly 1. more: what is added to variances before they are compared, so that
+ * the logarithm of their ratio, by root 2, has a deviation of 1/sqrt(rows) whatever the column.
+ */
 struct own {
-	double mean, variance, deviation;
+	double mean, variance, more;
 };
 
 /*
- * The deviation is at least that of normal scores of this variance, and that of one row of all that says something else: of a column that is nearly constant
- * the variance hangs on few rows, and that they are missing on a night says little.
+ * A row's share in the variance has a deviation; of normal scores it is root 2 times the variance, and nothing is added. Of a column that is nearly constant the
+ * variance hangs on few rows, and that they are missing on a night says little: then it is that of the scores, and at least that of one row that is not as the others.
  */
 static struct own own_scores(const float *sorted, int64_t n)
 {
 	double sum[5] = {0}, last = score_at((double)n, 0, (double)n);
+	double deviation;
 	struct own o;
 	int64_t i, end;
 	int k;
@@ -51,8 +56,9 @@ static struct own own_scores(const float *sorted, int64_t n)
 	}
 	o.mean = sum[1];
 	o.variance = sum[2] - sum[1] * sum[1];
-	o.deviation = sum[4] - 4 * sum[3] * o.mean + 6 * sum[2] * pow(o.mean, 2) - 3 * pow(o.mean, 4) - pow(o.variance, 2);
-	o.deviation = fmax(sqrt(fmax(o.deviation, 0)), fmax(sqrt(2) * o.variance, last * last / sqrt((double)n)));
+	deviation = sum[4] - 4 * sum[3] * o.mean + 6 * sum[2] * pow(o.mean, 2) - 3 * pow(o.mean, 4) - pow(o.variance, 2);
+	deviation = fmax(sqrt(fmax(deviation, 0)), last * last / sqrt((double)n));
+	o.more = fmax(0, deviation / sqrt(2) - o.variance);
 	return o;
 }
 
@@ -155,7 +161,8 @@ static enum ns_status one_column(void *context, int column, int worker, float *x
 		own = own_scores(sorted, k);
 		for (d = 0; d <= c->e->days; d++) {
 			out[3 * d] -= own.mean;
-			out[3 * d + 1] = (out[3 * d + 1] - own.variance) / own.deviation;
+			if (!isnan(out[3 * d + 1])) /* fmax() would make a number of it */
+				out[3 * d + 1] = log(fmax(out[3 * d + 1] + own.more, LEAST) / fmax(own.variance + own.more, LEAST)) / sqrt(2);
 			out[3 * d + 2] -= whole;
 		}
 	}

@@ -90,8 +90,8 @@ def effects(ref, cur, rows=slice(None)):
         z = scores(ref.stats[:, i], x[np.isfinite(x)])
         own = scores(ref.stats[:, i], ref.stats[np.isfinite(ref.stats[:, i]), i])
         last = statistics.NormalDist().inv_cdf((len(own) + 0.5) / (len(own) + 1))
-        unit = max(np.std((own - own.mean()) ** 2), math.sqrt(2) * np.var(own), last ** 2 / math.sqrt(len(own)))
-        e["images"][name], e["spread"][name] = float(z.mean() - own.mean()), float((np.var(z, ddof=1) - np.var(own)) / unit)
+        more = max(0, max(np.std((own - own.mean()) ** 2), last ** 2 / math.sqrt(len(own))) / math.sqrt(2) - np.var(own))
+        e["images"][name], e["spread"][name] = float(z.mean() - own.mean()), math.log((np.var(z, ddof=1) + more) / (np.var(own) + more)) / math.sqrt(2)
         e["missing"][name] = angle(np.sum(~np.isfinite(x)), len(x)) - angle(np.sum(~np.isfinite(ref.stats[:, i])), len(ref.stats))
     for name, of in (("confidence", lambda p: p.max(axis=1)), ("entropy", lambda p: -np.sum(p.astype("f8") * np.log(p.astype("f8")), axis=1))):
         pool = of(ref.prob).astype("f4")

@@ -230,9 +230,16 @@ class Rules:
             return
         digest, refs = tiny.digest(model.content), self.disk.node("night/registry/log")
         entries = [f"night/registry/log/{ref}/{e}" for ref, log in refs.now.items() for e in log.now] if refs else []
-        if not any(digest in self.text(self.disk.node(e)) and self.disk.is_kept(e) for e in entries):
+        if not any(self.names(e, digest) and self.disk.is_kept(e) for e in entries):
             self.break_rule("night", path, f"says done, but no ref names the model {digest[:12]} on the disk")
         self.seen["done with a model"] += 1
+
+    def names(self, entry, model):
+        """does an entry of a log name the model, or a release of it that is on the disk?"""
+        text = self.text(self.disk.node(entry))
+        new = json.loads(text)["new"] if text else ""
+        release = f"night/registry/objects/{new[:2]}/{new[2:]}"
+        return model in text or (self.disk.node(release) and self.disk.is_kept(release) and model in self.text(self.disk.node(release)))
 
     def night_record(self, path, node):
         self.done.add("night")

@@ -235,10 +235,10 @@ def lies(out):
     return None
 
 
-def reachable(registry):
-    """digests that a ref's history names, directly or through objects"""
+def reachable(registry, of=None):
+    """digests that a ref's history names, or a file, directly or through objects"""
     found, todo = set(), set()
-    for entry in (registry / "log").rglob("*.json"):
+    for entry in [of] if of else (registry / "log").rglob("*.json"):
         todo |= set(re.findall(r'"([0-9a-f]{64})"', entry.read_text()))
     while todo:
         one = todo.pop()
