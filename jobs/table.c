@@ -9,6 +9,7 @@
 #include "jobs/bench/bench.h"
 #include "jobs/drift/drift.h"
 #include "jobs/evaluate/evaluate.h"
+#include "jobs/import/import.h"
 #include "jobs/infer/infer.h"
 #include "jobs/ingest/ingest.h"
 #include "jobs/label/label.h"
@@ -41,13 +42,14 @@ const struct ns_verb ns_verbs[NS_VERBS] = {
 			   ns_job_label},
 	[NS_VERB_LOOK] = {"look", "DATA", "what a data set is: rows, classes, files, duplicates, what is strange; with --out also as a page", 0,
 			  ns_job_look},
+	[NS_VERB_IMPORT] = {"import", "FILE", "a model from a file of weights that others trained (safetensors of a ResNet)", 1, ns_job_import},
 };
 
 const struct ns_key ns_keys[] = {
 	{"seed", NULL, NS_KEY_INT, "1", ANY, "all randomness follows from it", 0, 4611686018427387904.0},
 	{"device", NULL, NS_KEY_TEXT, "auto", RUNS, "auto, cuda, cpu or ref", 0, 0},
 	{"threads", NULL, NS_KEY_INT, "0", ANY, "workers of each rank; 0: one a core that it may use", 0, 4096},
-	{"registry", NULL, NS_KEY_TEXT, "registry", V(TRAIN) | V(INFER) | V(DRIFT) | V(REGISTRY) | V(NIGHT) | V(EVALUATE) | V(LABEL),
+	{"registry", NULL, NS_KEY_TEXT, "registry", V(TRAIN) | V(INFER) | V(DRIFT) | V(REGISTRY) | V(NIGHT) | V(EVALUATE) | V(LABEL) | V(IMPORT),
 	 "folder of the registry", 0, 0},
 	{"out", NULL, NS_KEY_TEXT, "null", PUBLISHES, "where the result appears, whole or not at all", 0, 0},
 	{"force", NULL, NS_KEY_BOOL, "false", PUBLISHES, "replace a published result", 0, 0},
@@ -92,6 +94,9 @@ const struct ns_key ns_keys[] = {
 	{"model.blocks", NULL, NS_KEY_NODE, "[1, 1, 1, 1]", NET, "blocks in each stage", 0, 0},
 	{"model.width", NULL, NS_KEY_INT, "16", NET, "channels of the first stage", 1, 4096},
 	{"model.stem", NULL, NS_KEY_TEXT, "small", NET, "small (3x3) or imagenet (7x7, stride 2, pooled)", 0, 0},
+	{"model.epsilon", NULL, NS_KEY_REAL, "1e-5", NET | V(IMPORT), "of its normalisations; Keras and TensorFlow have 1e-3", 1e-12, 1},
+	{"model.leftovers", NULL, NS_KEY_BOOL, "false", NET | V(IMPORT), "leave out what a file of weights has and the network does not ask for", 0,
+	 0},
 	{"model.from", "from", NS_KEY_TEXT, "null", V(TRAIN), "start from: ref, digest, folder, or a .safetensors", 0, 0},
 	{"model.input", NULL, NS_KEY_NODE, "null", NET, "[H, W, C]; the data set's by default", 0, 0},
 
@@ -204,6 +209,12 @@ const struct ns_key ns_keys[] = {
 	{"label.answers", "answers", NS_KEY_TEXT, "null", V(LABEL),
 	 "a file of answers, and more as operands: the page's, CSV, or Label Studio's export", 0, 0},
 	{"label.by", NULL, NS_KEY_TEXT, "null", V(LABEL), "whose answers they are, where a file does not say it; the system's user by default", 0, 0},
+	{"import.classes", "classes", NS_KEY_NODE, "null", V(IMPORT),
+	 "names of its classes, in its order; config.json's beside it by default, or their numbers", 0, 0},
+	{"import.input", "input", NS_KEY_NODE, "null", V(IMPORT), "[H, W] to which images are scaled; that of files beside it, or ImageNet's", 0, 0},
+	{"import.mean", "mean", NS_KEY_NODE, "null", V(IMPORT), "of pixels from 0 to 1, a number a channel; that of files beside it, or ImageNet's",
+	 0, 0},
+	{"import.std", "std", NS_KEY_NODE, "null", V(IMPORT), "likewise", 0, 0},
 	{"registry.why", "why", NS_KEY_TEXT, "null", V(REGISTRY), "reason, kept in the log", 0, 0},
 	{"registry.override", "override", NS_KEY_BOOL, "false", V(REGISTRY), "promote what the gate did not let through; wants --why", 0, 0},
 	{"registry.gc_hours", NULL, NS_KEY_REAL, "168", V(REGISTRY), "gc: spare what was written within so many hours; a job may be about to name it",

@@ -19,6 +19,7 @@ enum ns_verb_id {
 	NS_VERB_BENCH,
 	NS_VERB_LOOK,
 	NS_VERB_LABEL,
+	NS_VERB_IMPORT,
 	NS_VERBS
 };
 

@@ -38,7 +38,14 @@ enum ns_status ns_arch_from_json(struct ns_arch *a, const json_t *json, const ch
 	char name[32];
 	size_t i;
 
+	double epsilon = (double)NS_BN_EPS;
+
 	memset(a, 0, sizeof *a);
+	if (json_object_get(json, "epsilon") && ns_json_get_real(json, "epsilon", where, &epsilon) != NS_OK)
+		return NS_CONFIG;
+	a->epsilon = (float)epsilon;
+	if (!(epsilon >= 1e-12 && epsilon <= 1))
+		return ns_fail(NS_CONFIG, "%s: epsilon is %g, expected 1e-12 to 1", where, epsilon);
 	if (strcmp(ns_json_text(json, "family"), "resnet"))
 		return ns_fail(NS_CONFIG, "%s: family is '%s', expected 'resnet'", where, ns_json_text(json, "family"));
 	if (strcmp(block, "basic") && strcmp(block, "bottleneck"))
@@ -68,14 +75,17 @@ enum ns_status ns_arch_from_json(struct ns_arch *a, const json_t *json, const ch
 
 json_t *ns_arch_to_json(const struct ns_arch *a)
 {
-	json_t *blocks = json_array();
+	json_t *blocks = json_array(), *json;
 	int i;
 
 	for (i = 0; i < a->stages; i++)
 		json_array_append_new(blocks, json_integer(a->blocks[i]));
-	return json_pack("{s:s, s:s, s:o, s:i, s:s, s:[i,i,i], s:i}", "family", "resnet", "block", a->bottleneck ? "bottleneck" : "basic", "blocks",
+	json = json_pack("{s:s, s:s, s:o, s:i, s:s, s:[i,i,i], s:i}", "family", "resnet", "block", a->bottleneck ? "bottleneck" : "basic", "blocks",
 			 blocks, "width", a->width, "stem", a->imagenet_stem ? "imagenet" : "small", "input", a->h, a->w, a->c, "classes",
 			 a->classes);
+	if (json && a->epsilon > 0 && (a->epsilon < NS_BN_EPS || a->epsilon > NS_BN_EPS))
+		json_object_set_new(json, "epsilon", json_real((double)a->epsilon));
+	return json;
 }
 
 /* --- building --- */
@@ -239,6 +249,7 @@ enum ns_status ns_net_build(struct ns_net *n, const struct ns_arch *arch)
 
 	memset(n, 0, sizeof *n);
 	n->arch = *arch;
+	n->arch.epsilon = arch->epsilon > 0 ? arch->epsilon : NS_BN_EPS;
 	for (i = 0; i < arch->stages; i++)
 		blocks += arch->blocks[i];
 	n->layers = calloc((size_t)(4 * blocks + 8), sizeof *n->layers);

@@ -109,7 +109,8 @@ static enum ns_status compile_conv(struct ns_exec *e, struct ns_unit *u)
 	const struct ns_layer *l = u->l;
 	struct ns_op op = {.kind = e->training ? NS_OP_CONV_TRAIN : NS_OP_CONV};
 
-	op.u.conv = (struct ns_op_conv){e->n, l->h, l->w, l->c, l->k, l->r, l->r, l->stride, l->pad, conv_flags(e, u), NS_BN_EPS, e->dtype};
+	op.u.conv =
+		(struct ns_op_conv){e->n, l->h, l->w, l->c, l->k, l->r, l->r, l->stride, l->pad, conv_flags(e, u), e->net->arch.epsilon, e->dtype};
 	NS_TRY(ns_plan_make(&u->forward, e->dev, &op));
 	u->packed_forward = e->packed_bytes;
 	e->packed_bytes += ns_exec_round64(u->forward->w.bytes);

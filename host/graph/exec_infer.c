@@ -12,10 +12,11 @@ static void fold(const struct ns_net *net, const struct ns_layer *l, const float
 	const float *mean = values + net->params[l->mean].at, *var = values + net->params[l->var].at;
 	const float *from = values + net->params[l->weight].at;
 	int64_t each = (int64_t)l->r * l->r * l->c, i;
+	double epsilon = (double)net->arch.epsilon;
 	int k;
 
 	for (k = 0; k < l->k; k++) {
-		double s = (double)gamma[k] / sqrt((double)var[k] + (double)NS_BN_EPS);
+		double s = (double)gamma[k] / sqrt((double)var[k] + epsilon);
 
 		b[k] = (float)((double)beta[k] - (double)mean[k] * s);
 		for (i = 0; i < each; i++)

@@ -25,6 +25,7 @@ struct ns_arch {
 	int bottleneck, imagenet_stem; /* else basic block, small stem */
 	int blocks[8], stages, width;
 	int h, w, c, classes;
+	float epsilon; /* of its normalisations */
 };
 
 enum ns_layer_kind { NS_LAYER_CONV, NS_LAYER_MAXPOOL, NS_LAYER_AVGPOOL, NS_LAYER_LINEAR };
@@ -64,7 +65,7 @@ int ns_net_param(const struct ns_net *net, const char *name); /* -1: none */
 
 /*
  * --- safetensors: tensors in a common file format: 8 bytes length, a JSON header, the data.
- * (huggingface/safetensors: F32 here only; little-endian.)
+ * (huggingface/safetensors, little-endian; F32 is written, and F16, BF16 and F64 are read too.)
  */
 
 struct ns_tensor_out {
@@ -86,16 +87,35 @@ struct ns_tensors { /* a file that was read */
 enum ns_status ns_tensors_write(const char *path, const struct ns_tensor_out *tensors, int n, const json_t *metadata, char *sha256);
 enum ns_status ns_tensors_read(struct ns_tensors *t, const char *path);
 void ns_tensors_release(struct ns_tensors *t);
-/* F32 data of the expected shape; NS_BAD_DATA names what differs. dims may be NULL: any shape of `count` values. */
+/* Values of the expected shape, converted to float; NS_BAD_DATA names what differs. */
 enum ns_status ns_tensors_get(const struct ns_tensors *t, const char *name, int rank, const int64_t *dims, float *out);
 int ns_tensors_has(const struct ns_tensors *t, const char *name);
 const char *ns_tensors_metadata(const struct ns_tensors *t, const char *key);
 
 /*
+ * --- found: weights of a ResNet in a file that others wrote, by torchvision's names: those of timm are the same, those of Hugging Face are translated, and
+ * one prefix that all have (module., backbone.) is left out. Counters of batches are no weights.
+ */
+struct ns_found {
+	struct ns_tensors t;
+	json_t *names; /* torchvision's -> the file's */
+	char prefix[128];
+	int renamed; /* from Hugging Face's */
+};
+
+enum ns_status ns_found_read(struct ns_found *f, const char *path);
+void ns_found_release(struct ns_found *f);
+/* What the shapes say of the network: all but the size of its images and epsilon; classes 0: there is no classifier. NS_BAD_DATA: what else it is. */
+enum ns_status ns_found_arch(const struct ns_found *f, struct ns_arch *arch);
+enum ns_status ns_found_get(const struct ns_found *f, const char *name, int rank, const int64_t *dims, float *out);
+/* NS_BAD_DATA where the file has tensors that the network does not ask for. */
+enum ns_status ns_found_check_left(const struct ns_found *f, const struct ns_net *net);
+
+/*
  * --- model: a stored model: architecture, canonical weights, and what inference needs.
  */
 
-#define NS_BN_EPS 1e-5f
+#define NS_BN_EPS 1e-5f /* of normalisations, where nobody says another */
 
 struct ns_model {
 	struct ns_net net;
@@ -114,9 +134,10 @@ enum ns_status ns_model_make(struct ns_model *m, const struct ns_arch *arch, con
 void ns_model_release(struct ns_model *m);
 /* Kaiming normal (fan out) for convolutions, uniform for the classifier: torchvision's choice, keyed by seed. */
 void ns_model_initialise(struct ns_model *m, uint64_t seed);
-/* Weights in torchvision's names and layout. partial: a classifier of another size keeps its initial values. */
+/* Weights in torchvision's names and layout. */
 enum ns_status ns_model_write_weights(const struct ns_model *m, const float *values, const char *path);
-enum ns_status ns_model_read_weights(struct ns_model *m, const char *path, int partial);
+/* Weights of a file; new_head: the classifier keeps the values that it has. */
+enum ns_status ns_model_take(struct ns_model *m, const struct ns_found *f, int new_head);
 /* model.json, with the digest of the weights file beside it */
 json_t *ns_model_to_json(const struct ns_model *m, const char *weights_digest);
 /* Reads model.json; the weights are read from `weights` and checked against their digest. */

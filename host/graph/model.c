@@ -141,39 +141,40 @@ static enum ns_status check_values(const struct ns_param *p, const float *x, con
 	return NS_OK;
 }
 
-enum ns_status ns_model_read_weights(struct ns_model *m, const char *path, int partial)
+enum ns_status ns_model_take(struct ns_model *m, const struct ns_found *f, int new_head)
 {
 	float *torch = malloc(sizeof *torch * (size_t)m->net.floats);
-	enum ns_status status;
-	struct ns_tensors t;
+	enum ns_status status = torch ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for the weights", f->t.path);
 	int p;
 
-	if (!torch)
-		return ns_fail(NS_NO_MEMORY, "%s: out of memory for the weights", path);
-	status = ns_tensors_read(&t, path);
-	if (status != NS_OK) {
-		free(torch);
-		return status;
-	}
 	for (p = 0; p < m->net.param_count && status == NS_OK; p++) {
 		const struct ns_param *q = &m->net.params[p];
 		int64_t dims[4];
 		int rank = torch_shape(q, dims);
 
-		if (partial && !strncmp(q->name, "fc.", 3)) {
-			/* another set of classes: a classifier of another shape keeps its initial values */
-			if (ns_tensors_get(&t, q->name, rank, dims, torch) != NS_OK)
-				continue;
-		} else {
-			status = ns_tensors_get(&t, q->name, rank, dims, torch);
-		}
+		if (new_head && !strncmp(q->name, "fc.", 3))
+			continue;
+		status = ns_found_get(f, q->name, rank, dims, torch);
 		if (status == NS_OK)
-			status = check_values(q, torch, path);
+			status = check_values(q, torch, f->t.path);
 		if (status == NS_OK)
 			from_torch(q, torch, m->values + q->at);
 	}
-	ns_tensors_release(&t);
 	free(torch);
+	return status;
+}
+
+/* All of them, and nothing else is there. */
+static enum ns_status read_weights(struct ns_model *m, const char *path)
+{
+	struct ns_found f;
+	enum ns_status status;
+
+	NS_TRY(ns_found_read(&f, path));
+	status = ns_found_check_left(&f, &m->net);
+	if (status == NS_OK)
+		status = ns_model_take(m, &f, 0);
+	ns_found_release(&f);
 	return status;
 }
 
@@ -265,7 +266,7 @@ enum ns_status ns_model_read(struct ns_model *m, const char *json_path, const ch
 				 ns_json_text(json, "weights"));
 		goto out;
 	}
-	NS_GO(ns_model_read_weights(m, weights, 0));
+	NS_GO(read_weights(m, weights));
 	memcpy(m->weights, hex, sizeof m->weights);
 	status = ns_sha256_file(m->digest, json_path);
 out:

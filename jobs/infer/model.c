@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/train/train.h"
 #include "host/registry/registry.h"
@@ -40,11 +41,39 @@ static enum ns_status from_registry(struct ns_model *m, const char *registry, co
 	return ns_fail(NS_DIGEST, "%s: its SHA-256 differs from the digest in its name; the object was changed", json);
 }
 
+enum ns_status ns_weights_file(const char *name, int *is)
+{
+	unsigned char first[9] = {0};
+	int fd;
+
+	NS_TRY(ns_is_file(name, is));
+	if (!*is)
+		return NS_OK;
+	*is = 0;
+	NS_TRY(ns_open(&fd, name, 0));
+	(void)ns_read_at(fd, name, first, sizeof first, 0); /* a file that is shorter is none of these */
+	close(fd);
+	if (!memcmp(first, "PK\003\004", 4) || first[0] == 0x80)
+		return ns_fail(
+			NS_BAD_DATA,
+			"%s: is a checkpoint of PyTorch, a program that Python would run; convert it where it came from: python -c 'import torch, "
+			"safetensors.torch as s; s.save_file(torch.load(\"FILE\", weights_only=True), \"FILE.safetensors\")'",
+			name);
+	if (first[8] != '{')
+		return ns_fail(NS_BAD_DATA, "%s: is neither safetensors nor the folder of a model", name);
+	*is = 1;
+	return NS_OK;
+}
+
 enum ns_status ns_load_model(struct ns_job *job, struct ns_model *model, const char *name)
 {
 	enum ns_status status;
 	int is;
 
+	NS_TRY(ns_weights_file(name, &is));
+	if (is)
+		return ns_fail(NS_BAD_DATA, "%s: holds weights alone, without classes and preprocessing; nightshift import makes a model of them",
+			       name);
 	NS_TRY(ns_is_dir(name, &is));
 	status = is ? from_folder(model, name) : from_registry(model, ns_conf_text(job->conf, "registry"), name);
 	if (status == NS_OK)

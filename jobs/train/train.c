@@ -1,6 +1,7 @@
 /* jobs/train/train.c - trains a network, for the verb train and for each round of a manifest. */
 #define _POSIX_C_SOURCE 200809L
 #include "jobs/train/train.h"
+#include "jobs/train/train_inner.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -213,6 +214,8 @@ static enum ns_status arch_of(struct ns_job *job, const struct ns_shard_head *h,
 	json = json_pack("{s:s, s:s, s:O, s:i, s:s, s:o, s:i}", "family", ns_conf_text(c, "model.family"), "block", ns_conf_text(c, "model.block"),
 			 "blocks", ns_conf_node(c, "model.blocks"), "width", (int)ns_conf_int(c, "model.width"), "stem",
 			 ns_conf_text(c, "model.stem"), "input", shape, "classes", h->class_count);
+	if (json)
+		json_object_set_new(json, "epsilon", json_real(ns_conf_real(c, "model.epsilon")));
 	status = json ? ns_arch_from_json(arch, json, "model") : ns_fail(NS_CONFIG, "model: expected blocks");
 	json_decref(json);
 	return status;
@@ -252,37 +255,6 @@ static enum ns_status measure_pixels(struct ns_model *m, const struct ns_view *v
 	return status;
 }
 
-static int ends_with(const char *text, const char *end)
-{
-	size_t n = strlen(text), k = strlen(end);
-
-	return n >= k && !strcmp(text + n - k, end);
-}
-
-/* model.from: starts with another network's weights. */
-static enum ns_status start_from(struct ns_job *job, struct ns_model *m, const char *from)
-{
-	struct ns_model old = {0};
-	enum ns_status status = NS_OK;
-	int c;
-
-	if (ends_with(from, ".safetensors"))
-		return ns_model_read_weights(m, from, 1);
-	NS_TRY(ns_load_model(job, &old, from));
-	if (old.net.floats != m->net.floats || memcmp(&old.net.arch, &m->net.arch, sizeof old.net.arch)) {
-		status = ns_fail(NS_CONFIG, "model.from: %s has another architecture than the one under model:", from);
-	} else {
-		memcpy(m->values, old.values, sizeof *m->values * (size_t)m->net.floats);
-		for (c = 0; c < 4; c++) {
-			m->mean[c] = old.mean[c];
-			m->std[c] = old.std[c];
-		}
-		json_object_set_new(m->facts, "parents", json_pack("[s]", old.digest));
-	}
-	ns_model_release(&old);
-	return status;
-}
-
 enum ns_status ns_train_keep_here(const char *registry, const struct ns_dataset *data)
 {
 	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
@@ -312,14 +284,26 @@ static enum ns_status new_model(struct ns_job *job, struct ns_model *m, struct n
 	const struct ns_shard_head *h = ns_dataset_head(data);
 	const char *from = ns_conf_text(job->conf, "model.from");
 	uint64_t seed = (uint64_t)ns_conf_int(job->conf, "seed");
+	struct ns_found found = {.names = NULL};
 	struct ns_arch arch;
+	enum ns_status status;
+	int is = 0;
 
 	NS_TRY(arch_of(job, h, data->path, &arch));
-	NS_TRY(ns_model_make(m, &arch, (const char *const *)h->classes, h->class_count));
+	NS_TRY(from ? ns_weights_file(from, &is) : NS_OK);
+	if (is) {
+		NS_TRY(ns_found_read(&found, from));
+		NS_GO(ns_train_arch_of_file(job, &found, &arch));
+	}
+	NS_GO(ns_model_make(m, &arch, (const char *const *)h->classes, h->class_count));
 	ns_model_initialise(m, seed);
-	NS_TRY(measure_pixels(m, view, seed));
+	NS_GO(measure_pixels(m, view, seed));
 	json_object_set_new(m->facts, "training_data", json_string(data->digest));
-	return from ? start_from(job, m, from) : NS_OK;
+	if (from)
+		status = is ? ns_train_take_file(job, m, &found) : ns_train_start_from(job, m, from);
+out:
+	ns_found_release(&found);
+	return status;
 }
 
 /* The view of all labelled rows; every class must have some. */

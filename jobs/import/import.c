@@ -1,0 +1,129 @@
+/*
+ * jobs/import/import.c - a model from a file of weights: what the network is, by their shapes; its classes and how images are prepared, by what lies beside
+ * them or is asked for. All of it is said, so that nobody takes a default for knowledge.
+ */
+#include "jobs/import/import_inner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobs/infer/infer.h"
+
+static void numbers(const json_t *list, float *out)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(list) && i < 4; i++)
+		out[i] = (float)json_number_value(json_array_get(list, i));
+}
+
+/* Of a forward pass of one image. */
+static double flops(const struct ns_net *net)
+{
+	double sum = 0;
+	int i;
+
+	for (i = 0; i < net->layer_count; i++) {
+		const struct ns_layer *l = &net->layers[i];
+
+		if (l->kind == NS_LAYER_CONV)
+			sum += 2. * l->r * l->r * l->c * l->k * l->p * l->q;
+		else if (l->kind == NS_LAYER_LINEAR)
+			sum += 2. * l->c * l->k;
+	}
+	return sum;
+}
+
+static enum ns_status make(struct ns_model *m, const struct ns_found *found, struct ns_arch *arch, const struct ns_import_facts *f)
+{
+	size_t n = json_array_size(f->classes), i;
+	const char **names = malloc(sizeof *names * (n + 1));
+	enum ns_status status;
+
+	for (i = 0; names && i < n; i++)
+		names[i] = json_string_value(json_array_get(f->classes, i));
+	arch->h = f->h;
+	arch->w = f->w;
+	status = names ? ns_model_make(m, arch, names, (int)n) : ns_fail(NS_NO_MEMORY, "out of memory for %zu classes", n);
+	free(names);
+	NS_TRY(status);
+	numbers(f->mean, m->mean);
+	numbers(f->std, m->std);
+	for (i = 0; i < (size_t)arch->c; i++)
+		if (!(m->std[i] > 0))
+			return ns_fail(NS_CONFIG, "std[%zu] of %s is %g, expected more than 0", i, f->pixels_from, (double)m->std[i]);
+	return ns_model_take(m, found, 0);
+}
+
+static void tell(const struct ns_job *job, const char *file, const struct ns_found *found, const struct ns_model *m, const struct ns_import_facts *f)
+{
+	const struct ns_arch *a = &m->net.arch;
+	json_t *json = ns_arch_to_json(a);
+	char blocks[64] = "";
+	int i;
+
+	for (i = 0; i < a->stages; i++)
+		snprintf(blocks + strlen(blocks), sizeof blocks - strlen(blocks), "%s%d", i ? ", " : "", a->blocks[i]);
+	ns_log_event(job->log, "imported",
+		     json_pack("{s:s, s:o, s:i, s:s, s:b, s:I, s:f}", "file", file, "architecture", json ? json : json_null(), "tensors",
+			       (int)json_object_size(found->names), "prefix", found->prefix, "renamed", found->renamed, "parameters",
+			       (json_int_t)m->net.floats, "flops", flops(&m->net)));
+	printf("%s: a ResNet of %s blocks [%s], width %d, %s stem; %.1f M parameters, %.2f GFLOP an image\n", file,
+	       a->bottleneck ? "bottleneck" : "basic", blocks, a->width, a->imagenet_stem ? "imagenet" : "small", (double)m->net.floats / 1e6,
+	       flops(&m->net) / 1e9);
+	printf("  names: %s%s%s%s\n", found->renamed ? "Hugging Face's" : "torchvision's", *found->prefix ? ", below " : "", found->prefix,
+	       *found->prefix ? ", which is left out" : "");
+	printf("  %d classes, named by %s\n", m->class_count, f->classes_from);
+	printf("  images of %dx%dx%d, the size by %s; mean and std by %s\n", a->h, a->w, a->c, f->size_from, f->pixels_from);
+	if (a->imagenet_stem == 0)
+		printf("  a stem of 3x3 is taken to have stride 1 and no pooling: shapes do not say it\n");
+}
+
+/* Reads the file, and what lies beside it. */
+static enum ns_status read_all(const struct ns_job *job, const char *file, struct ns_found *found, struct ns_model *m, struct ns_import_facts *f)
+{
+	struct ns_arch arch;
+	int is;
+
+	memset(&arch, 0, sizeof arch);
+	NS_TRY(ns_weights_file(file, &is));
+	if (!is)
+		return ns_fail(NS_IO, "%s: no such file", file);
+	NS_TRY(ns_found_read(found, file));
+	NS_TRY(ns_found_arch(found, &arch));
+	if (!arch.classes)
+		return ns_fail(NS_BAD_DATA, "%s: has no classifier (fc.weight of at least two classes); train --from starts with it, and makes one",
+			       file);
+	arch.epsilon = (float)ns_conf_real(job->conf, "model.epsilon");
+	NS_TRY(ns_import_facts(f, job->conf, file, &arch));
+	NS_TRY(make(m, found, &arch, f));
+	return ns_conf_bool(job->conf, "model.leftovers") ? NS_OK : ns_found_check_left(found, &m->net);
+}
+
+enum ns_status ns_job_import(struct ns_job *job, int argc, char **argv)
+{
+	struct ns_found found = {.names = NULL};
+	struct ns_import_facts facts = {NULL, NULL, NULL, 0, 0, NULL, NULL, NULL};
+	struct ns_model m = {0};
+	char hex[NS_SHA256_HEX];
+	enum ns_status status;
+
+	if (argc != 1)
+		return ns_fail(NS_USAGE, "import: expected one file of weights");
+	NS_GO(ns_job_agree(job, read_all(job, argv[0], &found, &m, &facts)));
+	NS_GO(ns_sha256_file(hex, argv[0]));
+	NS_GO(ns_job_begin(job, 0));
+	json_object_set_new(m.facts, "imported", NS_JSON_OBJECT({"file", ns_json_string(argv[0])}, {"sha256", json_string(hex)}));
+	NS_GO(ns_model_publish(job, &m));
+	if (job->comm->rank == 0)
+		tell(job, argv[0], &found, &m, &facts);
+	ns_job_input(job, "weights", argv[0], hex);
+	ns_job_count(job, "parameters", m.net.floats);
+	status = ns_job_publish(job);
+out:
+	ns_import_facts_release(&facts);
+	ns_found_release(&found);
+	ns_model_release(&m);
+	return status;
+}

@@ -1,0 +1,22 @@
+/* jobs/import/import_inner.h - what weights alone do not say. */
+#ifndef NS_IMPORT_INNER_H
+#define NS_IMPORT_INNER_H
+
+#include "host/graph/graph.h"
+#include "jobs/import/import.h"
+
+/* Of each: what was asked for, or else what a file beside the weights says, or else a default; *_from says which. */
+struct ns_import_facts {
+	json_t *classes, *mean, *std; /* names, numbers; owned */
+	int h, w;
+	const char *classes_from, *pixels_from, *size_from;
+};
+
+/*
+ * Reads the configuration, then config.json and preprocessor_config.json in the folder of `file` (Hugging Face's, timm's). arch: what the weights say.
+ * Errors: NS_CONFIG where something has to be said that nothing says; NS_BAD_DATA for a file that contradicts the weights.
+ */
+enum ns_status ns_import_facts(struct ns_import_facts *f, const struct ns_conf *conf, const char *file, const struct ns_arch *arch);
+void ns_import_facts_release(struct ns_import_facts *f);
+
+#endif
