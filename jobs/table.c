@@ -140,6 +140,7 @@ const struct ns_key ns_keys[] = {
 	 0, 0},
 	{"drift.reference_data", "reference-data", NS_KEY_TEXT, "null", V(DRIFT), NULL, 0, 0},
 	{"drift.current_data", "current-data", NS_KEY_TEXT, "null", V(DRIFT), "the window's images, for the page and the manifest", 0, 0},
+	{"drift.release", NULL, NS_KEY_TEXT, "null", V(DRIFT), "release that says what accuracy its model is held to; production by default", 0, 0},
 	{"drift.replay_data", "replay-data", NS_KEY_TEXT, "null", V(DRIFT), "training data to replay when retraining", 0, 0},
 	{"drift.alpha", NULL, NS_KEY_REAL, "0.05", V(DRIFT) | V(NIGHT), "level of all tests together", 0.0001, 0.5},
 	{"drift.permutations", NULL, NS_KEY_INT, "999", V(DRIFT) | V(NIGHT), "of the MMD test", 19, 100000},

@@ -37,7 +37,7 @@ EXCEPT = {  # command: (in its place, reason); in its place None: not run. The w
     "nightshift import resnet50.safetensors --out model": (None, "wants a file of others' weights; tests/jobs/import.sh writes some"),
     "nightshift registry promote production DIGEST": (None, "wants a model; tests/jobs/registry_refs.sh has some"),
     "nightshift registry accept NIGHTS/0412/changed --why TEXT": (None, "wants an alarm that is open; tests/jobs/release.sh has one"),
-    "nightshift registry upgrade PREPARE": ("nightshift registry upgrade", "there is no preparation here; tests/jobs/release.sh has one"),
+    "nightshift registry upgrade PREPARE": (None, "wants a preparation; tests/jobs/release.sh has one"),
     "nightshift registry retain NIGHTS --registry.days=90 --registry.releases=3": (None, "wants a release that names its rows; tests/jobs/release.sh has some"),
     "nightshift registry show trial": (None, "wants a candidate on trial; tests/jobs/trial.sh has them"),
     "tests/gpu.sh prepare": (None, "for a borrowed machine with a GPU"),

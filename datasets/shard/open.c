@@ -149,6 +149,15 @@ static enum ns_status choose(struct ns_shard *s, const int64_t *row, int64_t n, 
 	return status;
 }
 
+static void forget_classes(struct ns_shard *s)
+{
+	int k;
+
+	for (k = 0; k < s->head.class_count; k++)
+		free(s->head.classes[k]);
+	s->head.class_count = 0;
+}
+
 /* Shards of the part become the list's: those of its rows that are named, and labelled as is said. */
 static enum ns_status take_shards(struct ns_dataset *d, struct ns_dataset *part, const struct one *o, const int64_t *row)
 {
@@ -171,6 +180,10 @@ static enum ns_status take_shards(struct ns_dataset *d, struct ns_dataset *part,
 		NS_TRY(o->rows ? choose(s, row + at, n, part->first[i]) : NS_OK);
 		for (k = 0; o->labels && k < s->rows.rows; k++)
 			s->rows.label[k] = (int32_t)json_integer_value(json_array_get(o->labels, (size_t)(at + k)));
+		for (k = 0; !o->labels && !s->head.class_count && k < s->rows.rows; k++)
+			s->rows.label[k] = -1; /* of no class */
+		if (o->labels)		       /* they are by the list's classes already */
+			forget_classes(s);
 		at += s->rows.rows;
 		d->first[d->count] = d->rows += s->rows.rows;
 	}
@@ -185,6 +198,9 @@ struct classes {
 
 static enum ns_status take_classes(struct classes *c, const char *const *names, size_t n, const char *path)
 {
+	struct ns_vocabulary seen = {0};
+	enum ns_status status = NS_OK;
+	int32_t number = 0;
 	size_t i;
 
 	c->names = calloc(n + 1, sizeof *c->names);
@@ -195,7 +211,15 @@ static enum ns_status take_classes(struct classes *c, const char *const *names, 
 		if (!(c->names[i] = strdup(names[i])))
 			break;
 	}
-	return c->names && i == n ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for %zu classes", path, n);
+	if (!c->names || i < n)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for %zu classes", path, n);
+	for (i = 0; i < n && status == NS_OK; i++) {
+		status = ns_vocabulary_add(&seen, names[i], &number);
+		if (status == NS_OK && (size_t)number != i)
+			status = ns_fail(NS_BAD_DATA, "%s: class %zu is '%.80s', and so is class %d", path, i, names[i], number);
+	}
+	ns_vocabulary_release(&seen);
+	return status;
 }
 
 static enum ns_status list_classes(const json_t *json, const char *path, struct classes *c)
@@ -217,32 +241,59 @@ static enum ns_status list_classes(const json_t *json, const char *path, struct 
 	return status;
 }
 
-static enum ns_status relabel(struct ns_dataset *d, const struct one *o, int from, const struct classes *c)
+/* All of its shards, those of sets without classes too: which classes it has is known when all are open. */
+static enum ns_status relabel(struct ns_dataset *d, const struct classes *c)
 {
-	int i, k;
+	int i;
 
-	for (i = from; i < d->count; i++) {
-		struct ns_shard *s = d->shards[i];
+	for (i = 0; c->count && i < d->count; i++)
+		NS_TRY(ns_shard_relabel(d->shards[i], c->names, c->count));
+	return NS_OK;
+}
 
-		if (o->labels) { /* they are by the list's classes already */
-			for (k = 0; k < s->head.class_count; k++)
-				free(s->head.classes[k]);
-			s->head.class_count = 0;
-		}
-		NS_TRY(c->count ? ns_shard_relabel(s, c->names, c->count) : NS_OK);
+static enum ns_status check_keys(const json_t *object, const char *const *known, const char *where)
+{
+	const char *key;
+	json_t *value;
+	int i;
+
+	NS_JSON_EACH(object, key, value) {
+		for (i = 0; known[i] && strcmp(known[i], key); i++)
+			;
+		if (!known[i])
+			return ns_fail(NS_BAD_DATA, "%s: unknown key '%.40s'", where, key);
 	}
 	return NS_OK;
+}
+
+/* The path of an entry; of one whose name is not UTF-8 `path` is for people, and `bytes` has it in hexadecimal. */
+static enum ns_status path_of(const struct one *o, char path[NS_PATH_MAX])
+{
+	const char *hex = ns_json_text(o->entry, "bytes");
+	size_t n = strlen(hex), i;
+	unsigned byte;
+
+	if (!n)
+		return ns_path(path, "%s", ns_json_text(o->entry, "path"));
+	for (i = 0; i < n / 2 && n / 2 < NS_PATH_MAX - 1; i++) {
+		if (sscanf(hex + 2 * i, "%2x", &byte) != 1 || !byte)
+			break;
+		path[i] = (char)byte;
+	}
+	path[i] = 0;
+	return n % 2 == 0 && i == n / 2 ? NS_OK : ns_fail(NS_BAD_DATA, "%s: bytes is '%.40s', expected a path in hexadecimal", o->where, hex);
 }
 
 /* Collective. One entry of the list: of the digest that it states. */
 static enum ns_status open_entry(struct ns_job *job, struct ns_dataset **part, const struct one *o, const char *list)
 {
-	const char *path = ns_json_text(o->entry, "path"), *slash = strrchr(list, '/');
-	char whole[NS_PATH_MAX];
+	const char *slash = strrchr(list, '/');
+	char path[NS_PATH_MAX], whole[NS_PATH_MAX];
 	struct ns_dataset *d = *part = calloc(1, sizeof *d);
 	enum ns_status status;
 	int kind;
 
+	NS_TRY(path_of(o, path));
 	if (!*path)
 		return ns_fail(NS_BAD_DATA, "%s: has no path", o->where);
 	if (*path == '/' || !slash)
@@ -284,13 +335,14 @@ static enum ns_status take_entry(struct ns_job *job, struct ns_dataset *d, const
 	struct one o = {.entry = json_array_get(json_object_get(json, "sets"), i)};
 	struct ns_dataset *part = NULL;
 	const struct ns_shard_head *head;
+	static const char *const known[] = {"path", "bytes", "digest", "kind", "night", "rows", "labels", NULL};
 	int64_t *row = NULL;
-	int from = d->count;
 	enum ns_status status;
 
 	o.rows = json_object_get(o.entry, "rows");
 	o.labels = json_object_get(o.entry, "labels");
 	NS_GO(ns_path(o.where, "%s: sets[%zu]", d->path, i));
+	NS_GO(check_keys(o.entry, known, o.where));
 	if ((o.rows && !json_is_array(o.rows)) || (o.labels && (!json_is_array(o.labels) || !json_object_get(json, "classes"))))
 		NS_GO(ns_fail(NS_BAD_DATA, "%s: expected lists of rows and of labels, and of labels the list's classes", o.where));
 	NS_GO(open_entry(job, &part, &o, d->path));
@@ -299,7 +351,6 @@ static enum ns_status take_entry(struct ns_job *job, struct ns_dataset *d, const
 	if (!c->count && head->class_count)
 		NS_GO(take_classes(c, (const char *const *)head->classes, (size_t)head->class_count, o.where));
 	NS_GO(take_shards(d, part, &o, row));
-	NS_GO(relabel(d, &o, from, c));
 	remember(d, &o);
 out:
 	free(row);
@@ -314,7 +365,7 @@ static void name_it(struct ns_dataset *d)
 
 	snprintf(d->name, sizeof d->name, "a list of %zu sets", json_array_size(sets));
 	ns_json_digest(d->digest, d->list);
-	if (json_array_size(sets) > 1 || json_object_get(only, "rows") || json_object_get(only, "labels"))
+	if (json_array_size(sets) > 1 || json_object_get(only, "rows") || json_object_get(only, "labels") || json_object_get(d->list, "classes"))
 		return;
 	snprintf(d->digest, sizeof d->digest, "%s", ns_json_text(only, "digest"));
 	json_decref(d->list);
@@ -323,6 +374,7 @@ static void name_it(struct ns_dataset *d)
 
 static enum ns_status open_list(struct ns_job *job, struct ns_dataset *d)
 {
+	static const char *const known[] = {"schema", "sets", "classes", NULL};
 	struct classes c = {NULL, 0};
 	json_t *json = NULL;
 	enum ns_status status = ns_json_read(d->path, &json, SCHEMA);
@@ -331,12 +383,14 @@ static enum ns_status open_list(struct ns_job *job, struct ns_dataset *d)
 	NS_GO(agree(job, status));
 	if (n < 1 || n > SETS_MOST)
 		NS_GO(ns_fail(NS_BAD_DATA, "%s: sets has %zu data sets, expected 1 to %d", d->path, n, SETS_MOST));
+	NS_GO(check_keys(json, known, d->path));
 	NS_GO(list_classes(json, d->path, &c));
 	d->list = NS_JSON_OBJECT({"schema", json_string(SCHEMA)}, {"sets", json_array()});
 	if (json_object_get(json, "classes"))
 		json_object_set(d->list, "classes", json_object_get(json, "classes"));
 	for (i = 0; i < n; i++)
 		NS_GO(take_entry(job, d, json, i, &c));
+	NS_GO(relabel(d, &c));
 	name_it(d);
 out:
 	if (c.names)

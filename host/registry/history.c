@@ -112,33 +112,38 @@ enum ns_status ns_registry_log(const char *registry, const char *name, json_t **
 	return ns_registry_log_from(registry, name, 1, log);
 }
 
-/*
- * The log read as a stack: an entry that names the digest below the top goes back to it, any other is put on top. So a second
- * rollback goes further back, not forward again.
- */
-enum ns_status ns_registry_previous(const char *registry, const char *name, char digest[NS_SHA256_HEX])
+enum ns_status ns_registry_stack(const char *registry, const char *name, json_t **stack)
 {
 	json_t *log, *entry;
-	const char **stack;
-	size_t i, top = 0;
+	size_t i, top;
 
+	*stack = json_array();
 	NS_TRY(ns_registry_log(registry, name, &log));
-	stack = calloc(json_array_size(log) + 1, sizeof *stack);
-	*digest = 0;
 	json_array_foreach(log, i, entry) {
 		const char *now = ns_json_text(entry, "new");
 
-		if (!stack)
-			break;
-		if (top > 1 && !strcmp(stack[top - 2], now))
-			top--;
+		top = json_array_size(*stack);
+		if (top > 1 && !strcmp(json_string_value(json_array_get(*stack, top - 2)), now))
+			json_array_remove(*stack, top - 1);
 		else
-			stack[top++] = now;
+			json_array_append_new(*stack, json_string(now));
 	}
-	if (top > 1)
-		snprintf(digest, NS_SHA256_HEX, "%s", stack[top - 2]);
-	free(stack);
 	json_decref(log);
+	return NS_OK;
+}
+
+enum ns_status ns_registry_previous(const char *registry, const char *name, char digest[NS_SHA256_HEX])
+{
+	json_t *stack;
+	size_t top;
+	enum ns_status status = ns_registry_stack(registry, name, &stack);
+
+	*digest = 0;
+	top = json_array_size(stack);
+	if (top > 1)
+		snprintf(digest, NS_SHA256_HEX, "%s", json_string_value(json_array_get(stack, top - 2)));
+	json_decref(stack);
+	NS_TRY(status);
 	return *digest ? NS_OK : ns_fail(NS_USAGE, "ref '%s' has no digest before this one", name);
 }
 

@@ -36,6 +36,11 @@ enum ns_status ns_registry_move(const char *registry, const char *name, const ch
 enum ns_status ns_registry_copy(const char *registry, const char *name);
 /* The digest that a rollback goes to: the one before the newest, where moves that were rolled back do not count. */
 enum ns_status ns_registry_previous(const char *registry, const char *name, char digest[NS_SHA256_HEX]);
+/*
+ * The log read as a stack: an entry that names the digest below the top goes back to it, any other is put on top. So a second rollback goes further back,
+ * not forward again. The top, which is last, is where the ref is. The caller drops *stack.
+ */
+enum ns_status ns_registry_stack(const char *registry, const char *name, json_t **stack);
 /* All entries of a ref's log, oldest first, as a JSON array. */
 enum ns_status ns_registry_log(const char *registry, const char *name, json_t **log);
 /* --- trials.c: candidates on trial, the objects of the ref `trial` --- */
@@ -45,6 +50,11 @@ json_t *ns_registry_trial(const char *registry, struct ns_log *log, const char *
 /* All states, oldest first: [{digest, trial}], trial null where it cannot be read; none where there never was one. The caller drops *list. */
 enum ns_status ns_registry_trials(const char *registry, struct ns_log *log, json_t **list);
 int ns_trial_is(const json_t *trial, const char *state); /* waiting, passed, held, refused, rejected, approved */
+/*
+ * What its votes say of the candidate's accuracy, by the weights of their labels, and how many equal independent labels these are worth: of a sequence, which
+ * has one vote, one. 0 labels: they say nothing.
+ */
+double ns_trial_accuracy(const json_t *trial, double *labels);
 /* It waits for labels or for a person, and its production is that one. */
 int ns_trial_is_open(const json_t *trial, const char *production);
 

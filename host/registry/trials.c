@@ -2,6 +2,7 @@
 #include "host/judge/judge.h"
 #include "host/registry/registry.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,24 @@ enum ns_status ns_registry_trials(const char *registry, struct ns_log *log, json
 int ns_trial_is(const json_t *trial, const char *state)
 {
 	return !strcmp(ns_json_text(trial, "state"), state);
+}
+
+double ns_trial_accuracy(const json_t *trial, double *labels)
+{
+	double right = 0, worth = 0, labelled = ns_json_number(trial, "labelled", 0);
+	const json_t *vote;
+	size_t i;
+
+	json_array_foreach(json_object_get(trial, "votes"), i, vote) {
+		double n = ns_json_number(vote, "labelled", 0), w = ns_json_number(vote, "worth", n);
+
+		if (!(n > 0) || !(w > 0))
+			continue;
+		right += w * ns_json_number(vote, "accuracy", ns_json_number(vote, "correct", 0) / n);
+		worth += w;
+	}
+	*labels = worth > 0 ? ns_json_number(trial, "rows", 0) * worth / labelled : 0;
+	return worth > 0 ? right / worth : NAN;
 }
 
 int ns_trial_is_open(const json_t *trial, const char *production)

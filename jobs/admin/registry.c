@@ -318,20 +318,20 @@ static enum ns_status gc(struct ns_job *job, const char *registry, const char *n
 
 static const struct {
 	const char *name;
-	int operands; /* least number after the action's name */
+	int operands, most; /* numbers after the action's name */
 	enum ns_status (*run)(struct ns_job *, const char *registry, const char *name, const char *digest);
-} actions[] = {{"list", 0, list},
-	       {"show", 1, show},
-	       {"promote", 2, promote},
-	       {"approve", 1, approve},
-	       {"reject", 1, reject},
-	       {"accept", 1, ns_registry_accept},
-	       {"rollback", 1, rollback},
-	       {"upgrade", 0, ns_registry_upgrade},
-	       {"log", 1, show_log},
-	       {"verify", 0, verify},
-	       {"gc", 0, gc},
-	       {"retain", 1, ns_registry_retain}};
+} actions[] = {{"list", 0, 0, list},
+	       {"show", 1, 1, show},
+	       {"promote", 2, 2, promote},
+	       {"approve", 1, 1, approve},
+	       {"reject", 1, 1, reject},
+	       {"accept", 1, 1, ns_registry_accept},
+	       {"rollback", 1, 1, rollback},
+	       {"upgrade", 0, 1, ns_registry_upgrade},
+	       {"log", 1, 1, show_log},
+	       {"verify", 0, 0, verify},
+	       {"gc", 0, 0, gc},
+	       {"retain", 1, 1, ns_registry_retain}};
 #define ACTIONS "list, show, promote, approve, reject, accept, rollback, upgrade, log, verify, gc or retain"
 
 enum ns_status ns_job_registry(struct ns_job *job, int argc, char **argv)
@@ -344,8 +344,9 @@ enum ns_status ns_job_registry(struct ns_job *job, int argc, char **argv)
 	for (i = 0; i < sizeof actions / sizeof *actions; i++) {
 		if (strcmp(actions[i].name, argv[0]))
 			continue;
-		if (argc - 1 < actions[i].operands || argc > 3)
-			return ns_fail(NS_USAGE, "registry %s: expected %d operands", argv[0], actions[i].operands);
+		if (argc - 1 < actions[i].operands || argc - 1 > actions[i].most)
+			return ns_fail(NS_USAGE, "registry %s: expected %d operands%s", argv[0], actions[i].operands,
+				       actions[i].most > actions[i].operands ? ", or one more" : "");
 		if (job->comm->rank != 0)
 			return NS_OK;
 		return actions[i].run(job, registry, argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL);

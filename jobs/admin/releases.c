@@ -18,23 +18,20 @@ static enum ns_status move(struct ns_job *job, const char *registry, const char 
 
 /* --- an alarm is accepted --- */
 
-/* The night judged the model that is production now, where it says which. */
-static enum ns_status check_judged(const char *registry, const char *night, const char *model)
+/* The night judged what production is now, where it says which: what was accepted already, or moved since, is not what a person has looked at. */
+static enum ns_status check_judged(const char *night, const char *now)
 {
-	char path[NS_PATH_MAX], judged[NS_SHA256_HEX];
+	char path[NS_PATH_MAX];
 	json_t *pin;
-	enum ns_status status;
+	enum ns_status status = NS_OK;
 
 	NS_TRY(ns_path(path, "%s/production.json", night));
 	NS_TRY(ns_json_read_if_there(path, &pin, "nightshift.pin/1"));
-	if (!pin)
-		return NS_OK;
-	status = ns_registry_model(registry, ns_json_text(pin, "value"), judged);
+	if (pin && strcmp(ns_json_text(pin, "value"), now))
+		status = ns_fail(NS_REFUSED, "%s: was judged under release %.12s, and production is %.12s by now; nothing was changed", night,
+				 ns_json_text(pin, "value"), now);
 	json_decref(pin);
-	NS_TRY(status);
-	return strcmp(judged, model)
-		       ? ns_fail(NS_REFUSED, "%s: judged model %.12s, and production is %.12s by now; nothing was changed", night, judged, model)
-		       : NS_OK;
+	return status;
 }
 
 /* Windows since the first alarm of the change, tonight's among them. */
@@ -70,7 +67,7 @@ enum ns_status ns_registry_accept(struct ns_job *job, const char *registry, cons
 	NS_GO(changed_windows(night, drift, &windows));
 	NS_GO(ns_registry_production(registry, now, model));
 	NS_GO(*now ? NS_OK : ns_fail(NS_IO, "%s: has no ref 'production'", registry));
-	NS_GO(check_judged(registry, night, model));
+	NS_GO(check_judged(night, now));
 	NS_GO(ns_release_begin(&r, registry, job->log, model, now, NULL));
 	NS_GO(ns_release_windows(&r, windows, 1, &moved));
 	NS_GO(moved ? NS_OK : ns_fail(NS_IO, "%s: the images of the windows since the change are gone: nothing to accept", night));
@@ -99,17 +96,32 @@ static enum ns_status of_trial(const struct ns_job *job, const char *registry, c
 
 	json_array_foreach(list, i, entry) {
 		const json_t *trial = json_object_get(entry, "trial");
-		double labelled = ns_json_number(trial, "labelled", 0);
+		double labels, accuracy = ns_trial_accuracy(trial, &labels);
 
-		if (strcmp(ns_json_text(trial, "candidate"), model) || !(labelled > 0))
+		if (strcmp(ns_json_text(trial, "candidate"), model) || !(labels > 0))
 			continue;
 		json_object_set_new(evidence, "trial", json_string(ns_json_text(entry, "digest")));
 		json_object_set_new(evidence, "gate", json_string(ns_json_text(trial, "gate")));
-		json_object_set_new(thresholds, "accuracy", json_real(ns_json_number(trial, "correct", 0) / labelled));
-		json_object_set_new(thresholds, "labels", json_integer((json_int_t)ns_json_number(trial, "rows", 0)));
+		json_object_set_new(thresholds, "accuracy", json_real(accuracy));
+		json_object_set_new(thresholds, "labels", json_real(labels));
 	}
 	json_decref(list);
 	return status;
+}
+
+/* How many of its lists production names; none where it is a model alone. */
+static enum ns_status names_how_many(const char *registry, const char *now, int *named)
+{
+	char model[NS_SHA256_HEX];
+	json_t *release = NULL;
+	int k;
+
+	*named = 0;
+	NS_TRY(ns_registry_release(registry, now, &release, model));
+	for (k = 0; release && k < NS_RELEASE_PARTS; k++)
+		*named += *ns_json_text(release, ns_release_key((enum ns_release_part)k)) != 0;
+	json_decref(release);
+	return NS_OK;
 }
 
 static void tell(const struct ns_release *r, const json_t *evidence, const char *digest)
@@ -141,15 +153,26 @@ enum ns_status ns_registry_upgrade(struct ns_job *job, const char *registry, con
 	json_t *evidence = json_object(), *thresholds = json_object();
 	struct ns_release r = {0};
 	enum ns_status status;
+	int named, found, anew, k;
 
 	(void)unused;
 	NS_GO(ns_registry_production(registry, now, model));
 	NS_GO(*now ? NS_OK : ns_fail(NS_IO, "%s: has no ref 'production'", registry));
-	if (strcmp(now, model)) {
-		printf("production: is release %.12s already; nothing was changed\n", now);
+	NS_GO(names_how_many(registry, now, &named));
+	anew = prepared && ns_conf_bool(job->conf, "registry.override");
+	if (named == NS_RELEASE_PARTS && !anew) {
+		printf("production: is release %.12s already, which names all; nothing was changed (--override takes the sets of a preparation instead)\n",
+		       now);
 		goto out;
 	}
-	NS_GO(ns_release_begin(&r, registry, job->log, model, now, prepared));
+	NS_GO(ns_release_begin(&r, registry, job->log, model, anew ? "" : now, prepared));
+	snprintf(r.previous, sizeof r.previous, "%s", now);
+	for (k = 0, found = 0; k < NS_RELEASE_PARTS; k++)
+		found += r.lists[k] != NULL;
+	if (anew ? found < NS_RELEASE_PARTS : found == named)
+		NS_GO(ns_fail(NS_USAGE, "registry upgrade: %s%s; nothing was changed", prepared ? prepared : "no preparation is named",
+			      prepared ? ": has not what is missing of data/reference, data/train and test"
+				       : ", so there is nothing that production could name"));
 	NS_GO(of_trial(job, registry, model, evidence, thresholds));
 	NS_GO(ns_release_put(&r, "upgraded", json_incref(evidence), json_incref(thresholds), digest));
 	NS_GO(move(job, registry, digest, now, why ? why : "upgraded to a release", NULL));

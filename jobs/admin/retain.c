@@ -1,12 +1,14 @@
 /*
  * jobs/admin/retain.c - which results of old nights may go: data, predictions and models of nights that are done and older than `registry.days`, unless a
- * release or a trial needs them. What is small, and what pages are drawn from, stays.
+ * release or a trial needs them. What is small, what pages are drawn from, and what a site was prepared with, stays.
+ *
+ * What is needed is known by the digests of data sets, not by their paths: the same disk may be mounted elsewhere. Where one of those that production, a release
+ * that a rollback goes to, or an open trial names is not where it should be, nothing is removed: then somebody looks from a place where things lie otherwise.
  */
 #define _XOPEN_SOURCE 700
 #include "host/registry/registry.h"
 #include "jobs/admin/registry_inner.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,39 +20,72 @@ struct retain {
 	const char *registry;
 	double before; /* seconds since 1970: nights that ended later keep all */
 	int remove;
-	json_t *needed; /* path -> what for */
-	int64_t went, bytes, kept;
+	json_t *needed;	  /* digest of a data set -> what for */
+	json_t *voting;	  /* device and inode of a night's folder -> what for */
+	json_t *releases; /* digest of what production ever named -> true */
+	int64_t went, bytes, kept, nights, left;
 };
 
 /* --- what is needed --- */
 
-static void need(struct retain *r, const char *path, const char *what, const char *of)
-{
-	char real[PATH_MAX], why[128];
-
-	if (!*path || !realpath(path, real)) /* it is gone already, or on another machine's disk */
-		return;
-	snprintf(why, sizeof why, "%s %.12s", what, of);
-	json_object_set_new(r->needed, real, json_string(why));
-}
-
-static enum ns_status need_lists(struct retain *r, const char *digest, const json_t *release)
+/* Of a data set in a folder; "" where there is none. */
+static void digest_of(const char *folder, char digest[NS_SHA256_HEX])
 {
 	char path[NS_PATH_MAX];
+	json_t *json = NULL;
+
+	*digest = 0;
+	if (ns_path(path, "%s/dataset.json", folder) != NS_OK || ns_json_read_if_there(path, &json, "nightshift.dataset/1") != NS_OK)
+		return;
+	snprintf(digest, NS_SHA256_HEX, "%s", ns_json_text(json, "digest"));
+	json_decref(json);
+}
+
+/* It must be where the registry says, seen from here. A file alone, which no list states a digest of, is nobody's result. */
+static enum ns_status need(struct retain *r, const char *path, const char *digest, const char *what, const char *of)
+{
+	char found[NS_SHA256_HEX], why[128];
+	int is;
+
+	snprintf(why, sizeof why, "%s %.12s", what, of);
+	json_object_set_new(r->needed, digest, json_string(why));
+	NS_TRY(ns_is_dir(path, &is));
+	digest_of(path, found);
+	if (is ? strcmp(found, digest) : ns_exists(path, &is) != NS_OK || !is)
+		return ns_fail(
+			NS_REFUSED,
+			"%s: data set %.12s, %s, is not there as seen from here: nothing is removed. Mount it where it was, or roll back to a release "
+			"that needs it not",
+			path, digest, why);
+	return NS_OK;
+}
+
+static enum ns_status need_lists(struct retain *r, const char *digest)
+{
+	char path[NS_PATH_MAX], model[NS_SHA256_HEX];
 	const json_t *entry;
-	json_t *list;
+	json_t *release = NULL, *list = NULL;
+	enum ns_status status;
 	size_t i, k;
 
+	NS_GO(ns_registry_release(r->registry, digest, &release, model));
 	for (k = 0; release && k < sizeof keys / sizeof *keys; k++) {
 		if (!*ns_json_text(release, keys[k]))
 			continue; /* it is older than lists, or the configuration's to say: see names_all() */
-		NS_TRY(ns_registry_object(r->registry, ns_json_text(release, keys[k]), path));
-		NS_TRY(ns_json_read(path, &list, "nightshift.sets/1"));
+		NS_GO(ns_registry_object(r->registry, ns_json_text(release, keys[k]), path));
+		NS_GO(ns_json_read(path, &list, "nightshift.sets/1"));
 		json_array_foreach(json_object_get(list, "sets"), i, entry)
-			need(r, ns_json_text(entry, "path"), keys[k], digest);
+			if (!*ns_json_text(entry, "bytes")) /* a path that is no text is looked for by its digest alone */
+				NS_GO(need(r, ns_json_text(entry, "path"), ns_json_text(entry, "digest"), keys[k], digest));
+			else
+				json_object_set_new(r->needed, ns_json_text(entry, "digest"), json_string(keys[k]));
 		json_decref(list);
+		list = NULL;
 	}
-	return NS_OK;
+out:
+	json_decref(list);
+	json_decref(release);
+	return status;
 }
 
 /* Of production that does not say which rows it needs nothing is removed: some night's configuration knows, and is not at hand. */
@@ -70,31 +105,28 @@ static enum ns_status names_all(const struct retain *r)
 	json_decref(release);
 	return all ? NS_OK
 		   : ns_fail(NS_REFUSED,
-			     "%s: production does not name its reference, replay and test, so nobody knows which nights it needs: registry upgrade PREPARATION, then retain",
+			     "%s: production does not name its reference, replay and test, so nobody knows which nights it needs: registry upgrade "
+			     "PREPARATION, then retain",
 			     r->registry);
 }
 
-/* Those of production and of the releases before it, so many in all: each once, however often production went back and forth. */
+/* Production's, and those of the releases that rollbacks go to, one after the other: so many in all. */
 static enum ns_status need_releases(struct retain *r, int64_t releases)
 {
-	char model[NS_SHA256_HEX];
-	json_t *log, *release, *seen = json_object();
+	json_t *stack = NULL, *log = NULL, *entry;
 	enum ns_status status;
-	size_t i;
+	size_t i, n;
 
+	NS_GO(ns_registry_stack(r->registry, "production", &stack));
+	n = json_array_size(stack);
+	for (i = 0; i < n && (int64_t)i < releases; i++)
+		NS_GO(need_lists(r, json_string_value(json_array_get(stack, n - 1 - i))));
 	NS_GO(ns_registry_log(r->registry, "production", &log));
-	for (i = json_array_size(log); i-- > 0 && (int64_t)json_object_size(seen) < releases;) {
-		const char *digest = ns_json_text(json_array_get(log, i), "new");
-
-		json_object_set_new(seen, digest, json_true());
-		NS_GO(ns_registry_release(r->registry, digest, &release, model));
-		status = need_lists(r, digest, release);
-		json_decref(release);
-		NS_GO(status);
-	}
+	json_array_foreach(log, i, entry)
+		json_object_set_new(r->releases, ns_json_text(entry, "new"), json_true());
 out:
+	json_decref(stack);
 	json_decref(log);
-	json_decref(seen);
 	return status;
 }
 
@@ -116,55 +148,99 @@ static enum ns_status need_manifest(struct retain *r, const json_t *trial)
 	NS_GO(ns_registry_object(r->registry, digest, path));
 	NS_GO(ns_json_read(path, &manifest, NULL));
 	json_array_foreach(json_object_get(json_object_get(json_object_get(manifest, "predicate"), "data"), "datasets"), i, one)
-		need(r, ns_json_text(one, "path"), "open trial", ns_json_text(trial, "candidate"));
+		if (*ns_json_text(one, "digest") && *ns_json_text(one, "path"))
+			NS_GO(need(r, ns_json_text(one, "path"), ns_json_text(one, "digest"), "open trial", ns_json_text(trial, "candidate")));
 out:
 	json_decref(gate);
 	json_decref(manifest);
 	return status;
 }
 
-/* The nights that vote are counted again until the trial is settled, and then their images are part of the release. */
-static enum ns_status need_trial(struct retain *r)
+static int place_of(const char *folder, char text[64])
 {
-	char digest[NS_SHA256_HEX], release[NS_SHA256_HEX], model[NS_SHA256_HEX];
-	json_t *trial;
+	struct stat st;
+
+	if (stat(folder, &st))
+		return 0;
+	snprintf(text, 64, "%llu %llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	return 1;
+}
+
+/* The nights that vote are counted again until the trial is settled, and then their images are part of the release. */
+static enum ns_status need_votes(struct retain *r, const json_t *trial)
+{
 	const json_t *vote;
-	enum ns_status status = NS_OK;
+	char place[64];
 	size_t i;
 
+	json_array_foreach(json_object_get(trial, "votes"), i, vote) {
+		const char *folder = ns_json_text(vote, "folder"), *data = ns_json_text(vote, "data");
+
+		if (*data)
+			json_object_set_new(r->needed, data, json_string("open trial"));
+		if (!*folder)
+			continue;
+		if (!place_of(folder, place))
+			return ns_fail(
+				NS_REFUSED,
+				"%s: a night that votes on candidate %.12s is not there as seen from here: nothing is removed before the trial ends",
+				folder, ns_json_text(trial, "candidate"));
+		json_object_set_new(r->voting, place, json_string("open trial"));
+	}
+	return NS_OK;
+}
+
+/* Of the newest trial, unless it came to nothing: also what waits for a person, or was let through a moment ago. */
+static enum ns_status need_trial(struct retain *r)
+{
+	char digest[NS_SHA256_HEX];
+	json_t *trial;
+	enum ns_status status = NS_OK;
+
 	NS_TRY(ns_registry_ref_if_there(r->registry, "trial", digest));
-	NS_TRY(ns_registry_production(r->registry, release, model));
-	trial = *digest ? ns_registry_trial(r->registry, r->job->log, digest) : NULL;
-	if (trial && ns_trial_is_open(trial, model)) {
-		json_array_foreach(json_object_get(trial, "votes"), i, vote)
-			need(r, ns_json_text(vote, "folder"), "open trial", ns_json_text(trial, "candidate"));
-		status = need_manifest(r, trial);
+	if (!*digest)
+		return NS_OK;
+	trial = ns_registry_trial(r->registry, r->job->log, digest);
+	if (!trial)
+		return ns_fail(NS_REFUSED, "%s: the newest trial, %.12s, cannot be read, so nobody knows what it needs: nothing is removed",
+			       r->registry, digest);
+	if (!ns_trial_is(trial, "refused") && !ns_trial_is(trial, "rejected")) {
+		if (ns_trial_is(trial, "waiting") || ns_trial_is(trial, "held")) {
+			status = need_votes(r, trial);
+			if (status == NS_OK)
+				status = need_manifest(r, trial);
+		}
+		if (status == NS_OK && *ns_json_text(trial, "release") && !json_object_get(r->releases, ns_json_text(trial, "release")))
+			status = need_lists(r, ns_json_text(trial, "release"));
 	}
 	json_decref(trial);
 	return status;
 }
 
-/* Is it that folder, or in it? */
-static int is_below(const char *path, const char *folder)
-{
-	size_t n = strlen(folder);
-
-	return !strncmp(path, folder, n) && (path[n] == 0 || path[n] == '/');
-}
-
-/* Why a result stays: something that is needed lies in it, or it in a folder that is needed; NULL: neither. */
-static const char *needed_for(const struct retain *r, const char *result)
-{
-	const char *path;
-	json_t *why;
-
-	json_object_foreach(r->needed, path, why)
-		if (is_below(path, result) || is_below(result, path))
-			return json_string_value(why);
-	return NULL;
-}
-
 /* --- the nights --- */
+
+/* What data sets lie in a result: itself, or those of a split below it. NULL: none that is needed. */
+static const char *needed_in(const struct retain *r, const char *result)
+{
+	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
+	const char *why = NULL;
+	struct ns_names list;
+	size_t i;
+
+	digest_of(result, digest);
+	if (*digest)
+		return json_string_value(json_object_get(r->needed, digest));
+	if (ns_list(result, &list) != NS_OK)
+		return "it cannot be read";
+	for (i = 0; i < list.count && !why; i++) {
+		if (ns_path(path, "%s/%s", result, list.name[i]) != NS_OK)
+			continue;
+		digest_of(path, digest);
+		why = *digest ? json_string_value(json_object_get(r->needed, digest)) : NULL;
+	}
+	ns_names_release(&list);
+	return why;
+}
 
 static int is_large(const json_t *run)
 {
@@ -191,33 +267,101 @@ static int64_t bytes_of(const char *folder, const json_t *run)
 	return sum;
 }
 
-static enum ns_status one_result(struct retain *r, const char *night, const char *step)
+static void leave(struct retain *r, const char *path, const char *why)
 {
-	char path[NS_PATH_MAX], record[NS_PATH_MAX], real[PATH_MAX];
+	printf("leave   %s: %s\n", path, why);
+	r->left++;
+}
+
+/* What is not ours alone is left, and said; the others go on. */
+static void let_go(struct retain *r, const char *path, int64_t bytes)
+{
+	if ((r->remove ? ns_ours_remove(path) : ns_ours_check(path)) != NS_OK) {
+		leave(r, path, ns_message());
+		return;
+	}
+	printf("%s %s: %lld bytes\n", r->remove ? "removed" : "may go ", path, (long long)bytes);
+	r->went++;
+	r->bytes += bytes;
+}
+
+static enum ns_status one_result(struct retain *r, const char *night, const char *step, const char *voting)
+{
+	char path[NS_PATH_MAX], record[NS_PATH_MAX];
+	struct stat st;
 	const char *why;
 	json_t *run;
 	int64_t bytes;
 	int is;
 
 	NS_TRY(ns_path(path, "%s/%s", night, step));
+	if (lstat(path, &st))
+		return NS_OK;
+	if (S_ISLNK(st.st_mode)) { /* somebody has moved it to another place, which is that somebody's */
+		leave(r, path, "is a link");
+		return NS_OK;
+	}
 	NS_TRY(ns_path(record, "%s/run.json", path));
 	NS_TRY(ns_json_read_if_there(record, &run, "nightshift.run/1"));
-	is = run && is_large(run) && realpath(path, real);
+	is = run && is_large(run);
 	bytes = is ? bytes_of(path, run) : 0;
 	json_decref(run);
 	if (!is)
 		return NS_OK;
-	why = needed_for(r, real);
+	why = voting ? voting : needed_in(r, path);
+	/* a preparation is what nights are configured with, whatever a release says */
+	if (!why && (!strcmp(step, "prepare/data") || !strcmp(step, "prepare/test")))
+		why = "a preparation";
 	if (why) {
 		printf("keep    %s: %s\n", path, why);
 		r->kept++;
 		return NS_OK;
 	}
-	if (r->remove)
-		NS_TRY(ns_ours_remove(path));
-	printf("%s %s: %lld bytes\n", r->remove ? "removed" : "may go ", path, (long long)bytes);
-	r->went++;
-	r->bytes += bytes;
+	let_go(r, path, bytes);
+	return NS_OK;
+}
+
+/* Was its production ever that of this registry? Nights of several sites may lie side by side. */
+static enum ns_status is_of_registry(const struct retain *r, const char *night, const json_t *plan, int *is)
+{
+	char path[NS_PATH_MAX], name[NS_SHA256_HEX * 2];
+	const json_t *step;
+	json_t *pin;
+	size_t i;
+
+	*is = 0;
+	json_array_foreach(json_object_get(plan, "steps"), i, step) {
+		const char *window = ns_json_text(step, "night");
+
+		snprintf(name, sizeof name, "%.64s", *window ? window : "prepare");
+		NS_TRY(ns_path(path, "%s/%s/production.json", night, name));
+		NS_TRY(ns_json_read_if_there(path, &pin, "nightshift.pin/1"));
+		*is |= json_object_get(r->releases, ns_json_text(pin, "value")) != NULL;
+		json_decref(pin);
+	}
+	return NS_OK;
+}
+
+static enum ns_status all_results(struct retain *r, const char *night, const json_t *plan)
+{
+	char path[NS_PATH_MAX], place[64];
+	const char *voting;
+	const json_t *step;
+	size_t i;
+	int ours;
+
+	NS_TRY(is_of_registry(r, night, plan, &ours));
+	if (!ours) {
+		leave(r, night, "is a night of another registry");
+		return NS_OK;
+	}
+	json_array_foreach(json_object_get(plan, "steps"), i, step) {
+		const char *window = ns_json_text(step, "night");
+
+		NS_TRY(ns_path(path, "%s/%s", night, *window ? window : "prepare"));
+		voting = place_of(path, place) ? json_string_value(json_object_get(r->voting, place)) : NULL;
+		NS_TRY(one_result(r, night, ns_json_text(step, "step"), voting));
+	}
 	return NS_OK;
 }
 
@@ -226,19 +370,17 @@ static enum ns_status one_night(struct retain *r, const char *night)
 {
 	char path[NS_PATH_MAX];
 	json_t *plan = NULL;
-	const json_t *step;
 	struct stat st;
-	enum ns_status status = NS_OK;
-	size_t i;
+	enum ns_status status;
 
-	NS_TRY(ns_path(path, "%s/run.json", night)); /* written last */
-	if (stat(path, &st) || (double)st.st_mtime > r->before)
-		return NS_OK;
 	NS_TRY(ns_path(path, "%s/steps/plan.json", night));
 	NS_TRY(ns_json_read_if_there(path, &plan, "nightshift.plan/1"));
-	json_array_foreach(json_object_get(plan, "steps"), i, step)
-		if (status == NS_OK)
-			status = one_result(r, night, ns_json_text(step, "step"));
+	if (!plan)
+		return NS_OK;
+	r->nights++;
+	status = ns_path(path, "%s/run.json", night); /* written last */
+	if (status == NS_OK && !stat(path, &st) && (double)st.st_mtime <= r->before)
+		status = all_results(r, night, plan);
 	json_decref(plan);
 	return status;
 }
@@ -259,6 +401,8 @@ static enum ns_status all_nights(struct retain *r, const char *nights)
 		NS_GO(ns_is_dir(path, &is));
 		status = is ? one_night(r, path) : NS_OK;
 	}
+	if (status == NS_OK && !r->nights)
+		status = ns_fail(NS_USAGE, "%s: holds no folder of a night", nights);
 out:
 	ns_names_release(&list);
 	return status;
@@ -270,7 +414,9 @@ enum ns_status ns_registry_retain(struct ns_job *job, const char *registry, cons
 			   .registry = registry,
 			   .before = (double)ns_today() - 86400 * ns_conf_real(job->conf, "registry.days"),
 			   .remove = ns_conf_bool(job->conf, "registry.remove"),
-			   .needed = json_object()};
+			   .needed = json_object(),
+			   .voting = json_object(),
+			   .releases = json_object()};
 	enum ns_status status;
 
 	(void)unused;
@@ -278,9 +424,14 @@ enum ns_status ns_registry_retain(struct ns_job *job, const char *registry, cons
 	NS_GO(need_releases(&r, ns_conf_int(job->conf, "registry.releases"))); /* what cannot be read removes nothing */
 	NS_GO(need_trial(&r));
 	NS_GO(all_nights(&r, nights));
-	printf("%s: %lld results, %lld bytes %s; %lld are kept\n", nights, (long long)r.went, (long long)r.bytes, r.remove ? "removed" : "may go",
+	printf("%s: %lld results, %lld bytes %s; %lld are kept", nights, (long long)r.went, (long long)r.bytes, r.remove ? "removed" : "may go",
 	       (long long)r.kept);
+	if (r.left)
+		printf(", %lld were left as they are", (long long)r.left);
+	putchar('\n');
 out:
 	json_decref(r.needed);
+	json_decref(r.voting);
+	json_decref(r.releases);
 	return status;
 }

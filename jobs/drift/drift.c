@@ -255,6 +255,7 @@ static const struct ns_conf_field settings[] = {
 	READ(history, "drift.history"),
 	READ(current_data, "drift.current_data"),
 	READ(replay_data, "drift.replay_data"),
+	READ(release, "drift.release"),
 	READ(registry, "registry"),
 	READ(guarded, "drift.guarded"),
 	READ(retrain_epochs, "retrain.epochs"),

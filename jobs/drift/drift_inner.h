@@ -153,7 +153,7 @@ struct ns_drift {
 	int permutations, projections, self_test, hysteresis, budget, by_slices;
 	int64_t memory, replay, audited_repeat, earlier; /* memory: MiB */
 	uint64_t seed;
-	const char *correction, *emit_from, *label, *history, *current_data, *replay_data, *registry;
+	const char *correction, *emit_from, *label, *history, *current_data, *replay_data, *registry, *release;
 	const json_t *guarded, *retrain_epochs;
 	unsigned enabled; /* a bit for each row of ns_drift_detectors */
 	/* of each row: confidence (largest probability) and entropy in nats; NULL without probabilities */

@@ -104,14 +104,21 @@ static enum ns_status add_track(struct ns_drift *s, const char *name, const stru
 /* What the release under which the model is production holds it to comes before that: a person may have accepted what it does now. */
 static enum ns_status take_thresholds(struct ns_drift *s)
 {
-	char digest[NS_SHA256_HEX], model[NS_SHA256_HEX];
+	char digest[NS_SHA256_HEX], model[NS_SHA256_HEX] = "";
 	json_t *release;
 	const json_t *held;
 
-	NS_TRY(ns_registry_production(s->registry, digest, model));
-	if (!*digest || strcmp(model, s->cur.model))
+	if (s->release) /* what production was when the night asked, whatever it is by now */
+		snprintf(digest, sizeof digest, "%s", s->release);
+	else
+		NS_TRY(ns_registry_production(s->registry, digest, model));
+	if (!*digest)
 		return NS_OK;
 	NS_TRY(ns_registry_release(s->registry, digest, &release, model));
+	if (strcmp(model, s->cur.model)) {
+		json_decref(release);
+		return NS_OK;
+	}
 	held = json_object_get(release, "thresholds");
 	if (json_object_get(held, "labels")) {
 		s->gate_labels = ns_json_number(held, "labels", 0);
@@ -137,10 +144,8 @@ static enum ns_status take_gate(struct ns_drift *s)
 	json_array_foreach(list, i, entry) {
 		const json_t *trial = json_object_get(entry, "trial");
 
-		if (!strcmp(ns_json_text(trial, "candidate"), s->cur.model) && ns_json_number(trial, "rows", 0) > 0) {
-			s->gate_labels = ns_json_number(trial, "rows", 0); /* votes: of a sequence one */
-			s->gate_accuracy = ns_json_number(trial, "correct", NAN) / ns_json_number(trial, "labelled", NAN);
-		}
+		if (!strcmp(ns_json_text(trial, "candidate"), s->cur.model) && ns_json_number(trial, "rows", 0) > 0)
+			s->gate_accuracy = ns_trial_accuracy(trial, &s->gate_labels);
 		s->on_trial = ns_trial_is_open(trial, s->cur.model);
 	}
 	json_decref(list);

@@ -26,7 +26,7 @@ static json_t *accuracy(const struct counted *c)
 	double low, high, worth = c->rows ? c->all * c->all / c->squares : 0;
 
 	ns_stat_wilson((int64_t)(c->rows ? c->right / c->all * worth + .5 : 0), (int64_t)(worth + .5), &low, &high);
-	return json_pack("{s:I, s:I, s:o, s:f, s:f}", "correct", (json_int_t)c->hits, "rows", (json_int_t)c->rows, "accuracy",
+	return json_pack("{s:I, s:I, s:f, s:o, s:f, s:f}", "correct", (json_int_t)c->hits, "rows", (json_int_t)c->rows, "worth", worth, "accuracy",
 			 c->rows ? json_real(c->right / c->all) : json_null(), "low", low, "high", high);
 }
 

@@ -85,6 +85,7 @@ static enum ns_status take_least(struct choice *c, int64_t n, const double *scor
 struct strata {
 	int32_t *of;	       /* (opens): the stratum of each open row */
 	int64_t *rows, *taken; /* (count): open rows of each, and how many of them are drawn */
+	double *expected;      /* (count): how many are drawn of it on average, over the lots of the last round */
 	int count;
 };
 
@@ -110,46 +111,62 @@ static enum ns_status find_strata(const struct choice *c, const char *by, struct
 	}
 	s->rows = calloc((size_t)s->count, sizeof *s->rows);
 	s->taken = calloc((size_t)s->count, sizeof *s->taken);
-	if (!s->rows || !s->taken)
+	s->expected = calloc((size_t)s->count, sizeof *s->expected);
+	if (!s->rows || !s->taken || !s->expected)
 		return ns_fail(NS_NO_MEMORY, "out of memory for %d strata", s->count);
 	for (i = 0; i < c->opens; i++)
 		s->rows[s->of[i]]++;
 	return NS_OK;
 }
 
-/* As many of each as there are, round by round; what a last round has not enough for goes to the first of them. */
-static void divide(struct strata *s, int64_t n)
+/*
+ * As many of each as there are, round by round. Of a last round that has not enough for all, lots say which get one more: then each has the same chance of it,
+ * and with fewer rows than strata none is left out for ever.
+ */
+static enum ns_status divide(struct strata *s, int64_t n, uint64_t seed)
 {
-	int64_t open = 0, each;
+	struct scored *lot = malloc(sizeof *lot * (size_t)s->count);
+	int64_t open, each, i;
 	int k;
 
-	for (k = 0; k < s->count; k++)
-		open += s->rows[k] > 0;
-	while (n > 0 && open > 0) {
-		each = n / open > 1 ? n / open : 1;
-		for (open = 0, k = 0; k < s->count; k++) {
-			int64_t more = s->rows[k] - s->taken[k];
+	if (!lot)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d strata", s->count);
+	for (;;) {
+		for (open = 0, k = 0; k < s->count; k++)
+			if (s->taken[k] < s->rows[k])
+				lot[open++] = (struct scored){0, ns_draw_u64(seed, NS_FOR_AUDIT, 2 + NS_LABEL_WHYS, (uint64_t)k), k};
+		if (!open || n < open)
+			break;
+		each = n / open;
+		for (i = 0; i < open; i++) {
+			int64_t left = s->rows[lot[i].row] - s->taken[lot[i].row], more = left < each ? left : each;
 
-			more = more < each ? more : each;
-			more = more < n ? more : n;
-			s->taken[k] += more;
+			s->taken[lot[i].row] += more;
 			n -= more;
-			open += s->taken[k] < s->rows[k];
 		}
 	}
+	for (k = 0; k < s->count; k++)
+		s->expected[k] = (double)s->taken[k];
+	for (i = 0; i < open; i++)
+		s->expected[lot[i].row] += (double)n / (double)open;
+	qsort(lot, (size_t)open, sizeof *lot, by_draw);
+	for (i = 0; i < open && i < n; i++)
+		s->taken[lot[i].row]++;
+	free(lot);
+	return NS_OK;
 }
 
 /* Of each stratum those with the least draws, in the order of the draws; each row is kept with the chance that it had. */
 static enum ns_status take_random(struct choice *c, int64_t n, const char *by, uint64_t seed)
 {
-	struct strata s = {NULL, NULL, NULL, 0};
+	struct strata s = {NULL, NULL, NULL, NULL, 0};
 	struct scored *order = malloc(sizeof *order * (size_t)(c->opens + 1));
 	int64_t *left = NULL, i;
 	enum ns_status status;
 
 	NS_GO(order ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the order of %lld rows", (long long)c->opens));
 	NS_GO(find_strata(c, by, &s));
-	divide(&s, n);
+	NS_GO(divide(&s, n, seed));
 	left = malloc(sizeof *left * (size_t)s.count);
 	NS_GO(left ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %d strata", s.count));
 	memcpy(left, s.taken, sizeof *left * (size_t)s.count);
@@ -163,7 +180,7 @@ static enum ns_status take_random(struct choice *c, int64_t n, const char *by, u
 			continue;
 		left[k]--;
 		take(c, order[i].row, NS_LABEL_RANDOM);
-		c->q->rows[c->q->count - 1].chance = (double)s.taken[k] / (double)s.rows[k];
+		c->q->rows[c->q->count - 1].chance = s.expected[k] / (double)s.rows[k];
 	}
 out:
 	free(order);
@@ -171,6 +188,7 @@ out:
 	free(s.of);
 	free(s.rows);
 	free(s.taken);
+	free(s.expected);
 	return status;
 }
 

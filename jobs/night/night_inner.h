@@ -81,6 +81,8 @@ const char *ns_night_path(const struct ns_night *n, char path[NS_PATH_MAX], cons
  * before it. task: the number of the array's task, or -1.
  */
 enum ns_status ns_step_run(struct ns_night *n, const struct ns_step *s, int task, int lone);
+/* Collective. call.c: the verb under its own configuration: the night's, with the step's settings on top, and what production names. */
+enum ns_status ns_step_call(struct ns_night *n, const struct ns_step *s, int task, const char *result);
 /* Path of the record of a step, or of its task (-1: none). */
 void ns_step_record_path(const char *dir, const char *name, int task, char path[NS_PATH_MAX]);
 /* "done", "skipped", "failed", "blocked", "running" or "none"; the caller drops *record, which may be NULL */
@@ -93,7 +95,8 @@ int ns_step_is_done(const struct ns_night *n, const struct ns_step *s, int task)
  * open), "f32" or "bf16". */
 enum ns_status ns_night_device(struct ns_night *n, const char *verb, char device[NS_SHA256_HEX]);
 enum ns_status ns_night_precision(struct ns_night *n, const char *verb, char precision[NS_SHA256_HEX]);
-/* Collective. The production model of when this night first asked; what the release that it was names under `key`, "" where it names nothing. */
+/* Collective. The production model of when this night first asked; what the release that it was names under `key`, "" where it names nothing, or, under "", that
+ * release itself. */
 enum ns_status ns_night_production(struct ns_night *n, const char *night, char digest[NS_SHA256_HEX]);
 enum ns_status ns_night_named(struct ns_night *n, const char *night, const char *key, char digest[NS_SHA256_HEX]);
 /* What this night came to and what is to be done: {do, say}; the caller drops it, also on failure. */

@@ -103,7 +103,7 @@ static enum ns_status resolve(const struct ns_night *n, const char *pinned, cons
 	enum ns_status status = ns_registry_release(n->registry, pinned, &release, digest);
 
 	if (status == NS_OK && key)
-		snprintf(digest, NS_SHA256_HEX, "%s", ns_json_text(release, key));
+		snprintf(digest, NS_SHA256_HEX, "%s", *key ? ns_json_text(release, key) : pinned);
 	json_decref(release);
 	return status == NS_OK ? NS_OK : ns_fail_in(status, "production of this night is %.12s", pinned);
 }

@@ -113,6 +113,9 @@ static enum ns_status has_moved(const struct ns_night *n, const char *production
 	json_array_foreach(log, i, entry) {
 		const char *model = ns_json_text(entry, "model");
 
+		if (!m->how) /* what it was before its newest move, in case it was not this gate's */
+			snprintf(m->before, sizeof m->before, "%s", ns_json_text(entry, "old"));
+
 		if (!strcmp(model, production) && m->how)
 			m->how = strcmp(ns_json_text(entry, "why"), SHOWN) ? TAKEN_BACK : NOT_YET;
 		if (strcmp(model, candidate) || strcmp(ns_json_text(entry, "evidence"), evidence))
@@ -140,7 +143,6 @@ static enum ns_status look_back(const struct ns_night *n, const char *night, con
 		return NS_OK;
 	NS_TRY(ns_registry_production(n->registry, now, model));
 	if (!strcmp(model, candidate)) { /* somebody else promoted it: there is nothing to move */
-		snprintf(m->before, sizeof m->before, "%s", production);
 		snprintf(m->after, sizeof m->after, "%s", now);
 		return NS_OK;
 	}

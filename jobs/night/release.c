@@ -70,10 +70,9 @@ static json_t *evidence_json(const json_t *gate, const char *digest)
 
 static json_t *thresholds(const json_t *trial)
 {
-	double labelled = ns_json_number(trial, "labelled", 0);
+	double labels, accuracy = ns_trial_accuracy(trial, &labels);
 
-	return NS_JSON_OBJECT({"accuracy", ns_json_real(labelled > 0 ? ns_json_number(trial, "correct", 0) / labelled : NAN)},
-			      {"labels", json_integer((json_int_t)ns_json_number(trial, "rows", 0))});
+	return NS_JSON_OBJECT({"accuracy", ns_json_real(accuracy)}, {"labels", json_real(labels)});
 }
 
 /* The model's own rows: what it was taught by, what judged it, what is usual now. */

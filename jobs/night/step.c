@@ -4,7 +4,6 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include "host/base/base.h"
-#include "host/registry/registry.h"
 #include "jobs/night/night_inner.h"
 
 #include <stdlib.h>
@@ -284,81 +283,6 @@ static enum verdict decide(const struct ns_night *n, const struct ns_step *s, in
 
 /* --- doing it --- */
 
-/* What is left to be found out is found out once a night, and decides no bits twice. Collective. */
-static enum ns_status pin_choices(struct ns_night *n, const struct ns_step *s, struct ns_conf *conf)
-{
-	const char *verb = s->verb == NS_VERB_TRAIN ? "train" : s->verb == NS_VERB_INFER ? "infer" : NULL;
-	char value[NS_SHA256_HEX], key[32];
-
-	if (!verb)
-		return NS_OK;
-	if (!strcmp(ns_conf_text(conf, "device"), "auto")) {
-		NS_TRY(ns_night_device(n, verb, value));
-		ns_conf_put_text(conf, "device", value);
-	}
-	snprintf(key, sizeof key, "%s.precision", verb);
-	if (!strcmp(ns_conf_text(conf, key), "auto")) {
-		NS_TRY(ns_night_precision(n, verb, value));
-		ns_conf_put_text(conf, key, value);
-	}
-	return NS_OK;
-}
-
-/* What production names comes before what is configured: a release is one thing. Collective. */
-static enum ns_status set_named(struct ns_night *n, const struct ns_step *s, struct ns_conf *conf)
-{
-	char digest[NS_SHA256_HEX], path[NS_PATH_MAX];
-
-	if (!s->named)
-		return NS_OK;
-	NS_TRY(ns_night_named(n, s->night, s->named, digest));
-	if (!*digest)
-		return NS_OK;
-	NS_TRY(ns_registry_object(n->registry, digest, path));
-	ns_conf_put_text(conf, s->key, path);
-	return NS_OK;
-}
-
-/* The verb under its own configuration: the night's, with the step's settings on top. Collective. */
-static enum ns_status call_verb(struct ns_night *n, const struct ns_step *s, int task, const char *result)
-{
-	char *argv[2] = {s->source, NULL}, part[32], digest[NS_SHA256_HEX];
-	struct ns_conf conf;
-	enum ns_status status;
-	const char *key;
-	json_t *value;
-
-	NS_TRY(ns_conf_copy(&conf, n->job->conf));
-	ns_conf_put_text(&conf, "out", result);
-	ns_conf_put(&conf, "force", json_false());
-	json_object_foreach(s->settings, key, value)
-		NS_GO(ns_conf_set(&conf, key, json_string_value(value), -1));
-	NS_GO(set_named(n, s, &conf));
-	NS_GO(pin_choices(n, s, &conf));
-	if (s->model == NS_MODEL_PRODUCTION)
-		NS_GO(ns_night_production(n, s->night, digest));
-	if (s->model == NS_MODEL_TRIAL)
-		NS_GO(ns_trial_candidate(n, s->night, digest));
-	if (s->model == NS_MODEL_FIRST) {
-		NS_GO(ns_job_agree(n->job, n->job->comm->rank == 0 ? ns_night_first(n, digest) : NS_OK));
-		NS_GO(ns_comm_broadcast(n->job->comm, digest, sizeof digest, 0));
-	}
-	if (s->model != NS_MODEL_GIVEN)
-		ns_conf_put_text(&conf, "infer.model", digest);
-	if (task >= 0) {
-		snprintf(part, sizeof part, "%d/%d", task, s->tasks);
-		ns_conf_put_text(&conf, "part", part);
-	}
-	if (s->recipe)
-		ns_conf_put(&conf, "augment", json_deep_copy(s->recipe));
-	status = n->job->call(n->job, s->verb, &conf, s->source ? 1 : 0, argv);
-	if (status != NS_OK)
-		status = ns_fail_in(status, "%s", s->name);
-out:
-	ns_conf_release(&conf);
-	return status;
-}
-
 /* a result that is there; a task's may have become part of the whole one */
 static enum ns_status sync_result(const char *path)
 {
@@ -389,7 +313,7 @@ static enum ns_status do_it(struct ns_night *n, const struct ns_step *s, int tas
 	if (kept)
 		ns_log_event(n->job->log, "kept", json_pack("{s:s}", "out", result));
 	else
-		NS_TRY(call_verb(n, s, task, result));
+		NS_TRY(ns_step_call(n, s, task, result));
 	return s->then ? s->then(n, s) : NS_OK;
 }
 

@@ -5,6 +5,7 @@
 #define _XOPEN_SOURCE 700
 #include "jobs/night/night_inner.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,13 @@ static json_t *make_vote(const char *night, const char *folder, const char *data
 static void put(json_t *vote, const char *key, int64_t value)
 {
 	json_object_set_new(vote, key, json_integer((json_int_t)value));
+}
+
+/* By the weights of its labels, and how many equal ones these are worth: what the model is held to, while each image is one vote. */
+static void put_accuracy(json_t *vote, double accuracy, double worth)
+{
+	json_object_set_new(vote, "accuracy", ns_json_real(accuracy));
+	json_object_set_new(vote, "worth", json_real(worth));
 }
 
 /* A vote names an object of the registry with the identities of its labelled images, so that none votes twice, whatever data sets it is in. */
@@ -79,6 +87,7 @@ enum ns_status ns_trial_first_vote(const struct ns_night *n, const char *night, 
 	put(*vote, "worse", (int64_t)ns_json_number(against, "worse", 0));
 	put(*vote, "labelled", (int64_t)ns_json_number(tonight, "rows", 0));
 	put(*vote, "correct", (int64_t)ns_json_number(tonight, "correct", 0));
+	put_accuracy(*vote, ns_json_number(tonight, "accuracy", NAN), ns_json_number(tonight, "worth", 0));
 out:
 	ns_predictions_release(&p);
 	if (status == NS_OK)
@@ -185,6 +194,7 @@ static int is_pair(const struct ns_predictions *p, const struct ns_predictions *
 static enum ns_status count_pair(const struct counting *c, struct ns_predictions *candidate, struct ns_predictions *production, json_t *vote)
 {
 	int64_t count[3], labelled = 0, correct = 0, i;
+	double all = 0, right = 0, squares = 0;
 	json_t *worse = NULL;
 	uint8_t *counts;
 	enum ns_status status;
@@ -200,8 +210,15 @@ static enum ns_status count_pair(const struct counting *c, struct ns_predictions
 			: ns_fail(NS_NO_MEMORY, "out of memory for the votes of %lld rows", (long long)candidate->rows);
 	json_decref(worse);
 	for (i = 0; status == NS_OK && i < candidate->rows; i++) {
-		labelled += counts[i] && candidate->label[i] >= 0;
-		correct += counts[i] && candidate->label[i] >= 0 && candidate->label[i] == candidate->pred[i];
+		double weight = candidate->weight ? (double)candidate->weight[i] : 1;
+
+		if (!counts[i] || candidate->label[i] < 0)
+			continue;
+		labelled++;
+		correct += candidate->label[i] == candidate->pred[i];
+		all += weight;
+		right += weight * (candidate->label[i] == candidate->pred[i]);
+		squares += weight * weight;
 	}
 	if (status == NS_OK)
 		status = keep_images(c->n, candidate, counts, vote);
@@ -212,6 +229,7 @@ static enum ns_status count_pair(const struct counting *c, struct ns_predictions
 	put(vote, "worse", count[2]);
 	put(vote, "labelled", labelled);
 	put(vote, "correct", correct);
+	put_accuracy(vote, labelled ? right / all : NAN, labelled ? all * all / squares : 0);
 	return NS_OK;
 }
 

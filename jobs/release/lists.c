@@ -16,34 +16,32 @@ const char *ns_release_key(enum ns_release_part part)
 	return keys[part];
 }
 
-static int is_alike(const struct ns_dataset *a, const struct ns_dataset *b)
+/* Files of any kind, or pixels of one size. */
+static const char *kind_of(const struct ns_dataset *d, char text[64])
 {
-	const struct ns_shard_head *x = ns_dataset_head(a), *y = ns_dataset_head(b);
+	const struct ns_shard_head *h = ns_dataset_head(d);
 
-	return !strcmp(x->encoding, "raw") == !strcmp(y->encoding, "raw") && x->h == y->h && x->w == y->w && x->c == y->c;
+	if (strcmp(h->encoding, "raw"))
+		snprintf(text, 64, "files");
+	else
+		snprintf(text, 64, "%dx%dx%d", h->h, h->w, h->c);
+	return text;
 }
 
-/* A batch holds images of all sets of a list. */
-static enum ns_status fits(const struct ns_release *r, enum ns_release_part part, const struct ns_dataset *d, int *is)
+/* A batch holds images of all sets of a list: of the kind and size of the first. */
+static int fits(const struct ns_release *r, enum ns_release_part part, const struct ns_dataset *d)
 {
 	const json_t *first = json_array_get(json_object_get(r->lists[part], "sets"), 0);
-	struct ns_dataset *other;
+	const char *kind = ns_json_text(first, "kind");
+	char ours[64];
 
-	*is = 1;
-	if (!first)
-		return NS_OK;
-	if (ns_dataset_open(NULL, &other, ns_json_text(first, "path"), 0) != NS_OK)
-		return ns_fail_in(NS_IO, "the %s of production cannot be read", ns_release_key(part));
-	*is = is_alike(d, other);
-	ns_dataset_close(other);
-	return NS_OK;
+	return !first || !*kind || !strcmp(kind, kind_of(d, ours));
 }
 
 enum ns_status ns_release_open(const struct ns_release *r, enum ns_release_part part, const char *path, const char *digest, struct ns_dataset **d)
 {
 	const char *what = ns_release_key(part);
 	enum ns_status status;
-	int is;
 
 	*d = NULL;
 	status = ns_dataset_open(NULL, d, path, 0);
@@ -55,22 +53,33 @@ enum ns_status ns_release_open(const struct ns_release *r, enum ns_release_part 
 	}
 	if (*digest && strcmp((*d)->digest, digest)) {
 		ns_log_warn(r->log, "not part of the release's %s: %s is %.12s by now, and was %.12s", what, path, (*d)->digest, digest);
+	} else if (!fits(r, part, *d)) {
+		ns_log_warn(r->log, "not part of the release's %s: images of %s are of another kind or size than those before", what, path);
 	} else {
-		status = fits(r, part, *d, &is);
-		if (status == NS_OK && is)
-			return ns_train_keep_here(r->registry, *d);
-		if (status == NS_OK)
-			ns_log_warn(r->log, "not part of the release's %s: images of %s are of another kind or size than those before", what, path);
+		return ns_train_keep_here(r->registry, *d);
 	}
 	ns_dataset_close(*d);
 	*d = NULL;
-	return status;
+	return NS_OK;
+}
+
+static json_t *in_hex(const char *path)
+{
+	char *hex = malloc(2 * strlen(path) + 1);
+	json_t *text;
+	size_t i;
+
+	for (i = 0; hex && path[i]; i++)
+		snprintf(hex + 2 * i, 3, "%02x", (unsigned)(unsigned char)path[i]);
+	text = hex ? json_string(hex) : NULL;
+	free(hex);
+	return text;
 }
 
 enum ns_status ns_release_add(struct ns_release *r, enum ns_release_part part, const struct ns_dataset *d, const char *night, json_t *rows,
 			      json_t *labels)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], kind[64];
 	json_t *list = r->lists[part], *entry;
 
 	if (!list)
@@ -79,7 +88,10 @@ enum ns_status ns_release_add(struct ns_release *r, enum ns_release_part part, c
 		json_object_set(list, "classes", r->classes);
 	if (!realpath(d->path, path))
 		snprintf(path, sizeof path, "%s", d->path);
-	entry = NS_JSON_OBJECT({"path", ns_json_string(path)}, {"digest", json_string(d->digest)}, {"night", ns_json_string(night)});
+	entry = NS_JSON_OBJECT({"path", ns_json_string(path)}, {"digest", json_string(d->digest)}, {"kind", json_string(kind_of(d, kind))},
+			       {"night", ns_json_string(night)});
+	if (entry && strcmp(ns_json_text(entry, "path"), path)) /* not UTF-8, so that the text is not the name */
+		json_object_set_new(entry, "bytes", in_hex(path));
 	if (rows)
 		json_object_set_new(entry, "rows", rows);
 	if (labels)

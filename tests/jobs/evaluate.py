@@ -163,7 +163,7 @@ def evaluation(p, q=None, rows="all", seed=1):
     right = guess == y
     n, k = len(y), len(p.classes)
     low, high = wilson(int(right.sum()), n)
-    e = {"schema": "nightshift.evaluation/1", "correct": int(right.sum()), "rows": n, "accuracy": float(right.mean()),
+    e = {"schema": "nightshift.evaluation/1", "correct": int(right.sum()), "rows": n, "worth": float(n), "accuracy": float(right.mean()),
          "low": low, "high": high,
          "calibration_error": float(calibration_error(p.prob[counted][np.arange(n), guess], right)),
          "confusion": [[int(np.sum((y == a) & (guess == b))) for b in range(k)] for a in range(k)],

@@ -158,7 +158,7 @@ class Night:
         write(self.night / "changed/retrain.json", {"a": "manifest"})
         for step, against in (("gate-new", new), ("gate-old", old), *((("gate-first", first),) if first else ())):
             write(self.night / f"changed/{step}/evaluation.json",
-                  {"schema": "nightshift.evaluation/1", "rows": 7, "correct": 5, "accuracy": 0.5, "low": 0.4, "high": 0.6, "against": against})
+                  {"schema": "nightshift.evaluation/1", "rows": 7, "correct": 5, "worth": 7.0, "accuracy": 0.5, "low": 0.4, "high": 0.6, "against": against})
         return self
 
     def evidence(self):
@@ -185,14 +185,14 @@ def decision(template, what, new, old, better, no_harm, floor=FLOOR, estimate=ES
         check(n.has(g["evidence"][name]), f"{what}: {name} is not in the registry")
     state = "passed" if passed else "waiting" if no_harm else "refused"
     wanted = {"schema": "nightshift.trial/1", "candidate": n.b, "production": n.a, "gate": n.evidence(), "attempt": 1, "needed": 20.0, "sequence_seconds": 0.0,
-              "votes": [{"night": "changed", "folder": "", "data": "", "labelled": 7, "correct": 5, **{k: new[k] for k in ("rows", "better", "worse")}}],
+              "votes": [{"night": "changed", "folder": "", "data": "", "labelled": 7, "correct": 5, "accuracy": 0.5, "worth": 7.0, **{k: new[k] for k in ("rows", "better", "worse")}}],
               "labelled": 7, "correct": 5, **{k: new[k] for k in ("rows", "better", "worse")}, "log_evidence": evaluate.evidence(new["better"], new["worse"]), "state": state,
               **({} if no_harm else {"why": "a rule of the gate does not hold"})}
     agree({k: v for k, v in t.items() if k != "release"}, wanted, f"{what}: the trial")
     check(("release" in t) is passed, f"{what}: a release where nothing passed, or none where something did")
     if passed: # of what is not there it names nothing; what argued for it, and what it is held to
         agree(n.object(t["release"]), {"schema": "nightshift.release/1", "model": n.b, "previous": n.a, "how": "passed its gate", "reference": None, "replay": None,
-                                       "test": None, "calibration": {"temperature": 1.0}, "thresholds": {"accuracy": 5 / 7, "labels": new["rows"]},
+                                       "test": None, "calibration": {"temperature": 1.0}, "thresholds": {"accuracy": 0.5, "labels": float(new["rows"])},
                                        "evidence": {**g["evidence"], "gate": n.evidence()}}, f"{what}: the release")
     check(n.has(n.evidence()) and n.moves("trial")[-1][0] == tiny.digest(n.night / "changed/trial.json"), f"{what}: the registry's trial")
     agree([g["old_floor"], g["old_estimate"]], [floor, estimate], f"{what}: bounds")

@@ -483,7 +483,11 @@ def strata(binary):
     columns("strata-p.h5", group=group)
     asks = lambda out, *more, **how: run(binary, "label", "--predictions", "strata-p.h5", "--data", "strata.h5", "--out", out, "--registry", "r-strata", *more, **how)
     lot = np.array([(lambda v: v[1] << 32 | v[0])(draw(1, AUDIT, 2, int(i), 0)) for i in id], dtype="u8")
-    for wanted, measured, by, of in ((60, (20, 20, 20), "group", group), (91, (36, 35, 20), "group", group), (60, (20, 20, 20), "class", pred), (60, (60,), "none", group * 0)):
+    one_of = (lambda v: v[1] << 32 | v[0])
+    first = min(range(2), key=lambda k: one_of(draw(1, AUDIT, 8, k + 1, 0)))  # who gets the row that is left: by lot
+    for wanted, measured, mean, by, of in (
+            (60, (20, 20, 20), (20, 20, 20), "group", group), (91, (36 - first, 35 + first, 20), (35.5, 35.5, 20), "group", group),
+            (60, (20, 20, 20), (20, 20, 20), "class", pred), (60, (60,), (60,), "none", group * 0)):
         asks(f"s-{by}-{wanted}", f"--label.rows={wanted}", "--label.measure=1", f"--label.strata={by}")
         q = queue_of(f"s-{by}-{wanted}")
         drawn = {row["row"]: row["chance"] for row in q["rows"]}
@@ -491,11 +495,21 @@ def strata(binary):
             all_of = np.flatnonzero(of == k)
             least = all_of[np.argsort(lot[all_of])][:n]
             check({i for i in drawn if of[i] == k} == set(least.tolist()), f"{by} {k}: {sum(of[i] == k for i in drawn)} were drawn, or others than the least of {n}")
-            check(all(abs(drawn[int(i)] - n / len(all_of)) < 1e-8 for i in least), f"{by} {k}: chances")
+            check(all(abs(drawn[int(i)] - mean[k] / len(all_of)) < 1e-8 for i in least), f"{by} {k}: chances")
         check([row["row"] for row in q["rows"]] == sorted(drawn, key=lambda i: lot[i]) and abs(q["chance"] - wanted / rows) < 1e-8, "the order in which they are shown")
     asks("s-half", "--label.rows=40", "--label.strata=group")
     half = [row for row in queue_of("s-half")["rows"] if row["why"] == "random"]
     check(sorted(sum(group[row["row"]] == k for row in half) for k in range(3)) == [6, 7, 7], "twenty of three cameras")
+    # fewer rows than cameras: none of them is left out for ever
+    columns("many-p.h5", group=(np.arange(rows) % 40).astype("i4"))
+    seen = set()
+    for seed in range(1, 9):
+        run(binary, "label", "--predictions", "many-p.h5", "--data", "strata.h5", "--out", "s-many", "--force", "--registry", "r-strata", "--label.rows=20", "--label.measure=1",
+            "--label.strata=group", f"--seed={seed}")
+        drawn = [row["row"] % 40 for row in queue_of("s-many")["rows"]]
+        check(len(set(drawn)) == 20 and all(abs(row["chance"] - 0.5 / 10) < 1e-8 for row in queue_of("s-many")["rows"]), "twenty of forty cameras")
+        seen |= set(drawn)
+    check(len(seen) >= 36, f"cameras that eight queues asked about: {len(seen)} of 40")
     asks("refused", "--label.strata=camera", wanted=78, said="expected none, group or class")
     columns("no-group.h5")
     run(binary, "label", "--predictions", "no-group.h5", "--data", "strata.h5", "--out", "refused", "--label.strata=group", wanted=65, said="have no group")

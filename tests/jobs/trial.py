@@ -58,7 +58,7 @@ class Later(Night):
 
     def vote(self, better, worse):
         return {"night": "later", "folder": str((self.night / "later").resolve()), "data": self.data, "rows": self.labelled, "labelled": self.labelled,
-                "correct": self.correct, "better": better, "worse": worse, "labels": ""}
+                "correct": self.correct, "better": better, "worse": worse, "accuracy": self.correct / 40, "worth": 40.0, "labels": ""}
 
 
 def alarm(binary, same_night=False, new=NEW):
