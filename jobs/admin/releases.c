@@ -43,7 +43,7 @@ static enum ns_status changed_windows(const char *night, const json_t *drift, js
 	*windows = json_array();
 	json_array_foreach(json_object_get(drift, "windows"), i, one)
 		if (json_is_true(json_object_get(one, "since_change")))
-			json_array_append(*windows, json_deep_copy(one));
+			json_array_append_new(*windows, json_deep_copy(one));
 	return json_array_size(*windows)
 		       ? NS_OK
 		       : ns_fail(NS_USAGE,

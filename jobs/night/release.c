@@ -52,7 +52,7 @@ static json_t *windows_after(const json_t *windows, const json_t *manifest)
 
 	json_array_foreach(windows, i, w) {
 		if (seen && !has_taught(manifest, ns_json_text(w, "digest")))
-			json_array_append(after, json_deep_copy(w));
+			json_array_append_new(after, json_deep_copy(w));
 		seen |= *alarm && !strcmp(ns_json_text(w, "digest"), alarm);
 	}
 	return after;

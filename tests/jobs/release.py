@@ -418,7 +418,7 @@ def at_once(_binary):
 
 def odd_name(_binary):
     """below a folder whose name is not UTF-8"""
-    site = Site(os.fsdecode(b"s\xe9te"))
+    site = Site(os.fsdecode(b"site-\xe9"))
     site.night(False)
     entries = [thing(thing(production())[key])["sets"][0] for key in ("reference", "replay", "test")]
     check([bytes.fromhex(e["bytes"]) for e in entries] == [os.fsencode(folder(f"nights/00/prepare/{x}")) for x in ("data/reference", "data/train", "test")], f"{entries}")
