@@ -4,7 +4,7 @@
 "$images" idx src 200 3 || fail images
 quietly "$ns" ingest src/images-idx3-ubyte --out data
 for seed in 1 2 3; do
-	quietly "$ns" train --data data --model.blocks='[1]' --model.width=4 --train.epochs=1 --seed=$seed --out m$seed
+	quietly "$ns" train --data data --model.blocks='[1]' --model.width=4 --train.epochs=1 --train.precision=f32 --seed=$seed --out m$seed
 	digest[seed]=$(sha256sum m$seed/model.json | cut -c1-64)
 done
 quietly "$ns" registry promote production "${digest[1]}"
@@ -116,7 +116,7 @@ ok
 
 # a damaged object that is already there is not trusted when it is put again
 fresh && chmod +w "$(at "${digest[3]}")" && echo >>"$(at "${digest[3]}")"
-quietly "$ns" train --data data --model.blocks='[1]' --model.width=4 --train.epochs=1 --seed=3 --out m3 --force
+quietly "$ns" train --data data --model.blocks='[1]' --model.width=4 --train.epochs=1 --train.precision=f32 --seed=3 --out m3 --force
 quietly "$ns" registry promote candidate "${digest[3]}"
 quietly "$ns" registry verify
 
