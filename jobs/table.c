@@ -40,8 +40,9 @@ const struct ns_verb ns_verbs[NS_VERBS] = {
 	[NS_VERB_BENCH] = {"bench", "", "each part's speed as a share of its limit, measured in the same run", 1, ns_job_bench},
 	[NS_VERB_LABEL] = {"label", "[FILE...]", "images that people are to label, as lists and as a page; with --answers, what they answered", 0,
 			   ns_job_label},
-	[NS_VERB_LOOK] = {"look", "DATA", "what a data set is: rows, classes, files, duplicates, what is strange; with --out also as a page", 0,
-			  ns_job_look},
+	[NS_VERB_LOOK] = {"look", "DATA|FILE.onnx",
+			  "what a data set is: rows, classes, files, duplicates, what is strange; with --out also as a page; or what an ONNX file is",
+			  0, ns_job_look},
 	[NS_VERB_IMPORT] = {"import", "FILE", "a model from a file of weights that others trained (safetensors of a ResNet)", 1, ns_job_import},
 };
 

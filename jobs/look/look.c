@@ -1,4 +1,5 @@
 /* jobs/look/look.c - finds the sets, has them measured, tells what they are, and writes the page where --out is given. */
+#include "host/onnx/onnx.h"
 #include "jobs/look/look_inner.h"
 
 #include <stdlib.h>
@@ -173,10 +174,13 @@ enum ns_status ns_job_look(struct ns_job *job, int argc, char **argv)
 {
 	struct ns_look_job *k;
 	enum ns_status status;
-	int i;
+	int i, is;
 
 	if (argc != 1)
 		return ns_fail(NS_USAGE, "look: expected a data set, or a folder of several: nightshift look DATA [--out DIR]");
+	NS_TRY(ns_onnx_file(argv[0], &is));
+	if (is)
+		return job->comm->rank == 0 ? ns_look_onnx(job, argv[0]) : NS_OK;
 	k = calloc(1, sizeof *k);
 	if (!k)
 		return ns_fail(NS_NO_MEMORY, "out of memory for a look at %s", argv[0]);

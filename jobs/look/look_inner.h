@@ -95,4 +95,7 @@ enum ns_status ns_look_page_sheet(struct ns_html *h, const struct ns_look_job *l
 enum ns_status ns_look_page_strange(struct ns_html *h, const struct ns_look_job *look, const struct ns_look_set *set);
 enum ns_status ns_look_page_leaks(struct ns_html *h, const struct ns_look_job *look);
 
+/* Rank 0: tells what an ONNX file is. */
+enum ns_status ns_look_onnx(struct ns_job *job, const char *path);
+
 #endif

@@ -9,6 +9,9 @@ import gzip, hashlib, io, json, os, pathlib, struct, subprocess, sys, tarfile, t
 import h5py, numpy
 import seeds_formats
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "jobs"))
+import onnx_file
+
 corpus = pathlib.Path(__file__).resolve().parent / "corpus"
 cut = b"\n|cut|\n"  # FUZZ_CUT in fuzz.h
 
@@ -326,3 +329,17 @@ manifest = {"_type": "https://in-toto.io/Statement/v1", "subject": [], "predicat
 put("retrain", "small", text(manifest))
 total = sum(f.stat().st_size for f in corpus.rglob("*") if f.is_file())
 print(f"seeds: {sum(1 for f in corpus.rglob('*') if f.is_file())} files, {total} bytes in {corpus}")
+
+# --- ONNX ---
+onnx = lambda name, message: put("onnx", name, onnx_file.encode(message))
+conv = onnx_file.node("Conv", ["x", "w"], ["h"], "first", [[(1, "strides"), (8, 2), (8, 2), (20, 7)], [(1, "pads"), (8, b"\1\1\1\1"), (20, 7)]])
+whole = onnx_file.small()
+onnx("small", whole)
+onnx("external", onnx_file.small([onnx_file.tensor("w", [1, 1, 1, 1], more=[(13, [(1, "location"), (2, "weights.bin")]), (13, [(1, "offset"), (2, "4")]),
+                                                                          (13, [(1, "length"), (2, "4")]), (14, 1)])]))
+onnx("nested", onnx_file.small(nodes=[onnx_file.node("If", ["x"], ["y"], "", [[(1, "then_branch"), (6, onnx_file.graph([conv], [], [])), (20, 5)]])]))
+onnx("listed", onnx_file.small([onnx_file.tensor("w", [2], more=[(4, struct.pack("<2f", 1, 2))]), onnx_file.tensor("i", [2], 7, more=[(7, 1), (7, 2)]),
+                                onnx_file.tensor("h", [1], 10, more=[(5, b"\x80\x78")])]))
+put("onnx", "cut", onnx_file.encode(whole)[:-20])
+put("onnx", "claims", b"\x08\x08\x3a\xff\xff\xff\xff\x7f")
+put("onnx", "deep", b"\x08\x08\x3a\x04" * 500)

@@ -1,0 +1,132 @@
+/*
+ * host/onnx/onnx.h - an ONNX file, read where it lies (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto): texts, attributes and weights point into the
+ * mapped file, or into files of external data beside it. What is read is checked: lengths, names, the order of nodes, the sizes of weights.
+ */
+#ifndef NS_ONNX_H
+#define NS_ONNX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/base/base.h"
+
+struct ns_onnx_text { /* not terminated; valid UTF-8 without control characters */
+	const char *at;
+	size_t bytes;
+};
+
+/* TensorProto.DataType */
+enum ns_onnx_type {
+	NS_ONNX_UNDEFINED,
+	NS_ONNX_FLOAT,
+	NS_ONNX_UINT8,
+	NS_ONNX_INT8,
+	NS_ONNX_UINT16,
+	NS_ONNX_INT16,
+	NS_ONNX_INT32,
+	NS_ONNX_INT64,
+	NS_ONNX_STRING,
+	NS_ONNX_BOOL,
+	NS_ONNX_FLOAT16,
+	NS_ONNX_DOUBLE,
+	NS_ONNX_UINT32,
+	NS_ONNX_UINT64,
+	NS_ONNX_COMPLEX64,
+	NS_ONNX_COMPLEX128,
+	NS_ONNX_BFLOAT16,
+	NS_ONNX_TYPES = 24 /* those of 17 to 23 have 8 bits or 4 */
+};
+const char *ns_onnx_type_name(int type);
+
+#define NS_ONNX_RANK 8 /* dimensions of a tensor, at most */
+
+struct ns_onnx_tensor { /* of an initializer, or an attribute */
+	struct ns_onnx_text name;
+	int type, rank;
+	int64_t dims[NS_ONNX_RANK], count;
+	/* where its values are: raw bytes, or a list of a field of its type (packed or not, `field` says which), or bytes of another file */
+	const uint8_t *raw, *listed;
+	size_t raw_bytes, listed_bytes;
+	int field, strings;
+	struct ns_onnx_text location; /* file beside the model; no bytes: it is in this one */
+	int64_t offset, length;	      /* length -1: to the end */
+};
+
+struct ns_onnx_dim {
+	int64_t value; /* -1: a name, or nothing, says it */
+	struct ns_onnx_text name;
+};
+
+struct ns_onnx_value { /* by the name that nodes use */
+	struct ns_onnx_text name;
+	int node, tensor;  /* that makes it, that it is; -1 */
+	int input, output; /* of the graph */
+	int type, rank;	   /* NS_ONNX_UNDEFINED: not said, or no tensor; rank -1: not said */
+	struct ns_onnx_dim dims[NS_ONNX_RANK];
+};
+
+/* AttributeProto.AttributeType */
+enum ns_onnx_kind {
+	NS_ONNX_NOTHING,
+	NS_ONNX_F,
+	NS_ONNX_I,
+	NS_ONNX_S,
+	NS_ONNX_T,
+	NS_ONNX_G,
+	NS_ONNX_FLOATS,
+	NS_ONNX_INTS,
+	NS_ONNX_STRINGS,
+	NS_ONNX_OTHER
+};
+
+struct ns_onnx_attribute {
+	struct ns_onnx_text name, s;
+	enum ns_onnx_kind kind;
+	float f;
+	int64_t i;
+	int first, count; /* of FLOATS and INTS: in the model's; of T: first is a tensor */
+};
+
+struct ns_onnx_node {
+	struct ns_onnx_text op, domain, name;
+	int first_in, ins, first_out, outs; /* in `uses`: values, -1: an input that is left out */
+	int first_attribute, attributes;
+	int graphs; /* inside its attributes: control flow */
+};
+
+struct ns_onnx {
+	char *path;
+	const uint8_t *data; /* the mapping */
+	size_t bytes;
+	int64_t ir_version;
+	struct ns_onnx_text producer, producer_version, graph_name;
+	struct ns_onnx_opset {
+		struct ns_onnx_text domain;
+		int64_t version;
+	} * opsets;
+	struct ns_onnx_value *values;
+	struct ns_onnx_node *nodes;
+	struct ns_onnx_attribute *attributes;
+	struct ns_onnx_tensor *tensors;
+	struct ns_onnx_text *nested; /* operators of graphs inside nodes, one each time */
+	int *uses;
+	int64_t *ints;
+	float *floats;
+	int opset_count, value_count, node_count, attribute_count, tensor_count, nested_count, use_count, int_count, float_count;
+	int functions, sparse; /* of the model, of the graph: read by nobody here */
+	struct ns_onnx_rooms *rooms;
+};
+
+/*
+ * NS_BAD_DATA names the byte, node or value that is wrong, NS_IO a file that cannot be read. Every node's inputs are made by nodes before it, are weights, or
+ * inputs of the graph; every name is made once.
+ */
+enum ns_status ns_onnx_read(struct ns_onnx **onnx, const char *path);
+void ns_onnx_free(struct ns_onnx *onnx);
+int ns_onnx_is(struct ns_onnx_text text, const char *word);
+/* Is it an ONNX file, by its name or its first bytes? */
+enum ns_status ns_onnx_file(const char *path, int *is);
+/* Weights that lie in files of their own: each is a plain file in the model's folder, holds what is said of it, and no two overlap but whole. *bytes: of all. */
+enum ns_status ns_onnx_check_external(const struct ns_onnx *onnx, int64_t *bytes);
+
+#endif
