@@ -1,12 +1,5 @@
 #include "kernels/op.h"
 
-size_t ns_dtype_bytes(enum ns_dtype dtype)
-{
-	static const size_t bytes[] = {[NS_U8] = 1, [NS_F32] = 4, [NS_BF16] = 2, [NS_F64] = 8};
-
-	return bytes[dtype];
-}
-
 const char *ns_op_name(enum ns_op_kind kind)
 {
 	static const char *const names[NS_OP_KINDS] = {
@@ -28,6 +21,19 @@ const char *ns_op_name(enum ns_op_kind kind)
 		[NS_OP_EMA] = "ema",
 		[NS_OP_KS] = "ks",
 		[NS_OP_MMD] = "mmd",
+		[NS_OP_POINTWISE] = "pointwise",
+		[NS_OP_MOVE] = "move",
+		[NS_OP_REDUCE] = "reduce",
+		[NS_OP_CONTRACT] = "contract",
+		[NS_OP_CONVOLVE] = "convolve",
+		[NS_OP_POOL_ND] = "pool_nd",
+		[NS_OP_RESAMPLE] = "resample",
+		[NS_OP_INDEX] = "index",
+		[NS_OP_ALONG] = "along",
+		[NS_OP_TOPK] = "topk",
+		[NS_OP_RECURRENT] = "recurrent",
+		[NS_OP_GRID] = "grid",
+		[NS_OP_ROI] = "roi",
 	};
 
 	return names[kind];
@@ -165,6 +171,8 @@ enum ns_status ns_op_check(const struct ns_op *op)
 		return positive(op, (const int[]){op->u.reorder.k, op->u.reorder.r, op->u.reorder.s, op->u.reorder.c}, 4);
 	case NS_OP_KINDS:
 		break;
+	default:
+		return ns_tensor_check(op);
 	}
 	return ns_fail(NS_INVALID, "op kind %d is unknown", (int)op->kind);
 }

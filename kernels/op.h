@@ -13,10 +13,7 @@
 #include <stdint.h>
 
 #include "kernels/status.h"
-
-enum ns_dtype { NS_U8, NS_F32, NS_BF16, NS_F64 };
-
-size_t ns_dtype_bytes(enum ns_dtype dtype);
+#include "kernels/tensor.h"
 
 enum ns_op_kind {
 	NS_OP_AUGMENT,
@@ -37,6 +34,19 @@ enum ns_op_kind {
 	NS_OP_EMA,
 	NS_OP_KS,
 	NS_OP_MMD,
+	NS_OP_POINTWISE, /* from here on: kernels/tensor.h */
+	NS_OP_MOVE,
+	NS_OP_REDUCE,
+	NS_OP_CONTRACT,
+	NS_OP_CONVOLVE,
+	NS_OP_POOL_ND,
+	NS_OP_RESAMPLE,
+	NS_OP_INDEX,
+	NS_OP_ALONG,
+	NS_OP_TOPK,
+	NS_OP_RECURRENT,
+	NS_OP_GRID,
+	NS_OP_ROI,
 	NS_OP_KINDS
 };
 
@@ -203,6 +213,19 @@ struct ns_op {
 		struct ns_op_ema ema;
 		struct ns_op_ks ks;
 		struct ns_op_mmd mmd;
+		struct ns_op_pointwise pointwise;
+		struct ns_op_move move;
+		struct ns_op_reduce reduce;
+		struct ns_op_contract contract;
+		struct ns_op_convolve convolve;
+		struct ns_op_pool_nd pool_nd;
+		struct ns_op_resample resample;
+		struct ns_op_index index;
+		struct ns_op_along along;
+		struct ns_op_topk topk;
+		struct ns_op_recurrent recurrent;
+		struct ns_op_grid grid;
+		struct ns_op_roi roi;
 	} u;
 };
 

@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/graph/graph.h"
+#include "kernels/formula/inline.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -222,27 +223,6 @@ const char *ns_tensors_metadata(const struct ns_tensors *t, const char *key)
 	return ns_json_text(json_object_get(t->header, "__metadata__"), key);
 }
 
-static float from_f16(uint16_t x)
-{
-	uint32_t sign = (uint32_t)(x & 0x8000) << 16, exponent = (x >> 10) & 31, bits;
-	float small = (float)(x & 0x3ff) * 0x1p-24f, value;
-
-	if (!exponent) /* zero and subnormal numbers */
-		return sign ? -small : small;
-	bits = sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | (uint32_t)(x & 0x3ff) << 13;
-	memcpy(&value, &bits, sizeof value);
-	return value;
-}
-
-static float from_bf16(uint16_t x)
-{
-	uint32_t bits = (uint32_t)x << 16;
-	float value;
-
-	memcpy(&value, &bits, sizeof value);
-	return value;
-}
-
 /* The types that weights come in, each as floats: what a float cannot hold becomes infinite, which whoever reads weights refuses. */
 static int convert(const char *dtype, const char *data, int64_t count, float *out)
 {
@@ -263,7 +243,7 @@ static int convert(const char *dtype, const char *data, int64_t count, float *ou
 		if (strcmp(dtype, "F16") && strcmp(dtype, "BF16"))
 			return 0;
 		memcpy(&half, data + i * 2, sizeof half);
-		out[i] = dtype[0] == 'F' ? from_f16(half) : from_bf16(half);
+		out[i] = dtype[0] == 'F' ? ns_f32_of_f16(half) : ns_f32_of_bf16(half);
 	}
 	return strcmp(dtype, "F64") == 0 || strcmp(dtype, "F16") == 0 || strcmp(dtype, "BF16") == 0;
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "host/base/base.h"
+#include "host/dag/dag.h"
 
 struct ns_onnx_text { /* not terminated; valid UTF-8 without control characters */
 	const char *at;
@@ -53,14 +54,14 @@ struct ns_onnx_tensor { /* of an initializer, or an attribute */
 };
 
 struct ns_onnx_dim {
-	int64_t value; /* -1: a name, or nothing, says it */
+	int64_t value; /* below 0: a name, or nothing, says it */
 	struct ns_onnx_text name;
 };
 
 struct ns_onnx_value { /* by the name that nodes use */
 	struct ns_onnx_text name;
 	int node, tensor;  /* that makes it, that it is; -1 */
-	int input, output; /* of the graph */
+	int input, output; /* of the graph: from 1 on, in their order; 0: it is none */
 	int type, rank;	   /* NS_ONNX_UNDEFINED: not said, or no tensor; rank -1: not said */
 	struct ns_onnx_dim dims[NS_ONNX_RANK];
 };
@@ -113,6 +114,7 @@ struct ns_onnx {
 	int64_t *ints;
 	float *floats;
 	int opset_count, value_count, node_count, attribute_count, tensor_count, nested_count, use_count, int_count, float_count;
+	int inputs, outputs;
 	int functions, sparse; /* of the model, of the graph: read by nobody here */
 	struct ns_onnx_rooms *rooms;
 };
@@ -128,5 +130,22 @@ int ns_onnx_is(struct ns_onnx_text text, const char *word);
 enum ns_status ns_onnx_file(const char *path, int *is);
 /* Weights that lie in files of their own: each is a plain file in the model's folder, holds what is said of it, and no two overlap but whole. *bytes: of all. */
 enum ns_status ns_onnx_check_external(const struct ns_onnx *onnx, int64_t *bytes);
+
+/* --- the graph --- */
+
+struct ns_onnx_feed { /* what an input is; data NULL: it is known when the graph runs */
+	enum ns_dtype dtype;
+	struct ns_box box;
+	const void *data;
+};
+/*
+ * Makes ops of all nodes, in a graph that is empty. feeds: of the inputs that are no weights, in their order, as are outputs.
+ * NS_BAD_DATA lists every node that this version does not compute, with the reason. The graph borrows from the file.
+ */
+enum ns_status ns_onnx_graph(const struct ns_onnx *onnx, const struct ns_onnx_feed *feeds, int n, struct ns_dag *dag, int *outputs);
+/* Of a TensorProto.DataType; NS_DECLINED: values of that type are not computed here. */
+enum ns_status ns_onnx_dtype(int type, enum ns_dtype *dtype);
+/* Is there a maker of this operator? */
+int ns_onnx_knows(struct ns_onnx_text op);
 
 #endif

@@ -27,7 +27,6 @@ static enum ns_status read_dim(const struct ns_walk *outer, const struct ns_fiel
 		if (f.number == 2)
 			NS_TRY(ns_walk_text(&w, &f, &d.name));
 	}
-	d.value = d.value < 0 ? -1 : d.value; /* exporters write -1 for what is free */
 	if (v->rank == NS_ONNX_RANK)
 		return ns_walk_fail(outer, field->at, "a value of more than %d dimensions", NS_ONNX_RANK);
 	v->dims[v->rank++] = d;
@@ -116,8 +115,9 @@ static enum ns_status graph_field(struct ns_onnx *o, struct ns_walk *w, const st
 	case 11:
 	case 12:
 		NS_TRY(read_info(o, w, f, &index));
-		if (f->number == 11 ? o->values[index].input++ : o->values[index].output++)
+		if (f->number == 11 ? o->values[index].input : o->values[index].output)
 			return ns_walk_fail(w, f->at, "'%.*s' is declared twice", (int)o->values[index].name.bytes, o->values[index].name.at);
+		*(f->number == 11 ? &o->values[index].input : &o->values[index].output) = f->number == 11 ? ++o->inputs : ++o->outputs;
 		return NS_OK;
 	case 13:
 		return read_info(o, w, f, &index);

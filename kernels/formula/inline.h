@@ -54,6 +54,29 @@ NS_FORMULA uint16_t ns_bf16_of_f32(float x)
 	return (uint16_t)(nan ? (u >> 16) | 0x40 : r);
 }
 
+/* IEEE's half precision, with subnormal numbers; rounding to nearest even, too large becomes infinite. */
+NS_FORMULA float ns_f32_of_f16(uint16_t x)
+{
+	uint32_t sign = (uint32_t)(x & 0x8000) << 16, exponent = (x >> 10) & 31;
+	float small = (float)(x & 0x3ff) * 0x1p-24f;
+
+	if (!exponent) /* zero and subnormal numbers */
+		return sign ? -small : small;
+	return ns_f32_of_bits(sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | (uint32_t)(x & 0x3ff) << 13);
+}
+
+NS_FORMULA uint16_t ns_f16_of_f32(float x)
+{
+	uint32_t u = ns_bits_of_f32(x), sign = (u >> 16) & 0x8000, rest = u & 0x7fffffff, r;
+
+	if (rest > 0x7f800000) /* NaN */
+		return (uint16_t)(sign | 0x7e00 | (rest >> 13 & 0x1ff));
+	if (rest < 0x38800000) /* a multiple of 2^-24, which the sum with 1/2 rounds to */
+		return (uint16_t)(sign | (ns_bits_of_f32(ns_f32_of_bits(rest) + 0.5f) - 0x3f000000));
+	r = rest + 0xfff + ((rest >> 13) & 1);
+	return (uint16_t)(sign | (r >= 0x47800000 ? 0x7c00 : (r - 0x38000000) >> 13));
+}
+
 /*
  * exp(x) for x <= 0 in f32, the same bits on every device: 2^n * p(r), Cody-Waite reduction and a
  * degree 7 polynomial; within 2 units in the last place. Below -87 it is 0.

@@ -121,6 +121,55 @@ def known(_binary):
     check(not pathlib.Path("x").exists(), "something was made of it")
 
 
+def i64(name, *values):
+    return tensor(name, [len(values)] if len(values) != 1 else [1], 7, raw=struct.pack(f"<{len(values)}q", *values))
+
+
+def graphs(_binary):
+    """the graph that would be computed, or everything that stands in the way, at once"""
+    computes = look(small())["computes"]
+    check(computes == {"graph": {"ops": {"convolve": 1, "pointwise": 1}, "count": 2, "multiply_adds": 4 * 4 * 4 * 3}, "refused": None, "unknown_operators": []}, f"{computes}")
+    text = subprocess.run([NS, "look", "m.onnx"], capture_output=True, text=True, check=False).stdout
+    check("computes 2 ops of one image" in text and "convolve 1, pointwise 1" in text, text)
+    # shapes that are computed are constants and go: what is left is a view, which is no op
+    nodes = [node("Shape", ["x"], ["s"]), node("Gather", ["s", "zero"], ["n"]), node("Concat", ["n", "rest"], ["to"], attributes=[[(1, "axis"), (3, 0), (20, 2)]]),
+             node("Reshape", ["x", "to"], ["y"])]
+    found = look(model(graph(nodes, [value("x", ["n", 3, 8, 8])], [value("y")], [i64("zero", 0), i64("rest", -1)])))["computes"]
+    check(found["graph"] == {"ops": {}, "count": 0, "multiply_adds": 0}, f"{found}")
+    # all at once, each with its reason
+    nodes = [node("Fancy", ["x"], ["a"], "one"), node("NonZero", ["x"], ["b"], "two"), node("Relu", ["a"], ["c"]),
+             node("Relu", ["x"], ["d"], "four", domain="com.example"), node("Elu", ["x"], ["e"], "five", [[(1, "beta"), (2, 1.0), (20, 1)]])]
+    found = look(model(graph(nodes, [value("x", [1, 3])], [value("c")])))["computes"]
+    for words in ("4 of its 5 nodes", "node 0 (Fancy one): the operator", "node 1 (NonZero two): its shape depends on values", "node 3 (Relu four): the domain 'com.example'",
+                  "node 4 (Elu five): attribute 'beta'"):
+        check(words in found["refused"], f"'{words}' is not in {found['refused']}")
+    check(found["unknown_operators"] == ["Fancy", "Relu"], f"{found}")
+    # a size that is not said: operators alone
+    found = look(model(graph([node("Relu", ["x"], ["y"]), node("Fancy", ["y"], ["z"])], [value("x", ["n", 3, "h", "w"])], [value("z")])))["computes"]
+    check(found == {"graph": None, "refused": None, "unknown_operators": ["Fancy"]}, f"{found}")
+
+    def refused(said, nodes, weights=(), x=(1, 3, 8, 8), kind=1):
+        found = look(model(graph(nodes, [value("x", list(x), kind)], [value("y")], weights)))["computes"]["refused"]
+        check(found and said in found, f"'{said}' is not in {found}")
+    axis = lambda kind, field, v: [[(1, "axis"), (field, v), (20, kind)]]
+    refused("node 0 (Softmax): attribute 'axis' is not a whole number", [node("Softmax", ["x"], ["y"], attributes=axis(1, 2, 1.0))])
+    refused("axis 4 of 4", [node("Softmax", ["x"], ["y"], attributes=axis(2, 3, 4))])
+    refused("1 inputs, expected 2 to 2", [node("Add", ["x"], ["y"])])
+    refused("shapes do not go together: 8 and 3", [node("Add", ["x", "w"], ["y"])], [tensor("w", [3], raw=bytes(12))])
+    refused("matrices do not go together: 8 columns and 3 rows", [node("MatMul", ["x", "w"], ["y"])], [tensor("w", [3, 2], raw=bytes(24))])
+    refused("192 elements do not divide into 5", [node("Reshape", ["x", "to"], ["y"])], [i64("to", 5, -1)])
+    refused("index: 9 is outside of an axis of 3", [node("Gather", ["w", "i"], ["y"])], [tensor("w", [3], raw=bytes(12)), i64("i", 9)])
+    # types that do not go together would be read beyond their end
+    refused("are not all of float32", [node("Conv", ["x", "w"], ["y"])], [tensor("w", [4, 3, 1, 1], 2, raw=bytes(12))])
+    refused("matrices of float32 and of uint8", [node("MatMul", ["x", "w"], ["y"])], [tensor("w", [8, 2], 2, raw=bytes(16))])
+    refused("is of uint8", [node("LSTM", ["x", "w", "r"], ["y"])], [tensor("w", [1, 8, 3], 2, raw=bytes(24)), tensor("r", [1, 8, 2], 2, raw=bytes(16))], (4, 1, 3))
+    refused("updates of uint8", [node("ScatterND", ["x", "i", "u"], ["y"])], [tensor("i", [1, 1], 7, raw=bytes(8)), tensor("u", [1, 3, 8, 8], 2, raw=bytes(192))])
+    # a few nodes may ask for any amount of memory or time
+    refused("more than", [node("ConstantOfShape", ["s"], ["y"])], [i64("s", 1 << 40, 1 << 20)])
+    refused("MiB", [node("ConstantOfShape", ["s"], ["y"])], [i64("s", 1 << 20, 1 << 20)])
+    refused("steps to compute", [node("ConstantOfShape", ["s"], ["a"]), node("MatMul", ["a", "a"], ["y"])], [i64("s", 4096, 4096)])
+
+
 def weights(_binary):
     """each way in which values are written is counted, and what is not as many as the shape has is refused"""
     packed = lambda *values: b"".join(varint(v) for v in values)
@@ -171,6 +220,7 @@ def wrong(_binary):
     look(b"\x0b" + whole, 65, "wire type 3")
     look(b"\x00" + whole, 65, "no field begins here")
     look(b"\x08" + b"\xff" * 11, 65, "does not end")
+    look(b"\x08" + b"\xff" * 9 + b"\x03", 65, "does not end")  # more than 64 bits
     look(b"\x3a" + varint(1 << 62) + whole, 65, "ends beyond")
     look(small(nodes=[node("Conv", ["x", b"\xff\xfe".decode("latin1")], ["y"])]), 65, "is made by no node")
     look(encode(small()).replace(b"Relu", b"Re\x1bu"), 65, "is no text")
@@ -243,6 +293,6 @@ def official(_binary):
 
 if __name__ == "__main__":
     NS, *parts = sys.argv[1:]
-    for part in tiny.chosen((known, weights, wrong, outside, deep, official), parts):
+    for part in tiny.chosen((known, graphs, weights, wrong, outside, deep, official), parts):
         part(NS)
     print(f"{tiny.checks} checks passed")

@@ -1,0 +1,168 @@
+/* host/dag/run.c - a graph on a device: plans, one buffer for what its nodes make, constants put there once. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/dag/dag.h"
+
+struct ns_dag_exec {
+	const struct ns_dag *dag;
+	struct ns_device *dev;
+	int *outputs, output_count;
+	struct ns_plan **plans; /* of each node; NULL: nobody needs it */
+	void **made;		/* of each value: what mem_make() gave; NULL: an input, a view, or not needed */
+	char *wanted;
+	void *workspace;
+};
+
+static int root_of(const struct ns_dag *dag, int value)
+{
+	return value < 0 || dag->values[value].same_as < 0 ? value : dag->values[value].same_as;
+}
+
+/* From the outputs backwards: what is needed. */
+static void mark(struct ns_dag_exec *e)
+{
+	const struct ns_dag *d = e->dag;
+	int i, k;
+
+	for (i = 0; i < e->output_count; i++)
+		e->wanted[root_of(d, e->outputs[i])] = 1;
+	for (i = d->node_count - 1; i >= 0; i--) {
+		const struct ns_dag_node *n = &d->nodes[i];
+		int wanted = 0;
+
+		for (k = 0; k < n->outs; k++)
+			wanted |= n->out[k] >= 0 && e->wanted[root_of(d, n->out[k])];
+		for (k = 0; wanted && k < n->outs; k++)
+			if (n->out[k] >= 0)
+				e->wanted[root_of(d, n->out[k])] = 1;
+		for (k = 0; wanted && k < n->ins; k++)
+			if (n->in[k] >= 0)
+				e->wanted[root_of(d, n->in[k])] = 1;
+	}
+}
+
+static size_t bytes_of(const struct ns_dag_value *v)
+{
+	return (size_t)ns_box_count(&v->box) * ns_dtype_bytes(v->dtype);
+}
+
+static enum ns_status make(struct ns_dag_exec *e)
+{
+	const struct ns_dag *d = e->dag;
+	const struct ns_backend *backend = e->dev->backend;
+	struct ns_queue *queue;
+	size_t workspace = 0;
+	enum ns_status status = NS_OK;
+	int i, k;
+
+	NS_TRY(backend->queue_make(&queue, e->dev));
+	for (i = 0; i < d->value_count; i++) {
+		const struct ns_dag_value *v = &d->values[i];
+
+		if (!e->wanted[i] || v->input >= 0 || v->same_as >= 0)
+			continue;
+		NS_GO(backend->mem_make(&e->made[i], e->dev, bytes_of(v) ? bytes_of(v) : 1));
+		if (v->data)
+			NS_GO(backend->put(queue, e->made[i], v->data, bytes_of(v)));
+	}
+	for (i = 0; i < d->node_count; i++) {
+		int wanted = 0;
+
+		for (k = 0; k < d->nodes[i].outs; k++)
+			wanted |= d->nodes[i].out[k] >= 0 && e->wanted[root_of(d, d->nodes[i].out[k])];
+		if (!wanted)
+			continue;
+		NS_GO(ns_plan_make(&e->plans[i], e->dev, &d->nodes[i].op));
+		if (e->plans[i]->workspace_bytes > workspace)
+			workspace = e->plans[i]->workspace_bytes;
+	}
+	if (workspace)
+		NS_GO(backend->mem_make(&e->workspace, e->dev, workspace));
+	NS_GO(backend->wait(queue));
+out:
+	ns_queue_drain(backend, queue);
+	backend->queue_free(queue);
+	return status;
+}
+
+enum ns_status ns_dag_exec_make(struct ns_dag_exec **exec, const struct ns_dag *dag, struct ns_device *dev, const int *outputs, int n)
+{
+	struct ns_dag_exec *e = calloc(1, sizeof *e);
+	enum ns_status status;
+
+	if (!e)
+		return ns_fail(NS_NO_MEMORY, "out of memory for a graph");
+	e->dag = dag;
+	e->dev = dev;
+	e->outputs = calloc((size_t)n + 1, sizeof *e->outputs);
+	e->plans = calloc((size_t)dag->node_count + 1, sizeof(void *));
+	e->made = calloc((size_t)dag->value_count + 1, sizeof(void *));
+	e->wanted = calloc((size_t)dag->value_count + 1, 1);
+	if (!e->outputs || !e->plans || !e->made || !e->wanted) {
+		ns_dag_exec_free(e);
+		return ns_fail(NS_NO_MEMORY, "out of memory for a graph of %d nodes", dag->node_count);
+	}
+	memcpy(e->outputs, outputs, sizeof *outputs * (size_t)n);
+	e->output_count = n;
+	mark(e);
+	status = make(e);
+	if (status == NS_OK)
+		*exec = e;
+	else
+		ns_dag_exec_free(e);
+	return status;
+}
+
+void ns_dag_exec_free(struct ns_dag_exec *e)
+{
+	int i;
+
+	if (!e)
+		return;
+	for (i = 0; e->plans && i < e->dag->node_count; i++)
+		ns_plan_free(e->plans[i]);
+	for (i = 0; e->made && i < e->dag->value_count; i++)
+		if (e->made[i])
+			e->dev->backend->mem_free(e->dev, e->made[i]);
+	if (e->workspace)
+		e->dev->backend->mem_free(e->dev, e->workspace);
+	free(e->outputs);
+	free(e->plans);
+	free(e->made);
+	free(e->wanted);
+	free(e);
+}
+
+static void *where(const struct ns_dag_exec *e, int value, const void *const *inputs)
+{
+	int root = root_of(e->dag, value);
+
+	if (value < 0)
+		return NULL;
+	return e->dag->values[root].input >= 0 ? (void *)(uintptr_t)inputs[e->dag->values[root].input] : e->made[root];
+}
+
+enum ns_status ns_dag_exec_run(struct ns_dag_exec *e, const void *const *inputs, void *const *outputs, struct ns_queue *queue)
+{
+	const struct ns_dag *d = e->dag;
+	const struct ns_backend *backend = e->dev->backend;
+	int i, k;
+
+	for (i = 0; i < d->node_count; i++) {
+		const struct ns_dag_node *n = &d->nodes[i];
+		struct ns_args args = {.workspace = e->workspace};
+
+		if (!e->plans[i])
+			continue;
+		for (k = 0; k < n->ins; k++)
+			args.in[k] = where(e, n->in[k], inputs);
+		for (k = 0; k < n->outs; k++)
+			args.out[k] = where(e, n->out[k], inputs);
+		NS_TRY(ns_plan_run(e->plans[i], &args, queue));
+	}
+	for (i = 0; i < e->output_count; i++)
+		NS_TRY((backend->copy ? backend->copy : backend->put)(queue, outputs[i], where(e, e->outputs[i], inputs),
+								      bytes_of(&d->values[e->outputs[i]])));
+	return NS_OK;
+}

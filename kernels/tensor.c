@@ -1,0 +1,186 @@
+/* kernels/tensor.c - types, boxes, and which ops on tensors are valid. */
+#include "kernels/op.h"
+
+size_t ns_dtype_bytes(enum ns_dtype dtype)
+{
+	static const size_t bytes[NS_DTYPES] = {[NS_U8] = 1,  [NS_F32] = 4, [NS_BF16] = 2, [NS_F64] = 8, [NS_F16] = 2, [NS_BOOL] = 1, [NS_I8] = 1,
+						[NS_U16] = 2, [NS_I16] = 2, [NS_U32] = 4,  [NS_I32] = 4, [NS_U64] = 8, [NS_I64] = 8};
+
+	return bytes[dtype];
+}
+
+const char *ns_dtype_name(enum ns_dtype dtype)
+{
+	static const char *const names[NS_DTYPES] = {"uint8",  "float32", "bfloat16", "float64", "float16", "bool", "int8",
+						     "uint16", "int16",	  "uint32",   "int32",	 "uint64",  "int64"};
+
+	return names[dtype];
+}
+
+int ns_dtype_is_float(enum ns_dtype dtype)
+{
+	return dtype == NS_F32 || dtype == NS_BF16 || dtype == NS_F64 || dtype == NS_F16;
+}
+
+int64_t ns_box_count(const struct ns_box *box)
+{
+	int64_t n = 1;
+	int d;
+
+	for (d = 0; d < box->rank; d++)
+		n *= box->dim[d];
+	return n;
+}
+
+void ns_box_strides(const struct ns_box *box, int64_t stride[NS_RANK])
+{
+	int64_t n = 1;
+	int d;
+
+	for (d = NS_RANK - 1; d >= 0; d--) {
+		stride[d] = d < box->rank ? n : 0;
+		n *= d < box->rank ? box->dim[d] : 1;
+	}
+}
+
+/* --- valid ops --- */
+
+static enum ns_status wrong(const struct ns_op *op, const char *what, int64_t found, const char *expected)
+{
+	return ns_fail(NS_INVALID, "%s: %s = %lld, expected %s", ns_op_name(op->kind), what, (long long)found, expected);
+}
+
+static enum ns_status check_box(const struct ns_op *op, const struct ns_box *box)
+{
+	int64_t n = 1;
+	int d;
+
+	if (box->rank < 0 || box->rank > NS_RANK)
+		return wrong(op, "the rank", box->rank, "0 to 8");
+	for (d = 0; d < box->rank; d++) {
+		if (box->dim[d] < 0 || (box->dim[d] && n > INT64_MAX / 16 / box->dim[d]))
+			return wrong(op, "a dimension", box->dim[d], "0 or more, and fewer elements than a memory has");
+		n *= box->dim[d] ? box->dim[d] : 1;
+	}
+	return NS_OK;
+}
+
+static enum ns_status check_window(const struct ns_op *op, const struct ns_window *w)
+{
+	int i;
+
+	if (w->axes < 1 || w->axes > NS_AXES)
+		return wrong(op, "spatial axes", w->axes, "1 to 3");
+	for (i = 0; i < w->axes; i++)
+		if (w->in[i] < 1 || w->out[i] < 1 || w->kernel[i] < 1 || w->stride[i] < 1 || w->dilation[i] < 1)
+			return wrong(op, "a size of axis", i, "sizes, strides and dilations of at least 1");
+	return NS_OK;
+}
+
+static enum ns_status check_program(const struct ns_op *op)
+{
+	const struct ns_op_pointwise *v = &op->u.pointwise;
+	int i, known = v->inputs + v->constants;
+
+	NS_TRY(check_box(op, &v->out));
+	if (v->inputs < 0 || v->inputs > NS_POINTWISE_IN || v->constants < 0 || v->constants > NS_POINTWISE_CONSTANTS)
+		return wrong(op, "inputs", v->inputs, "at most 8, and at most 8 constants");
+	if (v->steps < 1 || v->steps > NS_POINTWISE_STEPS)
+		return wrong(op, "steps", v->steps, "1 to 24");
+	for (i = 0; i < v->steps; i++, known++)
+		if (v->step[i].a >= known || v->step[i].b >= known || v->step[i].c >= known)
+			return wrong(op, "step", i, "registers that are known before it");
+	return NS_OK;
+}
+
+enum ns_status ns_tensor_check(const struct ns_op *op)
+{
+	switch (op->kind) {
+	case NS_OP_POINTWISE:
+		return check_program(op);
+	case NS_OP_MOVE:
+		return check_box(op, &op->u.move.box);
+	case NS_OP_REDUCE:
+		return check_box(op, &op->u.reduce.in);
+	case NS_OP_CONTRACT:
+		NS_TRY(check_box(op, &op->u.contract.out));
+		return check_box(op, &op->u.contract.sum);
+	case NS_OP_CONVOLVE:
+		return check_window(op, &op->u.convolve.window);
+	case NS_OP_POOL_ND:
+		return check_window(op, &op->u.pool_nd.window);
+	case NS_OP_INDEX:
+		if (op->u.index.length < 1 || op->u.index.length > NS_RANK)
+			return wrong(op, "indices of a tuple", op->u.index.length, "1 to 8");
+		return check_box(op, &op->u.index.tuples);
+	case NS_OP_TOPK:
+		return op->u.topk.k < 0 || op->u.topk.k > op->u.topk.n ? wrong(op, "k", op->u.topk.k, "0 to n") : NS_OK;
+	case NS_OP_RESAMPLE:
+		return op->u.resample.taps < 1 ? wrong(op, "taps", op->u.resample.taps, "at least 1") : NS_OK;
+	default:
+		return NS_OK;
+	}
+}
+
+int64_t ns_op_multiply_adds(const struct ns_op *op)
+{
+	const struct ns_op_convolve *v = &op->u.convolve;
+	const struct ns_window *w = &v->window;
+	int64_t n;
+	int d;
+
+	if (op->kind == NS_OP_CONTRACT)
+		return ns_box_count(&op->u.contract.out) * ns_box_count(&op->u.contract.sum);
+	if (op->kind != NS_OP_CONVOLVE)
+		return 0;
+	for (n = v->n * v->groups * v->k * v->c, d = 0; d < w->axes; d++)
+		n *= (v->transposed ? w->in[d] : w->out[d]) * w->kernel[d];
+	return n;
+}
+
+static double window_work(const struct ns_window *w)
+{
+	double n = 1;
+	int d;
+
+	for (d = 0; d < w->axes; d++)
+		n *= (double)w->out[d] * (double)w->kernel[d];
+	return n;
+}
+
+double ns_op_work(const struct ns_op *op)
+{
+	switch (op->kind) {
+	case NS_OP_POINTWISE:
+		return (double)ns_box_count(&op->u.pointwise.out) * (1 + op->u.pointwise.steps);
+	case NS_OP_MOVE:
+		return (double)ns_box_count(&op->u.move.box);
+	case NS_OP_REDUCE:
+		return (double)ns_box_count(&op->u.reduce.in);
+	case NS_OP_CONTRACT:
+		return (double)ns_box_count(&op->u.contract.out) * (double)ns_box_count(&op->u.contract.sum);
+	case NS_OP_CONVOLVE:
+		return window_work(&op->u.convolve.window) * (double)op->u.convolve.n * (double)op->u.convolve.groups * (double)op->u.convolve.c *
+		       (double)op->u.convolve.k;
+	case NS_OP_POOL_ND:
+		return window_work(&op->u.pool_nd.window) * (double)op->u.pool_nd.planes;
+	case NS_OP_RESAMPLE:
+		return (double)op->u.resample.outer * (double)op->u.resample.m * (double)op->u.resample.inner * op->u.resample.taps;
+	case NS_OP_INDEX:
+		return (double)ns_box_count(&op->u.index.tuples) * (double)op->u.index.inner + (double)op->u.index.data;
+	case NS_OP_ALONG:
+		return (double)op->u.along.outer * (double)op->u.along.n * (double)op->u.along.inner * 3;
+	case NS_OP_TOPK:
+		return (double)op->u.topk.outer * (double)op->u.topk.n * (double)op->u.topk.inner * (double)(1 + op->u.topk.k);
+	case NS_OP_RECURRENT:
+		return (double)op->u.recurrent.t * (double)op->u.recurrent.n * (double)op->u.recurrent.h * 4 *
+		       (double)(op->u.recurrent.i + op->u.recurrent.h);
+	case NS_OP_GRID:
+		return (double)op->u.grid.n * (double)op->u.grid.c * (double)op->u.grid.p * (double)op->u.grid.q * 16;
+	case NS_OP_ROI:
+		return (double)op->u.roi.rois * (double)op->u.roi.c * (double)op->u.roi.p * (double)op->u.roi.q *
+		       (1 + op->u.roi.ratio * op->u.roi.ratio);
+	default:
+		return 0;
+	}
+}
