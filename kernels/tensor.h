@@ -39,7 +39,7 @@ double ns_op_work(const struct ns_op *op);
 void ns_box_strides(const struct ns_box *box, int64_t stride[NS_RANK]);
 
 /*
- * Registers: the inputs, then the constants, then each step's value; the last step is what is stored. It computes in `compute`: F32 rounds after each step,
+ * Registers: the inputs, then the constants, then each step's value; the last step is what is stored. It computes in `compute`: F32 rounds constants, and after each step,
  * I64 is for whole numbers and truth. Inputs of another type are converted as they are read, the result as it is stored: to whole numbers by truncation, NaN 0,
  * values outside to the nearest; whole numbers among themselves by their low bits.
  */

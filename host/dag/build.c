@@ -185,59 +185,74 @@ enum ns_status ns_dag_along(struct ns_dag *dag, int x, int how, int first, int l
 
 /* --- matrices --- */
 
-enum ns_status ns_dag_matmul(struct ns_dag *dag, int a, int b, enum ns_dtype out, int *y)
-{
-	struct ns_box x = ns_dag_at(dag, a)->box, w = ns_dag_at(dag, b)->box, batch_x, batch_w, batch, shown;
-	struct ns_op op = {.kind = NS_OP_CONTRACT};
-	struct ns_op_contract *c = &op.u.contract;
-	int64_t sx[NS_RANK], sw[NS_RANK], bx[NS_RANK], bw[NS_RANK];
-	const int in[2] = {a, b};
-	int d, row = x.rank == 1, column = w.rank == 1, full;
+struct side { /* one operand: (batch..., rows, columns), whatever lies where */
+	struct ns_box box, batch;
+	int64_t row, column, rows, columns, step[NS_RANK];
+};
 
-	if (ns_dag_at(dag, a)->dtype != ns_dag_at(dag, b)->dtype)
-		return ns_fail(NS_INVALID, "matrices of %s and of %s", ns_dtype_name(ns_dag_at(dag, a)->dtype),
-			       ns_dtype_name(ns_dag_at(dag, b)->dtype));
-	if (x.rank < 1 || w.rank < 1)
-		return ns_fail(NS_INVALID, "a number has no matrix product");
-	if (row)
-		x = (struct ns_box){2, {1, x.dim[0]}};
-	if (column)
-		w = (struct ns_box){2, {w.dim[0], 1}};
-	if (x.dim[x.rank - 1] != w.dim[w.rank - 2])
-		return ns_fail(NS_INVALID, "matrices do not go together: %lld columns and %lld rows", (long long)x.dim[x.rank - 1],
-			       (long long)w.dim[w.rank - 2]);
-	batch_x = x;
-	batch_w = w;
-	batch_x.rank -= 2;
-	batch_w.rank -= 2;
-	NS_TRY(ns_dag_broadcast(&batch_x, &batch_w, &batch));
-	ns_box_strides(&x, sx);
-	ns_box_strides(&w, sw);
-	/* strides of the batches are those of the whole tensors: each is a matrix times that of the batch alone */
-	strides_in(&batch_x, &batch, bx);
-	strides_in(&batch_w, &batch, bw);
-	c->dtype = ns_dag_at(dag, a)->dtype;
-	c->out_dtype = out;
-	c->out = batch;
-	for (d = 0; d < batch.rank; d++) {
-		c->a_out[d] = bx[d] * x.dim[x.rank - 2] * x.dim[x.rank - 1];
-		c->b_out[d] = bw[d] * w.dim[w.rank - 2] * w.dim[w.rank - 1];
+/* is_right: a list is a column, else a row. */
+static void side_of(const struct ns_dag_value *v, int turned, int is_right, struct side *s)
+{
+	int64_t stride[NS_RANK], t;
+
+	s->box = v->box;
+	if (s->box.rank == 1) {
+		s->box = is_right ? (struct ns_box){2, {v->box.dim[0], 1}} : (struct ns_box){2, {1, v->box.dim[0]}};
+		turned = 0;
 	}
+	ns_box_strides(&s->box, stride);
+	s->batch = s->box;
+	s->batch.rank -= 2;
+	s->rows = s->box.dim[s->batch.rank];
+	s->columns = s->box.dim[s->batch.rank + 1];
+	s->row = stride[s->batch.rank];
+	s->column = stride[s->batch.rank + 1];
+	if (!turned)
+		return;
+	t = s->rows, s->rows = s->columns, s->columns = t;
+	t = s->row, s->row = s->column, s->column = t;
+}
+
+enum ns_status ns_dag_matmul(struct ns_dag *dag, int a, int b, unsigned turned, enum ns_dtype out, int *y)
+{
+	const struct ns_dag_value *va = ns_dag_at(dag, a), *vb = ns_dag_at(dag, b);
+	struct ns_op op = {.kind = NS_OP_CONTRACT, .u.contract = {.dtype = va->dtype, .out_dtype = out}};
+	struct ns_op_contract *c = &op.u.contract;
+	struct ns_box batch, shown;
+	const int in[2] = {a, b};
+	int d, is_row = va->box.rank == 1, is_column = vb->box.rank == 1, full;
+	struct side x, w;
+
+	if (va->dtype != vb->dtype)
+		return ns_fail(NS_INVALID, "matrices of %s and of %s", ns_dtype_name(va->dtype), ns_dtype_name(vb->dtype));
+	if (va->box.rank < 1 || vb->box.rank < 1)
+		return ns_fail(NS_INVALID, "a number has no matrix product");
+	side_of(va, turned & 1, 0, &x);
+	side_of(vb, turned & 2, 1, &w);
+	if (x.columns != w.rows)
+		return ns_fail(NS_INVALID, "matrices do not go together: %lld columns and %lld rows", (long long)x.columns, (long long)w.rows);
+	NS_TRY(ns_dag_broadcast(&x.batch, &w.batch, &batch));
 	if (batch.rank + 2 > NS_RANK)
 		return ns_fail(NS_INVALID, "matrices of more than %d axes", NS_RANK);
-	c->out.rank = batch.rank + 2;
-	c->out.dim[batch.rank] = x.dim[x.rank - 2];
-	c->a_out[batch.rank] = sx[x.rank - 2];
-	c->out.dim[batch.rank + 1] = w.dim[w.rank - 1];
-	c->b_out[batch.rank + 1] = sw[w.rank - 1];
-	c->sum = (struct ns_box){1, {x.dim[x.rank - 1]}};
-	c->a_sum[0] = sx[x.rank - 1];
-	c->b_sum[0] = sw[w.rank - 2];
-	shown = batch;
-	if (!row)
-		shown.dim[shown.rank++] = x.dim[x.rank - 2];
-	if (!column)
-		shown.dim[shown.rank++] = w.dim[w.rank - 1];
+	strides_in(&x.batch, &batch, x.step);
+	strides_in(&w.batch, &batch, w.step);
+	shown = c->out = batch;
+	for (d = 0; d < batch.rank; d++) { /* each of a batch is a matrix further */
+		c->a_out[d] = x.step[d] * x.rows * x.columns;
+		c->b_out[d] = w.step[d] * w.rows * w.columns;
+	}
+	c->out.rank += 2;
+	c->out.dim[d] = x.rows;
+	c->a_out[d] = x.row;
+	c->out.dim[d + 1] = w.columns;
+	c->b_out[d + 1] = w.column;
+	c->sum = (struct ns_box){1, {x.columns}};
+	c->a_sum[0] = x.column;
+	c->b_sum[0] = w.row;
+	if (!is_row)
+		shown.dim[shown.rank++] = x.rows;
+	if (!is_column)
+		shown.dim[shown.rank++] = w.columns;
 	NS_TRY(ns_dag_value(dag, out, &c->out, in, 2, &full));
 	NS_TRY(ns_dag_add(dag, &op, in, 2, &full, 1));
 	return ns_dag_view(dag, full, &shown, y);

@@ -79,7 +79,8 @@ enum ns_status ns_dag_cast(struct ns_dag *dag, int x, enum ns_dtype dtype, int *
 enum ns_status ns_dag_fill(struct ns_dag *dag, enum ns_dtype dtype, const struct ns_box *box, double number, int *y);
 enum ns_status ns_dag_broadcast(const struct ns_box *a, const struct ns_box *b, struct ns_box *out);
 enum ns_status ns_dag_reduce(struct ns_dag *dag, int x, int how, unsigned axes, int keep, int *y);
-enum ns_status ns_dag_matmul(struct ns_dag *dag, int a, int b, enum ns_dtype out, int *y);
+/* Matrices of the last two axes, batches of those before, which broadcast. turned: bit 0: of a, bit 1: of b, rows and columns change places. */
+enum ns_status ns_dag_matmul(struct ns_dag *dag, int a, int b, unsigned turned, enum ns_dtype out, int *y);
 enum ns_status ns_dag_along(struct ns_dag *dag, int x, int how, int first, int last, int *y); /* axes first to last - 1 are one */
 
 /* --- shape: other places --- */
@@ -91,6 +92,11 @@ enum ns_status ns_dag_concat(struct ns_dag *dag, const int *x, int n, int axis, 
 enum ns_status ns_dag_expand(struct ns_dag *dag, int x, const struct ns_box *box, int *y);
 /* rule: NS_MOVE_PLAIN fills with `fill`, a value of one element, or -1 for 0; negative pads crop. */
 enum ns_status ns_dag_pad(struct ns_dag *dag, int x, const int64_t *before, const int64_t *after, int rule, int fill, int *y);
+
+/* --- fuse --- */
+
+/* Chains of f32 formulas become one node each; outputs stay. The bits of what is computed on ref do too. */
+enum ns_status ns_dag_fuse(struct ns_dag *dag, const int *outputs, int n);
 
 /* --- run --- */
 

@@ -97,6 +97,21 @@ static enum ns_status is_inf(struct ns_maker *m)
 	return ns_dag_formula_of(m->dag, NS_PW_IS_INF, m->in[0], (double[]){(double)negative, (double)positive}, 2, NS_BOOL, &m->out[0]);
 }
 
+static enum ns_status swish(struct ns_maker *m)
+{
+	struct ns_program p;
+	double alpha;
+	int x, a;
+
+	NS_TRY(ns_maker_float(m, "alpha", 1, &alpha));
+	ns_program_begin(&p);
+	x = ns_program_input(&p, m->in[0]);
+	a = ns_program_constant(&p, alpha);
+	a = ns_program_step(&p, NS_PW_SIGMOID, ns_program_step(&p, NS_PW_MUL, x, a, 0), 0, 0);
+	ns_program_step(&p, NS_PW_MUL, x, a, 0);
+	return ns_dag_program(m->dag, &p, type_of(m, 0), &m->out[0]);
+}
+
 static enum ns_status selu(struct ns_maker *m)
 {
 	struct ns_program p;
@@ -161,7 +176,8 @@ static enum ns_status bit_shift(struct ns_maker *m)
 	int which;
 
 	NS_TRY(ns_maker_word(m, "direction", words, 0, &which));
-	return ns_dag_formula(m->dag, which ? NS_PW_SHIFT_RIGHT : NS_PW_SHIFT_LEFT, m->in, 2, type_of(m, 0), &m->out[0]);
+	which = !which ? NS_PW_SHIFT_LEFT : type_of(m, 0) == NS_U64 ? NS_PW_SHIFT_RIGHT_U64 : NS_PW_SHIFT_RIGHT;
+	return ns_dag_formula(m->dag, which, m->in, 2, type_of(m, 0), &m->out[0]);
 }
 
 /* Bounds were attributes before version 11. */
@@ -392,6 +408,7 @@ const struct ns_onnx_row ns_onnx_math[] = {
 	{"Shrink", with_attributes, 1, 1, NS_PW_SHRINK, "bias lambd"},
 	{"HardSigmoid", with_attributes, 1, 1, NS_PW_HARDSIGMOID, "alpha beta consumed_inputs"},
 	{"Selu", selu, 1, 1, 0, "alpha gamma consumed_inputs"},
+	{"Swish", swish, 1, 1, 0, "alpha"},
 	{"Gelu", gelu, 1, 1, 0, "approximate"},
 	{"Max", variadic, 1, NS_ONNX_INS, NS_PW_MAX, "consumed_inputs"},
 	{"Min", variadic, 1, NS_ONNX_INS, NS_PW_MIN, "consumed_inputs"},

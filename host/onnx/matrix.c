@@ -5,16 +5,15 @@
 
 static enum ns_status matmul(struct ns_maker *m)
 {
-	return ns_dag_matmul(m->dag, m->in[0], m->in[1], ns_maker_in(m, 0)->dtype, &m->out[0]);
+	return ns_dag_matmul(m->dag, m->in[0], m->in[1], 0, ns_maker_in(m, 0)->dtype, &m->out[0]);
 }
 
 static enum ns_status gemm(struct ns_maker *m)
 {
 	enum ns_dtype dtype = ns_maker_in(m, 0)->dtype;
-	static const int turned[] = {1, 0};
 	int64_t ta, tb, broadcast;
 	double alpha, beta;
-	int a = m->in[0], b = m->in[1], y, c;
+	int y, c;
 
 	NS_TRY(ns_maker_int(m, "transA", 0, &ta));
 	NS_TRY(ns_maker_int(m, "transB", 0, &tb));
@@ -23,11 +22,7 @@ static enum ns_status gemm(struct ns_maker *m)
 	NS_TRY(ns_maker_float(m, "beta", 1, &beta));
 	if (ns_maker_in(m, 0)->box.rank != 2 || ns_maker_in(m, 1)->box.rank != 2)
 		return ns_fail(NS_INVALID, "%d and %d axes, expected 2", ns_maker_in(m, 0)->box.rank, ns_maker_in(m, 1)->box.rank);
-	if (ta)
-		NS_TRY(ns_dag_transpose(m->dag, a, turned, &a));
-	if (tb)
-		NS_TRY(ns_dag_transpose(m->dag, b, turned, &b));
-	NS_TRY(ns_dag_matmul(m->dag, a, b, dtype, &y));
+	NS_TRY(ns_dag_matmul(m->dag, m->in[0], m->in[1], (ta ? 1u : 0) | (tb ? 2u : 0), dtype, &y));
 	if (alpha != 1)
 		NS_TRY(ns_dag_formula_of(m->dag, NS_PW_MUL, y, &alpha, 1, dtype, &y));
 	m->out[0] = y;
@@ -56,7 +51,7 @@ static enum ns_status matmul_integer(struct ns_maker *m)
 
 	NS_TRY(centred(m, m->in[0], ns_maker_has(m, 2) ? m->in[2] : -1, 1, &a));
 	NS_TRY(centred(m, m->in[1], ns_maker_has(m, 3) ? m->in[3] : -1, 0, &b));
-	return ns_dag_matmul(m->dag, a, b, NS_I32, &m->out[0]);
+	return ns_dag_matmul(m->dag, a, b, 0, NS_I32, &m->out[0]);
 }
 
 /* inputs: a sa za b sb zb sy zy */
@@ -69,7 +64,7 @@ static enum ns_status qlinear_matmul(struct ns_maker *m)
 			return ns_fail(NS_DECLINED, "scales by rows or columns");
 	NS_TRY(centred(m, m->in[0], m->in[2], 1, &a));
 	NS_TRY(centred(m, m->in[3], m->in[5], 0, &b));
-	NS_TRY(ns_dag_matmul(m->dag, a, b, NS_I32, &sum));
+	NS_TRY(ns_dag_matmul(m->dag, a, b, 0, NS_I32, &sum));
 	NS_TRY(ns_dag_view(m->dag, m->in[4], &(struct ns_box){0}, &scale));
 	return ns_maker_requantize(m, sum, scale, &m->out[0]);
 }

@@ -10,7 +10,7 @@ enum { NEAREST, LINEAR, CUBIC };
 enum { PREFER_FLOOR, PREFER_CEIL, FLOOR, CEIL };
 
 struct resize {
-	int mode, place, round, exclude, taps;
+	int mode, place, round, exclude, antialias, taps;
 	double cubic, outside;
 	int64_t n, m;
 	double scale, start, end; /* of the axis at hand; the part of it that is cropped */
@@ -51,27 +51,40 @@ static int32_t inside(const struct resize *r, double x)
 	return (int32_t)(x < 0 ? 0 : x > (double)r->n - 1 ? (double)r->n - 1 : x);
 }
 
+/* The filter is as wide as an output pixel where it is larger than one of the input and antialiasing is asked for. */
+static double filter(const struct resize *r, double distance)
+{
+	distance *= r->antialias && r->scale < 1 ? r->scale : 1;
+	return r->mode == CUBIC ? cubic(r->cubic, distance) : fmax(1 - fabs(distance), 0);
+}
+
+static int reach(const struct resize *r)
+{
+	double width = r->mode == CUBIC ? 2 : 1;
+
+	return r->mode == NEAREST ? 0 : -(int)floor(-width / (r->antialias && r->scale < 1 ? r->scale : 1)) - 1;
+}
+
 static void taps_of(const struct resize *r, double x, int32_t *index, float *weight)
 {
-	double first = floor(x), sum = 0, w[4];
-	int t;
+	double first = floor(x), sum = 0, w;
+	int t, pass, normalised = r->exclude || r->antialias;
 
 	if (r->mode == NEAREST) {
 		*weight = 1;
 		*index = inside(r, r->round == FLOOR ? first : r->round == CEIL ? ceil(x) : r->round == PREFER_CEIL ? floor(x + 0.5) : ceil(x - 0.5));
 		return;
 	}
-	for (t = 0; t < r->taps; t++) {
-		double at = first + t - (r->mode == CUBIC);
+	for (pass = 0; pass < 2; pass++)
+		for (t = 0; t < r->taps; t++) {
+			double at = first + t - reach(r);
 
-		w[t] = r->mode == CUBIC ? cubic(r->cubic, x - at) : 1 - fabs(x - at);
-		if (r->exclude && (at < 0 || at > (double)r->n - 1))
-			w[t] = 0;
-		sum += w[t];
-		index[t] = inside(r, at);
-	}
-	for (t = 0; t < r->taps; t++)
-		weight[t] = (float)(r->exclude ? w[t] / sum : w[t]);
+			w = r->exclude && (at < 0 || at > (double)r->n - 1) ? 0 : filter(r, x - at);
+			if (!pass)
+				sum += w;
+			index[t] = inside(r, at);
+			weight[t] = (float)(normalised ? w / sum : w);
+		}
 }
 
 /* One axis: a table of taps, which the op applies. */
@@ -127,8 +140,8 @@ static enum ns_status settings(struct ns_maker *m, struct resize *r)
 	NS_TRY(ns_maker_float(m, "cubic_coeff_a", -0.75, &r->cubic));
 	NS_TRY(ns_maker_float(m, "extrapolation_value", 0, &r->outside));
 	r->exclude = exclude != 0;
-	r->taps = r->mode == NEAREST ? 1 : r->mode == LINEAR ? 2 : 4;
-	return antialias ? ns_fail(NS_DECLINED, "antialiasing") : NS_OK;
+	r->antialias = antialias != 0;
+	return NS_OK;
 }
 
 /* The input, or attribute of Upsample 7, that has this number; NULL: it is left out or empty. */
@@ -150,24 +163,58 @@ static enum ns_status floats(struct ns_maker *m, int input, double *values, int 
 	return NS_OK;
 }
 
-static enum ns_status scales_of(struct ns_maker *m, int rank, double *scales, double *sizes, int *by_scale)
+/* Of n axes: sizes and scales; what is not given follows from what is. */
+static enum ns_status scales_of(struct ns_maker *m, const struct ns_box *b, const int *axes, int n, double *scales, double *sizes)
 {
+	static const char *const policies[] = {"stretch", "not_larger", "not_smaller", NULL};
 	const struct ns_onnx_attribute *a = ns_maker_attribute(m, "scales");
-	int i, there, by_size = 0;
+	int i, by_scale = 0, by_size = 0, policy;
+	double one = 0;
 
+	NS_TRY(ns_maker_word(m, "keep_aspect_ratio_policy", policies, 0, &policy));
 	if (m->row->what && m->opset < 9) { /* Upsample 7 */
-		if (!a || a->kind != NS_ONNX_FLOATS || a->count != rank)
-			return ns_fail(NS_INVALID, "scales of other than %d axes", rank);
-		for (i = 0; i < rank; i++)
+		if (!a || a->kind != NS_ONNX_FLOATS || a->count != n)
+			return ns_fail(NS_INVALID, "scales of other than %d axes", n);
+		for (i = 0; i < n; i++)
 			scales[i] = (double)m->o->floats[a->first + i];
-		*by_scale = 1;
-		return NS_OK;
+		by_scale = 1;
+	} else {
+		NS_TRY(floats(m, m->opset < 11 ? 1 : 2, scales, n, &by_scale));
+		if (m->opset >= 11)
+			NS_TRY(floats(m, 3, sizes, n, &by_size));
 	}
-	NS_TRY(floats(m, m->opset < 11 ? 1 : 2, scales, rank, by_scale));
-	if (m->opset >= 11)
-		NS_TRY(floats(m, 3, sizes, rank, &by_size));
-	there = *by_scale + by_size;
-	return there == 1 ? NS_OK : ns_fail(NS_INVALID, "%s", there ? "both scales and sizes" : "neither scales nor sizes");
+	if (by_scale + by_size != 1)
+		return ns_fail(NS_INVALID, "%s", by_scale ? "both scales and sizes" : "neither scales nor sizes");
+	for (i = 0; i < n; i++) {
+		double was = (double)b->dim[axes[i]];
+
+		if (by_scale)
+			sizes[i] = floor(was * scales[i]);
+		else
+			scales[i] = sizes[i] / was;
+		one = !i || (policy == 1 ? scales[i] < one : scales[i] > one) ? scales[i] : one;
+	}
+	for (i = 0; by_size && policy && i < n; i++) { /* the same for all axes */
+		scales[i] = one;
+		sizes[i] = floor(one * (double)b->dim[axes[i]] + 0.5);
+	}
+	return NS_OK;
+}
+
+static enum ns_status axes_of(struct ns_maker *m, int rank, int *axes, int *n)
+{
+	const int64_t *given;
+	int i;
+
+	NS_TRY(ns_maker_ints(m, "axes", &given, n));
+	if (!given)
+		for (*n = rank, i = 0; i < rank; i++)
+			axes[i] = i;
+	if (*n > rank)
+		return ns_fail(NS_INVALID, "%d axes of %d", *n, rank);
+	for (i = 0; given && i < *n; i++)
+		NS_TRY(ns_maker_axis(m, given[i], rank, &axes[i]));
+	return NS_OK;
 }
 
 static enum ns_status resize(struct ns_maker *m)
@@ -175,27 +222,26 @@ static enum ns_status resize(struct ns_maker *m)
 	const struct ns_box b = ns_maker_in(m, 0)->box;
 	double scales[NS_RANK], sizes[NS_RANK], roi[2 * NS_RANK];
 	struct resize r = {0};
-	int d, by_scale, y = m->in[0], has_roi = 0;
+	int i, n, axes[NS_RANK], y = m->in[0], has_roi = 0;
 
 	NS_TRY(settings(m, &r));
-	NS_TRY(scales_of(m, b.rank, scales, sizes, &by_scale));
+	NS_TRY(axes_of(m, b.rank, axes, &n));
+	NS_TRY(scales_of(m, &b, axes, n, scales, sizes));
 	if (r.place == TF_CROP)
-		NS_TRY(floats(m, 1, roi, 2 * b.rank, &has_roi));
+		NS_TRY(floats(m, 1, roi, 2 * n, &has_roi));
 	if (r.place == TF_CROP && !has_roi)
 		return ns_fail(NS_INVALID, "a crop without a region");
-	for (d = 0; d < b.rank; d++) {
-		double size = by_scale ? floor((double)b.dim[d] * scales[d]) : sizes[d];
-
-		if (!(size >= 1 && size < 1 << 28) || b.dim[d] < 1)
-			return ns_fail(NS_INVALID, "axis %d of %lld would become one of %g", d, (long long)b.dim[d], size);
-		r.n = b.dim[d];
-		r.m = (int64_t)size;
-		r.scale = by_scale ? scales[d] : size / (double)r.n;
-		r.start = has_roi ? roi[d] : 0;
-		r.end = has_roi ? roi[b.rank + d] : 1;
-		if (r.n == r.m && r.scale == 1 && r.start == 0 && r.end == 1)
-			continue;
-		NS_TRY(resample(m, y, d, &r, &y));
+	for (i = 0; i < n; i++) {
+		if (!(sizes[i] >= 1 && sizes[i] < 1 << 28) || b.dim[axes[i]] < 1 || b.dim[axes[i]] > 1 << 28 || !(scales[i] > 0))
+			return ns_fail(NS_INVALID, "axis %d of %lld would become one of %g", axes[i], (long long)b.dim[axes[i]], sizes[i]);
+		r.n = b.dim[axes[i]];
+		r.m = (int64_t)sizes[i];
+		r.scale = scales[i];
+		r.start = has_roi ? roi[i] : 0;
+		r.end = has_roi ? roi[n + i] : 1;
+		r.taps = r.mode == NEAREST ? 1 : 2 + 2 * reach(&r);
+		if (r.n != r.m || r.scale != 1 || r.start != 0 || r.end != 1)
+			NS_TRY(resample(m, y, axes[i], &r, &y));
 	}
 	m->out[0] = y;
 	return NS_OK;
@@ -203,7 +249,8 @@ static enum ns_status resize(struct ns_maker *m)
 
 static enum ns_status grid_sample(struct ns_maker *m)
 {
-	static const char *const modes[] = {"nearest", "bilinear", "bicubic", NULL}, *const pads[] = {"zeros", "border", "reflection", NULL};
+	static const char *const modes[] = {"nearest", "bilinear", "bicubic", "linear", "cubic", NULL}, *const pads[] = {"zeros", "border",
+															 "reflection", NULL};
 	const struct ns_box x = ns_maker_in(m, 0)->box, g = ns_maker_in(m, 1)->box;
 	struct ns_op op = {.kind = NS_OP_GRID};
 	struct ns_op_grid *v = &op.u.grid;
@@ -211,6 +258,7 @@ static enum ns_status grid_sample(struct ns_maker *m)
 	int64_t corners;
 
 	NS_TRY(ns_maker_word(m, "mode", modes, 1, &v->how));
+	v->how -= v->how > NS_SAMPLE_CUBIC ? 2 : 0; /* version 20 has other names for the same */
 	NS_TRY(ns_maker_word(m, "padding_mode", pads, 0, &v->outside));
 	NS_TRY(ns_maker_int(m, "align_corners", 0, &corners));
 	if (x.rank != 4 || g.rank != 4 || g.dim[3] != 2 || g.dim[0] != x.dim[0] || ns_maker_in(m, 1)->dtype != ns_maker_in(m, 0)->dtype)
@@ -267,7 +315,8 @@ static enum ns_status roi_align(struct ns_maker *m)
 }
 
 const struct ns_onnx_row ns_onnx_place[] = {
-	{"Resize", resize, 1, 4, 0, "antialias coordinate_transformation_mode cubic_coeff_a exclude_outside extrapolation_value mode nearest_mode"},
+	{"Resize", resize, 1, 4, 0,
+	 "antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside extrapolation_value keep_aspect_ratio_policy mode nearest_mode"},
 	{"Upsample", resize, 1, 2, 1, "mode scales"},
 	{"GridSample", grid_sample, 2, 2, 0, "align_corners mode padding_mode"},
 	{"RoiAlign", roi_align, 3, 3, 0, "coordinate_transformation_mode mode output_height output_width sampling_ratio spatial_scale"},

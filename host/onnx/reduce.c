@@ -170,6 +170,52 @@ static enum ns_status layer_norm(struct ns_maker *m)
 	return affine(m, y, m->in[1], ns_maker_has(m, 2) ? m->in[2] : -1, &m->out[0]);
 }
 
+/* x / sqrt(mean of x^2 + eps), times a scale */
+static enum ns_status rms_norm(struct ns_maker *m)
+{
+	enum ns_dtype dtype = ns_maker_in(m, 0)->dtype;
+	int rank = ns_maker_in(m, 0)->box.rank, d, square, r;
+	struct ns_program p;
+	int64_t axis, stash;
+	double eps;
+
+	NS_TRY(ns_maker_float(m, "epsilon", 1e-5, &eps));
+	NS_TRY(ns_maker_int(m, "axis", -1, &axis));
+	NS_TRY(ns_maker_int(m, "stash_type", 1, &stash));
+	NS_TRY(ns_maker_axis(m, axis, rank, &d));
+	NS_TRY(ns_dag_formula(m->dag, NS_PW_MUL, (int[]){m->in[0], m->in[0]}, 2, dtype, &square));
+	NS_TRY(ns_dag_reduce(m->dag, square, NS_REDUCE_MEAN, ((1u << rank) - 1) & ~((1u << d) - 1), 1, &square));
+	ns_program_begin(&p);
+	r = ns_program_input(&p, square);
+	r = ns_program_step(&p, NS_PW_ADD, r, ns_program_constant(&p, eps), 0);
+	ns_program_step(&p, NS_PW_RECIPROCAL, ns_program_step(&p, NS_PW_SQRT, r, 0, 0), 0, 0);
+	NS_TRY(ns_dag_program(m->dag, &p, dtype, &square));
+	NS_TRY(ns_dag_formula(m->dag, NS_PW_MUL, (int[]){m->in[0], square}, 2, dtype, &r));
+	return affine(m, r, m->in[1], -1, &m->out[0]);
+}
+
+/* x / its L1 or L2 norm along an axis; where that is 0, 0 */
+static enum ns_status lp_norm(struct ns_maker *m)
+{
+	enum ns_dtype dtype = ns_maker_in(m, 0)->dtype;
+	int d, norm, zero, x[2];
+	int64_t axis, p;
+
+	NS_TRY(ns_maker_int(m, "axis", -1, &axis));
+	NS_TRY(ns_maker_int(m, "p", 2, &p));
+	NS_TRY(ns_maker_axis(m, axis, ns_maker_in(m, 0)->box.rank, &d));
+	if (p != 1 && p != 2)
+		return ns_fail(NS_INVALID, "a norm of %lld", (long long)p);
+	NS_TRY(ns_dag_reduce(m->dag, m->in[0], p == 1 ? NS_REDUCE_L1 : NS_REDUCE_L2, 1u << d, 1, &norm));
+	NS_TRY(ns_dag_formula(m->dag, NS_PW_NOT, &norm, 1, dtype, &zero));
+	x[0] = norm;
+	x[1] = zero;
+	NS_TRY(ns_dag_formula(m->dag, NS_PW_ADD, x, 2, dtype, &norm));
+	x[0] = m->in[0];
+	x[1] = norm;
+	return ns_dag_formula(m->dag, NS_PW_DIV, x, 2, dtype, &m->out[0]);
+}
+
 static enum ns_status group_norm(struct ns_maker *m)
 {
 	const struct ns_box b = ns_maker_in(m, 0)->box;
@@ -302,6 +348,8 @@ const struct ns_onnx_row ns_onnx_reduce[] = {
 	{"BatchNormalization", batch_norm, 5, 5, 0, "epsilon momentum spatial training_mode is_test consumed_inputs"},
 	{"InstanceNormalization", instance_norm, 3, 3, 0, "epsilon consumed_inputs"},
 	{"LayerNormalization", layer_norm, 2, 3, 0, "axis epsilon stash_type"},
+	{"RMSNormalization", rms_norm, 2, 2, 0, "axis epsilon stash_type"},
+	{"LpNormalization", lp_norm, 1, 1, 0, "axis p"},
 	{"GroupNormalization", group_norm, 3, 3, 0, "num_groups epsilon stash_type"},
 	{"MeanVarianceNormalization", mean_variance, 1, 1, 0, "axes"},
 	{"NegativeLogLikelihoodLoss", loss, 2, 3, 0, "ignore_index reduction"},

@@ -33,6 +33,10 @@ struct ns_layout ns_dnnl_conv_layout(const struct ns_dnnl_conv *conv);
 /* x and y stand for src and dst, or for their gradients, depending on the phase; bias may be NULL */
 enum ns_status ns_dnnl_conv_run(const struct ns_dnnl_conv *conv, const void *x, const void *w, const void *bias, const void *y, void *scratch);
 
+/* Row-major: c (m, n) = op(a) op(b) + beta c, ops 'N' or 'T' */
+enum ns_status ns_dnnl_sgemm(char ta, char tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
+			     float *c, int64_t ldc);
+
 enum ns_status ns_dnnl_reorder_make(struct ns_dnnl_reorder **made, struct ns_dnnl *dnnl, const struct ns_op_reorder *reorder);
 void ns_dnnl_reorder_free(struct ns_dnnl_reorder *reorder);
 enum ns_status ns_dnnl_reorder_run(const struct ns_dnnl_reorder *reorder, const void *x, void *y);

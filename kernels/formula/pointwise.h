@@ -28,7 +28,7 @@
 	X(POW, 2, pow(a, b), b *pow(a, b - 1), a > 0 ? y * log(a) : 0, ns_power(a, b))                                                               \
 	X(MIN, 2, a < b || a != a ? a : b, a < b, !(a < b), a < b ? a : b)                                                                           \
 	X(MAX, 2, a > b || a != a ? a : b, a > b, !(a > b), a > b ? a : b)                                                                           \
-	X(MOD, 2, a - b * floor(a / b), 1, -floor(a / b), ns_modulo(a, b))                                                                           \
+	X(MOD, 2, ns_modulo_f64(a, b), 1, -floor(a / b), ns_modulo(a, b))                                                                            \
 	X(FMOD, 2, fmod(a, b), 1, -trunc(a / b), ns_remainder(a, b))                                                                                 \
 	X(NEG, 1, -a, -1, 0, NS_WRAP(0 - NS_U(a)))                                                                                                   \
 	X(ABS, 1, fabs(a), (a > 0) - (a < 0), 0, a < 0 ? NS_WRAP(0 - NS_U(a)) : a)                                                                   \
@@ -81,7 +81,8 @@
 	X(IS_NAN, 1, a != a, 0, 0, 0)                                                                                                                \
 	X(IS_INF, 3, (b != 0 && a == -INFINITY) || (c != 0 && a == INFINITY), 0, 0, 0)                                                               \
 	X(SHIFT_LEFT, 2, NS_NONE, 0, 0, b<0 || b> 63 ? 0 : NS_WRAP(NS_U(a) << b))                                                                    \
-	X(SHIFT_RIGHT, 2, NS_NONE, 0, 0, b<0 || b> 63 ? 0 : NS_WRAP(NS_U(a) >> b))                                                                   \
+	X(SHIFT_RIGHT, 2, NS_NONE, 0, 0, a >> (b < 0 || b > 63 ? 63 : b))                                                                            \
+	X(SHIFT_RIGHT_U64, 2, NS_NONE, 0, 0, b<0 || b> 63 ? 0 : NS_WRAP(NS_U(a) >> b))                                                               \
 	X(BIT_AND, 2, NS_NONE, 0, 0, a &b)                                                                                                           \
 	X(BIT_OR, 2, NS_NONE, 0, 0, a | b)                                                                                                           \
 	X(BIT_XOR, 2, NS_NONE, 0, 0, a ^ b)                                                                                                          \
@@ -101,6 +102,14 @@ NS_FORMULA double ns_logistic(double x)
 NS_FORMULA double ns_clamp_f64(double x, double low, double high)
 {
 	return x < low ? low : x > high ? high : x;
+}
+
+/* with the divisor's sign, -0 too */
+NS_FORMULA double ns_modulo_f64(double a, double b)
+{
+	double m = fmod(a, b);
+
+	return m == 0 ? copysign(0, b) : (m < 0) != (b < 0) ? m + b : m;
 }
 
 NS_FORMULA double ns_mish_slope(double x)

@@ -24,7 +24,7 @@ static void in_floats(const struct ns_op_pointwise *v, const struct ns_args *a, 
 	for (k = 0; k < n; k++)
 		r[k] = ns_ref_get(a->in[k], v->in_dtype[k], at[k]);
 	for (k = 0; k < v->constants; k++)
-		r[n++] = v->constant[k];
+		r[n++] = v->compute == NS_F32 ? (double)(float)v->constant[k] : v->constant[k];
 	for (k = 0; k < v->steps; k++, n++) {
 		const struct ns_pw_step *s = &v->step[k];
 

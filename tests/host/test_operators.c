@@ -21,7 +21,7 @@
 #include "host/onnx/onnx.h"
 #include "kernels/ref/ref.h"
 
-#define CASES	"/usr/share/libonnx-testdata/data"
+static const char *cases = "/usr/share/libonnx-testdata/data"; /* or NST_CASES: the folder of another version */
 #define TENSORS 40
 
 struct tally {
@@ -138,9 +138,11 @@ static int read_tensors(const char *dir, const char *prefix, struct tensor *t)
 static double difference(enum ns_dtype dtype, int64_t n, const void *found, const void *wanted)
 {
 	int digits = dtype == NS_F64 ? 53 : dtype == NS_F16 ? 11 : dtype == NS_BF16 ? 8 : 24;
-	double largest = 0, most = 0;
+	double largest = 0, most = 0, share = 1e-3;
 	int64_t i;
 
+	if (getenv("NST_CASES") && digits < 24) /* those of later versions are of functions that round to half precision after each step */
+		share = ldexp(4, -digits);
 	if (!ns_dtype_is_float(dtype)) {
 		for (i = 0; i < n; i++)
 			if (ns_ref_get_whole(found, dtype, i) != ns_ref_get_whole(wanted, dtype, i))
@@ -157,7 +159,7 @@ static double difference(enum ns_dtype dtype, int64_t n, const void *found, cons
 
 		if (a == b || (isnan(a) && isnan(b)))
 			continue;
-		if (!(d <= 1e-7 + 1e-3 * fabs(b)))
+		if (!(d <= 1e-7 + share * fabs(b)))
 			return -1;
 		most = d > most ? d : most;
 	}
@@ -227,9 +229,35 @@ static int compare(struct ns_dag *dag, const int *values, void *const *memory, c
 	return 1;
 }
 
+/* What ref found without fusing; fused it has to be the same bytes. */
+static void *unfused[TENSORS];
+
+static int same_bytes(const struct ns_dag *dag, const int *outputs, void *const *memory, int n, const char *what)
+{
+	int k, same = 1;
+
+	for (k = 0; k < n; k++) {
+		const struct ns_dag_value *v = ns_dag_at(dag, outputs[k]);
+		size_t bytes = (size_t)ns_box_count(&v->box) * ns_dtype_bytes(v->dtype);
+
+		if (unfused[k]) {
+			if (bytes && memcmp(unfused[k], memory[k], bytes)) {
+				printf("%s: output %d has other bits when its formulas are one program\n", what, k);
+				same = 0;
+			}
+			free(unfused[k]);
+			unfused[k] = NULL;
+		} else {
+			unfused[k] = malloc(bytes + 1);
+			memcpy(unfused[k], memory[k], bytes);
+		}
+	}
+	return same;
+}
+
 /* Inputs known only when it runs: 1 equal, 0 not, -1 refused. */
 static int at_run_time(const struct ns_onnx *o, const struct tensor *in, int ins, const struct tensor *wanted, int n,
-		       const struct ns_backend *backend, double *ulp, const char *what)
+		       const struct ns_backend *backend, int fuse, double *ulp, const char *what)
 {
 	struct ns_onnx_feed feeds[TENSORS];
 	const void *inputs[TENSORS];
@@ -247,6 +275,8 @@ static int at_run_time(const struct ns_onnx *o, const struct tensor *in, int ins
 	}
 	assert_int_equal(ns_dag_make(&dag), NS_OK);
 	if (ns_onnx_graph(o, feeds, ins, dag, outputs) == NS_OK) {
+		if (fuse)
+			assert_int_equal(ns_dag_fuse(dag, outputs, n), NS_OK);
 		assert_int_equal(backend->open(&dev, 0), NS_OK);
 		assert_int_equal(backend->queue_make(&queue, dev), NS_OK);
 		assert_int_equal(ns_dag_exec_make(&exec, dag, dev, outputs, n), NS_OK);
@@ -255,6 +285,8 @@ static int at_run_time(const struct ns_onnx *o, const struct tensor *in, int ins
 		assert_int_equal(ns_dag_exec_run(exec, inputs, memory, queue), NS_OK);
 		assert_int_equal(backend->wait(queue), NS_OK);
 		result = compare(dag, outputs, memory, wanted, n, ulp, what);
+		if (backend == &ns_backend_ref)
+			result &= same_bytes(dag, outputs, memory, n, what);
 		for (k = 0; k < n; k++)
 			backend->mem_free(dev, memory[k]);
 		ns_dag_exec_free(exec);
@@ -282,7 +314,7 @@ static void one(const char *suite, const char *name)
 	struct tally *t;
 	int ins, outs, k, outputs[TENSORS], passes, run;
 
-	snprintf(dir, sizeof dir, CASES "/%s/%s", suite, name);
+	snprintf(dir, sizeof dir, "%s/%s/%s", cases, suite, name);
 	snprintf(path, sizeof path, "%s/model.onnx", dir);
 	assert_int_equal(ns_onnx_read(&o, path), NS_OK);
 	if (strcmp(suite, "node"))
@@ -310,13 +342,18 @@ static void one(const char *suite, const char *name)
 			printf("refused %s: %s\n", name, why);
 	} else {
 		passes = compare(dag, outputs, NULL, out, outs, &t->ulp, name);
-		run = passes ? at_run_time(o, in, ins, out, outs, &ns_backend_ref, &t->ulp, name) : 0;
+		run = passes ? at_run_time(o, in, ins, out, outs, &ns_backend_ref, 0, &t->ulp, name) : 0;
 		passes &= run != 0;
 		if (run > 0)
-			passes &= at_run_time(o, in, ins, out, outs, &ns_backend_cpu, &t->ulp, name) > 0;
+			passes &= at_run_time(o, in, ins, out, outs, &ns_backend_ref, 1, &t->ulp, name) > 0 &&
+				  at_run_time(o, in, ins, out, outs, &ns_backend_cpu, 1, &t->ulp, name) > 0;
+		for (k = 0; k < TENSORS; k++) {
+			free(unfused[k]);
+			unfused[k] = NULL;
+		}
 		t->argued += !passes && is_argued(name);
 		t->passed += passes;
-		t->failed += passes == is_argued(name);
+		t->failed += getenv("NST_CASES") ? !passes && !is_argued(name) : passes == is_argued(name); /* later versions mend some */
 		t->at_run_time += passes && run > 0;
 	}
 	ns_dag_free(dag);
@@ -425,7 +462,7 @@ static void suite(const char *name)
 	DIR *d;
 	int i, n = 0;
 
-	snprintf(path, sizeof path, CASES "/%s", name);
+	snprintf(path, sizeof path, "%s/%s", cases, name);
 	d = opendir(path);
 	assert_non_null(d);
 	while ((e = readdir(d)) && n < 2000)
@@ -457,7 +494,7 @@ static void operators(void **state)
 	}
 	printf("%d passed, %d failed\n", passed, failed);
 	assert_int_equal(failed, 0);
-	if (getenv("NST_ONLY"))
+	if (getenv("NST_ONLY") || getenv("NST_CASES"))
 		return;
 	assert_true(passed >= 850);
 	check_page();
@@ -468,7 +505,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(operators)};
 	int result;
 
-	if (access(CASES, R_OK)) {
+	if (getenv("NST_CASES"))
+		cases = getenv("NST_CASES");
+	if (access(cases, R_OK)) {
 		printf("SKIPPED: ONNX's operator cases: libonnx-testdata is not installed\n");
 		return 77;
 	}

@@ -131,6 +131,14 @@ def graphs(_binary):
     check(computes == {"graph": {"ops": {"convolve": 1, "pointwise": 1}, "count": 2, "multiply_adds": 4 * 4 * 4 * 3}, "refused": None, "unknown_operators": []}, f"{computes}")
     text = subprocess.run([NS, "look", "m.onnx"], capture_output=True, text=True, check=False).stdout
     check("computes 2 ops of one image" in text and "convolve 1, pointwise 1" in text, text)
+    # hard-swish in four nodes, and what scales it, are one program; a value that two read is stored
+    c = lambda name, x: tensor(name, [], raw=struct.pack("<f", x))
+    chain = [node("Add", ["x", "three"], ["a"]), node("Clip", ["a", "none", "six"], ["b"]), node("Mul", ["x", "b"], ["c"]), node("Div", ["c", "six"], ["d"]), node("Mul", ["d", "s"], ["y"])]
+    weights_of = [c("three", 3), c("none", 0), c("six", 6), tensor("s", [3, 1, 1], raw=bytes(12))]
+    found = look(model(graph(chain, [value("x", [1, 3, 8, 8])], [value("y")], weights_of)))["computes"]["graph"]
+    check(found["ops"] == {"pointwise": 1}, f"{found}")
+    found = look(model(graph(chain, [value("x", [1, 3, 8, 8])], [value("y"), value("c")], weights_of)))["computes"]["graph"]
+    check(found["ops"] == {"pointwise": 2}, f"{found}")
     # shapes that are computed are constants and go: what is left is a view, which is no op
     nodes = [node("Shape", ["x"], ["s"]), node("Gather", ["s", "zero"], ["n"]), node("Concat", ["n", "rest"], ["to"], attributes=[[(1, "axis"), (3, 0), (20, 2)]]),
              node("Reshape", ["x", "to"], ["y"])]

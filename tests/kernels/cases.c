@@ -21,7 +21,7 @@
 
 size_t nst_type_bytes(enum nst_type type)
 {
-	return type == NST_I32 ? 4 : type == NST_I64 ? 8 : ns_dtype_bytes((enum ns_dtype)type);
+	return ns_dtype_bytes((enum ns_dtype)type);
 }
 
 double nst_get(const void *p, enum nst_type type, int64_t i)

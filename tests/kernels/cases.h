@@ -30,13 +30,13 @@
 
 #include "kernels/backend.h"
 
-enum nst_type { /* as enum ns_dtype, and two more */
+enum nst_type { /* of enum ns_dtype */
 		NST_U8 = NS_U8,
 		NST_F32 = NS_F32,
 		NST_BF16 = NS_BF16,
 		NST_F64 = NS_F64,
-		NST_I32,
-		NST_I64
+		NST_I32 = NS_I32,
+		NST_I64 = NS_I64
 };
 
 enum nst_fill {

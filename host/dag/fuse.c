@@ -1,0 +1,233 @@
+/*
+ * host/dag/fuse.c - chains of formulas become one program: a value that one POINTWISE makes and only another reads, element by element, is never stored. Each step rounds as
+ * it did, so the bits stay.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/dag/dag.h"
+
+struct use {						 /* of each value, with its views */
+	int readers, last_reader, writers, writer, kept; /* nodes, each once; kept: an output */
+};
+
+static int root_of(const struct ns_dag *d, int value)
+{
+	return value < 0 || d->values[value].same_as < 0 ? value : d->values[value].same_as;
+}
+
+static void count_uses(const struct ns_dag *d, const int *outputs, int n, struct use *uses)
+{
+	int i, k;
+
+	for (i = 0; i < n; i++)
+		uses[root_of(d, outputs[i])].kept = 1;
+	for (i = 0; i < d->node_count; i++) {
+		const struct ns_dag_node *node = &d->nodes[i];
+
+		for (k = 0; k < node->ins; k++)
+			if (node->in[k] >= 0 && !(uses[root_of(d, node->in[k])].readers && uses[root_of(d, node->in[k])].last_reader == i)) {
+				uses[root_of(d, node->in[k])].readers++;
+				uses[root_of(d, node->in[k])].last_reader = i;
+			}
+		for (k = 0; k < node->outs; k++)
+			if (node->out[k] >= 0) {
+				uses[root_of(d, node->out[k])].writers++;
+				uses[root_of(d, node->out[k])].writer = i;
+			}
+	}
+}
+
+/* Does input k of `to` read element for element what `from` writes? */
+static int reads_the_same(const struct ns_op_pointwise *to, int k, const struct ns_op_pointwise *from)
+{
+	int64_t dense[NS_RANK];
+	int a, d;
+
+	if (ns_box_count(&to->out) != ns_box_count(&from->out))
+		return 0;
+	ns_box_strides(&to->out, dense);
+	for (d = 0; d < to->out.rank; d++)
+		if (to->out.dim[d] != 1 && to->stride[k][d] != dense[d])
+			return 0;
+	/* the same elements in the same order; the boxes may differ by axes of 1 */
+	for (a = 0, d = 0; d < to->out.rank; d++) {
+		if (to->out.dim[d] == 1)
+			continue;
+		while (a < from->out.rank && from->out.dim[a] == 1)
+			a++;
+		if (a == from->out.rank || from->out.dim[a++] != to->out.dim[d])
+			return 0;
+	}
+	return 1;
+}
+
+/* Strides of an input of `from` in the box of `to`, which has the same axes but those of 1. */
+static void strides_for(const struct ns_op_pointwise *to, const struct ns_op_pointwise *from, int k, int64_t stride[NS_RANK])
+{
+	int a = 0, d;
+
+	for (d = 0; d < NS_RANK; d++)
+		stride[d] = 0;
+	for (d = 0; d < to->out.rank; d++) {
+		if (to->out.dim[d] == 1)
+			continue;
+		while (from->out.dim[a] == 1)
+			a++;
+		stride[d] = from->stride[k][a++];
+	}
+}
+
+struct merged {
+	struct ns_op_pointwise v;
+	int in[NS_POINTWISE_IN];
+	int failed;
+};
+
+static int add_input(struct merged *m, int value, enum ns_dtype dtype, const int64_t stride[NS_RANK])
+{
+	int k;
+
+	for (k = 0; k < m->v.inputs; k++)
+		if (m->in[k] == value && !memcmp(m->v.stride[k], stride, sizeof m->v.stride[k]))
+			return k;
+	if (k == NS_POINTWISE_IN) {
+		m->failed = 1;
+		return 0;
+	}
+	m->in[k] = value;
+	m->v.in_dtype[k] = dtype;
+	memcpy(m->v.stride[k], stride, sizeof m->v.stride[k]);
+	return m->v.inputs++;
+}
+
+/* Steps of a program, whose registers are now elsewhere. map: of its inputs and constants, then of its steps. */
+static int add_steps(struct merged *m, const struct ns_op_pointwise *p, int *map)
+{
+	int k, base = m->v.inputs + m->v.constants;
+
+	for (k = 0; k < p->steps; k++) {
+		const struct ns_pw_step *s = &p->step[k];
+
+		if (m->v.steps == NS_POINTWISE_STEPS) {
+			m->failed = 1;
+			return 0;
+		}
+		m->v.step[m->v.steps] = (struct ns_pw_step){s->code, (uint8_t)map[s->a], (uint8_t)map[s->b], (uint8_t)map[s->c]};
+		map[p->inputs + p->constants + k] = base + m->v.steps++;
+	}
+	return base + m->v.steps - 1;
+}
+
+/* The program of `from` and then that of `to`; 0: it does not fit into one. */
+static int merge(const struct ns_dag *d, const struct ns_dag_node *from, const struct ns_dag_node *to, int value, struct merged *m)
+{
+	const struct ns_op_pointwise *p = &from->op.u.pointwise, *q = &to->op.u.pointwise;
+	int first[NS_POINTWISE_IN + NS_POINTWISE_CONSTANTS + NS_POINTWISE_STEPS],
+		second[NS_POINTWISE_IN + NS_POINTWISE_CONSTANTS + NS_POINTWISE_STEPS];
+	int64_t stride[NS_RANK];
+	int k, made;
+
+	memset(m, 0, sizeof *m);
+	m->v.out = q->out;
+	m->v.compute = q->compute;
+	m->v.out_dtype = q->out_dtype;
+	for (k = 0; k < p->inputs; k++) {
+		strides_for(q, p, k, stride);
+		first[k] = add_input(m, from->in[k], p->in_dtype[k], stride);
+	}
+	for (k = 0; k < q->inputs; k++)
+		second[k] = root_of(d, to->in[k]) == value ? -1 : add_input(m, to->in[k], q->in_dtype[k], q->stride[k]);
+	if (p->constants + q->constants > NS_POINTWISE_CONSTANTS)
+		return 0;
+	for (k = 0; k < p->constants; k++) {
+		first[p->inputs + k] = m->v.inputs + m->v.constants;
+		m->v.constant[m->v.constants++] = p->constant[k];
+	}
+	for (k = 0; k < q->constants; k++) {
+		second[q->inputs + k] = m->v.inputs + m->v.constants;
+		m->v.constant[m->v.constants++] = q->constant[k];
+	}
+	made = add_steps(m, p, first);
+	for (k = 0; k < q->inputs; k++)
+		second[k] = second[k] < 0 ? made : second[k];
+	(void)add_steps(m, q, second);
+	return !m->failed;
+}
+
+static int is_float_program(const struct ns_dag_node *n)
+{
+	return n->op.kind == NS_OP_POINTWISE && n->op.u.pointwise.compute == NS_F32 && n->op.u.pointwise.out_dtype == NS_F32;
+}
+
+/* What `from` read is read by `to`, which may have read it before. */
+static void hand_over(const struct ns_dag *d, const struct ns_dag_node *from, const struct ns_dag_node *to, struct use *uses)
+{
+	int k, i;
+
+	for (k = 0; k < from->ins; k++) {
+		int root = root_of(d, from->in[k]), seen = 0;
+
+		for (i = 0; i < k; i++)
+			seen |= root_of(d, from->in[i]) == root;
+		if (seen)
+			continue;
+		for (i = 0; i < to->ins; i++)
+			seen |= root_of(d, to->in[i]) == root;
+		uses[root].readers -= seen;
+	}
+}
+
+/* Takes what makes one of node j's inputs into it; 1: it did. */
+static int take_one(struct ns_dag *d, struct use *uses, int j)
+{
+	struct ns_dag_node *to = &d->nodes[j];
+	struct merged m;
+	int k, i;
+
+	for (i = 0; i < to->ins; i++) {
+		int value = root_of(d, to->in[i]);
+		const struct use *u = &uses[value];
+		const struct ns_dag_node *from;
+
+		if (d->values[value].data || d->values[value].input >= 0 || u->kept || u->readers != 1 || u->writers != 1)
+			continue;
+		from = &d->nodes[u->writer];
+		if (!is_float_program(from))
+			continue;
+		for (k = 0; k < to->ins; k++)
+			if (root_of(d, to->in[k]) == value && !reads_the_same(&to->op.u.pointwise, k, &from->op.u.pointwise))
+				break;
+		if (k < to->ins || !merge(d, from, to, value, &m))
+			continue;
+		hand_over(d, from, to, uses);
+		d->nodes[u->writer].op.kind = NS_OP_KINDS;
+		to->op.u.pointwise = m.v;
+		to->ins = m.v.inputs;
+		memcpy(to->in, m.in, sizeof m.in);
+		return 1;
+	}
+	return 0;
+}
+
+enum ns_status ns_dag_fuse(struct ns_dag *d, const int *outputs, int n)
+{
+	struct use *uses = calloc((size_t)d->value_count + 1, sizeof *uses);
+	int i, j;
+
+	if (!uses)
+		return ns_fail(NS_NO_MEMORY, "out of memory for a graph of %d values", d->value_count);
+	count_uses(d, outputs, n, uses);
+	for (j = 0; j < d->node_count; j++)
+		while (is_float_program(&d->nodes[j]) && take_one(d, uses, j))
+			;
+	free(uses);
+	for (i = 0, j = 0; j < d->node_count; j++)
+		if (d->nodes[j].op.kind != NS_OP_KINDS) {
+			if (i != j)
+				d->nodes[i] = d->nodes[j];
+			i++;
+		}
+	d->node_count = i;
+	return NS_OK;
+}

@@ -1,0 +1,232 @@
+/*
+ * kernels/cpu/pointwise.c - programs of formulas in f32, a tile of 256 elements at a time: each step is a loop over the tile, which stays in the first-level cache.
+ * Sums, products, quotients, roots and choices have ref's bits; exp, sigmoid, tanh and what is made of them are polynomials within a few units in the last place.
+ * Formulas without a loop here are ref's, element by element.
+ */
+#include "kernels/formula/pointwise.h"
+
+#include <stdlib.h>
+
+#include "kernels/cpu/cpu.h"
+
+#define TILE	  256
+#define REGISTERS (NS_POINTWISE_IN + NS_POINTWISE_CONSTANTS + NS_POINTWISE_STEPS)
+
+struct pointwise_plan {
+	struct ns_plan base;
+	struct ns_op_pointwise v; /* axes that can be walked as one are one */
+	int64_t count, inner;	  /* elements, and of the last axis */
+};
+
+/* --- formulas over a tile --- */
+
+/* exp() of a float: 2^n * 2^f, within 2 units in the last place; below -87.3 it is 0. */
+static inline float fast_exp(float x)
+{
+	float t = x < -87.3f ? -87.3f : x > 88.722839f ? 88.722839f : x, n, r, p;
+	int32_t e = (int32_t)(t * 1.44269504f + (t < 0 ? -0.5f : 0.5f));
+
+	n = (float)e;
+	r = t - n * 0.693359375f;
+	r = r - n * -2.12194440e-4f;
+	p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+	p = p * r + 8.3334519073e-3f;
+	p = p * r + 4.1665795894e-2f;
+	p = p * r + 1.6666665459e-1f;
+	p = p * r + 5.0000001201e-1f;
+	p = p * r * r + r + 1.0f;
+	p *= ns_f32_of_bits((uint32_t)(e / 2 + 127) << 23); /* in two: 2^128 is no float */
+	p *= ns_f32_of_bits((uint32_t)(e - e / 2 + 127) << 23);
+	return x < -87.3f ? 0.0f : x > 88.722839f ? (float)INFINITY : x != x ? x : p;
+}
+
+static inline float fast_sigmoid(float x)
+{
+	return 1.0f / (1.0f + fast_exp(-x));
+}
+
+/* Odd over even polynomial up to 7.9, beyond which it is 1: within 4 units in the last place. */
+static inline float fast_tanh(float x)
+{
+	float t = x < -7.9f ? -7.9f : x > 7.9f ? 7.9f : x, s = t * t, p, q;
+
+	p = s * -2.76076847742355e-16f + 2.00018790482477e-13f;
+	p = p * s + -8.60467152213735e-11f;
+	p = p * s + 5.12229709037114e-08f;
+	p = p * s + 1.48572235717979e-05f;
+	p = p * s + 6.37261928875436e-04f;
+	p = p * s + 4.89352455891786e-03f;
+	q = s * 1.19825839466702e-06f + 1.18534705686654e-04f;
+	q = q * s + 2.26843463243900e-03f;
+	q = q * s + 4.89352518554385e-03f;
+	return x != x ? x : t * p / q;
+}
+
+#define STEP(name, expression)                                                                                                                       \
+	case NS_PW_##name:                                                                                                                           \
+		for (i = 0; i < n; i++) {                                                                                                            \
+			const float a = pa[i], b = pb[i], c = pc[i];                                                                                 \
+                                                                                                                                                     \
+			(void)b, (void)c;                                                                                                            \
+			y[i] = (expression);                                                                                                         \
+		}                                                                                                                                    \
+		return;
+
+/* n: a multiple of 16 */
+static void step(int code, int n, const float *restrict pa, const float *restrict pb, const float *restrict pc, float *restrict y)
+{
+	int i;
+
+	switch (code) {
+		STEP(ADD, a + b)
+		STEP(SUB, a - b)
+		STEP(MUL, a * b)
+		STEP(DIV, a / b)
+		STEP(MIN, a < b || a != a ? a : b)
+		STEP(MAX, a > b || a != a ? a : b)
+		STEP(NEG, -a)
+		STEP(ABS, fabsf(a))
+		STEP(COPY, a)
+		STEP(SQRT, sqrtf(a))
+		STEP(RECIPROCAL, 1.0f / a)
+		STEP(RELU, a > 0 || a != a ? a : 0.0f)
+		STEP(LEAKY, a < 0 ? a * b : a)
+		STEP(EXP, fast_exp(a))
+		STEP(SIGMOID, fast_sigmoid(a))
+		STEP(SILU, a * fast_sigmoid(a))
+		STEP(TANH, fast_tanh(a))
+	default:
+		for (i = 0; i < n; i++)
+			y[i] = (float)ns_formula(code, (double)pa[i], (double)pb[i], (double)pc[i]);
+	}
+}
+
+/* --- tiles --- */
+
+/* n elements of an input, in its tile or where they lie. */
+static const float *load(const float *x, int64_t stride, int n, float *tile)
+{
+	int i, whole = (n + 15) / 16 * 16;
+
+	if (stride == 1 && n % 16 == 0)
+		return x;
+	if (stride == 0)
+		for (i = 0; i < whole; i++)
+			tile[i] = *x;
+	else
+		for (i = 0; i < n; i++)
+			tile[i] = x[i * stride];
+	for (i = n; stride && i < whole; i++) /* nobody reads them, but they are computed */
+		tile[i] = tile[0];
+	return tile;
+}
+
+static void one_tile(const struct ns_op_pointwise *v, const struct ns_args *a, const int64_t *at, int n, float *y, float (*tiles)[TILE])
+{
+	const float *r[REGISTERS];
+	int k, last = v->inputs + v->constants + v->steps - 1, axis = v->out.rank - 1;
+	float whole[TILE];
+
+	for (k = 0; k < v->inputs; k++)
+		r[k] = load((const float *)a->in[k] + at[k], v->stride[k][axis], n, tiles[k]);
+	for (; k <= last; k++)
+		r[k] = tiles[k];
+	for (k = 0; k < v->steps; k++) {
+		const struct ns_pw_step *s = &v->step[k];
+		int to = v->inputs + v->constants + k;
+
+		step(s->code, (n + 15) / 16 * 16, r[s->a], r[s->b], r[s->c], to < last ? tiles[to] : n % 16 ? whole : y);
+	}
+	if (n % 16)
+		memcpy(y, whole, sizeof *y * (size_t)n);
+}
+
+static enum ns_status pointwise_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
+{
+	const struct pointwise_plan *p = (const struct pointwise_plan *)plan;
+	const struct ns_op_pointwise *v = &p->v;
+	float(*tiles)[TILE] = a->workspace, *y = a->out[NS_POINTWISE_Y];
+	int64_t i, j, rows = p->inner ? p->count / p->inner : 0, place[NS_RANK] = {0}, at[NS_POINTWISE_IN] = {0}, now[NS_POINTWISE_IN];
+	int k, d, axis = v->out.rank - 1;
+
+	(void)queue;
+	for (k = 0; k < v->constants; k++)
+		for (i = 0; i < TILE; i++)
+			tiles[v->inputs + k][i] = (float)v->constant[k];
+	for (i = 0; i < rows; i++) {
+		for (j = 0; j < p->inner; j += TILE, y += TILE) {
+			int n = p->inner - j < TILE ? (int)(p->inner - j) : TILE;
+
+			for (k = 0; k < v->inputs; k++)
+				now[k] = at[k] + j * v->stride[k][axis];
+			one_tile(v, a, now, n, y, tiles);
+			y -= TILE - n;
+		}
+		for (d = axis - 1; d >= 0; d--) {
+			for (k = 0; k < v->inputs; k++)
+				at[k] += v->stride[k][d];
+			if (++place[d] < v->out.dim[d])
+				break;
+			for (k = 0; k < v->inputs; k++)
+				at[k] -= v->stride[k][d] * v->out.dim[d];
+			place[d] = 0;
+		}
+	}
+	return NS_OK;
+}
+
+/* Neighbouring axes that every input walks as one become one; a rank of 0 becomes 1. */
+static void collapse(struct ns_op_pointwise *v)
+{
+	int d, k, to = 0;
+
+	if (!v->out.rank) {
+		v->out = (struct ns_box){1, {1}};
+		return;
+	}
+	for (d = 1; d < v->out.rank; d++) {
+		int one = 1;
+
+		for (k = 0; k < v->inputs; k++)
+			one &= v->stride[k][to] == v->stride[k][d] * v->out.dim[d];
+		if (one) {
+			v->out.dim[to] *= v->out.dim[d];
+		} else {
+			v->out.dim[++to] = v->out.dim[d];
+		}
+		for (k = 0; k < v->inputs; k++)
+			v->stride[k][to] = v->stride[k][d];
+	}
+	v->out.rank = to + 1;
+}
+
+static void pointwise_free(struct ns_plan *plan)
+{
+	free(plan);
+}
+
+static enum ns_status pointwise_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
+{
+	struct pointwise_plan *p;
+	int k, all = op->u.pointwise.compute == NS_F32 && op->u.pointwise.out_dtype == NS_F32;
+
+	(void)dev;
+	for (k = 0; k < op->u.pointwise.inputs; k++)
+		all &= op->u.pointwise.in_dtype[k] == NS_F32;
+	if (!all)
+		return NS_DECLINED;
+	p = calloc(1, sizeof *p);
+	if (!p)
+		return ns_fail(NS_NO_MEMORY, "out of memory for a plan");
+	p->v = op->u.pointwise;
+	p->count = ns_box_count(&p->v.out);
+	collapse(&p->v);
+	p->inner = p->v.out.dim[p->v.out.rank - 1];
+	p->base.run = pointwise_run;
+	p->base.free = pointwise_free;
+	p->base.workspace_bytes = sizeof(float) * TILE * REGISTERS;
+	*plan = &p->base;
+	return NS_OK;
+}
+
+const struct ns_impl ns_cpu_pointwise = {"pointwise/tiles", NS_OP_POINTWISE, pointwise_make};

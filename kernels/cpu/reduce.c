@@ -1,0 +1,189 @@
+/* kernels/cpu/reduce.c - over neighbouring axes of f32: sums, means and extremes, softmax; windows of images. Sums run in double, as ref's do. */
+#include <math.h>
+
+#include "kernels/cpu/cpu.h"
+
+/* The axes that are reduced have to be neighbours: outer x n x inner. */
+static int neighbours(const struct ns_op_reduce *v, int64_t *outer, int64_t *n, int64_t *inner)
+{
+	int d, state = 0;
+
+	*outer = *n = *inner = 1;
+	for (d = 0; d < v->in.rank; d++) {
+		int reduced = v->axes >> d & 1;
+
+		if (v->in.dim[d] == 1)
+			continue;
+		state += state == 0 && reduced;
+		state += state == 1 && !reduced;
+		if (state == 2 && reduced)
+			return 0;
+		*(state == 0 ? outer : state == 1 ? n : inner) *= v->in.dim[d];
+	}
+	return *n >= 1 && *outer >= 1 && *inner >= 1;
+}
+
+static float reduce_line(int how, const float *x, int64_t n, int64_t stride)
+{
+	double sum = 0;
+	float best = x[0];
+	int64_t i;
+
+	if (how == NS_REDUCE_MAX) {
+		for (i = 1; i < n; i++)
+			best = x[i * stride] > best || x[i * stride] != x[i * stride] ? x[i * stride] : best;
+		return best;
+	}
+	if (how == NS_REDUCE_MIN) {
+		for (i = 1; i < n; i++)
+			best = x[i * stride] < best || x[i * stride] != x[i * stride] ? x[i * stride] : best;
+		return best;
+	}
+	for (i = 0; i < n; i++)
+		sum += (double)x[i * stride];
+	return (float)(how == NS_REDUCE_MEAN ? sum / (double)n : sum);
+}
+
+static enum ns_status reduce_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
+{
+	const struct ns_op_reduce *v = &ns_cpu_op(plan)->u.reduce;
+	const float *x = a->in[NS_REDUCE_X];
+	float *y = a->out[NS_REDUCE_Y];
+	int64_t outer, n, inner, o, i;
+
+	(void)queue;
+	(void)neighbours(v, &outer, &n, &inner);
+	for (o = 0; o < outer; o++, x += n * inner)
+		for (i = 0; i < inner; i++)
+			*y++ = reduce_line(v->how, x + i, n, inner);
+	return NS_OK;
+}
+
+static enum ns_status reduce_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
+{
+	const struct ns_op_reduce *v = &op->u.reduce;
+	int64_t outer, n, inner;
+
+	(void)dev;
+	if (v->dtype != NS_F32 || (v->how != NS_REDUCE_SUM && v->how != NS_REDUCE_MEAN && v->how != NS_REDUCE_MAX && v->how != NS_REDUCE_MIN) ||
+	    !neighbours(v, &outer, &n, &inner))
+		return NS_DECLINED;
+	return ns_plain_plan_make(plan, op, 0, reduce_run);
+}
+
+const struct ns_impl ns_cpu_reduce = {"reduce/lines", NS_OP_REDUCE, reduce_make};
+
+/* --- softmax --- */
+
+static enum ns_status along_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
+{
+	const struct ns_op_along *v = &ns_cpu_op(plan)->u.along;
+	int64_t o, i, j;
+
+	(void)queue;
+	for (o = 0; o < v->outer; o++)
+		for (i = 0; i < v->inner; i++) {
+			const float *x = (const float *)a->in[NS_ALONG_X] + o * v->n * v->inner + i;
+			float *y = (float *)a->out[NS_ALONG_Y] + o * v->n * v->inner + i, max = -INFINITY;
+			double sum = 0;
+
+			for (j = 0; j < v->n; j++)
+				max = x[j * v->inner] > max ? x[j * v->inner] : max;
+			for (j = 0; j < v->n; j++) {
+				float e = expf(x[j * v->inner] - max);
+
+				y[j * v->inner] = e;
+				sum += (double)e;
+			}
+			for (j = 0; j < v->n; j++)
+				y[j * v->inner] = (float)((double)y[j * v->inner] / sum);
+		}
+	return NS_OK;
+}
+
+static enum ns_status along_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
+{
+	(void)dev;
+	if (op->u.along.dtype != NS_F32 || op->u.along.how != NS_ALONG_SOFTMAX)
+		return NS_DECLINED;
+	return ns_plain_plan_make(plan, op, 0, along_run);
+}
+
+const struct ns_impl ns_cpu_along = {"along/lines", NS_OP_ALONG, along_make};
+
+/* --- windows of two axes --- */
+
+struct span {
+	int64_t begin, end; /* taps that lie inside */
+};
+
+static struct span taps(const struct ns_window *w, int d, int64_t out)
+{
+	int64_t first = out * w->stride[d] - w->pad[d], by = w->dilation[d];
+	struct span s = {first >= 0 ? 0 : (-first + by - 1) / by, w->kernel[d]};
+
+	while (s.end > s.begin && first + (s.end - 1) * by >= w->in[d])
+		s.end--;
+	s.end = s.end < s.begin ? s.begin : s.end;
+	return s;
+}
+
+/* Taps that lie in image and padding: what an average with padding divides by. */
+static int64_t counted(const struct ns_window *w, int d, int64_t out)
+{
+	int64_t first = out * w->stride[d] - w->pad[d], n = 0, r;
+
+	for (r = 0; r < w->kernel[d]; r++)
+		n += first + r * w->dilation[d] < w->in[d] + w->pad_end[d];
+	return n;
+}
+
+static float window(const struct ns_op_pool_nd *v, const float *x, int64_t p, int64_t q)
+{
+	const struct ns_window *w = &v->window;
+	struct span rows = taps(w, 0, p), columns = taps(w, 1, q);
+	int64_t r, s, first = (p * w->stride[0] - w->pad[0]) * w->in[1] + q * w->stride[1] - w->pad[1],
+		      n = (rows.end - rows.begin) * (columns.end - columns.begin);
+	float best = -INFINITY;
+	double sum = 0;
+
+	for (r = rows.begin; r < rows.end; r++)
+		for (s = columns.begin; s < columns.end; s++) {
+			float t = x[first + r * w->dilation[0] * w->in[1] + s * w->dilation[1]];
+
+			best = t > best || (t != t && best == best) ? t : best;
+			sum += (double)t;
+		}
+	if (v->how == NS_WINDOW_MAX)
+		return best;
+	if (v->with_padding)
+		n = counted(w, 0, p) * counted(w, 1, q);
+	return n ? (float)(sum / (double)n) : 0;
+}
+
+static enum ns_status pool_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
+{
+	const struct ns_op_pool_nd *v = &ns_cpu_op(plan)->u.pool_nd;
+	const float *x = a->in[NS_POOL_ND_X];
+	float *y = a->out[NS_POOL_ND_Y];
+	int64_t k, p, q;
+
+	(void)queue;
+	for (k = 0; k < v->planes; k++, x += v->window.in[0] * v->window.in[1])
+		for (p = 0; p < v->window.out[0]; p++)
+			for (q = 0; q < v->window.out[1]; q++)
+				*y++ = window(v, x, p, q);
+	return NS_OK;
+}
+
+static enum ns_status pool_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
+{
+	const struct ns_op_pool_nd *v = &op->u.pool_nd;
+
+	(void)dev;
+	if (v->dtype != NS_F32 || v->window.axes != 2 || v->indices || v->how == NS_WINDOW_LP)
+		return NS_DECLINED;
+	return ns_plain_plan_make(plan, op, 0, pool_run);
+}
+
+const struct ns_impl ns_cpu_pool_nd = {"pool_nd/windows", NS_OP_POOL_ND, pool_make};

@@ -1,0 +1,389 @@
+/*
+ * Ops on tensors on the CPU's backend against ref, on random shapes: the first implementation that takes the op, with memory of exactly the bytes that it may touch.
+ * Moves, choices and plain arithmetic have the same bits; sums of products are within the rounding of their sums.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kernels/backend.h"
+#include "kernels/formula/pointwise.h"
+#include "tests/splitmix.h"
+
+static uint64_t seed = 11;
+
+static int64_t among(int64_t low, int64_t high)
+{
+	return low + (int64_t)below(&seed, (uint64_t)(high - low + 1));
+}
+
+static float *random_floats(int64_t n, double low, double high)
+{
+	float *p = malloc((size_t)(n ? n : 1) * sizeof *p);
+	int64_t i;
+
+	for (i = 0; i < n; i++)
+		p[i] = (float)(low + (high - low) * (double)(draw(&seed) >> 11) * 0x1p-53);
+	return p;
+}
+
+/* Runs `op` on both and compares n floats of the only output; who[]: who took it on the CPU. */
+static void both(const struct ns_op *op, const void *const *in, int ins, int64_t n, const float *start, double within, char who[40])
+{
+	const struct ns_backend *backends[2] = {&ns_backend_ref, &ns_backend_cpu};
+	float *y[2];
+	int64_t i;
+	int b, k;
+
+	for (b = 0; b < 2; b++) {
+		struct ns_args args = {0};
+		struct ns_device *dev;
+		struct ns_queue *queue;
+		struct ns_plan *plan;
+
+		y[b] = malloc((size_t)(n ? n : 1) * sizeof(float));
+		for (i = 0; i < n; i++)
+			y[b][i] = start ? start[i] : NAN;
+		for (k = 0; k < ins; k++)
+			args.in[k] = in[k];
+		args.out[0] = y[b];
+		assert_int_equal(backends[b]->open(&dev, 0), NS_OK);
+		assert_int_equal(backends[b]->queue_make(&queue, dev), NS_OK);
+		assert_int_equal(ns_plan_make(&plan, dev, op), NS_OK);
+		if (b)
+			snprintf(who, 40, "%s", plan->impl->name);
+		if (plan->workspace_bytes)
+			args.workspace = aligned_alloc(64, (plan->workspace_bytes + 63) / 64 * 64);
+		assert_int_equal(ns_plan_run(plan, &args, queue), NS_OK);
+		free(args.workspace);
+		ns_plan_free(plan);
+		backends[b]->queue_free(queue);
+		backends[b]->close(dev);
+	}
+	for (i = 0; i < n; i++) {
+		double a = (double)y[0][i], c = (double)y[1][i];
+
+		if (a == c || (isnan(a) && isnan(c)))
+			continue;
+		if (!(fabs(a - c) <= within * (1 + fabs(a))))
+			fail_msg("%s: element %lld is %.9g, ref has %.9g", who, (long long)i, c, a);
+	}
+	free(y[0]);
+	free(y[1]);
+}
+
+static int64_t product(const int64_t *v, int n)
+{
+	int64_t p = 1;
+
+	while (n--)
+		p *= v[n];
+	return p;
+}
+
+static int random_window(struct ns_window *w, int axes, int transposed)
+{
+	int d;
+
+	memset(w, 0, sizeof *w);
+	w->axes = axes;
+	for (d = 0; d < axes; d++) {
+		int64_t span;
+
+		w->in[d] = among(1, axes == 3 ? 5 : 19);
+		w->kernel[d] = among(1, 4);
+		w->stride[d] = among(1, 3);
+		w->dilation[d] = among(1, 2);
+		w->pad[d] = among(0, 2);
+		w->pad_end[d] = among(0, 2);
+		span = (w->kernel[d] - 1) * w->dilation[d] + 1;
+		if (transposed)
+			w->out[d] = (w->in[d] - 1) * w->stride[d] + span - w->pad[d] - w->pad_end[d];
+		else if (w->in[d] + w->pad[d] + w->pad_end[d] < span)
+			return 0;
+		else
+			w->out[d] = (w->in[d] + w->pad[d] + w->pad_end[d] - span) / w->stride[d] + 1;
+		if (w->out[d] < 1)
+			return 0;
+	}
+	return 1;
+}
+
+static void test_convolve(void **state)
+{
+	char who[40] = "";
+	int i, plain = 0, taken = 0;
+
+	(void)state;
+	for (i = 0; i < 600; i++) {
+		struct ns_op op = {.kind = NS_OP_CONVOLVE};
+		struct ns_op_convolve *v = &op.u.convolve;
+		int64_t taps, x, w, y;
+		const void *in[3];
+
+		*v = (struct ns_op_convolve){.dtype = NS_F32,
+					     .n = among(1, 2),
+					     .groups = among(1, 3),
+					     .c = among(1, 4),
+					     .k = among(1, 5),
+					     .transposed = i % 3 == 2};
+		v->bias = (int)among(0, 1);
+		if (i % 4 == 0) { /* depthwise */
+			v->groups = among(1, 9);
+			v->c = 1;
+			v->k = among(1, 2);
+		}
+		if (!random_window(&v->window, (int)among(1, 3), v->transposed))
+			continue;
+		if (i % 7 == 0) { /* one pixel */
+			int d;
+
+			for (d = 0; d < v->window.axes; d++) {
+				v->window.kernel[d] = v->window.stride[d] = v->window.dilation[d] = 1;
+				v->window.pad[d] = v->window.pad_end[d] = 0;
+				v->window.out[d] = v->window.in[d];
+			}
+			plain++;
+		}
+		taps = product(v->window.kernel, v->window.axes);
+		x = v->n * v->groups * v->c * product(v->window.in, v->window.axes);
+		w = v->groups * v->c * v->k * taps;
+		y = v->n * v->groups * v->k * product(v->window.out, v->window.axes);
+		in[0] = random_floats(x, -1, 1);
+		in[1] = random_floats(w, -1, 1);
+		in[2] = random_floats(v->groups * v->k, -1, 1);
+		both(&op, in, 3, y, NULL, 1e-5, who);
+		taken += !strcmp(who, "convolve/gemm");
+		free((void *)(uintptr_t)in[0]);
+		free((void *)(uintptr_t)in[1]);
+		free((void *)(uintptr_t)in[2]);
+	}
+	assert_true(plain > 40 && taken > 300);
+	{ /* more places than one tile of patches holds */
+		struct ns_op op = {.kind = NS_OP_CONVOLVE,
+				   .u.convolve = {.dtype = NS_F32,
+						  .window = {2, {70, 90}, {70, 90}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+						  .n = 1,
+						  .groups = 1,
+						  .c = 8,
+						  .k = 3}};
+		const void *in[3] = {random_floats(8 * 70 * 90, -1, 1), random_floats(8 * 3 * 9, -1, 1), NULL};
+
+		both(&op, in, 2, 3 * 70 * 90, NULL, 1e-5, who);
+		free((void *)(uintptr_t)in[0]);
+		free((void *)(uintptr_t)in[1]);
+	}
+}
+
+static void test_contract(void **state)
+{
+	char who[40] = "";
+	int i, taken = 0;
+
+	(void)state;
+	for (i = 0; i < 400; i++) {
+		struct ns_op op = {.kind = NS_OP_CONTRACT, .u.contract = {.dtype = NS_F32, .out_dtype = NS_F32}};
+		struct ns_op_contract *v = &op.u.contract;
+		int64_t b = among(1, 3), m = among(1, 9), n = among(1, 9), k = among(1, 20);
+		int ta = (int)among(0, 1), tb = (int)among(0, 1), share = (int)among(0, 1);
+		const void *in[2] = {random_floats(b * m * k, -1, 1), random_floats(b * n * k, -1, 1)};
+
+		v->out = (struct ns_box){3, {b, m, n}};
+		v->sum = (struct ns_box){1, {k}};
+		v->a_out[0] = m * k;
+		v->b_out[0] = share ? 0 : n * k;
+		v->a_out[1] = ta ? 1 : k;
+		v->a_sum[0] = ta ? m : 1;
+		v->b_sum[0] = tb ? 1 : n;
+		v->b_out[2] = tb ? k : 1;
+		both(&op, in, 2, b * m * n, NULL, 1e-5, who);
+		taken += !strcmp(who, "contract/gemm");
+		free((void *)(uintptr_t)in[0]);
+		free((void *)(uintptr_t)in[1]);
+	}
+	assert_int_equal(taken, 400);
+}
+
+/* Each formula, with every kind of operand: dense, one for all, one a row, turned. */
+static void test_pointwise(void **state)
+{
+	char who[40] = "";
+	int code, i;
+
+	(void)state;
+	for (code = 0; code < NS_PW_COUNT; code++)
+		for (i = 0; i < 24; i++) {
+			struct ns_op op = {.kind = NS_OP_POINTWISE,
+					   .u.pointwise = {.compute = NS_F32, .out_dtype = NS_F32, .in_dtype = {NS_F32, NS_F32, NS_F32}}};
+			struct ns_op_pointwise *v = &op.u.pointwise;
+			int64_t h = among(1, 4), r = among(1, 5), c = i % 3 ? among(1, 40) : among(200, 600);
+			int exact = code != NS_PW_EXP && code != NS_PW_SIGMOID && code != NS_PW_SILU && code != NS_PW_TANH, k;
+			const void *in[3];
+
+			v->out = (struct ns_box){3, {h, r, c}};
+			v->inputs = 3;
+			v->constants = 1;
+			v->constant[0] = 0.3;
+			v->steps = 2;
+			v->step[0] = (struct ns_pw_step){(uint8_t)code, 0, (uint8_t)(i % 5 == 4 ? 3 : 1), 2};
+			v->step[1] = (struct ns_pw_step){NS_PW_ADD, 4, 0, 0};
+			for (k = 0; k < 3; k++) {
+				int kind = k ? (int)among(0, 3) : 0;
+
+				ns_box_strides(&v->out, v->stride[k]);
+				if (kind == 1)
+					memset(v->stride[k], 0, sizeof v->stride[k]);
+				if (kind == 2)
+					v->stride[k][2] = 0;
+				if (kind == 3) {
+					v->stride[k][1] = 1;
+					v->stride[k][2] = r;
+				}
+				in[k] = random_floats(h * r * c, i % 2 ? -3 : -100, i % 2 ? 3 : 100);
+			}
+			both(&op, in, 3, h * r * c, NULL, exact ? 0 : 1e-6, who);
+			assert_string_equal(who, "pointwise/tiles");
+			for (k = 0; k < 3; k++)
+				free((void *)(uintptr_t)in[k]);
+		}
+}
+
+/* NaN, infinities and the ends of what is computed by polynomials. */
+static void test_edges(void **state)
+{
+	static const int codes[] = {NS_PW_EXP, NS_PW_SIGMOID, NS_PW_SILU, NS_PW_TANH, NS_PW_RELU, NS_PW_MIN, NS_PW_MAX};
+	static const float x[16] = {NAN, INFINITY, -INFINITY, 0, -0.0f, 88.8f, 88.6f, -87.2f, -87.4f, -104, 7.9f, -7.95f, 1e-6f, -1e-6f, 30, -30};
+	char who[40] = "";
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof codes / sizeof *codes; i++) {
+		struct ns_op op = {.kind = NS_OP_POINTWISE,
+				   .u.pointwise = {.compute = NS_F32,
+						   .out_dtype = NS_F32,
+						   .in_dtype = {NS_F32},
+						   .inputs = 1,
+						   .steps = 1,
+						   .out = {1, {16}},
+						   .stride = {{1}}}};
+		const void *in[1] = {x};
+
+		op.u.pointwise.step[0] = (struct ns_pw_step){(uint8_t)codes[i], 0, 0, 0};
+		both(&op, in, 1, 16, NULL, 1e-6, who);
+	}
+}
+
+static void test_move(void **state)
+{
+	char who[40] = "";
+	int i;
+
+	(void)state;
+	for (i = 0; i < 300; i++) {
+		struct ns_op op = {.kind = NS_OP_MOVE, .u.move = {.bytes = 4}};
+		struct ns_op_move *v = &op.u.move;
+		int64_t d[3] = {among(1, 5), among(1, 6), among(1, 7)}, skip = among(0, 1), n = d[0] * d[1] * d[2],
+			strides[3] = {d[1] * d[2], d[2], 1};
+		int order[3] = {(int)among(0, 2), 0, 0}, k;
+		const void *in[1] = {random_floats(2 * n, -1, 1)};
+		float *start = random_floats(2 * n, -1, 1);
+
+		order[1] = (order[0] + (int)among(1, 2)) % 3;
+		order[2] = 3 - order[0] - order[1];
+		v->box.rank = 3;
+		for (k = 0; k < 3; k++) { /* any order of axes, backwards here and there, into every second place or all of them */
+			int back = among(0, 4) == 0;
+
+			v->box.dim[k] = d[order[k]];
+			v->from_stride[k] = back ? -strides[order[k]] : strides[order[k]];
+			v->from += back ? (d[order[k]] - 1) * strides[order[k]] : 0;
+		}
+		ns_box_strides(&v->box, v->to_stride);
+		for (k = 0; k < 3; k++)
+			v->to_stride[k] *= 1 + skip;
+		v->to = skip;
+		both(&op, in, 1, 2 * n, start, 0, who);
+		assert_string_equal(who, "move/rows");
+		free(start);
+		free((void *)(uintptr_t)in[0]);
+	}
+}
+
+static void test_reduce(void **state)
+{
+	static const int hows[] = {NS_REDUCE_SUM, NS_REDUCE_MEAN, NS_REDUCE_MAX, NS_REDUCE_MIN};
+	char who[40] = "";
+	int i, taken = 0;
+
+	(void)state;
+	for (i = 0; i < 300; i++) {
+		struct ns_op op = {
+			.kind = NS_OP_REDUCE,
+			.u.reduce = {.dtype = NS_F32, .how = hows[i % 4], .in = {4, {among(1, 4), among(1, 4), among(1, 5), among(1, 6)}}}};
+		int64_t n = 1, kept = 1;
+		const void *in[1];
+		int d;
+
+		op.u.reduce.axes = (unsigned)among(0, 15);
+		for (d = 0; d < 4; d++) {
+			n *= op.u.reduce.in.dim[d];
+			kept *= op.u.reduce.axes >> d & 1 ? 1 : op.u.reduce.in.dim[d];
+		}
+		in[0] = random_floats(n, -1, 1);
+		if (i % 9 == 0)
+			((float *)(uintptr_t)in[0])[among(0, n - 1)] = NAN;
+		both(&op, in, 1, kept, NULL, 1e-7, who);
+		taken += !strcmp(who, "reduce/lines");
+		free((void *)(uintptr_t)in[0]);
+	}
+	assert_true(taken > 200);
+}
+
+static void test_along_and_pool(void **state)
+{
+	char who[40] = "";
+	int i, pools = 0;
+
+	(void)state;
+	for (i = 0; i < 200; i++) {
+		struct ns_op op = {.kind = NS_OP_ALONG, .u.along = {.dtype = NS_F32, .outer = among(1, 3), .n = among(1, 50), .inner = among(1, 4)}};
+		int64_t n = op.u.along.outer * op.u.along.n * op.u.along.inner;
+		const void *in[1] = {random_floats(n, -20, 20)};
+
+		both(&op, in, 1, n, NULL, 1e-6, who);
+		assert_string_equal(who, "along/lines");
+		free((void *)(uintptr_t)in[0]);
+	}
+	for (i = 0; i < 500; i++) {
+		struct ns_op op = {.kind = NS_OP_POOL_ND,
+				   .u.pool_nd = {.dtype = NS_F32, .planes = among(1, 3), .how = i % 2 ? NS_WINDOW_MAX : NS_WINDOW_AVG}};
+		struct ns_op_pool_nd *v = &op.u.pool_nd;
+		const void *in[1];
+
+		v->with_padding = i % 4 == 0;
+		if (!random_window(&v->window, 2, 0))
+			continue;
+		if (i % 5 == 0) /* one more that begins inside, as rounding up gives */
+			v->window.out[1] += v->window.out[1] * v->window.stride[1] < v->window.in[1] + v->window.pad[1];
+		in[0] = random_floats(v->planes * v->window.in[0] * v->window.in[1], -1, 1);
+		both(&op, in, 1, v->planes * v->window.out[0] * v->window.out[1], NULL, 1e-6, who);
+		pools += !strcmp(who, "pool_nd/windows");
+		free((void *)(uintptr_t)in[0]);
+	}
+	assert_true(pools > 300);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolve),	 cmocka_unit_test(test_contract), cmocka_unit_test(test_pointwise),
+					   cmocka_unit_test(test_edges),	 cmocka_unit_test(test_move),	  cmocka_unit_test(test_reduce),
+					   cmocka_unit_test(test_along_and_pool)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
