@@ -21,7 +21,7 @@
 #include "host/onnx/onnx.h"
 #include "kernels/ref/ref.h"
 
-static const char *cases = "/usr/share/libonnx-testdata/data"; /* or NST_CASES: the folder of another version */
+static const char *cases = "/usr/share/libonnx-testdata/data"; /* or NST_OPERATORS: the folder of another version */
 #define TENSORS 40
 
 struct tally {
@@ -141,7 +141,7 @@ static double difference(enum ns_dtype dtype, int64_t n, const void *found, cons
 	double largest = 0, most = 0, share = 1e-3;
 	int64_t i;
 
-	if (getenv("NST_CASES") && digits < 24) /* those of later versions are of functions that round to half precision after each step */
+	if (getenv("NST_OPERATORS") && digits < 24) /* those of later versions are of functions that round to half precision after each step */
 		share = ldexp(4, -digits);
 	if (!ns_dtype_is_float(dtype)) {
 		for (i = 0; i < n; i++)
@@ -353,7 +353,7 @@ static void one(const char *suite, const char *name)
 		}
 		t->argued += !passes && is_argued(name);
 		t->passed += passes;
-		t->failed += getenv("NST_CASES") ? !passes && !is_argued(name) : passes == is_argued(name); /* later versions mend some */
+		t->failed += getenv("NST_OPERATORS") ? !passes && !is_argued(name) : passes == is_argued(name); /* later versions mend some */
 		t->at_run_time += passes && run > 0;
 	}
 	ns_dag_free(dag);
@@ -494,7 +494,7 @@ static void operators(void **state)
 	}
 	printf("%d passed, %d failed\n", passed, failed);
 	assert_int_equal(failed, 0);
-	if (getenv("NST_ONLY") || getenv("NST_CASES"))
+	if (getenv("NST_ONLY") || getenv("NST_OPERATORS"))
 		return;
 	assert_true(passed >= 850);
 	check_page();
@@ -505,8 +505,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(operators)};
 	int result;
 
-	if (getenv("NST_CASES"))
-		cases = getenv("NST_CASES");
+	if (getenv("NST_OPERATORS"))
+		cases = getenv("NST_OPERATORS");
 	if (access(cases, R_OK)) {
 		printf("SKIPPED: ONNX's operator cases: libonnx-testdata is not installed\n");
 		return 77;
