@@ -38,18 +38,13 @@ static void count_uses(const struct ns_dag *d, const int *outputs, int n, struct
 	}
 }
 
-/* Does input k of `to` read element for element what `from` writes? */
-static int reads_the_same(const struct ns_op_pointwise *to, int k, const struct ns_op_pointwise *from)
+/* Does `to` read element for element what `from` writes? Of as many elements nothing is repeated, so strides are dense. */
+static int reads_the_same(const struct ns_op_pointwise *to, const struct ns_op_pointwise *from)
 {
-	int64_t dense[NS_RANK];
 	int a, d;
 
 	if (ns_box_count(&to->out) != ns_box_count(&from->out))
 		return 0;
-	ns_box_strides(&to->out, dense);
-	for (d = 0; d < to->out.rank; d++)
-		if (to->out.dim[d] != 1 && to->stride[k][d] != dense[d])
-			return 0;
 	/* the same elements in the same order; the boxes may differ by axes of 1 */
 	for (a = 0, d = 0; d < to->out.rank; d++) {
 		if (to->out.dim[d] == 1)
@@ -183,7 +178,7 @@ static int take_one(struct ns_dag *d, struct use *uses, int j)
 {
 	struct ns_dag_node *to = &d->nodes[j];
 	struct merged m;
-	int k, i;
+	int i;
 
 	for (i = 0; i < to->ins; i++) {
 		int value = root_of(d, to->in[i]);
@@ -195,10 +190,7 @@ static int take_one(struct ns_dag *d, struct use *uses, int j)
 		from = &d->nodes[u->writer];
 		if (!is_float_program(from))
 			continue;
-		for (k = 0; k < to->ins; k++)
-			if (root_of(d, to->in[k]) == value && !reads_the_same(&to->op.u.pointwise, k, &from->op.u.pointwise))
-				break;
-		if (k < to->ins || !merge(d, from, to, value, &m))
+		if (!reads_the_same(&to->op.u.pointwise, &from->op.u.pointwise) || !merge(d, from, to, value, &m))
 			continue;
 		hand_over(d, from, to, uses);
 		d->nodes[u->writer].op.kind = NS_OP_KINDS;

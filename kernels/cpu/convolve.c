@@ -144,34 +144,82 @@ static enum ns_status by_patches(const struct ns_op_convolve *v, const struct ns
 	return NS_OK;
 }
 
-/* One channel, one kernel: each tap adds its share of a row. */
+/* n places whose taps are all inside: y[q] += the taps of one row of the kernel, in their order. */
+static inline __attribute__((always_inline)) void add_taps(float *restrict y, const float *restrict x, const float *w, int64_t taps, int64_t apart,
+							   int64_t stride, int64_t n)
+{
+	int64_t q, r;
+
+	for (q = 0; q < n; q++) {
+		float t = y[q];
+
+		for (r = 0; r < taps; r++)
+			t += w[r] * x[q * stride + r * apart];
+		y[q] = t;
+	}
+}
+
+/* The same with numbers that the compiler knows, where they are usual. */
+static void add_row(float *y, const float *x, const float *w, int64_t taps, int64_t apart, int64_t stride, int64_t n)
+{
+	if (apart == 1 && stride == 1 && taps == 3)
+		add_taps(y, x, w, 3, 1, 1, n);
+	else if (apart == 1 && stride == 1 && taps == 5)
+		add_taps(y, x, w, 5, 1, 1, n);
+	else if (apart == 1 && stride == 1 && taps == 7)
+		add_taps(y, x, w, 7, 1, 1, n);
+	else if (apart == 1 && stride == 2 && taps == 3)
+		add_taps(y, x, w, 3, 1, 2, n);
+	else if (apart == 1 && stride == 2 && taps == 5)
+		add_taps(y, x, w, 5, 1, 2, n);
+	else
+		add_taps(y, x, w, taps, apart, stride, n);
+}
+
+/* Places [begin, end) of a row that not all taps find inside. */
+static void edge(const struct ns_window *w, const float *x, const float *weights, float *y, int64_t begin, int64_t end)
+{
+	int d = w->axes - 1;
+	int64_t q, r, at;
+
+	for (q = begin; q < end; q++)
+		for (r = 0; r < w->kernel[d]; r++) {
+			at = q * w->stride[d] - w->pad[d] + r * w->dilation[d];
+			if (at >= 0 && at < w->in[d])
+				y[q] += weights[r] * x[at];
+		}
+}
+
+/* One row of the kernel over one row of the image: the middle, where all taps are inside, and the edges. */
+static void kernel_row(const struct ns_window *w, const float *x, const float *weights, float *y)
+{
+	int d = w->axes - 1;
+	int64_t stride = w->stride[d], apart = w->dilation[d], taps = w->kernel[d], width = w->out[d], q0, q1, ignored;
+
+	inside(-w->pad[d], stride, w->in[d], &q0, &ignored);
+	inside((taps - 1) * apart - w->pad[d], stride, w->in[d], &ignored, &q1);
+	q0 = q0 > width ? width : q0;
+	q1 = q1 > width ? width : q1 < q0 ? q0 : q1;
+	edge(w, x, weights, y, 0, q0);
+	if (q1 > q0)
+		add_row(y + q0, x + (q0 * stride - w->pad[d]), weights, taps, apart, stride, q1 - q0);
+	edge(w, x, weights, y, q1, width);
+}
+
+/* One channel, one kernel. */
 static void one_channel(const struct ns_window *w, const struct sizes *s, const float *x, const float *weights, float start, float *y)
 {
-	int64_t p, r, q, q0, q1, out[NS_AXES], tap[NS_AXES];
-	int d = w->axes - 1;
+	int64_t p, r, q, row, out[NS_AXES], tap[NS_AXES], across = w->kernel[w->axes - 1];
 
 	for (p = 0; p < s->rows; p++, y += s->width) {
 		split(p, w->out, w->axes - 1, out);
 		for (q = 0; q < s->width; q++)
 			y[q] = start;
-		for (r = 0; r < s->taps; r++) {
-			int64_t row, first, stride = w->stride[d];
-			const float *from;
-
+		for (r = 0; r < s->taps; r += across) {
 			split(r, w->kernel, w->axes, tap);
 			row = input_row(w, out, tap);
-			first = tap[d] * w->dilation[d] - w->pad[d];
-			inside(first, stride, w->in[d], &q0, &q1);
-			q1 = q1 > s->width ? s->width : q1;
-			if (row < 0 || q0 >= q1)
-				continue;
-			from = x + row + first;
-			if (stride == 1)
-				for (q = q0; q < q1; q++)
-					y[q] += weights[r] * from[q];
-			else
-				for (q = q0; q < q1; q++)
-					y[q] += weights[r] * from[q * stride];
+			if (row >= 0)
+				kernel_row(w, x + row, weights + r, y);
 		}
 	}
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/fast.h"
 
 #define TILE	  256
 #define REGISTERS (NS_POINTWISE_IN + NS_POINTWISE_CONSTANTS + NS_POINTWISE_STEPS)
@@ -20,48 +21,6 @@ struct pointwise_plan {
 
 /* --- formulas over a tile --- */
 
-/* exp() of a float: 2^n * 2^f, within 2 units in the last place; below -87.3 it is 0. */
-static inline float fast_exp(float x)
-{
-	float t = x < -87.3f ? -87.3f : x > 88.722839f ? 88.722839f : x, n, r, p;
-	int32_t e = (int32_t)(t * 1.44269504f + (t < 0 ? -0.5f : 0.5f));
-
-	n = (float)e;
-	r = t - n * 0.693359375f;
-	r = r - n * -2.12194440e-4f;
-	p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-	p = p * r + 8.3334519073e-3f;
-	p = p * r + 4.1665795894e-2f;
-	p = p * r + 1.6666665459e-1f;
-	p = p * r + 5.0000001201e-1f;
-	p = p * r * r + r + 1.0f;
-	p *= ns_f32_of_bits((uint32_t)(e / 2 + 127) << 23); /* in two: 2^128 is no float */
-	p *= ns_f32_of_bits((uint32_t)(e - e / 2 + 127) << 23);
-	return x < -87.3f ? 0.0f : x > 88.722839f ? (float)INFINITY : x != x ? x : p;
-}
-
-static inline float fast_sigmoid(float x)
-{
-	return 1.0f / (1.0f + fast_exp(-x));
-}
-
-/* Odd over even polynomial up to 7.9, beyond which it is 1: within 4 units in the last place. */
-static inline float fast_tanh(float x)
-{
-	float t = x < -7.9f ? -7.9f : x > 7.9f ? 7.9f : x, s = t * t, p, q;
-
-	p = s * -2.76076847742355e-16f + 2.00018790482477e-13f;
-	p = p * s + -8.60467152213735e-11f;
-	p = p * s + 5.12229709037114e-08f;
-	p = p * s + 1.48572235717979e-05f;
-	p = p * s + 6.37261928875436e-04f;
-	p = p * s + 4.89352455891786e-03f;
-	q = s * 1.19825839466702e-06f + 1.18534705686654e-04f;
-	q = q * s + 2.26843463243900e-03f;
-	q = q * s + 4.89352518554385e-03f;
-	return x != x ? x : t * p / q;
-}
-
 #define STEP(name, expression)                                                                                                                       \
 	case NS_PW_##name:                                                                                                                           \
 		for (i = 0; i < n; i++) {                                                                                                            \
@@ -69,6 +28,16 @@ static inline float fast_tanh(float x)
                                                                                                                                                      \
 			(void)b, (void)c;                                                                                                            \
 			y[i] = (expression);                                                                                                         \
+		}                                                                                                                                    \
+		return;
+
+#define VECTORS(name, expression)                                                                                                                    \
+	case NS_PW_##name:                                                                                                                           \
+		for (i = 0; i < n; i += 16) {                                                                                                        \
+			const v16f a = v16_load_f32(pa + i, 16), b = v16_load_f32(pb + i, 16), c = v16_load_f32(pc + i, 16);                         \
+                                                                                                                                                     \
+			(void)b, (void)c;                                                                                                            \
+			v16_store_f32(y + i, (expression), 16);                                                                                      \
 		}                                                                                                                                    \
 		return;
 
@@ -82,19 +51,22 @@ static void step(int code, int n, const float *restrict pa, const float *restric
 		STEP(SUB, a - b)
 		STEP(MUL, a * b)
 		STEP(DIV, a / b)
-		STEP(MIN, a < b || a != a ? a : b)
-		STEP(MAX, a > b || a != a ? a : b)
 		STEP(NEG, -a)
 		STEP(ABS, fabsf(a))
 		STEP(COPY, a)
 		STEP(SQRT, sqrtf(a))
 		STEP(RECIPROCAL, 1.0f / a)
-		STEP(RELU, a > 0 || a != a ? a : 0.0f)
-		STEP(LEAKY, a < 0 ? a * b : a)
-		STEP(EXP, fast_exp(a))
-		STEP(SIGMOID, fast_sigmoid(a))
-		STEP(SILU, a * fast_sigmoid(a))
-		STEP(TANH, fast_tanh(a))
+		VECTORS(MIN, v16_select((a < b) | (a != a), a, b))
+		VECTORS(MAX, v16_select((a > b) | (a != a), a, b))
+		VECTORS(RELU, v16_select((a > 0) | (a != a), a, v16_set(0)))
+		VECTORS(LEAKY, v16_select(a < 0, a * b, a))
+		VECTORS(HARDSIGMOID, v16_between(b * a + c, 0, 1))
+		VECTORS(HARDSWISH, a * v16_between(a * 0.16666667f + 0.5f, 0, 1))
+		VECTORS(WHERE, v16_select(a != 0, b, c))
+		VECTORS(EXP, v16_fast_exp(a))
+		VECTORS(SIGMOID, v16_fast_sigmoid(a))
+		VECTORS(SILU, a * v16_fast_sigmoid(a))
+		VECTORS(TANH, v16_fast_tanh(a))
 	default:
 		for (i = 0; i < n; i++)
 			y[i] = (float)ns_formula(code, (double)pa[i], (double)pb[i], (double)pc[i]);

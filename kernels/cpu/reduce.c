@@ -124,7 +124,6 @@ static struct span taps(const struct ns_window *w, int d, int64_t out)
 
 	while (s.end > s.begin && first + (s.end - 1) * by >= w->in[d])
 		s.end--;
-	s.end = s.end < s.begin ? s.begin : s.end;
 	return s;
 }
 

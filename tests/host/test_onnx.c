@@ -173,6 +173,13 @@ static void test_pool_edges(void **state)
 	floats_are(dag, y[0], D(2, 3), 2);
 	floats_are(dag, y[1], D(1, 2), 2);
 	ns_dag_free(dag);
+	{ /* indices count over all planes */
+		struct given two = {NS_F32, {3, {1, 2, 4}}, F(1, 2, 4, 3, 8, 7, 5, 6)};
+
+		dag = compute("MaxPool", 11, "kernel_shape=[2] strides=[2]", &two, 1, y, 2);
+		floats_are(dag, y[1], D(1, 2, 4, 7), 4);
+		ns_dag_free(dag);
+	}
 }
 
 /* Before version 13 all axes from the first on were one. */

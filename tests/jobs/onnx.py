@@ -139,6 +139,9 @@ def graphs(_binary):
     check(found["ops"] == {"pointwise": 1}, f"{found}")
     found = look(model(graph(chain, [value("x", [1, 3, 8, 8])], [value("y"), value("c")], weights_of)))["computes"]["graph"]
     check(found["ops"] == {"pointwise": 2}, f"{found}")
+    # what two read goes into one of them once the other is in it
+    found = look(model(graph([node("Exp", ["x"], ["a"]), node("Neg", ["a"], ["b"]), node("Add", ["a", "b"], ["y"])], [value("x", [1, 3])], [value("y")])))["computes"]["graph"]
+    check(found["ops"] == {"pointwise": 1}, f"{found}")
     # shapes that are computed are constants and go: what is left is a view, which is no op
     nodes = [node("Shape", ["x"], ["s"]), node("Gather", ["s", "zero"], ["n"]), node("Concat", ["n", "rest"], ["to"], attributes=[[(1, "axis"), (3, 0), (20, 2)]]),
              node("Reshape", ["x", "to"], ["y"])]

@@ -71,7 +71,7 @@ static void both(const struct ns_op *op, const void *const *in, int ins, int64_t
 
 		if (a == c || (isnan(a) && isnan(c)))
 			continue;
-		if (!(fabs(a - c) <= within * (1 + fabs(a))))
+		if (isinf(a) || isinf(c) || !(fabs(a - c) <= within * (1 + fabs(a))))
 			fail_msg("%s: element %lld is %.9g, ref has %.9g", who, (long long)i, c, a);
 	}
 	free(y[0]);
@@ -100,8 +100,8 @@ static int random_window(struct ns_window *w, int axes, int transposed)
 		w->kernel[d] = among(1, 4);
 		w->stride[d] = among(1, 3);
 		w->dilation[d] = among(1, 2);
-		w->pad[d] = among(0, 2);
-		w->pad_end[d] = among(0, 2);
+		w->pad[d] = among(0, 4) ? among(0, 2) : 6;
+		w->pad_end[d] = among(0, 4) ? among(0, 2) : 6;
 		span = (w->kernel[d] - 1) * w->dilation[d] + 1;
 		if (transposed)
 			w->out[d] = (w->in[d] - 1) * w->stride[d] + span - w->pad[d] - w->pad_end[d];
@@ -208,6 +208,25 @@ static void test_contract(void **state)
 		free((void *)(uintptr_t)in[1]);
 	}
 	assert_int_equal(taken, 400);
+	for (i = 0; i < 60;
+	     i++) { /* two axes of a batch, one of which only one operand has; and rows that are all the same, which is no matrix as it lies */
+		int64_t p = among(1, 3), q = among(2, 3), m = among(2, 5), n = among(1, 5), k = among(2, 6);
+		struct ns_op op = {.kind = NS_OP_CONTRACT,
+				   .u.contract = {.dtype = NS_F32,
+						  .out_dtype = NS_F32,
+						  .out = {4, {p, q, m, n}},
+						  .sum = {1, {k}},
+						  .a_out = {q * m * k, m * k, i % 3 ? k : 0},
+						  .b_out = {0, k * n, 0, 1},
+						  .a_sum = {1},
+						  .b_sum = {n}}};
+		const void *in[2] = {random_floats(p * q * m * k, -1, 1), random_floats(q * k * n, -1, 1)};
+
+		both(&op, in, 2, p * q * m * n, NULL, 1e-5, who);
+		assert_string_equal(who, i % 3 ? "contract/gemm" : "contract/ref");
+		free((void *)(uintptr_t)in[0]);
+		free((void *)(uintptr_t)in[1]);
+	}
 }
 
 /* Each formula, with every kind of operand: dense, one for all, one a row, turned. */
@@ -223,7 +242,9 @@ static void test_pointwise(void **state)
 					   .u.pointwise = {.compute = NS_F32, .out_dtype = NS_F32, .in_dtype = {NS_F32, NS_F32, NS_F32}}};
 			struct ns_op_pointwise *v = &op.u.pointwise;
 			int64_t h = among(1, 4), r = among(1, 5), c = i % 3 ? among(1, 40) : among(200, 600);
-			int exact = code != NS_PW_EXP && code != NS_PW_SIGMOID && code != NS_PW_SILU && code != NS_PW_TANH, k;
+			int exact = code != NS_PW_EXP && code != NS_PW_SIGMOID && code != NS_PW_SILU && code != NS_PW_TANH &&
+				    code != NS_PW_HARDSWISH && code != NS_PW_HARDSIGMOID,
+			    k;
 			const void *in[3];
 
 			v->out = (struct ns_box){3, {h, r, c}};
@@ -307,6 +328,8 @@ static void test_move(void **state)
 		ns_box_strides(&v->box, v->to_stride);
 		for (k = 0; k < 3; k++)
 			v->to_stride[k] *= 1 + skip;
+		if (!skip && i % 2) /* a part of something larger, as joins write */
+			v->to_stride[0] += among(0, v->box.dim[1] * v->box.dim[2]);
 		v->to = skip;
 		both(&op, in, 1, 2 * n, start, 0, who);
 		assert_string_equal(who, "move/rows");
@@ -379,11 +402,69 @@ static void test_along_and_pool(void **state)
 	assert_true(pools > 300);
 }
 
+/* One direction of each kind, with and without biases and states; what is not taken is ref's. */
+static void test_recurrent(void **state)
+{
+	char who[40] = "";
+	int i, k, taken = 0;
+
+	(void)state;
+	for (i = 0; i < 240; i++) {
+		struct ns_op op = {.kind = NS_OP_RECURRENT,
+				   .u.recurrent = {.how = i % 3, .t = among(1, 6), .n = among(1, 3), .i = among(1, 5), .h = among(1, 20)}};
+		struct ns_op_recurrent *v = &op.u.recurrent;
+		int64_t g = i % 3 == 0 ? 1 : i % 3 == 1 ? 3 : 4;
+		const int64_t counts[8] = {v->t * v->n * v->i, g * v->h * v->i, g * v->h * v->h, 2 * g * v->h, 0, v->n * v->h, v->n * v->h, 3 * v->h};
+		float *out[2][3];
+		struct ns_args args = {0};
+		int b;
+
+		v->code[0] = i % 3 ? NS_PW_SIGMOID : NS_PW_TANH;
+		v->code[1] = v->code[2] = NS_PW_TANH;
+		v->reverse = (int)among(0, 1);
+		v->linear_before_reset = (int)among(0, 1);
+		for (k = 0; k < 8; k++) {
+			v->has[k] = k < 3 || (k != 4 && k != 7 && among(0, 1)) || (k == 7 && v->how == NS_RECURRENT_LSTM && i % 5 == 0);
+			args.in[k] = v->has[k] ? random_floats(counts[k], -1, 1) : NULL;
+		}
+		for (b = 0; b < 2; b++) {
+			const struct ns_backend *backend = b ? &ns_backend_cpu : &ns_backend_ref;
+			struct ns_device *dev;
+			struct ns_plan *plan;
+
+			for (k = 0; k < 3; k++)
+				args.out[k] = out[b][k] = random_floats(k ? v->n * v->h : v->t * v->n * v->h, -1, 1);
+			assert_int_equal(backend->open(&dev, 0), NS_OK);
+			assert_int_equal(ns_plan_make(&plan, dev, &op), NS_OK);
+			snprintf(who, sizeof who, "%s", plan->impl->name);
+			args.workspace = malloc(plan->workspace_bytes);
+			assert_int_equal(ns_plan_run(plan, &args, NULL), NS_OK);
+			free(args.workspace);
+			ns_plan_free(plan);
+			backend->close(dev);
+		}
+		taken += !strcmp(who, "recurrent/gemm");
+		for (k = 0; k < 3; k++) {
+			int64_t j, n = k ? v->n * v->h : v->t * v->n * v->h;
+
+			for (j = 0; j < n; j++)
+				if (!(fabs((double)out[0][k][j] - (double)out[1][k][j]) < 1e-5))
+					fail_msg("%s, kind %d: output %d, element %lld is %g, ref has %g", who, v->how, k, (long long)j,
+						 (double)out[1][k][j], (double)out[0][k][j]);
+			free(out[0][k]);
+			free(out[1][k]);
+		}
+		for (k = 0; k < 8; k++)
+			free((void *)(uintptr_t)args.in[k]);
+	}
+	assert_true(taken > 180);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolve),	 cmocka_unit_test(test_contract), cmocka_unit_test(test_pointwise),
-					   cmocka_unit_test(test_edges),	 cmocka_unit_test(test_move),	  cmocka_unit_test(test_reduce),
-					   cmocka_unit_test(test_along_and_pool)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolve),	  cmocka_unit_test(test_contract), cmocka_unit_test(test_pointwise),
+					   cmocka_unit_test(test_edges),	  cmocka_unit_test(test_move),	   cmocka_unit_test(test_reduce),
+					   cmocka_unit_test(test_along_and_pool), cmocka_unit_test(test_recurrent)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
