@@ -197,6 +197,19 @@ enum ns_status ns_dag_add(struct ns_dag *d, const struct ns_op *op, const int *i
 	return NS_OK;
 }
 
+void ns_dag_sweep(struct ns_dag *d)
+{
+	int i = 0, j;
+
+	for (j = 0; j < d->node_count; j++)
+		if (d->nodes[j].op.kind != NS_OP_KINDS) {
+			if (i != j)
+				d->nodes[i] = d->nodes[j];
+			i++;
+		}
+	d->node_count = i;
+}
+
 const struct ns_dag_value *ns_dag_at(const struct ns_dag *d, int value)
 {
 	return &d->values[value];

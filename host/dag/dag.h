@@ -93,7 +93,12 @@ enum ns_status ns_dag_expand(struct ns_dag *dag, int x, const struct ns_box *box
 /* rule: NS_MOVE_PLAIN fills with `fill`, a value of one element, or -1 for 0; negative pads crop. */
 enum ns_status ns_dag_pad(struct ns_dag *dag, int x, const int64_t *before, const int64_t *after, int rule, int fill, int *y);
 
-/* --- fuse --- */
+/* --- rewrites: for inference --- */
+
+/* What scales and shifts channels after a convolution of known weights goes into them: equal but for rounding. Before ns_dag_fuse(). */
+enum ns_status ns_dag_fold_affine(struct ns_dag *dag, const int *outputs, int n);
+/* Nodes that a rewrite has marked as gone (their kind is NS_OP_KINDS) go. */
+void ns_dag_sweep(struct ns_dag *dag);
 
 /* Chains of f32 formulas become one node each; outputs stay. The bits of what is computed on ref do too. */
 enum ns_status ns_dag_fuse(struct ns_dag *dag, const int *outputs, int n);

@@ -205,7 +205,7 @@ static int take_one(struct ns_dag *d, struct use *uses, int j)
 enum ns_status ns_dag_fuse(struct ns_dag *d, const int *outputs, int n)
 {
 	struct use *uses = calloc((size_t)d->value_count + 1, sizeof *uses);
-	int i, j;
+	int j;
 
 	if (!uses)
 		return ns_fail(NS_NO_MEMORY, "out of memory for a graph of %d values", d->value_count);
@@ -214,12 +214,6 @@ enum ns_status ns_dag_fuse(struct ns_dag *d, const int *outputs, int n)
 		while (is_float_program(&d->nodes[j]) && take_one(d, uses, j))
 			;
 	free(uses);
-	for (i = 0, j = 0; j < d->node_count; j++)
-		if (d->nodes[j].op.kind != NS_OP_KINDS) {
-			if (i != j)
-				d->nodes[i] = d->nodes[j];
-			i++;
-		}
-	d->node_count = i;
+	ns_dag_sweep(d);
 	return NS_OK;
 }

@@ -194,7 +194,8 @@ static enum ns_status computes_json(const struct ns_onnx *o, json_t **computes)
 	if (status == NS_BAD_DATA) {
 		*computes = NS_JSON_OBJECT({"graph", json_null()}, {"refused", json_string(ns_message())}, {"unknown_operators", unknown_ops(o)});
 		status = NS_OK;
-	} else if (status == NS_OK && (status = ns_dag_fuse(dag, outputs, o->outputs)) == NS_OK) {
+	} else if (status == NS_OK && (status = ns_dag_fold_affine(dag, outputs, o->outputs)) == NS_OK &&
+		   (status = ns_dag_fuse(dag, outputs, o->outputs)) == NS_OK) {
 		*computes = NS_JSON_OBJECT({"graph", graph_json(dag)}, {"refused", json_null()}, {"unknown_operators", unknown_ops(o)});
 	}
 out:

@@ -31,7 +31,7 @@ static inline v16f v16_of_bits(v16i bits)
 /* exp() of a float: 2^n * 2^f, within 2 units in the last place; below -87.3 it is 0. */
 static inline v16f v16_fast_exp(v16f x)
 {
-	const v16f low = v16_set(-87.3f), high = v16_set(88.722839f);
+	const v16f low = v16_set(-87.3f), high = v16_set(89.0f); /* exp(89) is infinite */
 	v16f t = v16_select(x < low, low, v16_select(x > high, high, x)), n, r, p;
 	v16i e;
 
@@ -48,7 +48,6 @@ static inline v16f v16_fast_exp(v16f x)
 	p = p * r * r + r + 1.0f;
 	p *= v16_of_bits(((e >> 1) + 127) << 23); /* in two: 2^128 is no float */
 	p *= v16_of_bits((e - (e >> 1) + 127) << 23);
-	p = v16_select(x > high, v16_set((float)INFINITY), p);
 	return v16_select(x < low, v16_set(0), v16_select(x != x, x, p));
 }
 

@@ -141,6 +141,20 @@ NS_FORMULA double ns_formula(int code, double a, double b, double c)
 	}
 }
 
+/* How many operands a row reads: the others of a step name any register. */
+NS_FORMULA int ns_formula_operands(int code)
+{
+	switch (code) {
+#define NS_PW_CASE(name, operands, y, da, db, whole)                                                                                                 \
+	case NS_PW_##name:                                                                                                                           \
+		return operands;
+		NS_POINTWISE_FORMULAS(NS_PW_CASE)
+#undef NS_PW_CASE
+	default:
+		return 0;
+	}
+}
+
 /* Whole numbers by 0 give 0, as there is nothing that they could give. */
 NS_FORMULA int64_t ns_divide(int64_t a, int64_t b)
 {

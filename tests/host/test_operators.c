@@ -275,6 +275,8 @@ static int at_run_time(const struct ns_onnx *o, const struct tensor *in, int ins
 	}
 	assert_int_equal(ns_dag_make(&dag), NS_OK);
 	if (ns_onnx_graph(o, feeds, ins, dag, outputs) == NS_OK) {
+		if (fuse && backend != &ns_backend_ref)
+			assert_int_equal(ns_dag_fold_affine(dag, outputs, n), NS_OK);
 		if (fuse)
 			assert_int_equal(ns_dag_fuse(dag, outputs, n), NS_OK);
 		assert_int_equal(backend->open(&dev, 0), NS_OK);

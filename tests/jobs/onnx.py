@@ -139,6 +139,20 @@ def graphs(_binary):
     check(found["ops"] == {"pointwise": 1}, f"{found}")
     found = look(model(graph(chain, [value("x", [1, 3, 8, 8])], [value("y"), value("c")], weights_of)))["computes"]["graph"]
     check(found["ops"] == {"pointwise": 2}, f"{found}")
+    # what scales and shifts channels after a convolution goes into its weights; not what is an output, has another reader, or is no line
+    by_channel = [tensor(n, [4], raw=struct.pack("<4f", 1, 2, 3, 4)) for n in ("scale", "shift", "mean", "var")]
+    conv = node("Conv", ["x", "w"], ["h"])
+    w = tensor("w", [4, 3, 1, 1], raw=bytes(48))
+    norm = node("BatchNormalization", ["h", "scale", "shift", "mean", "var"], ["n"])
+
+    def ops(nodes, outputs, more=()):
+        return look(model(graph(nodes, [value("x", [1, 3, 8, 8])], [value(o) for o in outputs], [w, *by_channel, *more])))["computes"]["graph"]["ops"]
+    check(ops([conv, norm, node("Mul", ["n", "two"], ["y"])], ["y"], [c("two", 2)]) == {"convolve": 1}, "a line of channels")
+    check(ops([conv, norm], ["n", "h"]) == {"convolve": 1, "pointwise": 1}, "of an output")
+    check(ops([conv, norm, node("Exp", ["h"], ["y"])], ["n", "y"]) == {"convolve": 1, "pointwise": 2}, "of another reader")
+    check(ops([conv, node("Relu", ["h"], ["r"]), node("Mul", ["r", "two"], ["y"])], ["y"], [c("two", 2)]) == {"convolve": 1, "pointwise": 1}, "no line")
+    check(ops([conv, node("Mul", ["h", "h"], ["y"])], ["y"]) == {"convolve": 1, "pointwise": 1}, "a square")
+    check(ops([conv, node("Add", ["h", "places"], ["y"])], ["y"], [tensor("places", [8, 8], raw=bytes(256))]) == {"convolve": 1, "pointwise": 1}, "by places")
     # what two read goes into one of them once the other is in it
     found = look(model(graph([node("Exp", ["x"], ["a"]), node("Neg", ["a"], ["b"]), node("Add", ["a", "b"], ["y"])], [value("x", [1, 3])], [value("y")])))["computes"]["graph"]
     check(found["ops"] == {"pointwise": 1}, f"{found}")

@@ -36,17 +36,6 @@ static void at(int code, double a, double b, double c, double *y_of, double d[2]
 	*y_of = y;
 }
 
-static int operands_of(int code)
-{
-	static const int operands[] = {
-#define NS_COUNT(name, operands, value, da, db, whole) operands,
-		NS_POINTWISE_FORMULAS(NS_COUNT)
-#undef NS_COUNT
-	};
-
-	return operands[code];
-}
-
 /* Places where the formula is smooth: inside of what asin, acosh and their kin take, and not near a kink. */
 static double place(int code, int which, uint64_t *state)
 {
@@ -93,7 +82,7 @@ static void test_derivatives(void **state)
 			for (k = 0; k < 3; k++)
 				x[k] = place(code, k, &seed);
 			at(code, x[0], x[1], x[2], &y, d);
-			for (k = 0; k < 2 && k < operands_of(code); k++) {
+			for (k = 0; k < 2 && k < ns_formula_operands(code); k++) {
 				double p[3] = {x[0], x[1], x[2]}, q[3] = {x[0], x[1], x[2]};
 
 				p[k] += h;
