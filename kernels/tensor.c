@@ -138,13 +138,29 @@ int64_t ns_op_multiply_adds(const struct ns_op *op)
 	return n;
 }
 
+/* Loops over the sizes of something that is empty run as well. */
+static double at_least_1(int64_t n)
+{
+	return n > 1 ? (double)n : 1;
+}
+
 static double window_work(const struct ns_window *w)
 {
 	double n = 1;
 	int d;
 
 	for (d = 0; d < w->axes; d++)
-		n *= (double)w->out[d] * (double)w->kernel[d];
+		n *= at_least_1(w->out[d]) * at_least_1(w->kernel[d]);
+	return n;
+}
+
+static double box_work(const struct ns_box *box)
+{
+	double n = 1;
+	int d;
+
+	for (d = 0; d < box->rank; d++)
+		n *= at_least_1(box->dim[d]);
 	return n;
 }
 
@@ -152,34 +168,34 @@ double ns_op_work(const struct ns_op *op)
 {
 	switch (op->kind) {
 	case NS_OP_POINTWISE:
-		return (double)ns_box_count(&op->u.pointwise.out) * (1 + op->u.pointwise.steps);
+		return box_work(&op->u.pointwise.out) * (1 + op->u.pointwise.steps);
 	case NS_OP_MOVE:
-		return (double)ns_box_count(&op->u.move.box);
+		return box_work(&op->u.move.box);
 	case NS_OP_REDUCE:
-		return (double)ns_box_count(&op->u.reduce.in);
+		return box_work(&op->u.reduce.in);
 	case NS_OP_CONTRACT:
-		return (double)ns_box_count(&op->u.contract.out) * (double)ns_box_count(&op->u.contract.sum);
+		return box_work(&op->u.contract.out) * box_work(&op->u.contract.sum);
 	case NS_OP_CONVOLVE:
-		return window_work(&op->u.convolve.window) * (double)op->u.convolve.n * (double)op->u.convolve.groups * (double)op->u.convolve.c *
-		       (double)op->u.convolve.k;
+		return window_work(&op->u.convolve.window) * at_least_1(op->u.convolve.n) * at_least_1(op->u.convolve.groups) *
+		       at_least_1(op->u.convolve.c) * at_least_1(op->u.convolve.k);
 	case NS_OP_POOL_ND:
-		return window_work(&op->u.pool_nd.window) * (double)op->u.pool_nd.planes;
+		return window_work(&op->u.pool_nd.window) * at_least_1(op->u.pool_nd.planes);
 	case NS_OP_RESAMPLE:
-		return (double)op->u.resample.outer * (double)op->u.resample.m * (double)op->u.resample.inner * op->u.resample.taps;
+		return at_least_1(op->u.resample.outer) * at_least_1(op->u.resample.m) * at_least_1(op->u.resample.inner) * op->u.resample.taps;
 	case NS_OP_INDEX:
-		return (double)ns_box_count(&op->u.index.tuples) * (double)op->u.index.inner + (double)op->u.index.data;
+		return box_work(&op->u.index.tuples) * at_least_1(op->u.index.inner) + at_least_1(op->u.index.data);
 	case NS_OP_ALONG:
-		return (double)op->u.along.outer * (double)op->u.along.n * (double)op->u.along.inner * 3;
+		return at_least_1(op->u.along.outer) * at_least_1(op->u.along.n) * at_least_1(op->u.along.inner) * 3;
 	case NS_OP_TOPK:
-		return (double)op->u.topk.outer * (double)op->u.topk.n * (double)op->u.topk.inner * (double)(1 + op->u.topk.k);
+		return at_least_1(op->u.topk.outer) * at_least_1(op->u.topk.n) * at_least_1(op->u.topk.inner) * at_least_1(1 + op->u.topk.k);
 	case NS_OP_RECURRENT:
-		return (double)op->u.recurrent.t * (double)op->u.recurrent.n * (double)op->u.recurrent.h * 4 *
-		       (double)(op->u.recurrent.i + op->u.recurrent.h);
+		return at_least_1(op->u.recurrent.t) * at_least_1(op->u.recurrent.n) * at_least_1(op->u.recurrent.h) * 4 *
+		       at_least_1(op->u.recurrent.i + op->u.recurrent.h);
 	case NS_OP_GRID:
-		return (double)op->u.grid.n * (double)op->u.grid.c * (double)op->u.grid.p * (double)op->u.grid.q * 16;
+		return at_least_1(op->u.grid.n) * at_least_1(op->u.grid.c) * at_least_1(op->u.grid.p) * at_least_1(op->u.grid.q) * 16;
 	case NS_OP_ROI:
-		return (double)op->u.roi.rois * (double)op->u.roi.c * (double)op->u.roi.p * (double)op->u.roi.q *
-		       (1 + op->u.roi.ratio * op->u.roi.ratio);
+		return at_least_1(op->u.roi.rois) * at_least_1(op->u.roi.c) * at_least_1(op->u.roi.p) * at_least_1(op->u.roi.q) *
+		       (op->u.roi.ratio > 0 ? (double)op->u.roi.ratio * op->u.roi.ratio : 4096);
 	default:
 		return 0;
 	}

@@ -40,7 +40,7 @@ void ns_box_strides(const struct ns_box *box, int64_t stride[NS_RANK]);
 
 /*
  * Registers: the inputs, then the constants, then each step's value; the last step is what is stored. It computes in `compute`: F32 rounds constants, and after each step,
- * I64 is for whole numbers and truth. Inputs of another type are converted as they are read, the result as it is stored: to whole numbers by truncation, NaN 0,
+ * I64 is for whole numbers and truth, U64 where one of them is of 64 bits without a sign. Inputs of another type are converted as they are read, the result as it is stored: to whole numbers by truncation, NaN 0,
  * values outside to the nearest; whole numbers among themselves by their low bits.
  */
 #define NS_POINTWISE_IN	       8

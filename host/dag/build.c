@@ -66,17 +66,18 @@ static void strides_in(const struct ns_box *box, const struct ns_box *out, int64
 
 static enum ns_dtype compute_type(const struct ns_dag *dag, const struct ns_program *p, enum ns_dtype out)
 {
-	int k, floats = 0, wholes = 0, wide = out == NS_F64;
+	int k, floats = 0, wholes = 0, wide = out == NS_F64, no_sign = 0;
 
 	for (k = 0; k < p->v.inputs; k++) {
 		enum ns_dtype dtype = ns_dag_at(dag, p->in[k])->dtype;
 
 		wide |= dtype == NS_F64;
 		floats |= ns_dtype_is_float(dtype);
+		no_sign |= dtype == NS_U64;
 		wholes |= !ns_dtype_is_float(dtype) && ns_dtype_bytes(dtype) > 2; /* those of 16 bits are floats too */
 	}
 	if (!floats && !ns_dtype_is_float(out))
-		return NS_I64;
+		return no_sign ? NS_U64 : NS_I64;
 	wholes |= !ns_dtype_is_float(out) && ns_dtype_bytes(out) > 2;
 	return wide || wholes ? NS_F64 : NS_F32;
 }

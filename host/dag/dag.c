@@ -152,6 +152,13 @@ enum ns_status ns_dag_view(struct ns_dag *d, int value, const struct ns_box *box
 	return NS_OK;
 }
 
+enum ns_status ns_dag_spend(struct ns_dag *d, double steps)
+{
+	d->constant_work += steps;
+	return d->constant_work <= d->work_most ? NS_OK
+						: ns_fail(NS_INVALID, "its constants would take more than %.0f steps to compute", d->work_most);
+}
+
 /* It is computed now, as all that it reads is known. */
 static enum ns_status compute(struct ns_dag *d, const struct ns_op *op, const int *in, int ins, const int *out, int outs)
 {
@@ -165,9 +172,7 @@ static enum ns_status compute(struct ns_dag *d, const struct ns_op *op, const in
 	for (i = 0; i < outs; i++)
 		args.out[i] = out[i] < 0 ? NULL : d->values[out[i]].data;
 	NS_GO(ns_op_check(op));
-	d->constant_work += ns_op_work(op);
-	if (d->constant_work > d->work_most)
-		NS_GO(ns_fail(NS_INVALID, "its constants would take more than %.0f steps to compute", d->work_most));
+	NS_GO(ns_dag_spend(d, ns_op_work(op)));
 	NS_GO(ns_plan_make(&plan, d->device, op));
 	if (plan->workspace_bytes)
 		NS_GO(ns_hostmem_make(&args.workspace, d->device, plan->workspace_bytes));
@@ -182,8 +187,13 @@ out:
 enum ns_status ns_dag_add(struct ns_dag *d, const struct ns_op *op, const int *in, int ins, const int *out, int outs)
 {
 	struct ns_dag_node *n;
+	int64_t elements = 0;
 	int i;
 
+	for (i = 0; i < outs; i++)
+		elements += out[i] < 0 ? 0 : ns_box_count(&d->values[out[i]].box);
+	if (!elements) /* there is nothing to compute, however long that would take */
+		return NS_OK;
 	if (ns_dag_is_constant(d, out[0]))
 		return compute(d, op, in, ins, out, outs);
 	NS_TRY(ns_op_check(op));

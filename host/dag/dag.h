@@ -45,6 +45,8 @@ enum ns_status ns_dag_input(struct ns_dag *dag, enum ns_dtype dtype, const struc
 /* One that nodes are to write: `like` lists values on which it depends, which decides whether it is a constant. */
 enum ns_status ns_dag_value(struct ns_dag *dag, enum ns_dtype dtype, const struct ns_box *box, const int *like, int n, int *value);
 enum ns_status ns_dag_view(struct ns_dag *dag, int value, const struct ns_box *box, int *view);
+/* Takes steps from what may be spent on constants; NS_INVALID where they are used up. */
+enum ns_status ns_dag_spend(struct ns_dag *dag, double steps);
 enum ns_status ns_dag_add(struct ns_dag *dag, const struct ns_op *op, const int *in, int ins, const int *out, int outs);
 
 const struct ns_dag_value *ns_dag_at(const struct ns_dag *dag, int value);

@@ -44,13 +44,15 @@ enum ns_status ns_dag_slice(struct ns_dag *dag, int x, const int64_t *start, con
 
 	ns_box_strides(from, stride);
 	for (d = 0; d < from->rank; d++) {
-		int64_t last = start[d] + (box->dim[d] - 1) * step[d];
+		int64_t last = box->dim[d] > 1 ? start[d] + (box->dim[d] - 1) * step[d] : start[d];
 
 		if (box->dim[d] > 0 && (start[d] < 0 || start[d] >= from->dim[d] || last < 0 || last >= from->dim[d]))
 			return ns_fail(NS_INVALID, "a slice from %lld to %lld of an axis of %lld", (long long)start[d], (long long)last,
 				       (long long)from->dim[d]);
+		if (box->dim[d] < 1)
+			continue;
 		m.from += start[d] * stride[d];
-		m.from_stride[d] = step[d] * stride[d];
+		m.from_stride[d] = box->dim[d] > 1 ? step[d] * stride[d] : 0;
 	}
 	return move(dag, x, box, m, y);
 }

@@ -18,6 +18,7 @@ static enum ns_status triangle(struct ns_maker *m)
 		return ns_fail(NS_INVALID, "%d axes, expected at least 2", rank);
 	plane = (struct ns_box){2, {box.dim[rank - 2], box.dim[rank - 1]}};
 	NS_TRY(ns_dag_constant(m->dag, NS_BOOL, &plane, NULL, &mask));
+	NS_TRY(ns_dag_spend(m->dag, (double)plane.dim[0] * (1 + (double)plane.dim[1])));
 	keep = m->dag->values[mask].data;
 	for (i = 0; i < plane.dim[0]; i++)
 		for (j = 0; j < plane.dim[1]; j++)
@@ -106,6 +107,7 @@ static enum ns_status eye_like(struct ns_maker *m)
 	if (b.rank != 2)
 		return ns_fail(NS_INVALID, "%d axes, expected 2", b.rank);
 	NS_TRY(ns_dag_constant(m->dag, NS_BOOL, &b, NULL, &y));
+	NS_TRY(ns_dag_spend(m->dag, (double)b.dim[0]));
 	for (i = 0; i < b.dim[0] && k > -((int64_t)1 << 44) && k < (int64_t)1 << 44; i++)
 		if (i + k >= 0 && i + k < b.dim[1])
 			((unsigned char *)m->dag->values[y].data)[i * b.dim[1] + i + k] = 1;

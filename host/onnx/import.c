@@ -125,6 +125,9 @@ static enum ns_status add_node(struct import *b, int index)
 		status = check(&m);
 	if (status == NS_OK && !depends)
 		status = m.row->make(&m);
+	for (k = 0; status == NS_OK && !depends && k < m.outs; k++)
+		if (m.wanted[k] && m.out[k] < 0)
+			status = ns_fail(NS_DECLINED, "output %d, which is not made here", k);
 	if (status == NS_DECLINED)
 		tell(b, index);
 	else if (status == NS_INVALID)
@@ -177,7 +180,9 @@ static enum ns_status add_inputs(struct import *b, const struct ns_onnx_feed *fe
 			continue;
 		if (k == n)
 			return ns_fail(NS_BAD_DATA, "%s: has more than %d inputs", o->path, n);
-		if (feeds[k].data)
+		if (feeds[k].value)
+			b->value[inputs[i]] = feeds[k].value - 1;
+		else if (feeds[k].data)
 			NS_TRY(ns_dag_borrow(b->dag, feeds[k].dtype, &feeds[k].box, feeds[k].data, &b->value[inputs[i]]));
 		else
 			NS_TRY(ns_dag_input(b->dag, feeds[k].dtype, &feeds[k].box, &b->value[inputs[i]]));

@@ -51,6 +51,8 @@ enum ns_status ns_maker_axes(const struct ns_maker *m, int rank, int input, int 
 enum ns_status ns_maker_axis(const struct ns_maker *m, int64_t axis, int rank, int *which);
 /* round(sum * sx * sw / sy) + zy, saturated: sums of whole numbers, scaled by inputs 1 (sx), 6 (sy) and 7 (zy) and by sw, which goes with the sums' shape. */
 enum ns_status ns_maker_requantize(struct ns_maker *m, int sum, int sw, int *y);
+/* NS_INVALID unless both have one shape: parameters may not make what they are applied to larger. */
+enum ns_status ns_maker_same_box(const struct ns_maker *m, int a, int b);
 /* A tensor's values as a constant of the graph. */
 enum ns_status ns_maker_tensor(const struct ns_onnx *o, struct ns_dag *dag, const struct ns_onnx_tensor *t, int *value);
 

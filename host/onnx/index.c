@@ -114,6 +114,9 @@ static enum ns_status tuples(struct ns_maker *m)
 		NS_TRY(scatter_how(m, &v.how));
 	if (at.rank < 1 || batch < 0 || batch >= at.rank || batch >= data.rank || at.dim[at.rank - 1] < 1 || at.dim[at.rank - 1] > data.rank - batch)
 		return ns_fail(NS_INVALID, "indices of %d axes, %lld of them batches, for data of %d", at.rank, (long long)batch, data.rank);
+	for (d = 0; d < batch; d++)
+		if (at.dim[d] != data.dim[d])
+			return ns_fail(NS_INVALID, "batches of %lld and of %lld", (long long)at.dim[d], (long long)data.dim[d]);
 	length = (int)at.dim[at.rank - 1];
 	ns_box_strides(&data, stride);
 	v.length = length;
@@ -221,6 +224,7 @@ static enum ns_status compress(struct ns_maker *m)
 	if (!ns_maker_attribute(m, "axis"))
 		NS_TRY(ns_dag_view(m->dag, m->in[0], &flat, &m->in[0]));
 	NS_TRY(ns_maker_axis(m, axis, ns_maker_in(m, 0)->box.rank, &d));
+	NS_TRY(ns_dag_spend(m->dag, (double)count));
 	for (i = 0; i < count; i++)
 		n += ns_dag_whole(m->dag, m->in[1], i) != 0;
 	NS_TRY(ns_dag_constant(m->dag, NS_I64, &(struct ns_box){1, {n}}, NULL, &list));
@@ -238,6 +242,7 @@ static enum ns_status nonzero(struct ns_maker *m)
 
 	if (!ns_dag_is_constant(m->dag, m->in[0]))
 		return ns_fail(NS_DECLINED, "its shape depends on values that are known only when it runs");
+	NS_TRY(ns_dag_spend(m->dag, (double)count));
 	for (i = 0; i < count; i++)
 		n += ns_dag_number(m->dag, m->in[0], i) != 0;
 	NS_TRY(ns_dag_constant(m->dag, NS_I64, &(struct ns_box){2, {b.rank, n}}, NULL, &m->out[0]));

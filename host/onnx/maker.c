@@ -155,6 +155,16 @@ enum ns_status ns_maker_requantize(struct ns_maker *m, int sum, int sw, int *y)
 	return ns_dag_program(m->dag, &p, dtype, y);
 }
 
+enum ns_status ns_maker_same_box(const struct ns_maker *m, int a, int b)
+{
+	const struct ns_box *x = &ns_dag_at(m->dag, a)->box, *y = &ns_dag_at(m->dag, b)->box;
+	int d, same = x->rank == y->rank;
+
+	for (d = 0; same && d < x->rank; d++)
+		same = x->dim[d] == y->dim[d];
+	return same ? NS_OK : ns_fail(NS_INVALID, "parameters of another shape than what they are applied to has");
+}
+
 /* --- tensors --- */
 
 enum ns_status ns_onnx_dtype(int type, enum ns_dtype *dtype)

@@ -28,7 +28,8 @@ static enum ns_status prelu(struct ns_maker *m)
 			slope.dim[slope.rank] = 1;
 		NS_TRY(ns_dag_view(m->dag, m->in[1], &slope, &m->in[1]));
 	}
-	return formula(m);
+	NS_TRY(formula(m));
+	return ns_maker_same_box(m, m->out[0], m->in[0]);
 }
 
 /* Up to version 6 shapes went together only where an attribute said how. */
@@ -141,8 +142,11 @@ static enum ns_status gelu(struct ns_maker *m)
 static enum ns_status variadic(struct ns_maker *m)
 {
 	enum ns_dtype dtype = type_of(m, 0);
-	int done = 1, y = m->in[0];
+	int done = 1, y = m->in[0], i;
 
+	for (i = 0; i < m->ins; i++)
+		if (m->in[i] < 0)
+			return ns_fail(NS_INVALID, "input %d is left out", i);
 	while (done < m->ins) {
 		struct ns_program p;
 		int k, r, n = m->ins - done < NS_POINTWISE_IN - 1 ? m->ins - done : NS_POINTWISE_IN - 1;
@@ -176,8 +180,7 @@ static enum ns_status bit_shift(struct ns_maker *m)
 	int which;
 
 	NS_TRY(ns_maker_word(m, "direction", words, 0, &which));
-	which = !which ? NS_PW_SHIFT_LEFT : type_of(m, 0) == NS_U64 ? NS_PW_SHIFT_RIGHT_U64 : NS_PW_SHIFT_RIGHT;
-	return ns_dag_formula(m->dag, which, m->in, 2, type_of(m, 0), &m->out[0]);
+	return ns_dag_formula(m->dag, which ? NS_PW_SHIFT_RIGHT : NS_PW_SHIFT_LEFT, m->in, 2, type_of(m, 0), &m->out[0]);
 }
 
 /* Bounds were attributes before version 11. */

@@ -31,7 +31,8 @@ static enum ns_status gemm(struct ns_maker *m)
 	c = m->in[2];
 	if (beta != 1)
 		NS_TRY(ns_dag_formula_of(m->dag, NS_PW_MUL, c, &beta, 1, dtype, &c));
-	return ns_dag_formula(m->dag, NS_PW_ADD, (int[]){y, c}, 2, dtype, &m->out[0]);
+	NS_TRY(ns_dag_formula(m->dag, NS_PW_ADD, (int[]){y, c}, 2, dtype, &m->out[0]));
+	return ns_maker_same_box(m, m->out[0], y);
 }
 
 /* x - zero point in i32; rows: the points are of rows */
@@ -42,7 +43,8 @@ static enum ns_status centred(struct ns_maker *m, int x, int zero, int rows, int
 	if (zero < 0)
 		return ns_dag_cast(m->dag, x, NS_I32, y);
 	NS_TRY(ns_dag_view(m->dag, zero, n == 1 ? &(struct ns_box){0} : rows ? &(struct ns_box){2, {n, 1}} : &(struct ns_box){1, {n}}, &zero));
-	return ns_dag_formula(m->dag, NS_PW_SUB, (int[]){x, zero}, 2, NS_I32, y);
+	NS_TRY(ns_dag_formula(m->dag, NS_PW_SUB, (int[]){x, zero}, 2, NS_I32, y));
+	return ns_maker_same_box(m, *y, x);
 }
 
 static enum ns_status matmul_integer(struct ns_maker *m)
@@ -71,8 +73,8 @@ static enum ns_status qlinear_matmul(struct ns_maker *m)
 
 /* --- einsum --- */
 
-struct named { /* axes of one operand, by their letters */
-	unsigned char letter[NS_RANK + 1];
+struct named { /* axes of one operand, by their letters; in a result the dots take one more */
+	unsigned char letter[NS_RANK + 2];
 	int n;
 };
 
@@ -206,14 +208,18 @@ static enum ns_status einsum(struct ns_maker *m)
 	} else {
 		written.letter[written.n++] = 255;
 		for (letter = 'A'; letter <= 'z'; letter++)
-			if (seen[letter] == 1 && written.n < NS_RANK)
+			if (seen[letter] == 1 && written.n == NS_RANK + 1)
+				return ns_fail(NS_DECLINED, "a result of more than %d axes", NS_RANK);
+			else if (seen[letter] == 1)
 				written.letter[written.n++] = (unsigned char)letter;
 	}
 	if (at != end)
 		return ns_fail(NS_INVALID, "the equation has more terms than inputs");
 	for (d = 0; d < written.n; d++) {
 		for (letter = 200 - NS_RANK + 1; letter <= 200 && written.letter[d] == 255; letter++)
-			if (seen[letter] && result.n < NS_RANK)
+			if (seen[letter] && result.n == NS_RANK)
+				return ns_fail(NS_DECLINED, "a result of more than %d axes", NS_RANK);
+			else if (seen[letter])
 				result.letter[result.n++] = (unsigned char)letter;
 		if (written.letter[d] == 255)
 			continue;
@@ -321,6 +327,9 @@ static enum ns_status recurrent(struct ns_maker *m)
 	NS_TRY(ns_maker_int(m, "layout", 0, &layout));
 	if (ns_maker_in(m, 0)->box.rank != 3 || ns_maker_in(m, 0)->dtype != NS_F32)
 		return ns_fail(NS_DECLINED, "sequences of %d axes of %s", ns_maker_in(m, 0)->box.rank, ns_dtype_name(ns_maker_in(m, 0)->dtype));
+	for (k = 5; k < 7; k++)
+		if (ns_maker_has(m, k) && ns_maker_in(m, k)->box.rank != 3)
+			return ns_fail(NS_INVALID, "input %d has %d axes, expected 3", k, ns_maker_in(m, k)->box.rank);
 	if (layout) {
 		NS_TRY(ns_dag_transpose(m->dag, x, (int[]){1, 0, 2}, &x));
 		for (k = 5; k < 7; k++)

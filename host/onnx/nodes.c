@@ -132,6 +132,7 @@ static enum ns_status attribute_field(struct ns_onnx *o, struct ns_walk *w, cons
 static enum ns_status read_attribute(struct ns_onnx *o, const struct ns_walk *outer, const struct ns_field *field, int *graphs)
 {
 	struct ns_onnx_attribute a = {.name = {"", 0}, .s = {"", 0}};
+	enum ns_onnx_kind before;
 	struct ns_field f;
 	struct ns_walk w;
 	int more;
@@ -141,7 +142,10 @@ static enum ns_status read_attribute(struct ns_onnx *o, const struct ns_walk *ou
 		NS_TRY(ns_walk_next(&w, &f, &more));
 		if (!more)
 			break;
+		before = a.kind;
 		NS_TRY(attribute_field(o, &w, &f, &a, graphs));
+		if (before != NS_ONNX_NOTHING && a.kind != before)
+			return ns_walk_fail(&w, f.at, "an attribute with values of two kinds");
 	}
 	if (!a.name.bytes)
 		return ns_walk_fail(&w, field->at, "an attribute without a name");

@@ -137,9 +137,10 @@ struct ns_onnx_feed { /* what an input is; data NULL: it is known when the graph
 	enum ns_dtype dtype;
 	struct ns_box box;
 	const void *data;
+	int value; /* or a value that the graph has already, counted from 1 */
 };
 /*
- * Makes ops of all nodes, in a graph that is empty. feeds: of the inputs that are no weights, in their order, as are outputs.
+ * Makes ops of all nodes, in a graph that has nothing but what feeds name. feeds: of the inputs that are no weights, in their order, as are outputs.
  * NS_BAD_DATA lists every node that this version does not compute, with the reason. The graph borrows from the file.
  */
 enum ns_status ns_onnx_graph(const struct ns_onnx *onnx, const struct ns_onnx_feed *feeds, int n, struct ns_dag *dag, int *outputs);

@@ -14,11 +14,7 @@ static enum ns_status reduce(struct ns_maker *m)
 	NS_TRY(ns_maker_int(m, "noop_with_empty_axes", 0, &noop));
 	NS_TRY(ns_maker_axes(m, rank, 1, is_sum ? 13 : 18, &axes, &n));
 	if (n <= 0) {
-		if (noop) {
-			m->out[0] = m->in[0];
-			return NS_OK;
-		}
-		axes = (1u << rank) - 1;
+		axes = noop ? 0 : (1u << rank) - 1; /* of one element each: x, or its square, its size, its logarithm */
 	}
 	return ns_dag_reduce(m->dag, m->in[0], m->row->what, axes, keep != 0, &m->out[0]);
 }
@@ -76,13 +72,14 @@ static enum ns_status cumsum(struct ns_maker *m)
 
 /* --- normalisation --- */
 
-/* (x - mean) / sqrt(var + eps), with mean and variance over `axes`; 1 / sqrt(...) too */
+/* (x - mean) / sqrt(var + eps), with mean and variance over `axes`; 1 / sqrt(...) too. In f32 at least: squares of half precision overflow. */
 static enum ns_status standardise(struct ns_maker *m, int x, unsigned axes, double eps, int *y, int *mean, int *scale)
 {
-	enum ns_dtype dtype = ns_dag_at(m->dag, x)->dtype;
+	const enum ns_dtype given = ns_dag_at(m->dag, x)->dtype, dtype = given == NS_F64 ? NS_F64 : NS_F32;
 	struct ns_program p;
 	int var, r;
 
+	NS_TRY(ns_dag_cast(m->dag, x, dtype, &x));
 	NS_TRY(ns_dag_reduce(m->dag, x, NS_REDUCE_MEAN, axes, 1, mean));
 	NS_TRY(ns_dag_formula(m->dag, NS_PW_SUB, (int[]){x, *mean}, 2, dtype, y));
 	NS_TRY(ns_dag_formula(m->dag, NS_PW_MUL, (int[]){*y, *y}, 2, dtype, &var));
@@ -92,7 +89,7 @@ static enum ns_status standardise(struct ns_maker *m, int x, unsigned axes, doub
 	r = ns_program_step(&p, NS_PW_ADD, r, ns_program_constant(&p, eps), 0);
 	ns_program_step(&p, NS_PW_RECIPROCAL, ns_program_step(&p, NS_PW_SQRT, r, 0, 0), 0, 0);
 	NS_TRY(ns_dag_program(m->dag, &p, dtype, scale));
-	return ns_dag_formula(m->dag, NS_PW_MUL, (int[]){*y, *scale}, 2, dtype, y);
+	return ns_dag_formula(m->dag, NS_PW_MUL, (int[]){*y, *scale}, 2, given, y);
 }
 
 /* A list of channels as (C, 1, 1...) of a tensor of so many axes. */
@@ -131,7 +128,8 @@ static enum ns_status batch_norm(struct ns_maker *m)
 	k = ns_program_step(&p, NS_PW_SQRT, ns_program_step(&p, NS_PW_ADD, r[4], k, 0), 0, 0);
 	k = ns_program_step(&p, NS_PW_DIV, ns_program_step(&p, NS_PW_SUB, r[0], r[3], 0), k, 0);
 	ns_program_step(&p, NS_PW_ADD, ns_program_step(&p, NS_PW_MUL, k, r[1], 0), r[2], 0);
-	return ns_dag_program(m->dag, &p, dtype, &m->out[0]);
+	NS_TRY(ns_dag_program(m->dag, &p, dtype, &m->out[0]));
+	return ns_maker_same_box(m, m->out[0], m->in[0]);
 }
 
 static enum ns_status affine(struct ns_maker *m, int x, int scale, int shift, int *y)
@@ -139,7 +137,9 @@ static enum ns_status affine(struct ns_maker *m, int x, int scale, int shift, in
 	enum ns_dtype dtype = ns_maker_in(m, 0)->dtype;
 
 	NS_TRY(ns_dag_formula(m->dag, NS_PW_MUL, (int[]){x, scale}, 2, dtype, y));
-	return shift < 0 ? NS_OK : ns_dag_formula(m->dag, NS_PW_ADD, (int[]){*y, shift}, 2, dtype, y);
+	if (shift >= 0)
+		NS_TRY(ns_dag_formula(m->dag, NS_PW_ADD, (int[]){*y, shift}, 2, dtype, y));
+	return ns_maker_same_box(m, *y, x);
 }
 
 static enum ns_status instance_norm(struct ns_maker *m)
@@ -173,8 +173,8 @@ static enum ns_status layer_norm(struct ns_maker *m)
 /* x / sqrt(mean of x^2 + eps), times a scale */
 static enum ns_status rms_norm(struct ns_maker *m)
 {
-	enum ns_dtype dtype = ns_maker_in(m, 0)->dtype;
-	int rank = ns_maker_in(m, 0)->box.rank, d, square, r;
+	const enum ns_dtype given = ns_maker_in(m, 0)->dtype, dtype = given == NS_F64 ? NS_F64 : NS_F32;
+	int rank = ns_maker_in(m, 0)->box.rank, d, square, r, x;
 	struct ns_program p;
 	int64_t axis, stash;
 	double eps;
@@ -183,14 +183,15 @@ static enum ns_status rms_norm(struct ns_maker *m)
 	NS_TRY(ns_maker_int(m, "axis", -1, &axis));
 	NS_TRY(ns_maker_int(m, "stash_type", 1, &stash));
 	NS_TRY(ns_maker_axis(m, axis, rank, &d));
-	NS_TRY(ns_dag_formula(m->dag, NS_PW_MUL, (int[]){m->in[0], m->in[0]}, 2, dtype, &square));
+	NS_TRY(ns_dag_cast(m->dag, m->in[0], dtype, &x));
+	NS_TRY(ns_dag_formula(m->dag, NS_PW_MUL, (int[]){x, x}, 2, dtype, &square));
 	NS_TRY(ns_dag_reduce(m->dag, square, NS_REDUCE_MEAN, ((1u << rank) - 1) & ~((1u << d) - 1), 1, &square));
 	ns_program_begin(&p);
 	r = ns_program_input(&p, square);
 	r = ns_program_step(&p, NS_PW_ADD, r, ns_program_constant(&p, eps), 0);
 	ns_program_step(&p, NS_PW_RECIPROCAL, ns_program_step(&p, NS_PW_SQRT, r, 0, 0), 0, 0);
 	NS_TRY(ns_dag_program(m->dag, &p, dtype, &square));
-	NS_TRY(ns_dag_formula(m->dag, NS_PW_MUL, (int[]){m->in[0], square}, 2, dtype, &r));
+	NS_TRY(ns_dag_formula(m->dag, NS_PW_MUL, (int[]){x, square}, 2, given, &r));
 	return affine(m, r, m->in[1], -1, &m->out[0]);
 }
 
@@ -226,8 +227,8 @@ static enum ns_status group_norm(struct ns_maker *m)
 
 	NS_TRY(ns_maker_int(m, "num_groups", 0, &groups));
 	NS_TRY(ns_maker_float(m, "epsilon", 1e-5, &eps));
-	if (b.rank < 3 || b.rank >= NS_RANK || groups < 1 || b.dim[1] % groups || ns_box_count(&ns_maker_in(m, 1)->box) != b.dim[1])
-		return ns_fail(NS_DECLINED, "%lld groups of %lld channels, or one scale a group", (long long)groups, (long long)b.dim[1]);
+	if (b.rank < 3 || b.rank >= NS_RANK || groups < 1 || b.dim[1] % groups)
+		return ns_fail(NS_INVALID, "%lld groups of %lld channels", (long long)groups, (long long)b.dim[1]);
 	parts.dim[0] = b.dim[0];
 	parts.dim[1] = groups;
 	parts.dim[2] = b.dim[1] / groups;
@@ -235,6 +236,12 @@ static enum ns_status group_norm(struct ns_maker *m)
 		parts.dim[d + 1] = b.dim[d];
 	NS_TRY(ns_dag_view(m->dag, m->in[0], &parts, &y));
 	NS_TRY(standardise(m, y, beyond_channels(parts.rank), eps, &y, &mean, &scale));
+	if (m->opset < 21 && ns_box_count(&ns_maker_in(m, 1)->box) == groups) { /* one a group, as version 18 has it */
+		NS_TRY(channels(m, m->in[1], parts.rank, &a));
+		NS_TRY(channels(m, m->in[2], parts.rank, &s));
+		NS_TRY(affine(m, y, a, s, &y));
+		return ns_dag_view(m->dag, y, &b, &m->out[0]);
+	}
 	NS_TRY(ns_dag_view(m->dag, y, &b, &y));
 	NS_TRY(channels(m, m->in[1], b.rank, &a));
 	NS_TRY(channels(m, m->in[2], b.rank, &s));

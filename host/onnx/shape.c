@@ -172,12 +172,12 @@ static enum ns_status depth_space(struct ns_maker *m)
 static enum ns_status reverse_sequence(struct ns_maker *m)
 {
 	const struct ns_box b = ns_maker_in(m, 0)->box;
-	int64_t batch, time, lengths[256], i, start[NS_RANK] = {0}, step[NS_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
-	int n, part[256], two[2];
+	int64_t batch, time, lengths[32], i, start[NS_RANK] = {0}, step[NS_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+	int n, part[32], two[2];
 
 	NS_TRY(ns_maker_int(m, "batch_axis", 1, &batch));
 	NS_TRY(ns_maker_int(m, "time_axis", 0, &time));
-	NS_TRY(ns_maker_list(m, 1, lengths, 256, &n));
+	NS_TRY(ns_maker_list(m, 1, lengths, 32, &n));
 	if (b.rank < 2 || (batch != 0 && batch != 1) || time != 1 - batch || b.dim[batch] != n || n < 1)
 		return ns_fail(NS_INVALID, "axes %lld and %lld, and %d lengths", (long long)batch, (long long)time, n);
 	for (i = 0; i < n; i++) {
@@ -235,7 +235,7 @@ static enum ns_status split(struct ns_maker *m)
 	each = (whole + m->outs - 1) / m->outs;
 	for (k = 0; k < m->outs; k++) {
 		box.dim[d] = n > 0 ? given[k] : each < whole - start[d] ? each : whole - start[d];
-		if (box.dim[d] < 0 || start[d] + box.dim[d] > whole)
+		if (box.dim[d] < 0 || box.dim[d] > whole - start[d])
 			return ns_fail(NS_INVALID, "part %d is %lld of %lld", k, (long long)box.dim[d], (long long)whole);
 		NS_TRY(ns_dag_slice(m->dag, m->in[0], start, step, &box, &m->out[k]));
 		start[d] += box.dim[d];
@@ -291,6 +291,10 @@ static enum ns_status slice(struct ns_maker *m)
 			return ns_fail(NS_INVALID, "a step of %lld", (long long)by);
 		from = from < 0 ? (from < -size ? -1 : from + size) : from;
 		to = to < 0 ? (to < -size ? -1 : to + size) : to;
+		if (!size) {
+			box.dim[d] = 0;
+			continue;
+		}
 		from = by > 0 ? clamp(from, 0, size) : clamp(from, 0, size - 1);
 		to = by > 0 ? clamp(to, 0, size) : clamp(to, -1, size - 1);
 		box.dim[d] = by > 0 ? (to > from ? (to - from - 1) / by + 1 : 0) : (from > to ? (from - to - 1) / -by + 1 : 0);

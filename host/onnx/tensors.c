@@ -36,22 +36,28 @@ static enum ns_status external(const struct ns_walk *w, struct ns_onnx_tensor *t
 	return NS_OK;
 }
 
+#define PLACES_MOST ((int64_t)1 << 44) /* as many as a value of a graph may have */
+
 static enum ns_status add_dim(const struct ns_walk *w, const struct ns_field *f, struct ns_onnx_tensor *t)
 {
+	int64_t all = 1; /* places, as if no dimension were 0 */
 	size_t at = 0;
 	uint64_t value;
-	int more;
+	int more, i;
 
+	for (i = 0; i < t->rank; i++)
+		all *= t->dims[i] ? t->dims[i] : 1;
 	for (;;) {
 		NS_TRY(ns_walk_packed(w, f, &at, &value, &more));
 		if (!more)
 			return NS_OK;
 		if (t->rank == NS_ONNX_RANK)
 			return ns_walk_fail(w, f->at, "a tensor of more than %d dimensions", NS_ONNX_RANK);
-		if ((int64_t)value < 0 || (value && t->count > INT64_MAX / 256 / (int64_t)value))
+		if ((int64_t)value < 0 || (value && all > PLACES_MOST / (int64_t)value))
 			return ns_walk_fail(w, f->at, "dimension %d is %lld, which no tensor has", t->rank, (long long)value);
 		t->dims[t->rank++] = (int64_t)value;
 		t->count *= (int64_t)value;
+		all *= value ? (int64_t)value : 1;
 	}
 }
 

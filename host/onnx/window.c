@@ -26,7 +26,7 @@ static enum ns_status numbers(struct ns_maker *m, const char *name, int n, int64
 static enum ns_status window(struct ns_maker *m, const struct ns_box *x, const int64_t *kernel, int ceil_mode, struct ns_window *w)
 {
 	static const char *const words[] = {"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", NULL};
-	int64_t pads[2 * NS_AXES];
+	int64_t pads[2 * NS_AXES], all = 1;
 	int d, pad;
 
 	memset(w, 0, sizeof *w);
@@ -39,7 +39,11 @@ static enum ns_status window(struct ns_maker *m, const struct ns_box *x, const i
 	NS_TRY(numbers(m, "dilations", w->axes, 1, w->dilation));
 	NS_TRY(numbers(m, "pads", 2 * w->axes, 0, pads));
 	for (d = 0; d < w->axes; d++) {
-		int64_t span, total;
+		int64_t span, total, taps = (kernel ? kernel[d] : w->kernel[d]);
+
+		if (taps > 0 && all > (1 << 28) / taps)
+			return ns_fail(NS_INVALID, "windows of more than %d places", 1 << 28);
+		all *= taps;
 
 		if (kernel && w->kernel[d] && w->kernel[d] != kernel[d])
 			return ns_fail(NS_INVALID, "a kernel of %lld and weights of %lld", (long long)w->kernel[d], (long long)kernel[d]);
@@ -58,6 +62,10 @@ static enum ns_status window(struct ns_maker *m, const struct ns_box *x, const i
 			w->pad_end[d] = total - w->pad[d];
 		}
 		total = w->in[d] + w->pad[d] + w->pad_end[d] - span;
+		if (ceil_mode && total < 0 && total > -w->stride[d]) { /* one that begins inside and ends beyond */
+			w->out[d] = 1;
+			continue;
+		}
 		if (total < 0)
 			return ns_fail(NS_INVALID, "axis %d of %lld is smaller than its window of %lld", d, (long long)w->in[d], (long long)span);
 		w->out[d] = total / w->stride[d] + 1;
@@ -91,7 +99,7 @@ static enum ns_status convolve(struct ns_maker *m, int x, int w, int bias, enum 
 	if (ns_dag_at(m->dag, x)->dtype != dtype || ns_dag_at(m->dag, w)->dtype != dtype || (bias >= 0 && ns_dag_at(m->dag, bias)->dtype != dtype))
 		return ns_fail(NS_INVALID, "images, weights and bias are not all of %s", ns_dtype_name(dtype));
 	NS_TRY(window(m, &bx, bw.dim + 2, 0, &v->window));
-	if (v->groups < 1 || bx.dim[1] != bw.dim[1] * v->groups || bw.dim[0] % v->groups)
+	if (v->groups < 1 || v->groups > bx.dim[1] || bx.dim[1] != bw.dim[1] * v->groups || bw.dim[0] % v->groups)
 		return ns_fail(NS_INVALID, "%lld channels into weights of %lld x %lld in %lld groups", (long long)bx.dim[1], (long long)bw.dim[0],
 			       (long long)bw.dim[1], (long long)v->groups);
 	v->dtype = dtype;
@@ -266,10 +274,12 @@ static enum ns_status max_unpool(struct ns_maker *m)
 	NS_TRY(ns_maker_list(m, 2, list, NS_RANK, &n));
 	for (d = 0; d < axes; d++)
 		out.dim[d + 2] = (bx.dim[d + 2] - 1) * stride[d] + kernel[d] - pads[d] - pads[axes + d];
+	if (n >= 0 && n != bx.rank)
+		return ns_fail(NS_INVALID, "an output_shape of %d axes", n);
 	for (d = 0; d < n; d++) {
 		list[d] -= d < out.rank ? out.dim[d] : 0;
-		if (n != bx.rank || list[d] < 0 || list[d] > 1 << 28)
-			return ns_fail(NS_INVALID, "an output_shape of %d axes, axis %d of which is smaller than the values need", n, d);
+		if (list[d] < 0 || list[d] > 1 << 28)
+			return ns_fail(NS_INVALID, "an output_shape whose axis %d is smaller than the values need", d);
 	}
 	NS_TRY(ns_dag_fill(m->dag, v->dtype, &out, 0, &zero));
 	v->tuples = (struct ns_box){1, {ns_box_count(&bx)}};

@@ -275,7 +275,6 @@ static void tell_computes(const json_t *computes)
 			printf("%s %s", i ? "," : "", json_string_value(one));
 		printf("\n");
 	}
-	printf("  look tells what it is; nightshift import takes safetensors of ResNets alone\n");
 }
 
 static void tell(const char *path, const json_t *j)

@@ -82,7 +82,6 @@
 	X(IS_INF, 3, (b != 0 && a == -INFINITY) || (c != 0 && a == INFINITY), 0, 0, 0)                                                               \
 	X(SHIFT_LEFT, 2, NS_NONE, 0, 0, b<0 || b> 63 ? 0 : NS_WRAP(NS_U(a) << b))                                                                    \
 	X(SHIFT_RIGHT, 2, NS_NONE, 0, 0, a >> (b < 0 || b > 63 ? 63 : b))                                                                            \
-	X(SHIFT_RIGHT_U64, 2, NS_NONE, 0, 0, b<0 || b> 63 ? 0 : NS_WRAP(NS_U(a) >> b))                                                               \
 	X(BIT_AND, 2, NS_NONE, 0, 0, a &b)                                                                                                           \
 	X(BIT_OR, 2, NS_NONE, 0, 0, a | b)                                                                                                           \
 	X(BIT_XOR, 2, NS_NONE, 0, 0, a ^ b)                                                                                                          \

@@ -76,6 +76,10 @@ static int before(const struct ns_op_topk *v, const void *x, int64_t at, int64_t
 	if (!ns_dtype_is_float(v->dtype)) {
 		int64_t p = ns_ref_get_whole(x, v->dtype, at + i * v->inner), q = ns_ref_get_whole(x, v->dtype, at + j * v->inner);
 
+		if (v->dtype == NS_U64) { /* as signed numbers in the same order */
+			p ^= INT64_MIN;
+			q ^= INT64_MIN;
+		}
 		return p == q ? i < j : v->smallest ? p < q : p > q;
 	}
 	a = ns_ref_get(x, v->dtype, at + i * v->inner);

@@ -90,6 +90,7 @@ static enum ns_status grid_run(const struct ns_plan *plan, const struct ns_args 
 
 /* --- regions of interest --- */
 
+#define SAMPLES	 512	 /* of a bin's side, at most */
 #define FARTHEST 65536.0 /* pixels of a region's side: it is sampled at each */
 
 /* Between four pixels; one of -1 to 0 is at the edge, and farther out there is nothing. With max the largest weighted neighbour is taken. */
@@ -126,6 +127,8 @@ static double bin(const struct ns_op_roi *v, const void *x, int64_t plane, const
 	}
 	rows = v->ratio > 0 ? v->ratio : (int64_t)ceil(high / (double)v->p);
 	columns = v->ratio > 0 ? v->ratio : (int64_t)ceil(wide / (double)v->q);
+	rows = rows > SAMPLES ? SAMPLES : rows; /* more than pixels that any image here has */
+	columns = columns > SAMPLES ? SAMPLES : columns;
 	for (i = 0; i < rows; i++)
 		for (j = 0; j < columns; j++) {
 			t = bilinear(v, x, plane, box[1] + high / (double)v->p * ((double)p + ((double)i + 0.5) / (double)rows),

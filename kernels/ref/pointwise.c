@@ -16,6 +16,37 @@ static int64_t whole_formula(int code, int64_t a, int64_t b, int64_t c)
 	}
 }
 
+/* What differs where the highest bit is no sign. */
+static int64_t unsigned_formula(int code, int64_t a, int64_t b, int64_t c)
+{
+	uint64_t x = (uint64_t)a, y = (uint64_t)b;
+
+	switch (code) {
+	case NS_PW_DIV:
+		return y ? (int64_t)(x / y) : 0;
+	case NS_PW_MOD:
+	case NS_PW_FMOD:
+		return y ? (int64_t)(x % y) : 0;
+	case NS_PW_MIN:
+		return x < y ? a : b;
+	case NS_PW_MAX:
+		return x > y ? a : b;
+	case NS_PW_LESS:
+		return x < y;
+	case NS_PW_LESS_EQUAL:
+		return x <= y;
+	case NS_PW_SIGN:
+		return x != 0;
+	case NS_PW_ABS:
+	case NS_PW_RELU:
+		return a;
+	case NS_PW_SHIFT_RIGHT:
+		return y > 63 ? 0 : (int64_t)(x >> y);
+	default:
+		return whole_formula(code, a, b, c);
+	}
+}
+
 static void in_floats(const struct ns_op_pointwise *v, const struct ns_args *a, int64_t i, const int64_t *at)
 {
 	double r[NS_POINTWISE_IN + NS_POINTWISE_CONSTANTS + NS_POINTWISE_STEPS];
@@ -48,7 +79,7 @@ static void in_whole_numbers(const struct ns_op_pointwise *v, const struct ns_ar
 	for (k = 0; k < v->steps; k++, n++) {
 		const struct ns_pw_step *s = &v->step[k];
 
-		r[n] = whole_formula(s->code, r[s->a], r[s->b], r[s->c]);
+		r[n] = (v->compute == NS_U64 ? unsigned_formula : whole_formula)(s->code, r[s->a], r[s->b], r[s->c]);
 	}
 	if (ns_dtype_is_float(v->out_dtype))
 		ns_ref_set(a->out[NS_POINTWISE_Y], v->out_dtype, i, (double)r[n - 1]);
@@ -67,7 +98,7 @@ static enum ns_status pointwise_run(const struct ns_plan *plan, const struct ns_
 	for (k = 0; k < v->inputs; k++)
 		stride[k] = v->stride[k];
 	for (i = 0; i < count; i++) {
-		if (v->compute == NS_I64)
+		if (v->compute == NS_I64 || v->compute == NS_U64)
 			in_whole_numbers(v, a, i, offset);
 		else
 			in_floats(v, a, i, offset);

@@ -20,6 +20,10 @@ static int better(const struct ns_op_reduce *v, double x, double best)
 
 static int better_whole(const struct ns_op_reduce *v, int64_t x, int64_t best)
 {
+	if (v->dtype == NS_U64) { /* as signed numbers in the same order */
+		x ^= INT64_MIN;
+		best ^= INT64_MIN;
+	}
 	if (x == best)
 		return v->last;
 	return v->how == NS_REDUCE_MAX || v->how == NS_REDUCE_ARGMAX ? x > best : x < best;
@@ -95,9 +99,21 @@ static double result(const struct ns_op_reduce *v, const struct seen *s)
 		return s->count ? s->scale + log(s->value) : -INFINITY;
 	case NS_REDUCE_PROD:
 		return s->count ? s->value : 1;
+	case NS_REDUCE_MAX:
+		return s->count ? s->value : -INFINITY;
+	case NS_REDUCE_MIN:
+		return s->count ? s->value : INFINITY;
 	default:
 		return s->value;
 	}
+}
+
+/* Of nothing: what any number would replace. */
+static int64_t whole_of_none(const struct ns_op_reduce *v)
+{
+	if (v->how == NS_REDUCE_MAX || v->how == NS_REDUCE_MIN)
+		return ns_ref_whole_of(v->how == NS_REDUCE_MAX ? -INFINITY : INFINITY, v->dtype);
+	return v->how == NS_REDUCE_PROD;
 }
 
 static enum ns_status reduce_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
@@ -128,7 +144,7 @@ static enum ns_status reduce_run(const struct ns_plan *plan, const struct ns_arg
 		if (v->how == NS_REDUCE_ARGMAX || v->how == NS_REDUCE_ARGMIN)
 			((int64_t *)a->out[NS_REDUCE_Y])[i] = s.best;
 		else if (is_whole)
-			ns_ref_set_whole(a->out[NS_REDUCE_Y], v->dtype, i, !m && v->how == NS_REDUCE_PROD ? 1 : s.whole);
+			ns_ref_set_whole(a->out[NS_REDUCE_Y], v->dtype, i, m ? s.whole : whole_of_none(v));
 		else
 			ns_ref_set(a->out[NS_REDUCE_Y], v->dtype, i, result(v, &s));
 	}

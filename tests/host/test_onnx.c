@@ -119,7 +119,7 @@ static struct ns_dag *compute(const char *op, int opset, const char *attributes,
 			feeds[ins++] = (struct ns_onnx_feed){0};
 	for (fd = 0, i = 0; fd < ins; i++)
 		if (in[i].data)
-			feeds[fd++] = (struct ns_onnx_feed){in[i].dtype, in[i].box, in[i].data};
+			feeds[fd++] = (struct ns_onnx_feed){.dtype = in[i].dtype, .box = in[i].box, .data = in[i].data};
 	if (ns_onnx_graph(o, feeds, ins, dag, outputs) != NS_OK)
 		fail_msg("%s: %s", op, ns_message());
 	ns_onnx_free(o);
@@ -172,6 +172,9 @@ static void test_pool_edges(void **state)
 	dag = compute("MaxPool", 11, "kernel_shape=[2] strides=[2] ceil_mode=1", &x, 1, y, 2);
 	floats_are(dag, y[0], D(2, 3), 2);
 	floats_are(dag, y[1], D(1, 2), 2);
+	ns_dag_free(dag);
+	dag = compute("MaxPool", 11, "kernel_shape=[2] dilations=[3] strides=[2] ceil_mode=1", &x, 1, y, 2); /* its second place is beyond */
+	floats_are(dag, y[0], D(1), 1);
 	ns_dag_free(dag);
 	{ /* indices count over all planes */
 		struct given two = {NS_F32, {3, {1, 2, 4}}, F(1, 2, 4, 3, 8, 7, 5, 6)};
@@ -298,11 +301,86 @@ static void test_types_that_meet(void **state)
 	ns_dag_free(dag);
 }
 
+/* Reductions that leave every axis are of one element each; of nothing, a maximum is below all numbers. */
+static void test_reductions_of_little(void **state)
+{
+	const struct given x = {NS_F32, {2, {2, 1}}, F(-3, 2)}, none = {NS_F32, {2, {0, 3}}, F(0)};
+	struct ns_dag *dag;
+	int y;
+
+	(void)state;
+	dag = compute("ReduceSumSquare", 18, "noop_with_empty_axes=1", &x, 1, &y, 1);
+	floats_are(dag, y, D(9, 4), 2);
+	ns_dag_free(dag);
+	dag = compute("ReduceL1", 18, "noop_with_empty_axes=1", &x, 1, &y, 1);
+	floats_are(dag, y, D(3, 2), 2);
+	ns_dag_free(dag);
+	dag = compute("ReduceMax", 20, "keepdims=0", &none, 1, &y, 1);
+	assert_true(ns_dag_number(dag, y, 0) == -INFINITY);
+	ns_dag_free(dag);
+	dag = compute("ReduceMin", 20, "keepdims=0", &none, 1, &y, 1);
+	assert_true(ns_dag_number(dag, y, 0) == INFINITY);
+	ns_dag_free(dag);
+}
+
+/* Numbers whose highest bit is no sign. */
+static void test_unsigned(void **state)
+{
+	const uint64_t high = (uint64_t)1 << 63;
+	const uint64_t a[3] = {high + 6, 5, high}, two[1] = {2};
+	const struct given x[2] = {{NS_U64, {1, {3}}, a}, {NS_U64, {1, {1}}, two}};
+	const struct given top[2] = {{NS_U64, {1, {3}}, a}, {NS_I64, {1, {1}}, I(2)}};
+	struct ns_dag *dag;
+	int y[2];
+
+	(void)state;
+	dag = compute("Div", 14, "", x, 2, y, 1);
+	assert_true(ns_dag_whole(dag, y[0], 0) == (int64_t)((high >> 1) + 3) && ns_dag_whole(dag, y[0], 1) == 2);
+	ns_dag_free(dag);
+	dag = compute("Greater", 13, "", x, 2, y, 1);
+	floats_are(dag, y[0], D(1, 1, 1), 3);
+	ns_dag_free(dag);
+	dag = compute("BitShift", 11, "direction=RIGHT", x, 2, y, 1);
+	assert_true(ns_dag_whole(dag, y[0], 0) == (int64_t)((high >> 2) + 1));
+	ns_dag_free(dag);
+	dag = compute("ReduceMax", 18, "keepdims=0", x, 1, y, 1);
+	assert_true((uint64_t)ns_dag_whole(dag, y[0], 0) == high + 6);
+	ns_dag_free(dag);
+	dag = compute("TopK", 11, "", top, 2, y, 2);
+	assert_true((uint64_t)ns_dag_whole(dag, y[0], 0) == high + 6 && ns_dag_whole(dag, y[1], 1) == 2);
+	ns_dag_free(dag);
+}
+
+/* Means and squares of half precision are taken in f32: 300 squared is more than it holds. Version 18's groups have one scale each. */
+static void test_norms(void **state)
+{
+	const uint16_t half[2] = {0x5cb0, 0xdcb0}, ones[2] = {0x3c00, 0x3c00}; /* +-300 */
+	const struct given layer[2] = {{NS_F16, {2, {1, 2}}, half}, {NS_F16, {1, {2}}, ones}};
+	const struct given group[3] = {{NS_F32, {3, {1, 4, 1}}, F(1, 3, 5, 9)}, {NS_F32, {1, {2}}, F(1, 10)}, {NS_F32, {1, {2}}, F(0, 100)}};
+	struct ns_dag *dag;
+	int y;
+
+	(void)state;
+	dag = compute("LayerNormalization", 17, "", layer, 2, &y, 1);
+	floats_are(dag, y, D(1, -1), 2);
+	ns_dag_free(dag);
+	dag = compute("GroupNormalization", 18, "num_groups=2", group, 3, &y, 1);
+	assert_true(fabs(ns_dag_number(dag, y, 0) + 1) < 1e-4 && fabs(ns_dag_number(dag, y, 1) - 1) < 1e-4);
+	assert_true(fabs(ns_dag_number(dag, y, 2) - 90) < 1e-4 && fabs(ns_dag_number(dag, y, 3) - 110) < 1e-4);
+	ns_dag_free(dag);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_pool_edges),	   cmocka_unit_test(test_softmax_versions),
-					   cmocka_unit_test(test_reduce_versions), cmocka_unit_test(test_recurrent),
-					   cmocka_unit_test(test_einsum),	   cmocka_unit_test(test_types_that_meet)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_pool_edges),
+					   cmocka_unit_test(test_softmax_versions),
+					   cmocka_unit_test(test_reduce_versions),
+					   cmocka_unit_test(test_recurrent),
+					   cmocka_unit_test(test_einsum),
+					   cmocka_unit_test(test_types_that_meet),
+					   cmocka_unit_test(test_reductions_of_little),
+					   cmocka_unit_test(test_unsigned),
+					   cmocka_unit_test(test_norms)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,7 +127,7 @@ static int read_tensors(const char *dir, const char *prefix, struct tensor *t)
 			return -1;
 		}
 		v = ns_dag_at(t[n].dag, 0);
-		t[n].feed = (struct ns_onnx_feed){v->dtype, v->box, v->data};
+		t[n].feed = (struct ns_onnx_feed){.dtype = v->dtype, .box = v->box, .data = v->data};
 	}
 	return n;
 }
