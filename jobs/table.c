@@ -43,7 +43,7 @@ const struct ns_verb ns_verbs[NS_VERBS] = {
 	[NS_VERB_LOOK] = {"look", "DATA|FILE.onnx",
 			  "what a data set is: rows, classes, files, duplicates, what is strange; with --out also as a page; or what an ONNX file is",
 			  0, ns_job_look},
-	[NS_VERB_IMPORT] = {"import", "FILE", "a model from a file of weights that others trained (safetensors of a ResNet)", 1, ns_job_import},
+	[NS_VERB_IMPORT] = {"import", "FILE", "a model that others trained, from ONNX (a classifier) or safetensors (a ResNet)", 1, ns_job_import},
 };
 
 const struct ns_key ns_keys[] = {

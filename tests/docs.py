@@ -18,6 +18,8 @@ EXCEPT = {  # command: (in its place, reason); in its place None: not run. The w
     "./run quick": (None, "is a part of what runs this"),
     "slurm/submit.sh --config night.yaml --out nights/2026-05-04 --site site.conf": ("+ --dry-run", "wants a cluster; tests/slurm/night.sh submits"),
     "srun --mpi=pmix -N 2 --ntasks-per-node=2 --gpus-per-task=1 nightshift doctor": ("nightshift doctor", "wants a cluster; tests/slurm/launch.sh runs it there"),
+    "nightshift import classifier.onnx --classes '[cat, dog]' --mean '[0.485, 0.456, 0.406]' --std '[0.229, 0.224, 0.225]' --out model":
+        (None, "wants a file of a stranger; tests/jobs/import_onnx.sh writes some and imports them"),
     "srun --mpi=list": (None, "wants a cluster"),
     "srun started N tasks that do not know of each other": (None, "is a message; tests/slurm/launch.sh wants it word for word"),
     "scancel -n nightshift-night": (None, "wants a cluster; tests/slurm/launch.sh and night.sh have the chain"),

@@ -60,7 +60,7 @@ static enum ns_status make(struct ns_dag_exec *e)
 	for (i = 0; i < d->value_count; i++) {
 		const struct ns_dag_value *v = &d->values[i];
 
-		if (!e->wanted[i] || v->input >= 0 || v->same_as >= 0)
+		if (!e->wanted[i] || v->input >= 0 || v->same_as >= 0 || (v->data && backend->host_memory)) /* where it lies */
 			continue;
 		NS_GO(backend->mem_make(&e->made[i], e->dev, bytes_of(v) ? bytes_of(v) : 1));
 		if (v->data)
@@ -140,7 +140,9 @@ static void *where(const struct ns_dag_exec *e, int value, const void *const *in
 
 	if (value < 0)
 		return NULL;
-	return e->dag->values[root].input >= 0 ? (void *)(uintptr_t)inputs[e->dag->values[root].input] : e->made[root];
+	if (e->dag->values[root].input >= 0)
+		return (void *)(uintptr_t)inputs[e->dag->values[root].input];
+	return e->made[root] ? e->made[root] : e->dag->values[root].data;
 }
 
 enum ns_status ns_dag_exec_run(struct ns_dag_exec *e, const void *const *inputs, void *const *outputs, struct ns_queue *queue)

@@ -31,6 +31,38 @@ static enum ns_status check_classifier(const struct ns_arch *a, const char *wher
 		where, a->classes, (long long)features);
 }
 
+static enum ns_status take_input(struct ns_arch *a, const json_t *input, const char *where)
+{
+	if (json_array_size(input) != 3)
+		return ns_fail(NS_CONFIG, "%s: input has %zu entries, expected [H, W, C]", where, json_array_size(input));
+	NS_TRY(take(json_array_get(input, 0), "input[0]", where, 4, 4096, &a->h));
+	NS_TRY(take(json_array_get(input, 1), "input[1]", where, 4, 4096, &a->w));
+	NS_TRY(take(json_array_get(input, 2), "input[2]", where, 1, 3, &a->c));
+	if (a->c == 2)
+		return ns_fail(NS_CONFIG, "%s: input is %dx%dx%d, expected 1 or 3 channels", where, a->h, a->w, a->c);
+	return NS_OK;
+}
+
+/* One of two words. */
+static enum ns_status either(const json_t *json, const char *key, const char *no, const char *yes, const char *where, int *is)
+{
+	const char *word = ns_json_text(json, key);
+
+	*is = !strcmp(word, yes);
+	return *is || !strcmp(word, no) ? NS_OK : ns_fail(NS_CONFIG, "%s: %s is '%s', expected %s or %s", where, key, word, no, yes);
+}
+
+static enum ns_status foreign_from_json(struct ns_arch *a, const json_t *json, const char *where)
+{
+	a->onnx = 1;
+	NS_TRY(take_input(a, json_object_get(json, "input"), where));
+	NS_TRY(take(json_object_get(json, "classes"), "classes", where, 2, NS_CLASSES_MAX, &a->classes));
+	NS_TRY(take(json_object_get(json, "embedding"), "embedding", where, 1, NS_CLASSES_MAX, &a->embedding));
+	NS_TRY(either(json, "channels", "first", "last", where, &a->channels_last));
+	NS_TRY(either(json, "outputs", "logits", "probabilities", where, &a->probabilities));
+	return either(json, "batch", "together", "alone", where, &a->alone);
+}
+
 enum ns_status ns_arch_from_json(struct ns_arch *a, const json_t *json, const char *where)
 {
 	const json_t *blocks = json_object_get(json, "blocks"), *input = json_object_get(json, "input");
@@ -46,6 +78,8 @@ enum ns_status ns_arch_from_json(struct ns_arch *a, const json_t *json, const ch
 	a->epsilon = (float)epsilon;
 	if (!(epsilon >= 1e-12 && epsilon <= 1))
 		return ns_fail(NS_CONFIG, "%s: epsilon is %g, expected 1e-12 to 1", where, epsilon);
+	if (!strcmp(ns_json_text(json, "family"), "onnx"))
+		return foreign_from_json(a, json, where);
 	if (strcmp(ns_json_text(json, "family"), "resnet"))
 		return ns_fail(NS_CONFIG, "%s: family is '%s', expected 'resnet'", where, ns_json_text(json, "family"));
 	if (strcmp(block, "basic") && strcmp(block, "bottleneck"))
@@ -61,13 +95,7 @@ enum ns_status ns_arch_from_json(struct ns_arch *a, const json_t *json, const ch
 		snprintf(name, sizeof name, "blocks[%zu]", i);
 		NS_TRY(take(json_array_get(blocks, i), name, where, 1, 100, &a->blocks[i]));
 	}
-	if (json_array_size(input) != 3)
-		return ns_fail(NS_CONFIG, "%s: input has %zu entries, expected [H, W, C]", where, json_array_size(input));
-	NS_TRY(take(json_array_get(input, 0), "input[0]", where, 4, 4096, &a->h));
-	NS_TRY(take(json_array_get(input, 1), "input[1]", where, 4, 4096, &a->w));
-	NS_TRY(take(json_array_get(input, 2), "input[2]", where, 1, 3, &a->c));
-	if (a->c == 2)
-		return ns_fail(NS_CONFIG, "%s: input is %dx%dx%d, expected 1 or 3 channels", where, a->h, a->w, a->c);
+	NS_TRY(take_input(a, input, where));
 	NS_TRY(take(json_object_get(json, "width"), "width", where, 1, 4096, &a->width));
 	NS_TRY(take(json_object_get(json, "classes"), "classes", where, 2, NS_CLASSES_MAX, &a->classes));
 	return check_classifier(a, where);
@@ -75,9 +103,14 @@ enum ns_status ns_arch_from_json(struct ns_arch *a, const json_t *json, const ch
 
 json_t *ns_arch_to_json(const struct ns_arch *a)
 {
-	json_t *blocks = json_array(), *json;
+	json_t *blocks, *json;
 	int i;
 
+	if (a->onnx)
+		return json_pack("{s:s, s:[i,i,i], s:i, s:i, s:s, s:s, s:s}", "family", "onnx", "input", a->h, a->w, a->c, "classes", a->classes,
+				 "embedding", a->embedding, "channels", a->channels_last ? "last" : "first", "outputs",
+				 a->probabilities ? "probabilities" : "logits", "batch", a->alone ? "alone" : "together");
+	blocks = json_array();
 	for (i = 0; i < a->stages; i++)
 		json_array_append_new(blocks, json_integer(a->blocks[i]));
 	json = json_pack("{s:s, s:s, s:o, s:i, s:s, s:[i,i,i], s:i}", "family", "resnet", "block", a->bottleneck ? "bottleneck" : "basic", "blocks",
@@ -250,6 +283,10 @@ enum ns_status ns_net_build(struct ns_net *n, const struct ns_arch *arch)
 	memset(n, 0, sizeof *n);
 	n->arch = *arch;
 	n->arch.epsilon = arch->epsilon > 0 ? arch->epsilon : NS_BN_EPS;
+	if (arch->onnx) { /* its layers are its file's */
+		n->embedding_dim = arch->embedding;
+		return NS_OK;
+	}
 	for (i = 0; i < arch->stages; i++)
 		blocks += arch->blocks[i];
 	n->layers = calloc((size_t)(4 * blocks + 8), sizeof *n->layers);

@@ -234,7 +234,7 @@ enum ns_status ns_exec_alloc(struct ns_exec **made, const struct ns_net *net, st
 	if (!e)
 		return ns_fail(NS_NO_MEMORY, "out of memory for a compiled network");
 	*e = (struct ns_exec){.net = net, .dev = dev, .queue = queue, .n = n, .training = training, .dtype = dtype};
-	e->units = calloc((size_t)net->layer_count, sizeof *e->units);
+	e->units = calloc((size_t)net->layer_count + 1, sizeof *e->units);
 	e->tensor = calloc((size_t)net->tensors + 1, sizeof *e->tensor);
 	e->buffers = calloc((size_t)(10 * net->layer_count + 16), sizeof *e->buffers);
 	if (!e->units || !e->tensor || !e->buffers) {
@@ -265,6 +265,7 @@ void ns_exec_free(struct ns_exec *e)
 		ns_plan_free(u->forward);
 		ns_plan_free(u->backward);
 	}
+	ns_foreign_free(e->foreign);
 	ns_plan_free(e->loss);
 	ns_plan_free(e->head);
 	if (e->memory)

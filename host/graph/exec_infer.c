@@ -173,9 +173,32 @@ out:
 	return status;
 }
 
-static enum ns_status run_chunk(struct ns_exec *e, int c)
+enum ns_status ns_exec_infer_model(struct ns_exec **exec, const struct ns_model *m, struct ns_device *dev, struct ns_queue *queue, int n,
+				   enum ns_dtype dtype)
 {
-	struct ns_args h = {.workspace = e->workspace};
+	struct ns_op op = {.kind = NS_OP_HEAD, .u.head = {n, m->net.arch.classes, (float)m->temperature}};
+	enum ns_status status;
+	struct ns_exec *e;
+
+	if (!m->onnx)
+		return ns_exec_infer(exec, &m->net, dev, queue, n, dtype, (float)m->temperature, m->values);
+	NS_TRY(ns_exec_check_logits(&m->net, n));
+	NS_TRY(ns_exec_alloc(&e, &m->net, dev, queue, n, 0, NS_F32));
+	e->chunks = 1;
+	NS_GO(ns_foreign_make(&e->foreign, m->onnx, &m->net.arch, dev, n));
+	NS_GO(ns_plan_make(&e->head, dev, &op));
+	if (e->head->workspace_bytes)
+		NS_GO(dev->backend->mem_make(&e->workspace, dev, e->head->workspace_bytes));
+	NS_GO(make_results(e));
+	*exec = e;
+	return NS_OK;
+out:
+	ns_exec_free(e);
+	return status;
+}
+
+static enum ns_status run_layers(struct ns_exec *e, int c)
+{
 	int i, last = e->net->layer_count;
 
 	for (i = 0; i < last; i++) {
@@ -197,6 +220,17 @@ static enum ns_status run_chunk(struct ns_exec *e, int c)
 		}
 		NS_TRY(ns_plan_run(u->forward, &a, e->queue));
 	}
+	return NS_OK;
+}
+
+static enum ns_status run_chunk(struct ns_exec *e, int c)
+{
+	struct ns_args h = {.workspace = e->workspace};
+
+	if (e->foreign)
+		NS_TRY(ns_foreign_run(e->foreign, &e->net->arch, e->n, e->images, result(e, 4, 0), result(e, 1, 0), e->queue));
+	else
+		NS_TRY(run_layers(e, c));
 	h.in[NS_HEAD_X] = result(e, 4, c);
 	h.out[NS_HEAD_PROB] = result(e, 0, c);
 	h.out[NS_HEAD_PRED] = result(e, 5, c);

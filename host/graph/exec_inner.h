@@ -32,7 +32,15 @@ struct ns_exec {
 	void *memory, *workspace, *folded;
 	void *images, *results; /* inference: of the whole batch */
 	size_t packed_bytes;
+	struct ns_foreign *foreign; /* then there are no units */
 };
+
+struct ns_onnx;
+enum ns_status ns_foreign_make(struct ns_foreign **foreign, const struct ns_onnx *onnx, const struct ns_arch *arch, struct ns_device *dev, int n);
+void ns_foreign_free(struct ns_foreign *foreign);
+/* n images (NHWC), logits (n, classes), embedding (n, arch->embedding) */
+enum ns_status ns_foreign_run(struct ns_foreign *foreign, const struct ns_arch *arch, int n, const float *images, float *logits, float *embedding,
+			      struct ns_queue *queue);
 
 /* Adds a buffer that is alive from one step to another; returns its index. */
 int ns_exec_buffer(struct ns_exec *e, size_t bytes, int born, int dies);

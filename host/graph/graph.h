@@ -26,6 +26,8 @@ struct ns_arch {
 	int blocks[8], stages, width;
 	int h, w, c, classes;
 	float epsilon; /* of its normalisations */
+	/* of one that came as ONNX: how it is run (ns_foreign_probe()); then there are no blocks, no width, no stem */
+	int onnx, channels_last, probabilities, alone, embedding;
 };
 
 enum ns_layer_kind { NS_LAYER_CONV, NS_LAYER_MAXPOOL, NS_LAYER_AVGPOOL, NS_LAYER_LINEAR };
@@ -127,6 +129,7 @@ struct ns_model {
 	char precision[8];
 	char digest[NS_SHA256_HEX];  /* of model.json, where it was read from */
 	char weights[NS_SHA256_HEX]; /* of model.safetensors, once the values are in one */
+	struct ns_onnx *onnx;	     /* of one that came as ONNX: its file, and then there are no values */
 	json_t *facts;		     /* other members of model.json: parents, metrics, training data ... */
 };
 
@@ -142,6 +145,22 @@ enum ns_status ns_model_take(struct ns_model *m, const struct ns_found *f, int n
 json_t *ns_model_to_json(const struct ns_model *m, const char *weights_digest);
 /* Reads model.json; the weights are read from `weights` and checked against their digest. */
 enum ns_status ns_model_read(struct ns_model *m, const char *json_path, const char *weights);
+
+/*
+ * --- foreign: models that came as ONNX, classifiers of one input. They are run, and not trained.
+ */
+#define NS_EMBEDDING_MOST 65536 /* numbers of an image; one that would be wider is its logits */
+
+/*
+ * h, w, c, classes and channels_last are given. Runs it on two random images, alone and together, and sets probabilities (each output sums to 1: their logarithms are
+ * taken as logits), alone (batches do not give what images alone do: rows are run one by one) and embedding (what the last weights read, or else the logits).
+ * NS_BAD_DATA where no output has so many classes, or one is not finite, or the graph is refused.
+ */
+enum ns_status ns_foreign_probe(struct ns_arch *arch, const struct ns_onnx *onnx);
+/* The file of its weights: "model.onnx" or "model.safetensors". */
+const char *ns_model_weights_name(const struct ns_model *m);
+/* NS_CONFIG for one that came as ONNX: what was to be done with it can't be. */
+enum ns_status ns_model_check_trainable(const struct ns_model *m, const char *name);
 
 /*
  * --- exec: a network compiled into plans for one worker: forward for inference, or forward and backward of
@@ -168,6 +187,9 @@ enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_net *net, st
 /* Inference of `n` images; packs its own folded weights from canonical values. */
 enum ns_status ns_exec_infer(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue, int n,
 			     enum ns_dtype dtype, float temperature, const float *values);
+/* The same of a model, whatever it came as; one that came as ONNX is computed in NS_F32. */
+enum ns_status ns_exec_infer_model(struct ns_exec **exec, const struct ns_model *m, struct ns_device *dev, struct ns_queue *queue, int n,
+				   enum ns_dtype dtype);
 void ns_exec_free(struct ns_exec *exec);
 
 /* the input of images, (n, h, w, c) of dtype: device memory of this worker */

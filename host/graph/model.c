@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/onnx/onnx.h"
 #include "kernels/formula/random.h"
 
 enum ns_status ns_model_make(struct ns_model *m, const struct ns_arch *arch, const char *const *classes, int n)
@@ -17,7 +18,7 @@ enum ns_status ns_model_make(struct ns_model *m, const struct ns_arch *arch, con
 	for (i = 0; i < 4; i++)
 		m->std[i] = 1;
 	NS_TRY(ns_net_build(&m->net, arch));
-	m->values = calloc((size_t)m->net.floats, sizeof *m->values);
+	m->values = calloc((size_t)m->net.floats + 1, sizeof *m->values);
 	m->classes = calloc((size_t)n + 1, sizeof *m->classes);
 	m->facts = json_object();
 	if (!m->values || !m->classes || !m->facts) {
@@ -39,6 +40,7 @@ void ns_model_release(struct ns_model *m)
 		free(m->classes[i]);
 	free(m->classes);
 	free(m->values);
+	ns_onnx_free(m->onnx);
 	json_decref(m->facts);
 	ns_net_release(&m->net);
 	memset(m, 0, sizeof *m);
@@ -105,14 +107,19 @@ static int torch_shape(const struct ns_param *p, int64_t dims[4])
 enum ns_status ns_model_write_weights(const struct ns_model *m, const float *values, const char *path)
 {
 	int n = m->net.param_count, p;
-	struct ns_tensor_out *out = calloc((size_t)n, sizeof *out);
-	float *torch = malloc(sizeof *torch * (size_t)m->net.floats);
+	struct ns_tensor_out *out = calloc((size_t)n + 1, sizeof *out);
+	float *torch = malloc(sizeof *torch * ((size_t)m->net.floats + 1));
 	enum ns_status status;
 
 	if (!out || !torch) {
 		free(out);
 		free(torch);
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory for the weights", path);
+	}
+	if (m->onnx) {
+		free(out);
+		free(torch);
+		return ns_write_file(path, m->onnx->data, m->onnx->bytes);
 	}
 	for (p = 0; p < n; p++) {
 		const struct ns_param *q = &m->net.params[p];
@@ -176,6 +183,18 @@ static enum ns_status read_weights(struct ns_model *m, const char *path)
 		status = ns_model_take(m, &f, 0);
 	ns_found_release(&f);
 	return status;
+}
+
+const char *ns_model_weights_name(const struct ns_model *m)
+{
+	return m->net.arch.onnx ? "model.onnx" : "model.safetensors";
+}
+
+enum ns_status ns_model_check_trainable(const struct ns_model *m, const char *name)
+{
+	return m->net.arch.onnx ? ns_fail(NS_CONFIG,
+					  "%s: came as ONNX: it is run and judged, and not trained; train --from takes weights in safetensors", name)
+				: NS_OK;
 }
 
 json_t *ns_model_to_json(const struct ns_model *m, const char *weights_digest)
@@ -266,7 +285,7 @@ enum ns_status ns_model_read(struct ns_model *m, const char *json_path, const ch
 				 ns_json_text(json, "weights"));
 		goto out;
 	}
-	NS_GO(read_weights(m, weights));
+	NS_GO(m->net.arch.onnx ? ns_onnx_read(&m->onnx, weights) : read_weights(m, weights));
 	memcpy(m->weights, hex, sizeof m->weights);
 	status = ns_sha256_file(m->digest, json_path);
 out:

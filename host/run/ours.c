@@ -21,6 +21,7 @@ static const char *const names[] = {
 	"predictions.json",
 	"model.json",
 	"model.safetensors",
+	"model.onnx",
 	"metrics*.jsonl",
 	"labels.json",
 	"[0-9]*.safetensors",

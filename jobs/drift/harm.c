@@ -128,6 +128,24 @@ static enum ns_status take_thresholds(struct ns_drift *s)
 	return NS_OK;
 }
 
+/* Did its model come as ONNX? One that is not in the registry is not known to have. */
+static enum ns_status take_kind(struct ns_drift *s)
+{
+	char path[NS_PATH_MAX];
+	json_t *model;
+	int is;
+
+	if (ns_registry_object(s->registry, s->cur.model, path) != NS_OK)
+		return NS_OK;
+	NS_TRY(ns_is_file(path, &is));
+	if (!is)
+		return NS_OK;
+	NS_TRY(ns_json_read(path, &model, "nightshift.model/1"));
+	s->foreign = !strcmp(ns_json_text(json_object_get(model, "architecture"), "family"), "onnx");
+	json_decref(model);
+	return NS_OK;
+}
+
 /*
  * A model that a gate let through is held to what the gate's labels said of it, on images of its time: its reference shows those that its predecessor was made
  * for. The trial of this model, by the registry; what is not there leaves the reference's baseline.
@@ -140,6 +158,7 @@ static enum ns_status take_gate(struct ns_drift *s)
 
 	if (!s->registry || !*s->cur.model)
 		return NS_OK;
+	NS_TRY(take_kind(s));
 	status = ns_registry_trials(s->registry, s->job->log, &list);
 	json_array_foreach(list, i, entry) {
 		const json_t *trial = json_object_get(entry, "trial");
@@ -155,16 +174,18 @@ static enum ns_status take_gate(struct ns_drift *s)
 /* Of ranks that see different registries rank 0's counts. */
 static enum ns_status find_gate(struct ns_drift *s)
 {
-	double facts[3];
+	double facts[4];
 
 	NS_TRY(ns_job_agree(s->job, s->job->comm->rank == 0 ? take_gate(s) : NS_OK));
 	facts[0] = s->gate_labels;
 	facts[1] = s->gate_accuracy;
 	facts[2] = s->on_trial;
+	facts[3] = s->foreign;
 	NS_TRY(ns_comm_broadcast(s->job->comm, facts, sizeof facts, 0));
 	s->gate_labels = facts[0] > 0 && !isnan(facts[1]) ? facts[0] : 0;
 	s->gate_accuracy = facts[1];
 	s->on_trial = facts[2] > 0;
+	s->foreign = facts[3] > 0;
 	return NS_OK;
 }
 

@@ -157,6 +157,10 @@ static enum ns_status take_size(struct ns_import_facts *f, const struct ns_conf 
 		f->size_from = "config.json";
 		NS_TRY(ns_json_int(json_array_get(input, 1), "input_size[1]", f->size_from, 4, 4096, &side[0]));
 		NS_TRY(ns_json_int(json_array_get(input, 2), "input_size[2]", f->size_from, 4, 4096, &side[1]));
+	} else if (arch->h && arch->w) {
+		f->size_from = "the file";
+		side[0] = arch->h;
+		side[1] = arch->w;
 	} else if (arch->imagenet_stem) {
 		f->size_from = "nobody: ImageNet's 224x224 is taken";
 		side[0] = side[1] = 224;
@@ -183,4 +187,24 @@ out:
 	json_decref(config);
 	json_decref(processor);
 	return status;
+}
+
+static void numbers(const json_t *list, float *out)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(list) && i < 4; i++)
+		out[i] = (float)json_number_value(json_array_get(list, i));
+}
+
+enum ns_status ns_import_pixels(struct ns_model *m, const struct ns_import_facts *f)
+{
+	int i;
+
+	numbers(f->mean, m->mean);
+	numbers(f->std, m->std);
+	for (i = 0; i < m->net.arch.c; i++)
+		if (!(m->std[i] > 0))
+			return ns_fail(NS_CONFIG, "std[%d] of %s is %g, expected more than 0", i, f->pixels_from, (double)m->std[i]);
+	return NS_OK;
 }

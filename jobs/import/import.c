@@ -8,15 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/onnx/onnx.h"
 #include "jobs/infer/infer.h"
-
-static void numbers(const json_t *list, float *out)
-{
-	size_t i;
-
-	for (i = 0; i < json_array_size(list) && i < 4; i++)
-		out[i] = (float)json_number_value(json_array_get(list, i));
-}
 
 /* Of a forward pass of one image. */
 static double flops(const struct ns_net *net)
@@ -48,36 +41,42 @@ static enum ns_status make(struct ns_model *m, const struct ns_found *found, str
 	status = names ? ns_model_make(m, arch, names, (int)n) : ns_fail(NS_NO_MEMORY, "out of memory for %zu classes", n);
 	free(names);
 	NS_TRY(status);
-	numbers(f->mean, m->mean);
-	numbers(f->std, m->std);
-	for (i = 0; i < (size_t)arch->c; i++)
-		if (!(m->std[i] > 0))
-			return ns_fail(NS_CONFIG, "std[%zu] of %s is %g, expected more than 0", i, f->pixels_from, (double)m->std[i]);
+	NS_TRY(ns_import_pixels(m, f));
 	return ns_model_take(m, found, 0);
+}
+
+static void tell_resnet(const char *file, const struct ns_found *found, const struct ns_model *m)
+{
+	const struct ns_arch *a = &m->net.arch;
+	char blocks[64] = "";
+	int i;
+
+	for (i = 0; i < a->stages; i++)
+		snprintf(blocks + strlen(blocks), sizeof blocks - strlen(blocks), "%s%d", i ? ", " : "", a->blocks[i]);
+	printf("%s: a ResNet of %s blocks [%s], width %d, %s stem; %.1f M parameters, %.2f GFLOP an image\n", file,
+	       a->bottleneck ? "bottleneck" : "basic", blocks, a->width, a->imagenet_stem ? "imagenet" : "small", (double)m->net.floats / 1e6,
+	       flops(&m->net) / 1e9);
+	printf("  names: %s%s%s%s\n", found->renamed ? "Hugging Face's" : "torchvision's", *found->prefix ? ", below " : "", found->prefix,
+	       *found->prefix ? ", which is left out" : "");
+	if (a->imagenet_stem == 0)
+		printf("  a stem of 3x3 is taken to have stride 1 and no pooling: shapes do not say it\n");
 }
 
 static void tell(const struct ns_job *job, const char *file, const struct ns_found *found, const struct ns_model *m, const struct ns_import_facts *f)
 {
 	const struct ns_arch *a = &m->net.arch;
 	json_t *json = ns_arch_to_json(a);
-	char blocks[64] = "";
-	int i;
 
-	for (i = 0; i < a->stages; i++)
-		snprintf(blocks + strlen(blocks), sizeof blocks - strlen(blocks), "%s%d", i ? ", " : "", a->blocks[i]);
 	ns_log_event(job->log, "imported",
 		     json_pack("{s:s, s:o, s:i, s:s, s:b, s:I, s:f}", "file", file, "architecture", json ? json : json_null(), "tensors",
 			       (int)json_object_size(found->names), "prefix", found->prefix, "renamed", found->renamed, "parameters",
 			       (json_int_t)m->net.floats, "flops", flops(&m->net)));
-	printf("%s: a ResNet of %s blocks [%s], width %d, %s stem; %.1f M parameters, %.2f GFLOP an image\n", file,
-	       a->bottleneck ? "bottleneck" : "basic", blocks, a->width, a->imagenet_stem ? "imagenet" : "small", (double)m->net.floats / 1e6,
-	       flops(&m->net) / 1e9);
-	printf("  names: %s%s%s%s\n", found->renamed ? "Hugging Face's" : "torchvision's", *found->prefix ? ", below " : "", found->prefix,
-	       *found->prefix ? ", which is left out" : "");
+	if (m->onnx)
+		ns_import_tell_onnx(m, file);
+	else
+		tell_resnet(file, found, m);
 	printf("  %d classes, named by %s\n", m->class_count, f->classes_from);
 	printf("  images of %dx%dx%d, the size by %s; mean and std by %s\n", a->h, a->w, a->c, f->size_from, f->pixels_from);
-	if (a->imagenet_stem == 0)
-		printf("  a stem of 3x3 is taken to have stride 1 and no pooling: shapes do not say it\n");
 }
 
 /* Reads the file, and what lies beside it. */
@@ -87,6 +86,9 @@ static enum ns_status read_all(const struct ns_job *job, const char *file, struc
 	int is;
 
 	memset(&arch, 0, sizeof arch);
+	NS_TRY(ns_onnx_file(file, &is));
+	if (is)
+		return ns_import_onnx(job, file, m, f);
 	NS_TRY(ns_weights_file(file, &is));
 	if (!is)
 		return ns_fail(NS_IO, "%s: no such file", file);

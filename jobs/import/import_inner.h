@@ -18,5 +18,10 @@ struct ns_import_facts {
  */
 enum ns_status ns_import_facts(struct ns_import_facts *f, const struct ns_conf *conf, const char *file, const struct ns_arch *arch);
 void ns_import_facts_release(struct ns_import_facts *f);
+/* Mean and standard deviation of the facts, into a model of that many channels. */
+enum ns_status ns_import_pixels(struct ns_model *m, const struct ns_import_facts *f);
+/* A model from an ONNX file; NS_BAD_DATA lists what it has that is not computed here. */
+enum ns_status ns_import_onnx(const struct ns_job *job, const char *file, struct ns_model *m, struct ns_import_facts *f);
+void ns_import_tell_onnx(const struct ns_model *m, const char *file);
 
 #endif

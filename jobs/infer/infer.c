@@ -143,7 +143,12 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_load_model(job, &model, ns_conf_text(job->conf, "infer.model")));
 	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_GO(ns_dataset_verify(job, data));
+	if (model.net.arch.onnx && !strcmp(ns_conf_text(job->conf, "infer.precision"), "auto"))
+		ns_conf_put_text(job->conf, "infer.precision", "f32");
 	NS_GO(ns_choose_precision(job, ns_conf_text(job->conf, "infer.precision"), &dtype));
+	if (model.net.arch.onnx && dtype != NS_F32)
+		NS_GO(ns_fail(NS_CONFIG, "infer.precision = bf16: %s came as ONNX, which is computed in f32",
+			      ns_conf_text(job->conf, "infer.model")));
 	/* stored for run.json and the part's record: merge refuses parts of different precision */
 	ns_conf_put_text(job->conf, "infer.precision", dtype == NS_BF16 ? "bf16" : "f32");
 	NS_GO(ns_job_begin(job, 0));

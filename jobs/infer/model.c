@@ -13,8 +13,13 @@ static enum ns_status from_folder(struct ns_model *m, const char *folder)
 {
 	char json[NS_PATH_MAX], weights[NS_PATH_MAX];
 
+	int is;
+
 	NS_TRY(ns_path(json, "%s/model.json", folder));
-	NS_TRY(ns_path(weights, "%s/model.safetensors", folder));
+	NS_TRY(ns_path(weights, "%s/model.onnx", folder));
+	NS_TRY(ns_is_file(weights, &is));
+	if (!is)
+		NS_TRY(ns_path(weights, "%s/model.safetensors", folder));
 	return ns_model_read(m, json, weights);
 }
 
@@ -60,7 +65,9 @@ enum ns_status ns_weights_file(const char *name, int *is)
 			"safetensors.torch as s; s.save_file(torch.load(\"FILE\", weights_only=True), \"FILE.safetensors\")'",
 			name);
 	if (first[8] != '{')
-		return ns_fail(NS_BAD_DATA, "%s: is neither safetensors nor the folder of a model", name);
+		return ns_fail(NS_BAD_DATA, "%s: is neither safetensors nor the folder of a model%s", name,
+			       strlen(name) > 5 && !strcmp(name + strlen(name) - 5, ".onnx") ? "; nightshift import makes a model of an ONNX file"
+											     : "");
 	*is = 1;
 	return NS_OK;
 }
@@ -81,11 +88,11 @@ enum ns_status ns_load_model(struct ns_job *job, struct ns_model *model, const c
 	return status;
 }
 
-static enum ns_status register_model(const char *registry, const char *folder, char digest[NS_SHA256_HEX])
+static enum ns_status register_model(const struct ns_model *m, const char *registry, const char *folder, char digest[NS_SHA256_HEX])
 {
 	char path[NS_PATH_MAX], weights[NS_SHA256_HEX];
 
-	NS_TRY(ns_path(path, "%s/model.safetensors", folder));
+	NS_TRY(ns_path(path, "%s/%s", folder, ns_model_weights_name(m)));
 	NS_TRY(ns_registry_put(registry, path, weights));
 	NS_TRY(ns_path(path, "%s/model.json", folder));
 	return ns_registry_put(registry, path, digest);
@@ -95,7 +102,7 @@ static enum ns_status write_weights(const struct ns_job *job, struct ns_model *m
 {
 	char path[NS_PATH_MAX];
 
-	NS_TRY(ns_path(path, "%s/model.safetensors", job->dir));
+	NS_TRY(ns_path(path, "%s/%s", job->dir, ns_model_weights_name(m)));
 	NS_TRY(ns_model_write_weights(m, m->values, path));
 	return ns_sha256_file(m->weights, path);
 }
@@ -119,7 +126,7 @@ enum ns_status ns_model_publish(struct ns_job *job, struct ns_model *m)
 		status = json ? ns_json_write(path, json) : ns_fail(NS_INTERNAL, "cannot write the model as JSON");
 		json_decref(json);
 		if (status == NS_OK)
-			status = register_model(ns_conf_text(job->conf, "registry"), job->dir, m->digest);
+			status = register_model(m, ns_conf_text(job->conf, "registry"), job->dir, m->digest);
 	}
 out:
 	NS_TRY(ns_job_agree(job, status));

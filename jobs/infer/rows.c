@@ -198,8 +198,7 @@ static enum ns_status make_slot(struct inference *r, int i, enum ns_dtype dtype)
 	if (!b->host_memory && i > 0)
 		s->exec = r->slots[0].exec;
 	else
-		NS_TRY(ns_exec_infer(&s->exec, &r->model->net, dev, r->job->set->queues[queue], r->batch, dtype, (float)r->model->temperature,
-				     r->model->values));
+		NS_TRY(ns_exec_infer_model(&s->exec, r->model, dev, r->job->set->queues[queue], r->batch, dtype));
 	NS_TRY(ns_plan_make(&s->stats, dev, &op));
 	NS_TRY(b->mem_make(&s->stats_space, dev, s->stats->workspace_bytes));
 	NS_TRY(b->mem_make(&stats, dev, (size_t)r->batch * NS_STAT_COUNT * sizeof(float)));

@@ -174,6 +174,7 @@ static enum ns_status open_manifest(struct retrain *r, const char *path)
 		NS_TRY(refuse_unknown(json_object_get(r->predicate, parts[i].name), parts[i].known, path));
 	base = json_object_get(r->predicate, "base");
 	NS_TRY(ns_load_model(r->job, &r->base, ns_json_text(base, "model")));
+	NS_TRY(ns_model_check_trainable(&r->base, ns_json_text(base, "model")));
 	NS_TRY(open_data(r, path));
 	NS_TRY(check_selection(r));
 	return check_query(r, path);

@@ -66,6 +66,11 @@ enum ns_status ns_train_start_from(struct ns_job *job, struct ns_model *m, const
 	int c;
 
 	NS_TRY(ns_load_model(job, &old, from));
+	status = ns_model_check_trainable(&old, from);
+	if (status != NS_OK) {
+		ns_model_release(&old);
+		return status;
+	}
 	if (old.net.floats != m->net.floats || memcmp(&old.net.arch, &m->net.arch, sizeof old.net.arch)) {
 		status = ns_fail(NS_CONFIG, "model.from: %s has another architecture than the one under model:", from);
 	} else {
