@@ -15,6 +15,7 @@
 #include "jobs/label/label.h"
 #include "jobs/look/look.h"
 #include "jobs/night/night.h"
+#include "jobs/predict/predict.h"
 #include "jobs/retrain/retrain.h"
 #include "jobs/task/task.h"
 
@@ -43,15 +44,17 @@ const struct ns_verb ns_verbs[NS_VERBS] = {
 	[NS_VERB_LOOK] = {"look", "DATA|FILE.onnx",
 			  "what a data set is: rows, classes, files, duplicates, what is strange; with --out also as a page; or what an ONNX file is",
 			  0, ns_job_look},
-	[NS_VERB_IMPORT] = {"import", "FILE", "a model that others trained, from ONNX (a classifier) or safetensors (a ResNet)", 1, ns_job_import},
+	[NS_VERB_IMPORT] = {"import", "FILE", "a model that others trained, from ONNX (of any task) or safetensors (a ResNet)", 1, ns_job_import},
+	[NS_VERB_PREDICT] = {"predict", "MODEL FILE...", "a model of any task over image files as they lie; with --out also as pictures and a page",
+			     0, ns_job_predict},
 };
 
 const struct ns_key ns_keys[] = {
 	{"seed", NULL, NS_KEY_INT, "1", ANY, "all randomness follows from it", 0, 4611686018427387904.0},
 	{"device", NULL, NS_KEY_TEXT, "auto", RUNS, "auto, cuda, cpu or ref", 0, 0},
 	{"threads", NULL, NS_KEY_INT, "0", ANY, "workers of each rank; 0: one a core that it may use", 0, 4096},
-	{"registry", NULL, NS_KEY_TEXT, "registry", V(TRAIN) | V(INFER) | V(DRIFT) | V(REGISTRY) | V(NIGHT) | V(EVALUATE) | V(LABEL) | V(IMPORT),
-	 "folder of the registry", 0, 0},
+	{"registry", NULL, NS_KEY_TEXT, "registry",
+	 V(TRAIN) | V(INFER) | V(DRIFT) | V(REGISTRY) | V(NIGHT) | V(EVALUATE) | V(LABEL) | V(IMPORT) | V(PREDICT), "folder of the registry", 0, 0},
 	{"out", NULL, NS_KEY_TEXT, "null", PUBLISHES, "where the result appears, whole or not at all", 0, 0},
 	{"force", NULL, NS_KEY_BOOL, "false", PUBLISHES, "replace a published result", 0, 0},
 	{"json", NULL, NS_KEY_BOOL, "false", ANY, "JSON lines even on a terminal", 0, 0},
@@ -217,6 +220,28 @@ const struct ns_key ns_keys[] = {
 	{"import.mean", "mean", NS_KEY_NODE, "null", V(IMPORT), "of pixels from 0 to 1, a number a channel; that of files beside it, or ImageNet's",
 	 0, 0},
 	{"import.std", "std", NS_KEY_NODE, "null", V(IMPORT), "likewise", 0, 0},
+	{"import.task", "task", NS_KEY_TEXT, "classify", V(IMPORT),
+	 "what its outputs mean: classify, tags, detect, segment, regions, read, embed, regress or raw", 0, 0},
+	{"import.head", "head", NS_KEY_TEXT, "null", V(IMPORT), "of detect: yolox, yolov5, yolov8, ssd, detr or centerface", 0, 0},
+	{"import.score", "score", NS_KEY_REAL, "0.5", V(IMPORT), "least score of what detect, regions and tags find", 0, 1},
+	{"import.iou", "iou", NS_KEY_REAL, "0.5", V(IMPORT), "of detect: two boxes of a class that overlap by more are one", 0, 1},
+	{"import.blank", "blank", NS_KEY_TEXT, "first", V(IMPORT), "of read: which of its symbols is the blank, first or last", 0, 0},
+	{"import.range", "range", NS_KEY_INT, "1", V(IMPORT), "mean and std are of pixels from 0 to 1, or to 255", 1, 255},
+	{"import.colours", "colours", NS_KEY_TEXT, "rgb", V(IMPORT), "order of its channels: rgb or bgr (OpenCV's); mean and std are in it, too", 0,
+	 0},
+	{"import.fit", "fit", NS_KEY_TEXT, "cover", V(IMPORT),
+	 "how an image comes onto its canvas: cover, stretch, letterbox, corner, within or height", 0, 0},
+	{"import.filter", "filter", NS_KEY_TEXT, "null", V(IMPORT),
+	 "by which it is scaled: bilinear, bicubic, lanczos, box, nearest (Pillow's), opencv, or area (ingest's own, of cover alone)", 0, 0},
+	{"import.resize", "resize", NS_KEY_INT, "0", V(IMPORT), "of cover: length of the shorter side, of which the middle is taken; 0: the canvas'",
+	 0, 16384},
+	{"import.multiple", "multiple", NS_KEY_INT, "32", V(IMPORT), "of within: sides are multiples of it", 1, 1024},
+	{"import.fill", "fill", NS_KEY_REAL, "0", V(IMPORT), "of what an image leaves of the canvas, as a pixel", 0, 255},
+	{"predict.top", "top", NS_KEY_INT, "5", V(PREDICT), "of classify: classes that are told", 1, 1000000},
+	{"predict.score", "score", NS_KEY_REAL, "null", V(PREDICT), "least score of what is found; the model's by default", 0, 1},
+	{"predict.beam", "beam", NS_KEY_INT, "0", V(PREDICT), "of read: beginnings that are kept at each step; 0: the best symbol of each", 0, 1000},
+	{"predict.then", "then", NS_KEY_TEXT, "null", V(PREDICT), "a model that reads what this one has found", 0, 0},
+	{"predict.csv", "csv", NS_KEY_BOOL, "false", V(PREDICT), "tell it as CSV", 0, 0},
 	{"registry.why", "why", NS_KEY_TEXT, "null", V(REGISTRY), "reason, kept in the log", 0, 0},
 	{"registry.override", "override", NS_KEY_BOOL, "false", V(REGISTRY), "promote what the gate did not let through; wants --why", 0, 0},
 	{"registry.gc_hours", NULL, NS_KEY_REAL, "168", V(REGISTRY), "gc: spare what was written within so many hours; a job may be about to name it",

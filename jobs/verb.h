@@ -20,6 +20,7 @@ enum ns_verb_id {
 	NS_VERB_LOOK,
 	NS_VERB_LABEL,
 	NS_VERB_IMPORT,
+	NS_VERB_PREDICT,
 	NS_VERBS
 };
 

@@ -20,6 +20,16 @@ EXCEPT = {  # command: (in its place, reason); in its place None: not run. The w
     "srun --mpi=pmix -N 2 --ntasks-per-node=2 --gpus-per-task=1 nightshift doctor": ("nightshift doctor", "wants a cluster; tests/slurm/launch.sh runs it there"),
     "nightshift import classifier.onnx --classes '[cat, dog]' --mean '[0.485, 0.456, 0.406]' --std '[0.229, 0.224, 0.225]' --out model":
         (None, "wants a file of a stranger; tests/jobs/import_onnx.sh writes some and imports them"),
+    "nightshift import yolox.onnx --task detect --head yolox --classes '[person, car]' --colours bgr --fit corner --fill 114 --filter opencv --range 255 --mean '[0,0,0]' --std '[1,1,1]' --out detector":
+        (None, "wants files of a stranger; tests/jobs/predict.sh writes some for each task"),
+    "nightshift predict detector photos/ --out found":
+        (None, "wants files of a stranger; tests/jobs/predict.sh writes some for each task"),
+    "nightshift import det.onnx --task regions --input '[960, 960]' --fit within --filter opencv --colours bgr --out det":
+        (None, "wants files of a stranger; tests/jobs/predict.sh writes some for each task"),
+    "nightshift import rec.onnx --task read --config symbols.yaml --input '[48, 320]' --fit height --fill 127.5 --filter opencv --colours bgr --mean '[.5,.5,.5]' --std '[.5,.5,.5]' --out rec":
+        (None, "wants files of a stranger; tests/jobs/predict.sh writes some for each task"),
+    "nightshift predict det scans/ --then rec --csv":
+        (None, "wants files of a stranger; tests/jobs/predict.sh writes some for each task"),
     "srun --mpi=list": (None, "wants a cluster"),
     "srun started N tasks that do not know of each other": (None, "is a message; tests/slurm/launch.sh wants it word for word"),
     "scancel -n nightshift-night": (None, "wants a cluster; tests/slurm/launch.sh and night.sh have the chain"),

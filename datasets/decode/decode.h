@@ -69,6 +69,57 @@ enum ns_status ns_decode_part(const uint8_t *data, size_t bytes, const struct ns
 enum ns_status ns_channels(const uint8_t *x, int h, int w, int xc, int c, uint8_t **y);
 /* Scale to cover h x w with the middle kept: area average down, bilinear up. */
 enum ns_status ns_resize(const uint8_t *x, int xh, int xw, int c, uint8_t *y, int h, int w);
+
+/*
+ * --- fit: onto the canvas of a network, by the rules and with the arithmetic of the programs in which networks are made.
+ */
+
+/* area is ns_resize()'s, of the rule cover alone; bilinear, bicubic, lanczos, box, nearest are Pillow's to the bit (and torchvision's of images); opencv is INTER_LINEAR. */
+enum ns_filter {
+	NS_FILTER_AREA,
+	NS_FILTER_BILINEAR,
+	NS_FILTER_BICUBIC,
+	NS_FILTER_LANCZOS,
+	NS_FILTER_BOX,
+	NS_FILTER_NEAREST,
+	NS_FILTER_OPENCV,
+	NS_FILTERS
+};
+int ns_filter_find(const char *name); /* -1: there is none */
+const char *ns_filter_name(enum ns_filter filter);
+/* y (h, w, c) of x (xh, xw, c) */
+enum ns_status ns_filter(enum ns_filter filter, const uint8_t *x, int xh, int xw, int c, uint8_t *y, int h, int w);
+
+/*
+ * cover: the shorter side becomes `resize` (0: what covers the canvas), the middle is kept, as torchvision's Resize and CenterCrop. stretch: to the canvas. letterbox: whole, in the
+ * middle, as YOLO has it. corner: whole, in the upper left. within: no side longer than the canvas' longer one, sides multiples of `multiple`, and the canvas is the image.
+ * height: as high as the canvas, at least as wide, and the canvas as wide as that.
+ */
+enum ns_fit_rule { NS_FIT_COVER, NS_FIT_STRETCH, NS_FIT_LETTERBOX, NS_FIT_CORNER, NS_FIT_WITHIN, NS_FIT_HEIGHT };
+int ns_fit_find(const char *name); /* -1: there is none */
+const char *ns_fit_name(enum ns_fit_rule rule);
+
+struct ns_fit {
+	enum ns_fit_rule rule;
+	enum ns_filter filter;
+	int h, w, resize, multiple;
+	double fill; /* of what the image leaves of the canvas, as a pixel: 0 to 255 */
+};
+
+struct ns_placed {
+	int canvas_h, canvas_w;
+	int y, x, h, w;	     /* where the scaled image lies on it, perhaps beyond its edges */
+	double down, across; /* pixels of the canvas for one of the image: image x = (canvas x - x) / across */
+};
+
+/* NS_CONFIG: filter and rule do not go together. */
+enum ns_status ns_fit_check(const struct ns_fit *fit);
+/* Where an image of xh x xw pixels lies. NS_BAD_DATA: it would be longer than NS_SIDE_MAX. */
+enum ns_status ns_fit_place(const struct ns_fit *fit, int xh, int xw, struct ns_placed *placed);
+/* out (canvas_h, canvas_w, c) = (pixel / 255 - mean) / std; mean and std (c). */
+enum ns_status ns_fit_image(const struct ns_fit *fit, const struct ns_placed *placed, const uint8_t *x, int xh, int xw, int c, const float *mean,
+			    const float *std, float *out);
+
 enum ns_status ns_png_write(const char *path, const uint8_t *pixels, int h, int w, int c);
 /* PNG in memory, for reports; the caller frees */
 enum ns_status ns_png_encode(const uint8_t *pixels, int h, int w, int c, uint8_t **png, size_t *bytes);

@@ -52,10 +52,39 @@ static enum ns_status either(const json_t *json, const char *key, const char *no
 	return *is || !strcmp(word, no) ? NS_OK : ns_fail(NS_CONFIG, "%s: %s is '%s', expected %s or %s", where, key, word, no, yes);
 }
 
+static const char *const tasks[] = {"classify", "tags", "detect", "segment", "regions", "read", "embed", "regress", "raw", NULL};
+
+int ns_task_find(const char *name)
+{
+	int i;
+
+	for (i = 0; tasks[i]; i++)
+		if (!strcmp(tasks[i], name))
+			return i;
+	return -1;
+}
+
+const char *ns_task_name(enum ns_task task)
+{
+	return tasks[task];
+}
+
 static enum ns_status foreign_from_json(struct ns_arch *a, const json_t *json, const char *where)
 {
+	const char *task = json_object_get(json, "task") ? ns_json_text(json, "task") : tasks[NS_TASK_CLASSIFY];
+	int found = ns_task_find(task);
+
 	a->onnx = 1;
+	if (found < 0)
+		return ns_fail(NS_CONFIG, "%s: task is '%s', which this version does not know", where, task);
+	a->task = (enum ns_task)found;
 	NS_TRY(take_input(a, json_object_get(json, "input"), where));
+	if (json_object_get(json, "colours"))
+		NS_TRY(either(json, "colours", "rgb", "bgr", where, &a->bgr));
+	if (a->task != NS_TASK_CLASSIFY) {
+		NS_TRY(take(json_object_get(json, "classes"), "classes", where, 0, NS_CLASSES_MAX, &a->classes));
+		return either(json, "channels", "first", "last", where, &a->channels_last);
+	}
 	NS_TRY(take(json_object_get(json, "classes"), "classes", where, 2, NS_CLASSES_MAX, &a->classes));
 	NS_TRY(take(json_object_get(json, "embedding"), "embedding", where, 1, NS_CLASSES_MAX, &a->embedding));
 	NS_TRY(either(json, "channels", "first", "last", where, &a->channels_last));
@@ -101,15 +130,30 @@ enum ns_status ns_arch_from_json(struct ns_arch *a, const json_t *json, const ch
 	return check_classifier(a, where);
 }
 
+static json_t *foreign_to_json(const struct ns_arch *a)
+{
+	json_t *json = json_pack("{s:s, s:[i,i,i], s:i, s:s}", "family", "onnx", "input", a->h, a->w, a->c, "classes", a->classes, "channels",
+				 a->channels_last ? "last" : "first");
+
+	if (a->bgr)
+		json_object_set_new(json, "colours", json_string("bgr"));
+	if (a->task != NS_TASK_CLASSIFY) {
+		json_object_set_new(json, "task", json_string(tasks[a->task]));
+		return json;
+	}
+	json_object_set_new(json, "embedding", json_integer(a->embedding));
+	json_object_set_new(json, "outputs", json_string(a->probabilities ? "probabilities" : "logits"));
+	json_object_set_new(json, "batch", json_string(a->alone ? "alone" : "together"));
+	return json;
+}
+
 json_t *ns_arch_to_json(const struct ns_arch *a)
 {
 	json_t *blocks, *json;
 	int i;
 
 	if (a->onnx)
-		return json_pack("{s:s, s:[i,i,i], s:i, s:i, s:s, s:s, s:s}", "family", "onnx", "input", a->h, a->w, a->c, "classes", a->classes,
-				 "embedding", a->embedding, "channels", a->channels_last ? "last" : "first", "outputs",
-				 a->probabilities ? "probabilities" : "logits", "batch", a->alone ? "alone" : "together");
+		return foreign_to_json(a);
 	blocks = json_array();
 	for (i = 0; i < a->stages; i++)
 		json_array_append_new(blocks, json_integer(a->blocks[i]));

@@ -37,6 +37,12 @@ struct ns_exec {
 
 struct ns_onnx;
 enum ns_status ns_foreign_make(struct ns_foreign **foreign, const struct ns_onnx *onnx, const struct ns_arch *arch, struct ns_device *dev, int n);
+/*
+ * The graph of an ONNX file for n images (n, h, w, c) of f32, which are put before its own input: their colours turned round and their channels moved, where it takes
+ * them so. outputs (onnx->outputs): values, -1 for one that is not there.
+ */
+struct ns_dag;
+enum ns_status ns_foreign_graph(const struct ns_onnx *onnx, const struct ns_arch *arch, int n, int h, int w, struct ns_dag **dag, int *outputs);
 void ns_foreign_free(struct ns_foreign *foreign);
 /* n images (NHWC), logits (n, classes), embedding (n, arch->embedding) */
 enum ns_status ns_foreign_run(struct ns_foreign *foreign, const struct ns_arch *arch, int n, const float *images, float *logits, float *embedding,

@@ -61,23 +61,40 @@ static enum ns_status find_logits(struct ns_dag *d, const struct ns_onnx *o, con
 	return ns_dag_formula(d, NS_PW_LOG, &y, 1, NS_F32, logits);
 }
 
-/* The graph of n images; outputs: logits, embedding. */
-static enum ns_status make_graph(const struct ns_onnx *o, const struct ns_arch *a, int n, struct ns_dag **made, int out[2], int *embedding_dim)
+enum ns_status ns_foreign_graph(const struct ns_onnx *o, const struct ns_arch *a, int n, int h, int w, struct ns_dag **made, int *outputs)
 {
 	struct ns_onnx_feed feed = {.dtype = NS_F32};
-	int *outputs = calloc((size_t)o->outputs + 1, sizeof *outputs), x;
-	enum ns_status status = outputs ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", o->path);
+	struct ns_box box = {4, {n, h, w, a->c}};
+	enum ns_status status;
 	struct ns_dag *d = NULL;
-	int64_t wide;
+	int x;
 
-	NS_GO(status);
 	NS_GO(ns_dag_make(&d));
-	NS_GO(ns_dag_input(d, NS_F32, &(struct ns_box){4, {n, a->h, a->w, a->c}}, &x));
+	NS_GO(ns_dag_input(d, NS_F32, &box, &x));
+	if (a->bgr)
+		NS_GO(ns_dag_slice(d, x, (const int64_t[]){0, 0, 0, a->c - 1}, (const int64_t[]){1, 1, 1, -1}, &box, &x));
 	if (!a->channels_last)
 		NS_GO(ns_dag_transpose(d, x, (const int[]){0, 3, 1, 2}, &x));
 	feed.box = ns_dag_at(d, x)->box;
 	feed.value = x + 1;
 	NS_GO(ns_onnx_graph(o, &feed, 1, d, outputs));
+	*made = d;
+	return NS_OK;
+out:
+	ns_dag_free(d);
+	return status;
+}
+
+/* The graph of n images; outputs: logits, embedding. */
+static enum ns_status make_graph(const struct ns_onnx *o, const struct ns_arch *a, int n, struct ns_dag **made, int out[2], int *embedding_dim)
+{
+	int *outputs = calloc((size_t)o->outputs + 1, sizeof *outputs);
+	enum ns_status status = outputs ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", o->path);
+	struct ns_dag *d = NULL;
+	int64_t wide;
+
+	NS_GO(status);
+	NS_GO(ns_foreign_graph(o, a, n, a->h, a->w, &d, outputs));
 	NS_GO(find_logits(d, o, a, n, outputs, &out[0]));
 	out[1] = before_last_weights(d, out[0]);
 	wide = out[1] < 0 ? 0 : ns_box_count(&ns_dag_at(d, out[1])->box);
@@ -175,8 +192,8 @@ enum ns_status ns_foreign_probe(struct ns_arch *a, const struct ns_onnx *o)
 				      i % (size_t)a->classes, (double)alone[i]));
 	a->probabilities = is_distribution(alone, a->classes) && is_distribution(alone + a->classes, a->classes);
 	a->alone = 1;
-	if (run_once(o, &(struct ns_arch){.h = a->h, .w = a->w, .c = a->c, .classes = a->classes, .channels_last = a->channels_last}, 2, images,
-		     both) == NS_OK)
+	if (run_once(o, &(struct ns_arch){.h = a->h, .w = a->w, .c = a->c, .classes = a->classes, .channels_last = a->channels_last, .bgr = a->bgr},
+		     2, images, both) == NS_OK)
 		a->alone = !agree(both, alone, 2 * a->classes);
 	status = NS_OK;
 out:

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "host/base/base.h"
+#include "host/outputs/outputs.h"
 #include "host/run/run.h"
 #include "kernels/op.h"
 
@@ -21,13 +22,30 @@
 #define NS_CLASSES_MAX	  1000000
 #define NS_CLASSIFIER_MAX ((int64_t)1 << 28) /* floats of its weights, or of the logits of a batch: 1 GiB, of which a training holds several */
 
+/* What the outputs of a network mean: host/outputs says how. All but classify came as ONNX. */
+enum ns_task {
+	NS_TASK_CLASSIFY,
+	NS_TASK_TAGS,	 /* several labels at once */
+	NS_TASK_DETECT,	 /* boxes of objects */
+	NS_TASK_SEGMENT, /* a class a pixel */
+	NS_TASK_REGIONS, /* where there is text */
+	NS_TASK_READ,	 /* the text of an image */
+	NS_TASK_EMBED,	 /* a vector, to compare with others */
+	NS_TASK_REGRESS, /* numbers with names */
+	NS_TASK_RAW	 /* its outputs as they come */
+};
+int ns_task_find(const char *name); /* "classify", ...; -1: there is none */
+const char *ns_task_name(enum ns_task task);
+
 struct ns_arch {
 	int bottleneck, imagenet_stem; /* else basic block, small stem */
 	int blocks[8], stages, width;
 	int h, w, c, classes;
 	float epsilon; /* of its normalisations */
 	/* of one that came as ONNX: how it is run (ns_foreign_probe()); then there are no blocks, no width, no stem */
-	int onnx, channels_last, probabilities, alone, embedding;
+	int onnx, channels_last, bgr, probabilities, alone, embedding;
+	enum ns_task
+		task; /* of others than classify, h and w are those of the canvas, which its preprocessing may make wider, and there may be no classes */
 };
 
 enum ns_layer_kind { NS_LAYER_CONV, NS_LAYER_MAXPOOL, NS_LAYER_AVGPOOL, NS_LAYER_LINEAR };
@@ -157,8 +175,25 @@ enum ns_status ns_model_read(struct ns_model *m, const char *json_path, const ch
  * NS_BAD_DATA where no output has so many classes, or one is not finite, or the graph is refused.
  */
 enum ns_status ns_foreign_probe(struct ns_arch *arch, const struct ns_onnx *onnx);
+/* All outputs, of one image at a time, of a model that came as ONNX. */
+struct ns_raw {
+	int count;
+	struct ns_output *outputs; /* their names, shapes and numbers: of the last run, in f32 */
+	char **names;
+	struct ns_dag *dag;
+	struct ns_dag_exec *exec;
+	struct ns_device *dev;
+	int h, w;
+};
+/* For images of h x w pixels, on a device in the host's memory, as long as `onnx` lives. NS_BAD_DATA where the graph can't be made for that size. */
+enum ns_status ns_raw_make(struct ns_raw **raw, const struct ns_onnx *onnx, const struct ns_arch *arch, struct ns_device *dev, int h, int w);
+void ns_raw_free(struct ns_raw *raw);
+/* image (h, w, c); waits */
+enum ns_status ns_raw_run(struct ns_raw *raw, const float *image, struct ns_queue *queue);
 /* The file of its weights: "model.onnx" or "model.safetensors". */
 const char *ns_model_weights_name(const struct ns_model *m);
+/* NS_CONFIG for one of another task than classify: `verb` does not take it. */
+enum ns_status ns_model_check_classifies(const struct ns_model *m, const char *name);
 /* NS_CONFIG for one that came as ONNX: what was to be done with it can't be. */
 enum ns_status ns_model_check_trainable(const struct ns_model *m, const char *name);
 

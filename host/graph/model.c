@@ -190,6 +190,14 @@ const char *ns_model_weights_name(const struct ns_model *m)
 	return m->net.arch.onnx ? "model.onnx" : "model.safetensors";
 }
 
+enum ns_status ns_model_check_classifies(const struct ns_model *m, const char *name)
+{
+	return m->net.arch.task == NS_TASK_CLASSIFY
+		       ? NS_OK
+		       : ns_fail(NS_CONFIG, "%s: its task is %s: predict runs it; here a model that classifies is expected", name,
+				 ns_task_name(m->net.arch.task));
+}
+
 enum ns_status ns_model_check_trainable(const struct ns_model *m, const char *name)
 {
 	return m->net.arch.onnx ? ns_fail(NS_CONFIG,

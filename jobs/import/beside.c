@@ -99,15 +99,47 @@ static enum ns_status check_list(const json_t *list, const char *what, const cha
 	return NS_OK;
 }
 
-static enum ns_status take_pixels(struct ns_import_facts *f, const struct ns_conf *conf, const json_t *config, const json_t *processor, int channels,
-				  const char *file)
+/* What was asked for is of pixels from 0 to `range`, in the network's order of channels; what is kept is of 0 to 1, in the order RGB. */
+static json_t *asked_list(const json_t *list, double range, int bgr)
 {
-	const json_t *mean = ns_conf_node(conf, "import.mean"), *std = ns_conf_node(conf, "import.std");
+	size_t n = json_array_size(list), i;
+	json_t *kept = json_array();
+
+	for (i = 0; i < n; i++) {
+		const json_t *x = json_array_get(list, bgr ? n - 1 - i : i);
+
+		json_array_append_new(kept, json_is_number(x) ? json_real(json_number_value(x) / range) : json_incref((json_t *)(uintptr_t)x));
+	}
+	return kept;
+}
+
+static enum ns_status take_asked(struct ns_import_facts *f, const json_t *mean, const json_t *std, const struct ns_conf *conf,
+				 const struct ns_arch *arch)
+{
+	int64_t range = ns_conf_int(conf, "import.range");
 
 	f->pixels_from = "the configuration";
+	f->mean = asked_list(mean, (double)range, arch->bgr);
+	f->std = asked_list(std, (double)range, arch->bgr);
+	NS_TRY(check_list(f->mean, "mean", f->pixels_from, arch->c));
+	return check_list(f->std, "std", f->pixels_from, arch->c);
+}
+
+static enum ns_status take_pixels(struct ns_import_facts *f, const struct ns_conf *conf, const json_t *config, const json_t *processor,
+				  const struct ns_arch *arch, const char *file)
+{
+	const json_t *mean = ns_conf_node(conf, "import.mean"), *std = ns_conf_node(conf, "import.std");
+	int64_t range = ns_conf_int(conf, "import.range");
+
 	if (!mean != !std)
 		return ns_fail(NS_CONFIG, "import.mean and import.std: one was given without the other");
-	if (!mean && json_object_get(processor, "image_mean") && json_object_get(processor, "image_std")) {
+	if (range != 1 && range != 255)
+		return ns_fail(NS_CONFIG, "import.range is %lld, expected 1 or 255", (long long)range);
+	if (mean)
+		return take_asked(f, mean, std, conf, arch);
+	if (range != 1)
+		return ns_fail(NS_CONFIG, "import.range is of import.mean and import.std, which are not given");
+	if (json_object_get(processor, "image_mean") && json_object_get(processor, "image_std")) {
 		mean = json_object_get(processor, "image_mean");
 		std = json_object_get(processor, "image_std");
 		f->pixels_from = "preprocessor_config.json";
@@ -117,7 +149,7 @@ static enum ns_status take_pixels(struct ns_import_facts *f, const struct ns_con
 		std = timm(config, "std");
 		f->pixels_from = "config.json";
 	}
-	if (!mean && channels == 3) {
+	if (!mean && arch->c == 3) {
 		f->mean = json_pack("[f, f, f]", .485, .456, .406);
 		f->std = json_pack("[f, f, f]", .229, .224, .225);
 		f->pixels_from = "nobody: ImageNet's are taken";
@@ -127,8 +159,8 @@ static enum ns_status take_pixels(struct ns_import_facts *f, const struct ns_con
 		return ns_fail(NS_CONFIG, "%s: import.mean and import.std are required: nothing says how its images are normalised", file);
 	f->mean = json_deep_copy(mean);
 	f->std = json_deep_copy(std);
-	NS_TRY(check_list(f->mean, "mean", f->pixels_from, channels));
-	return check_list(f->std, "std", f->pixels_from, channels);
+	NS_TRY(check_list(f->mean, "mean", f->pixels_from, arch->c));
+	return check_list(f->std, "std", f->pixels_from, arch->c);
 }
 
 /* [H, W] of the configuration, {"height", "width"} or {"shortest_edge"} or a number of Hugging Face, [C, H, W] of timm. */
@@ -180,12 +212,23 @@ enum ns_status ns_import_facts(struct ns_import_facts *f, const struct ns_conf *
 	memset(f, 0, sizeof *f);
 	NS_GO(read_beside(file, "config.json", &config));
 	NS_GO(read_beside(file, "preprocessor_config.json", &processor));
-	NS_GO(take_classes(f, conf, config, arch->classes, file));
-	NS_GO(take_pixels(f, conf, config, processor, arch->c, file));
+	NS_GO(take_pixels(f, conf, config, processor, arch, file));
 	NS_GO(take_size(f, conf, config, processor, arch, file));
 out:
 	json_decref(config);
 	json_decref(processor);
+	return status;
+}
+
+enum ns_status ns_import_names(struct ns_import_facts *f, const struct ns_conf *conf, const char *file, int wanted)
+{
+	json_t *config = NULL;
+	enum ns_status status;
+
+	NS_GO(read_beside(file, "config.json", &config));
+	status = take_classes(f, conf, config, wanted, file);
+out:
+	json_decref(config);
 	return status;
 }
 

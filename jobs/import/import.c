@@ -75,8 +75,22 @@ static void tell(const struct ns_job *job, const char *file, const struct ns_fou
 		ns_import_tell_onnx(m, file);
 	else
 		tell_resnet(file, found, m);
-	printf("  %d classes, named by %s\n", m->class_count, f->classes_from);
+	if (m->class_count)
+		printf("  %d %s, named by %s\n", m->class_count, a->task == NS_TASK_READ ? "symbols" : "classes", f->classes_from);
 	printf("  images of %dx%dx%d, the size by %s; mean and std by %s\n", a->h, a->w, a->c, f->size_from, f->pixels_from);
+}
+
+/* NS_CONFIG where something was asked for that ONNX files alone have. */
+static enum ns_status check_keys(const struct ns_conf *conf, const char *file)
+{
+	static const char *const keys[] = {"import.task", "import.head",   "import.score",  "import.iou",      "import.blank", "import.colours",
+					   "import.fit",  "import.filter", "import.resize", "import.multiple", "import.fill"};
+	size_t i;
+
+	for (i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (ns_conf_given(conf, keys[i]))
+			return ns_fail(NS_CONFIG, "%s: %s is of models that come as ONNX; this is a ResNet that classifies", file, keys[i]);
+	return NS_OK;
 }
 
 /* Reads the file, and what lies beside it. */
@@ -92,6 +106,7 @@ static enum ns_status read_all(const struct ns_job *job, const char *file, struc
 	NS_TRY(ns_weights_file(file, &is));
 	if (!is)
 		return ns_fail(NS_IO, "%s: no such file", file);
+	NS_TRY(check_keys(job->conf, file));
 	NS_TRY(ns_found_read(found, file));
 	NS_TRY(ns_found_arch(found, &arch));
 	if (!arch.classes)
@@ -99,6 +114,7 @@ static enum ns_status read_all(const struct ns_job *job, const char *file, struc
 			       file);
 	arch.epsilon = (float)ns_conf_real(job->conf, "model.epsilon");
 	NS_TRY(ns_import_facts(f, job->conf, file, &arch));
+	NS_TRY(ns_import_names(f, job->conf, file, arch.classes));
 	NS_TRY(make(m, found, &arch, f));
 	return ns_conf_bool(job->conf, "model.leftovers") ? NS_OK : ns_found_check_left(found, &m->net);
 }

@@ -13,10 +13,12 @@ struct ns_import_facts {
 };
 
 /*
- * Reads the configuration, then config.json and preprocessor_config.json in the folder of `file` (Hugging Face's, timm's). arch: what the weights say.
+ * Size and normalisation of images: reads the configuration, then config.json and preprocessor_config.json in the folder of `file` (Hugging Face's, timm's). arch: what the weights say.
  * Errors: NS_CONFIG where something has to be said that nothing says; NS_BAD_DATA for a file that contradicts the weights.
  */
 enum ns_status ns_import_facts(struct ns_import_facts *f, const struct ns_conf *conf, const char *file, const struct ns_arch *arch);
+/* Classes, likewise: as many as are wanted. */
+enum ns_status ns_import_names(struct ns_import_facts *f, const struct ns_conf *conf, const char *file, int wanted);
 void ns_import_facts_release(struct ns_import_facts *f);
 /* Mean and standard deviation of the facts, into a model of that many channels. */
 enum ns_status ns_import_pixels(struct ns_model *m, const struct ns_import_facts *f);

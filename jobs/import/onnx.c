@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "host/onnx/onnx.h"
-#include "jobs/infer/infer.h"
+#include "jobs/predict/predict.h"
+#include "kernels/formula/random.h"
 
 static int is_colours(int64_t c)
 {
@@ -72,6 +73,38 @@ static enum ns_status read_classes(const struct ns_onnx *o, const json_t *names,
 	return ns_fail(NS_BAD_DATA, "%s: has no output", o->path);
 }
 
+/* How images are prepared and outputs are read, as it was asked for. */
+static enum ns_status take_reading(struct ns_reading *r, const struct ns_conf *conf, enum ns_task task)
+{
+	const char *rule = ns_conf_text(conf, "import.fit"), *filter = ns_conf_text(conf, "import.filter"), *head = ns_conf_text(conf, "import.head");
+	const char *blank = ns_conf_text(conf, "import.blank");
+	int fit = ns_fit_find(rule), by;
+
+	*r = (struct ns_reading){.score = ns_conf_real(conf, "import.score"), .iou = ns_conf_real(conf, "import.iou")};
+	if (fit < 0)
+		return ns_fail(NS_CONFIG, "import.fit is '%s', expected cover, stretch, letterbox, corner, within or height", rule);
+	r->fit = (struct ns_fit){.rule = (enum ns_fit_rule)fit,
+				 .resize = (int)ns_conf_int(conf, "import.resize"),
+				 .fill = ns_conf_real(conf, "import.fill")};
+	r->fit.multiple = fit == NS_FIT_WITHIN ? (int)ns_conf_int(conf, "import.multiple") : 0;
+	if (r->fit.resize && fit != NS_FIT_COVER)
+		return ns_fail(NS_CONFIG, "import.resize is of the rule cover, not of %s", rule);
+	by = filter ? ns_filter_find(filter) : fit == NS_FIT_COVER && !r->fit.resize ? NS_FILTER_AREA : NS_FILTER_BILINEAR;
+	if (by < 0)
+		return ns_fail(NS_CONFIG, "import.filter is '%s', expected area, bilinear, bicubic, lanczos, box, nearest or opencv", filter);
+	r->fit.filter = (enum ns_filter)by;
+	if (strcmp(blank, "first") && strcmp(blank, "last"))
+		return ns_fail(NS_CONFIG, "import.blank is '%s', expected first or last", blank);
+	r->blank_last = !strcmp(blank, "last");
+	r->head = head ? ns_head_find(head) : NULL;
+	if (task == NS_TASK_DETECT && !r->head)
+		return ns_fail(NS_CONFIG, "import.head is %s%s%s, expected %s", head ? "'" : "", head ? head : "not given", head ? "'" : "",
+			       ns_head_names());
+	if (task != NS_TASK_DETECT && head)
+		return ns_fail(NS_CONFIG, "import.head is of the task detect, not of %s", ns_task_name(task));
+	return ns_fit_check(&r->fit);
+}
+
 static enum ns_status make(struct ns_model *m, const struct ns_arch *arch, const struct ns_import_facts *f)
 {
 	size_t n = json_array_size(f->classes), i;
@@ -86,8 +119,103 @@ static enum ns_status make(struct ns_model *m, const struct ns_arch *arch, const
 	return ns_import_pixels(m, f);
 }
 
+/* Numbers of the first output, or its channels where it is a map: as many as there are names to give. */
+static enum ns_status count_names(const struct ns_onnx *o, struct ns_arch *a)
+{
+	const struct ns_backend *cpu = ns_backend_find("cpu");
+	struct ns_device *dev = NULL;
+	struct ns_raw *raw = NULL;
+	enum ns_status status;
+	int64_t n;
+
+	NS_GO(cpu->open(&dev, 0));
+	NS_GO(ns_raw_make(&raw, o, a, dev, a->h, a->w));
+	n = a->task == NS_TASK_SEGMENT && raw->outputs[0].box.rank == 4 ? raw->outputs[0].box.dim[1] : ns_box_count(&raw->outputs[0].box);
+	if (a->task == NS_TASK_SEGMENT && n == 1) /* whether, or not */
+		n = 2;
+	if (n < 1 || n > NS_CLASSES_MAX)
+		NS_GO(ns_fail(NS_BAD_DATA, "%s: its first output has %lld numbers, expected 1 to %d", o->path, (long long)n, NS_CLASSES_MAX));
+	a->classes = (int)n;
+out:
+	ns_raw_free(raw);
+	if (dev)
+		cpu->close(dev);
+	return status;
+}
+
+/* Of another task than classify: names are those that were asked for, or the numbers of what has no other. */
+static enum ns_status names_of_task(const struct ns_job *job, const struct ns_onnx *o, struct ns_arch *a)
+{
+	const json_t *names = ns_conf_node(job->conf, "import.classes");
+
+	a->classes = (int)json_array_size(names);
+	if (!names && (a->task == NS_TASK_DETECT || a->task == NS_TASK_READ))
+		return ns_fail(NS_CONFIG, "%s: import.classes is required: nothing says what it %s", o->path,
+			       a->task == NS_TASK_READ ? "reads: its symbols, in its order, without the blank" : "detects, in its order");
+	if (names && (a->task == NS_TASK_EMBED || a->task == NS_TASK_REGIONS || a->task == NS_TASK_RAW))
+		return ns_fail(NS_CONFIG, "%s: import.classes: what it gives has no names, as its task is %s", o->path, ns_task_name(a->task));
+	if (a->task == NS_TASK_TAGS || a->task == NS_TASK_REGRESS || a->task == NS_TASK_SEGMENT)
+		return count_names(o, a);
+	return NS_OK;
+}
+
+/* An image of noise through all of it: what does not fit the task shows now, and not at night. */
+static enum ns_status try_out(const struct ns_model *m, struct ns_reading *r)
+{
+	const struct ns_arch *a = &m->net.arch;
+	size_t n = (size_t)a->h * (size_t)a->w * (size_t)a->c, i;
+	struct ns_predictor *p = NULL;
+	uint8_t *noise = malloc(n);
+	json_t *result = NULL;
+	enum ns_status status;
+
+	r->fit.h = a->h;
+	r->fit.w = a->w;
+	r->top = 1;
+	NS_GO(noise ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for an image"));
+	for (i = 0; i < n; i++)
+		noise[i] = (uint8_t)ns_draw(1, NS_FOR_INIT, 1, (uint64_t)i, 0).v[0];
+	NS_GO(ns_predictor_make(&p, m, r));
+	status = ns_predictor_run(p, noise, a->h, a->w, &result);
+out:
+	json_decref(result);
+	ns_predictor_free(p);
+	free(noise);
+	return status;
+}
+
+static enum ns_status read_task(const struct ns_job *job, struct ns_arch *a)
+{
+	const char *task = ns_conf_text(job->conf, "import.task"), *colours = ns_conf_text(job->conf, "import.colours");
+	int found = ns_task_find(task);
+
+	if (found < 0)
+		return ns_fail(NS_CONFIG, "import.task is '%s', expected classify, tags, detect, segment, regions, read, embed, regress or raw",
+			       task);
+	a->task = (enum ns_task)found;
+	a->bgr = !strcmp(colours, "bgr");
+	return a->bgr || !strcmp(colours, "rgb") ? NS_OK : ns_fail(NS_CONFIG, "import.colours is '%s', expected rgb or bgr", colours);
+}
+
+/* Its graph and what it is, from its file and what lies beside it. */
+static enum ns_status read_model(const struct ns_job *job, const struct ns_onnx *o, struct ns_arch *a, struct ns_import_facts *f)
+{
+	const json_t *names = ns_conf_node(job->conf, "import.classes");
+
+	NS_TRY(read_task(job, a));
+	NS_TRY(read_input(o, a));
+	NS_TRY(ns_import_facts(f, job->conf, o->path, a));
+	a->h = f->h;
+	a->w = f->w;
+	a->onnx = a->alone = 1;
+	NS_TRY(a->task == NS_TASK_CLASSIFY ? read_classes(o, names, a) : names_of_task(job, o, a));
+	NS_TRY(ns_import_names(f, job->conf, o->path, a->classes));
+	return a->task == NS_TASK_CLASSIFY ? ns_foreign_probe(a, o) : NS_OK;
+}
+
 enum ns_status ns_import_onnx(const struct ns_job *job, const char *file, struct ns_model *m, struct ns_import_facts *f)
 {
+	struct ns_reading reading;
 	struct ns_arch arch;
 	struct ns_onnx *o;
 	enum ns_status status;
@@ -99,15 +227,15 @@ enum ns_status ns_import_onnx(const struct ns_job *job, const char *file, struct
 		if (o->tensors[i].location.bytes)
 			NS_GO(ns_fail(NS_BAD_DATA, "%s: has weights in other files; a model here is one file: save it with its weights inside",
 				      file));
-	NS_GO(read_input(o, &arch));
-	NS_GO(read_classes(o, ns_conf_node(job->conf, "import.classes"), &arch));
-	NS_GO(ns_import_facts(f, job->conf, file, &arch));
-	arch.h = f->h;
-	arch.w = f->w;
-	NS_GO(ns_foreign_probe(&arch, o));
+	NS_GO(read_model(job, o, &arch, f));
+	NS_GO(take_reading(&reading, job->conf, arch.task));
 	NS_GO(make(m, &arch, f));
 	m->onnx = o;
-	return NS_OK;
+	json_object_set_new(m->facts, "fit", ns_reading_fit(&reading));
+	if (arch.task != NS_TASK_CLASSIFY)
+		json_object_set_new(m->facts, "decode", ns_reading_decode(&reading, arch.task));
+	status = try_out(m, &reading);
+	return status == NS_OK ? NS_OK : ns_fail_in(status, "%s", file);
 out:
 	ns_onnx_free(o);
 	return status;
@@ -117,8 +245,13 @@ void ns_import_tell_onnx(const struct ns_model *m, const char *file)
 {
 	const struct ns_arch *a = &m->net.arch;
 
-	printf("%s: %d nodes of ONNX, images with channels %s, %s\n", file, m->onnx->node_count, a->channels_last ? "last" : "first",
-	       a->probabilities ? "outputs that are probabilities: their logarithms are the logits" : "outputs that are taken as logits");
+	printf("%s: %d nodes of ONNX, images with channels %s, in the order %s\n", file, m->onnx->node_count, a->channels_last ? "last" : "first",
+	       a->bgr ? "BGR" : "RGB");
+	if (a->task != NS_TASK_CLASSIFY) {
+		printf("  its task is %s\n", ns_task_name(a->task));
+		return;
+	}
+	printf("  %s\n", a->probabilities ? "outputs are probabilities: their logarithms are the logits" : "outputs are taken as logits");
 	printf("  the embedding is %s, %d numbers\n", a->embedding == a->classes ? "the logits" : "what its last weights read", a->embedding);
 	printf("  two images together %s\n",
 	       a->alone ? "do not give what each gives alone: images are run one by one" : "give what each gives alone");

@@ -12,6 +12,8 @@
 
 /* Collective: every rank reads. `name` is a ref, a digest, or a folder that train has written. */
 enum ns_status ns_load_model(struct ns_job *job, struct ns_model *model, const char *name);
+/* The same, of any task: the other takes classifiers, and refuses the rest by name (NS_CONFIG). */
+enum ns_status ns_load_any_model(struct ns_job *job, struct ns_model *model, const char *name);
 /* Is it a file of weights alone, safetensors? A file that is none is named by what it is: PyTorch's pickle, ONNX. What is no file may be a ref: *is is 0. */
 enum ns_status ns_weights_file(const char *name, int *is);
 /* Collective. Writes model.safetensors to job->dir and its digest into the model; before model.json, which holds the digest of predictions. */

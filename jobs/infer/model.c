@@ -72,7 +72,7 @@ enum ns_status ns_weights_file(const char *name, int *is)
 	return NS_OK;
 }
 
-enum ns_status ns_load_model(struct ns_job *job, struct ns_model *model, const char *name)
+enum ns_status ns_load_any_model(struct ns_job *job, struct ns_model *model, const char *name)
 {
 	enum ns_status status;
 	int is;
@@ -85,6 +85,17 @@ enum ns_status ns_load_model(struct ns_job *job, struct ns_model *model, const c
 	status = is ? from_folder(model, name) : from_registry(model, ns_conf_text(job->conf, "registry"), name);
 	if (status == NS_OK)
 		ns_job_input(job, "model", name, model->digest);
+	return status;
+}
+
+enum ns_status ns_load_model(struct ns_job *job, struct ns_model *model, const char *name)
+{
+	enum ns_status status;
+
+	NS_TRY(ns_load_any_model(job, model, name));
+	status = ns_model_check_classifies(model, name);
+	if (status != NS_OK)
+		ns_model_release(model);
 	return status;
 }
 

@@ -93,7 +93,7 @@ def same(_binary):
     """the same weights in both formats give the same predictions, whatever the file's way to say them"""
     w = trained()
     wanted = predictions("m", "p", "--infer.precision=f32")
-    ways = {"plain": ({}, "channels first, outputs that are taken as logits", []), "softmax": ({"softmax": True}, "outputs that are probabilities", []),
+    ways = {"plain": ({}, "outputs are taken as logits", []), "softmax": ({"softmax": True}, "outputs are probabilities", []),
             "last": ({"last": True, "shape": ("n", 28, 28, 1)}, "channels last", []), "fixed": ({"fixed": True}, "images are run one by one", []),
             "free": ({"shape": ("n", 1, "h", "w")}, "give what each gives alone", ["--import.input=[28, 28]"])}
     for name, (how, said, more) in ways.items():

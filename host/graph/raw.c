@@ -1,0 +1,98 @@
+/* host/graph/raw.c - all outputs of a model that came as ONNX, an image at a time, for those tasks whose outputs are not one row of classes. */
+#define _POSIX_C_SOURCE 200809L
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/dag/dag.h"
+#include "host/graph/exec_inner.h"
+#include "host/onnx/onnx.h"
+
+/* Output i of the file, the name of which is kept beside the numbers. */
+static enum ns_status name_output(struct ns_raw *r, const struct ns_onnx *o, int i, const struct ns_box *box)
+{
+	int k;
+
+	for (k = 0; k < o->value_count; k++)
+		if (o->values[k].output == i + 1)
+			r->names[i] = strndup(o->values[k].name.at, o->values[k].name.bytes);
+	r->outputs[i].name = r->names[i];
+	r->outputs[i].box = *box;
+	r->outputs[i].data = calloc((size_t)ns_box_count(box) + 1, sizeof(float));
+	return r->names[i] && r->outputs[i].data ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for output %d", o->path, i);
+}
+
+static enum ns_status make(struct ns_raw *r, const struct ns_onnx *o, const struct ns_arch *a, struct ns_device *dev, int *values)
+{
+	int i;
+
+	NS_TRY(ns_foreign_graph(o, a, 1, r->h, r->w, &r->dag, values));
+	for (i = 0; i < o->outputs; i++) {
+		if (values[i] < 0)
+			return ns_fail(NS_BAD_DATA, "%s: output %d is not made", o->path, i);
+		NS_TRY(ns_dag_cast(r->dag, values[i], NS_F32, &values[i]));
+		NS_TRY(name_output(r, o, i, &ns_dag_at(r->dag, values[i])->box));
+		r->count++;
+	}
+	NS_TRY(ns_dag_fold_affine(r->dag, values, r->count));
+	NS_TRY(ns_dag_fuse(r->dag, values, r->count));
+	return ns_dag_exec_make(&r->exec, r->dag, dev, values, r->count);
+}
+
+enum ns_status ns_raw_make(struct ns_raw **raw, const struct ns_onnx *o, const struct ns_arch *a, struct ns_device *dev, int h, int w)
+{
+	struct ns_raw *r = calloc(1, sizeof *r);
+	int *values = calloc((size_t)o->outputs + 1, sizeof *values);
+	enum ns_status status = NS_NO_MEMORY;
+
+	if (r) {
+		r->h = h;
+		r->w = w;
+		r->dev = dev;
+		r->outputs = calloc((size_t)o->outputs + 1, sizeof *r->outputs);
+		r->names = calloc((size_t)o->outputs + 1, sizeof *r->names);
+	}
+	if (!r || !values || !r->outputs || !r->names)
+		ns_fail(NS_NO_MEMORY, "%s: out of memory", o->path);
+	else
+		status = make(r, o, a, dev, values);
+	free(values);
+	if (status == NS_OK)
+		*raw = r;
+	else
+		ns_raw_free(r);
+	return status;
+}
+
+void ns_raw_free(struct ns_raw *r)
+{
+	int i;
+
+	if (!r)
+		return;
+	ns_dag_exec_free(r->exec);
+	ns_dag_free(r->dag);
+	for (i = 0; r->outputs && r->names && i < r->count + 1; i++) { /* the last may be half made; there is room for one more than all */
+		free(r->names[i]);
+		free((void *)(uintptr_t)r->outputs[i].data);
+	}
+	free(r->outputs);
+	free(r->names);
+	free(r);
+}
+
+enum ns_status ns_raw_run(struct ns_raw *r, const float *image, struct ns_queue *queue)
+{
+	void **to = calloc((size_t)r->count + 1, sizeof *to);
+	enum ns_status status;
+	int i;
+
+	if (!to)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d outputs", r->count);
+	for (i = 0; i < r->count; i++)
+		to[i] = (void *)(uintptr_t)r->outputs[i].data;
+	status = ns_dag_exec_run(r->exec, (const void *const[]){image}, to, queue);
+	if (status == NS_OK)
+		status = r->dev->backend->wait(queue);
+	free(to);
+	return status;
+}

@@ -1,0 +1,91 @@
+/*
+ * host/outputs/outputs.h - what the numbers mean that a network gives for one image: boxes, texts, regions, masks.
+ *
+ * Places are in pixels of the network's canvas, x to the right and y down, and edges lie between pixels: a box of the whole canvas is 0, 0, w, h.
+ */
+#ifndef NS_OUTPUTS_H
+#define NS_OUTPUTS_H
+
+#include <stdint.h>
+
+#include "kernels/tensor.h"
+
+/* one output of a network, in f32, dense, borrowed */
+struct ns_output {
+	const char *name;
+	struct ns_box box;
+	const float *data;
+};
+
+/* --- detection --- */
+
+struct ns_detection {
+	float x0, y0, x1, y1, score;
+	int cls;
+};
+
+struct ns_detections {
+	struct ns_detection *at;
+	int n, room;
+};
+
+/*
+ * Heads, by name: how tensors become boxes. A is a number of places, K of classes.
+ *	yolox      (1, A, 5 + K): middle and logarithm of the size relative to cells of 8, 16 and 32 pixels; objectness and classes multiply
+ *	yolov5     (1, A, 5 + K): middle and size in pixels; objectness and classes multiply (YOLOv5, YOLOv7)
+ *	yolov8     (1, 4 + K, A): middle and size in pixels; classes (YOLOv8 and later)
+ *	ssd        (1, A, 4) corners in shares of the canvas, (1, A, K) or, with a background in front, (1, A, 1 + K)
+ *	detr       (1, A, 4) middle and size in shares, (1, A, K + 1) logits, the last of which is nothing: softmax, and no suppression
+ *	centerface (1, K, h, w) of middles, (1, 2, h, w) logarithm of height and width, (1, 2, h, w) offsets, of cells of 4 pixels
+ */
+struct ns_head;
+const struct ns_head *ns_head_find(const char *name); /* NULL: there is none */
+const char *ns_head_name(const struct ns_head *head);
+/* Its names in one text, for a message. */
+const char *ns_head_names(void);
+/*
+ * Boxes of a score of at least `score`, best first; of those of one class that overlap by more than `iou` the best stays (ties: the first in the tensor). d: to be
+ * released by the caller in any case. NS_BAD_DATA: the outputs are not the head's, with what was found and what is expected.
+ */
+enum ns_status ns_detect(const struct ns_head *head, const struct ns_output *outputs, int count, int h, int w, int classes, double score, double iou,
+			 struct ns_detections *d);
+void ns_detections_release(struct ns_detections *d);
+/* Greedy suppression among boxes of one class, in place; the result is in the order of scores. */
+enum ns_status ns_suppress(struct ns_detections *d, double iou);
+/* Intersection over union; 0 where both are empty. */
+double ns_iou(const struct ns_detection *a, const struct ns_detection *b);
+
+/* --- reading: connectionist temporal classification (Graves et al. 2006) --- */
+
+/* Steps x symbols, of an output (1, T, K) or (T, 1, K); probabilities are told from logits by their sum. p (steps, symbols) is made, and the caller frees it. */
+enum ns_status ns_ctc_steps(const struct ns_output *output, int *steps, int *symbols, float **p);
+/* The best symbol of each step, without repetitions and blanks. text (steps): symbols; *confidence: mean probability of those kept, 0 for an empty text. */
+int ns_ctc_greedy(const float *p, int steps, int symbols, int blank, int *text, double *confidence);
+/* The most probable text, among the `beam` most probable beginnings at each step; *confidence: its probability. Returns its length, or -1 where memory ran out. */
+int ns_ctc_beam(const float *p, int steps, int symbols, int blank, int beam, int *text, double *confidence);
+
+/* --- regions of text in a map of probabilities (differentiable binarisation, Liao et al. 2020) --- */
+
+struct ns_region {
+	double x[4], y[4]; /* corners of a rectangle that may be turned, clockwise from its upper left */
+	double score;	   /* mean probability inside, before it grows */
+};
+#define NS_REGION_LEVEL 0.3 /* of a pixel that belongs to a region */
+#define NS_REGION_GROW	1.6 /* a region grows outward by its area times this over its perimeter */
+/*
+ * The smallest rectangles around connected pixels above NS_REGION_LEVEL, grown, those whose score is at least `score` and whose sides are at least 3 pixels, in the order in which
+ * their first pixels come. *regions: of the caller.
+ */
+enum ns_status ns_regions(const float *map, int h, int w, double score, struct ns_region **regions, int *n);
+
+/* --- masks --- */
+
+/* The class of each pixel of a map (1, K, h, w), the first of the largest; of K = 1, whether its probability is above 1/2 (a logit above 0 where values leave 0 to 1). mask (h, w). */
+enum ns_status ns_mask(const struct ns_output *output, uint8_t *mask);
+
+/* --- vectors --- */
+
+/* Probabilities of independent tags: x itself where all are from 0 to 1, else its logistic function. p (n). */
+void ns_tags(const float *x, int n, float *p);
+
+#endif

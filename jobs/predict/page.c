@@ -1,0 +1,91 @@
+/* jobs/predict/page.c - predict.html: pictures with what was found in them, and the words beside. */
+#include "jobs/predict/predict_inner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/base/base.h"
+#include "host/report/report.h"
+
+#define PICTURES 100 /* on the page; all are in predict.json */
+#define LINES	 12  /* of one picture */
+
+/* One row of a result: its texts and numbers, without lists. */
+static void line(struct ns_html *h, const json_t *one)
+{
+	const char *name;
+	const json_t *value;
+	int n = 0;
+
+	ns_html_raw(h, "<li>");
+	NS_JSON_EACH(one, name, value) {
+		if (json_is_string(value))
+			ns_html_raw(h, "%s%s", n++ ? ", " : "", json_string_value(value));
+		else if (json_is_number(value))
+			ns_html_raw(h, "%s%s %.3g", n++ ? ", " : "", name, json_number_value(value));
+	}
+	ns_html_raw(h, "</li>\n");
+}
+
+static enum ns_status picture(struct ns_html *h, const char *folder, const json_t *result)
+{
+	char path[NS_PATH_MAX], *png;
+	size_t bytes;
+
+	NS_TRY(ns_path(path, "%s/%s", folder, ns_json_text(result, "picture")));
+	NS_TRY(ns_read_file(path, &png, &bytes));
+	ns_html_raw(h, "<img style=\"max-width:100%%\" alt=\"%s\" src=\"", ns_json_text(result, "file"));
+	ns_html_png_uri(h, (const uint8_t *)png, bytes);
+	ns_html_raw(h, "\">\n");
+	free(png);
+	return NS_OK;
+}
+
+static enum ns_status figure(struct ns_html *h, const char *folder, const json_t *result, const struct ns_task_row *task)
+{
+	const json_t *list = task->list ? json_object_get(result, task->list) : NULL, *one;
+	size_t i;
+
+	ns_html_element(h, "h2", "%s", ns_json_text(result, "file"));
+	if (json_object_get(result, "error")) {
+		ns_html_element(h, "p", "%s", ns_json_text(result, "error"));
+		return NS_OK;
+	}
+	if (json_object_get(result, "picture"))
+		NS_TRY(picture(h, folder, result));
+	if (!task->list && json_object_get(result, "text"))
+		ns_html_element(h, "p", "%s (confidence %.3g)", ns_json_text(result, "text"),
+				json_number_value(json_object_get(result, "confidence")));
+	if (task->list && !json_array_size(list))
+		ns_html_element(h, "p", "Nothing was found.");
+	ns_html_raw(h, "<ul>\n");
+	json_array_foreach(list, i, one)
+		if (i < LINES)
+			line(h, one);
+	ns_html_raw(h, "</ul>\n");
+	if (json_array_size(list) > LINES)
+		ns_html_element(h, "p class=\"dim\"", "and %zu more, in predict.json", json_array_size(list) - LINES);
+	return NS_OK;
+}
+
+enum ns_status ns_predict_page(const char *folder, const json_t *results, const char *model, enum ns_task task)
+{
+	struct ns_html h = {0};
+	char path[NS_PATH_MAX];
+	enum ns_status status;
+	const json_t *one;
+	size_t i;
+
+	ns_html_begin(&h, "Predictions");
+	ns_html_element(&h, "p", "%s, task %s, over %zu files.", model, ns_task_name(task), json_array_size(results));
+	if (json_array_size(results) > PICTURES)
+		ns_html_element(&h, "p", "The first %d are shown here; predict.json has all.", PICTURES);
+	json_array_foreach(results, i, one)
+		if (i < PICTURES)
+			NS_GO(figure(&h, folder, one, ns_task_row(task)));
+	NS_GO(ns_path(path, "%s/predict.html", folder));
+	status = ns_html_write(&h, path);
+out:
+	ns_html_release(&h);
+	return status;
+}
