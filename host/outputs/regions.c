@@ -119,7 +119,7 @@ static struct rectangle smallest(const struct map *m)
 	return best;
 }
 
-/* The first side points to the right, and down by at most 45 degrees; pixels have a size: a half on each side. */
+/* The first side points to the right, and down by at most 45 degrees. Sides go from the middle of a pixel to that of another, as those do who made the rule. */
 static struct rectangle upright(struct rectangle r)
 {
 	int turns;
@@ -134,8 +134,6 @@ static struct rectangle upright(struct rectangle r)
 	}
 	r.x += .5;
 	r.y += .5;
-	r.wide += 1;
-	r.high += 1;
 	return r;
 }
 

@@ -273,9 +273,9 @@ static void test_regions(void **state)
 	draw(map, H, W, 40, 80, 10, 5, 0, .35f);  /* not sure enough */
 	assert_int_equal(ns_regions(map, H, W, .5, &r, &n), NS_OK);
 	assert_int_equal(n, 2);
-	{ /* 60 x 16 grows by 960 * 1.6 / 152 */
-		double grow = 960 * 1.6 / 152;
-		const double x[4] = {10 - grow, 70 + grow, 70 + grow, 10 - grow}, y[4] = {12 - grow, 12 - grow, 28 + grow, 28 + grow};
+	{ /* 59 x 15, from pixel to pixel, grows by 59 * 15 * 1.6 / 148 */
+		double grow = 59 * 15 * 1.6 / 148;
+		const double x[4] = {10.5 - grow, 69.5 + grow, 69.5 + grow, 10.5 - grow}, y[4] = {12.5 - grow, 12.5 - grow, 27.5 + grow, 27.5 + grow};
 
 		for (k = 0; k < 4; k++)
 			assert_true(fabs(r[0].x[k] - x[k]) < 1e-9 && fabs(r[0].y[k] - y[k]) < 1e-9);

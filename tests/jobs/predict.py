@@ -242,7 +242,8 @@ def places(_binary):
     ppm("a.ppm", pixels)
     found = predict("d", "a.ppm")["a.ppm"]["regions"]
 
-    def grown(x0, y0, x1, y1):
+    def grown(x0, y0, x1, y1):  # from the middle of a pixel to that of another
+        x0, y0, x1, y1 = x0 + .5, y0 + .5, x1 - .5, y1 - .5
         g = 1.6 * (x1 - x0) * (y1 - y0) / (2 * (x1 - x0 + y1 - y0))
         return [[max(x0 - g, 0), max(y0 - g, 0)], [min(x1 + g, 80), max(y0 - g, 0)], [min(x1 + g, 80), min(y1 + g, 40)], [max(x0 - g, 0), min(y1 + g, 40)]]
     check(len(found) == 2, f"{found}")
