@@ -30,7 +30,8 @@ const struct ns_verb ns_verbs[NS_VERBS] = {
 	[NS_VERB_AUGMENT] = {"augment", "", "a data set through the fused augmentation into another", 1, ns_job_augment},
 	[NS_VERB_TRAIN] = {"train", "", "train a network, data-parallel over ranks", 1, ns_job_train},
 	[NS_VERB_INFER] = {"infer", "", "run a model over a data set", 1, ns_job_infer},
-	[NS_VERB_EVALUATE] = {"evaluate", "", "accuracy with intervals; two predictions are compared in pairs", 1, ns_job_evaluate},
+	[NS_VERB_EVALUATE] = {"evaluate", "", "accuracy with intervals, two predictions in pairs; boxes, texts, tags and numbers against annotations",
+			      1, ns_job_evaluate},
 	[NS_VERB_DRIFT] = {"drift", "", "measure how far the data has shifted, and whether it does harm", 1, ns_job_drift},
 	[NS_VERB_REGISTRY] = {"registry", "list|show|promote|approve|reject|accept|rollback|upgrade|log|verify|gc|retain [NAME] [DIGEST]",
 			      "models and other objects by digest, and the refs that point to them", 0, ns_job_registry},
@@ -63,7 +64,7 @@ const struct ns_key ns_keys[] = {
 	{"comm.timeout", NULL, NS_KEY_REAL, "1800", ANY, "seconds until a rank that does not come to a collective call is an error; 0: never", 0,
 	 1e9},
 	{"part", NULL, NS_KEY_TEXT, "null", V(INGEST) | V(INFER), "I/N: only the I-th of N parts (from 0), for an array of jobs; see merge", 0, 0},
-	{"data", NULL, NS_KEY_TEXT, "null", V(AUGMENT) | V(TRAIN) | V(INFER) | V(LABEL), "a data set: folder or shard", 0, 0},
+	{"data", NULL, NS_KEY_TEXT, "null", V(AUGMENT) | V(TRAIN) | V(INFER) | V(LABEL) | V(EVALUATE), "a data set: folder or shard", 0, 0},
 
 	{"ingest.name", "name", NS_KEY_TEXT, "null", V(INGEST) | V(AUGMENT), "name of the data set; the folder's by default", 0, 0},
 	{"ingest.classes", NULL, NS_KEY_NODE, "null", V(INGEST) | V(NIGHT), "class names in order; found and sorted by default", 0, 0},
@@ -135,6 +136,8 @@ const struct ns_key ns_keys[] = {
 	 0, 0},
 	{"evaluate.against", "against", NS_KEY_TEXT, "null", V(EVALUATE), "others of the same rows, for a paired comparison", 0, 0},
 	{"evaluate.empty", NULL, NS_KEY_BOOL, "false", V(EVALUATE), "that no row has a label is an answer, and no error", 0, 0},
+	{"evaluate.truth", NULL, NS_KEY_TEXT, "null", V(EVALUATE),
+	 "of other tasks than classify: member of --data's annotations that says what is right; objects, text, tags or values by default", 0, 0},
 	{"evaluate.manifest", NULL, NS_KEY_TEXT, "null", V(EVALUATE), "retrain.json: of what people answered, only what it knew", 0, 0},
 	{"evaluate.rows", NULL, NS_KEY_TEXT, "all", V(EVALUATE), "all, or gate: the gate's half of the audited rows", 0, 0},
 

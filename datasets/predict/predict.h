@@ -52,12 +52,17 @@ struct ns_predictions { /* columns over all files; NULL where missing */
 	uint64_t *id;
 	int32_t *label, *pred, *group;
 	int64_t *time;
-	float *weight;				 /* of labelled rows, inversely to the chances with which they were drawn; NULL: all had the same */
-	struct ns_matrix prob, embedding, stats; /* (N, classes), (N, D), (N, S); d = 0 where missing; they stay in their files */
-	struct ns_vocabulary groups;		 /* their names, of which group is an index; none: groups have numbers alone */
+	float *weight; /* of labelled rows, inversely to the chances with which they were drawn; NULL: all had the same */
+	struct ns_matrix prob, embedding, stats, monitor; /* (N, classes), (N, D), (N, S), (N, M); d = 0 where missing; they stay in their files */
+	struct ns_vocabulary groups;			  /* their names, of which group is an index; none: groups have numbers alone */
 	int class_names;
-	char **names, **stats_names; /* class_names and stats_named of them */
-	int stats_named;
+	char **names, **stats_names, **monitor_names; /* class_names, stats_named and monitor_named of them */
+	int stats_named, monitor_named;
+	char task[16]; /* what the model does; "": classify */
+	/* of another task: JSON of each row's answer, of bytes result_offset[i] to result_offset[i + 1] (rows + 1). Read where `results` was asked for. */
+	uint64_t *result_offset;
+	char *result;
+	int results;
 	/* weights: of the model's parameters, also where the model itself has no digest yet (a baseline is part of it) */
 	char model[NS_SHA256_HEX], weights[NS_SHA256_HEX], dataset[NS_SHA256_HEX], digest[NS_SHA256_HEX];
 	double temperature;
@@ -72,6 +77,8 @@ enum ns_status ns_predictions_prob(const struct ns_predictions *p, int64_t first
  * child process looks at each HDF5 file before libhdf5 sees it here.
  */
 enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path);
+/* The same with the rows' answers: NS_BAD_DATA where there are none. */
+enum ns_status ns_predictions_open_results(struct ns_predictions *p, const char *path);
 void ns_predictions_release(struct ns_predictions *p);
 /*
  * Rows of one group whose times follow within so many seconds: *block (rows), their sequence; *count of them. Needs group and time. Of no seconds there are

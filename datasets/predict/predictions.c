@@ -1,5 +1,5 @@
 #define _POSIX_C_SOURCE 200809L
-#include "datasets/predict/predict.h"
+#include "datasets/predict/predictions_inner.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,12 +8,7 @@
 #include "datasets/h5/h5.h"
 
 /* columns of one value a row, which are kept in memory, and of several */
-static const struct column {
-	const char *name;
-	size_t field; /* offset in ns_predictions */
-	enum ns_h5_type type;
-	size_t bytes;
-} columns[] = {
+const struct ns_prediction_column ns_prediction_columns[NS_PREDICTION_COLUMNS] = {
 #define ONE(name, type, bytes)                                                                                                                       \
 	{                                                                                                                                            \
 #name, offsetof(struct ns_predictions, name), type, bytes                                                                            \
@@ -21,39 +16,31 @@ static const struct column {
 	ONE(id, NS_H5_U64, 8),	  ONE(label, NS_H5_I32, 4), ONE(pred, NS_H5_I32, 4),
 	ONE(group, NS_H5_I32, 4), ONE(time, NS_H5_I64, 8),  ONE(weight, NS_H5_F32, 4),
 };
-#define COLUMNS (sizeof columns / sizeof *columns)
 
-static const struct wide {
-	const char *name;
-	size_t field;
-} matrices[] = {
-	{"prob", offsetof(struct ns_predictions, prob)},
-	{"stats", offsetof(struct ns_predictions, stats)},
-	{"embedding", offsetof(struct ns_predictions, embedding)},
+const struct ns_prediction_matrix ns_prediction_matrices[NS_PREDICTION_MATRICES] = {
+	{"prob", offsetof(struct ns_predictions, prob), NULL, 0, 0},
+	{"stats", offsetof(struct ns_predictions, stats), "stats_names", offsetof(struct ns_predictions, stats_names),
+	 offsetof(struct ns_predictions, stats_named)},
+	{"monitor", offsetof(struct ns_predictions, monitor), "monitor_names", offsetof(struct ns_predictions, monitor_names),
+	 offsetof(struct ns_predictions, monitor_named)},
+	{"embedding", offsetof(struct ns_predictions, embedding), NULL, 0, 0},
 };
-#define MATRICES (sizeof matrices / sizeof *matrices)
-
-static void **field(struct ns_predictions *p, const struct column *c)
-{
-	return (void **)(void *)((char *)p + c->field);
-}
-
-static struct ns_matrix *matrix(struct ns_predictions *p, const struct wide *w)
-{
-	return (struct ns_matrix *)(void *)((char *)p + w->field);
-}
 
 void ns_predictions_release(struct ns_predictions *p)
 {
 	size_t i;
 
-	for (i = 0; i < COLUMNS; i++)
-		free(*field(p, &columns[i]));
-	for (i = 0; i < MATRICES; i++)
-		ns_matrix_release(matrix(p, &matrices[i]));
+	for (i = 0; i < NS_PREDICTION_COLUMNS; i++)
+		free(*field(p, &ns_prediction_columns[i]));
+	for (i = 0; i < NS_PREDICTION_MATRICES; i++) {
+		ns_matrix_release(matrix(p, &ns_prediction_matrices[i]));
+		if (ns_prediction_matrices[i].attribute)
+			ns_texts_free(*names_of(p, &ns_prediction_matrices[i]), *named_of(p, &ns_prediction_matrices[i]));
+	}
 	ns_texts_free(p->names, p->class_names);
 	ns_vocabulary_release(&p->groups);
-	ns_texts_free(p->stats_names, p->stats_named);
+	free(p->result_offset);
+	free(p->result);
 	memset(p, 0, sizeof *p);
 }
 
@@ -68,7 +55,7 @@ static enum ns_status here(hid_t file, const char *path, const char *name, int f
 }
 
 /* one column of one file, appended */
-static enum ns_status append(struct ns_predictions *p, hid_t file, const char *path, const struct column *c, int64_t rows, int first)
+static enum ns_status append(struct ns_predictions *p, hid_t file, const char *path, const struct ns_prediction_column *c, int64_t rows, int first)
 {
 	void **to = field(p, c), *data, *grown;
 	size_t old = (size_t)p->rows * c->bytes, more = (size_t)rows * c->bytes;
@@ -94,8 +81,8 @@ static enum ns_status append(struct ns_predictions *p, hid_t file, const char *p
 	return NS_OK;
 }
 
-static enum ns_status append_matrix(struct ns_predictions *p, hid_t file, const char *path, const struct stat *st, const struct wide *w, int64_t rows,
-				    int first)
+static enum ns_status append_matrix(struct ns_predictions *p, hid_t file, const char *path, const struct stat *st,
+				    const struct ns_prediction_matrix *w, int64_t rows, int first)
 {
 	struct ns_matrix *m = matrix(p, w);
 	int is;
@@ -106,7 +93,7 @@ static enum ns_status append_matrix(struct ns_predictions *p, hid_t file, const 
 
 static enum ns_status count_rows(hid_t file, const char *path, int64_t *rows)
 {
-	static const char *const any[] = {"id", "prob", "embedding", "pred", "stats", "group", "time", "label"};
+	static const char *const any[] = {"id", "prob", "embedding", "pred", "stats", "monitor", "group", "time", "label"};
 	hsize_t dims[4];
 	int rank;
 	size_t i;
@@ -117,7 +104,7 @@ static enum ns_status count_rows(hid_t file, const char *path, int64_t *rows)
 			*rows = (int64_t)dims[0];
 			return NS_OK;
 		}
-	return ns_fail(NS_BAD_DATA, "%s: has none of the columns id, prob, embedding, pred, stats, group, time, label", path);
+	return ns_fail(NS_BAD_DATA, "%s: has none of the columns id, prob, embedding, pred, stats, monitor, group, time, label", path);
 }
 
 static void take_text(hid_t file, const char *name, char *out, size_t size)
@@ -129,10 +116,21 @@ static void take_text(hid_t file, const char *name, char *out, size_t size)
 	free(text);
 }
 
+static enum ns_status take_names(struct ns_predictions *p, hid_t file, const char *path, const struct ns_prediction_matrix *w)
+{
+	int d = matrix(p, w)->d;
+
+	if (!w->attribute || !d || H5Aexists_by_name(file, w->name, w->attribute, H5P_DEFAULT) <= 0)
+		return NS_OK;
+	NS_TRY(ns_h5_get_texts(file, path, w->name, w->attribute, names_of(p, w), named_of(p, w)));
+	return *named_of(p, w) == d ? NS_OK
+				    : ns_fail(NS_BAD_DATA, "%s: %s has %d columns, but %s has %d", path, w->name, d, w->attribute, *named_of(p, w));
+}
+
 /* What the first file says holds for all. */
 static enum ns_status take_head(struct ns_predictions *p, hid_t file, const char *path)
 {
-	size_t size;
+	size_t size, i;
 
 	p->temperature = 1;
 	NS_TRY(ns_h5_get_real(file, path, "/", "temperature", &p->temperature));
@@ -142,12 +140,10 @@ static enum ns_status take_head(struct ns_predictions *p, hid_t file, const char
 	NS_TRY(ns_h5_read_names(file, path, "classes", "class_names", &p->names, &p->class_names, &size));
 	if (p->prob.d && p->names && p->class_names != p->prob.d)
 		return ns_fail(NS_BAD_DATA, "%s: prob has %d columns, but classes has %d", path, p->prob.d, p->class_names);
-	if (!p->stats.d || H5Aexists_by_name(file, "stats", "stats_names", H5P_DEFAULT) <= 0)
-		return NS_OK;
-	NS_TRY(ns_h5_get_texts(file, path, "stats", "stats_names", &p->stats_names, &p->stats_named));
-	return p->stats_named == p->stats.d
-		       ? NS_OK
-		       : ns_fail(NS_BAD_DATA, "%s: stats has %d columns, but stats_names has %d", path, p->stats.d, p->stats_named);
+	take_text(file, "task", p->task, sizeof p->task);
+	for (i = 0; i < NS_PREDICTION_MATRICES; i++)
+		NS_TRY(take_names(p, file, path, &ns_prediction_matrices[i]));
+	return NS_OK;
 }
 
 /* Each file has its own list of groups; their rows get the numbers of one list. All files must have names, or none. */
@@ -182,13 +178,15 @@ static enum ns_status add_open_file(struct ns_predictions *p, hid_t file, const 
 	size_t i;
 
 	NS_TRY(count_rows(file, path, &rows));
-	for (i = 0; i < COLUMNS; i++)
-		NS_TRY(append(p, file, path, &columns[i], rows, first));
-	for (i = 0; i < MATRICES; i++)
-		NS_TRY(append_matrix(p, file, path, st, &matrices[i], rows, first));
+	for (i = 0; i < NS_PREDICTION_COLUMNS; i++)
+		NS_TRY(append(p, file, path, &ns_prediction_columns[i], rows, first));
+	for (i = 0; i < NS_PREDICTION_MATRICES; i++)
+		NS_TRY(append_matrix(p, file, path, st, &ns_prediction_matrices[i], rows, first));
 	if (first)
 		NS_TRY(take_head(p, file, path));
 	NS_TRY(take_groups(p, file, path, rows, first));
+	if (p->results)
+		NS_TRY(ns_results_append(p, file, path, rows));
 	p->rows += rows;
 	return NS_OK;
 }
@@ -213,12 +211,12 @@ static enum ns_status add_file(struct ns_predictions *p, const char *path, int b
 /* Runs in a child process: reads columns, and all rows of matrices that libhdf5 has to unpack. */
 static enum ns_status look(hid_t file, const char *path, const struct stat *st)
 {
-	struct ns_predictions p = {0};
+	struct ns_predictions p = {.results = ns_h5_has(file, "result") && ns_h5_has(file, "result_offset")};
 	enum ns_status status = add_open_file(&p, file, path, st, 1);
 	size_t i;
 
-	for (i = 0; i < MATRICES && status == NS_OK; i++)
-		status = ns_matrix_look(matrix(&p, &matrices[i]), file);
+	for (i = 0; i < NS_PREDICTION_MATRICES && status == NS_OK; i++)
+		status = ns_matrix_look(matrix(&p, &ns_prediction_matrices[i]), file);
 	ns_predictions_release(&p);
 	return status;
 }
@@ -353,7 +351,7 @@ static enum ns_status add_npy(struct ns_predictions *p, const char *path)
 	return ns_sha256_file(p->digest, path);
 }
 
-enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path)
+static enum ns_status open_all(struct ns_predictions *p, const char *path, int results)
 {
 	enum ns_status status;
 	size_t n = strlen(path);
@@ -361,6 +359,7 @@ enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path)
 
 	memset(p, 0, sizeof *p);
 	p->temperature = 1;
+	p->results = results;
 	NS_TRY(ns_is_dir(path, &folder));
 	if (folder)
 		status = add_folder(p, path);
@@ -375,49 +374,12 @@ enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path)
 	return status;
 }
 
-static enum ns_status write_all(hid_t file, const char *path, const struct ns_predictions *p)
+enum ns_status ns_predictions_open(struct ns_predictions *p, const char *path)
 {
-	size_t i;
-
-	NS_TRY(ns_h5_set_text(file, path, "/", "schema", "nightshift.predictions/1"));
-	NS_TRY(ns_h5_set_text(file, path, "/", "model", p->model));
-	NS_TRY(ns_h5_set_text(file, path, "/", "weights", p->weights));
-	NS_TRY(ns_h5_set_text(file, path, "/", "dataset", p->dataset));
-	NS_TRY(ns_h5_set_real(file, path, "/", "temperature", p->temperature));
-	NS_TRY(ns_h5_write_names(file, path, "classes", "class_names", (const char *const *)p->names, p->class_names));
-	if (p->groups.count)
-		NS_TRY(ns_h5_write_names(file, path, "groups", "group_names", (const char *const *)p->groups.words, p->groups.count));
-	for (i = 0; i < COLUMNS; i++) {
-		struct ns_predictions copy = *p;
-		hsize_t rows = (hsize_t)p->rows;
-
-		if (*field(&copy, &columns[i]))
-			NS_TRY(ns_h5_write(file, path, columns[i].name, columns[i].type, 1, &rows, *field(&copy, &columns[i])));
-	}
-	for (i = 0; i < MATRICES; i++) {
-		struct ns_predictions copy = *p;
-		const struct ns_matrix *m = matrix(&copy, &matrices[i]);
-		hsize_t dims[2] = {(hsize_t)p->rows, (hsize_t)m->d};
-
-		if (m->d)
-			NS_TRY(ns_h5_write(file, path, matrices[i].name, NS_H5_F32, 2, dims, m->data));
-	}
-	if (p->stats.d && p->stats_names)
-		return ns_h5_set_texts(file, path, "stats", "stats_names", (const char *const *)p->stats_names, p->stats.d);
-	return NS_OK;
+	return open_all(p, path, 0);
 }
 
-enum ns_status ns_predictions_write(const char *path, const struct ns_predictions *p)
+enum ns_status ns_predictions_open_results(struct ns_predictions *p, const char *path)
 {
-	enum ns_status status, closed;
-	hid_t file;
-
-	NS_TRY(ns_h5_create(&file, path));
-	status = write_all(file, path, p);
-	closed = ns_h5_close(file, path);
-	if (status == NS_OK)
-		status = closed;
-	if (status != NS_OK)
-		unlink(path);
-	return status;
+	return open_all(p, path, 1);
 }

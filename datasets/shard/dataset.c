@@ -307,6 +307,32 @@ enum ns_status ns_dataset_pixels(const struct ns_dataset *d, int64_t row, int h,
 	return in_row(ns_decode_cover(*buffer, bytes, &options, h, w, pixels, NULL), s, i);
 }
 
+enum ns_status ns_dataset_image(const struct ns_dataset *d, int64_t row, int c, int *h, int *w, uint8_t **pixels, uint8_t **buffer, size_t *capacity)
+{
+	int64_t i;
+	const struct ns_shard *s = ns_dataset_at(d, row, &i);
+	struct ns_decode_options options;
+	enum ns_status status;
+	uint8_t *stored;
+	size_t bytes;
+	int had;
+
+	if (s->image_offset) {
+		NS_TRY(read_file(s, i, c, buffer, capacity, &bytes, &options));
+		return in_row(ns_decode(*buffer, bytes, &options, h, w, &had, pixels, NULL), s, i);
+	}
+	*h = s->head.h;
+	*w = s->head.w;
+	stored = malloc((size_t)*h * (size_t)*w * (size_t)s->head.c);
+	if (!stored)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for an image", s->path);
+	status = ns_shard_read(s, i, 1, stored);
+	if (status == NS_OK)
+		status = ns_channels(stored, *h, *w, s->head.c, c, pixels);
+	free(stored);
+	return status;
+}
+
 enum ns_status ns_dataset_part(const struct ns_dataset *d, int64_t row, ns_part_choice choose, void *context, int h, int w, int c, uint8_t *pixels,
 			       uint8_t **buffer, size_t *capacity)
 {

@@ -133,6 +133,9 @@ uint64_t ns_dataset_id(const struct ns_dataset *data, int64_t row);
  */
 enum ns_status ns_dataset_pixels(const struct ns_dataset *data, int64_t row, int h, int w, int c, uint8_t *pixels, uint8_t **buffer,
 				 size_t *capacity);
+/* One row whole, as it was seen: its own size, c channels. *pixels: of the caller. */
+enum ns_status ns_dataset_image(const struct ns_dataset *data, int64_t row, int c, int *h, int *w, uint8_t **pixels, uint8_t **buffer,
+				size_t *capacity);
 /* Are its images files as they came, and not raw pixels? */
 int ns_dataset_has_files(const struct ns_dataset *data);
 /*

@@ -135,11 +135,13 @@ static enum ns_status tell_columns(struct ns_source *s, const struct record *r)
 
 /*
  * Does the first record name the columns? It does where one is called as paths are. One whose values are no files, though the second has one, does
- * so in words of its own: its path is that one's column, and of two columns the other is the class.
+ * so in words of its own: its path is that one's column. Of two columns the other is the class, unless it is called as texts and tags are.
  */
 static enum ns_status read_head(struct ns_source *s, const struct ns_files *f, const struct record *first, const struct record *second,
 				struct columns *c, int *named)
 {
+	/* what is said of an image in words of its own is no class of it */
+	static const char *const said[] = {"text", "texts", "transcription", "transcript", "words", "caption", "captions", "tags", NULL};
 	int file;
 
 	find_columns(c, first);
@@ -160,7 +162,7 @@ static enum ns_status read_head(struct ns_source *s, const struct ns_files *f, c
 	}
 	for (c->count = 0; c->count < first->count; c->count++)
 		c->names[c->count] = first->value[c->count]; /* the text outlives the record */
-	if (c->label < 0 && first->count == 2)
+	if (c->label < 0 && first->count == 2 && !is_one_of(first->value[1 - c->path], said))
 		c->label = 1 - c->path;
 	return c->label < 0 && first->count > 1 ? tell_columns(s, first) : NS_OK;
 }

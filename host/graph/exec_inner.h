@@ -43,6 +43,8 @@ enum ns_status ns_foreign_make(struct ns_foreign **foreign, const struct ns_onnx
  */
 struct ns_dag;
 enum ns_status ns_foreign_graph(const struct ns_onnx *onnx, const struct ns_arch *arch, int n, int h, int w, struct ns_dag **dag, int *outputs);
+/* What the last product of matrices or convolution before `value` reads; -1: there is none. */
+int ns_foreign_before_weights(const struct ns_dag *dag, int value);
 void ns_foreign_free(struct ns_foreign *foreign);
 /* n images (NHWC), logits (n, classes), embedding (n, arch->embedding) */
 enum ns_status ns_foreign_run(struct ns_foreign *foreign, const struct ns_arch *arch, int n, const float *images, float *logits, float *embedding,

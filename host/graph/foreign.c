@@ -18,8 +18,7 @@ struct ns_foreign {
 	int images; /* of one run: the batch, or 1 */
 };
 
-/* What the last product of matrices or convolution before `value` reads; -1: there is none. */
-static int before_last_weights(const struct ns_dag *d, int value)
+int ns_foreign_before_weights(const struct ns_dag *d, int value)
 {
 	int i, root = d->values[value].same_as >= 0 ? d->values[value].same_as : value;
 
@@ -96,7 +95,7 @@ static enum ns_status make_graph(const struct ns_onnx *o, const struct ns_arch *
 	NS_GO(status);
 	NS_GO(ns_foreign_graph(o, a, n, a->h, a->w, &d, outputs));
 	NS_GO(find_logits(d, o, a, n, outputs, &out[0]));
-	out[1] = before_last_weights(d, out[0]);
+	out[1] = ns_foreign_before_weights(d, out[0]);
 	wide = out[1] < 0 ? 0 : ns_box_count(&ns_dag_at(d, out[1])->box);
 	if (out[1] < 0 || ns_dag_is_constant(d, out[1]) || wide % n || wide / n > NS_EMBEDDING_MOST || ns_dag_at(d, out[1])->dtype != NS_F32)
 		out[1] = out[0];

@@ -181,6 +181,8 @@ struct ns_raw {
 	struct ns_output *outputs; /* their names, shapes and numbers: of the last run, in f32 */
 	char **names;
 	struct ns_dag *dag;
+	float *embedding; /* of the last run: what the last weights before the first output read, each channel's mean over places; NULL: there are none */
+	int embedding_dim;
 	struct ns_dag_exec *exec;
 	struct ns_device *dev;
 	int h, w;

@@ -21,9 +21,31 @@ static enum ns_status name_output(struct ns_raw *r, const struct ns_onnx *o, int
 	return r->names[i] && r->outputs[i].data ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for output %d", o->path, i);
 }
 
+/* A vector for each image, to measure drift in: of the task embed the output itself. */
+static enum ns_status embed(struct ns_raw *r, const struct ns_arch *a, int output, int *value)
+{
+	int from = a->task == NS_TASK_EMBED ? output : ns_foreign_before_weights(r->dag, output);
+	const struct ns_dag_value *v = from < 0 ? NULL : ns_dag_at(r->dag, from);
+	int64_t dim;
+	int last;
+
+	if (!v || !v->box.rank || ns_dag_is_constant(r->dag, from) || v->dtype != NS_F32)
+		return NS_OK;
+	last = v->box.rank == 4 ? 1 : v->box.rank - 1; /* channels come first in images, and last in sequences */
+	dim = a->task == NS_TASK_EMBED ? ns_box_count(&v->box) : v->box.dim[last];
+	if (dim < 1 || dim > NS_EMBEDDING_MOST)
+		return NS_OK;
+	r->embedding = calloc((size_t)dim, sizeof *r->embedding);
+	if (!r->embedding)
+		return ns_fail(NS_NO_MEMORY, "out of memory for an embedding of %lld numbers", (long long)dim);
+	r->embedding_dim = (int)dim;
+	*value = from;
+	return a->task == NS_TASK_EMBED ? NS_OK : ns_dag_reduce(r->dag, from, NS_REDUCE_MEAN, ((1u << v->box.rank) - 1) & ~(1u << last), 0, value);
+}
+
 static enum ns_status make(struct ns_raw *r, const struct ns_onnx *o, const struct ns_arch *a, struct ns_device *dev, int *values)
 {
-	int i;
+	int i, all;
 
 	NS_TRY(ns_foreign_graph(o, a, 1, r->h, r->w, &r->dag, values));
 	for (i = 0; i < o->outputs; i++) {
@@ -33,15 +55,17 @@ static enum ns_status make(struct ns_raw *r, const struct ns_onnx *o, const stru
 		NS_TRY(name_output(r, o, i, &ns_dag_at(r->dag, values[i])->box));
 		r->count++;
 	}
-	NS_TRY(ns_dag_fold_affine(r->dag, values, r->count));
-	NS_TRY(ns_dag_fuse(r->dag, values, r->count));
-	return ns_dag_exec_make(&r->exec, r->dag, dev, values, r->count);
+	NS_TRY(embed(r, a, values[0], &values[r->count]));
+	all = r->count + (r->embedding_dim > 0);
+	NS_TRY(ns_dag_fold_affine(r->dag, values, all));
+	NS_TRY(ns_dag_fuse(r->dag, values, all));
+	return ns_dag_exec_make(&r->exec, r->dag, dev, values, all);
 }
 
 enum ns_status ns_raw_make(struct ns_raw **raw, const struct ns_onnx *o, const struct ns_arch *a, struct ns_device *dev, int h, int w)
 {
 	struct ns_raw *r = calloc(1, sizeof *r);
-	int *values = calloc((size_t)o->outputs + 1, sizeof *values);
+	int *values = calloc((size_t)o->outputs + 2, sizeof *values);
 	enum ns_status status = NS_NO_MEMORY;
 
 	if (r) {
@@ -75,6 +99,7 @@ void ns_raw_free(struct ns_raw *r)
 		free(r->names[i]);
 		free((void *)(uintptr_t)r->outputs[i].data);
 	}
+	free(r->embedding);
 	free(r->outputs);
 	free(r->names);
 	free(r);
@@ -82,7 +107,7 @@ void ns_raw_free(struct ns_raw *r)
 
 enum ns_status ns_raw_run(struct ns_raw *r, const float *image, struct ns_queue *queue)
 {
-	void **to = calloc((size_t)r->count + 1, sizeof *to);
+	void **to = calloc((size_t)r->count + 2, sizeof *to);
 	enum ns_status status;
 	int i;
 
@@ -90,6 +115,7 @@ enum ns_status ns_raw_run(struct ns_raw *r, const float *image, struct ns_queue 
 		return ns_fail(NS_NO_MEMORY, "out of memory for %d outputs", r->count);
 	for (i = 0; i < r->count; i++)
 		to[i] = (void *)(uintptr_t)r->outputs[i].data;
+	to[i] = r->embedding;
 	status = ns_dag_exec_run(r->exec, (const void *const[]){image}, to, queue);
 	if (status == NS_OK)
 		status = r->dev->backend->wait(queue);

@@ -83,6 +83,29 @@ enum ns_status ns_regions(const float *map, int h, int w, double score, struct n
 /* The class of each pixel of a map (1, K, h, w), the first of the largest; of K = 1, whether its probability is above 1/2 (a logit above 0 where values leave 0 to 1). mask (h, w). */
 enum ns_status ns_mask(const struct ns_output *output, uint8_t *mask);
 
+/* --- how good answers are --- */
+
+/* a box that a person drew, in pixels of its image */
+struct ns_truth {
+	double x0, y0, x1, y1, area; /* area: of the object, which may be less than the box's */
+	int cls, crowd;		     /* crowd: many at once, which none has to find, and none is wrong to find */
+};
+
+struct ns_scored_image {
+	const struct ns_truth *truth;
+	const struct ns_detection *found; /* best first; of a class the 100 first count */
+	int truths, n;
+};
+
+/* Means over classes that have truths, NAN where none has any in that range of areas: up to 32 x 32 pixels, up to 96 x 96, beyond. */
+struct ns_average_precision {
+	double ap, ap50, ap75, small, medium, large, recall; /* ap: over overlaps from .5 to .95; recall: of 100 boxes an image, likewise */
+};
+/* As pycocotools counts it. by_class (classes): ap of each, NAN without truths; or NULL. */
+enum ns_status ns_average_precision(const struct ns_scored_image *images, int64_t n, int classes, struct ns_average_precision *out, double *by_class);
+/* Characters to change, add or leave out to make b of a (Levenshtein 1966), both UTF-8; *length: characters of b. -1: out of memory. */
+int ns_edits(const char *a, const char *b, int *length);
+
 /* --- vectors --- */
 
 /* Probabilities of independent tags: x itself where all are from 0 to 1, else its logistic function. p (n). */

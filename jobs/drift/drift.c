@@ -23,13 +23,14 @@ static void look_at_quality(struct ns_drift *s)
 		const char *name;
 		int ref, cur;
 	} columns[] = {{"stats", s->ref.stats.d, s->cur.stats.d},
-		       {"prob", s->ref.prob.d, s->cur.prob.d},
 		       {"embedding", s->ref.embedding.d, s->cur.embedding.d},
+		       {"prob", s->ref.prob.d, s->cur.prob.d},
 		       {"pred", s->ref.pred != NULL, s->cur.pred != NULL}};
 	char text[128];
-	size_t i;
+	size_t i, n = sizeof columns / sizeof *columns -
+		      (s->ref.monitor.d && s->cur.monitor.d ? 2 : 0); /* answers of another kind are in their place */
 
-	for (i = 0; i < sizeof columns / sizeof *columns; i++)
+	for (i = 0; i < n; i++)
 		if (!columns[i].ref || !columns[i].cur) {
 			snprintf(text, sizeof text, "%s is missing in the %s: what needs it is not tested", columns[i].name,
 				 columns[i].ref ? "current window" : "reference");
@@ -170,11 +171,17 @@ static enum ns_status check_shapes(const struct ns_drift *s)
 			       b->embedding.d);
 	if (a->stats.d && b->stats.d && a->stats.d != b->stats.d)
 		return ns_fail(NS_BAD_DATA, "the reference has %d image statistics, the current window %d", a->stats.d, b->stats.d);
+	if (a->monitor.d && b->monitor.d && a->monitor.d != b->monitor.d)
+		return ns_fail(NS_BAD_DATA, "answers of the reference have %d columns, of the current window %d", a->monitor.d, b->monitor.d);
 	NS_TRY(check_models(a, b));
 	for (i = 0; a->stats_names && b->stats_names && i < a->stats.d; i++)
 		if (strcmp(a->stats_names[i], b->stats_names[i]))
 			return ns_fail(NS_BAD_DATA, "image statistic %d is '%s' in the reference, '%s' in the current window", i, a->stats_names[i],
 				       b->stats_names[i]);
+	for (i = 0; a->monitor_names && b->monitor_names && i < a->monitor.d; i++)
+		if (strcmp(a->monitor_names[i], b->monitor_names[i]))
+			return ns_fail(NS_BAD_DATA, "column %d of the answers is '%s' in the reference, '%s' in the current window", i,
+				       a->monitor_names[i], b->monitor_names[i]);
 	if (a->class_names && b->class_names)
 		return ns_classes_agree((const char *const *)a->names, a->class_names, "the reference", (const char *const *)b->names, b->class_names,
 					"the current window");

@@ -182,7 +182,8 @@ enum ns_status ns_drift_effects(struct ns_drift *s)
 	static char *const names[] = {"confidence", "entropy"};
 	struct ns_matrix ref = {.rows = s->ref.rows, .d = 2, .data = s->ref_confidence},
 			 cur = {.rows = s->cur.rows, .d = 2, .data = s->cur_confidence};
-	struct ns_columns a = {.of = &s->ref.stats}, b = {.of = &s->cur.stats}, c = {.of = &ref}, d = {.of = &cur};
+	struct ns_columns a = {.of = &s->ref.stats}, b = {.of = &s->cur.stats}, c = {.of = &ref}, d = {.of = &cur}, e = {.of = &s->ref.monitor},
+			  f = {.of = &s->cur.monitor};
 
 	if (!s->history)
 		return NS_OK;
@@ -194,6 +195,8 @@ enum ns_status ns_drift_effects(struct ns_drift *s)
 		NS_TRY(components(s));
 		NS_TRY(rows_jointly(s));
 	}
+	if (s->ref.monitor.d && s->cur.monitor.d)
+		NS_TRY(ns_effects_scores(s, &e, &f, s->ref.monitor_names, "", NS_EFFECT_OUTPUTS, STATISTICS, 0));
 	if (s->ref_confidence && s->cur_confidence)
 		NS_TRY(ns_effects_scores(s, &c, &d, names, "", NS_EFFECT_OUTPUTS, 2, 0));
 	if (s->ref.pred && s->cur.pred)

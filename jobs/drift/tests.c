@@ -155,6 +155,9 @@ enum ns_status ns_drift_test_all(struct ns_drift *s)
 	if (s->ref.stats.d && s->cur.stats.d)
 		NS_TRY(ns_drift_columns(s, "input", &(struct ns_columns){.of = &s->ref.stats}, &(struct ns_columns){.of = &s->cur.stats},
 					s->ref.stats_names, ""));
+	if (s->ref.monitor.d && s->cur.monitor.d)
+		NS_TRY(ns_drift_columns(s, "output", &(struct ns_columns){.of = &s->ref.monitor}, &(struct ns_columns){.of = &s->cur.monitor},
+					s->ref.monitor_names, ""));
 	if (s->ref.prob.d && s->cur.prob.d)
 		NS_TRY(output_tests(s));
 	if (s->ref.pred && s->cur.pred)

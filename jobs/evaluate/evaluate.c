@@ -148,6 +148,41 @@ static enum ns_status gate_half(const struct ns_predictions *p, double seconds, 
 	return *gate ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the gate's rows");
 }
 
+/* Answers of another task than classify, against the annotations of --data. */
+static enum ns_status evaluate_answers(struct ns_job *job, const char *path)
+{
+	const char *data = ns_conf_text(job->conf, "data");
+	struct ns_predictions p = {0};
+	struct ns_dataset *set = NULL;
+	char file[NS_PATH_MAX];
+	json_t *json = NULL;
+	enum ns_status status;
+
+	if (!data)
+		return ns_fail(NS_USAGE, "evaluate: --data is required: the data set of these predictions, whose annotations say what is right");
+	if (ns_conf_text(job->conf, "evaluate.against"))
+		return ns_fail(NS_CONFIG, "evaluate.against: only predictions of classes are compared in pairs");
+	NS_GO(ns_predictions_open_results(&p, path));
+	NS_GO(ns_dataset_open(job, &set, data, 0));
+	NS_GO(ns_job_begin(job, 0));
+	json = NS_JSON_OBJECT({"schema", json_string("nightshift.evaluation/1")}, {"model", json_string(p.model)},
+			      {"predictions", json_string(p.digest)});
+	NS_GO(json ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for an evaluation"));
+	NS_GO(ns_evaluate_answers(&p, set, ns_conf_text(job->conf, "evaluate.truth"), json));
+	NS_GO(ns_path(file, "%s/evaluation.json", job->dir));
+	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_json_write(file, json) : NS_OK));
+	ns_log_event(job->log, "evaluated", json_incref(json));
+	ns_job_input(job, "predictions", path, p.digest);
+	ns_job_input(job, "dataset", data, set->digest);
+	ns_job_count(job, "rows", p.rows);
+	status = ns_job_publish(job);
+out:
+	json_decref(json);
+	ns_dataset_close(set);
+	ns_predictions_release(&p);
+	return status;
+}
+
 enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 {
 	const char *path, *against = ns_conf_text(job->conf, "evaluate.against"), *rows = ns_conf_text(job->conf, "evaluate.rows");
@@ -169,6 +204,10 @@ enum ns_status ns_job_evaluate(struct ns_job *job, int argc, char **argv)
 	if (strcmp(rows, "all") && strcmp(rows, "gate"))
 		return ns_fail(NS_CONFIG, "evaluate.rows = '%s', expected all or gate", rows);
 	NS_GO(ns_predictions_open(&p, path));
+	if (*p.task) {
+		ns_predictions_release(&p);
+		return evaluate_answers(job, path);
+	}
 	NS_GO(of_manifest(job->conf, until, &seconds));
 	NS_GO(ns_labels_join(job, registry, until, &p, &joined, labels));
 	if (against)

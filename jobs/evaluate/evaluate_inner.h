@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "datasets/predict/predict.h"
+#include "datasets/shard/shard.h"
 #include "jobs/evaluate/evaluate.h"
 
 /* Does this row count: is it labelled, and in the requested half? */
@@ -15,5 +16,11 @@ static inline int ns_evaluate_counts(const struct ns_predictions *p, int64_t i, 
 
 /* Adds which classes are taken for which to `json`; labels and predictions are below p->prob.d. */
 enum ns_status ns_evaluate_confusion(const struct ns_predictions *p, const uint8_t *gate, json_t *json);
+
+/*
+ * Of another task than classify: answers of p, opened with its results, against the annotations of data's rows, which are the same images; member: of the annotations, NULL: the
+ * task's own. Adds what is measured to `json`.
+ */
+enum ns_status ns_evaluate_answers(const struct ns_predictions *p, struct ns_dataset *data, const char *member, json_t *json);
 
 #endif

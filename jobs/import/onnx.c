@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "host/onnx/onnx.h"
-#include "jobs/predict/predict.h"
+#include "jobs/answer/answer.h"
 #include "kernels/formula/random.h"
 
 static int is_colours(int64_t c)

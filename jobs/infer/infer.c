@@ -1,7 +1,7 @@
 /* jobs/infer/infer.c - runs a model over a data set: one file of predictions a shard, ranks take shards in turn. */
 #define _POSIX_C_SOURCE 200809L
 #include "host/base/base.h"
-#include "jobs/infer/infer.h"
+#include "jobs/infer/infer_inner.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,16 +38,23 @@ static enum ns_status predict_shard(struct ns_job *job, const struct ns_model *m
 	struct ns_view view = {.sets = &data, .set_count = 1, .rows = data->first[index + 1]};
 	struct ns_predictions p = {.temperature = m->temperature, .names = m->classes, .class_names = m->class_count};
 	struct ns_inference out = {0};
+	struct ns_reading reading;
 	enum ns_status status;
 
-	NS_GO(alloc_columns(&p, &out, s->rows.rows, m->net.arch.classes, m->net.embedding_dim));
-	NS_GO(ns_infer_rows(job, m, &view, data->first[index], s->rows.rows, (int)ns_conf_int(job->conf, "infer.batch"), dtype, &out, "infer"));
+	if (m->net.arch.task == NS_TASK_CLASSIFY) {
+		NS_GO(alloc_columns(&p, &out, s->rows.rows, m->net.arch.classes, m->net.embedding_dim));
+		NS_GO(ns_infer_rows(job, m, &view, data->first[index], s->rows.rows, (int)ns_conf_int(job->conf, "infer.batch"), dtype, &out,
+				    "infer"));
+	} else {
+		NS_GO(ns_reading_of(&reading, m));
+		NS_GO(ns_infer_answers(job, m, &reading, data, index, &p));
+	}
 	snprintf(p.model, sizeof p.model, "%s", model_digest);
 	snprintf(p.weights, sizeof p.weights, "%s", m->weights);
 	snprintf(p.dataset, sizeof p.dataset, "%s", data->digest);
 	p.stats_names = stat_names;
 	p.id = s->rows.id;
-	p.label = s->rows.label;
+	p.label = m->net.arch.task == NS_TASK_CLASSIFY ? s->rows.label : NULL; /* of classes, which other tasks have not */
 	p.time = s->rows.time;
 	p.group = s->rows.group;
 	p.groups = (struct ns_vocabulary){.words = s->head.groups, .count = s->head.group_count}; /* borrowed */
@@ -56,6 +63,10 @@ out:
 	ns_matrix_release(&p.prob);
 	ns_matrix_release(&p.embedding);
 	ns_matrix_release(&p.stats);
+	ns_matrix_release(&p.monitor);
+	ns_texts_free(p.monitor_names, p.monitor_named);
+	free(p.result_offset);
+	free(p.result);
 	free(p.pred);
 	return status;
 }
@@ -104,7 +115,7 @@ enum ns_status ns_predict(struct ns_job *job, const struct ns_model *m, const ch
 	enum ns_status status = NS_OK;
 	int i;
 
-	if (h->class_count) /* else its images are unlabelled, and of no classes of their own */
+	if (h->class_count && m->net.arch.task == NS_TASK_CLASSIFY) /* else its images are unlabelled, and of no classes of their own */
 		NS_TRY(ns_classes_agree((const char *const *)h->classes, h->class_count, data->path, (const char *const *)m->classes, m->class_count,
 					"the model"));
 	NS_TRY(ns_path(dir, "%s%s%s", job->dir, folder ? "/" : "", folder ? folder : ""));
@@ -121,6 +132,19 @@ enum ns_status ns_predict(struct ns_job *job, const struct ns_model *m, const ch
 		return write_part(job, data, model_digest);
 	NS_TRY(ns_job_agree(job, job->comm->rank == 0 ? write_index(dir, data, model_digest, digest) : NS_OK));
 	return ns_comm_broadcast(job->comm, digest, NS_SHA256_HEX, 0);
+}
+
+/* Other tasks than classify are computed on CPUs. */
+static enum ns_status open_devices(struct ns_job *job, const struct ns_model *m)
+{
+	const char *device = ns_conf_text(job->conf, "device");
+
+	if (m->net.arch.task == NS_TASK_CLASSIFY)
+		return ns_device_set_open(job->set, job->conf, job->workers);
+	if (strcmp(device, "auto") && strcmp(device, "cpu"))
+		return ns_fail(NS_CONFIG, "device = %s: a model whose task is %s is computed on CPUs: expected auto or cpu", device,
+			       ns_task_name(m->net.arch.task));
+	return ns_device_set_open_by(job->set, "cpu", job->workers);
 }
 
 enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
@@ -140,8 +164,8 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 		return ns_fail(NS_USAGE, "infer: takes no operand; --model and --data are required");
 	NS_TRY(ns_job_require(job, "data", "data", &path));
 	NS_GO(ns_dataset_open(job, &data, path, 1));
-	NS_GO(ns_load_model(job, &model, ns_conf_text(job->conf, "infer.model")));
-	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
+	NS_GO(ns_load_any_model(job, &model, ns_conf_text(job->conf, "infer.model")));
+	NS_GO(open_devices(job, &model));
 	NS_GO(ns_dataset_verify(job, data));
 	if (model.net.arch.onnx && !strcmp(ns_conf_text(job->conf, "infer.precision"), "auto"))
 		ns_conf_put_text(job->conf, "infer.precision", "f32");

@@ -70,7 +70,7 @@ out:
 /* The text of each place that was found; a place may be too long for the reader, which is its own error. */
 static enum ns_status read_places(struct job *j, int worker, const uint8_t *pixels, int h, int w, json_t *result)
 {
-	const char *list = ns_task_row(j->model.net.arch.task)->list;
+	const char *list = ns_task_list(j->model.net.arch.task);
 	const int c = j->model.net.arch.c;
 	json_t *one, *text;
 	size_t i;
@@ -84,6 +84,8 @@ static enum ns_status read_places(struct job *j, int worker, const uint8_t *pixe
 		status = ns_predictor_run(j->readers[worker], part, ph, pw, &text);
 		free(part);
 		NS_TRY(status);
+		json_object_del(text, "width");
+		json_object_del(text, "height");
 		json_object_update(one, text);
 		json_decref(text);
 	}
@@ -130,8 +132,6 @@ static enum ns_status look_at(struct job *j, int worker, int number, const struc
 	json_t *found;
 
 	NS_TRY(ns_predictor_run(j->predictors[worker], x->pixels, x->h, x->w, &found));
-	json_object_set_new(result, "width", json_integer(x->w));
-	json_object_set_new(result, "height", json_integer(x->h));
 	json_object_update(result, found);
 	json_decref(found);
 	if (j->reads)

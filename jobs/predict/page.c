@@ -41,9 +41,10 @@ static enum ns_status picture(struct ns_html *h, const char *folder, const json_
 	return NS_OK;
 }
 
-static enum ns_status figure(struct ns_html *h, const char *folder, const json_t *result, const struct ns_task_row *task)
+static enum ns_status figure(struct ns_html *h, const char *folder, const json_t *result, enum ns_task task)
 {
-	const json_t *list = task->list ? json_object_get(result, task->list) : NULL, *one;
+	const char *name = ns_task_list(task);
+	const json_t *list = name ? json_object_get(result, name) : NULL, *one;
 	size_t i;
 
 	ns_html_element(h, "h2", "%s", ns_json_text(result, "file"));
@@ -53,10 +54,10 @@ static enum ns_status figure(struct ns_html *h, const char *folder, const json_t
 	}
 	if (json_object_get(result, "picture"))
 		NS_TRY(picture(h, folder, result));
-	if (!task->list && json_object_get(result, "text"))
+	if (!name && json_object_get(result, "text"))
 		ns_html_element(h, "p", "%s (confidence %.3g)", ns_json_text(result, "text"),
 				json_number_value(json_object_get(result, "confidence")));
-	if (task->list && !json_array_size(list))
+	if (name && !json_array_size(list))
 		ns_html_element(h, "p", "Nothing was found.");
 	ns_html_raw(h, "<ul>\n");
 	json_array_foreach(list, i, one)
@@ -82,7 +83,7 @@ enum ns_status ns_predict_page(const char *folder, const json_t *results, const 
 		ns_html_element(&h, "p", "The first %d are shown here; predict.json has all.", PICTURES);
 	json_array_foreach(results, i, one)
 		if (i < PICTURES)
-			NS_GO(figure(&h, folder, one, ns_task_row(task)));
+			NS_GO(figure(&h, folder, one, task));
 	NS_GO(ns_path(path, "%s/predict.html", folder));
 	status = ns_html_write(&h, path);
 out:

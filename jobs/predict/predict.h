@@ -1,39 +1,10 @@
-/* jobs/predict/predict.h - a model over single images: prepared as the model wants them, its outputs read as its task says. */
+/* jobs/predict/predict.h - the verb predict: a model over image files as they lie. */
 #ifndef NS_JOBS_PREDICT_H
 #define NS_JOBS_PREDICT_H
 
-#include "datasets/decode/decode.h"
-#include "host/graph/graph.h"
 #include "host/run/run.h"
 
-/* How images come onto the network's canvas, and how its outputs are read: members `fit` and `decode` of model.json. */
-struct ns_reading {
-	struct ns_fit fit;
-	const struct ns_head *head; /* of detect */
-	double score, iou;	    /* least score of a box, a region, a tag; overlap of two boxes beyond which one goes */
-	int blank_last;		    /* of read: which symbol is the blank; else it is the first */
-	int beam;		    /* of read: beginnings that are kept; 0: the best symbol of each step */
-	int top;		    /* of classify: classes that are told */
-};
-
-/* A model without these members: what covers its input, by area, as ingest scales; NS_BAD_DATA for members that are not understood. */
-enum ns_status ns_reading_of(struct ns_reading *reading, const struct ns_model *model);
-/* Both members, as they are written. */
-json_t *ns_reading_fit(const struct ns_reading *reading);
-json_t *ns_reading_decode(const struct ns_reading *reading, enum ns_task task);
-
-/* One worker's copy of a model; executables of a few sizes of its canvas are kept. */
-struct ns_predictor;
-/* model and reading stay the caller's. */
-enum ns_status ns_predictor_make(struct ns_predictor **predictor, const struct ns_model *model, const struct ns_reading *reading);
-void ns_predictor_free(struct ns_predictor *predictor);
-/*
- * pixels (h, w, channels of the model). *result: an object, of classify {"classes": [{"class", "probability"}, ...]} and so on (docs/formats.md); places are in pixels of the
- * image. NS_BAD_DATA: the outputs are not what the task says.
- */
-enum ns_status ns_predictor_run(struct ns_predictor *predictor, const uint8_t *pixels, int h, int w, json_t **result);
-
-/* the verb predict */
+/* One process. */
 enum ns_status ns_job_predict(struct ns_job *job, int argc, char **argv);
 
 #endif

@@ -2,26 +2,8 @@
 #ifndef NS_PREDICT_INNER_H
 #define NS_PREDICT_INNER_H
 
+#include "jobs/answer/answer.h"
 #include "jobs/predict/predict.h"
-
-/* One image on its way: what a task is given. */
-struct ns_sight {
-	const struct ns_model *model;
-	const struct ns_reading *reading;
-	const struct ns_output *outputs;
-	int count;
-	struct ns_placed placed;
-	int h, w; /* of the image */
-};
-
-/* How a task is read and told. list: the member of a result with its rows, NULL: the result is the only one; columns: members of a row, by blanks. */
-struct ns_task_row {
-	enum ns_task task;
-	enum ns_status (*read)(const struct ns_sight *sight, json_t *result);
-	const char *list, *columns;
-};
-/* NULL for classify, which has no tensors to read. */
-const struct ns_task_row *ns_task_row(enum ns_task task);
 
 /* Lines for a person, or of a CSV, of one file's result. */
 void ns_predict_tell(const json_t *result, enum ns_task task, int csv);

@@ -63,32 +63,32 @@ static void row(const json_t *file, const json_t *json, const char *columns, int
 }
 
 /* The columns of a row, and those of what was read in its place. */
-static const char *columns_of(const struct ns_task_row *task, const json_t *json, char all[100])
+static const char *columns_of(const char *columns, const json_t *json, char all[100])
 {
-	snprintf(all, 100, "%s%s", task->columns, json_object_get(json, "text") && !strstr(task->columns, "text") ? " text confidence" : "");
+	snprintf(all, 100, "%s%s", columns, json_object_get(json, "text") && !strstr(columns, "text") ? " text confidence" : "");
 	return all;
 }
 
 void ns_predict_tell(const json_t *result, enum ns_task task, int csv)
 {
-	const struct ns_task_row *t = ns_task_row(task);
-	const json_t *file = json_object_get(result, "file"), *list = t->list ? json_object_get(result, t->list) : NULL, *one;
+	const char *columns = ns_task_columns(task), *name = ns_task_list(task);
+	const json_t *file = json_object_get(result, "file"), *list = name ? json_object_get(result, name) : NULL, *one;
 	char all[100];
 	size_t i;
 
 	if (!csv)
 		printf("%s: %lldx%lld%s\n", json_string_value(file), (long long)json_integer_value(json_object_get(result, "width")),
-		       (long long)json_integer_value(json_object_get(result, "height")), t->list && !json_array_size(list) ? ", nothing" : "");
-	if (!t->list)
-		row(file, result, columns_of(t, result, all), csv);
+		       (long long)json_integer_value(json_object_get(result, "height")), name && !json_array_size(list) ? ", nothing" : "");
+	if (!name)
+		row(file, result, columns_of(columns, result, all), csv);
 	json_array_foreach(list, i, one)
-		row(file, one, columns_of(t, one, all), csv);
+		row(file, one, columns_of(columns, one, all), csv);
 }
 
 /* The head of a CSV. Places have a column for each number; lists of any length have one name, for their first. */
 void ns_predict_tell_columns(enum ns_task task, int text)
 {
-	const char *columns = ns_task_row(task)->columns;
+	const char *columns = ns_task_columns(task);
 	char name[32];
 	int n;
 

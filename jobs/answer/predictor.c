@@ -1,20 +1,20 @@
-/* jobs/predict/predictor.c - one worker's copy of a model, and a few executables of it where its canvas changes with the image. */
-#include "jobs/predict/predict_inner.h"
+/* jobs/answer/predictor.c - one worker's copy of a model, and a few executables of it where its canvas changes with the image. */
+#include "jobs/answer/answer_inner.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/base/base.h"
 
-#define SIZES 4 /* of the canvas whose executables are kept; the one that was used longest ago goes */
+#define SIZES 8 /* of the canvas whose executables are kept; the one that was used longest ago goes */
 
 struct ns_predictor {
 	const struct ns_model *model;
 	const struct ns_reading *reading;
 	struct ns_device *dev;
 	struct ns_queue *queue;
-	struct ns_exec *exec; /* of classify */
-	struct ns_raw *raw[SIZES];
+	struct ns_exec *exec;		  /* of classify */
+	struct ns_raw *raw[SIZES], *last; /* last: the one of the last run */
 	int64_t used[SIZES], runs;
 	float *canvas;
 	size_t room;
@@ -85,6 +85,12 @@ out:
 	return status;
 }
 
+const float *ns_predictor_embedding(const struct ns_predictor *p, int *dim)
+{
+	*dim = p->last ? p->last->embedding_dim : 0;
+	return *dim ? p->last->embedding : NULL;
+}
+
 /* The executable of that canvas, made where there is none. */
 static enum ns_status executable(struct ns_predictor *p, int h, int w, struct ns_raw **raw)
 {
@@ -125,7 +131,7 @@ enum ns_status ns_predictor_run(struct ns_predictor *p, const uint8_t *pixels, i
 	struct ns_raw *raw;
 	enum ns_status status;
 
-	*result = json_object();
+	*result = json_pack("{s:i, s:i}", "width", w, "height", h);
 	NS_GO(*result ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a result"));
 	NS_GO(ns_fit_place(&p->reading->fit, h, w, &s.placed));
 	NS_GO(room_for(p, (size_t)s.placed.canvas_h * (size_t)s.placed.canvas_w * (size_t)c));
@@ -138,7 +144,8 @@ enum ns_status ns_predictor_run(struct ns_predictor *p, const uint8_t *pixels, i
 	NS_GO(ns_raw_run(raw, p->canvas, p->queue));
 	s.outputs = raw->outputs;
 	s.count = raw->count;
-	status = ns_task_row(p->model->net.arch.task)->read(&s, *result);
+	status = ns_task_read(&s, *result);
+	p->last = raw;
 out:
 	if (status != NS_OK) {
 		json_decref(*result);

@@ -1,5 +1,5 @@
-/* jobs/predict/reading.c - how a model's images are prepared and its outputs read, from and to model.json. */
-#include "jobs/predict/predict_inner.h"
+/* jobs/answer/reading.c - how a model's images are prepared and its outputs read, from and to model.json. */
+#include "jobs/answer/answer_inner.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* jobs/predict/tasks.c - what the outputs of each task become: names, numbers and places in the image. */
-#include "jobs/predict/predict_inner.h"
+/* jobs/answer/tasks.c - what the outputs of each task become: names, numbers and places in the image. */
+#include "jobs/answer/answer_inner.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -271,7 +271,11 @@ static enum ns_status raw(const struct ns_sight *s, json_t *result)
 	return NS_OK;
 }
 
-static const struct ns_task_row rows[] = {
+static const struct row {
+	enum ns_task task;
+	enum ns_status (*read)(const struct ns_sight *sight, json_t *result);
+	const char *list, *columns;
+} rows[] = {
 	{NS_TASK_CLASSIFY, NULL, "classes", "class probability"},
 	{NS_TASK_TAGS, tags, "tags", "tag probability"},
 	{NS_TASK_DETECT, detect, "boxes", "class score box"},
@@ -283,11 +287,26 @@ static const struct ns_task_row rows[] = {
 	{NS_TASK_RAW, raw, "outputs", "name shape values"},
 };
 
-const struct ns_task_row *ns_task_row(enum ns_task task)
+static const struct row *row_of(enum ns_task task)
 {
-	const struct ns_task_row *r = rows;
+	const struct row *r = rows;
 
 	while (r->task != task)
 		r++;
 	return r;
+}
+
+enum ns_status ns_task_read(const struct ns_sight *sight, json_t *result)
+{
+	return row_of(sight->model->net.arch.task)->read(sight, result);
+}
+
+const char *ns_task_list(enum ns_task task)
+{
+	return row_of(task)->list;
+}
+
+const char *ns_task_columns(enum ns_task task)
+{
+	return row_of(task)->columns;
 }

@@ -1,0 +1,408 @@
+/*
+ * jobs/evaluate/answers.c - answers of other tasks than classify against what people said of the images: the annotations that their data set keeps. A row whose annotation does not
+ * speak of it is not counted.
+ */
+#include "jobs/evaluate/evaluate_inner.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datasets/shard/shard.h"
+#include "host/outputs/outputs.h"
+#include "host/stat/stat.h"
+
+struct rows {
+	const struct ns_predictions *p;
+	struct ns_dataset *data;
+	const char *member; /* of an annotation, that says it */
+	json_t *json;	    /* evaluation.json */
+};
+
+static enum ns_status text_of(const char *bytes, size_t n, const char *what, int64_t row, json_t **json)
+{
+	json_error_t error;
+
+	*json = n ? json_loadb(bytes, n, 0, &error) : NULL;
+	return *json || !n ? NS_OK : ns_fail(NS_BAD_DATA, "row %lld: its %s is no JSON: %s", (long long)row, what, error.text);
+}
+
+/* What people said of a row, and what the model did; *truth NULL: nobody said anything. The caller releases both. */
+static enum ns_status read_row(const struct rows *r, int64_t row, json_t **truth, json_t **answer)
+{
+	int64_t i;
+	const struct ns_shard *s = ns_dataset_at(r->data, row, &i);
+	const struct ns_rows *rows = &s->rows;
+	uint64_t from = r->p->result_offset[row], to = r->p->result_offset[row + 1];
+	enum ns_status status;
+
+	*truth = *answer = NULL;
+	if (r->p->id[row] != rows->id[i])
+		return ns_fail(NS_BAD_DATA, "row %lld: the predictions are of another image than %s has there", (long long)row, s->path);
+	if (!rows->annotation_offset)
+		return NS_OK;
+	NS_TRY(text_of((const char *)rows->annotation + rows->annotation_offset[i],
+		       (size_t)(rows->annotation_offset[i + 1] - rows->annotation_offset[i]), "annotation", row, truth));
+	status = text_of(r->p->result + from, (size_t)(to - from), "answer", row, answer);
+	if (status == NS_OK && *truth && !json_object_get(*truth, r->member)) {
+		json_decref(*truth);
+		*truth = NULL;
+	}
+	return status;
+}
+
+static enum ns_status nothing_said(const struct rows *r)
+{
+	return ns_fail(NS_BAD_DATA, "%s: no row's annotation has a member '%s' that says what its answer should be; evaluate.truth names another",
+		       r->data->path, r->member);
+}
+
+static void put(json_t *json, const char *name, double value)
+{
+	json_object_set_new(json, name, ns_json_real(value));
+}
+
+static void put_rows(const struct rows *r, int64_t rows)
+{
+	json_object_set_new(r->json, "rows", json_integer(r->p->rows));
+	json_object_set_new(r->json, "labelled", json_integer(rows));
+}
+
+/* --- boxes --- */
+
+struct boxes {
+	struct ns_scored_image *images;
+	struct ns_truth **truth;
+	struct ns_detection **found;
+	int64_t n, truths;
+};
+
+static int class_index(const struct ns_predictions *p, const char *name)
+{
+	int k = 0;
+
+	while (k < p->class_names && strcmp(p->names[k], name))
+		k++;
+	return k < p->class_names ? k : -1;
+}
+
+static double item(const json_t *list, size_t i)
+{
+	return json_number_value(json_array_get(list, i));
+}
+
+static enum ns_status take_object(const struct rows *r, int64_t row, const json_t *one, const json_t *answer, struct ns_truth *t)
+{
+	const json_t *box = json_object_get(one, "bbox"), *shares = json_object_get(one, "bbox_normalized");
+	double w = shares ? json_number_value(json_object_get(answer, "width")) : 1,
+	       h = shares ? json_number_value(json_object_get(answer, "height")) : 1;
+
+	box = box ? box : shares;
+	if (shares != box) /* of pixels, though both may be there */
+		w = h = 1;
+	if (json_array_size(box) != 4)
+		return ns_fail(NS_BAD_DATA, "row %lld: an object without a box of four numbers", (long long)row);
+	t->x0 = item(box, 0) * w;
+	t->y0 = item(box, 1) * h;
+	t->x1 = (item(box, 0) + item(box, 2)) * w;
+	t->y1 = (item(box, 1) + item(box, 3)) * h;
+	t->area = ns_json_number(one, "area", (t->x1 - t->x0) * (t->y1 - t->y0));
+	t->crowd = ns_json_number(one, "iscrowd", 0) > 0;
+	t->cls = class_index(r->p, ns_json_text(one, "category"));
+	return NS_OK;
+}
+
+/* Objects of classes that the model does not know are not asked of it; they are counted. */
+static enum ns_status take_image(const struct rows *r, int64_t row, const json_t *truth, const json_t *answer, struct boxes *b, int64_t *unknown)
+{
+	const json_t *objects = json_object_get(truth, r->member), *boxes = json_object_get(answer, "boxes"), *one;
+	struct ns_truth *t = calloc(json_array_size(objects) + 1, sizeof *t);
+	struct ns_detection *d = calloc(json_array_size(boxes) + 1, sizeof *d);
+	struct ns_scored_image *image = &b->images[b->n];
+	size_t i;
+
+	b->truth[b->n] = t;
+	b->found[b->n++] = d;
+	if (!t || !d)
+		return ns_fail(NS_NO_MEMORY, "out of memory for the boxes of row %lld", (long long)row);
+	json_array_foreach(objects, i, one) {
+		NS_TRY(take_object(r, row, one, answer, &t[image->truths]));
+		if (t[image->truths].cls < 0)
+			++*unknown;
+		else
+			image->truths++;
+	}
+	json_array_foreach(boxes, i, one) {
+		const json_t *box = json_object_get(one, "box");
+
+		d[image->n++] = (struct ns_detection){(float)item(box, 0),
+						      (float)item(box, 1),
+						      (float)item(box, 2),
+						      (float)item(box, 3),
+						      (float)ns_json_number(one, "score", 0),
+						      class_index(r->p, ns_json_text(one, "class"))};
+	}
+	b->truths += image->truths;
+	image->truth = t;
+	image->found = d;
+	return NS_OK;
+}
+
+static enum ns_status tell_precision(const struct rows *r, const struct boxes *b)
+{
+	struct ns_average_precision ap;
+	json_t *classes = json_object();
+	double *by_class = calloc((size_t)r->p->class_names + 1, sizeof *by_class);
+	enum ns_status status = by_class && classes ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for classes");
+	int k;
+
+	NS_GO(status);
+	NS_GO(ns_average_precision(b->images, b->n, r->p->class_names, &ap, by_class));
+	put(r->json, "ap", ap.ap);
+	put(r->json, "ap50", ap.ap50);
+	put(r->json, "ap75", ap.ap75);
+	put(r->json, "ap_small", ap.small);
+	put(r->json, "ap_medium", ap.medium);
+	put(r->json, "ap_large", ap.large);
+	put(r->json, "recall", ap.recall);
+	for (k = 0; k < r->p->class_names; k++)
+		put(classes, r->p->names[k], by_class[k]);
+	json_object_set(r->json, "classes", classes);
+out:
+	json_decref(classes);
+	free(by_class);
+	return status;
+}
+
+static enum ns_status detect(const struct rows *r)
+{
+	size_t n = (size_t)r->p->rows + 1;
+	struct boxes b = {calloc(n, sizeof *b.images), calloc(n, sizeof *b.truth), calloc(n, sizeof *b.found), 0, 0};
+	enum ns_status status = b.images && b.truth && b.found ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %zu images", n);
+	json_t *truth = NULL, *answer = NULL;
+	int64_t row, unknown = 0;
+
+	for (row = 0; status == NS_OK && row < r->p->rows; row++) {
+		status = read_row(r, row, &truth, &answer);
+		if (status == NS_OK && truth)
+			status = take_image(r, row, truth, answer, &b, &unknown);
+		json_decref(truth);
+		json_decref(answer);
+	}
+	NS_GO(status);
+	NS_GO(b.n ? NS_OK : nothing_said(r));
+	put_rows(r, b.n);
+	json_object_set_new(r->json, "objects", json_integer(b.truths));
+	json_object_set_new(r->json, "objects_of_unknown_classes", json_integer(unknown));
+	status = tell_precision(r, &b);
+out:
+	for (row = 0; b.truth && b.found && row < b.n; row++) {
+		free(b.truth[row]);
+		free(b.found[row]);
+	}
+	free(b.images);
+	free(b.truth);
+	free(b.found);
+	return status;
+}
+
+/* --- texts --- */
+
+/* Edits over characters, with the interval of a ratio of sums over images. */
+static void tell_edits(const struct rows *r, const double *edits, const double *length, int64_t n, int64_t exact)
+{
+	double e = 0, all = 0, square = 0, rate, wide, low, high;
+	int64_t i;
+
+	for (i = 0; i < n; i++) {
+		e += edits[i];
+		all += length[i];
+	}
+	rate = e / all;
+	for (i = 0; i < n; i++)
+		square += (edits[i] - rate * length[i]) * (edits[i] - rate * length[i]);
+	wide = 1.959963984540054 * sqrt(square * (double)n / (n > 1 ? (double)(n - 1) : 1)) / all;
+	put(r->json, "character_error_rate", rate);
+	put(r->json, "character_error_low", fmax(0, rate - wide));
+	put(r->json, "character_error_high", rate + wide);
+	json_object_set_new(r->json, "characters", json_integer((json_int_t)all));
+	ns_stat_wilson(exact, n, &low, &high);
+	json_object_set_new(r->json, "correct", json_integer(exact));
+	put(r->json, "accuracy", (double)exact / (double)n);
+	put(r->json, "low", low);
+	put(r->json, "high", high);
+}
+
+static enum ns_status read_texts(const struct rows *r)
+{
+	double *edits = malloc(sizeof *edits * (size_t)(r->p->rows + 1)), *length = malloc(sizeof *length * (size_t)(r->p->rows + 1));
+	enum ns_status status = edits && length ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %lld texts", (long long)r->p->rows);
+	json_t *truth = NULL, *answer = NULL;
+	int64_t row, n = 0, exact = 0;
+	int characters, e;
+
+	for (row = 0; status == NS_OK && row < r->p->rows; row++) {
+		status = read_row(r, row, &truth, &answer);
+		if (status == NS_OK && truth) {
+			e = ns_edits(ns_json_text(answer, "text"), ns_json_text(truth, r->member), &characters);
+			status = e < 0 ? ns_fail(NS_NO_MEMORY, "out of memory for the text of row %lld", (long long)row) : NS_OK;
+			edits[n] = e;
+			length[n++] = characters;
+			exact += e == 0;
+		}
+		json_decref(truth);
+		json_decref(answer);
+	}
+	NS_GO(status);
+	NS_GO(n ? NS_OK : nothing_said(r));
+	put_rows(r, n);
+	tell_edits(r, edits, length, n, exact);
+out:
+	free(edits);
+	free(length);
+	return status;
+}
+
+/* --- tags --- */
+
+static int has(const json_t *list, const char *key, const char *name)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(list, i, one) {
+		const char *text = key ? ns_json_text(one, key) : json_string_value(one);
+
+		if (text && !strcmp(text, name))
+			return 1;
+	}
+	return 0;
+}
+
+struct agreement {
+	int64_t both, found, said;
+};
+
+static json_t *tell_agreement(const struct agreement *a)
+{
+	double low, high;
+	json_t *json = json_object();
+
+	ns_stat_wilson(a->both, a->found, &low, &high);
+	json_object_set_new(json, "found", json_integer(a->found));
+	json_object_set_new(json, "said", json_integer(a->said));
+	json_object_set_new(json, "right", json_integer(a->both));
+	put(json, "precision", (double)a->both / (double)a->found);
+	put(json, "recall", (double)a->both / (double)a->said);
+	put(json, "f1", 2 * (double)a->both / (double)(a->found + a->said));
+	return json;
+}
+
+static enum ns_status tags(const struct rows *r)
+{
+	struct agreement *of = calloc((size_t)r->p->class_names + 1, sizeof *of), *all = &of[r->p->class_names];
+	enum ns_status status = of ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for tags");
+	json_t *truth = NULL, *answer = NULL, *classes = json_object();
+	int64_t row, n = 0;
+	int k;
+
+	for (row = 0; status == NS_OK && row < r->p->rows; row++) {
+		status = read_row(r, row, &truth, &answer);
+		for (k = 0; status == NS_OK && truth && k < r->p->class_names; k++) {
+			int said = has(json_object_get(truth, r->member), NULL, r->p->names[k]);
+			int found = has(json_object_get(answer, "tags"), "tag", r->p->names[k]);
+
+			of[k].both += said && found;
+			of[k].said += said;
+			of[k].found += found;
+			all->both += said && found;
+			all->said += said;
+			all->found += found;
+		}
+		n += truth != NULL;
+		json_decref(truth);
+		json_decref(answer);
+	}
+	NS_GO(status);
+	NS_GO(n ? NS_OK : nothing_said(r));
+	put_rows(r, n);
+	for (k = 0; k < r->p->class_names; k++)
+		json_object_set_new(classes, r->p->names[k], tell_agreement(&of[k]));
+	json_object_set_new(r->json, "all", tell_agreement(all));
+	json_object_set(r->json, "classes", classes);
+out:
+	json_decref(classes);
+	free(of);
+	return status;
+}
+
+/* --- numbers --- */
+
+/* A number of each name: the annotation's member is an object of them. */
+static enum ns_status numbers(const struct rows *r)
+{
+	struct sums {
+		double n, error, absolute, square;
+	} *of = calloc((size_t)r->p->class_names + 1, sizeof *of);
+	enum ns_status status = of ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for values");
+	json_t *truth = NULL, *answer = NULL, *values = json_object(), *one;
+	int64_t row, n = 0;
+	size_t k;
+
+	for (row = 0; status == NS_OK && row < r->p->rows; row++) {
+		status = read_row(r, row, &truth, &answer);
+		json_array_foreach(json_object_get(truth ? answer : NULL, "values"), k, one) {
+			const json_t *said = json_object_get(json_object_get(truth, r->member), ns_json_text(one, "name"));
+			double error = ns_json_number(one, "value", NAN) - json_number_value(said);
+
+			if (!json_is_number(said) || k >= (size_t)r->p->class_names)
+				continue;
+			of[k].n++;
+			of[k].error += error;
+			of[k].absolute += fabs(error);
+			of[k].square += error * error;
+		}
+		n += truth != NULL;
+		json_decref(truth);
+		json_decref(answer);
+	}
+	NS_GO(status);
+	NS_GO(n ? NS_OK : nothing_said(r));
+	put_rows(r, n);
+	for (k = 0; k < (size_t)r->p->class_names; k++)
+		json_object_set_new(values, r->p->names[k],
+				    NS_JSON_OBJECT({"rows", json_integer((json_int_t)of[k].n)}, {"mean_error", ns_json_real(of[k].error / of[k].n)},
+						   {"mean_absolute_error", ns_json_real(of[k].absolute / of[k].n)},
+						   {"root_mean_square_error", ns_json_real(sqrt(of[k].square / of[k].n))}));
+	json_object_set(r->json, "values", values);
+out:
+	json_decref(values);
+	free(of);
+	return status;
+}
+
+static const struct measure {
+	const char *task, *member;
+	enum ns_status (*of)(const struct rows *r);
+} measures[] = {
+	{"detect", "objects", detect}, {"read", "text", read_texts}, {"tags", "tags", tags}, {"regress", "values", numbers}, {NULL, NULL, NULL},
+};
+
+enum ns_status ns_evaluate_answers(const struct ns_predictions *p, struct ns_dataset *data, const char *member, json_t *json)
+{
+	struct rows r = {p, data, member, json};
+	const struct measure *m = measures;
+
+	while (m->task && strcmp(m->task, p->task))
+		m++;
+	if (!m->task)
+		return ns_fail(NS_CONFIG, "evaluate: of the task %s there is no measure here: expected detect, read, tags or regress", p->task);
+	if (!p->id)
+		return ns_fail(NS_BAD_DATA, "evaluate: predictions need id");
+	if (p->rows != data->rows)
+		return ns_fail(NS_BAD_DATA, "evaluate: %lld predictions, but %s has %lld rows", (long long)p->rows, data->path,
+			       (long long)data->rows);
+	r.member = member ? member : m->member;
+	json_object_set_new(json, "task", json_string(p->task));
+	return m->of(&r);
+}

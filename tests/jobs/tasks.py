@@ -1,0 +1,275 @@
+"""Models of other tasks than classify over data sets, whose answers follow from the pixels. For tasks.sh.
+
+usage: tasks.py NIGHTSHIFT [PART...], in an empty folder
+"""
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import h5py
+import numpy
+
+import predict
+import tiny
+from onnx_file import node
+from predict import AS_IT_IS, bars, constant, f32, flat, i64, means, near, ppm, put, reader, run
+from tiny import check
+
+NS = None
+RANKS = ("env", "ASAN_OPTIONS=detect_leaks=0", "mpirun", "-n", "2")  # MPI leaves allocations of its own
+
+
+def finder(out="d"):
+    """finds bright rectangles in the red of an image"""
+    nodes = [node("Conv", ["x", "w"], ["c"]), node("Conv", ["c", "v"], ["y"])]
+    put("red.onnx", nodes, [f32("w", 2, 3, 1, 1, values=[1, 0, 0, 0, 1, 0]), f32("v", 1, 2, 1, 1, values=[1, 0])], shape=("n", 3, "h", "w"))
+    run("import", "red.onnx", "--task", "regions", *AS_IT_IS, "--fit", "within", "--multiple", "4", "--filter", "nearest", "--input=[64, 64]", "--score", ".5", "--out", out)
+
+
+def images(folder, n, seed, most=3, bright=255):
+    """one to `most` bright rectangles on black in each, in a grid so that they do not meet; returns how many"""
+    draw, counts = numpy.random.default_rng(seed), []
+    pathlib.Path(folder).mkdir(exist_ok=True)
+    for i in range(n):
+        pixels, count = numpy.zeros((48, 64, 3), numpy.uint8), int(draw.integers(1, most + 1))
+        for cell in draw.permutation(4)[:count]:
+            h, w = draw.integers(4, 9, 2)
+            y, x = 8 + 24 * (cell // 2), 8 + 32 * (cell % 2)
+            pixels[y:y + h, x:x + w] = (bright, 40, 0)
+        ppm(f"{folder}/{i:04}.ppm", pixels)
+        counts.append(count)
+    return counts
+
+
+def columns(folder):
+    out = {}
+    for path in sorted(pathlib.Path(folder).glob("predictions-*.h5")):
+        with h5py.File(path) as f:
+            at, text = f["result_offset"][:], f["result"][:].tobytes()
+            for k, v in {"answers": [json.loads(text[a:b]) for a, b in zip(at, at[1:])], "monitor": f["monitor"][:], "stats": f["stats"][:], "id": f["id"][:],
+                         **({"embedding": f["embedding"][:]} if "embedding" in f else {})}.items():
+                out.setdefault(k, []).append(v)
+            check("label" not in f and "prob" not in f and "pred" not in f, "columns of a classifier")
+            task = f.attrs["task"]
+            out["names"], out["task"] = list(f["monitor"].attrs["monitor_names"].astype(str)), task.decode() if isinstance(task, bytes) else str(task)
+    return {k: v if k in ("names", "task") else sum(v, []) if k == "answers" else numpy.concatenate(v) for k, v in out.items()}
+
+
+def infer(model, data, out, *args):
+    run("infer", "--model", model, "--data", data, "--out", out, "--force", *args)
+    return columns(out)
+
+
+# --- parts ---
+
+def answers(_binary):
+    """what predict says of a file, infer says of its row; and the numbers that are watched, by hand"""
+    finder()
+    counts = images("in", 20, 1)
+    run("ingest", "in", "--ingest.encoding=encoded", "--out", "set")
+    found = infer("d", "set", "p")
+    said = predict.predict("d", "in")
+    # rows are in the order of their files
+    for i, (answer, (name, wanted)) in enumerate(zip(found["answers"], sorted(said.items()))):
+        wanted.pop("file")
+        check(answer == wanted and len(answer["regions"]) == counts[i], f"{name}: {answer}, wanted {wanted}")
+    check(found["names"] == ["found", "mean score", "mean area", "mean x", "mean y"] and found["task"] == "regions", f"{found['names']}")
+    near(found["monitor"][:, 0], counts, "how many")
+    for row, answer in zip(found["monitor"], found["answers"]):
+        area = [abs(numpy.cross(c[1] - c[0], c[3] - c[0])) for c in (numpy.array(r["corners"]) for r in answer["regions"])]
+        near(row[1:3], [numpy.mean([r["score"] for r in answer["regions"]]), numpy.mean(area) / 48 / 64], "scores and areas")
+        near(row[3:], numpy.mean([numpy.mean(r["corners"], 0) for r in answer["regions"]], 0) / [64, 48], "places")
+    # the embedding is what the last convolution reads, its mean over places: of red and green here
+    near(found["embedding"], [[(numpy.asarray(bright(f"in/{i:04}.ppm"), float)[..., k] / 255).mean() for k in (0, 1)] for i in range(20)], "embeddings")
+    near(found["stats"][:, 0], [luma(f"in/{i:04}.ppm") for i in range(20)], "brightness", .01)  # of the image as it covers 64x64
+    # nothing found: no mean
+    pathlib.Path("dark").mkdir()
+    ppm("dark/a.ppm", flat(48, 64, (0, 0, 0)))
+    run("ingest", "dark", "--ingest.encoding=encoded", "--out", "dark-set")
+    row = infer("d", "dark-set", "dark-p")["monitor"][0]
+    check(row[0] == 0 and numpy.isnan(row[1:]).all(), f"{row}")
+    # raw rows, and rows with classes, whose labels are not the model's
+    run("ingest", "in", "--ingest.size=48x64x3", "--out", "raw")
+    check(infer("d", "raw", "raw-p")["answers"] == found["answers"], "raw rows of the same size")
+    # other tasks' numbers
+    means()
+    reader("first.onnx")
+    pathlib.Path("one").mkdir()
+    ppm("one/a.ppm", flat(16, 16, (51, 204, 102)))
+    ppm("one/b.ppm", bars(8, 40, [(2, 6), (8, 20)]))
+    run("ingest", "one", "--ingest.encoding=encoded", "--out", "one-set")
+    y = numpy.zeros((1, 6, 3))
+    y[0, :, 0], y[0, :, 1], y[0, :, 2] = [16, 16, 8, 4, .9, .1], [8, 8, 8, 8, .8, .1], [24, 24, 16, 16, .1, .7]
+    constant("yolo.onnx", [y])
+    for task, args, names, first in (
+            ("tags", ["means.onnx", "--classes=[r, g, b]", "--score", ".3"], ["tags", "tag: r", "tag: g", "tag: b"], [2, 0, 1, 1]),
+            ("regress", ["means.onnx", "--classes=[r, g, b]"], ["value: r", "value: g", "value: b"], [.2, .8, .4]),
+            ("embed", ["means.onnx"], ["length"], [(.2**2 + .8**2 + .4**2)**.5]),
+            ("raw", ["means.onnx"], ["output 0: mean", "output 0: deviation"], [1.4 / 3, numpy.std([.2, .8, .4])]),
+            ("detect", ["yolo.onnx", "--head", "yolov8", "--classes=[cat, dog]", "--fit", "stretch"], ["found", "mean score", "mean area", "mean x", "mean y", "found: cat", "found: dog"],
+             [3, .8, (32 + 64 + 256) / 3 / 1024, .5, .5, 2, 1]),
+            ("read", ["first.onnx", "--classes=[a, b]", "--fit", "height", "--filter", "bilinear", "--input=[8, 16]"], ["length", "confidence"], None)):
+        run("import", args[0], "--task", task, *args[1:], *AS_IT_IS, "--out", "m")
+        found = infer("m", "one-set", "q")
+        check(found["names"] == names, f"{task}: {found['names']}")
+        if first:
+            near(found["monitor"][0], first, task, 1e-3)
+        else:
+            check(found["monitor"][1][0] == 2 and [a["text"] for a in found["answers"]][1] == "aa", f"{found['answers']}")
+    run("import", "means.onnx", "--task", "embed", *AS_IT_IS, "--out", "m")
+    near(infer("m", "one-set", "q")["embedding"][0], [.2, .8, .4], "an embedding is the output itself")
+
+
+def bright(path):
+    data = pathlib.Path(path).read_bytes().split(b" 255\n", 1)
+    w, h = map(int, data[0].split()[1:3])
+    return numpy.frombuffer(data[1], numpy.uint8).reshape(h, w, 3)
+
+
+def luma(path):
+    """of the middle that covers a square"""
+    x = bright(path)[:, 8:56].astype(int)
+    return (((77 * x[..., 0] + 150 * x[..., 1] + 29 * x[..., 2] + 128) >> 8) / 255).mean()
+
+
+def bits(_binary):
+    """workers, ranks and parts change nothing"""
+    finder()
+    images("in2", 30, 2)
+    run("ingest", "in2", "--ingest.encoding=encoded", "--ingest.shard_rows=8", "--out", "set2")
+    run("infer", "--model", "d", "--data", "set2", "--out", "b1", "--threads", "1")
+    names = sorted(p.name for p in pathlib.Path("b1").glob("predictions*"))
+    check(len(names) == 5, f"{names}")
+
+    def same(folder):
+        for name in names:
+            check(pathlib.Path("b1", name).read_bytes() == pathlib.Path(folder, name).read_bytes(), f"{folder}/{name} differs")
+    run("infer", "--model", "d", "--data", "set2", "--out", "b3", "--threads", "3")
+    same("b3")
+    done = subprocess.run([*RANKS, NS, "infer", "--model", "d", "--data", "set2", "--out", "b2"], capture_output=True, text=True, check=False)
+    check(done.returncode == 0, done.stderr[-500:])
+    same("b2")
+    for part in range(2):
+        run("infer", "--model", "d", "--data", "set2", "--part", f"{part}/2", "--out", f"parts/{part:05}")
+    run("merge", "parts", "--out", "merged")
+    same("merged")
+
+
+def watched(_binary):
+    """more things in the images is drift of the answers; the same kind of images is none"""
+    finder()
+    for name, seed, most in (("ref", 3, 2), ("same", 4, 2), ("more", 5, 4)):
+        images(f"in-{name}", 300, seed, most)
+        run("ingest", f"in-{name}", "--ingest.encoding=encoded", "--out", f"set-{name}")
+        run("infer", "--model", "d", "--data", f"set-{name}", "--out", f"p-{name}")
+    for name, statuses in (("same", ("none",)), ("more", ("material",))):
+        run("drift", "--reference", "p-ref", "--current", f"p-{name}", "--drift.self_test=0", "--out", f"drift-{name}")
+        found = json.load(open(f"drift-{name}/drift.json", encoding="utf-8"))
+        check(found["status"] in statuses and not found["quality"], f"{name}: {found['status']}, {found['quality']}")
+        tests = {t["column"]: t for t in found["tests"] if t["kind"] == "output" and t.get("p_adjusted") is not None}
+        check({"found", "mean area", "mean x", "mean y"} <= set(tests), f"{list(tests)}")
+    check(tests["found"]["p_adjusted"] < 1e-6, f"{tests['found']}")
+    # nights remember them among the outputs
+    run("drift", "--reference", "p-ref", "--current", "p-more", "--drift.self_test=0", "--drift.history", "history", "--out", "drift-night")
+    effects = json.load(open("drift-night/drift.json", encoding="utf-8"))["nights"]["effects"]["outputs"]
+    check(list(effects) == ["found", "mean score", "mean area", "mean x", "mean y"] and effects["found"] > 1 and abs(effects["mean x"]) < .3, f"{effects}")
+    # answers of another model's columns are not compared
+    means()
+    run("import", "means.onnx", "--task", "regress", *AS_IT_IS, "--out", "m")
+    run("infer", "--model", "m", "--data", "set-same", "--out", "p-other")
+    run("drift", "--reference", "p-ref", "--current", "p-other", "--out", "x", code=65, said="answers of the reference have 5 columns, of the current window 3")
+
+
+def judged(_binary):
+    """answers against annotations: boxes of COCO's file, texts of a CSV, tags and numbers of JSON lines"""
+    y = numpy.zeros((1, 6, 3))
+    y[0, :, 0], y[0, :, 1], y[0, :, 2] = [16, 16, 8, 4, .9, .1], [8, 8, 8, 8, .8, .1], [24, 24, 16, 16, .1, .7]
+    constant("yolo.onnx", [y])
+    run("import", "yolo.onnx", "--task", "detect", "--head", "yolov8", "--classes=[cat, dog]", "--fit", "stretch", "--filter", "nearest", *AS_IT_IS, "--out", "y")
+    pathlib.Path("coco").mkdir()
+    for i in range(3):
+        ppm(f"coco/{i}.ppm", flat(32, 64, (i, i, i)))  # twice as wide as the canvas
+    boxes = [(0, 1, [24, 14, 16, 4]), (0, 1, [8, 4, 16, 8]), (0, 2, [32, 16, 32, 16]), (1, 1, [24, 14, 16, 4]), (2, 3, [0, 0, 5, 5])]
+    json.dump({"images": [{"id": i, "file_name": f"{i}.ppm"} for i in range(3)], "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}, {"id": 3, "name": "cow"}],
+               "annotations": [{"id": k, "image_id": i, "category_id": c, "bbox": b, "area": b[2] * b[3], "iscrowd": 0} for k, (i, c, b) in enumerate(boxes)]}, open("coco/all.json", "w"))
+    run("ingest", "coco", "--ingest.encoding=encoded", "--out", "coco-set")
+    run("infer", "--model", "y", "--data", "coco-set", "--out", "coco-p")
+    run("evaluate", "--predictions", "coco-p", "--data", "coco-set", "--out", "e", "--force")
+    found = json.load(open("e/evaluation.json", encoding="utf-8"))
+    # cats: 3 said, 6 found of which 3 exactly right, as (score, image): .9 right right wrong, .8 right wrong wrong; dogs: 1 said, and 3 found of one score, the first right
+    cat = (numpy.arange(101) <= 66).sum() / 101 + (numpy.arange(101) > 66).sum() / 101 * 3 / 4
+    near([found["classes"]["cat"], found["classes"]["dog"], found["ap"], found["ap50"], found["recall"]], [cat, 1, (cat + 1) / 2, (cat + 1) / 2, 1], "average precision", 1e-6)
+    check((found["rows"], found["labelled"], found["objects"], found["objects_of_unknown_classes"], found["task"]) == (3, 3, 4, 1, "detect"), f"{found}")
+    run("evaluate", "--predictions", "coco-p", "--out", "e", "--force", code=64, said="--data is required")
+    # texts
+    reader("first.onnx")
+    run("import", "first.onnx", "--task", "read", "--classes=[a, b]", *AS_IT_IS, "--fit", "height", "--filter", "bilinear", "--input=[8, 16]", "--out", "r")
+    pathlib.Path("lines").mkdir()
+    for name, columns_of in (("x", [(2, 6), (8, 20)]), ("y", [(2, 6)]), ("z", [(2, 6), (8, 12), (20, 30)]), ("n", [(1, 2)])):
+        ppm(f"lines/{name}.ppm", bars(8, 40, columns_of))
+    pathlib.Path("lines.csv").write_text("path,text\nlines/x.ppm,aa\nlines/y.ppm,b\nlines/z.ppm,aab\nlines/n.ppm,a\n")
+    run("ingest", "lines.csv", "--ingest.encoding=encoded", "--out", "lines-set")
+    run("infer", "--model", "r", "--data", "lines-set", "--out", "lines-p")
+    run("evaluate", "--predictions", "lines-p", "--data", "lines-set", "--out", "e", "--force")
+    found = json.load(open("e/evaluation.json", encoding="utf-8"))
+    edits, length = numpy.array([0, 1, 1, 0]), numpy.array([2, 1, 3, 1])
+    rate = edits.sum() / length.sum()
+    wide = 1.959963985 * numpy.sqrt(((edits - rate * length)**2).sum() * 4 / 3) / length.sum()
+    near([found["character_error_rate"], found["character_error_low"], found["character_error_high"], found["accuracy"]], [rate, max(0, rate - wide), rate + wide, .5], "texts", 1e-6)
+    check((found["labelled"], found["characters"], found["correct"]) == (4, 7, 2) and found["low"] < .5 < found["high"], f"{found}")
+    run("evaluate", "--predictions", "lines-p", "--data", "lines-set", "--evaluate.truth=words", "--out", "e2", code=65, said="no row's annotation has a member 'words'")
+    # tags and numbers
+    means()
+    pathlib.Path("one2").mkdir()
+    said = []
+    for i, (colour, tags) in enumerate((((255, 0, 0), ["r"]), ((255, 255, 0), ["r"]), ((0, 0, 255), ["g", "b"]), ((0, 255, 0), None))):
+        ppm(f"one2/{i}.ppm", flat(16, 16, colour))
+        said.append({"path": f"one2/{i}.ppm", **({"tags": tags, "values": {"r": .5}} if tags else {})})
+    pathlib.Path("tags.jsonl").write_text("".join(json.dumps(line) + "\n" for line in said))
+    run("ingest", "tags.jsonl", "--ingest.encoding=encoded", "--out", "tags-set")
+    run("import", "means.onnx", "--task", "tags", "--classes=[r, g, b]", *AS_IT_IS, "--out", "t")
+    run("infer", "--model", "t", "--data", "tags-set", "--out", "tags-p")
+    run("evaluate", "--predictions", "tags-p", "--data", "tags-set", "--out", "e", "--force")
+    found = json.load(open("e/evaluation.json", encoding="utf-8"))
+    check((found["rows"], found["labelled"]) == (4, 3), f"{found}")
+    near([found["all"][k] for k in ("right", "found", "said", "precision", "recall", "f1")], [3, 4, 4, .75, .75, .75], "tags")
+    near([found["classes"]["g"][k] for k in ("right", "found", "said")], [0, 1, 1], "one tag")
+    run("import", "means.onnx", "--task", "regress", "--classes=[r, g, b]", *AS_IT_IS, "--out", "t")
+    run("infer", "--model", "t", "--data", "tags-set", "--out", "tags-p", "--force")
+    run("evaluate", "--predictions", "tags-p", "--data", "tags-set", "--out", "e", "--force")
+    found = json.load(open("e/evaluation.json", encoding="utf-8"))["values"]
+    near([found["r"][k] for k in ("rows", "mean_error", "mean_absolute_error", "root_mean_square_error")], [3, .5 / 3, .5, .5], "numbers")
+    check(found["g"]["rows"] == 0 and found["g"]["mean_error"] is None, f"{found}")
+    # of another set, and of a task without a measure
+    run("evaluate", "--predictions", "tags-p", "--data", "coco-set", "--out", "e2", code=65, said="4 predictions, but coco-set has 3 rows")
+    run("evaluate", "--predictions", "tags-p", "--data", "lines-set", "--out", "e2", code=65, said="are of another image")
+    run("import", "means.onnx", "--task", "embed", *AS_IT_IS, "--out", "t")
+    run("infer", "--model", "t", "--data", "tags-set", "--out", "tags-p", "--force")
+    run("evaluate", "--predictions", "tags-p", "--data", "tags-set", "--out", "e2", code=78, said="of the task embed there is no measure here")
+
+
+def refused(_binary):
+    """what does not go with these tasks"""
+    finder()
+    images("in3", 4, 6)
+    run("ingest", "in3", "--ingest.encoding=encoded", "--out", "set3")
+    run("infer", "--model", "d", "--data", "set3", "--out", "x", "--infer.precision=bf16", code=78, said="computed in f32")
+    run("infer", "--model", "d", "--data", "set3", "--out", "x", "--device", "cuda", code=78, said="is computed on CPUs")
+    check(not pathlib.Path("x").exists(), "something was made")
+    # offsets that point outside
+    run("infer", "--model", "d", "--data", "set3", "--out", "p3")
+    shutil.copy("p3/predictions-00000.h5", "bad.h5")
+    with h5py.File("bad.h5", "r+") as f:
+        at = f["result_offset"][:]
+        f["result_offset"][:] = [*at[:-1], 10**9]
+    run("drift", "--reference", "bad.h5", "--current", "p3", "--out", "x", code=65, said="result_offset")
+
+
+if __name__ == "__main__":
+    NS, *parts = sys.argv[1:]
+    predict.NS = NS
+    for part in tiny.chosen((answers, bits, watched, judged, refused), parts):
+        part(NS)
+    print(f"{tiny.checks} checks passed")
