@@ -9,6 +9,7 @@
 #include "jobs/bench/bench.h"
 #include "jobs/drift/drift.h"
 #include "jobs/evaluate/evaluate.h"
+#include "jobs/export/export.h"
 #include "jobs/import/import.h"
 #include "jobs/infer/infer.h"
 #include "jobs/ingest/ingest.h"
@@ -48,6 +49,7 @@ const struct ns_verb ns_verbs[NS_VERBS] = {
 	[NS_VERB_IMPORT] = {"import", "FILE", "a model that others trained, from ONNX (of any task) or safetensors (a ResNet)", 1, ns_job_import},
 	[NS_VERB_PREDICT] = {"predict", "MODEL FILE...", "a model of any task over image files as they lie; with --out also as pictures and a page",
 			     0, ns_job_predict},
+	[NS_VERB_EXPORT] = {"export", "MODEL", "a model as an ONNX file, for other programs", 1, ns_job_export},
 };
 
 const struct ns_key ns_keys[] = {
@@ -55,7 +57,8 @@ const struct ns_key ns_keys[] = {
 	{"device", NULL, NS_KEY_TEXT, "auto", RUNS, "auto, cuda, cpu or ref", 0, 0},
 	{"threads", NULL, NS_KEY_INT, "0", ANY, "workers of each rank; 0: one a core that it may use", 0, 4096},
 	{"registry", NULL, NS_KEY_TEXT, "registry",
-	 V(TRAIN) | V(INFER) | V(DRIFT) | V(REGISTRY) | V(NIGHT) | V(EVALUATE) | V(LABEL) | V(IMPORT) | V(PREDICT), "folder of the registry", 0, 0},
+	 V(TRAIN) | V(INFER) | V(DRIFT) | V(REGISTRY) | V(NIGHT) | V(EVALUATE) | V(LABEL) | V(IMPORT) | V(PREDICT) | V(EXPORT),
+	 "folder of the registry", 0, 0},
 	{"out", NULL, NS_KEY_TEXT, "null", PUBLISHES, "where the result appears, whole or not at all", 0, 0},
 	{"force", NULL, NS_KEY_BOOL, "false", PUBLISHES, "replace a published result", 0, 0},
 	{"json", NULL, NS_KEY_BOOL, "false", ANY, "JSON lines even on a terminal", 0, 0},
@@ -245,6 +248,9 @@ const struct ns_key ns_keys[] = {
 	{"predict.beam", "beam", NS_KEY_INT, "0", V(PREDICT), "of read: beginnings that are kept at each step; 0: the best symbol of each", 0, 1000},
 	{"predict.then", "then", NS_KEY_TEXT, "null", V(PREDICT), "a model that reads what this one has found", 0, 0},
 	{"predict.csv", "csv", NS_KEY_BOOL, "false", V(PREDICT), "tell it as CSV", 0, 0},
+	{"export.preprocessing", "with-preprocessing", NS_KEY_BOOL, "false", V(EXPORT),
+	 "its input is bytes (n, h, w, c), RGB; else standardised floats", 0, 0},
+	{"export.inside", "inside", NS_KEY_BOOL, "false", V(EXPORT), "weights are inside of the one file; else in model.safetensors beside it", 0, 0},
 	{"registry.why", "why", NS_KEY_TEXT, "null", V(REGISTRY), "reason, kept in the log", 0, 0},
 	{"registry.override", "override", NS_KEY_BOOL, "false", V(REGISTRY), "promote what the gate did not let through; wants --why", 0, 0},
 	{"registry.gc_hours", NULL, NS_KEY_REAL, "168", V(REGISTRY), "gc: spare what was written within so many hours; a job may be about to name it",

@@ -21,6 +21,7 @@ enum ns_verb_id {
 	NS_VERB_LABEL,
 	NS_VERB_IMPORT,
 	NS_VERB_PREDICT,
+	NS_VERB_EXPORT,
 	NS_VERBS
 };
 

@@ -20,7 +20,7 @@ import sys
 ROOMS = """kernels kernels/formula kernels/ref kernels/cpu
 host/base host/comm host/run host/stat host/judge host/dag host/onnx host/outputs host/graph host/train host/registry host/report
 datasets/h5 datasets/decode datasets/objects datasets/source datasets/shard datasets/predict datasets/labels
-jobs/task jobs/ingest jobs/look jobs/label jobs/augment jobs/answer jobs/infer jobs/predict jobs/import jobs/train jobs/curate jobs/evaluate jobs/drift jobs/retrain jobs/release jobs/night
+jobs/task jobs/ingest jobs/look jobs/label jobs/augment jobs/answer jobs/infer jobs/predict jobs/import jobs/export jobs/train jobs/curate jobs/evaluate jobs/drift jobs/retrain jobs/release jobs/night
 jobs/bench jobs/admin jobs""".split()
 # the contract of kernels/ is one door of several leaves; its rooms call each other through tables that plan.c puts together
 KERNELS = ("kernels", "kernels/formula", "kernels/ref", "kernels/cpu")

@@ -161,6 +161,12 @@ enum ns_status ns_model_write_weights(const struct ns_model *m, const float *val
 enum ns_status ns_model_take(struct ns_model *m, const struct ns_found *f, int new_head);
 /* model.json, with the digest of the weights file beside it */
 json_t *ns_model_to_json(const struct ns_model *m, const char *weights_digest);
+/*
+ * Writes it as ONNX, opset 17: input `x` of standardised pixels (n, c, h, w), outputs `logits` and `probabilities`; weights are external data of the file `weights`, which has to lie
+ * beside `path` as model.safetensors, or inside. One that came as ONNX is its own file. prepared: the input is `images`, bytes (n, h, w, c) in the order RGB, and what
+ * makes pixels of them is a part of the graph.
+ */
+enum ns_status ns_model_to_onnx(const struct ns_model *m, const char *weights, int prepared, int inside, const char *path);
 /* Reads model.json; the weights are read from `weights` and checked against their digest. */
 enum ns_status ns_model_read(struct ns_model *m, const char *json_path, const char *weights);
 

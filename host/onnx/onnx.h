@@ -149,4 +149,34 @@ enum ns_status ns_onnx_dtype(int type, enum ns_dtype *dtype);
 /* Is there a maker of this operator? */
 int ns_onnx_knows(struct ns_onnx_text op);
 
+/* --- writing --- */
+
+struct ns_onnx_message { /* of protobuf; zeroed to begin; grows, and remembers that memory ran out */
+	char *bytes;
+	size_t n, room;
+	int failed;
+};
+void ns_onnx_message_release(struct ns_onnx_message *m);
+void ns_onnx_put_text(struct ns_onnx_message *m, int field, const char *text);
+/* It takes the inner message, which is empty afterwards. */
+void ns_onnx_put_message(struct ns_onnx_message *m, int field, struct ns_onnx_message *inner);
+
+/* A node: begun, then its attributes, then put into the graph as field 1. ins ends with NULL. */
+void ns_onnx_begin_node(struct ns_onnx_message *node, const char *op, const char *const *ins, const char *out);
+void ns_onnx_put_ints(struct ns_onnx_message *node, const char *name, const int64_t *values, int n);
+void ns_onnx_put_whole(struct ns_onnx_message *node, const char *name, int64_t value);
+void ns_onnx_put_real(struct ns_onnx_message *node, const char *name, float value);
+/* field 11: an input, 12: an output; of (batch, dims) */
+void ns_onnx_put_value(struct ns_onnx_message *graph, int field, const char *name, enum ns_onnx_type type, const char *batch, const int64_t *dims,
+		       int n);
+/* A weight: its bytes, or where in a file beside the model they are. */
+void ns_onnx_put_tensor(struct ns_onnx_message *graph, const char *name, enum ns_onnx_type type, const int64_t *dims, int n, const void *raw,
+			size_t bytes);
+void ns_onnx_put_external(struct ns_onnx_message *graph, const char *name, enum ns_onnx_type type, const int64_t *dims, int n, const char *file,
+			  int64_t offset, int64_t bytes);
+/* It takes the graph. */
+void ns_onnx_put_model(struct ns_onnx_message *m, int64_t opset, struct ns_onnx_message *graph);
+/* The file as it is, but that fields of `front` (nodes, weights, an input) stand before its graph's, and make its input of that name. It takes front. */
+enum ns_status ns_onnx_in_front(const struct ns_onnx *onnx, const char *input, struct ns_onnx_message *front, struct ns_onnx_message *out);
+
 #endif

@@ -37,6 +37,7 @@ static const char *const names[] = {
 	"bench.html",
 	"bench.h5",
 	"predict.json",
+	"export.json",
 	"predict.html",
 	"picture-[0-9]*.png",
 	"queue.json",

@@ -121,7 +121,7 @@ static int compute(const struct ns_backend *backend, int repeat, const char *out
 int main(int argc, char **argv)
 {
 	const struct ns_backend *backend = argc > 4 ? ns_backend_find(argv[1]) : NULL;
-	struct ns_onnx_feed feeds[MOST];
+	struct ns_onnx_feed feeds[MOST] = {{0}};
 	const void *inputs[MOST];
 	struct ns_onnx *o;
 	double begin;
