@@ -1,17 +1,17 @@
-/* host/dag/run.c - a graph on a device: plans, one buffer for what its nodes make, constants put there once. */
+/* host/dag/run.c - a graph on a device: plans, one piece of memory for what its nodes make, constants put there once. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/dag/dag.h"
+#include "host/dag/dag_inner.h"
 
 struct ns_dag_exec {
 	const struct ns_dag *dag;
 	struct ns_device *dev;
 	int *outputs, output_count;
 	struct ns_plan **plans; /* of each node; NULL: nobody needs it */
-	void **made;		/* of each value: what mem_make() gave; NULL: an input, a view, or not needed */
-	char *wanted;
-	void *workspace;
+	void **made;		/* of each value: where it is; NULL: an input, a view, a constant of the host, or not needed */
+	char *wanted, *held;	/* held: it has memory of its own, a constant */
+	void *memory, *workspace;
 };
 
 static int root_of(const struct ns_dag *dag, int value)
@@ -47,42 +47,84 @@ static size_t bytes_of(const struct ns_dag_value *v)
 	return (size_t)ns_box_count(&v->box) * ns_dtype_bytes(v->dtype);
 }
 
+/* Constants that the device does not see where they lie. */
+static enum ns_status put_constants(struct ns_dag_exec *e, struct ns_queue *queue)
+{
+	const struct ns_backend *backend = e->dev->backend;
+	const struct ns_dag *d = e->dag;
+	int i;
+
+	for (i = 0; i < d->value_count && !backend->host_memory; i++) {
+		const struct ns_dag_value *v = &d->values[i];
+
+		if (!e->wanted[i] || v->same_as >= 0 || !v->data)
+			continue;
+		NS_TRY(backend->mem_make(&e->made[i], e->dev, bytes_of(v) ? bytes_of(v) : 1));
+		e->held[i] = 1;
+		NS_TRY(backend->put(queue, e->made[i], v->data, bytes_of(v)));
+	}
+	return NS_OK;
+}
+
+/* Memory for what nodes write. A build with sanitizers fills it, so that what no node writes shows. */
+static enum ns_status place(struct ns_dag_exec *e, const char *runs)
+{
+	const struct ns_backend *backend = e->dev->backend;
+	size_t *at = malloc(sizeof *at * (size_t)(e->dag->value_count + 1)), bytes = 0;
+	enum ns_status status = at ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for a graph of %d values", e->dag->value_count);
+	int i;
+
+	NS_GO(status);
+	NS_GO(ns_dag_place(e->dag, runs, e->outputs, e->output_count, at, &bytes));
+	if (bytes)
+		NS_GO(backend->mem_make(&e->memory, e->dev, bytes));
+#if defined(__SANITIZE_ADDRESS__)
+	if (bytes && backend->host_memory)
+		memset(e->memory, 0xff, bytes);
+#endif
+	for (i = 0; i < e->dag->value_count; i++)
+		if (at[i] != NS_DAG_NOWHERE)
+			e->made[i] = (char *)e->memory + at[i];
+out:
+	free(at);
+	return status;
+}
+
 static enum ns_status make(struct ns_dag_exec *e)
 {
 	const struct ns_dag *d = e->dag;
 	const struct ns_backend *backend = e->dev->backend;
 	struct ns_queue *queue;
+	char *runs = calloc((size_t)d->node_count + 1, 1);
 	size_t workspace = 0;
-	enum ns_status status = NS_OK;
+	enum ns_status status;
 	int i, k;
 
-	NS_TRY(backend->queue_make(&queue, e->dev));
-	for (i = 0; i < d->value_count; i++) {
-		const struct ns_dag_value *v = &d->values[i];
-
-		if (!e->wanted[i] || v->input >= 0 || v->same_as >= 0 || (v->data && backend->host_memory)) /* where it lies */
-			continue;
-		NS_GO(backend->mem_make(&e->made[i], e->dev, bytes_of(v) ? bytes_of(v) : 1));
-		if (v->data)
-			NS_GO(backend->put(queue, e->made[i], v->data, bytes_of(v)));
+	if (!runs)
+		return ns_fail(NS_NO_MEMORY, "out of memory for a graph of %d nodes", d->node_count);
+	status = backend->queue_make(&queue, e->dev);
+	if (status != NS_OK) {
+		free(runs);
+		return status;
 	}
+	NS_GO(put_constants(e, queue));
 	for (i = 0; i < d->node_count; i++) {
-		int wanted = 0;
-
 		for (k = 0; k < d->nodes[i].outs; k++)
-			wanted |= d->nodes[i].out[k] >= 0 && e->wanted[root_of(d, d->nodes[i].out[k])];
-		if (!wanted)
+			runs[i] |= d->nodes[i].out[k] >= 0 && e->wanted[root_of(d, d->nodes[i].out[k])];
+		if (!runs[i])
 			continue;
 		NS_GO(ns_plan_make(&e->plans[i], e->dev, &d->nodes[i].op));
 		if (e->plans[i]->workspace_bytes > workspace)
 			workspace = e->plans[i]->workspace_bytes;
 	}
+	NS_GO(place(e, runs));
 	if (workspace)
 		NS_GO(backend->mem_make(&e->workspace, e->dev, workspace));
 	NS_GO(backend->wait(queue));
 out:
 	ns_queue_drain(backend, queue);
 	backend->queue_free(queue);
+	free(runs);
 	return status;
 }
 
@@ -99,7 +141,8 @@ enum ns_status ns_dag_exec_make(struct ns_dag_exec **exec, const struct ns_dag *
 	e->plans = calloc((size_t)dag->node_count + 1, sizeof(void *));
 	e->made = calloc((size_t)dag->value_count + 1, sizeof(void *));
 	e->wanted = calloc((size_t)dag->value_count + 1, 1);
-	if (!e->outputs || !e->plans || !e->made || !e->wanted) {
+	e->held = calloc((size_t)dag->value_count + 1, 1);
+	if (!e->outputs || !e->plans || !e->made || !e->wanted || !e->held) {
 		ns_dag_exec_free(e);
 		return ns_fail(NS_NO_MEMORY, "out of memory for a graph of %d nodes", dag->node_count);
 	}
@@ -122,15 +165,18 @@ void ns_dag_exec_free(struct ns_dag_exec *e)
 		return;
 	for (i = 0; e->plans && i < e->dag->node_count; i++)
 		ns_plan_free(e->plans[i]);
-	for (i = 0; e->made && i < e->dag->value_count; i++)
-		if (e->made[i])
+	for (i = 0; e->made && e->held && i < e->dag->value_count; i++)
+		if (e->held[i])
 			e->dev->backend->mem_free(e->dev, e->made[i]);
+	if (e->memory)
+		e->dev->backend->mem_free(e->dev, e->memory);
 	if (e->workspace)
 		e->dev->backend->mem_free(e->dev, e->workspace);
 	free(e->outputs);
 	free(e->plans);
 	free(e->made);
 	free(e->wanted);
+	free(e->held);
 	free(e);
 }
 
