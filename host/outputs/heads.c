@@ -28,11 +28,11 @@ static enum ns_status add(const struct task *t, double x0, double y0, double x1,
 
 	if (!isfinite(x0) || !isfinite(y0) || !isfinite(x1) || !isfinite(y1) || !isfinite(score))
 		return ns_fail(NS_BAD_DATA, "a box at %g, %g to %g, %g with score %g, expected finite numbers", x0, y0, x1, y1, score);
+	if (d->n == CANDIDATES)
+		return ns_fail(NS_BAD_DATA, "more than %d boxes of a score of at least %g: a higher one is needed", CANDIDATES, t->score);
 	if (d->n == d->room) {
 		struct ns_detection *more = realloc(d->at, sizeof *more * (size_t)(2 * d->room + 64));
 
-		if (d->n >= CANDIDATES)
-			return ns_fail(NS_BAD_DATA, "more than %d boxes of a score of at least %g: a higher one is needed", CANDIDATES, t->score);
 		if (!more)
 			return ns_fail(NS_NO_MEMORY, "out of memory for %d boxes", d->n);
 		d->at = more;
@@ -68,15 +68,15 @@ static const char *shape(const struct ns_box *b, char text[100])
 	return text;
 }
 
-/* The first output of that many axes after a batch of 1 with these sizes, -1 for any. */
-static const struct ns_output *find(const struct task *t, int rank, int64_t a, int64_t b, int64_t c)
+/* The first output of that many axes after a batch of 1 with these sizes, -1 for any, which is not `other`. */
+static const struct ns_output *find_other(const struct task *t, const struct ns_output *other, int rank, int64_t a, int64_t b, int64_t c)
 {
 	const int64_t wanted[3] = {a, b, c};
 	int i, k;
 
 	for (i = 0; i < t->count; i++) {
 		const struct ns_box *box = &t->outputs[i].box;
-		int fits = box->rank == rank + 1 && box->dim[0] == 1;
+		int fits = box->rank == rank + 1 && box->dim[0] == 1 && &t->outputs[i] != other;
 
 		for (k = 0; fits && k < rank; k++)
 			fits = wanted[k] < 0 || wanted[k] == box->dim[k + 1];
@@ -84,6 +84,19 @@ static const struct ns_output *find(const struct task *t, int rank, int64_t a, i
 			return &t->outputs[i];
 	}
 	return NULL;
+}
+
+static const struct ns_output *find(const struct task *t, int rank, int64_t a, int64_t b, int64_t c)
+{
+	return find_other(t, NULL, rank, a, b, c);
+}
+
+/* Places (1, A, 4). Where scores are four as well, it is the one that has "box" in its name, or else the first. */
+static const struct ns_output *find_places(const struct task *t)
+{
+	const struct ns_output *first = find(t, 2, -1, 4, -1), *second = first ? find_other(t, first, 2, -1, 4, -1) : NULL;
+
+	return second && strstr(second->name, "box") && !strstr(first->name, "box") ? second : first;
 }
 
 static enum ns_status not_there(const struct task *t, const char *wanted)
@@ -166,14 +179,12 @@ static enum ns_status yolov8(const struct task *t)
 
 static enum ns_status ssd(const struct task *t)
 {
-	const struct ns_output *boxes = find(t, 2, -1, 4, -1), *scores = NULL;
+	const struct ns_output *boxes = find_places(t), *scores = NULL;
 	int64_t i, n = boxes ? boxes->box.dim[1] : 0;
 	int background;
 
 	for (background = 1; boxes && !scores && background >= 0; background--) {
-		scores = find(t, 2, n, t->classes + background, -1);
-		if (scores == boxes)
-			scores = NULL;
+		scores = find_other(t, boxes, 2, n, t->classes + background, -1);
 		if (scores)
 			break;
 	}
@@ -191,11 +202,11 @@ static enum ns_status ssd(const struct task *t)
 
 static enum ns_status detr(const struct task *t)
 {
-	const struct ns_output *boxes = find(t, 2, -1, 4, -1), *logits = boxes ? find(t, 2, boxes->box.dim[1], t->classes + 1, -1) : NULL;
+	const struct ns_output *boxes = find_places(t), *logits = boxes ? find_other(t, boxes, 2, boxes->box.dim[1], t->classes + 1, -1) : NULL;
 	int64_t i;
 	int j;
 
-	if (!logits || logits == boxes)
+	if (!logits)
 		return not_there(t, "(1, places, 4) and (1, places, classes + 1)");
 	for (i = 0; i < boxes->box.dim[1]; i++) {
 		const float *p = boxes->data + 4 * i, *z = logits->data + i * (t->classes + 1);

@@ -35,6 +35,7 @@ struct ns_detections {
  *	yolov5     (1, A, 5 + K): middle and size in pixels; objectness and classes multiply (YOLOv5, YOLOv7)
  *	yolov8     (1, 4 + K, A): middle and size in pixels; classes (YOLOv8 and later)
  *	ssd        (1, A, 4) corners in shares of the canvas, (1, A, K) or, with a background in front, (1, A, 1 + K)
+ *	           (where both have four columns, places are the one with "box" in its name, or the first)
  *	detr       (1, A, 4) middle and size in shares, (1, A, K + 1) logits, the last of which is nothing: softmax, and no suppression
  *	centerface (1, K, h, w) of middles, (1, 2, h, w) logarithm of height and width, (1, 2, h, w) offsets, of cells of 4 pixels
  */

@@ -183,7 +183,7 @@ static void raw(struct sink *s)
 		}
 		snprintf(name, sizeof name, "%d", k);
 		put(s, sum / n, "output %s: mean", name);
-		put(s, sqrt(fmax(square / n - sum / n * (sum / n), 0)), "output %s: deviation", name);
+		put(s, isnan(sum) ? NAN : sqrt(fmax(square / n - sum / n * (sum / n), 0)), "output %s: deviation", name);
 	}
 }
 

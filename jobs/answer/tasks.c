@@ -219,8 +219,8 @@ static enum ns_status segment(const struct ns_sight *s, json_t *result)
 			json_decref(rle);
 			continue;
 		}
-		json_array_append_new(list,
-				      NS_JSON_OBJECT({"class", class_name(s, k)}, {"share", json_real((double)n / (double)pixels)}, {"rle", rle}));
+		json_array_append_new(list, NS_JSON_OBJECT({"class", class_name(s, k)}, {"id", json_integer(k)},
+							   {"share", json_real((double)n / (double)pixels)}, {"rle", rle}));
 	}
 	free(mask);
 	free(image);

@@ -92,7 +92,7 @@ void ns_predict_draw(const json_t *result, uint8_t *pixels, int h, int w)
 	size_t i;
 
 	json_array_foreach(json_object_get(result, "classes"), i, one)
-		if (json_object_get(one, "rle") && i)
+		if (json_object_get(one, "rle") && json_integer_value(json_object_get(one, "id")))
 			tint(&c, json_object_get(one, "rle"), colour_of(ns_json_text(one, "class")));
 	json_array_foreach(json_object_get(result, "regions"), i, one)
 		outline(&c, one, "region");

@@ -109,6 +109,11 @@ static const struct {
 	/* PP-OCR's detector: 1200 x 900 at most 960 long: 960 x 720 in multiples of 32, 720 / 32 = 22.5 rounds to even */
 	{{NS_FIT_WITHIN, NS_FILTER_OPENCV, 960, 960, 0, 32, 0}, 1200, 900, {960, 704, 0, 0, 960, 704, .8, 704 / 900.}},
 	{{NS_FIT_WITHIN, NS_FILTER_OPENCV, 960, 960, 0, 32, 0}, 100, 10, {96, 32, 0, 0, 96, 32, .96, 3.2}},
+	{{NS_FIT_WITHIN, NS_FILTER_OPENCV, 960, 960, 0, 32, 0}, 730, 100, {736, 96, 0, 0, 736, 96, 736 / 730., .96}}, /* 22.8 of 32 */
+	{{NS_FIT_WITHIN, NS_FILTER_OPENCV, 960, 640, 0, 32, 0}, 1200, 900, {960, 704, 0, 0, 960, 704, .8, 704 / 900.}},
+	{{NS_FIT_COVER, NS_FILTER_BILINEAR, 200, 100, 120, 0, 0}, 400, 400, {200, 100, -20, -70, 240, 240, .6, .6}},
+	{{NS_FIT_LETTERBOX, NS_FILTER_OPENCV, 416, 416, 0, 0, 114}, 500, 333, {416, 416, 0, 69, 416, 277, .832, 277 / 333.}},
+	{{NS_FIT_LETTERBOX, NS_FILTER_OPENCV, 10, 10, 0, 0, 114}, 1, 1000, {10, 10, 4, 0, 1, 10, 1, .01}},
 	/* PP-OCR's reader: 48 high, at least 320 wide */
 	{{NS_FIT_HEIGHT, NS_FILTER_OPENCV, 48, 320, 0, 0, 127.5}, 40, 100, {48, 320, 0, 0, 48, 120, 1.2, 1.2}},
 	{{NS_FIT_HEIGHT, NS_FILTER_OPENCV, 48, 320, 0, 0, 127.5}, 31, 301, {48, 467, 0, 0, 48, 467, 48 / 31., 467 / 301.}},
@@ -129,6 +134,25 @@ static void test_places(void **state)
 			fail_msg("%s of %dx%d: %dx%d at %d, %d on %dx%d, %g and %g", ns_fit_name(places[i].fit.rule), places[i].xh, places[i].xw, p.h,
 				 p.w, p.y, p.x, p.canvas_h, p.canvas_w, p.down, p.across);
 	}
+}
+
+/* Exactly half of one side alone is no mean of four; what would be too long is refused. */
+static void test_edges(void **state)
+{
+	const struct ns_fit high = {NS_FIT_HEIGHT, NS_FILTER_OPENCV, 48, 320, 0, 0, 0}, cut = {NS_FIT_COVER, NS_FILTER_AREA, 8, 8, 10, 0, 0};
+	uint8_t x[4 * 48], y[2 * 20];
+	struct ns_placed p;
+	int i, j;
+
+	(void)state;
+	for (i = 0; i < 4; i++)
+		for (j = 0; j < 48; j++)
+			x[i * 48 + j] = (uint8_t)(5 * j);
+	assert_int_equal(ns_filter(NS_FILTER_OPENCV, x, 4, 48, 1, y, 2, 20), NS_OK);
+	for (j = 0; j < 20; j++)
+		assert_true(fabs(y[j] - 5 * ((j + .5) * 2.4 - .5)) <= 1);
+	assert_int_equal(ns_fit_place(&high, 10, 5000, &p), NS_BAD_DATA);
+	assert_int_equal(ns_fit_check(&cut), NS_CONFIG);
 }
 
 /* Pixels on the canvas: the image's, and what fills the rest. */
@@ -176,7 +200,7 @@ static void test_area(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_peers), cmocka_unit_test(test_places), cmocka_unit_test(test_image),
-					   cmocka_unit_test(test_area)};
+					   cmocka_unit_test(test_area), cmocka_unit_test(test_edges)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -451,6 +451,156 @@ static void test_edits(void **state)
 	}
 }
 
+/* --- ties, bounds and what is no answer --- */
+
+static void test_heads_edges(void **state)
+{
+	static float many[33000 * 6];
+	const float tie[7] = {10, 20, 4, 8, 1, .6f, .6f}, twins[8] = {.5f, .5f, .2f, .2f, .5f, .5f, .2f, .2f}, sure[6] = {5, 0, 0, 5, 0, 0};
+	const float corners[8] = {0, 0, .5f, .5f, .5f, .5f, 1, 1}, scores[6] = {.1f, .2f, .7f, .6f, .1f, .2f};
+	const float four[8] = {.1f, .2f, .7f, .3f, .9f, .05f, .05f, 0}, exactly[2] = {.4f, .1f}, one_box[4] = {0, 0, 1, 1}, bad[2] = {NAN, .9f};
+	const struct ns_output five = {"y", {3, {1, 1, 7}}, tie}, two = {"y", {3, {2, 42, 7}}, many}, all = {"y", {3, {1, 33000, 6}}, many};
+	const struct ns_output detr[2] = {{"boxes", {3, {1, 2, 4}}, twins}, {"z", {3, {1, 2, 3}}, sure}};
+	const struct ns_output plain[2] = {{"a", {3, {1, 2, 4}}, corners}, {"s", {3, {1, 2, 3}}, scores}};
+	const struct ns_output named[2] = {{"s", {3, {1, 2, 4}}, four}, {"pred_boxes", {3, {1, 2, 4}}, corners}};
+	const struct ns_output level[2] = {{"b", {3, {1, 1, 4}}, one_box}, {"s", {3, {1, 1, 2}}, exactly}},
+			       no[2] = {{"b", {3, {1, 1, 4}}, one_box}, {"s", {3, {1, 1, 2}}, bad}};
+	struct ns_detections d;
+	int i;
+
+	(void)state;
+	d = detect("yolov5", &five, 1, 100, 100, 2);
+	is_box(&d.at[0], 8, 16, 12, 24, .6, 0); /* the first of two classes */
+	ns_detections_release(&d);
+	assert_int_equal(ns_detect(ns_head_find("yolox"), &two, 1, 32, 64, 2, .4, .5, &d), NS_BAD_DATA); /* two images */
+	ns_detections_release(&d);
+	d = detect("ssd", plain, 2, 100, 100, 3);
+	assert_int_equal(d.n, 2);
+	is_box(&d.at[0], 0, 0, 50, 50, .7, 2);
+	ns_detections_release(&d);
+	d = detect("ssd", named, 2, 100, 100, 3); /* three classes and a background are four, too */
+	assert_int_equal(d.n, 1);
+	is_box(&d.at[0], 0, 0, 50, 50, .7, 1);
+	ns_detections_release(&d);
+	assert_int_equal(ns_detect(ns_head_find("ssd"), level, 2, 10, 10, 2, (double).4f, .5, &d), NS_OK);
+	assert_int_equal(d.n, 1); /* exactly the least score */
+	ns_detections_release(&d);
+	assert_int_equal(ns_detect(ns_head_find("ssd"), no, 2, 10, 10, 2, .4, .5, &d), NS_BAD_DATA);
+	ns_detections_release(&d);
+	d = detect("detr", detr, 2, 100, 100, 2); /* it is trained to say each thing once: nothing is suppressed */
+	assert_int_equal(d.n, 2);
+	ns_detections_release(&d);
+	for (i = 0; i < 33000; i++)
+		many[6 * i + 4] = many[6 * i + 5] = 1;
+	assert_int_equal(ns_detect(ns_head_find("yolov5"), &all, 1, 100, 100, 1, .4, .5, &d), NS_BAD_DATA);
+	assert_non_null(strstr(ns_message(), "more than 30000 boxes"));
+	ns_detections_release(&d);
+}
+
+/* Two classes: the map of middles looks as the sizes do. */
+static void test_centerface_classes(void **state)
+{
+	const float heat[4] = {.9f, 0, 0, .2f}, size[4] = {0, 0, 0, 0}, offset[4] = {.5f, 0, .5f, 0};
+	const struct ns_output o[3] = {{"heat", {4, {1, 2, 1, 2}}, heat}, {"size", {4, {1, 2, 1, 2}}, size}, {"offset", {4, {1, 2, 1, 2}}, offset}};
+	struct ns_detections d = detect("centerface", o, 3, 4, 8, 2);
+
+	(void)state;
+	assert_int_equal(d.n, 1);
+	is_box(&d.at[0], 4 - 2, 4 - 2, 4 + 2, 4 + 2, .9, 0);
+	ns_detections_release(&d);
+}
+
+static void test_overlap_exactly(void **state)
+{
+	const struct ns_detection in[2] = {{0, 0, 10, 10, .9f, 0}, {0, 0, 10, 5, .8f, 0}};
+	struct ns_detections d = {malloc(sizeof in), 2, 2};
+
+	(void)state;
+	assert_non_null(d.at);
+	memcpy(d.at, in, sizeof in);
+	assert_int_equal(ns_suppress(&d, .5), NS_OK);
+	assert_int_equal(d.n, 2);
+	ns_detections_release(&d);
+}
+
+static void test_ctc_edges(void **state)
+{
+	const float low[2] = {.2f, .4f}, below[3] = {-.5f, .7f, .8f}, tie[3] = {.4f, .4f, .2f}, twins[3] = {.2f, .4f, .4f}, many[30] = {0};
+	const struct ns_output o1 = {"z", {3, {1, 1, 2}}, low}, o2 = {"z", {3, {1, 1, 3}}, below}, o3 = {"z", {3, {2, 5, 3}}, many};
+	float *p = NULL;
+	int steps, symbols, text[4];
+	double sure;
+
+	(void)state;
+	assert_int_equal(ns_ctc_steps(&o1, &steps, &symbols, &p), NS_OK); /* within 0 to 1, but their sum is not 1 */
+	assert_true(fabs((double)p[0] - 1 / (1 + exp(.2))) < 1e-6);
+	free(p);
+	assert_int_equal(ns_ctc_steps(&o2, &steps, &symbols, &p), NS_OK); /* their sum is 1, but one is below 0 */
+	assert_true(p[0] > 0 && fabs((double)p[2] - exp(.8) / (exp(-.5) + exp(.7) + exp(.8))) < 1e-6);
+	free(p);
+	p = NULL;
+	assert_int_equal(ns_ctc_steps(&o3, &steps, &symbols, &p), NS_BAD_DATA); /* two texts */
+	free(p);
+	assert_int_equal(ns_ctc_greedy(tie, 1, 3, 0, text, &sure), 0); /* the first of two, a blank */
+	assert_int_equal(ns_ctc_beam(twins, 1, 3, 0, 3, text, &sure), 1);
+	assert_int_equal(text[0], 1);
+}
+
+static void test_region_edges(void **state)
+{
+	enum { H = 40, W = 40 };
+	static float map[H * W];
+	struct ns_region *r;
+	int n, i;
+
+	(void)state;
+	draw(map, H, W, 15, 15, 8, 6, 0, .3f); /* exactly the level is outside */
+	draw(map, H, W, 15, 15, 6, 4, 0, .9f);
+	assert_int_equal(ns_regions(map, H, W, .5, &r, &n), NS_OK);
+	assert_int_equal(n, 1);
+	assert_true(fabs(r[0].y[0] - (11.5 - 11 * 7 * 1.6 / 36)) < 1e-9);
+	free(r);
+	memset(map, 0, sizeof map);
+	for (i = 0; i < 12; i++) { /* two squares that touch at a corner */
+		draw(map, H, W, 10, 10, 4, 4, 0, .9f);
+		draw(map, H, W, 18, 18, 4, 4, 0, .9f);
+	}
+	assert_int_equal(ns_regions(map, H, W, .3, &r, &n), NS_OK);
+	assert_int_equal(n, 1);
+	free(r);
+	map[3] = 1.5f;
+	assert_int_equal(ns_regions(map, H, W, .3, &r, &n), NS_BAD_DATA);
+	free(r);
+}
+
+static void test_mask_edges(void **state)
+{
+	static float channels[300];
+	const float above[4] = {.2f, 3, 0, .4f};
+	const struct ns_output o = {"m", {4, {1, 1, 2, 2}}, above}, all = {"m", {4, {1, 300, 1, 1}}, channels};
+	uint8_t mask[4];
+
+	(void)state;
+	assert_int_equal(ns_mask(&o, mask), NS_OK); /* logits, as one is above 1 */
+	assert_memory_equal(mask, ((const uint8_t[]){1, 1, 0, 1}), 4);
+	assert_int_equal(ns_mask(&all, mask), NS_BAD_DATA);
+}
+
+static void test_precision_edges(void **state)
+{
+	const struct ns_truth one = {0, 0, 10, 10, 100, 0, 0}, pair[2] = {{0, 0, 10, 10, 100, 0, 0}, {0, 0, 10, 6, 60, 0, 1}};
+	const struct ns_detection half = {0, 0, 10, 5, .9f, 0}, most = {0, 0, 10, 6, .9f, 0};
+	struct ns_scored_image image = {&one, &half, 1, 1};
+	struct ns_average_precision ap;
+
+	(void)state;
+	assert_int_equal(ns_average_precision(&image, 1, 1, &ap, NULL), NS_OK);
+	assert_true(fabs(ap.ap50 - 1) < 1e-9); /* exactly a half */
+	image = (struct ns_scored_image){pair, &most, 2, 1};
+	assert_int_equal(ns_average_precision(&image, 1, 1, &ap, NULL), NS_OK);
+	assert_true(fabs(ap.ap50 - 1) < 1e-9); /* one that counts goes before a crowd that it covers better */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_yolox),
@@ -464,7 +614,14 @@ int main(void)
 					   cmocka_unit_test(test_maps),
 					   cmocka_unit_test(test_average_precision),
 					   cmocka_unit_test(test_average_precision_by_hand),
-					   cmocka_unit_test(test_edits)};
+					   cmocka_unit_test(test_edits),
+					   cmocka_unit_test(test_heads_edges),
+					   cmocka_unit_test(test_centerface_classes),
+					   cmocka_unit_test(test_overlap_exactly),
+					   cmocka_unit_test(test_ctc_edges),
+					   cmocka_unit_test(test_region_edges),
+					   cmocka_unit_test(test_mask_edges),
+					   cmocka_unit_test(test_precision_edges)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -250,6 +250,109 @@ def judged(_binary):
     run("evaluate", "--predictions", "tags-p", "--data", "tags-set", "--out", "e2", code=78, said="of the task embed there is no measure here")
 
 
+def evaluated(predictions, data):
+    run("evaluate", "--predictions", predictions, "--data", data, "--out", "e", "--force")
+    return json.load(open("e/evaluation.json", encoding="utf-8"))
+
+
+def edges(_binary):
+    """embeddings of sequences, many names, characters of several bytes, answers of several shards, annotations of other kinds"""
+    # what the last weights read is a sequence: its mean over steps
+    nodes = [node("ReduceMean", ["x"], ["m"], "", [predict.ints("axes", 2), predict.one("keepdims", 0)]), node("Transpose", ["m"], ["t"], "", [predict.ints("perm", 0, 2, 1)]),
+             node("MatMul", ["t", "w"], ["y"])]
+    put("seq.onnx", nodes, [f32("w", 3, 3, values=[9, -9, 0, 0, 0, 0, 0, 0, 1])], shape=("n", 3, 8, "w"))
+    run("import", "seq.onnx", "--task", "read", "--classes=[ä, b]", *AS_IT_IS, "--fit", "height", "--filter", "box", "--input=[8, 16]", "--blank", "last", "--out", "r")
+    pathlib.Path("seq").mkdir()
+    pixels = numpy.zeros((8, 20, 3), numpy.uint8)
+    pixels[:, 2:6] = pixels[:, 8:16] = (255, 0, 51)
+    pixels[..., 2] += 51
+    ppm("seq/a.ppm", pixels)
+    ppm("seq/b.ppm", flat(8, 20, (0, 0, 255)))
+    run("ingest", "seq", "--ingest.encoding=encoded", "--out", "seq-set")
+    found = infer("r", "seq-set", "q")
+    near(found["embedding"], [pixels.reshape(-1, 3).mean(0) / 255, [0, 0, 1]], "embedding of a sequence")
+    check([a["text"] for a in found["answers"]] == ["ää", ""] and found["monitor"][0][0] == 2 and numpy.isnan(found["monitor"][1][1]), f"{found}")
+    # no more columns than are judged
+    put("fifty.onnx", [node("Conv", ["x", "w"], ["c"]), node("GlobalAveragePool", ["c"], ["p"]), node("Flatten", ["p"], ["y"])], [f32("w", 50, 3, 1, 1, values=numpy.ones((50, 3)) / 3)])
+    run("import", "fifty.onnx", "--task", "tags", *AS_IT_IS, "--out", "t")
+    check(len(infer("t", "seq-set", "q")["names"]) == 41, "columns")
+    run("import", put("log.onnx", [node("GlobalAveragePool", ["x"], ["p"]), node("Log", ["p"], ["l"]), node("Log", ["l"], ["y"])]), "--task", "raw", *AS_IT_IS, "--out", "w")
+    check(numpy.isnan(infer("w", "seq-set", "q")["monitor"]).all(), "the mean of what is no number")
+    run("import", put("map.onnx", [node("Flatten", ["x"], ["y"])], shape=("n", 3, "h", "w")), "--task", "embed", *AS_IT_IS, "--fit", "within", "--multiple", "4", "--filter", "box", "--input=[16, 16]", "--out", "m")
+    pathlib.Path("sizes").mkdir()
+    ppm("sizes/a.ppm", flat(16, 16, (1, 2, 3)))
+    ppm("sizes/b.ppm", flat(8, 16, (1, 2, 3)))
+    run("ingest", "sizes", "--ingest.encoding=encoded", "--out", "sizes-set")
+    run("infer", "--model", "m", "--data", "sizes-set", "--out", "x", code=65, said="has an embedding of 384 numbers, those before it have 768")
+    # statistics are of the image's middle, upright
+    pathlib.Path("left").mkdir()
+    pixels = numpy.zeros((48, 64, 3), numpy.uint8)
+    pixels[:, :8] = 255
+    ppm("left/a.ppm", pixels)
+    run("ingest", "left", "--ingest.encoding=encoded", "--out", "left-set")
+    finder()
+    check(infer("d", "left-set", "q")["stats"][0][0] < .02, "what lies beside the middle")
+    # classes of a folder are not the model's; a device by name
+    for k in "xy":
+        pathlib.Path(f"folders/{k}").mkdir(parents=True)
+        ppm(f"folders/{k}/a.ppm", pixels)
+    run("ingest", "folders", "--ingest.encoding=encoded", "--out", "folders-set")
+    check(len(infer("d", "folders-set", "q", "--device", "cpu")["answers"]) == 2, "a set with classes of its own")
+    # columns of another name; offsets that do not fit
+    images("in4", 6, 9)
+    run("ingest", "in4", "--ingest.encoding=encoded", "--ingest.shard_rows=2", "--out", "set4")
+    run("infer", "--model", "d", "--data", "set4", "--out", "p4")
+    for name, change, said in (("names", lambda f: f["monitor"].attrs.__setitem__("monitor_names", numpy.array([b"lost", *f["monitor"].attrs["monitor_names"][1:].astype("S")])), "column 0 of the answers is"),
+                               ("short", lambda f: f["result_offset"].__setitem__(2, f["result_offset"][2] - 1), "but its rows end at"),
+                               ("order", lambda f: f["result_offset"].__setitem__(1, f["result_offset"][2] + 0), None), ("first", lambda f: f["result_offset"].__setitem__(0, 1), "offsets that grow")):
+        shutil.copy("p4/predictions-00000.h5", f"{name}.h5")
+        with h5py.File(f"{name}.h5", "r+") as f:
+            change(f)
+        if said:
+            run("drift", "--reference", "p4", "--current", f"{name}.h5", "--out", "x", code=65, said=said)
+    # texts of several shards; a single text has no width
+    reader("first.onnx")
+    run("import", "first.onnx", "--task", "read", "--classes=[a, b]", *AS_IT_IS, "--fit", "height", "--filter", "bilinear", "--input=[8, 16]", "--out", "r2")
+    pathlib.Path("several").mkdir()
+    lines = []
+    for i in range(5):
+        pixels = bars(8, 40, [(2, 6), (8, 20)][:1 + i % 2])
+        pixels[0, 39] = i  # no two are the same
+        ppm(f"several/{i}.ppm", pixels)
+        lines.append(f"{'a' * (1 + i // 2)},several/{i}.ppm")
+    pathlib.Path("several.csv").write_text("text,path\n" + "\n".join(lines) + "\n")
+    figures = []
+    for rows in (2, 100):
+        run("ingest", "several.csv", "--ingest.encoding=encoded", f"--ingest.shard_rows={rows}", "--out", "several-set")
+        run("infer", "--model", "r2", "--data", "several-set", "--out", "q", "--force")
+        figures.append({k: v for k, v in evaluated("q", "several-set").items() if k != "predictions"})
+    check(figures[0] == figures[1] and figures[0]["labelled"] == 5, f"{figures}")
+    pathlib.Path("one.csv").write_text("path,text\nseveral/0.ppm,ab\n")
+    run("ingest", "one.csv", "--ingest.encoding=encoded", "--out", "one-line")
+    run("infer", "--model", "r2", "--data", "one-line", "--out", "q", "--force")
+    found = evaluated("q", "one-line")
+    near([found[f"character_error_{k}"] for k in ("rate", "low", "high")], [.5, .5, .5], "one text")
+    # tags that are found more often than they are said
+    means()
+    run("import", "means.onnx", "--task", "tags", "--classes=[r, g, b]", *AS_IT_IS, "--out", "t")
+    pathlib.Path("white.jsonl").write_text(json.dumps({"path": ppm("white.ppm", flat(16, 16, (255, 255, 255))), "tags": ["r"]}) + "\n")
+    run("ingest", "white.jsonl", "--ingest.encoding=encoded", "--out", "white-set")
+    run("infer", "--model", "t", "--data", "white-set", "--out", "q", "--force")
+    near([evaluated("q", "white-set")["all"][k] for k in ("precision", "recall", "f1")], [1 / 3, 1, .5], "tags")
+    # crowds, areas of objects, and boxes of both kinds
+    y = numpy.zeros((1, 5, 2))
+    y[0, :, 0], y[0, :, 1] = [16, 16, 20, 20, .9], [5, 5, 4, 4, .8]
+    run("import", constant("yolo.onnx", [y]), "--task", "detect", "--head", "yolov8", "--classes=[cat]", "--fit", "stretch", "--filter", "nearest", *AS_IT_IS, "--out", "y")
+    shares = [{"category": "cat", "bbox": [12, 12, 40, 40], "bbox_normalized": [0, 0, .1, .1], "area": 900}, {"category": "cat", "bbox": [40, 0, 20, 6], "iscrowd": 1},
+              {"category": "cat", "bbox_normalized": [6 / 64, 6 / 64, 8 / 64, 8 / 64]}]
+    pathlib.Path("boxes.jsonl").write_text(json.dumps({"path": ppm("boxes.ppm", flat(64, 64, (1, 2, 3))), "objects": shares}) + "\n")
+    run("ingest", "boxes.jsonl", "--ingest.encoding=encoded", "--out", "boxes-set")
+    run("infer", "--model", "y", "--data", "boxes-set", "--out", "q", "--force")
+    found = evaluated("q", "boxes-set")
+    near([found[k] for k in ("ap", "recall", "ap_small")], [1, 1, 1], "crowds, areas, shares")
+    check(found["ap_medium"] is None and found["objects"] == 3, f"{found}")
+
+
 def refused(_binary):
     """what does not go with these tasks"""
     finder()
@@ -270,6 +373,6 @@ def refused(_binary):
 if __name__ == "__main__":
     NS, *parts = sys.argv[1:]
     predict.NS = NS
-    for part in tiny.chosen((answers, bits, watched, judged, refused), parts):
+    for part in tiny.chosen((answers, bits, watched, judged, edges, refused), parts):
         part(NS)
     print(f"{tiny.checks} checks passed")
