@@ -120,6 +120,9 @@ enum ns_status ns_fit_place(const struct ns_fit *fit, int xh, int xw, struct ns_
 enum ns_status ns_fit_image(const struct ns_fit *fit, const struct ns_placed *placed, const uint8_t *x, int xh, int xw, int c, const float *mean,
 			    const float *std, float *out);
 
+/* The same as bytes: pixels (canvas_h, canvas_w, c), the fill to the nearest whole number. */
+enum ns_status ns_fit_bytes(const struct ns_fit *fit, const struct ns_placed *placed, const uint8_t *x, int xh, int xw, int c, uint8_t *out);
+
 enum ns_status ns_png_write(const char *path, const uint8_t *pixels, int h, int w, int c);
 /* PNG in memory, for reports; the caller frees */
 enum ns_status ns_png_encode(const uint8_t *pixels, int h, int w, int c, uint8_t **png, size_t *bytes);

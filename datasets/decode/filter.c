@@ -1,7 +1,8 @@
 /*
  * datasets/decode/filter.c - pixels to another size by the arithmetic of the programs in which models were made, to the bit: Pillow's resampling
  * (which torchvision uses), whose filters widen where they shrink, and OpenCV's INTER_LINEAR, whose filter does not. Sources: Pillow's
- * src/libImaging/Resample.c and OpenCV's modules/imgproc/src/resize.cpp say what is rounded where.
+ * src/libImaging/Resample.c and OpenCV's modules/imgproc/src/resize.cpp say what is rounded where. Rows come first here as in Pillow up to 12; Pillow 13 takes
+ * columns first for some sizes that shrink much, which rounds differently.
  */
 #include "datasets/decode/decode_inner.h"
 

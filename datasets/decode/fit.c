@@ -44,15 +44,21 @@ static int to_multiple(double side, int multiple)
 	return n < m ? m : n;
 }
 
+/* Where the middle begins: of what is too long the nearest whole pixel, of what is too short the one before; torchvision's CenterCrop. */
+static int middle(int canvas, int side)
+{
+	return side > canvas ? -(int)nearbyint((side - canvas) / 2.) : (canvas - side) / 2;
+}
+
 /* The shorter side becomes `resize`, or what covers the canvas; the middle is kept. */
 static void cover(const struct ns_fit *f, int xh, int xw, struct ns_placed *p)
 {
-	double scale = fmax((double)f->h / xh, (double)f->w / xw), more = f->resize ? (double)f->resize / (f->h < f->w ? f->h : f->w) : 1;
+	double scale = f->resize ? (double)f->resize / (xh < xw ? xh : xw) : fmax((double)f->h / xh, (double)f->w / xw);
 
-	p->h = at_least_1(xh * scale * more + 1e-9);
-	p->w = at_least_1(xw * scale * more + 1e-9);
-	p->y = -(int)nearbyint((p->h - f->h) / 2.);
-	p->x = -(int)nearbyint((p->w - f->w) / 2.);
+	p->h = at_least_1(xh * scale + 1e-9);
+	p->w = at_least_1(xw * scale + 1e-9);
+	p->y = middle(f->h, p->h);
+	p->x = middle(f->w, p->w);
 }
 
 enum ns_status ns_fit_place(const struct ns_fit *f, int xh, int xw, struct ns_placed *p)
@@ -73,20 +79,21 @@ enum ns_status ns_fit_place(const struct ns_fit *f, int xh, int xw, struct ns_pl
 		p->x = (int)nearbyint((f->w - p->w) / 2. - 0.1);
 		break;
 	case NS_FIT_CORNER:
-		p->h = at_least_1(xh * scale + 1e-9);
-		p->w = at_least_1(xw * scale + 1e-9);
+		p->h = at_least_1(xh * scale);
+		p->w = at_least_1(xw * scale);
 		break;
 	case NS_FIT_WITHIN: /* no side longer than the canvas' longer one; the canvas is the image */
 		scale = fmin(1, (double)(f->h > f->w ? f->h : f->w) / (xh > xw ? xh : xw));
-		p->canvas_h = p->h = to_multiple(xh * scale, f->multiple);
-		p->canvas_w = p->w = to_multiple(xw * scale, f->multiple);
+		p->canvas_h = p->h = to_multiple((int)(xh * scale), f->multiple);
+		p->canvas_w = p->w = to_multiple((int)(xw * scale), f->multiple);
 		break;
 	case NS_FIT_HEIGHT: /* as high as the canvas, and as wide as that makes it; a narrower one is filled */
-		p->w = at_least_1(ceil((double)f->h * xw / xh - 1e-9));
-		p->canvas_w = p->w < f->w ? f->w : p->w;
+		p->canvas_w = (int)fmin(f->h * ((double)xw / xh), 1e9);
+		p->canvas_w = p->canvas_w < f->w ? f->w : p->canvas_w;
+		p->w = (int)fmin(fmax(1, ceil(f->h * ((double)xw / xh))), p->canvas_w);
 		break;
 	}
-	if (p->canvas_h > NS_SIDE_MAX || p->canvas_w > NS_SIDE_MAX || p->h > NS_SIDE_MAX || p->w > NS_SIDE_MAX)
+	if (p->canvas_h > NS_SIDE_MAX || p->canvas_w > NS_SIDE_MAX || (f->filter != NS_FILTER_AREA && (p->h > NS_SIDE_MAX || p->w > NS_SIDE_MAX)))
 		return ns_fail(NS_BAD_DATA, "%dx%d would be scaled to %dx%d, expected sides of at most %d", xw, xh, p->w, p->h, NS_SIDE_MAX);
 	p->down = (double)p->h / xh;
 	p->across = (double)p->w / xw;
@@ -94,42 +101,63 @@ enum ns_status ns_fit_place(const struct ns_fit *f, int xh, int xw, struct ns_pl
 }
 
 /* What of the scaled image lies on the canvas, onto it. */
-static void put(const struct ns_placed *p, const uint8_t *scaled, int c, const float *a, const float *b, float *out)
+static void put(const struct ns_placed *p, const uint8_t *scaled, int c, uint8_t *out)
 {
-	int i, j, k;
+	int left = p->x < 0 ? 0 : p->x, right = p->x + p->w < p->canvas_w ? p->x + p->w : p->canvas_w, i;
 
-	for (i = p->y < 0 ? 0 : p->y; i < p->y + p->h && i < p->canvas_h; i++)
-		for (j = p->x < 0 ? 0 : p->x; j < p->x + p->w && j < p->canvas_w; j++) {
-			const uint8_t *from = scaled + ((int64_t)(i - p->y) * p->w + (j - p->x)) * c;
-			float *to = out + ((int64_t)i * p->canvas_w + j) * c;
+	for (i = p->y < 0 ? 0 : p->y; i < p->y + p->h && i < p->canvas_h && right > left; i++)
+		memcpy(out + ((int64_t)i * p->canvas_w + left) * c, scaled + ((int64_t)(i - p->y) * p->w + (left - p->x)) * c,
+		       (size_t)(right - left) * (size_t)c);
+}
 
-			for (k = 0; k < c; k++)
-				to[k] = (float)from[k] * a[k] + b[k];
-		}
+/* Scaled, in memory of its own, and where that lies; area keeps the middle itself. */
+static enum ns_status scale(const struct ns_fit *f, const struct ns_placed *p, const uint8_t *x, int xh, int xw, int c, uint8_t **scaled,
+			    struct ns_placed *at)
+{
+	*at = *p;
+	if (f->filter == NS_FILTER_AREA)
+		*at = (struct ns_placed){.canvas_h = p->canvas_h, .canvas_w = p->canvas_w, .h = p->canvas_h, .w = p->canvas_w};
+	*scaled = malloc((size_t)at->h * (size_t)at->w * (size_t)c);
+	if (!*scaled)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %dx%d pixels", at->w, at->h);
+	return ns_filter(f->filter, x, xh, xw, c, *scaled, at->h, at->w);
+}
+
+enum ns_status ns_fit_bytes(const struct ns_fit *f, const struct ns_placed *p, const uint8_t *x, int xh, int xw, int c, uint8_t *out)
+{
+	struct ns_placed at;
+	uint8_t *scaled;
+	enum ns_status status = scale(f, p, x, xh, xw, c, &scaled, &at);
+
+	if (status == NS_OK) {
+		memset(out, (int)lrint(f->fill), (size_t)p->canvas_h * (size_t)p->canvas_w * (size_t)c);
+		put(&at, scaled, c, out);
+	}
+	free(scaled);
+	return status;
 }
 
 enum ns_status ns_fit_image(const struct ns_fit *f, const struct ns_placed *p, const uint8_t *x, int xh, int xw, int c, const float *mean,
 			    const float *std, float *out)
 {
-	const struct ns_placed whole = {.canvas_h = p->canvas_h, .canvas_w = p->canvas_w, .h = p->canvas_h, .w = p->canvas_w};
-	const struct ns_placed *at = f->filter == NS_FILTER_AREA ? &whole : p; /* which keeps the middle itself */
-	uint8_t *scaled = malloc((size_t)at->h * (size_t)at->w * (size_t)c);
-	enum ns_status status = scaled ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %dx%d pixels", at->w, at->h);
+	struct ns_placed at;
+	uint8_t *scaled;
+	enum ns_status status = scale(f, p, x, xh, xw, c, &scaled, &at);
 	float a[4], b[4];
-	int64_t i, n = (int64_t)p->canvas_h * p->canvas_w;
-	int k;
+	int i, j, k;
 
-	NS_GO(status);
-	NS_GO(ns_filter(f->filter, x, xh, xw, c, scaled, at->h, at->w));
 	for (k = 0; k < c; k++) {
 		a[k] = 1 / (255 * std[k]);
 		b[k] = -mean[k] / std[k];
 	}
-	for (i = 0; i < n; i++)
-		for (k = 0; k < c; k++)
-			out[i * c + k] = (float)f->fill * a[k] + b[k];
-	put(at, scaled, c, a, b, out);
-out:
+	for (i = 0; status == NS_OK && i < p->canvas_h; i++)
+		for (j = 0; j < p->canvas_w; j++, out += c) {
+			int inside = i >= at.y && i < at.y + at.h && j >= at.x && j < at.x + at.w;
+			const uint8_t *from = inside ? scaled + ((int64_t)(i - at.y) * at.w + (j - at.x)) * c : NULL;
+
+			for (k = 0; k < c; k++)
+				out[k] = (from ? (float)from[k] : (float)f->fill) * a[k] + b[k];
+		}
 	free(scaled);
 	return status;
 }

@@ -172,6 +172,31 @@ static enum ns_status take_groups(struct ns_predictions *p, hid_t file, const ch
 	return status;
 }
 
+/* All files are of one task, and columns of one name mean the same in all. */
+static enum ns_status check_head(struct ns_predictions *p, hid_t file, const char *path)
+{
+	struct ns_predictions other = {.stats = {.d = p->stats.d}, .monitor = {.d = p->monitor.d}};
+	enum ns_status status = NS_OK;
+	size_t i;
+	int k;
+
+	take_text(file, "task", other.task, sizeof other.task);
+	if (strcmp(other.task, p->task))
+		return ns_fail(NS_BAD_DATA, "%s: its task is '%s', but that of the files before it is '%s'", path, other.task, p->task);
+	for (i = 0; i < NS_PREDICTION_MATRICES && status == NS_OK; i++) {
+		const struct ns_prediction_matrix *m = &ns_prediction_matrices[i];
+
+		status = take_names(&other, file, path, m);
+		for (k = 0; status == NS_OK && m->attribute && k < *named_of(p, m) && k < *named_of(&other, m); k++)
+			if (strcmp((*names_of(p, m))[k], (*names_of(&other, m))[k]))
+				status = ns_fail(NS_BAD_DATA, "%s: column %d of %s is '%s', but '%s' in the files before it", path, k, m->name,
+						 (*names_of(&other, m))[k], (*names_of(p, m))[k]);
+		if (m->attribute)
+			ns_texts_free(*names_of(&other, m), *named_of(&other, m));
+	}
+	return status;
+}
+
 static enum ns_status add_open_file(struct ns_predictions *p, hid_t file, const char *path, const struct stat *st, int first)
 {
 	int64_t rows = 0;
@@ -182,8 +207,7 @@ static enum ns_status add_open_file(struct ns_predictions *p, hid_t file, const 
 		NS_TRY(append(p, file, path, &ns_prediction_columns[i], rows, first));
 	for (i = 0; i < NS_PREDICTION_MATRICES; i++)
 		NS_TRY(append_matrix(p, file, path, st, &ns_prediction_matrices[i], rows, first));
-	if (first)
-		NS_TRY(take_head(p, file, path));
+	NS_TRY(first ? take_head(p, file, path) : check_head(p, file, path));
 	NS_TRY(take_groups(p, file, path, rows, first));
 	if (p->results)
 		NS_TRY(ns_results_append(p, file, path, rows));

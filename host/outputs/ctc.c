@@ -56,8 +56,9 @@ enum ns_status ns_ctc_steps(const struct ns_output *o, int *steps, int *symbols,
 		if (!isfinite((*p)[i]))
 			return ns_fail(NS_BAD_DATA, "output '%s': element %lld is %g, expected a finite number", o->name, (long long)i,
 				       (double)(*p)[i]);
-	for (t = 0; !are_probabilities(o->data, *steps, *symbols) && t < *steps; t++)
-		softmax(*p + (int64_t)t * *symbols, *symbols);
+	if (!are_probabilities(o->data, *steps, *symbols))
+		for (t = 0; t < *steps; t++)
+			softmax(*p + (int64_t)t * *symbols, *symbols);
 	return NS_OK;
 }
 
@@ -101,6 +102,8 @@ struct search {
 	int n, room;
 	int *live, *next; /* beginnings of the last step, and of this */
 	int lives, nexts, nexts_room;
+	int *symbols, symbol_count; /* by which beginnings grow in this step */
+	unsigned char *chosen;
 };
 
 static int reach(struct search *s, int at)
@@ -142,10 +145,48 @@ static int longer(struct search *s, int at, int symbol)
 	return reach(s, s->n++);
 }
 
-/* One step: each beginning stays itself, by a blank or by its last symbol again, or grows by a symbol. */
-static int advance(struct search *s, const float *p, int symbols, int blank)
+static int by_number(const void *a, const void *b)
 {
-	int i, k, at;
+	return *(const int *)a - *(const int *)b;
+}
+
+static void choose(struct search *s, int symbol)
+{
+	if (!s->chosen[symbol])
+		s->symbols[s->symbol_count++] = symbol;
+	s->chosen[symbol] = 1;
+}
+
+/*
+ * Symbols by which a beginning may grow at a step: the most probable ones, of which there are enough that no other can be among the best, and those by which it
+ * may become another that lives, whose probability it adds to.
+ */
+static void choose_symbols(struct search *s, const float *p, int symbols, int blank, int beam)
+{
+	int most = beam + 2, i, k;
+
+	for (i = 0; i < s->symbol_count; i++)
+		s->chosen[s->symbols[i]] = 0;
+	for (s->symbol_count = 0, k = 0; k < symbols; k++) {
+		if (k == blank || (s->symbol_count == most && !(p[k] > p[s->symbols[most - 1]])))
+			continue;
+		i = s->symbol_count < most ? s->symbol_count++ : most - 1;
+		for (; i > 0 && p[k] > p[s->symbols[i - 1]]; i--)
+			s->symbols[i] = s->symbols[i - 1];
+		s->symbols[i] = k;
+	}
+	for (i = 0; i < s->symbol_count; i++)
+		s->chosen[s->symbols[i]] = 1;
+	for (i = 0; i < s->lives; i++)
+		if (s->tree[s->live[i]].symbol >= 0)
+			choose(s, s->tree[s->live[i]].symbol);
+	qsort(s->symbols, (size_t)s->symbol_count, sizeof *s->symbols, by_number);
+}
+
+/* One step: each beginning stays itself, by a blank or by its last symbol again, or grows by a symbol. */
+static int advance(struct search *s, const float *p, int blank)
+{
+	int i, j, at;
 
 	s->nexts = 0;
 	for (i = 0; i < s->lives; i++) {
@@ -157,10 +198,11 @@ static int advance(struct search *s, const float *p, int symbols, int blank)
 		s->tree[from].next_blank += all * (double)p[blank];
 		if (s->tree[from].symbol >= 0)
 			s->tree[from].next_other += s->tree[from].other * (double)p[s->tree[from].symbol];
-		for (k = 0; k < symbols; k++) {
+		for (j = 0; j < s->symbol_count; j++) {
+			int k = s->symbols[j];
 			double grown = k == s->tree[from].symbol ? s->tree[from].blank : all; /* twice the same one has a blank between */
 
-			if (k == blank || !(grown * (double)p[k] > 0))
+			if (!(grown * (double)p[k] > 0))
 				continue;
 			at = longer(s, from, k);
 			if (at < 0)
@@ -209,14 +251,21 @@ static double keep_best(struct search *s, int beam)
 
 int ns_ctc_beam(const float *p, int steps, int symbols, int blank, int beam, int *text, double *confidence)
 {
-	struct search s = {.tree = calloc(64, sizeof *s.tree), .n = 1, .room = 64, .live = calloc((size_t)beam, sizeof *s.live), .lives = 1};
+	struct search s = {.tree = calloc(64, sizeof *s.tree),
+			   .n = 1,
+			   .room = 64,
+			   .live = calloc((size_t)beam, sizeof *s.live),
+			   .lives = 1,
+			   .symbols = calloc((size_t)(2 * beam + 2), sizeof(int)),
+			   .chosen = calloc((size_t)symbols, 1)};
 	double scale = 0;
-	int t, at, n = -1, ok = s.tree && s.live;
+	int t, at, n = -1, ok = s.tree && s.live && s.symbols && s.chosen;
 
 	if (ok)
 		s.tree[0] = (struct beginning){.parent = -1, .symbol = -1, .blank = 1};
 	for (t = 0; ok && t < steps; t++) {
-		ok = advance(&s, p + (int64_t)t * symbols, symbols, blank) == 0;
+		choose_symbols(&s, p + (int64_t)t * symbols, symbols, blank, beam);
+		ok = advance(&s, p + (int64_t)t * symbols, blank) == 0;
 		if (ok)
 			scale += keep_best(&s, beam);
 	}
@@ -231,5 +280,7 @@ int ns_ctc_beam(const float *p, int steps, int symbols, int blank, int beam, int
 	free(s.tree);
 	free(s.live);
 	free(s.next);
+	free(s.symbols);
+	free(s.chosen);
 	return n;
 }

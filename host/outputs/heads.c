@@ -287,6 +287,8 @@ enum ns_status ns_detect(const struct ns_head *head, const struct ns_output *out
 	struct task t = {outputs, count, h, w, classes, score, d};
 
 	*d = (struct ns_detections){NULL, 0, 0};
+	if (classes < 1)
+		return ns_fail(NS_BAD_DATA, "a detector of no classes");
 	NS_TRY(head->boxes(&t));
 	return ns_suppress(d, head->suppresses ? iou : 1);
 }

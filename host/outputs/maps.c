@@ -10,7 +10,7 @@ enum ns_status ns_mask(const struct ns_output *o, uint8_t *mask)
 	int64_t plane, i;
 	int logits = 0, k;
 
-	if (b->rank != 4 || b->dim[0] != 1 || b->dim[1] < 1 || b->dim[1] > 255)
+	if (b->rank != 4 || b->dim[0] != 1 || b->dim[1] < 1 || b->dim[1] > 255 || b->dim[2] < 1 || b->dim[3] < 1)
 		return ns_fail(NS_BAD_DATA, "output '%s' has %d axes, expected (1, classes, h, w) of at most 255 classes", o->name, b->rank);
 	plane = b->dim[2] * b->dim[3];
 	for (i = 0; i < plane * b->dim[1]; i++) {

@@ -17,6 +17,8 @@ struct ns_reading {
 
 /* A model without these members: what covers its input, by area, as ingest scales; NS_BAD_DATA for members that are not understood. */
 enum ns_status ns_reading_of(struct ns_reading *reading, const struct ns_model *model);
+/* Do they go together? NS_BAD_DATA: why not. */
+enum ns_status ns_reading_check(const struct ns_reading *reading, enum ns_task task, int classes);
 /* Both members, as they are written. */
 json_t *ns_reading_fit(const struct ns_reading *reading);
 json_t *ns_reading_decode(const struct ns_reading *reading, enum ns_task task);

@@ -12,7 +12,8 @@
 #include "host/base/base.h"
 #include "host/onnx/onnx.h"
 
-#define NAMED 40 /* classes with a column of their own, the first ones */
+#define NAME_BYTES 400
+#define NAMED	   40 /* classes with a column of their own, the first ones */
 
 struct sink {
 	const struct ns_model *model;
@@ -24,11 +25,16 @@ struct sink {
 
 static void put(struct sink *s, double value, const char *format, const char *name)
 {
-	char text[80];
+	char text[NAME_BYTES];
+	size_t end;
 
 	if (s->n == NS_MONITOR_MOST)
 		return;
-	snprintf(text, sizeof text, format, name);
+	if ((size_t)snprintf(text, sizeof text, format, name) >= sizeof text) { /* no character is cut in two */
+		for (end = sizeof text - 1; end && ((unsigned char)text[end] & 0xc0) == 0x80; end--)
+			;
+		text[end] = 0;
+	}
 	if (s->names) {
 		s->names[s->n] = malloc(strlen(text) + 1);
 		if (s->names[s->n])
@@ -116,7 +122,7 @@ static void by_class(struct sink *s, const char *list, const char *key, const ch
 static void detect(struct sink *s)
 {
 	things(s, "boxes");
-	by_class(s, "boxes", "class", NULL, "found: %.60s");
+	by_class(s, "boxes", "class", NULL, "found: %s");
 }
 
 static void regions(struct sink *s)
@@ -127,17 +133,17 @@ static void regions(struct sink *s)
 static void tags(struct sink *s)
 {
 	put(s, (double)json_array_size(json_object_get(s->result, "tags")), "tags%s", "");
-	by_class(s, "tags", "tag", NULL, "tag: %.60s");
+	by_class(s, "tags", "tag", NULL, "tag: %s");
 }
 
 static void segment(struct sink *s)
 {
-	by_class(s, "classes", "class", "share", "share: %.60s");
+	by_class(s, "classes", "class", "share", "share: %s");
 }
 
 static void regress(struct sink *s)
 {
-	by_class(s, "values", "name", "value", "value: %.60s");
+	by_class(s, "values", "name", "value", "value: %s");
 }
 
 /* Characters, and not bytes: those that go on with one begin with the bits 10. */

@@ -8,6 +8,13 @@
 
 #define WHERE "model.json"
 
+/* A number from 0 to `most`. */
+static enum ns_status share(const json_t *json, const char *key, const char *where, double most, double *x)
+{
+	NS_TRY(ns_json_get_real(json, key, where, x));
+	return *x >= 0 && *x <= most ? NS_OK : ns_fail(NS_BAD_DATA, "%s: %s = %g, expected 0 to %g", where, key, *x, most);
+}
+
 static enum ns_status fit_from_json(struct ns_fit *f, const json_t *json)
 {
 	const char *rule = ns_json_text(json, "rule"), *filter = ns_json_text(json, "filter");
@@ -25,7 +32,7 @@ static enum ns_status fit_from_json(struct ns_fit *f, const json_t *json)
 	f->resize = (int)whole;
 	NS_TRY(ns_json_get_int(json, "multiple", WHERE ": fit", 0, 1024, &whole));
 	f->multiple = (int)whole;
-	NS_TRY(ns_json_get_real(json, "fill", WHERE ": fit", &f->fill));
+	NS_TRY(share(json, "fill", WHERE ": fit", 255, &f->fill));
 	return ns_fit_check(f) == NS_OK ? NS_OK : NS_BAD_DATA;
 }
 
@@ -37,13 +44,22 @@ static enum ns_status decode_from_json(struct ns_reading *r, const json_t *json,
 		r->head = ns_head_find(head);
 		if (!r->head)
 			return ns_fail(NS_BAD_DATA, WHERE ": decode.head is '%s', expected %s", head, ns_head_names());
-		NS_TRY(ns_json_get_real(json, "iou", WHERE ": decode", &r->iou));
+		NS_TRY(share(json, "iou", WHERE ": decode", 1, &r->iou));
 	}
 	if (json_object_get(json, "score"))
-		NS_TRY(ns_json_get_real(json, "score", WHERE ": decode", &r->score));
+		NS_TRY(share(json, "score", WHERE ": decode", 1, &r->score));
 	if (task == NS_TASK_READ && strcmp(blank, "first") && strcmp(blank, "last"))
 		return ns_fail(NS_BAD_DATA, WHERE ": decode.blank is '%s', expected first or last", blank);
 	r->blank_last = !strcmp(blank, "last");
+	return NS_OK;
+}
+
+enum ns_status ns_reading_check(const struct ns_reading *r, enum ns_task task, int classes)
+{
+	if (task == NS_TASK_CLASSIFY && (r->fit.rule == NS_FIT_WITHIN || r->fit.rule == NS_FIT_HEIGHT))
+		return ns_fail(NS_BAD_DATA, "a classifier's images are of one size, and the rule %s makes several", ns_fit_name(r->fit.rule));
+	if ((task == NS_TASK_DETECT || task == NS_TASK_READ) && classes < 1)
+		return ns_fail(NS_BAD_DATA, "its task is %s, and it has no names of what it should find", ns_task_name(task));
 	return NS_OK;
 }
 
@@ -57,6 +73,7 @@ enum ns_status ns_reading_of(struct ns_reading *r, const struct ns_model *m)
 				 .top = 5};
 	if (fit)
 		NS_TRY(fit_from_json(&r->fit, fit));
+	NS_TRY(ns_reading_check(r, m->net.arch.task, m->class_count));
 	if (m->net.arch.task != NS_TASK_CLASSIFY)
 		NS_TRY(decode_from_json(r, decode, m->net.arch.task));
 	return NS_OK;

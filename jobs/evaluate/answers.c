@@ -12,8 +12,10 @@
 #include "host/outputs/outputs.h"
 #include "host/stat/stat.h"
 
+struct measure;
 struct rows {
 	const struct ns_predictions *p;
+	const struct measure *measure;
 	struct ns_dataset *data;
 	const char *member; /* of an annotation, that says it */
 	json_t *json;	    /* evaluation.json */
@@ -27,6 +29,9 @@ static enum ns_status text_of(const char *bytes, size_t n, const char *what, int
 	return *json || !n ? NS_OK : ns_fail(NS_BAD_DATA, "row %lld: its %s is no JSON: %s", (long long)row, what, error.text);
 }
 
+static int right_type(const struct rows *r, const json_t *said);
+static const char *type_of(const struct rows *r);
+
 /* What people said of a row, and what the model did; *truth NULL: nobody said anything. The caller releases both. */
 static enum ns_status read_row(const struct rows *r, int64_t row, json_t **truth, json_t **answer)
 {
@@ -35,6 +40,7 @@ static enum ns_status read_row(const struct rows *r, int64_t row, json_t **truth
 	const struct ns_rows *rows = &s->rows;
 	uint64_t from = r->p->result_offset[row], to = r->p->result_offset[row + 1];
 	enum ns_status status;
+	const json_t *said;
 
 	*truth = *answer = NULL;
 	if (r->p->id[row] != rows->id[i])
@@ -44,9 +50,13 @@ static enum ns_status read_row(const struct rows *r, int64_t row, json_t **truth
 	NS_TRY(text_of((const char *)rows->annotation + rows->annotation_offset[i],
 		       (size_t)(rows->annotation_offset[i + 1] - rows->annotation_offset[i]), "annotation", row, truth));
 	status = text_of(r->p->result + from, (size_t)(to - from), "answer", row, answer);
-	if (status == NS_OK && *truth && !json_object_get(*truth, r->member)) {
+	said = json_object_get(*truth, r->member);
+	if (status == NS_OK && *truth && (!said || json_is_null(said))) { /* nobody said anything of it */
 		json_decref(*truth);
 		*truth = NULL;
+	} else if (status == NS_OK && *truth && !right_type(r, said)) {
+		status = ns_fail(NS_BAD_DATA, "%s: row %lld: its annotation's member '%s' is not what it should be: expected %s", s->path,
+				 (long long)i, r->member, type_of(r));
 	}
 	return status;
 }
@@ -97,11 +107,15 @@ static enum ns_status take_object(const struct rows *r, int64_t row, const json_
 	double w = shares ? json_number_value(json_object_get(answer, "width")) : 1,
 	       h = shares ? json_number_value(json_object_get(answer, "height")) : 1;
 
+	size_t k;
+
 	box = box ? box : shares;
 	if (shares != box) /* of pixels, though both may be there */
 		w = h = 1;
-	if (json_array_size(box) != 4)
-		return ns_fail(NS_BAD_DATA, "row %lld: an object without a box of four numbers", (long long)row);
+	for (k = 0; k < json_array_size(box) && json_is_number(json_array_get(box, k)); k++)
+		;
+	if (k != 4 || json_array_size(box) != 4 || item(box, 2) < 0 || item(box, 3) < 0)
+		return ns_fail(NS_BAD_DATA, "row %lld: an object whose box is not x, y and a width and height of at least 0", (long long)row);
 	t->x0 = item(box, 0) * w;
 	t->y0 = item(box, 1) * h;
 	t->x1 = (item(box, 0) + item(box, 2)) * w;
@@ -223,7 +237,7 @@ static void tell_edits(const struct rows *r, const double *edits, const double *
 		square += (edits[i] - rate * length[i]) * (edits[i] - rate * length[i]);
 	wide = 1.959963984540054 * sqrt(square * (double)n / (n > 1 ? (double)(n - 1) : 1)) / all;
 	put(r->json, "character_error_rate", rate);
-	put(r->json, "character_error_low", fmax(0, rate - wide));
+	put(r->json, "character_error_low", rate > wide ? rate - wide : rate >= 0 ? 0 : NAN);
 	put(r->json, "character_error_high", rate + wide);
 	json_object_set_new(r->json, "characters", json_integer((json_int_t)all));
 	ns_stat_wilson(exact, n, &low, &high);
@@ -384,14 +398,30 @@ out:
 static const struct measure {
 	const char *task, *member;
 	enum ns_status (*of)(const struct rows *r);
+	json_type type; /* of the member */
+	const char *expected;
 } measures[] = {
-	{"detect", "objects", detect}, {"read", "text", read_texts}, {"tags", "tags", tags}, {"regress", "values", numbers}, {NULL, NULL, NULL},
+	{"detect", "objects", detect, JSON_ARRAY, "a list of objects"},
+	{"read", "text", read_texts, JSON_STRING, "a text"},
+	{"tags", "tags", tags, JSON_ARRAY, "a list of texts"},
+	{"regress", "values", numbers, JSON_OBJECT, "an object of numbers"},
+	{NULL, NULL, NULL, JSON_NULL, NULL},
 };
+
+static int right_type(const struct rows *r, const json_t *said)
+{
+	return json_typeof(said) == r->measure->type;
+}
+
+static const char *type_of(const struct rows *r)
+{
+	return r->measure->expected;
+}
 
 enum ns_status ns_evaluate_answers(const struct ns_predictions *p, struct ns_dataset *data, const char *member, json_t *json)
 {
-	struct rows r = {p, data, member, json};
 	const struct measure *m = measures;
+	struct rows r = {p, NULL, data, member, json};
 
 	while (m->task && strcmp(m->task, p->task))
 		m++;
@@ -403,6 +433,7 @@ enum ns_status ns_evaluate_answers(const struct ns_predictions *p, struct ns_dat
 		return ns_fail(NS_BAD_DATA, "evaluate: %lld predictions, but %s has %lld rows", (long long)p->rows, data->path,
 			       (long long)data->rows);
 	r.member = member ? member : m->member;
+	r.measure = m;
 	json_object_set_new(json, "task", json_string(p->task));
 	return m->of(&r);
 }

@@ -1,6 +1,7 @@
 /* jobs/import/onnx.c - a model from an ONNX file: a classifier of one image input. Its graph is made and run on two images before anything is written. */
 #include "jobs/import/import_inner.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,10 @@ static enum ns_status take_reading(struct ns_reading *r, const struct ns_conf *c
 	r->fit = (struct ns_fit){.rule = (enum ns_fit_rule)fit,
 				 .resize = (int)ns_conf_int(conf, "import.resize"),
 				 .fill = ns_conf_real(conf, "import.fill")};
+	if (task == NS_TASK_CLASSIFY && r->fit.fill != floor(r->fit.fill))
+		return ns_fail(NS_CONFIG,
+			       "import.fill is %g: of a classifier it is a whole number, as its images are bytes until they are standardised",
+			       r->fit.fill);
 	r->fit.multiple = fit == NS_FIT_WITHIN ? (int)ns_conf_int(conf, "import.multiple") : 0;
 	if (r->fit.resize && fit != NS_FIT_COVER)
 		return ns_fail(NS_CONFIG, "import.resize is of the rule cover, not of %s", rule);
@@ -149,7 +154,7 @@ static enum ns_status names_of_task(const struct ns_job *job, const struct ns_on
 	const json_t *names = ns_conf_node(job->conf, "import.classes");
 
 	a->classes = (int)json_array_size(names);
-	if (!names && (a->task == NS_TASK_DETECT || a->task == NS_TASK_READ))
+	if (!a->classes && (a->task == NS_TASK_DETECT || a->task == NS_TASK_READ))
 		return ns_fail(NS_CONFIG, "%s: import.classes is required: nothing says what it %s", o->path,
 			       a->task == NS_TASK_READ ? "reads: its symbols, in its order, without the blank" : "detects, in its order");
 	if (names && (a->task == NS_TASK_EMBED || a->task == NS_TASK_REGIONS || a->task == NS_TASK_RAW))
@@ -159,29 +164,61 @@ static enum ns_status names_of_task(const struct ns_job *job, const struct ns_on
 	return NS_OK;
 }
 
-/* An image of noise through all of it: what does not fit the task shows now, and not at night. */
-static enum ns_status try_out(const struct ns_model *m, struct ns_reading *r)
+/* What is counted by its name has one of its own; of a text's symbols several may be alike. */
+static enum ns_status check_names(const json_t *names, enum ns_task task, const char *file)
+{
+	json_t *seen = json_object();
+	enum ns_status status = NS_OK;
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(names, i, one) {
+		if (status == NS_OK && task != NS_TASK_CLASSIFY && task != NS_TASK_READ && json_object_get(seen, json_string_value(one)))
+			status = ns_fail(NS_CONFIG, "%s: import.classes: '%.80s' is there twice", file, json_string_value(one));
+		json_object_set_new(seen, json_string_value(one), json_true());
+	}
+	json_decref(seen);
+	return status;
+}
+
+static enum ns_status one_size(const struct ns_model *m, const struct ns_reading *r, int w, int *embedding)
 {
 	const struct ns_arch *a = &m->net.arch;
-	size_t n = (size_t)a->h * (size_t)a->w * (size_t)a->c, i;
+	size_t n = (size_t)a->h * (size_t)w * (size_t)a->c, i;
 	struct ns_predictor *p = NULL;
 	uint8_t *noise = malloc(n);
 	json_t *result = NULL;
 	enum ns_status status;
 
-	r->fit.h = a->h;
-	r->fit.w = a->w;
-	r->top = 1;
 	NS_GO(noise ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for an image"));
 	for (i = 0; i < n; i++)
 		noise[i] = (uint8_t)ns_draw(1, NS_FOR_INIT, 1, (uint64_t)i, 0).v[0];
 	NS_GO(ns_predictor_make(&p, m, r));
-	status = ns_predictor_run(p, noise, a->h, a->w, &result);
+	NS_GO(ns_predictor_run(p, noise, a->h, w, &result));
+	ns_predictor_embedding(p, embedding);
 out:
 	json_decref(result);
 	ns_predictor_free(p);
 	free(noise);
 	return status;
+}
+
+/* An image of noise through all of it, and a wider one where that has another canvas: what does not fit the task shows now, and not at night. */
+static enum ns_status try_out(const struct ns_model *m, struct ns_reading *r)
+{
+	int first, second;
+
+	r->fit.h = m->net.arch.h;
+	r->fit.w = m->net.arch.w;
+	r->top = 1;
+	NS_TRY(one_size(m, r, r->fit.w, &first));
+	if (r->fit.rule != NS_FIT_WITHIN && r->fit.rule != NS_FIT_HEIGHT)
+		return NS_OK;
+	NS_TRY(one_size(m, r, 2 * r->fit.w, &second));
+	return first == second
+		       ? NS_OK
+		       : ns_fail(NS_BAD_DATA, "its embedding has %d numbers of one image and %d of a wider one: expected a rule that gives one size",
+				 first, second);
 }
 
 static enum ns_status read_task(const struct ns_job *job, struct ns_arch *a)
@@ -229,6 +266,8 @@ enum ns_status ns_import_onnx(const struct ns_job *job, const char *file, struct
 				      file));
 	NS_GO(read_model(job, o, &arch, f));
 	NS_GO(take_reading(&reading, job->conf, arch.task));
+	NS_GO(ns_reading_check(&reading, arch.task, arch.classes));
+	NS_GO(check_names(f->classes, arch.task, file));
 	NS_GO(make(m, &arch, f));
 	m->onnx = o;
 	json_object_set_new(m->facts, "fit", ns_reading_fit(&reading));

@@ -2,6 +2,7 @@
  * jobs/infer/answers.c - a model of another task than classify over a shard: each worker takes rows through its own copy of the model. An answer is kept as JSON; what is watched
  * for drift is kept as numbers: image statistics, the answer's own, an embedding.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,7 @@ struct answers {
 	int64_t first, rows;
 	struct ns_predictions *p;
 	char **texts; /* of each row */
+	unsigned char *failed;
 };
 
 static enum ns_status statistics(struct answers *a, int worker, const uint8_t *pixels, int h, int w, float *out)
@@ -49,10 +51,27 @@ static enum ns_status keep_embedding(struct answers *a, const struct ns_predicto
 
 	x = ns_predictor_embedding(predictor, &dim);
 	if (dim != m->d)
-		return ns_fail(NS_BAD_DATA, "row %lld has an embedding of %d numbers, those before it have %d", (long long)row, dim, m->d);
+		return ns_fail(NS_BAD_DATA, "an embedding of %d numbers, where other rows have %d", dim, m->d);
 	if (dim)
 		memcpy(m->data + row * dim, x, sizeof *x * (size_t)dim);
 	return NS_OK;
+}
+
+/* An image that the model makes no sense of has its error for an answer, and no numbers: one panorama among them does not cost a night. */
+static enum ns_status no_answer(struct answers *a, int64_t row)
+{
+	json_t *result = NS_JSON_OBJECT({"error", ns_json_string(ns_message())});
+	int k;
+
+	free(a->texts[row]);
+	a->texts[row] = result ? json_dumps(result, JSON_COMPACT) : NULL;
+	json_decref(result);
+	for (k = 0; k < a->p->monitor.d; k++)
+		a->p->monitor.data[row * a->p->monitor.d + k] = NAN;
+	for (k = 0; k < a->p->embedding.d; k++)
+		a->p->embedding.data[row * a->p->embedding.d + k] = NAN;
+	a->failed[row] = 1;
+	return a->texts[row] ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the answer of row %lld", (long long)row);
 }
 
 static enum ns_status answer(struct answers *a, int worker, int64_t row, const uint8_t *pixels, int h, int w)
@@ -62,12 +81,17 @@ static enum ns_status answer(struct answers *a, int worker, int64_t row, const u
 	json_t *result;
 
 	NS_TRY(statistics(a, worker, pixels, h, w, a->p->stats.data + row * NS_STAT_COUNT));
-	NS_TRY(ns_predictor_run(one->predictor, pixels, h, w, &result));
+	status = ns_predictor_run(one->predictor, pixels, h, w, &result);
+	if (status == NS_BAD_DATA)
+		return no_answer(a, row);
+	NS_TRY(status);
 	ns_monitor_of(a->model, result, a->p->monitor.data + row * a->p->monitor.d);
 	a->texts[row] = json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(7));
 	json_decref(result);
 	status = a->texts[row] ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the answer of row %lld", (long long)row);
-	return status == NS_OK ? keep_embedding(a, one->predictor, row) : status;
+	NS_TRY(status);
+	status = keep_embedding(a, one->predictor, row);
+	return status == NS_BAD_DATA ? no_answer(a, row) : status;
 }
 
 static enum ns_status one_row(void *context, int task, int worker)
@@ -101,32 +125,38 @@ static enum ns_status make_worker(struct answers *a, int i)
 	return w->small ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for an image");
 }
 
-/* A first row is answered to learn how wide an embedding is; it is answered again with the others. */
+/* How wide an embedding is: as it is of an image of the canvas' size, whatever the rows are. */
+static enum ns_status learn_embedding(struct answers *a)
+{
+	const struct ns_arch *arch = &a->model->net.arch;
+	uint8_t *grey = calloc((size_t)arch->h * (size_t)arch->w, (size_t)arch->c);
+	json_t *result = NULL;
+	enum ns_status status;
+
+	if (!grey)
+		return ns_fail(NS_NO_MEMORY, "out of memory for an image");
+	memset(grey, 128, (size_t)arch->h * (size_t)arch->w * (size_t)arch->c);
+	status = ns_predictor_run(a->workers[0].predictor, grey, arch->h, arch->w, &result);
+	free(grey);
+	json_decref(result);
+	NS_TRY(status);
+	ns_predictor_embedding(a->workers[0].predictor, &a->p->embedding.d);
+	return NS_OK;
+}
+
 static enum ns_status make(struct answers *a)
 {
-	const int c = a->model->net.arch.c;
-	struct worker *one;
-	uint8_t *pixels;
-	json_t *result;
-	enum ns_status status;
-	int i, h, w;
+	int i;
 
 	a->count = ns_workers_count(a->job->workers);
 	a->workers = calloc((size_t)a->count, sizeof *a->workers);
 	a->texts = calloc((size_t)a->rows + 1, sizeof *a->texts);
-	if (!a->workers || !a->texts)
+	a->failed = calloc((size_t)a->rows + 1, 1);
+	if (!a->workers || !a->texts || !a->failed)
 		return ns_fail(NS_NO_MEMORY, "out of memory for %d workers", a->count);
 	for (i = 0; i < a->count; i++)
 		NS_TRY(make_worker(a, i));
-	if (!a->rows)
-		return NS_OK;
-	one = a->workers;
-	NS_TRY(ns_dataset_image(a->data, a->first, c, &h, &w, &pixels, &one->buffer, &one->capacity));
-	status = ns_predictor_run(one->predictor, pixels, h, w, &result);
-	free(pixels);
-	NS_TRY(status);
-	json_decref(result);
-	ns_predictor_embedding(one->predictor, &a->p->embedding.d);
+	NS_TRY(learn_embedding(a));
 	a->p->embedding.data = calloc((size_t)a->rows + 1, sizeof(float) * (size_t)(a->p->embedding.d + 1));
 	return a->p->embedding.data ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for embeddings");
 }
@@ -150,6 +180,17 @@ static void release(struct answers *a)
 		free(a->texts[row]);
 	free(a->workers);
 	free(a->texts);
+	free(a->failed);
+}
+
+static void tell_failed(const struct answers *a)
+{
+	int64_t i, n = 0;
+
+	for (i = 0; i < a->rows; i++)
+		n += a->failed[i];
+	if (n)
+		ns_log_warn(a->job->log, "%lld of %lld rows have no answer; each says why", (long long)n, (long long)a->rows);
 }
 
 /* Texts end to end. */
@@ -191,6 +232,7 @@ enum ns_status ns_infer_answers(struct ns_job *job, const struct ns_model *model
 	NS_GO(make(&a));
 	NS_GO(ns_workers_run(job->workers, (int)a.rows, one_row, &a));
 	status = join(&a);
+	tell_failed(&a);
 out:
 	release(&a);
 	return status;

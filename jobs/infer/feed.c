@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/answer/answer.h"
 #include "jobs/augment/augment.h"
 
 static size_t image_bytes(const struct ns_feed *f)
@@ -35,9 +36,13 @@ enum ns_status ns_feed_init(struct ns_feed *f, struct ns_job *job, const struct 
 			    int n, int shuffle, enum ns_dtype dtype)
 {
 	const struct ns_arch *a = &model->net.arch;
+	struct ns_reading reading;
 	int i, workers = ns_workers_count(job->workers);
 
 	*f = (struct ns_feed){.view = view, .model = model, .job = job, .shuffle = shuffle, .n = n, .seed = (uint64_t)ns_conf_int(job->conf, "seed")};
+	NS_TRY(ns_reading_of(&reading, model));
+	f->fit = reading.fit;
+	f->fits = reading.fit.filter != NS_FILTER_AREA;
 	f->samples_at = (image_bytes(f) * (size_t)n + 63) / 64 * 64;
 	f->bytes = f->samples_at + (size_t)n * sizeof(struct ns_augment_sample);
 	f->config = calloc(2, sizeof *f->config);
@@ -90,6 +95,23 @@ static int choose_window(void *context, int h, int w, struct ns_part *part)
 	return happens;
 }
 
+/* A whole file, as the model's own pipeline prepares it. */
+static enum ns_status fit_file(const struct ns_feed *f, struct ns_feed_worker *w, const struct ns_dataset *set, int64_t row, uint8_t *pixels)
+{
+	const int c = f->model->net.arch.c;
+	struct ns_placed placed;
+	uint8_t *image = NULL;
+	enum ns_status status;
+	int xh, xw;
+
+	NS_TRY(ns_dataset_image(set, row, c, &xh, &xw, &image, &w->buffer, &w->capacity));
+	status = ns_fit_place(&f->fit, xh, xw, &placed);
+	if (status == NS_OK)
+		status = ns_fit_bytes(&f->fit, &placed, image, xh, xw, c, pixels);
+	free(image);
+	return status;
+}
+
 /*
  * The pixels of one image, and its draw. Of files, a random resized crop that the recipe lists first is cut out of the image before it is scaled, so
  * that a small window has all the pixels that there are; other operations act on what the device is given.
@@ -104,6 +126,8 @@ static enum ns_status stage_one(const struct ns_feed *f, struct ns_feed_worker *
 
 	if (cut)
 		NS_TRY(ns_dataset_part(set, pick->row, choose_window, &draw, a->h, a->w, a->c, pixels, &w->buffer, &w->capacity));
+	else if (f->fits && ns_dataset_has_files(set))
+		NS_TRY(fit_file(f, w, set, pick->row, pixels));
 	else
 		NS_TRY(ns_dataset_pixels(set, pick->row, a->h, a->w, a->c, pixels, &w->buffer, &w->capacity));
 	if (f->shuffle)

@@ -30,7 +30,9 @@ struct ns_feed {
 	struct ns_job *job;
 	struct ns_augment_config *config, *rest; /* owned; rest: without the random resized crop that is cut out of files */
 	int windows;				 /* there is one */
-	int shuffle, n;				 /* n: images at a time */
+	struct ns_fit fit;			 /* how files come onto the canvas, where the model says another way than ingest's */
+	int fits;
+	int shuffle, n; /* n: images at a time */
 	uint64_t seed;
 	size_t bytes, samples_at; /* staged: pixels (n, h, w, c) u8, then n draws */
 	struct ns_feed_worker {

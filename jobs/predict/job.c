@@ -67,7 +67,7 @@ out:
 
 /* --- one file --- */
 
-/* The text of each place that was found; a place may be too long for the reader, which is its own error. */
+/* The text of each place that was found; one that the reader can't take, too long a strip, has an error of its own. */
 static enum ns_status read_places(struct job *j, int worker, const uint8_t *pixels, int h, int w, json_t *result)
 {
 	const char *list = ns_task_list(j->model.net.arch.task);
@@ -83,6 +83,10 @@ static enum ns_status read_places(struct job *j, int worker, const uint8_t *pixe
 		NS_TRY(ns_predict_crop(pixels, h, w, c, one, &part, &ph, &pw));
 		status = ns_predictor_run(j->readers[worker], part, ph, pw, &text);
 		free(part);
+		if (status == NS_BAD_DATA) {
+			json_object_set_new(one, "error", ns_json_string(ns_message()));
+			continue;
+		}
 		NS_TRY(status);
 		json_object_del(text, "width");
 		json_object_del(text, "height");

@@ -27,21 +27,8 @@ static void line(struct ns_html *h, const json_t *one)
 	ns_html_raw(h, "</li>\n");
 }
 
-static enum ns_status picture(struct ns_html *h, const char *folder, const json_t *result)
-{
-	char path[NS_PATH_MAX], *png;
-	size_t bytes;
-
-	NS_TRY(ns_path(path, "%s/%s", folder, ns_json_text(result, "picture")));
-	NS_TRY(ns_read_file(path, &png, &bytes));
-	ns_html_raw(h, "<img style=\"max-width:100%%\" alt=\"%s\" src=\"", ns_json_text(result, "file"));
-	ns_html_png_uri(h, (const uint8_t *)png, bytes);
-	ns_html_raw(h, "\">\n");
-	free(png);
-	return NS_OK;
-}
-
-static enum ns_status figure(struct ns_html *h, const char *folder, const json_t *result, enum ns_task task)
+/* Pictures are files beside the page: of a hundred photos it would be gigabytes. */
+static void figure(struct ns_html *h, const json_t *result, enum ns_task task)
 {
 	const char *name = ns_task_list(task);
 	const json_t *list = name ? json_object_get(result, name) : NULL, *one;
@@ -50,10 +37,11 @@ static enum ns_status figure(struct ns_html *h, const char *folder, const json_t
 	ns_html_element(h, "h2", "%s", ns_json_text(result, "file"));
 	if (json_object_get(result, "error")) {
 		ns_html_element(h, "p", "%s", ns_json_text(result, "error"));
-		return NS_OK;
+		return;
 	}
 	if (json_object_get(result, "picture"))
-		NS_TRY(picture(h, folder, result));
+		ns_html_raw(h, "<img loading=\"lazy\" style=\"max-width:100%%\" alt=\"%s\" src=\"%s\">\n", ns_json_text(result, "file"),
+			    ns_json_text(result, "picture"));
 	if (!name && json_object_get(result, "text"))
 		ns_html_element(h, "p", "%s (confidence %.3g)", ns_json_text(result, "text"),
 				json_number_value(json_object_get(result, "confidence")));
@@ -66,7 +54,6 @@ static enum ns_status figure(struct ns_html *h, const char *folder, const json_t
 	ns_html_raw(h, "</ul>\n");
 	if (json_array_size(list) > LINES)
 		ns_html_element(h, "p class=\"dim\"", "and %zu more, in predict.json", json_array_size(list) - LINES);
-	return NS_OK;
 }
 
 enum ns_status ns_predict_page(const char *folder, const json_t *results, const char *model, enum ns_task task)
@@ -83,7 +70,7 @@ enum ns_status ns_predict_page(const char *folder, const json_t *results, const 
 		ns_html_element(&h, "p", "The first %d are shown here; predict.json has all.", PICTURES);
 	json_array_foreach(results, i, one)
 		if (i < PICTURES)
-			NS_GO(figure(&h, folder, one, task));
+			figure(&h, one, task);
 	NS_GO(ns_path(path, "%s/predict.html", folder));
 	status = ns_html_write(&h, path);
 out:

@@ -111,12 +111,21 @@ static const struct {
 	{{NS_FIT_WITHIN, NS_FILTER_OPENCV, 960, 960, 0, 32, 0}, 100, 10, {96, 32, 0, 0, 96, 32, .96, 3.2}},
 	{{NS_FIT_WITHIN, NS_FILTER_OPENCV, 960, 960, 0, 32, 0}, 730, 100, {736, 96, 0, 0, 736, 96, 736 / 730., .96}}, /* 22.8 of 32 */
 	{{NS_FIT_WITHIN, NS_FILTER_OPENCV, 960, 640, 0, 32, 0}, 1200, 900, {960, 704, 0, 0, 960, 704, .8, 704 / 900.}},
-	{{NS_FIT_COVER, NS_FILTER_BILINEAR, 200, 100, 120, 0, 0}, 400, 400, {200, 100, -20, -70, 240, 240, .6, .6}},
+	{{NS_FIT_COVER, NS_FILTER_BILINEAR, 200, 100, 120, 0, 0}, 400, 400, {200, 100, 40, -10, 120, 120, .3, .3}},
+	/* torchvision: Resize(30) of 90 x 66 is 40 x 30; CenterCrop pads what is too short, the smaller half before */
+	{{NS_FIT_COVER, NS_FILTER_BILINEAR, 24, 40, 30, 0, 0}, 90, 66, {24, 40, -8, 5, 40, 30, 40 / 90., 30 / 66.}},
+	{{NS_FIT_COVER, NS_FILTER_BILINEAR, 32, 32, 25, 0, 0}, 50, 50, {32, 32, 3, 3, 25, 25, .5, .5}},
+	/* PaddleOCR cuts before it rounds: 720.4 is 720, 22.5 of 32, which rounds to 22 */
+	{{NS_FIT_WITHIN, NS_FILTER_OPENCV, 960, 960, 0, 32, 0}, 730, 973, {704, 960, 0, 0, 704, 960, 704 / 730., 960 / 973.}},
+	/* YOLOX cuts what floating point makes of 416 / 180: 415.99.. and 311.99.. */
+	{{NS_FIT_CORNER, NS_FILTER_OPENCV, 416, 416, 0, 0, 114}, 135, 180, {416, 416, 0, 0, 311, 415, 311 / 135., 415 / 180.}},
+	/* what is covered by area is not scaled to its whole length first */
+	{{NS_FIT_COVER, NS_FILTER_AREA, 32, 32, 0, 0, 0}, 1, 16000, {32, 32, 0, -255984, 32, 512000, 32, 32}},
 	{{NS_FIT_LETTERBOX, NS_FILTER_OPENCV, 416, 416, 0, 0, 114}, 500, 333, {416, 416, 0, 69, 416, 277, .832, 277 / 333.}},
 	{{NS_FIT_LETTERBOX, NS_FILTER_OPENCV, 10, 10, 0, 0, 114}, 1, 1000, {10, 10, 4, 0, 1, 10, 1, .01}},
 	/* PP-OCR's reader: 48 high, at least 320 wide */
 	{{NS_FIT_HEIGHT, NS_FILTER_OPENCV, 48, 320, 0, 0, 127.5}, 40, 100, {48, 320, 0, 0, 48, 120, 1.2, 1.2}},
-	{{NS_FIT_HEIGHT, NS_FILTER_OPENCV, 48, 320, 0, 0, 127.5}, 31, 301, {48, 467, 0, 0, 48, 467, 48 / 31., 467 / 301.}},
+	{{NS_FIT_HEIGHT, NS_FILTER_OPENCV, 48, 320, 0, 0, 127.5}, 31, 301, {48, 466, 0, 0, 48, 466, 48 / 31., 466 / 301.}},
 };
 
 static void test_places(void **state)

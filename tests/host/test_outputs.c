@@ -243,6 +243,85 @@ static void test_beam(void **state)
 	assert_in_range(differs, 10, 190); /* the best path is not the best text */
 }
 
+/* Prefix beam search in its plainest form: every text of every step by every symbol, texts as numbers to the base 10. */
+struct plain {
+	uint64_t text;
+	double blank, other;
+	int last;
+};
+
+static struct plain *of_text(struct plain *list, int *n, uint64_t text, int last)
+{
+	int i;
+
+	for (i = 0; i < *n; i++)
+		if (list[i].text == text)
+			return &list[i];
+	list[*n] = (struct plain){text, 0, 0, last};
+	return &list[(*n)++];
+}
+
+static uint64_t plain_beam(const float *p, int steps, int symbols, int blank, int beam)
+{
+	struct plain live[8] = {{0, 1, 0, -1}}, next[100];
+	int lives = 1, n, t, i, k;
+
+	for (t = 0; t < steps; t++, p += symbols) {
+		for (n = 0, i = 0; i < lives; i++) {
+			double all = live[i].blank + live[i].other;
+
+			of_text(next, &n, live[i].text, live[i].last)->blank += all * (double)p[blank];
+			if (live[i].last >= 0)
+				of_text(next, &n, live[i].text, live[i].last)->other += live[i].other * (double)p[live[i].last];
+			for (k = 0; k < symbols; k++)
+				if (k != blank)
+					of_text(next, &n, live[i].text * 10 + (uint64_t)k + 1, k)->other +=
+						(k == live[i].last ? live[i].blank : all) * (double)p[k];
+		}
+		for (lives = 0; lives < beam && lives < n; lives++) {
+			for (k = lives, i = lives; i < n; i++)
+				if (next[i].blank + next[i].other > next[k].blank + next[k].other)
+					k = i;
+			live[lives] = next[k];
+			next[k] = next[lives];
+		}
+	}
+	return live[0].text;
+}
+
+/* Beams narrower than the alphabet: symbols that are left out of a step change no answer. */
+static void test_narrow_beam(void **state)
+{
+	enum { STEPS = 12, SYMBOLS = 9 };
+	int round, beam, i, t, text[STEPS], n;
+
+	(void)state;
+	for (round = 0; round < 300; round++)
+		for (beam = 1; beam <= 4; beam++) {
+			float p[STEPS * SYMBOLS];
+			uint64_t value = 0;
+			double sure;
+
+			for (t = 0; t < STEPS; t++) {
+				double sum = 0;
+
+				for (i = 0; i < SYMBOLS; i++) {
+					double u = ns_uniform(ns_draw(8, NS_FOR_SPLIT, (uint32_t)round, (uint64_t)(t * SYMBOLS + i), 0).v[0]);
+
+					sum += (double)(p[t * SYMBOLS + i] = (float)(.01 + u * u * u));
+				}
+				for (i = 0; i < SYMBOLS; i++)
+					p[t * SYMBOLS + i] /= (float)sum;
+			}
+			n = ns_ctc_beam(p, STEPS, SYMBOLS, round % SYMBOLS, beam, text, &sure);
+			for (i = 0; i < n; i++)
+				value = value * 10 + (uint64_t)text[i] + 1;
+			if (value != plain_beam(p, STEPS, SYMBOLS, round % SYMBOLS, beam))
+				fail_msg("round %d, beam %d: %llu, expected %llu", round, beam, (unsigned long long)value,
+					 (unsigned long long)plain_beam(p, STEPS, SYMBOLS, round % SYMBOLS, beam));
+		}
+}
+
 /* --- regions --- */
 
 /* A rectangle of half-sides a and b around a point, turned; its pixels are those whose middles lie inside. */
@@ -610,6 +689,7 @@ int main(void)
 					   cmocka_unit_test(test_suppress),
 					   cmocka_unit_test(test_greedy),
 					   cmocka_unit_test(test_beam),
+					   cmocka_unit_test(test_narrow_beam),
 					   cmocka_unit_test(test_regions),
 					   cmocka_unit_test(test_maps),
 					   cmocka_unit_test(test_average_precision),

@@ -106,6 +106,11 @@ def same(_binary):
             check(apart < within, f"{name}: {column} differs by {apart}")
         check((found["pred"] == wanted["pred"]).mean() > 0.999 and (found["stats"] == wanted["stats"]).all(), f"{name}: predictions or statistics differ")
     check(wanted["prob"].std() > 0.05, "the predictions say nothing")
+    # a batch that runs, and gives each image something of the others
+    nodes = [node("GlobalAveragePool", ["x"], ["p"]), node("Flatten", ["p"], ["f"]), node("ReduceMean", ["f"], ["m"], "", [ints("axes", 0)]), node("Add", ["f", "f"], ["t"]), node("Sub", ["t", "m"], ["d"]),
+             node("MatMul", ["d", "w"], ["y"])]
+    put("mixes.onnx", model(graph(nodes, [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])], [tensor("w", [1, 3], raw=struct.pack("<3f", 1, 2, 3))])))
+    run("import", "mixes.onnx", *facts("m"), "--out", "mixes", said="do not give what each gives alone: images are run one by one")
 
 
 def bits(_binary):

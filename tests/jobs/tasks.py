@@ -278,12 +278,18 @@ def edges(_binary):
     check(len(infer("t", "seq-set", "q")["names"]) == 41, "columns")
     run("import", put("log.onnx", [node("GlobalAveragePool", ["x"], ["p"]), node("Log", ["p"], ["l"]), node("Log", ["l"], ["y"])]), "--task", "raw", *AS_IT_IS, "--out", "w")
     check(numpy.isnan(infer("w", "seq-set", "q")["monitor"]).all(), "the mean of what is no number")
-    run("import", put("map.onnx", [node("Flatten", ["x"], ["y"])], shape=("n", 3, "h", "w")), "--task", "embed", *AS_IT_IS, "--fit", "within", "--multiple", "4", "--filter", "box", "--input=[16, 16]", "--out", "m")
-    pathlib.Path("sizes").mkdir()
-    ppm("sizes/a.ppm", flat(16, 16, (1, 2, 3)))
-    ppm("sizes/b.ppm", flat(8, 16, (1, 2, 3)))
-    run("ingest", "sizes", "--ingest.encoding=encoded", "--out", "sizes-set")
-    run("infer", "--model", "m", "--data", "sizes-set", "--out", "x", code=65, said="has an embedding of 384 numbers, those before it have 768")
+    run("import", put("map.onnx", [node("Flatten", ["x"], ["y"])], shape=("n", 3, "h", "w")), "--task", "embed", *AS_IT_IS, "--fit", "within", "--multiple", "4", "--filter", "box", "--input=[16, 16]", "--out", "x",
+        code=65, said="its embedding has 768 numbers of one image and 384 of a wider one")
+    # one image that the model makes no sense of does not cost the others
+    pathlib.Path("some").mkdir()
+    ppm("some/a.ppm", bars(8, 20, [(2, 6)]))
+    ppm("some/b.ppm", flat(1, 5000, (1, 2, 3)))
+    ppm("some/c.ppm", bars(8, 20, [(8, 16)]))
+    run("ingest", "some", "--ingest.encoding=encoded", "--out", "some-set")
+    found = infer("r", "some-set", "some-p")
+    check([list(a)[-1] for a in found["answers"]] == ["confidence", "error", "confidence"] and "expected sides of at most" in found["answers"][1]["error"], f"{found['answers']}")
+    check(numpy.isnan(found["monitor"][1]).all() and not numpy.isnan(found["monitor"][0]).any(), f"{found['monitor']}")
+    run("drift", "--reference", "some-p", "--current", "some-p", "--out", "some-drift")
     # statistics are of the image's middle, upright
     pathlib.Path("left").mkdir()
     pixels = numpy.zeros((48, 64, 3), numpy.uint8)
@@ -332,6 +338,12 @@ def edges(_binary):
     run("infer", "--model", "r2", "--data", "one-line", "--out", "q", "--force")
     found = evaluated("q", "one-line")
     near([found[f"character_error_{k}"] for k in ("rate", "low", "high")], [.5, .5, .5], "one text")
+    # what is said in another way than is asked is no label, or an error
+    for text, code, said in ((None, 65, "no row's annotation has a member 'text'"), (5, 65, "member 'text' is not what it should be: expected a text"), (["a"], 65, "expected a text")):
+        pathlib.Path("odd.jsonl").write_text(json.dumps({"path": "several/0.ppm", "text": text}) + "\n")
+        run("ingest", "odd.jsonl", "--ingest.encoding=encoded", "--out", "odd-set")
+        run("infer", "--model", "r2", "--data", "odd-set", "--out", "q", "--force")
+        run("evaluate", "--predictions", "q", "--data", "odd-set", "--out", "x", code=code, said=said)
     # tags that are found more often than they are said
     means()
     run("import", "means.onnx", "--task", "tags", "--classes=[r, g, b]", *AS_IT_IS, "--out", "t")
@@ -351,6 +363,25 @@ def edges(_binary):
     found = evaluated("q", "boxes-set")
     near([found[k] for k in ("ap", "recall", "ap_small")], [1, 1, 1], "crowds, areas, shares")
     check(found["ap_medium"] is None and found["objects"] == 3, f"{found}")
+    for objects, said in (("cat", "expected a list of objects"), ([{"category": "cat", "bbox": ["a", "b", "c", "d"]}], "an object whose box is not"), ([{"category": "cat", "bbox": [1, 1, -5, 5]}], "an object whose box is not"),
+                          ([{"category": "cat"}], "an object whose box is not")):
+        pathlib.Path("boxes.jsonl").write_text(json.dumps({"path": "boxes.ppm", "objects": objects}) + "\n")
+        run("ingest", "boxes.jsonl", "--ingest.encoding=encoded", "--out", "boxes-set")
+        run("infer", "--model", "y", "--data", "boxes-set", "--out", "q", "--force")
+        run("evaluate", "--predictions", "q", "--data", "boxes-set", "--out", "x", code=65, said=said)
+    # files of two tasks, or of two kinds of columns
+    for change, said in ((lambda f: f.attrs.create("task", "read", dtype=h5py.string_dtype("utf-8", 4)), "its task is 'read'"),
+                         (lambda f: f["monitor"].attrs.__setitem__("monitor_names", numpy.array([b"lost", *f["monitor"].attrs["monitor_names"][1:].astype("S")])), "column 0 of monitor is 'lost'")):
+        shutil.rmtree("mixed", ignore_errors=True)
+        shutil.copytree("p4", "mixed")
+        with h5py.File("mixed/predictions-00001.h5", "r+") as f:
+            change(f)
+        index = json.load(open("mixed/predictions.json", encoding="utf-8"))
+        for one in index["files"]:
+            one.pop("sha256")
+        index.pop("digest")
+        pathlib.Path("mixed/predictions.json").write_text(json.dumps(index), encoding="utf-8")
+        run("drift", "--reference", "p4", "--current", "mixed", "--out", "x", code=65, said=said)
 
 
 def refused(_binary):
