@@ -37,7 +37,8 @@ void ns_hostmem_free(struct ns_device *dev, void *mem)
 enum ns_status ns_hostmem_copy(struct ns_queue *queue, void *dst, const void *src, size_t bytes)
 {
 	(void)queue;
-	memcpy(dst, src, bytes);
+	if (bytes) /* of nothing either may be NULL */
+		memcpy(dst, src, bytes);
 	return NS_OK;
 }
 
