@@ -81,11 +81,34 @@ static void patch_row(const struct ns_window *w, const float *x, int64_t row, in
 	memset(to + (q1 - begin), 0, sizeof *to * (size_t)(end - q1));
 }
 
+/* The same of images of two axes: no place is taken apart by divisions. */
+static void patches_of_images(const struct ns_window *w, const struct sizes *s, const float *x, int64_t channels, int64_t begin, int64_t end,
+			      float *to)
+{
+	int64_t c, r, q, p, row, n = end - begin, first = begin / s->width, start = begin % s->width;
+
+	for (c = 0; c < channels; c++, x += s->in)
+		for (r = 0; r < w->kernel[0]; r++)
+			for (q = 0; q < w->kernel[1]; q++, to += n) {
+				int64_t at = 0, from = start, y = first * w->stride[0] - w->pad[0] + r * w->dilation[0];
+
+				for (p = 0; p < n; p += at, from = 0, y += w->stride[0]) {
+					at = s->width - from < n - p ? s->width - from : n - p;
+					row = y >= 0 && y < w->in[0] ? y * w->in[1] : -1;
+					patch_row(w, x, row, q, from, from + at, to + p);
+				}
+			}
+}
+
 /* Patches of places [begin, end): row (c, tap), column place. */
 static void patches(const struct ns_window *w, const struct sizes *s, const float *x, int64_t channels, int64_t begin, int64_t end, float *to)
 {
 	int64_t c, r, p, tap[NS_AXES], out[NS_AXES], n = end - begin;
 
+	if (w->axes == 2) {
+		patches_of_images(w, s, x, channels, begin, end, to);
+		return;
+	}
 	for (c = 0; c < channels; c++, x += s->in)
 		for (r = 0; r < s->taps; r++, to += n) {
 			split(r, w->kernel, w->axes, tap);
@@ -190,31 +213,92 @@ static void edge(const struct ns_window *w, const float *x, const float *weights
 		}
 }
 
+/* Outputs of a row that find all their taps inside. */
+static void middle(const struct ns_window *w, int64_t *q0, int64_t *q1)
+{
+	int d = w->axes - 1;
+	int64_t ignored;
+
+	inside(-w->pad[d], w->stride[d], w->in[d], q0, &ignored);
+	inside((w->kernel[d] - 1) * w->dilation[d] - w->pad[d], w->stride[d], w->in[d], &ignored, q1);
+	*q0 = *q0 > w->out[d] ? w->out[d] : *q0;
+	*q1 = *q1 > w->out[d] ? w->out[d] : *q1 < *q0 ? *q0 : *q1;
+}
+
 /* One row of the kernel over one row of the image: the middle, where all taps are inside, and the edges. */
 static void kernel_row(const struct ns_window *w, const float *x, const float *weights, float *y)
 {
 	int d = w->axes - 1;
-	int64_t stride = w->stride[d], apart = w->dilation[d], taps = w->kernel[d], width = w->out[d], q0, q1, ignored;
+	int64_t stride = w->stride[d], apart = w->dilation[d], taps = w->kernel[d], width = w->out[d], q0, q1;
 
-	inside(-w->pad[d], stride, w->in[d], &q0, &ignored);
-	inside((taps - 1) * apart - w->pad[d], stride, w->in[d], &ignored, &q1);
-	q0 = q0 > width ? width : q0;
-	q1 = q1 > width ? width : q1 < q0 ? q0 : q1;
+	middle(w, &q0, &q1);
 	edge(w, x, weights, y, 0, q0);
 	if (q1 > q0)
 		add_row(y + q0, x + (q0 * stride - w->pad[d]), weights, taps, apart, stride, q1 - q0);
 	edge(w, x, weights, y, q1, width);
 }
 
+/* Square kernels that the compiler knows, over places whose taps are all inside: their rows at once, so that y is stored once. The order of sums is that of kernel_row(). */
+static inline __attribute__((always_inline)) void add_square(float *restrict y, const float *restrict x, int64_t apart, const float *w, int64_t side,
+							     int64_t stride, int64_t n)
+{
+	int64_t q, r, s;
+
+	for (q = 0; q < n; q++) {
+		float t = y[q];
+
+		for (r = 0; r < side; r++)
+			for (s = 0; s < side; s++)
+				t += w[r * side + s] * x[r * apart + q * stride + s];
+		y[q] = t;
+	}
+}
+
+/* Is there such a kernel? */
+static int is_square(const struct ns_window *w)
+{
+	int64_t side = w->kernel[0], stride = w->stride[1];
+
+	return w->axes == 2 && w->kernel[1] == side && (side == 3 || side == 5) && w->dilation[0] == 1 && w->dilation[1] == 1 &&
+	       (stride == 1 || stride == 2);
+}
+
+static void square_row(const struct ns_window *w, const float *x, const float *weights, float *y, int64_t q0, int64_t q1)
+{
+	int64_t r, side = w->kernel[0], stride = w->stride[1], apart = w->in[1];
+	const float *from = x + q0 * stride - w->pad[1];
+
+	for (r = 0; r < side; r++)
+		edge(w, x + r * apart, weights + r * side, y, 0, q0);
+	if (side == 3 && stride == 1)
+		add_square(y + q0, from, apart, weights, 3, 1, q1 - q0);
+	else if (side == 3)
+		add_square(y + q0, from, apart, weights, 3, 2, q1 - q0);
+	else if (stride == 1)
+		add_square(y + q0, from, apart, weights, 5, 1, q1 - q0);
+	else
+		add_square(y + q0, from, apart, weights, 5, 2, q1 - q0);
+	for (r = 0; r < side; r++)
+		edge(w, x + r * apart, weights + r * side, y, q1, w->out[1]);
+}
+
 /* One channel, one kernel. */
 static void one_channel(const struct ns_window *w, const struct sizes *s, const float *x, const float *weights, float start, float *y)
 {
-	int64_t p, r, q, row, out[NS_AXES], tap[NS_AXES], across = w->kernel[w->axes - 1];
+	int64_t p, r, q, row, out[NS_AXES], tap[NS_AXES], across = w->kernel[w->axes - 1], q0, q1;
+	int square = is_square(w);
 
+	middle(w, &q0, &q1);
 	for (p = 0; p < s->rows; p++, y += s->width) {
-		split(p, w->out, w->axes - 1, out);
+		int64_t first = square ? p * w->stride[0] - w->pad[0] : -1;
+
 		for (q = 0; q < s->width; q++)
 			y[q] = start;
+		if (first >= 0 && first + w->kernel[0] <= w->in[0]) {
+			square_row(w, x + first * w->in[1], weights, y, q0, q1);
+			continue;
+		}
+		split(p, w->out, w->axes - 1, out);
 		for (r = 0; r < s->taps; r += across) {
 			split(r, w->kernel, w->axes, tap);
 			row = input_row(w, out, tap);

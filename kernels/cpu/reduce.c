@@ -137,41 +137,106 @@ static int64_t counted(const struct ns_window *w, int d, int64_t out)
 	return n;
 }
 
-static float window(const struct ns_op_pool_nd *v, const float *x, int64_t p, int64_t q)
+static float average(const struct ns_op_pool_nd *v, const float *x, int64_t p, int64_t q)
 {
 	const struct ns_window *w = &v->window;
 	struct span rows = taps(w, 0, p), columns = taps(w, 1, q);
 	int64_t r, s, first = (p * w->stride[0] - w->pad[0]) * w->in[1] + q * w->stride[1] - w->pad[1],
 		      n = (rows.end - rows.begin) * (columns.end - columns.begin);
-	float best = -INFINITY;
 	double sum = 0;
 
 	for (r = rows.begin; r < rows.end; r++)
-		for (s = columns.begin; s < columns.end; s++) {
-			float t = x[first + r * w->dilation[0] * w->in[1] + s * w->dilation[1]];
-
-			best = t > best || (t != t && best == best) ? t : best;
-			sum += (double)t;
-		}
-	if (v->how == NS_WINDOW_MAX)
-		return best;
+		for (s = columns.begin; s < columns.end; s++)
+			sum += (double)x[first + r * w->dilation[0] * w->in[1] + s * w->dilation[1]];
 	if (v->with_padding)
 		n = counted(w, 0, p) * counted(w, 1, q);
 	return n ? (float)(sum / (double)n) : 0;
 }
 
+/* --- maxima: first of the rows of a window, then of its columns, both over whole rows of the image at once --- */
+
+/* What is no number stays, as a maximum of it is none. */
+static void larger(float *restrict y, const float *restrict x, int64_t stride, int64_t n)
+{
+	int64_t i;
+
+	if (stride == 1)
+		for (i = 0; i < n; i++)
+			y[i] = x[i] > y[i] || x[i] != x[i] ? x[i] : y[i];
+	else
+		for (i = 0; i < n; i++)
+			y[i] = x[i * stride] > y[i] || x[i * stride] != x[i * stride] ? x[i * stride] : y[i];
+}
+
+static void nothing_yet(float *y, int64_t n)
+{
+	int64_t i;
+
+	for (i = 0; i < n; i++)
+		y[i] = -INFINITY;
+}
+
+/* Outputs [*q0, *q1) of an axis find all their taps inside. */
+static void whole(const struct ns_window *w, int d, int64_t *q0, int64_t *q1)
+{
+	int64_t reach = (w->kernel[d] - 1) * w->dilation[d] - w->pad[d], last = w->in[d] - 1 - reach;
+
+	*q0 = (w->pad[d] + w->stride[d] - 1) / w->stride[d];
+	*q1 = last < 0 ? 0 : last / w->stride[d] + 1;
+	*q0 = *q0 < w->out[d] ? *q0 : w->out[d];
+	*q1 = *q1 < *q0 ? *q0 : *q1 < w->out[d] ? *q1 : w->out[d];
+}
+
+static void maximum_row(const struct ns_window *w, const float *rows, int64_t q0, int64_t q1, float *y)
+{
+	int64_t q, s;
+
+	nothing_yet(y, w->out[1]);
+	for (s = 0; q1 > q0 && s < w->kernel[1]; s++)
+		larger(y + q0, rows + q0 * w->stride[1] - w->pad[1] + s * w->dilation[1], w->stride[1], q1 - q0);
+	for (q = 0; q < w->out[1]; q++) {
+		struct span columns = taps(w, 1, q);
+
+		if (q >= q0 && q < q1)
+			continue;
+		for (s = columns.begin; s < columns.end; s++)
+			larger(y + q, rows + q * w->stride[1] - w->pad[1] + s * w->dilation[1], 1, 1);
+	}
+}
+
+static void maximum(const struct ns_window *w, const float *x, float *rows, float *y)
+{
+	int64_t p, r, q0, q1;
+
+	whole(w, 1, &q0, &q1);
+	for (p = 0; p < w->out[0]; p++, y += w->out[1]) {
+		struct span s = taps(w, 0, p);
+
+		nothing_yet(rows, w->in[1]);
+		for (r = s.begin; r < s.end; r++)
+			larger(rows, x + (p * w->stride[0] - w->pad[0] + r * w->dilation[0]) * w->in[1], 1, w->in[1]);
+		maximum_row(w, rows, q0, q1, y);
+	}
+}
+
 static enum ns_status pool_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	const struct ns_op_pool_nd *v = &ns_cpu_op(plan)->u.pool_nd;
+	const int64_t in = v->window.in[0] * v->window.in[1], out = v->window.out[0] * v->window.out[1];
 	const float *x = a->in[NS_POOL_ND_X];
 	float *y = a->out[NS_POOL_ND_Y];
 	int64_t k, p, q;
 
 	(void)queue;
-	for (k = 0; k < v->planes; k++, x += v->window.in[0] * v->window.in[1])
+	for (k = 0; k < v->planes; k++, x += in, y += out) {
+		if (v->how == NS_WINDOW_MAX) {
+			maximum(&v->window, x, a->workspace, y);
+			continue;
+		}
 		for (p = 0; p < v->window.out[0]; p++)
 			for (q = 0; q < v->window.out[1]; q++)
-				*y++ = window(v, x, p, q);
+				y[p * v->window.out[1] + q] = average(v, x, p, q);
+	}
 	return NS_OK;
 }
 
@@ -182,7 +247,7 @@ static enum ns_status pool_make(struct ns_plan **plan, struct ns_device *dev, co
 	(void)dev;
 	if (v->dtype != NS_F32 || v->window.axes != 2 || v->indices || v->how == NS_WINDOW_LP)
 		return NS_DECLINED;
-	return ns_plain_plan_make(plan, op, 0, pool_run);
+	return ns_plain_plan_make(plan, op, v->how == NS_WINDOW_MAX ? (size_t)v->window.in[1] * sizeof(float) : 0, pool_run);
 }
 
 const struct ns_impl ns_cpu_pool_nd = {"pool_nd/windows", NS_OP_POOL_ND, pool_make};
