@@ -53,6 +53,8 @@ enum ns_status ns_choose_precision(struct ns_job *job, const char *wanted, enum 
 		int choice;
 	} t = {0, 0, NS_F32};
 
+	if (!strncmp(wanted, "auto/", 5)) /* found out before, for all of a night */
+		wanted += 5;
 	if (!strcmp(wanted, "f32") || !strcmp(wanted, "bf16")) {
 		*dtype = *wanted == 'f' ? NS_F32 : NS_BF16;
 		return NS_OK;

@@ -43,6 +43,8 @@ static int nights_open(const struct ns_drift *s)
 /* Labels a night suffice to judge a model in some nights, or they are asked for. */
 static const char *by_labels(const struct ns_drift *s)
 {
+	if (*s->cur.task) /* of another task than classify nothing here is taught */
+		return "look";
 	return s->taught >= s->least_labels ? "look" : "label";
 }
 

@@ -168,7 +168,7 @@ static enum ns_status evaluate_answers(struct ns_job *job, const char *path)
 	json = NS_JSON_OBJECT({"schema", json_string("nightshift.evaluation/1")}, {"model", json_string(p.model)},
 			      {"predictions", json_string(p.digest)});
 	NS_GO(json ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for an evaluation"));
-	NS_GO(ns_evaluate_answers(&p, set, ns_conf_text(job->conf, "evaluate.truth"), json));
+	NS_GO(ns_evaluate_answers(&p, set, ns_conf_text(job->conf, "evaluate.truth"), ns_conf_bool(job->conf, "evaluate.empty"), json));
 	NS_GO(ns_path(file, "%s/evaluation.json", job->dir));
 	NS_GO(ns_job_agree(job, job->comm->rank == 0 ? ns_json_write(file, json) : NS_OK));
 	ns_log_event(job->log, "evaluated", json_incref(json));

@@ -19,8 +19,8 @@ enum ns_status ns_evaluate_confusion(const struct ns_predictions *p, const uint8
 
 /*
  * Of another task than classify: answers of p, opened with its results, against the annotations of data's rows, which are the same images; member: of the annotations, NULL: the
- * task's own. Adds what is measured to `json`.
+ * task's own; empty: that no row has any is an answer, and no error. Adds what is measured to `json`.
  */
-enum ns_status ns_evaluate_answers(const struct ns_predictions *p, struct ns_dataset *data, const char *member, json_t *json);
+enum ns_status ns_evaluate_answers(const struct ns_predictions *p, struct ns_dataset *data, const char *member, int empty, json_t *json);
 
 #endif

@@ -10,8 +10,10 @@
 #include "jobs/infer/infer_inner.h"
 #include "kernels/formula/stats.h"
 
-struct worker {
+struct worker { /* on a device of its own: whatever the job has opened may be a GPU */
 	struct ns_predictor *predictor;
+	struct ns_device *dev;
+	struct ns_queue *queue;
 	struct ns_plan *stats;
 	void *workspace;
 	uint8_t *buffer, *small; /* small: the image as ingest would scale it, for its statistics */
@@ -38,8 +40,8 @@ static enum ns_status statistics(struct answers *a, int worker, const uint8_t *p
 	struct ns_args args = {{one->small}, {out}, one->workspace};
 
 	NS_TRY(ns_resize(pixels, h, w, arch->c, one->small, arch->h, arch->w));
-	NS_TRY(ns_plan_run(one->stats, &args, a->job->set->queues[worker]));
-	return a->job->set->backend->wait(a->job->set->queues[worker]);
+	NS_TRY(ns_plan_run(one->stats, &args, one->queue));
+	return one->dev->backend->wait(one->queue);
 }
 
 /* The embedding's size is known with the first answer; all have the same. */
@@ -115,12 +117,14 @@ static enum ns_status make_worker(struct answers *a, int i)
 {
 	const struct ns_arch *arch = &a->model->net.arch;
 	struct ns_op op = {.kind = NS_OP_STATS, .u.stats = {1, arch->h, arch->w, arch->c}};
-	struct ns_device *dev = a->job->set->devices[i];
+	const struct ns_backend *cpu = ns_backend_find("cpu");
 	struct worker *w = &a->workers[i];
 
 	NS_TRY(ns_predictor_make(&w->predictor, a->model, a->reading));
-	NS_TRY(ns_plan_make(&w->stats, dev, &op));
-	NS_TRY(dev->backend->mem_make(&w->workspace, dev, w->stats->workspace_bytes));
+	NS_TRY(cpu->open(&w->dev, 0));
+	NS_TRY(cpu->queue_make(&w->queue, w->dev));
+	NS_TRY(ns_plan_make(&w->stats, w->dev, &op));
+	NS_TRY(cpu->mem_make(&w->workspace, w->dev, w->stats->workspace_bytes));
 	w->small = malloc((size_t)arch->h * (size_t)arch->w * (size_t)arch->c);
 	return w->small ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for an image");
 }
@@ -172,7 +176,11 @@ static void release(struct answers *a)
 		ns_predictor_free(w->predictor);
 		ns_plan_free(w->stats);
 		if (w->workspace)
-			a->job->set->backend->mem_free(a->job->set->devices[i], w->workspace);
+			w->dev->backend->mem_free(w->dev, w->workspace);
+		if (w->queue)
+			w->dev->backend->queue_free(w->queue);
+		if (w->dev)
+			w->dev->backend->close(w->dev);
 		free(w->buffer);
 		free(w->small);
 	}

@@ -8,7 +8,7 @@
 static enum ns_status pin_choices(struct ns_night *n, const struct ns_step *s, struct ns_conf *conf)
 {
 	const char *verb = s->verb == NS_VERB_TRAIN ? "train" : s->verb == NS_VERB_INFER ? "infer" : NULL;
-	char value[NS_SHA256_HEX], key[32];
+	char value[NS_SHA256_HEX], chosen[NS_SHA256_HEX + 8], key[32];
 
 	if (!verb)
 		return NS_OK;
@@ -19,7 +19,9 @@ static enum ns_status pin_choices(struct ns_night *n, const struct ns_step *s, s
 	snprintf(key, sizeof key, "%s.precision", verb);
 	if (!strcmp(ns_conf_text(conf, key), "auto")) {
 		NS_TRY(ns_night_precision(n, verb, value));
-		ns_conf_put_text(conf, key, value);
+		snprintf(chosen, sizeof chosen, "%s%s", s->verb == NS_VERB_INFER ? "auto/" : "",
+			 value); /* nobody asked for it, and a model may know better */
+		ns_conf_put_text(conf, key, chosen);
 	}
 	return NS_OK;
 }

@@ -108,6 +108,8 @@ enum ns_status ns_night_next(const struct ns_night *n, size_t unfinished, json_t
 /* Appends the steps over time and a table; nothing where DIR has no steps/plan.json. */
 struct ns_html;
 void ns_night_graph(struct ns_html *h, const char *dir);
+/* summary.json, and the evaluation of the test set, NULL where there is none */
+void ns_night_page_before(struct ns_html *h, const json_t *summary, const json_t *evaluation);
 /* Writes night.html from the files in a night's folder: summary.json and the results of its jobs. */
 enum ns_status ns_night_page(const char *dir);
 /* Steps and hooks that are not verbs: see jobs/night/gate.c and jobs/night/report.c. */

@@ -414,15 +414,9 @@ enum ns_status ns_night_page(const char *dir)
 				*ns_json_text(s, "production") ? ns_json_text(s, "production") : "none");
 	ns_html_element(&h, "p class=\"dim\"", "Took %.0f seconds. Every figure here is also in summary.json and in the JSON of its job.",
 			ns_json_number(s, "seconds", 0));
-	ns_html_element(&h, "h2", "Production before the night");
-	if (e)
-		ns_html_element(&h, "p", "%.2f %% of the old test images are right (%.2f to %.2f); calibration error %.3f.",
-				percent(s, "production_accuracy"), percent(s, "production_accuracy_low"), percent(s, "production_accuracy_high"),
-				ns_json_number(e, "calibration_error", NAN));
-	else
-		ns_html_element(&h, "p", "Its accuracy on the old test images was not measured.");
+	ns_night_page_before(&h, s, e);
 	curves(&h, dir, "prepare/model/metrics.jsonl", "Training");
-	if (e)
+	if (e && !*ns_json_text(e, "task"))
 		confusion(&h, e, "Production on the old test images");
 	json_array_foreach(nights, i, entry)
 		if (json_is_string(entry))
