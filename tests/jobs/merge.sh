@@ -35,14 +35,14 @@ grep -q square.broken photos.parts/00000/quarantine.jsonl && grep -q disc.broken
 [ "$(field photos-merged/run.json counts.refused)" = 2 ] && [ "$(field photos-merged/run.json counts.out)" = 60 ] || fail "counts"
 ok
 quietly "$ns" train --data whole/x --model.blocks='[1]' --model.width=4 --train.epochs=1 --out model
-quietly "$ns" infer --data whole/x --model model --out p-whole
-for i in 0 1 2 3; do quietly "$ns" infer --data whole/x --model model --part $i/4 --out p.parts/0000$i; done
+quietly "$ns" infer --infer.precision=f32 --data whole/x --model model --out p-whole
+for i in 0 1 2 3; do quietly "$ns" infer --infer.precision=f32 --data whole/x --model model --part $i/4 --out p.parts/0000$i; done
 quietly "$ns" merge p.parts --out p-merged
 same_result p-whole p-merged
 # more tasks than shards: some have nothing to do
-for i in 0 1 2 3 4; do quietly "$ns" infer --data whole/y --model model --part $i/5 --out few.parts/0000$i; done
+for i in 0 1 2 3 4; do quietly "$ns" infer --infer.precision=f32 --data whole/y --model model --part $i/5 --out few.parts/0000$i; done
 quietly "$ns" merge few.parts --out few
-quietly "$ns" infer --data whole/y --model model --out few-whole
+quietly "$ns" infer --infer.precision=f32 --data whole/y --model model --out few-whole
 same_result few few-whole
 "$python" - <<'P' || fail "counts of a merge"
 import json
@@ -57,7 +57,7 @@ refuses 64 "name is required" "$ns" ingest photos --part 0/2 --out refused
 mv p.parts/00002/run.json . # written, but never committed
 refuses 74 "part 2 of 4 is not there" "$ns" merge p.parts --out refused
 mv run.json p.parts/00002/
-mv p.parts/00002 . && quietly "$ns" infer --data whole/x --model model --part 2/4 --infer.precision=f32 --infer.batch=64 --out p.parts/00002
+mv p.parts/00002 . && quietly "$ns" infer --infer.precision=f32 --data whole/x --model model --part 2/4 --infer.precision=f32 --infer.batch=64 --out p.parts/00002
 refuses 65 "of other work" "$ns" merge p.parts --out refused
 rm -r p.parts/00002 && mv 00002 p.parts/
 # a part in another's place; and lists of files that somebody has changed: one in two parts, one that nobody has
@@ -76,7 +76,7 @@ refuses 65 "6 files in all parts, expected 7" "$ns" merge p.parts --out refused
 rm -r p.parts/00002 && mv 00002 p.parts/
 # the same words, but another model of that name when the task came to it
 quietly "$ns" train --data whole/x --model.blocks='[1]' --model.width=4 --train.epochs=1 --seed=2 --out other-model
-mv p.parts/00002 . && mv model first-model && mv other-model model && quietly "$ns" infer --data whole/x --model model --part 2/4 --out p.parts/00002
+mv p.parts/00002 . && mv model first-model && mv other-model model && quietly "$ns" infer --infer.precision=f32 --data whole/x --model model --part 2/4 --out p.parts/00002
 refuses 65 "of other work" "$ns" merge p.parts --out refused
 rm -r p.parts/00002 && mv 00002 p.parts/
 printf X | dd of="$(ls p.parts/00001/*.h5 | head -1)" bs=1 seek=4000 conv=notrunc 2>/dev/null
