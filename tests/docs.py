@@ -26,7 +26,7 @@ EXCEPT = {  # command: (in its place, reason); in its place None: not run. The w
         (None, "wants files of a stranger; tests/jobs/predict.sh writes some for each task"),
     "nightshift import det.onnx --task regions --input '[960, 960]' --fit within --filter opencv --colours bgr --out det":
         (None, "wants files of a stranger; tests/jobs/predict.sh writes some for each task"),
-    "nightshift import rec.onnx --task read --config symbols.yaml --input '[48, 320]' --fit height --fill 127.5 --filter opencv --colours bgr --mean '[.5,.5,.5]' --std '[.5,.5,.5]' --out rec":
+    "nightshift import rec.onnx --task read --input '[48, 320]' --fit height --fill 127.5 --filter opencv --colours bgr --mean '[.5,.5,.5]' --std '[.5,.5,.5]' --out rec":
         (None, "wants files of a stranger; tests/jobs/predict.sh writes some for each task"),
     "nightshift predict det scans/ --then rec --csv":
         (None, "wants files of a stranger; tests/jobs/predict.sh writes some for each task"),

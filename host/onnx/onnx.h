@@ -105,6 +105,9 @@ struct ns_onnx {
 		struct ns_onnx_text domain;
 		int64_t version;
 	} * opsets;
+	struct ns_onnx_property { /* what its makers say of it, by a name; any bytes */
+		struct ns_onnx_text key, value;
+	} * properties;
 	struct ns_onnx_value *values;
 	struct ns_onnx_node *nodes;
 	struct ns_onnx_attribute *attributes;
@@ -113,7 +116,7 @@ struct ns_onnx {
 	int *uses;
 	int64_t *ints;
 	float *floats;
-	int opset_count, value_count, node_count, attribute_count, tensor_count, nested_count, use_count, int_count, float_count;
+	int opset_count, property_count, value_count, node_count, attribute_count, tensor_count, nested_count, use_count, int_count, float_count;
 	int inputs, outputs;
 	int functions, sparse; /* of the model, of the graph: read by nobody here */
 	struct ns_onnx_rooms *rooms;
@@ -126,6 +129,8 @@ struct ns_onnx {
 enum ns_status ns_onnx_read(struct ns_onnx **onnx, const char *path);
 void ns_onnx_free(struct ns_onnx *onnx);
 int ns_onnx_is(struct ns_onnx_text text, const char *word);
+/* Is there a property of that name? */
+int ns_onnx_property(const struct ns_onnx *onnx, const char *key, struct ns_onnx_text *value);
 /* Is it an ONNX file, by its name or its first bytes? */
 enum ns_status ns_onnx_file(const char *path, int *is);
 /* Weights that lie in files of their own: each is a plain file in the model's folder, holds what is said of it, and no two overlap but whole. *bytes: of all. */

@@ -166,6 +166,40 @@ static enum ns_status read_opset(struct ns_onnx *o, const struct ns_walk *outer,
 	return NS_OK;
 }
 
+static enum ns_status read_property(struct ns_onnx *o, const struct ns_walk *outer, const struct ns_field *field)
+{
+	struct ns_onnx_property p = {{"", 0}, {"", 0}};
+	struct ns_field f;
+	struct ns_walk w;
+	int more;
+
+	NS_TRY(ns_walk_into(outer, field, "a property", &w));
+	for (;;) {
+		NS_TRY(ns_walk_next(&w, &f, &more));
+		if (!more)
+			break;
+		if (f.number == 1 && f.wire == NS_WIRE_BYTES)
+			p.key = (struct ns_onnx_text){(const char *)f.at, f.bytes};
+		if (f.number == 2 && f.wire == NS_WIRE_BYTES)
+			p.value = (struct ns_onnx_text){(const char *)f.at, f.bytes};
+	}
+	NS_TRY(NS_ONNX_GROW(o, properties, property_count, "properties"));
+	o->properties[o->property_count++] = p;
+	return NS_OK;
+}
+
+int ns_onnx_property(const struct ns_onnx *o, const char *key, struct ns_onnx_text *value)
+{
+	int i;
+
+	for (i = 0; i < o->property_count; i++)
+		if (ns_onnx_is(o->properties[i].key, key)) {
+			*value = o->properties[i].value;
+			return 1;
+		}
+	return 0;
+}
+
 static enum ns_status read_model(struct ns_onnx *o)
 {
 	struct ns_walk w = {o, o->data, o->data + o->bytes, "the model", 0};
@@ -184,6 +218,8 @@ static enum ns_status read_model(struct ns_onnx *o)
 			NS_TRY(ns_walk_text(&w, &f, &o->producer_version));
 		if (f.number == 8)
 			NS_TRY(read_opset(o, &w, &f));
+		if (f.number == 14)
+			NS_TRY(read_property(o, &w, &f));
 		o->functions += f.number == 25;
 		if (f.number != 7)
 			continue;
@@ -250,6 +286,7 @@ void ns_onnx_free(struct ns_onnx *o)
 		free(o->rooms->slot);
 	free(o->rooms);
 	free(o->opsets);
+	free(o->properties);
 	free(o->values);
 	free(o->nodes);
 	free(o->attributes);

@@ -5,7 +5,7 @@
 #include "host/onnx/walk_inner.h"
 
 struct ns_onnx_rooms { /* capacities of the lists of the same names; names by their hashes */
-	int opsets, values, nodes, attributes, tensors, nested, uses, ints, floats;
+	int opsets, properties, values, nodes, attributes, tensors, nested, uses, ints, floats;
 	int32_t *slot;
 	uint64_t slots; /* a power of two */
 };

@@ -52,7 +52,8 @@ static const json_t *timm(const json_t *config, const char *key)
 	return below ? below : json_object_get(config, key);
 }
 
-static enum ns_status take_classes(struct ns_import_facts *f, const struct ns_conf *conf, const json_t *config, int wanted, const char *file)
+static enum ns_status take_classes(struct ns_import_facts *f, const struct ns_conf *conf, const json_t *config, const json_t *own, int wanted,
+				   const char *file)
 {
 	const json_t *asked = ns_conf_node(conf, "import.classes"), *one;
 	char number[16];
@@ -62,6 +63,9 @@ static enum ns_status take_classes(struct ns_import_facts *f, const struct ns_co
 	f->classes_from = "the configuration";
 	if (asked) {
 		f->classes = json_deep_copy(asked);
+	} else if (own) {
+		f->classes = json_deep_copy(own);
+		f->classes_from = "the file";
 	} else if (json_object_get(config, "id2label")) {
 		f->classes = by_number(json_object_get(config, "id2label"));
 		f->classes_from = "config.json";
@@ -220,13 +224,13 @@ out:
 	return status;
 }
 
-enum ns_status ns_import_names(struct ns_import_facts *f, const struct ns_conf *conf, const char *file, int wanted)
+enum ns_status ns_import_names(struct ns_import_facts *f, const struct ns_conf *conf, const char *file, int wanted, const json_t *own)
 {
 	json_t *config = NULL;
 	enum ns_status status;
 
 	NS_GO(read_beside(file, "config.json", &config));
-	status = take_classes(f, conf, config, wanted, file);
+	status = take_classes(f, conf, config, own, wanted, file);
 out:
 	json_decref(config);
 	return status;

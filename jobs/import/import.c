@@ -114,7 +114,7 @@ static enum ns_status read_all(const struct ns_job *job, const char *file, struc
 			       file);
 	arch.epsilon = (float)ns_conf_real(job->conf, "model.epsilon");
 	NS_TRY(ns_import_facts(f, job->conf, file, &arch));
-	NS_TRY(ns_import_names(f, job->conf, file, arch.classes));
+	NS_TRY(ns_import_names(f, job->conf, file, arch.classes, NULL));
 	NS_TRY(make(m, found, &arch, f));
 	return ns_conf_bool(job->conf, "model.leftovers") ? NS_OK : ns_found_check_left(found, &m->net);
 }

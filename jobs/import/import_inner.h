@@ -17,8 +17,11 @@ struct ns_import_facts {
  * Errors: NS_CONFIG where something has to be said that nothing says; NS_BAD_DATA for a file that contradicts the weights.
  */
 enum ns_status ns_import_facts(struct ns_import_facts *f, const struct ns_conf *conf, const char *file, const struct ns_arch *arch);
-/* Classes, likewise: as many as are wanted. */
-enum ns_status ns_import_names(struct ns_import_facts *f, const struct ns_conf *conf, const char *file, int wanted);
+/* Classes, likewise: as many as are wanted. own: those that the file itself names, or NULL. */
+enum ns_status ns_import_names(struct ns_import_facts *f, const struct ns_conf *conf, const char *file, int wanted, const json_t *own);
+/* Names in the metadata of an ONNX file, of the caller; NULL where there are none that are understood. */
+struct ns_onnx;
+json_t *ns_import_names_of_file(const struct ns_onnx *onnx);
 void ns_import_facts_release(struct ns_import_facts *f);
 /* Mean and standard deviation of the facts, into a model of that many channels. */
 enum ns_status ns_import_pixels(struct ns_model *m, const struct ns_import_facts *f);

@@ -135,7 +135,9 @@ static enum ns_status count_names(const struct ns_onnx *o, struct ns_arch *a)
 
 	NS_GO(cpu->open(&dev, 0));
 	NS_GO(ns_raw_make(&raw, o, a, dev, a->h, a->w));
-	n = a->task == NS_TASK_SEGMENT && raw->outputs[0].box.rank == 4 ? raw->outputs[0].box.dim[1] : ns_box_count(&raw->outputs[0].box);
+	n = a->task == NS_TASK_SEGMENT && raw->outputs[0].box.rank == 4 ? raw->outputs[0].box.dim[1]
+	    : a->task == NS_TASK_READ && raw->outputs[0].box.rank	? raw->outputs[0].box.dim[raw->outputs[0].box.rank - 1]
+									: ns_box_count(&raw->outputs[0].box);
 	if (a->task == NS_TASK_SEGMENT && n == 1) /* whether, or not */
 		n = 2;
 	if (n < 1 || n > NS_CLASSES_MAX)
@@ -149,11 +151,16 @@ out:
 }
 
 /* Of another task than classify: names are those that were asked for, or the numbers of what has no other. */
-static enum ns_status names_of_task(const struct ns_job *job, const struct ns_onnx *o, struct ns_arch *a)
+static enum ns_status names_of_task(const struct ns_job *job, const struct ns_onnx *o, json_t *own, struct ns_arch *a)
 {
 	const json_t *names = ns_conf_node(job->conf, "import.classes");
 
-	a->classes = (int)json_array_size(names);
+	if (own && a->task == NS_TASK_READ) { /* PP-OCR's dictionaries leave out the blank, and the space that comes last */
+		NS_TRY(count_names(o, a));
+		if (a->classes == (int)json_array_size(own) + 2)
+			json_array_append_new(own, json_string(" "));
+	}
+	a->classes = (int)json_array_size(names ? names : own);
 	if (!a->classes && (a->task == NS_TASK_DETECT || a->task == NS_TASK_READ))
 		return ns_fail(NS_CONFIG, "%s: import.classes is required: nothing says what it %s", o->path,
 			       a->task == NS_TASK_READ ? "reads: its symbols, in its order, without the blank" : "detects, in its order");
@@ -237,7 +244,10 @@ static enum ns_status read_task(const struct ns_job *job, struct ns_arch *a)
 /* Its graph and what it is, from its file and what lies beside it. */
 static enum ns_status read_model(const struct ns_job *job, const struct ns_onnx *o, struct ns_arch *a, struct ns_import_facts *f)
 {
-	const json_t *names = ns_conf_node(job->conf, "import.classes");
+	const json_t *asked = ns_conf_node(job->conf, "import.classes");
+	json_t *own = NULL;
+	enum ns_status status;
+	int nameless;
 
 	NS_TRY(read_task(job, a));
 	NS_TRY(read_input(o, a));
@@ -245,8 +255,13 @@ static enum ns_status read_model(const struct ns_job *job, const struct ns_onnx 
 	a->h = f->h;
 	a->w = f->w;
 	a->onnx = a->alone = 1;
-	NS_TRY(a->task == NS_TASK_CLASSIFY ? read_classes(o, names, a) : names_of_task(job, o, a));
-	NS_TRY(ns_import_names(f, job->conf, o->path, a->classes));
+	nameless = a->task == NS_TASK_EMBED || a->task == NS_TASK_REGIONS || a->task == NS_TASK_RAW;
+	own = asked || nameless ? NULL : ns_import_names_of_file(o);
+	NS_GO(a->task == NS_TASK_CLASSIFY ? read_classes(o, asked ? asked : own, a) : names_of_task(job, o, own, a));
+	status = ns_import_names(f, job->conf, o->path, a->classes, own);
+out:
+	json_decref(own);
+	NS_TRY(status);
 	return a->task == NS_TASK_CLASSIFY ? ns_foreign_probe(a, o) : NS_OK;
 }
 

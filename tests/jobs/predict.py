@@ -479,6 +479,42 @@ def edges(_binary):
         run("predict", "odd", "w40.ppm", code=65, said=said)
 
 
+def named(_binary):
+    """names that a file brings along in its metadata"""
+    means()
+
+    def with_property(name, source, key, text):
+        data = pathlib.Path(source).read_bytes() + encode([(14, [(1, key), (2, text.encode() if isinstance(text, str) else text)])])
+        pathlib.Path(name).write_bytes(data)
+        return name
+
+    def classes(*args, code=0, said=""):
+        run("import", *args, *AS_IT_IS, "--out", "n", code=code, said=said)
+        return json.load(open("n/model.json", encoding="utf-8"))["classes"] if not code else None
+    y = numpy.zeros((1, 6, 3))
+    y[0, :, 0] = [16, 16, 8, 8, .1, .9]
+    constant("plain.onnx", [y])
+    detect = ["--task", "detect", "--head", "yolov8", "--fit", "stretch", "--filter", "nearest"]
+    for text in ("{0: 'cat', 1: \"dog's\"}", "{0:'cat',1:'dog\\'s'}", "{0: 'cat',\n 1: 'dog\\'s',}"):
+        check(classes(with_property("yolo.onnx", "plain.onnx", "names", text), *detect) == ["cat", "dog's"], text)
+    check(predict("n", ppm("a.ppm", flat(32, 32, (1, 2, 3))))["a.ppm"]["boxes"][0]["class"] == "dog's", "its class")
+    for text in ("{1: 'cat', 0: 'dog'}", "{0: 'cat', 2: 'dog'}", "{0: 'cat'", "{0: cat}", "{0: 'cat}", "['cat', 'dog']", "", "{}", b"{0: '\xff'}", "{99999999999999999999: 'a'}"):
+        classes(with_property("yolo.onnx", "plain.onnx", "names", text), *detect, code=78, said="import.classes is required")
+    check(classes(with_property("yolo.onnx", "plain.onnx", "names", "{0: 'a', 1: 'b'}"), *detect, "--classes=[x, y]") == ["x", "y"], "what was asked for")
+    # symbols of readers: without the blank, and without the space that comes last
+    reader("first.onnx")
+    read = ["--task", "read", "--fit", "height", "--filter", "bilinear", "--input=[8, 16]"]
+    check(classes(with_property("rec.onnx", "first.onnx", "character", "ä"), *read) == ["ä", " "], "a space is added")
+    check(classes(with_property("rec.onnx", "first.onnx", "character", "ä\nb\n"), *read) == ["ä", "b"], "as many as there are")
+    classes(with_property("rec.onnx", "first.onnx", "character", "a\nb\nc\nd"), *read, code=65, said="has 3 symbols, a blank among them, but the model has 4 names")
+    # a classifier's
+    check(classes(with_property("c.onnx", "means.onnx", "classes", '["r", "g", "b"]')) == ["r", "g", "b"], "JSON")
+    classes(with_property("c.onnx", "means.onnx", "labels", '["r", "g"]'), code=65, said="has 3 classes, but the file names 2")
+    classes(with_property("c.onnx", "means.onnx", "labels", '["r", "g", 3]'), code=65, said="class 2 of the file is no name")
+    check(classes(with_property("c.onnx", "means.onnx", "license", "MIT")) == ["0", "1", "2"], "another property")
+    check(classes(with_property("e.onnx", "means.onnx", "classes", '["r", "g", "b"]'), "--task", "embed") == [], "a vector has no names")
+
+
 def hostile(_binary):
     """what once read beyond its end, took minutes, or took everything with it"""
     means()
@@ -562,6 +598,6 @@ def refused(_binary):
 
 if __name__ == "__main__":
     NS, *parts = sys.argv[1:]
-    for part in tiny.chosen((vectors, colours, boxes, texts, places, masks, files, shown, edges, hostile, refused), parts):
+    for part in tiny.chosen((vectors, colours, boxes, texts, places, masks, files, shown, edges, named, hostile, refused), parts):
         part(NS)
     print(f"{tiny.checks} checks passed")
