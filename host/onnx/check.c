@@ -129,18 +129,24 @@ enum ns_status ns_onnx_check_graph(struct ns_onnx *o)
 /* --- external data --- */
 
 /* A plain name in the model's folder: no path, and no link. */
-static enum ns_status open_beside(const struct ns_onnx *o, const struct ns_onnx_tensor *t, int64_t *size)
+static enum ns_status path_beside(const struct ns_onnx *o, const struct ns_onnx_tensor *t, char path[NS_PATH_MAX])
 {
 	const char *slash = strrchr(o->path, '/');
-	char path[NS_PATH_MAX];
-	struct stat st;
-	int fd;
 
 	if (t->location.bytes > 255 || memchr(t->location.at, '/', t->location.bytes) || memchr(t->location.at, '\\', t->location.bytes) ||
 	    t->location.at[0] == '.')
 		return ns_fail(NS_BAD_DATA, "%s: weight '%.*s' lies in '%.*s', expected a plain name in the same folder", o->path, (int)t->name.bytes,
 			       t->name.at, (int)t->location.bytes, t->location.at);
-	NS_TRY(ns_path(path, "%.*s%.*s", slash ? (int)(slash - o->path) + 1 : 0, o->path, (int)t->location.bytes, t->location.at));
+	return ns_path(path, "%.*s%.*s", slash ? (int)(slash - o->path) + 1 : 0, o->path, (int)t->location.bytes, t->location.at);
+}
+
+static enum ns_status size_beside(const struct ns_onnx *o, const struct ns_onnx_tensor *t, int64_t *size)
+{
+	char path[NS_PATH_MAX];
+	struct stat st;
+	int fd;
+
+	NS_TRY(path_beside(o, t, path));
 	NS_TRY(ns_open(&fd, path, 1));
 	if (fstat(fd, &st)) {
 		close(fd);
@@ -148,6 +154,28 @@ static enum ns_status open_beside(const struct ns_onnx *o, const struct ns_onnx_
 	}
 	close(fd);
 	*size = (int64_t)st.st_size;
+	return NS_OK;
+}
+
+enum ns_status ns_onnx_read_beside(const struct ns_onnx *o, const struct ns_onnx_tensor *t, size_t bytes, void *to)
+{
+	char path[NS_PATH_MAX];
+	size_t done = 0;
+	int fd;
+
+	NS_TRY(path_beside(o, t, path));
+	NS_TRY(ns_open(&fd, path, 1));
+	while (done < bytes) {
+		ssize_t n = pread(fd, (char *)to + done, bytes - done, (off_t)(t->offset + (int64_t)done));
+
+		if (n <= 0) {
+			close(fd);
+			return n < 0 ? ns_io_error(path, "cannot read")
+				     : ns_fail(NS_BAD_DATA, "%s: ends inside weight '%.*s'", path, (int)t->name.bytes, t->name.at);
+		}
+		done += (size_t)n;
+	}
+	close(fd);
 	return NS_OK;
 }
 
@@ -162,7 +190,7 @@ static int by_place(const void *a, const void *b)
 	return ((*x)->offset > (*y)->offset) - ((*x)->offset < (*y)->offset);
 }
 
-static int64_t bytes_of(const struct ns_onnx_tensor *t)
+int64_t ns_onnx_tensor_bytes(const struct ns_onnx_tensor *t)
 {
 	return (t->count * types[t->type].bits + 7) / 8;
 }
@@ -177,7 +205,8 @@ static enum ns_status check_overlaps(const struct ns_onnx *o, const struct ns_on
 		const struct ns_onnx_tensor *a = list[i - 1], *b = list[i];
 		int same = a->location.bytes == b->location.bytes && !memcmp(a->location.at, b->location.at, a->location.bytes);
 
-		if (same && b->offset < a->offset + bytes_of(a) && !(b->offset == a->offset && bytes_of(a) == bytes_of(b)))
+		if (same && b->offset < a->offset + ns_onnx_tensor_bytes(a) &&
+		    !(b->offset == a->offset && ns_onnx_tensor_bytes(a) == ns_onnx_tensor_bytes(b)))
 			return ns_fail(NS_BAD_DATA, "%s: weights '%.*s' and '%.*s' overlap in '%.*s'", o->path, (int)a->name.bytes, a->name.at,
 				       (int)b->name.bytes, b->name.at, (int)a->location.bytes, a->location.at);
 	}
@@ -198,13 +227,13 @@ enum ns_status ns_onnx_check_external(const struct ns_onnx *o, int64_t *bytes)
 		if (!t->location.bytes)
 			continue;
 		list[n++] = t;
-		status = open_beside(o, t, &size);
-		if (status == NS_OK &&
-		    (!types[t->type].bits || t->offset > size || bytes_of(t) > size - t->offset || (t->length >= 0 && t->length != bytes_of(t))))
+		status = size_beside(o, t, &size);
+		if (status == NS_OK && (!types[t->type].bits || t->offset > size || ns_onnx_tensor_bytes(t) > size - t->offset ||
+					(t->length >= 0 && t->length != ns_onnx_tensor_bytes(t))))
 			status = ns_fail(NS_BAD_DATA, "%s: weight '%.*s' is %lld bytes of %s from %lld on (length: %lld), but '%.*s' has %lld",
-					 o->path, (int)t->name.bytes, t->name.at, (long long)bytes_of(t), types[t->type].name, (long long)t->offset,
-					 (long long)t->length, (int)t->location.bytes, t->location.at, (long long)size);
-		*bytes += bytes_of(t);
+					 o->path, (int)t->name.bytes, t->name.at, (long long)ns_onnx_tensor_bytes(t), types[t->type].name,
+					 (long long)t->offset, (long long)t->length, (int)t->location.bytes, t->location.at, (long long)size);
+		*bytes += ns_onnx_tensor_bytes(t);
 	}
 	if (status == NS_OK)
 		status = check_overlaps(o, list, n);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "host/onnx/import_inner.h"
+#include "host/onnx/read_inner.h"
 
 /* --- attributes --- */
 
@@ -214,29 +215,6 @@ static enum ns_status from_list(const struct ns_onnx *o, const struct ns_onnx_te
 	return NS_OK;
 }
 
-static enum ns_status from_file(const struct ns_onnx *o, const struct ns_onnx_tensor *t, size_t bytes, void *to)
-{
-	const char *slash = strrchr(o->path, '/');
-	char path[NS_PATH_MAX];
-	size_t done = 0;
-	int fd;
-
-	NS_TRY(ns_path(path, "%.*s%.*s", slash ? (int)(slash - o->path) + 1 : 0, o->path, (int)t->location.bytes, t->location.at));
-	NS_TRY(ns_open(&fd, path, 1));
-	while (done < bytes) {
-		ssize_t n = pread(fd, (char *)to + done, bytes - done, (off_t)(t->offset + (int64_t)done));
-
-		if (n <= 0) {
-			close(fd);
-			return n < 0 ? ns_io_error(path, "cannot read")
-				     : ns_fail(NS_BAD_DATA, "%s: ends inside weight '%.*s'", path, (int)t->name.bytes, t->name.at);
-		}
-		done += (size_t)n;
-	}
-	close(fd);
-	return NS_OK;
-}
-
 enum ns_status ns_maker_tensor(const struct ns_onnx *o, struct ns_dag *dag, const struct ns_onnx_tensor *t, int *value)
 {
 	struct ns_box box = {.rank = t->rank};
@@ -252,5 +230,5 @@ enum ns_status ns_maker_tensor(const struct ns_onnx *o, struct ns_dag *dag, cons
 	dag->constant_bytes -= (int64_t)bytes; /* as the file holds them, they are no more than it is */
 	NS_TRY(ns_dag_constant(dag, dtype, &box, t->raw, value));
 	to = dag->values[*value].data;
-	return t->raw || !bytes ? NS_OK : t->location.bytes ? from_file(o, t, bytes, to) : from_list(o, t, dtype, to);
+	return t->raw || !bytes ? NS_OK : t->location.bytes ? ns_onnx_read_beside(o, t, bytes, to) : from_list(o, t, dtype, to);
 }

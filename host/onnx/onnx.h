@@ -97,8 +97,9 @@ struct ns_onnx_node {
 
 struct ns_onnx {
 	char *path;
-	const uint8_t *data; /* the mapping */
+	const uint8_t *data; /* the mapping, or memory of its own */
 	size_t bytes;
+	int own;
 	int64_t ir_version;
 	struct ns_onnx_text producer, producer_version, graph_name;
 	struct ns_onnx_opset {
@@ -127,6 +128,8 @@ struct ns_onnx {
  * inputs of the graph; every name is made once.
  */
 enum ns_status ns_onnx_read(struct ns_onnx **onnx, const char *path);
+/* The same of bytes in memory, which it takes in any case; path: for messages. */
+enum ns_status ns_onnx_read_bytes(struct ns_onnx **onnx, char *bytes, size_t n, const char *path);
 void ns_onnx_free(struct ns_onnx *onnx);
 int ns_onnx_is(struct ns_onnx_text text, const char *word);
 /* Is there a property of that name? */
@@ -181,6 +184,8 @@ void ns_onnx_put_external(struct ns_onnx_message *graph, const char *name, enum 
 			  int64_t offset, int64_t bytes);
 /* It takes the graph. */
 void ns_onnx_put_model(struct ns_onnx_message *m, int64_t opset, struct ns_onnx_message *graph);
+/* The file with its weights of other files inside. NS_BAD_DATA: they are not as they should be, or too many. */
+enum ns_status ns_onnx_put_inside(const struct ns_onnx *onnx, struct ns_onnx_message *out);
 /* The file as it is, but that fields of `front` (nodes, weights, an input) stand before its graph's, and make its input of that name. It takes front. */
 enum ns_status ns_onnx_in_front(const struct ns_onnx *onnx, const char *input, struct ns_onnx_message *front, struct ns_onnx_message *out);
 

@@ -254,10 +254,9 @@ static enum ns_status map(struct ns_onnx *o)
 	return status;
 }
 
-enum ns_status ns_onnx_read(struct ns_onnx **onnx, const char *path)
+static enum ns_status begin(struct ns_onnx **onnx, const char *path)
 {
 	struct ns_onnx *o = calloc(1, sizeof *o);
-	enum ns_status status;
 
 	if (o)
 		o->rooms = calloc(1, sizeof *o->rooms);
@@ -266,6 +265,36 @@ enum ns_status ns_onnx_read(struct ns_onnx **onnx, const char *path)
 		return ns_fail(NS_NO_MEMORY, "%s: out of memory", path);
 	}
 	o->producer = o->producer_version = o->graph_name = (struct ns_onnx_text){"", 0};
+	*onnx = o;
+	return NS_OK;
+}
+
+enum ns_status ns_onnx_read_bytes(struct ns_onnx **onnx, char *bytes, size_t n, const char *path)
+{
+	struct ns_onnx *o;
+	enum ns_status status = begin(&o, path);
+
+	if (status != NS_OK) {
+		free(bytes);
+		return status;
+	}
+	o->data = (const uint8_t *)bytes;
+	o->bytes = n;
+	o->own = 1;
+	status = read_model(o);
+	if (status == NS_OK)
+		*onnx = o;
+	else
+		ns_onnx_free(o);
+	return status;
+}
+
+enum ns_status ns_onnx_read(struct ns_onnx **onnx, const char *path)
+{
+	struct ns_onnx *o;
+	enum ns_status status;
+
+	NS_TRY(begin(&o, path));
 	status = map(o);
 	if (status == NS_OK)
 		status = read_model(o);
@@ -280,7 +309,9 @@ void ns_onnx_free(struct ns_onnx *o)
 {
 	if (!o)
 		return;
-	if (o->data)
+	if (o->own)
+		free((void *)(uintptr_t)o->data);
+	else if (o->data)
 		munmap((void *)(uintptr_t)o->data, o->bytes);
 	if (o->rooms)
 		free(o->rooms->slot);

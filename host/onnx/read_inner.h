@@ -24,6 +24,9 @@ enum ns_status ns_onnx_read_node(struct ns_onnx *o, const struct ns_walk *outer,
 enum ns_status ns_onnx_check_tensor(const struct ns_onnx *o, const struct ns_walk *w, const struct ns_onnx_tensor *t);
 /* Tensor `index` is the value of its name, which nothing else is. */
 enum ns_status ns_onnx_add_weight(struct ns_onnx *o, const struct ns_walk *w, const struct ns_field *f, int index);
+/* The values of a weight of another file, a plain one in the model's folder: `bytes` of them. */
+enum ns_status ns_onnx_read_beside(const struct ns_onnx *o, const struct ns_onnx_tensor *t, size_t bytes, void *to);
+int64_t ns_onnx_tensor_bytes(const struct ns_onnx_tensor *t);
 /* Each value is made once, before it is used. */
 enum ns_status ns_onnx_check_graph(struct ns_onnx *o);
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/onnx/walk_inner.h"
+#include "host/onnx/read_inner.h"
 
 static void add(struct ns_onnx_message *m, const void *from, size_t n)
 {
@@ -238,4 +238,120 @@ enum ns_status ns_onnx_in_front(const struct ns_onnx *o, const char *input, stru
 		ns_onnx_put_message(out, 7, front);
 	}
 	return out->failed ? ns_fail(NS_NO_MEMORY, "%s: out of memory for a copy", o->path) : NS_OK;
+}
+
+/* --- weights of other files, put inside --- */
+
+static const struct ns_onnx_tensor *find_weight(const struct ns_onnx *o, struct ns_onnx_text name)
+{
+	int i;
+
+	for (i = 0; i < o->tensor_count; i++)
+		if (o->tensors[i].location.bytes && o->tensors[i].name.bytes == name.bytes && !memcmp(o->tensors[i].name.at, name.at, name.bytes))
+			return &o->tensors[i];
+	return NULL;
+}
+
+static enum ns_status put_values(const struct ns_onnx *o, const struct ns_onnx_tensor *t, struct ns_onnx_message *m)
+{
+	size_t n = (size_t)ns_onnx_tensor_bytes(t);
+	char *values = malloc(n + 1);
+	enum ns_status status = values ? ns_onnx_read_beside(o, t, n, values) : ns_fail(NS_NO_MEMORY, "%s: out of memory for a weight", o->path);
+
+	if (status == NS_OK)
+		put_bytes(m, 9, values, n);
+	free(values);
+	return status;
+}
+
+/* A weight: as it is, or with its values in place of where they lie. */
+static enum ns_status copy_weight(const struct ns_walk *graph, const struct ns_field *field, struct ns_onnx_message *out, int *moved)
+{
+	struct ns_onnx_message m = {NULL, 0, 0, 0};
+	const struct ns_onnx_tensor *t = NULL;
+	struct ns_onnx_text name = {"", 0};
+	struct ns_field f;
+	struct ns_walk w;
+	enum ns_status status;
+	int more;
+
+	NS_GO(ns_walk_into(graph, field, "a tensor", &w));
+	for (;;) {
+		const uint8_t *from = w.at;
+
+		NS_GO(ns_walk_next(&w, &f, &more));
+		if (!more)
+			break;
+		if (f.number == 8)
+			NS_GO(ns_walk_text(&w, &f, &name));
+		if (f.number != 13 && f.number != 14)
+			add(&m, from, (size_t)(w.at - from));
+	}
+	t = find_weight(graph->of, name);
+	if (t) {
+		NS_GO(put_values(graph->of, t, &m));
+		++*moved;
+		ns_onnx_put_message(out, 5, &m);
+	} else {
+		put_bytes(out, 5, field->at, field->bytes);
+	}
+out:
+	ns_onnx_message_release(&m);
+	return status;
+}
+
+static enum ns_status copy_weights(const struct ns_walk *model, const struct ns_field *field, struct ns_onnx_message *graph, int *moved)
+{
+	struct ns_field f;
+	struct ns_walk w;
+	int more;
+
+	NS_TRY(ns_walk_into(model, field, "the graph", &w));
+	for (;;) {
+		const uint8_t *from = w.at;
+
+		NS_TRY(ns_walk_next(&w, &f, &more));
+		if (!more)
+			return NS_OK;
+		if (f.number == 5)
+			NS_TRY(copy_weight(&w, &f, graph, moved));
+		else
+			add(graph, from, (size_t)(w.at - from));
+	}
+}
+
+enum ns_status ns_onnx_put_inside(const struct ns_onnx *o, struct ns_onnx_message *out)
+{
+	struct ns_walk w = {o, o->data, o->data + o->bytes, "the model", 0};
+	struct ns_onnx_message graph = {NULL, 0, 0, 0};
+	enum ns_status status;
+	struct ns_field f;
+	int64_t bytes;
+	int more, moved = 0, wanted = 0, i;
+
+	NS_TRY(ns_onnx_check_external(o, &bytes));
+	if ((uint64_t)bytes + o->bytes > INT32_MAX)
+		return ns_fail(NS_BAD_DATA, "%s: has %lld bytes of weights in other files; a model here is one file of less than 2 GiB", o->path,
+			       (long long)bytes);
+	for (i = 0; i < o->tensor_count; i++)
+		wanted += o->tensors[i].location.bytes > 0;
+	for (;;) {
+		const uint8_t *from = w.at;
+
+		NS_GO(ns_walk_next(&w, &f, &more));
+		if (!more)
+			break;
+		if (f.number == 7) {
+			NS_GO(copy_weights(&w, &f, &graph, &moved));
+			ns_onnx_put_message(out, 7, &graph);
+		} else {
+			add(out, from, (size_t)(w.at - from));
+		}
+	}
+	status = moved != wanted ? ns_fail(NS_BAD_DATA, "%s: has constants of nodes in other files, which are not put inside", o->path)
+		 : out->failed	 ? ns_fail(NS_NO_MEMORY, "%s: out of memory for its weights", o->path)
+				 : NS_OK;
+out:
+	ns_onnx_message_release(&graph);
+	return status;
 }

@@ -265,20 +265,39 @@ out:
 	return a->task == NS_TASK_CLASSIFY ? ns_foreign_probe(a, o) : NS_OK;
 }
 
+/* A model here is one file: weights of others are put into it. */
+static enum ns_status gather(struct ns_onnx **o)
+{
+	struct ns_onnx_message whole = {NULL, 0, 0, 0};
+	struct ns_onnx *one;
+	enum ns_status status;
+	int i = 0;
+
+	while (i < (*o)->tensor_count && !(*o)->tensors[i].location.bytes)
+		i++;
+	if (i == (*o)->tensor_count)
+		return NS_OK;
+	status = ns_onnx_put_inside(*o, &whole);
+	if (status != NS_OK) {
+		ns_onnx_message_release(&whole);
+		return status;
+	}
+	NS_TRY(ns_onnx_read_bytes(&one, whole.bytes, whole.n, (*o)->path));
+	ns_onnx_free(*o);
+	*o = one;
+	return NS_OK;
+}
+
 enum ns_status ns_import_onnx(const struct ns_job *job, const char *file, struct ns_model *m, struct ns_import_facts *f)
 {
 	struct ns_reading reading;
 	struct ns_arch arch;
 	struct ns_onnx *o;
 	enum ns_status status;
-	int i;
 
 	memset(&arch, 0, sizeof arch);
 	NS_TRY(ns_onnx_read(&o, file));
-	for (i = 0; i < o->tensor_count; i++)
-		if (o->tensors[i].location.bytes)
-			NS_GO(ns_fail(NS_BAD_DATA, "%s: has weights in other files; a model here is one file: save it with its weights inside",
-				      file));
+	NS_GO(gather(&o));
 	NS_GO(read_model(job, o, &arch, f));
 	NS_GO(take_reading(&reading, job->conf, arch.task));
 	NS_GO(ns_reading_check(&reading, arch.task, arch.classes));

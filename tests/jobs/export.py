@@ -99,10 +99,15 @@ def ours(_binary):
         check(len(data) < 20000, f"{len(data)} bytes beside the weights")
         facts = json.load(open(f"x-{name}/export.json", encoding="utf-8"))
         check(facts["input"] == {"type": "float32", "shape": ["n", 3, 32, 24], "colours": "rgb"} and facts["classes"] == ["0", "1"] and facts["temperature"] == 1.5, f"{facts}")
+        pre = facts["preprocess"]
+        run("import", f"x-{name}/model.onnx", f"--mean={pre['mean']}", f"--std={pre['std']}", "--out", f"again-{name}")
+        again = json.load(open(f"again-{name}/model.json", encoding="utf-8"))
+        pathlib.Path(f"again-{name}/model.json").write_text(json.dumps({**again, "temperature": 1.5}), encoding="utf-8")
+        near(prob(f"again-{name}"), wanted, f"{name}, its weights gathered from beside it", 1e-5)
+        check(len(pathlib.Path(f"again-{name}/model.onnx").read_bytes()) > sum(at["data_offsets"][1] - at["data_offsets"][0] for k, at in head.items() if k != "__metadata__"), "weights are inside")
         # as its own file it is imported again
         run("export", name, "--inside", "--out", f"i-{name}")
         check(not pathlib.Path(f"i-{name}/model.safetensors").exists(), "weights twice")
-        pre = facts["preprocess"]
         run("import", f"i-{name}/model.onnx", f"--mean={pre['mean']}", f"--std={pre['std']}", "--out", f"again-{name}")
         again = json.load(open(f"again-{name}/model.json", encoding="utf-8"))
         check(again["architecture"]["embedding"] == (16 if name == "basic" else 32) and again["architecture"]["outputs"] == "logits", f"{again['architecture']}")

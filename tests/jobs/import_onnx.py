@@ -183,7 +183,12 @@ def refused(_binary):
     no(resnet(w, shape=("n", 1, "h", "w")), "import.input", 78)
     no(resnet(w, shape=("n", 1, 28, 30000)), "at most 4096")
     held = [tensor("big", [1], more=[(13, [(1, "location"), (2, "w.bin")]), (14, 1)])]
-    no(model(graph([node("Add", ["x", "big"], ["y"])], [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])], held)), "weights in other files")
+    no(model(graph([node("Add", ["x", "big"], ["y"])], [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])], held)), "w.bin", 74)
+    pathlib.Path("w.bin").write_bytes(b"\0\0")
+    no(model(graph([node("Add", ["x", "big"], ["y"])], [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])], held)), "'w.bin' has 2")
+    pathlib.Path("w.bin").write_bytes(b"\0\0\0\0")
+    inside = node("Constant", [], ["big"], "", [[(1, "value"), (5, held[0]), (20, 4)]])
+    no(model(graph([inside, node("Add", ["x", "big"], ["y"])], [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])])), "constants of nodes in other files")
     run("import", put("ok.onnx", resnet(w)), *f, "--out", "ok", "--force")
     run("train", "--data", "data", "--from", "ok", "--out", "no", code=78, said="came as ONNX")
     run("infer", "--model", "ok", "--data", "data", "--infer.precision=bf16", "--out", "no", code=78, said="computed in f32")
