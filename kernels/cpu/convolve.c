@@ -75,6 +75,9 @@ static void patch_row(const struct ns_window *w, const float *x, int64_t row, in
 	x += row + first;
 	if (stride == 1)
 		memcpy(to + (q0 - begin), x + q0, sizeof *to * (size_t)(q1 - q0));
+	else if (stride == 2) /* a number that the compiler knows, for its vectors */
+		for (q = q0; q < q1; q++)
+			to[q - begin] = x[q * 2];
 	else
 		for (q = q0; q < q1; q++)
 			to[q - begin] = x[q * stride];

@@ -81,6 +81,7 @@ static const struct ns_impl *const impls[] = {&ns_cpu_augment,
 					      &ns_cpu_reduce,
 					      &ns_cpu_pool_nd,
 					      &ns_cpu_along,
+					      &ns_cpu_resample,
 					      &ns_cpu_recurrent,
 					      NS_REF_ALL,
 					      NULL};

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/fast.h"
 
 /* The axes that are reduced have to be neighbours: outer x n x inner. */
 static int neighbours(const struct ns_op_reduce *v, int64_t *outer, int64_t *n, int64_t *inner)
@@ -75,13 +76,63 @@ const struct ns_impl ns_cpu_reduce = {"reduce/lines", NS_OP_REDUCE, reduce_make}
 
 /* --- softmax --- */
 
+#define BLOCK 1024 /* elements whose sum is of floats, lane by lane, before it goes into the whole's, which is a double */
+
+static double sum_of_lanes(v16f x)
+{
+	double sum = 0;
+	int i;
+
+	for (i = 0; i < 16; i++)
+		sum += (double)x[i];
+	return sum;
+}
+
+/* A line without gaps, of at least 16. */
+static void softmax_line(const float *x, float *y, int64_t n)
+{
+	v16f most = v16_load_f32(x, 16), sums, e, scale;
+	float max = -INFINITY;
+	double sum = 0;
+	int64_t i, end;
+
+	for (i = 16; i + 16 <= n; i += 16) {
+		v16f t = v16_load_f32(x + i, 16);
+
+		most = v16_select(t > most, t, most);
+	}
+	for (end = 0; end < 16; end++)
+		max = most[end] > max ? most[end] : max;
+	for (; i < n; i++)
+		max = x[i] > max ? x[i] : max;
+	for (i = 0; i < n; i = end) {
+		end = i + BLOCK < n ? i + BLOCK : n;
+		for (sums = v16_set(0); i + 16 <= end; i += 16) {
+			e = v16_fast_exp(v16_load_f32(x + i, 16) - max);
+			v16_store_f32(y + i, e, 16);
+			sums += e;
+		}
+		for (sum += sum_of_lanes(sums); i < end; i++) {
+			y[i] = v16_fast_exp(v16_set(x[i] - max))[0];
+			sum += (double)y[i];
+		}
+	}
+	scale = v16_set((float)(1 / sum));
+	for (i = 0; i + 16 <= n; i += 16)
+		v16_store_f32(y + i, v16_load_f32(y + i, 16) * scale, 16);
+	for (; i < n; i++)
+		y[i] *= scale[0];
+}
+
 static enum ns_status along_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	const struct ns_op_along *v = &ns_cpu_op(plan)->u.along;
 	int64_t o, i, j;
 
 	(void)queue;
-	for (o = 0; o < v->outer; o++)
+	for (o = 0; v->inner == 1 && v->n >= 16 && o < v->outer; o++)
+		softmax_line((const float *)a->in[NS_ALONG_X] + o * v->n, (float *)a->out[NS_ALONG_Y] + o * v->n, v->n);
+	for (; o < v->outer; o++)
 		for (i = 0; i < v->inner; i++) {
 			const float *x = (const float *)a->in[NS_ALONG_X] + o * v->n * v->inner + i;
 			float *y = (float *)a->out[NS_ALONG_Y] + o * v->n * v->inner + i, max = -INFINITY;

@@ -97,7 +97,7 @@ static int random_window(struct ns_window *w, int axes, int transposed)
 		int64_t span;
 
 		w->in[d] = among(1, axes == 3 ? 5 : 19);
-		w->kernel[d] = among(1, 4);
+		w->kernel[d] = d && among(0, 1) ? w->kernel[0] : among(1, 5); /* often square */
 		w->stride[d] = among(1, 3);
 		w->dilation[d] = among(1, 2);
 		w->pad[d] = among(0, 4) ? among(0, 2) : 6;
@@ -377,8 +377,14 @@ static void test_along_and_pool(void **state)
 	for (i = 0; i < 200; i++) {
 		struct ns_op op = {.kind = NS_OP_ALONG, .u.along = {.dtype = NS_F32, .outer = among(1, 3), .n = among(1, 50), .inner = among(1, 4)}};
 		int64_t n = op.u.along.outer * op.u.along.n * op.u.along.inner;
-		const void *in[1] = {random_floats(n, -20, 20)};
+		const void *in[1];
 
+		if (i % 10 == 0) { /* beyond a block, with what is left over */
+			op.u.along.n = among(1000, 3000);
+			op.u.along.inner = 1;
+			n = op.u.along.outer * op.u.along.n;
+		}
+		in[0] = random_floats(n, -20, 20);
 		both(&op, in, 1, n, NULL, 1e-6, who);
 		assert_string_equal(who, "along/lines");
 		free((void *)(uintptr_t)in[0]);
@@ -395,11 +401,45 @@ static void test_along_and_pool(void **state)
 		if (i % 5 == 0) /* one more that begins inside, as rounding up gives */
 			v->window.out[1] += v->window.out[1] * v->window.stride[1] < v->window.in[1] + v->window.pad[1];
 		in[0] = random_floats(v->planes * v->window.in[0] * v->window.in[1], -1, 1);
+		if (i % 7 == 0) /* a maximum of what is no number is none */
+			((float *)(uintptr_t)in[0])[among(0, v->planes * v->window.in[0] * v->window.in[1] - 1)] = NAN;
 		both(&op, in, 1, v->planes * v->window.out[0] * v->window.out[1], NULL, 1e-6, who);
 		pools += !strcmp(who, "pool_nd/windows");
 		free((void *)(uintptr_t)in[0]);
 	}
 	assert_true(pools > 300);
+}
+
+static void test_resample(void **state)
+{
+	char who[40] = "";
+	int i, k;
+
+	(void)state;
+	for (i = 0; i < 300; i++) {
+		struct ns_op op = {.kind = NS_OP_RESAMPLE,
+				   .u.resample = {.dtype = NS_F32,
+						  .outer = among(1, 3),
+						  .n = among(1, 20),
+						  .inner = i % 2 ? 1 : among(1, 40),
+						  .m = among(1, 30),
+						  .taps = i % 3 ? (int)among(1, 5) : 1,
+						  .outside = .5f}};
+		struct ns_op_resample *v = &op.u.resample;
+		float *weight = random_floats(v->m * v->taps, -1, 1);
+		int32_t *index = malloc(sizeof *index * (size_t)(v->m * v->taps));
+		const void *in[3] = {random_floats(v->outer * v->n * v->inner, -1, 1), index, weight};
+
+		for (k = 0; k < v->m * v->taps; k++) {
+			index[k] = (int32_t)among(i % 4 ? 0 : -1, v->n - 1);
+			if (i % 3 == 0)
+				weight[k] = 1; /* the nearest pixel */
+		}
+		both(&op, in, 3, v->outer * v->m * v->inner, NULL, 1e-6, who);
+		assert_string_equal(who, "resample/rows");
+		for (k = 0; k < 3; k++)
+			free((void *)(uintptr_t)in[k]);
+	}
 }
 
 /* One direction of each kind, with and without biases and states; what is not taken is ref's. */
@@ -464,7 +504,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolve),	  cmocka_unit_test(test_contract), cmocka_unit_test(test_pointwise),
 					   cmocka_unit_test(test_edges),	  cmocka_unit_test(test_move),	   cmocka_unit_test(test_reduce),
-					   cmocka_unit_test(test_along_and_pool), cmocka_unit_test(test_recurrent)};
+					   cmocka_unit_test(test_along_and_pool), cmocka_unit_test(test_resample), cmocka_unit_test(test_recurrent)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
