@@ -175,8 +175,10 @@ def reads(lines):
     found, s, worst, right = predict("rec", *(f for f, _ in lines)), session("ch_PP-OCRv4_rec_infer"), 0, 0
     for f, text in lines:
         im = bgr(f)
-        w = int(np.ceil(48 * im.shape[1] / im.shape[0]))
-        x = np.zeros((48, max(320, w), 3), np.float32)
+        ratio = im.shape[1] / im.shape[0]
+        canvas = max(320, int(48 * ratio))  # as PaddleOCR's resize_norm_img() has it
+        w = min(int(np.ceil(48 * ratio)), canvas)
+        x = np.zeros((48, canvas, 3), np.float32)
         x[:, :w] = (cv2.resize(im, (w, 48), interpolation=cv2.INTER_LINEAR) / 255 - .5) / .5
         p = s.run(None, {s.get_inputs()[0].name: x.transpose(2, 0, 1)[None]})[0][0]
         best, sure = p.argmax(1), p.max(1)
