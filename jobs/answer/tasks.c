@@ -114,6 +114,7 @@ static enum ns_status regions(const struct ns_sight *s, json_t *result)
 static enum ns_status put_text(const struct ns_sight *s, const int *text, int n, int blank, double confidence, json_t *result)
 {
 	size_t bytes = 1;
+	const char *symbol;
 	char *utf8;
 	int i;
 
@@ -122,8 +123,10 @@ static enum ns_status put_text(const struct ns_sight *s, const int *text, int n,
 	utf8 = calloc(bytes, 1);
 	if (!utf8)
 		return ns_fail(NS_NO_MEMORY, "out of memory for a text of %d symbols", n);
-	for (i = 0; i < n; i++)
-		strcat(utf8, s->model->classes[text[i] - (text[i] > blank)]);
+	for (i = 0, bytes = 0; i < n; i++, bytes += strlen(symbol)) {
+		symbol = s->model->classes[text[i] - (text[i] > blank)];
+		memcpy(utf8 + bytes, symbol, strlen(symbol));
+	}
 	json_object_set_new(result, "text", ns_json_string(utf8));
 	json_object_set_new(result, "confidence", json_real(confidence));
 	free(utf8);
@@ -154,28 +157,36 @@ out:
 }
 
 /* Of a class: its run lengths down the columns, off and on in turns, as COCO counts them. */
-static json_t *run_lengths(const uint8_t *mask, int h, int w, int cls, int64_t *pixels)
+struct run_lengths {
+	json_t *counts;	     /* NULL: no pixel is of this class */
+	int64_t pixels, end; /* how many are, and where the last run of them ends */
+};
+
+/* Of every class at once; of: 256 of them, zeroed. */
+static void run_lengths(const uint8_t *mask, int h, int w, struct run_lengths *of)
 {
-	json_t *counts = json_array();
-	int64_t run = 0;
-	int x, y, on = 0;
+	const int64_t all = (int64_t)h * w;
+	struct run_lengths *r;
+	int64_t from, to;
+	int cls;
 
-	*pixels = 0;
-	for (x = 0; x < w; x++)
-		for (y = 0; y < h; y++) {
-			int is = mask[(int64_t)y * w + x] == cls;
-
-			*pixels += is;
-			if (is == on) {
-				run++;
-				continue;
-			}
-			json_array_append_new(counts, json_integer(run));
-			run = 1;
-			on = is;
-		}
-	json_array_append_new(counts, json_integer(run));
-	return counts;
+#define DOWN(i) mask[(i) % h * w + (i) / h]
+	for (from = 0; from < all; from = to) {
+		cls = DOWN(from);
+		for (to = from + 1; to < all && DOWN(to) == cls; to++)
+			;
+		r = &of[cls];
+		if (!r->counts)
+			r->counts = json_array();
+		json_array_append_new(r->counts, json_integer(from - r->end));
+		json_array_append_new(r->counts, json_integer(to - from));
+		r->pixels += to - from;
+		r->end = to;
+	}
+#undef DOWN
+	for (cls = 0; cls < 256; cls++)
+		if (of[cls].counts && of[cls].end < all)
+			json_array_append_new(of[cls].counts, json_integer(all - of[cls].end));
 }
 
 /* A mask of the canvas as one of the image: each pixel has what lies over its middle. */
@@ -199,29 +210,26 @@ static enum ns_status segment(const struct ns_sight *s, json_t *result)
 	const size_t pixels = (size_t)s->h * (size_t)s->w;
 	json_t *list = json_array();
 	uint8_t *mask, *image;
+	struct run_lengths of[256] = {{NULL, 0, 0}};
 	enum ns_status status;
-	int k, classes;
+	int k;
 
 	json_object_set_new(result, "classes", list);
 	if (s->count < 1 || o->box.rank != 4)
 		return ns_fail(NS_BAD_DATA, "the network's first output is no map (1, classes, h, w)");
-	classes = o->box.dim[1] == 1 ? 2 : (int)o->box.dim[1];
 	mask = malloc((size_t)(o->box.dim[2] * o->box.dim[3]) + 1);
 	image = malloc(pixels + 1);
 	status = mask && image ? ns_mask(o, mask) : ns_fail(NS_NO_MEMORY, "out of memory for masks of %dx%d", s->w, s->h);
-	if (status == NS_OK)
+	if (status == NS_OK) {
 		to_image(s, mask, (int)o->box.dim[2], (int)o->box.dim[3], image);
-	for (k = 0; status == NS_OK && k < classes; k++) {
-		int64_t n;
-		json_t *counts = run_lengths(image, s->h, s->w, k, &n), *rle = json_pack("{s:[i, i], s:o}", "size", s->h, s->w, "counts", counts);
-
-		if (!n) {
-			json_decref(rle);
-			continue;
-		}
-		json_array_append_new(list, NS_JSON_OBJECT({"class", class_name(s, k)}, {"id", json_integer(k)},
-							   {"share", json_real((double)n / (double)pixels)}, {"rle", rle}));
+		run_lengths(image, s->h, s->w, of);
 	}
+	for (k = 0; k < 256; k++)
+		if (of[k].counts)
+			json_array_append_new(list,
+					      NS_JSON_OBJECT({"class", class_name(s, k)}, {"id", json_integer(k)},
+							     {"share", json_real((double)of[k].pixels / (double)pixels)},
+							     {"rle", json_pack("{s:[i, i], s:o}", "size", s->h, s->w, "counts", of[k].counts)}));
 	free(mask);
 	free(image);
 	return status;

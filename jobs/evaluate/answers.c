@@ -1,7 +1,4 @@
-/*
- * jobs/evaluate/answers.c - answers of other tasks than classify against what people said of the images: the annotations that their data set keeps. A row whose annotation does not
- * speak of it is not counted.
- */
+/* jobs/evaluate/answers.c - answers of other tasks than classify against the annotations that their data set keeps; a row whose annotation does not speak of them is not counted. */
 #include "jobs/evaluate/evaluate_inner.h"
 
 #include <math.h>
@@ -12,7 +9,14 @@
 #include "host/outputs/outputs.h"
 #include "host/stat/stat.h"
 
-struct measure;
+struct rows;
+struct measure {
+	const char *task, *member;
+	enum ns_status (*of)(const struct rows *r);
+	json_type type; /* of the member */
+	const char *expected;
+};
+
 struct rows {
 	const struct ns_predictions *p;
 	const struct measure *measure;
@@ -29,9 +33,6 @@ static enum ns_status text_of(const char *bytes, size_t n, const char *what, int
 	*json = n ? json_loadb(bytes, n, 0, &error) : NULL;
 	return *json || !n ? NS_OK : ns_fail(NS_BAD_DATA, "row %lld: its %s is no JSON: %s", (long long)row, what, error.text);
 }
-
-static int right_type(const struct rows *r, const json_t *said);
-static const char *type_of(const struct rows *r);
 
 /* What people said of a row, and what the model did; *truth NULL: nobody said anything. The caller releases both. */
 static enum ns_status read_row(const struct rows *r, int64_t row, json_t **truth, json_t **answer)
@@ -55,19 +56,11 @@ static enum ns_status read_row(const struct rows *r, int64_t row, json_t **truth
 	if (status == NS_OK && *truth && (!said || json_is_null(said))) { /* nobody said anything of it */
 		json_decref(*truth);
 		*truth = NULL;
-	} else if (status == NS_OK && *truth && !right_type(r, said)) {
+	} else if (status == NS_OK && *truth && json_typeof(said) != r->measure->type) {
 		status = ns_fail(NS_BAD_DATA, "%s: row %lld: its annotation's member '%s' is not what it should be: expected %s", s->path,
-				 (long long)i, r->member, type_of(r));
+				 (long long)i, r->member, r->measure->expected);
 	}
 	return status;
-}
-
-static enum ns_status nothing_said(const struct rows *r)
-{
-	if (r->empty)
-		return NS_OK;
-	return ns_fail(NS_BAD_DATA, "%s: no row's annotation has a member '%s' that says what its answer should be; evaluate.truth names another",
-		       r->data->path, r->member);
 }
 
 static void put(json_t *json, const char *name, double value)
@@ -81,13 +74,38 @@ static void put_rows(const struct rows *r, int64_t rows)
 	json_object_set_new(r->json, "labelled", json_integer(rows));
 }
 
+/* Of each row that people spoke of: what they said, and what the model did. None at all is an error, unless it is an answer. */
+static enum ns_status each_row(const struct rows *r, enum ns_status (*take)(const struct rows *, int64_t, const json_t *, const json_t *, void *),
+			       void *to)
+{
+	enum ns_status status = NS_OK;
+	json_t *truth, *answer;
+	int64_t row, n = 0;
+
+	for (row = 0; status == NS_OK && row < r->p->rows; row++) {
+		status = read_row(r, row, &truth, &answer);
+		if (status == NS_OK && truth) {
+			status = take(r, row, truth, answer, to);
+			n++;
+		}
+		json_decref(truth);
+		json_decref(answer);
+	}
+	NS_TRY(status);
+	put_rows(r, n);
+	if (n || r->empty)
+		return NS_OK;
+	return ns_fail(NS_BAD_DATA, "%s: no row's annotation has a member '%s' that says what its answer should be; evaluate.truth names another",
+		       r->data->path, r->member);
+}
+
 /* --- boxes --- */
 
 struct boxes {
 	struct ns_scored_image *images;
 	struct ns_truth **truth;
 	struct ns_detection **found;
-	int64_t n, truths;
+	int64_t n, truths, unknown;
 };
 
 static int class_index(const struct ns_predictions *p, const char *name)
@@ -109,7 +127,6 @@ static enum ns_status take_object(const struct rows *r, int64_t row, const json_
 	const json_t *box = json_object_get(one, "bbox"), *shares = json_object_get(one, "bbox_normalized");
 	double w = shares ? json_number_value(json_object_get(answer, "width")) : 1,
 	       h = shares ? json_number_value(json_object_get(answer, "height")) : 1;
-
 	size_t k;
 
 	box = box ? box : shares;
@@ -130,8 +147,9 @@ static enum ns_status take_object(const struct rows *r, int64_t row, const json_
 }
 
 /* Objects of classes that the model does not know are not asked of it; they are counted. */
-static enum ns_status take_image(const struct rows *r, int64_t row, const json_t *truth, const json_t *answer, struct boxes *b, int64_t *unknown)
+static enum ns_status take_image(const struct rows *r, int64_t row, const json_t *truth, const json_t *answer, void *to)
 {
+	struct boxes *b = to;
 	const json_t *objects = json_object_get(truth, r->member), *boxes = json_object_get(answer, "boxes"), *one;
 	struct ns_truth *t = calloc(json_array_size(objects) + 1, sizeof *t);
 	struct ns_detection *d = calloc(json_array_size(boxes) + 1, sizeof *d);
@@ -145,7 +163,7 @@ static enum ns_status take_image(const struct rows *r, int64_t row, const json_t
 	json_array_foreach(objects, i, one) {
 		NS_TRY(take_object(r, row, one, answer, &t[image->truths]));
 		if (t[image->truths].cls < 0)
-			++*unknown;
+			b->unknown++;
 		else
 			image->truths++;
 	}
@@ -194,23 +212,14 @@ out:
 static enum ns_status detect(const struct rows *r)
 {
 	size_t n = (size_t)r->p->rows + 1;
-	struct boxes b = {calloc(n, sizeof *b.images), calloc(n, sizeof *b.truth), calloc(n, sizeof *b.found), 0, 0};
+	struct boxes b = {calloc(n, sizeof *b.images), calloc(n, sizeof *b.truth), calloc(n, sizeof *b.found), 0, 0, 0};
 	enum ns_status status = b.images && b.truth && b.found ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %zu images", n);
-	json_t *truth = NULL, *answer = NULL;
-	int64_t row, unknown = 0;
+	int64_t row;
 
-	for (row = 0; status == NS_OK && row < r->p->rows; row++) {
-		status = read_row(r, row, &truth, &answer);
-		if (status == NS_OK && truth)
-			status = take_image(r, row, truth, answer, &b, &unknown);
-		json_decref(truth);
-		json_decref(answer);
-	}
 	NS_GO(status);
-	NS_GO(b.n ? NS_OK : nothing_said(r));
-	put_rows(r, b.n);
+	NS_GO(each_row(r, take_image, &b));
 	json_object_set_new(r->json, "objects", json_integer(b.truths));
-	json_object_set_new(r->json, "objects_of_unknown_classes", json_integer(unknown));
+	json_object_set_new(r->json, "objects_of_unknown_classes", json_integer(b.unknown));
 	status = tell_precision(r, &b);
 out:
 	for (row = 0; b.truth && b.found && row < b.n; row++) {
@@ -225,58 +234,62 @@ out:
 
 /* --- texts --- */
 
+struct texts {
+	double *edits, *length;
+	int64_t n, exact;
+};
+
+static enum ns_status take_text(const struct rows *r, int64_t row, const json_t *truth, const json_t *answer, void *to)
+{
+	struct texts *t = to;
+	int characters, e = ns_edits(ns_json_text(answer, "text"), ns_json_text(truth, r->member), &characters);
+
+	if (e < 0)
+		return ns_fail(NS_NO_MEMORY, "out of memory for the text of row %lld", (long long)row);
+	t->edits[t->n] = e;
+	t->length[t->n++] = characters;
+	t->exact += e == 0;
+	return NS_OK;
+}
+
 /* Edits over characters, with the interval of a ratio of sums over images. */
-static void tell_edits(const struct rows *r, const double *edits, const double *length, int64_t n, int64_t exact)
+static void tell_edits(const struct rows *r, const struct texts *t)
 {
 	double e = 0, all = 0, square = 0, rate, wide, low, high;
+	const int64_t n = t->n;
 	int64_t i;
 
 	for (i = 0; i < n; i++) {
-		e += edits[i];
-		all += length[i];
+		e += t->edits[i];
+		all += t->length[i];
 	}
 	rate = e / all;
 	for (i = 0; i < n; i++)
-		square += (edits[i] - rate * length[i]) * (edits[i] - rate * length[i]);
+		square += (t->edits[i] - rate * t->length[i]) * (t->edits[i] - rate * t->length[i]);
 	wide = 1.959963984540054 * sqrt(square * (double)n / (n > 1 ? (double)(n - 1) : 1)) / all;
 	put(r->json, "character_error_rate", rate);
 	put(r->json, "character_error_low", rate > wide ? rate - wide : rate >= 0 ? 0 : NAN);
 	put(r->json, "character_error_high", rate + wide);
 	json_object_set_new(r->json, "characters", json_integer((json_int_t)all));
-	ns_stat_wilson(exact, n, &low, &high);
-	json_object_set_new(r->json, "correct", json_integer(exact));
-	put(r->json, "accuracy", (double)exact / (double)n);
+	ns_stat_wilson(t->exact, n, &low, &high);
+	json_object_set_new(r->json, "correct", json_integer(t->exact));
+	put(r->json, "accuracy", (double)t->exact / (double)n);
 	put(r->json, "low", low);
 	put(r->json, "high", high);
 }
 
 static enum ns_status read_texts(const struct rows *r)
 {
-	double *edits = malloc(sizeof *edits * (size_t)(r->p->rows + 1)), *length = malloc(sizeof *length * (size_t)(r->p->rows + 1));
-	enum ns_status status = edits && length ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %lld texts", (long long)r->p->rows);
-	json_t *truth = NULL, *answer = NULL;
-	int64_t row, n = 0, exact = 0;
-	int characters, e;
+	size_t bytes = sizeof(double) * (size_t)(r->p->rows + 1);
+	struct texts t = {malloc(bytes), malloc(bytes), 0, 0};
+	enum ns_status status = t.edits && t.length ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %lld texts", (long long)r->p->rows);
 
-	for (row = 0; status == NS_OK && row < r->p->rows; row++) {
-		status = read_row(r, row, &truth, &answer);
-		if (status == NS_OK && truth) {
-			e = ns_edits(ns_json_text(answer, "text"), ns_json_text(truth, r->member), &characters);
-			status = e < 0 ? ns_fail(NS_NO_MEMORY, "out of memory for the text of row %lld", (long long)row) : NS_OK;
-			edits[n] = e;
-			length[n++] = characters;
-			exact += e == 0;
-		}
-		json_decref(truth);
-		json_decref(answer);
-	}
 	NS_GO(status);
-	NS_GO(n ? NS_OK : nothing_said(r));
-	put_rows(r, n);
-	tell_edits(r, edits, length, n, exact);
+	NS_GO(each_row(r, take_text, &t));
+	tell_edits(r, &t);
 out:
-	free(edits);
-	free(length);
+	free(t.edits);
+	free(t.length);
 	return status;
 }
 
@@ -302,10 +315,8 @@ struct agreement {
 
 static json_t *tell_agreement(const struct agreement *a)
 {
-	double low, high;
 	json_t *json = json_object();
 
-	ns_stat_wilson(a->both, a->found, &low, &high);
 	json_object_set_new(json, "found", json_integer(a->found));
 	json_object_set_new(json, "said", json_integer(a->said));
 	json_object_set_new(json, "right", json_integer(a->both));
@@ -315,37 +326,39 @@ static json_t *tell_agreement(const struct agreement *a)
 	return json;
 }
 
-static enum ns_status tags(const struct rows *r)
+/* to: of each class, and last of all of them. */
+static enum ns_status take_tags(const struct rows *r, int64_t row, const json_t *truth, const json_t *answer, void *to)
 {
-	struct agreement *of = calloc((size_t)r->p->class_names + 1, sizeof *of), *all = &of[r->p->class_names];
-	enum ns_status status = of ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for tags");
-	json_t *truth = NULL, *answer = NULL, *classes = json_object();
-	int64_t row, n = 0;
+	struct agreement *of = to, *all = &of[r->p->class_names];
 	int k;
 
-	for (row = 0; status == NS_OK && row < r->p->rows; row++) {
-		status = read_row(r, row, &truth, &answer);
-		for (k = 0; status == NS_OK && truth && k < r->p->class_names; k++) {
-			int said = has(json_object_get(truth, r->member), NULL, r->p->names[k]);
-			int found = has(json_object_get(answer, "tags"), "tag", r->p->names[k]);
+	(void)row;
+	for (k = 0; k < r->p->class_names; k++) {
+		int said = has(json_object_get(truth, r->member), NULL, r->p->names[k]);
+		int found = has(json_object_get(answer, "tags"), "tag", r->p->names[k]);
 
-			of[k].both += said && found;
-			of[k].said += said;
-			of[k].found += found;
-			all->both += said && found;
-			all->said += said;
-			all->found += found;
-		}
-		n += truth != NULL;
-		json_decref(truth);
-		json_decref(answer);
+		of[k].both += said && found;
+		of[k].said += said;
+		of[k].found += found;
+		all->both += said && found;
+		all->said += said;
+		all->found += found;
 	}
+	return NS_OK;
+}
+
+static enum ns_status tags(const struct rows *r)
+{
+	struct agreement *of = calloc((size_t)r->p->class_names + 1, sizeof *of);
+	enum ns_status status = of ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for tags");
+	json_t *classes = json_object();
+	int k;
+
 	NS_GO(status);
-	NS_GO(n ? NS_OK : nothing_said(r));
-	put_rows(r, n);
+	NS_GO(each_row(r, take_tags, of));
 	for (k = 0; k < r->p->class_names; k++)
 		json_object_set_new(classes, r->p->names[k], tell_agreement(&of[k]));
-	json_object_set_new(r->json, "all", tell_agreement(all));
+	json_object_set_new(r->json, "all", tell_agreement(&of[k]));
 	json_object_set(r->json, "classes", classes);
 out:
 	json_decref(classes);
@@ -355,37 +368,41 @@ out:
 
 /* --- numbers --- */
 
+struct sums {
+	double n, error, absolute, square;
+};
+
 /* A number of each name: the annotation's member is an object of them. */
-static enum ns_status numbers(const struct rows *r)
+static enum ns_status take_numbers(const struct rows *r, int64_t row, const json_t *truth, const json_t *answer, void *to)
 {
-	struct sums {
-		double n, error, absolute, square;
-	} *of = calloc((size_t)r->p->class_names + 1, sizeof *of);
-	enum ns_status status = of ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for values");
-	json_t *truth = NULL, *answer = NULL, *values = json_object(), *one;
-	int64_t row, n = 0;
+	struct sums *of = to;
+	const json_t *one;
 	size_t k;
 
-	for (row = 0; status == NS_OK && row < r->p->rows; row++) {
-		status = read_row(r, row, &truth, &answer);
-		json_array_foreach(json_object_get(truth ? answer : NULL, "values"), k, one) {
-			const json_t *said = json_object_get(json_object_get(truth, r->member), ns_json_text(one, "name"));
-			double error = ns_json_number(one, "value", NAN) - json_number_value(said);
+	(void)row;
+	json_array_foreach(json_object_get(answer, "values"), k, one) {
+		const json_t *said = json_object_get(json_object_get(truth, r->member), ns_json_text(one, "name"));
+		double error = ns_json_number(one, "value", NAN) - json_number_value(said);
 
-			if (!json_is_number(said) || k >= (size_t)r->p->class_names)
-				continue;
-			of[k].n++;
-			of[k].error += error;
-			of[k].absolute += fabs(error);
-			of[k].square += error * error;
-		}
-		n += truth != NULL;
-		json_decref(truth);
-		json_decref(answer);
+		if (!json_is_number(said) || k >= (size_t)r->p->class_names)
+			continue;
+		of[k].n++;
+		of[k].error += error;
+		of[k].absolute += fabs(error);
+		of[k].square += error * error;
 	}
+	return NS_OK;
+}
+
+static enum ns_status numbers(const struct rows *r)
+{
+	struct sums *of = calloc((size_t)r->p->class_names + 1, sizeof *of);
+	enum ns_status status = of ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for values");
+	json_t *values = json_object();
+	size_t k;
+
 	NS_GO(status);
-	NS_GO(n ? NS_OK : nothing_said(r));
-	put_rows(r, n);
+	NS_GO(each_row(r, take_numbers, of));
 	for (k = 0; k < (size_t)r->p->class_names; k++)
 		json_object_set_new(values, r->p->names[k],
 				    NS_JSON_OBJECT({"rows", json_integer((json_int_t)of[k].n)}, {"mean_error", ns_json_real(of[k].error / of[k].n)},
@@ -398,28 +415,13 @@ out:
 	return status;
 }
 
-static const struct measure {
-	const char *task, *member;
-	enum ns_status (*of)(const struct rows *r);
-	json_type type; /* of the member */
-	const char *expected;
-} measures[] = {
+static const struct measure measures[] = {
 	{"detect", "objects", detect, JSON_ARRAY, "a list of objects"},
 	{"read", "text", read_texts, JSON_STRING, "a text"},
 	{"tags", "tags", tags, JSON_ARRAY, "a list of texts"},
 	{"regress", "values", numbers, JSON_OBJECT, "an object of numbers"},
 	{NULL, NULL, NULL, JSON_NULL, NULL},
 };
-
-static int right_type(const struct rows *r, const json_t *said)
-{
-	return json_typeof(said) == r->measure->type;
-}
-
-static const char *type_of(const struct rows *r)
-{
-	return r->measure->expected;
-}
 
 enum ns_status ns_evaluate_answers(const struct ns_predictions *p, struct ns_dataset *data, const char *member, int empty, json_t *json)
 {

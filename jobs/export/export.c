@@ -1,4 +1,4 @@
-/* jobs/export/export.c - model.onnx, the weights that it points to, and model.json with classes and preprocessing, in one folder. */
+/* jobs/export/export.c - model.onnx, the weights that it points to, and export.json with classes and preprocessing, in one folder. */
 #include <stdio.h>
 #include <string.h>
 

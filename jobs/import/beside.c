@@ -244,10 +244,18 @@ static void numbers(const json_t *list, float *out)
 		out[i] = (float)json_number_value(json_array_get(list, i));
 }
 
-enum ns_status ns_import_pixels(struct ns_model *m, const struct ns_import_facts *f)
+enum ns_status ns_import_make(struct ns_model *m, const struct ns_arch *arch, const struct ns_import_facts *f)
 {
+	size_t n = json_array_size(f->classes), k;
+	const char **names = malloc(sizeof *names * (n + 1));
+	enum ns_status status;
 	int i;
 
+	for (k = 0; names && k < n; k++)
+		names[k] = json_string_value(json_array_get(f->classes, k));
+	status = names ? ns_model_make(m, arch, names, (int)n) : ns_fail(NS_NO_MEMORY, "out of memory for %zu classes", n);
+	free(names);
+	NS_TRY(status);
 	numbers(f->mean, m->mean);
 	numbers(f->std, m->std);
 	for (i = 0; i < m->net.arch.c; i++)

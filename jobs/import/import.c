@@ -30,18 +30,9 @@ static double flops(const struct ns_net *net)
 
 static enum ns_status make(struct ns_model *m, const struct ns_found *found, struct ns_arch *arch, const struct ns_import_facts *f)
 {
-	size_t n = json_array_size(f->classes), i;
-	const char **names = malloc(sizeof *names * (n + 1));
-	enum ns_status status;
-
-	for (i = 0; names && i < n; i++)
-		names[i] = json_string_value(json_array_get(f->classes, i));
 	arch->h = f->h;
 	arch->w = f->w;
-	status = names ? ns_model_make(m, arch, names, (int)n) : ns_fail(NS_NO_MEMORY, "out of memory for %zu classes", n);
-	free(names);
-	NS_TRY(status);
-	NS_TRY(ns_import_pixels(m, f));
+	NS_TRY(ns_import_make(m, arch, f));
 	return ns_model_take(m, found, 0);
 }
 

@@ -23,8 +23,8 @@ enum ns_status ns_import_names(struct ns_import_facts *f, const struct ns_conf *
 struct ns_onnx;
 json_t *ns_import_names_of_file(const struct ns_onnx *onnx);
 void ns_import_facts_release(struct ns_import_facts *f);
-/* Mean and standard deviation of the facts, into a model of that many channels. */
-enum ns_status ns_import_pixels(struct ns_model *m, const struct ns_import_facts *f);
+/* A model of that architecture with the classes, mean and standard deviation of the facts. */
+enum ns_status ns_import_make(struct ns_model *m, const struct ns_arch *arch, const struct ns_import_facts *f);
 /* A model from an ONNX file; NS_BAD_DATA lists what it has that is not computed here. */
 enum ns_status ns_import_onnx(const struct ns_job *job, const char *file, struct ns_model *m, struct ns_import_facts *f);
 void ns_import_tell_onnx(const struct ns_model *m, const char *file);

@@ -110,20 +110,6 @@ static enum ns_status take_reading(struct ns_reading *r, const struct ns_conf *c
 	return ns_fit_check(&r->fit);
 }
 
-static enum ns_status make(struct ns_model *m, const struct ns_arch *arch, const struct ns_import_facts *f)
-{
-	size_t n = json_array_size(f->classes), i;
-	const char **names = malloc(sizeof *names * (n + 1));
-	enum ns_status status;
-
-	for (i = 0; names && i < n; i++)
-		names[i] = json_string_value(json_array_get(f->classes, i));
-	status = names ? ns_model_make(m, arch, names, (int)n) : ns_fail(NS_NO_MEMORY, "out of memory for %zu classes", n);
-	free(names);
-	NS_TRY(status);
-	return ns_import_pixels(m, f);
-}
-
 /* Numbers of the first output, or its channels where it is a map: as many as there are names to give. */
 static enum ns_status count_names(const struct ns_onnx *o, struct ns_arch *a)
 {
@@ -302,7 +288,7 @@ enum ns_status ns_import_onnx(const struct ns_job *job, const char *file, struct
 	NS_GO(take_reading(&reading, job->conf, arch.task));
 	NS_GO(ns_reading_check(&reading, arch.task, arch.classes));
 	NS_GO(check_names(f->classes, arch.task, file));
-	NS_GO(make(m, &arch, f));
+	NS_GO(ns_import_make(m, &arch, f));
 	m->onnx = o;
 	json_object_set_new(m->facts, "fit", ns_reading_fit(&reading));
 	if (arch.task != NS_TASK_CLASSIFY)

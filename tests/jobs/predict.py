@@ -278,6 +278,7 @@ def masks(_binary):
     check([c["class"] for c in found] == ["nothing", "red", "green"], f"{found}")
     for k, c in enumerate(found):
         near(c["share"], (truth == k).mean(), c["class"])
+        check(all(c["rle"]["counts"][1:]), "run lengths: only the first may be zero")
         mask = numpy.concatenate([numpy.full(n, i % 2) for i, n in enumerate(c["rle"]["counts"])]).reshape(c["rle"]["size"][::-1]).T
         check((mask == (truth == k)).all(), f"{c}")
     # of one channel: whether, or not
