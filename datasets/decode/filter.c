@@ -61,12 +61,7 @@ static const char *const names[] = {"area", "bilinear", "bicubic", "lanczos", "b
 
 int ns_filter_find(const char *name)
 {
-	int i;
-
-	for (i = 0; names[i]; i++)
-		if (!strcmp(names[i], name))
-			return i;
-	return -1;
+	return ns_word_find(names, name);
 }
 
 const char *ns_filter_name(enum ns_filter filter)

@@ -11,12 +11,7 @@ static const char *const names[] = {"cover", "stretch", "letterbox", "corner", "
 
 int ns_fit_find(const char *name)
 {
-	int i;
-
-	for (i = 0; names[i]; i++)
-		if (!strcmp(names[i], name))
-			return i;
-	return -1;
+	return ns_word_find(names, name);
 }
 
 const char *ns_fit_name(enum ns_fit_rule rule)

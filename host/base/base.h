@@ -284,6 +284,8 @@ json_t *ns_conf_nondefault(const struct ns_conf *conf, const char *const *withou
 /* Set one by program, as a job does for the jobs it calls. */
 void ns_conf_put(struct ns_conf *conf, const char *name, json_t *value);
 void ns_conf_put_text(struct ns_conf *conf, const char *name, const char *text);
+/* Which of `words` (NULL at the end) it is; -1: none. */
+int ns_word_find(const char *const *words, const char *word);
 /* The word of `words` (NULL at the end) nearest to `word`, NULL if none is near. */
 const char *ns_nearest(const char *word, const char *const *words);
 

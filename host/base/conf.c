@@ -46,6 +46,16 @@ static size_t distance(const char *a, const char *b)
 	return row[lb];
 }
 
+int ns_word_find(const char *const *words, const char *word)
+{
+	int i;
+
+	for (i = 0; words[i]; i++)
+		if (!strcmp(words[i], word))
+			return i;
+	return -1;
+}
+
 const char *ns_nearest(const char *word, const char *const *words)
 {
 	const char *best = NULL;

@@ -56,12 +56,7 @@ static const char *const tasks[] = {"classify", "tags", "detect", "segment", "re
 
 int ns_task_find(const char *name)
 {
-	int i;
-
-	for (i = 0; tasks[i]; i++)
-		if (!strcmp(tasks[i], name))
-			return i;
-	return -1;
+	return ns_word_find(tasks, name);
 }
 
 const char *ns_task_name(enum ns_task task)

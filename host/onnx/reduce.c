@@ -156,17 +156,28 @@ static enum ns_status instance_norm(struct ns_maker *m)
 	return affine(m, y, a, b, &m->out[0]);
 }
 
-static enum ns_status layer_norm(struct ns_maker *m)
+/* What is added to a variance, and the axes over which it is taken: from `axis` on. */
+static enum ns_status epsilon_and_axes(struct ns_maker *m, double *eps, unsigned *axes)
 {
-	int rank = ns_maker_in(m, 0)->box.rank, d, y;
+	int rank = ns_maker_in(m, 0)->box.rank, d;
 	int64_t axis, stash;
-	double eps;
 
-	NS_TRY(ns_maker_float(m, "epsilon", 1e-5, &eps));
+	NS_TRY(ns_maker_float(m, "epsilon", 1e-5, eps));
 	NS_TRY(ns_maker_int(m, "axis", -1, &axis));
 	NS_TRY(ns_maker_int(m, "stash_type", 1, &stash));
 	NS_TRY(ns_maker_axis(m, axis, rank, &d));
-	NS_TRY(standardise(m, m->in[0], ((1u << rank) - 1) & ~((1u << d) - 1), eps, &y, &m->out[1], &m->out[2]));
+	*axes = ((1u << rank) - 1) & ~((1u << d) - 1);
+	return NS_OK;
+}
+
+static enum ns_status layer_norm(struct ns_maker *m)
+{
+	unsigned axes;
+	double eps;
+	int y;
+
+	NS_TRY(epsilon_and_axes(m, &eps, &axes));
+	NS_TRY(standardise(m, m->in[0], axes, eps, &y, &m->out[1], &m->out[2]));
 	return affine(m, y, m->in[1], ns_maker_has(m, 2) ? m->in[2] : -1, &m->out[0]);
 }
 
@@ -174,18 +185,15 @@ static enum ns_status layer_norm(struct ns_maker *m)
 static enum ns_status rms_norm(struct ns_maker *m)
 {
 	const enum ns_dtype given = ns_maker_in(m, 0)->dtype, dtype = given == NS_F64 ? NS_F64 : NS_F32;
-	int rank = ns_maker_in(m, 0)->box.rank, d, square, r, x;
 	struct ns_program p;
-	int64_t axis, stash;
+	int square, r, x;
+	unsigned axes;
 	double eps;
 
-	NS_TRY(ns_maker_float(m, "epsilon", 1e-5, &eps));
-	NS_TRY(ns_maker_int(m, "axis", -1, &axis));
-	NS_TRY(ns_maker_int(m, "stash_type", 1, &stash));
-	NS_TRY(ns_maker_axis(m, axis, rank, &d));
+	NS_TRY(epsilon_and_axes(m, &eps, &axes));
 	NS_TRY(ns_dag_cast(m->dag, m->in[0], dtype, &x));
 	NS_TRY(ns_dag_formula(m->dag, NS_PW_MUL, (int[]){x, x}, 2, dtype, &square));
-	NS_TRY(ns_dag_reduce(m->dag, square, NS_REDUCE_MEAN, ((1u << rank) - 1) & ~((1u << d) - 1), 1, &square));
+	NS_TRY(ns_dag_reduce(m->dag, square, NS_REDUCE_MEAN, axes, 1, &square));
 	ns_program_begin(&p);
 	r = ns_program_input(&p, square);
 	r = ns_program_step(&p, NS_PW_ADD, r, ns_program_constant(&p, eps), 0);
