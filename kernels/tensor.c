@@ -86,7 +86,7 @@ static enum ns_status check_program(const struct ns_op *op)
 	if (v->inputs < 0 || v->inputs > NS_POINTWISE_IN || v->constants < 0 || v->constants > NS_POINTWISE_CONSTANTS)
 		return wrong(op, "inputs", v->inputs, "at most 8, and at most 8 constants");
 	if (v->steps < 1 || v->steps > NS_POINTWISE_STEPS)
-		return wrong(op, "steps", v->steps, "1 to 24");
+		return wrong(op, "steps", v->steps, "1 to 64");
 	for (i = 0; i < v->steps; i++, known++)
 		if (v->step[i].a >= known || v->step[i].b >= known || v->step[i].c >= known)
 			return wrong(op, "step", i, "registers that are known before it");
@@ -106,6 +106,7 @@ enum ns_status ns_tensor_check(const struct ns_op *op)
 		NS_TRY(check_box(op, &op->u.contract.out));
 		return check_box(op, &op->u.contract.sum);
 	case NS_OP_CONVOLVE:
+	case NS_OP_CONVOLVE_WEIGHTS:
 		return check_window(op, &op->u.convolve.window);
 	case NS_OP_POOL_ND:
 		return check_window(op, &op->u.pool_nd.window);
@@ -131,7 +132,7 @@ int64_t ns_op_multiply_adds(const struct ns_op *op)
 
 	if (op->kind == NS_OP_CONTRACT)
 		return ns_box_count(&op->u.contract.out) * ns_box_count(&op->u.contract.sum);
-	if (op->kind != NS_OP_CONVOLVE)
+	if (op->kind != NS_OP_CONVOLVE && op->kind != NS_OP_CONVOLVE_WEIGHTS)
 		return 0;
 	for (n = v->n * v->groups * v->k * v->c, d = 0; d < w->axes; d++)
 		n *= (v->transposed ? w->in[d] : w->out[d]) * w->kernel[d];
@@ -176,6 +177,7 @@ double ns_op_work(const struct ns_op *op)
 	case NS_OP_CONTRACT:
 		return box_work(&op->u.contract.out) * box_work(&op->u.contract.sum);
 	case NS_OP_CONVOLVE:
+	case NS_OP_CONVOLVE_WEIGHTS:
 		return window_work(&op->u.convolve.window) * at_least_1(op->u.convolve.n) * at_least_1(op->u.convolve.groups) *
 		       at_least_1(op->u.convolve.c) * at_least_1(op->u.convolve.k);
 	case NS_OP_POOL_ND:

@@ -45,14 +45,15 @@ void ns_box_strides(const struct ns_box *box, int64_t stride[NS_RANK]);
  */
 #define NS_POINTWISE_IN	       8
 #define NS_POINTWISE_CONSTANTS 8
-#define NS_POINTWISE_STEPS     24
+#define NS_POINTWISE_STEPS     64
 struct ns_op_pointwise {
 	enum ns_dtype compute, out_dtype, in_dtype[NS_POINTWISE_IN];
 	int inputs, constants, steps;
 	struct ns_box out;
 	int64_t stride[NS_POINTWISE_IN][NS_RANK];
 	struct ns_pw_step {
-		uint8_t code, a, b, c; /* NS_PW_*, registers */
+		uint16_t code;	 /* NS_PW_*, or NS_PW_SLOPE() of one */
+		uint8_t a, b, c; /* registers */
 	} step[NS_POINTWISE_STEPS];
 	double constant[NS_POINTWISE_CONSTANTS];
 };
@@ -112,6 +113,8 @@ struct ns_op_convolve {
 	int64_t n, groups, c, k;
 	int transposed, bias;
 };
+
+/* The gradient of the weights of CONVOLVE, not transposed and without a bias: in: x, and dy of y's shape; out: of w's shape. */
 
 enum { NS_WINDOW_MAX, NS_WINDOW_AVG, NS_WINDOW_LP };
 struct ns_op_pool_nd { /* x (planes, in...) -> y (planes, out...); out[1], where asked for: the maximum's index in x, i64 */
@@ -193,6 +196,8 @@ enum { NS_CONTRACT_A, NS_CONTRACT_B };
 enum { NS_CONTRACT_Y };
 enum { NS_CONVOLVE_X, NS_CONVOLVE_W, NS_CONVOLVE_B };
 enum { NS_CONVOLVE_Y };
+enum { NS_CONVOLVE_WEIGHTS_X, NS_CONVOLVE_WEIGHTS_DY };
+enum { NS_CONVOLVE_WEIGHTS_DW };
 enum { NS_POOL_ND_X };
 enum { NS_POOL_ND_Y, NS_POOL_ND_WHICH };
 enum { NS_RESAMPLE_X, NS_RESAMPLE_INDEX, NS_RESAMPLE_WEIGHT };

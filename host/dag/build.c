@@ -31,7 +31,7 @@ int ns_program_step(struct ns_program *p, int code, int a, int b, int c)
 {
 	if (p->v.steps == NS_POINTWISE_STEPS)
 		return p->failed = 1, 0;
-	p->v.step[p->v.steps] = (struct ns_pw_step){(uint8_t)code, (uint8_t)a, (uint8_t)b, (uint8_t)c};
+	p->v.step[p->v.steps] = (struct ns_pw_step){(uint16_t)code, (uint8_t)a, (uint8_t)b, (uint8_t)c};
 	return p->v.inputs + p->v.constants + p->v.steps++;
 }
 

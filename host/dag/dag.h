@@ -105,6 +105,14 @@ void ns_dag_sweep(struct ns_dag *dag);
 /* Chains of f32 formulas become one node each; outputs stay. The bits of what is computed on ref do too. */
 enum ns_status ns_dag_fuse(struct ns_dag *dag, const int *outputs, int n);
 
+/* --- gradient: for training, before rewrites --- */
+
+/*
+ * Adds nodes that make the gradient of the sum of y * dy by each of n values, of that value's shape; 0 where nothing flows. NS_DECLINED, with the reason, where an op on the way
+ * has none.
+ */
+enum ns_status ns_dag_gradient(struct ns_dag *dag, int y, int dy, const int *of, int n, int *gradients);
+
 /* --- run --- */
 
 struct ns_dag_exec;

@@ -7,6 +7,8 @@
 
 #include "host/dag/dag.h"
 
+#define STEPS_MOST 24 /* of what is made here: the registers of a tile stay in the first-level cache */
+
 struct use {						 /* of each value, with its views */
 	int readers, last_reader, writers, writer, kept; /* nodes, each once; kept: an output */
 };
@@ -104,7 +106,7 @@ static int add_steps(struct merged *m, const struct ns_op_pointwise *p, int *map
 	for (k = 0; k < p->steps; k++) {
 		const struct ns_pw_step *s = &p->step[k];
 
-		if (m->v.steps == NS_POINTWISE_STEPS) {
+		if (m->v.steps == STEPS_MOST) {
 			m->failed = 1;
 			return 0;
 		}

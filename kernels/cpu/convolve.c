@@ -1,62 +1,8 @@
 /*
  * kernels/cpu/convolve.c - convolution of channels-first images as products of matrices: of the image itself where the kernel is one pixel, else of its patches, a tile
- * of output places at a time; one channel by one kernel (depthwise) directly; transposed, patches are added up.
+ * of output places at a time; one channel by one kernel (depthwise) directly.
  */
-#include <string.h>
-
-#include "kernels/cpu/cpu.h"
-#include "kernels/cpu/gemm.h"
-
-#define TILE_FLOATS (1 << 16) /* of patches: they stay in the second-level cache */
-
-struct sizes {
-	int64_t in, out, taps; /* places of a plane, taps of a kernel */
-	int64_t rows, width;   /* of the output: all axes but the last, and the last */
-};
-
-static struct sizes sizes_of(const struct ns_window *w)
-{
-	struct sizes s = {1, 1, 1, 1, w->out[w->axes - 1]};
-	int d;
-
-	for (d = 0; d < w->axes; d++) {
-		s.in *= w->in[d];
-		s.out *= w->out[d];
-		s.taps *= w->kernel[d];
-	}
-	s.rows = s.out / s.width;
-	return s;
-}
-
-static void split(int64_t i, const int64_t *size, int n, int64_t *at)
-{
-	for (n--; n >= 0; n--) {
-		at[n] = i % size[n];
-		i /= size[n];
-	}
-}
-
-/* Where the input's row of this output row and tap begins; -1: outside. `to` and `from` walk as convolution does, or as its transpose. */
-static int64_t input_row(const struct ns_window *w, const int64_t *out, const int64_t *tap)
-{
-	int64_t at = 0, t;
-	int d;
-
-	for (d = 0; d < w->axes - 1; d++) {
-		t = out[d] * w->stride[d] - w->pad[d] + tap[d] * w->dilation[d];
-		if (t < 0 || t >= w->in[d])
-			return -1;
-		at = at * w->in[d] + t;
-	}
-	return at * w->in[d];
-}
-
-/* Places q0 to q1 of an output row that one tap finds inside: x = q * stride + first. */
-static void inside(int64_t first, int64_t stride, int64_t width, int64_t *q0, int64_t *q1)
-{
-	*q0 = first >= 0 ? 0 : (-first + stride - 1) / stride;
-	*q1 = first >= width ? 0 : (width - 1 - first) / stride + 1;
-}
+#include "kernels/cpu/convolve_inner.h"
 
 /* One row of patches: places [begin, end) of an output row, as one tap sees them. */
 static void patch_row(const struct ns_window *w, const float *x, int64_t row, int64_t tap, int64_t begin, int64_t end, float *to)
@@ -103,8 +49,7 @@ static void patches_of_images(const struct ns_window *w, const struct sizes *s, 
 			}
 }
 
-/* Patches of places [begin, end): row (c, tap), column place. */
-static void patches(const struct ns_window *w, const struct sizes *s, const float *x, int64_t channels, int64_t begin, int64_t end, float *to)
+void ns_cpu_patches(const struct ns_window *w, const struct sizes *s, const float *x, int64_t channels, int64_t begin, int64_t end, float *to)
 {
 	int64_t c, r, p, tap[NS_AXES], out[NS_AXES], n = end - begin;
 
@@ -125,34 +70,6 @@ static void patches(const struct ns_window *w, const struct sizes *s, const floa
 		}
 }
 
-static void fill_bias(float *y, const float *bias, int64_t channels, int64_t n)
-{
-	int64_t k, i;
-
-	for (k = 0; k < channels; k++)
-		for (i = 0; i < n; i++)
-			y[k * n + i] = bias[k];
-}
-
-/* A kernel of one pixel, stride 1, no padding: the image is its own patches. */
-static int is_plain(const struct ns_window *w)
-{
-	int d;
-
-	for (d = 0; d < w->axes; d++)
-		if (w->kernel[d] != 1 || w->stride[d] != 1 || w->pad[d] || w->out[d] != w->in[d])
-			return 0;
-	return 1;
-}
-
-static int64_t tile_of(const struct ns_op_convolve *v, const struct sizes *s)
-{
-	int64_t n = TILE_FLOATS / (v->c * s->taps);
-
-	n = n < 64 ? 64 : n;
-	return n < s->out ? n : s->out;
-}
-
 static enum ns_status by_patches(const struct ns_op_convolve *v, const struct ns_args *a, const float *x, const float *weights, float *y)
 {
 	struct sizes s = sizes_of(&v->window);
@@ -164,7 +81,7 @@ static enum ns_status by_patches(const struct ns_op_convolve *v, const struct ns
 		return ns_gemm(v->k, s.out, v->c, w, (struct ns_operand){x, s.out, 1}, beta, y, s.out);
 	for (begin = 0; begin < s.out; begin = end) {
 		end = begin + tile < s.out ? begin + tile : s.out;
-		patches(&v->window, &s, x, v->c, begin, end, a->workspace);
+		ns_cpu_patches(&v->window, &s, x, v->c, begin, end, a->workspace);
 		NS_TRY(ns_gemm(v->k, end - begin, depth, w, (struct ns_operand){a->workspace, end - begin, 1}, beta, y + begin, s.out));
 	}
 	return NS_OK;
@@ -336,57 +253,6 @@ static enum ns_status convolve_run(const struct ns_plan *plan, const struct ns_a
 	return NS_OK;
 }
 
-/* --- transposed --- */
-
-/* Adds the share of one tap to the outputs that it reaches: from[i] to y[i * stride + tap * dilation - pad]. */
-static void add_tap(const struct ns_window *w, const struct sizes *s, const float *from, const int64_t *tap, float *y)
-{
-	int64_t p, i, in[NS_AXES], width = w->in[w->axes - 1], first, stride = w->stride[w->axes - 1], row;
-	int d;
-
-	for (p = 0; p < s->in / width; p++, from += width) {
-		split(p, w->in, w->axes - 1, in);
-		for (row = 0, d = 0; row >= 0 && d < w->axes - 1; d++) {
-			int64_t t = in[d] * w->stride[d] + tap[d] * w->dilation[d] - w->pad[d];
-
-			row = t < 0 || t >= w->out[d] ? -1 : row * w->out[d] + t;
-		}
-		if (row < 0)
-			continue;
-		first = tap[d] * w->dilation[d] - w->pad[d];
-		for (i = 0; i < width; i++)
-			if (i * stride + first >= 0 && i * stride + first < w->out[d])
-				y[row * w->out[d] + i * stride + first] += from[i];
-	}
-}
-
-static enum ns_status transposed_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
-{
-	const struct ns_op_convolve *v = &ns_cpu_op(plan)->u.convolve;
-	const float *x = a->in[NS_CONVOLVE_X], *w = a->in[NS_CONVOLVE_W], *bias = a->in[NS_CONVOLVE_B];
-	struct sizes s = sizes_of(&v->window);
-	float *y = a->out[NS_CONVOLVE_Y], *shares = a->workspace;
-	int64_t n, g, k, r, tap[NS_AXES];
-
-	(void)queue;
-	for (n = 0; n < v->n; n++)
-		for (g = 0; g < v->groups; g++, x += v->c * s.in, y += v->k * s.out) {
-			if (v->bias)
-				fill_bias(y, bias + g * v->k, v->k, s.out);
-			else
-				memset(y, 0, sizeof *y * (size_t)(v->k * s.out));
-			/* w is (C, K taps): its transpose times x gives each tap's share, (K taps, places) */
-			NS_TRY(ns_gemm(v->k * s.taps, s.in, v->c, (struct ns_operand){w + g * v->c * v->k * s.taps, 1, v->k * s.taps},
-				       (struct ns_operand){x, s.in, 1}, 0, shares, s.in));
-			for (k = 0; k < v->k; k++)
-				for (r = 0; r < s.taps; r++) {
-					split(r, v->window.kernel, v->window.axes, tap);
-					add_tap(&v->window, &s, shares + (k * s.taps + r) * s.in, tap, y + k * s.out);
-				}
-		}
-	return NS_OK;
-}
-
 static enum ns_status convolve_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
 {
 	const struct ns_op_convolve *v = &op->u.convolve;
@@ -396,7 +262,7 @@ static enum ns_status convolve_make(struct ns_plan **plan, struct ns_device *dev
 	if (v->dtype != NS_F32 || v->c < 1 || v->k < 1)
 		return NS_DECLINED;
 	if (v->transposed)
-		return ns_plain_plan_make(plan, op, (size_t)(v->k * s.taps * s.in) * sizeof(float), transposed_run);
+		return ns_plain_plan_make(plan, op, (size_t)(v->k * s.taps * s.in) * sizeof(float), ns_cpu_transposed_run);
 	return ns_plain_plan_make(plan, op, (size_t)(tile_of(v, &s) * v->c * s.taps) * sizeof(float), convolve_run);
 }
 

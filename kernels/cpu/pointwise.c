@@ -41,6 +41,74 @@ struct pointwise_plan {
 		}                                                                                                                                    \
 		return;
 
+#define SLOPE(name, which, expression)                                                                                                               \
+	case NS_PW_SLOPE(NS_PW_##name, which):                                                                                                       \
+		for (i = 0; i < n; i += 16) {                                                                                                        \
+			const v16f a = v16_load_f32(pa + i, 16), b = v16_load_f32(pb + i, 16), c = v16_load_f32(pc + i, 16);                         \
+                                                                                                                                                     \
+			(void)a, (void)b, (void)c;                                                                                                   \
+			v16_store_f32(y + i, (expression), 16);                                                                                      \
+		}                                                                                                                                    \
+		return;
+
+static inline v16f truth(v16i mask)
+{
+	return v16_select(mask, v16_set(1), v16_set(0));
+}
+
+/* The derivative of y = logistic(x), and of x y. */
+static inline v16f sigmoid_slope(v16f x)
+{
+	const v16f y = v16_fast_sigmoid(x);
+
+	return y * (1 - y);
+}
+
+static inline v16f silu_slope(v16f x)
+{
+	const v16f y = v16_fast_sigmoid(x);
+
+	return y + x * y * (1 - y);
+}
+
+static inline v16f tanh_slope(v16f x)
+{
+	const v16f y = v16_fast_tanh(x);
+
+	return 1 - y * y;
+}
+
+/* Derivatives, and whatever has no loop of its own. n: a multiple of 16 */
+static void slope(int code, int n, const float *restrict pa, const float *restrict pb, const float *restrict pc, float *restrict y)
+{
+	int i;
+
+	switch (code) {
+		SLOPE(DIV, 0, 1.0f / b)
+		SLOPE(DIV, 1, -a / (b * b))
+		SLOPE(MIN, 0, truth(a < b))
+		SLOPE(MIN, 1, truth(~(a < b)))
+		SLOPE(MAX, 0, truth(a > b))
+		SLOPE(MAX, 1, truth(~(a > b)))
+		SLOPE(ABS, 0, truth(a > 0) - truth(a < 0))
+		SLOPE(RECIPROCAL, 0, -1.0f / (a * a))
+		SLOPE(EXP, 0, v16_fast_exp(a))
+		SLOPE(LOG, 0, 1.0f / a)
+		SLOPE(ERF, 0, 1.12837917f * v16_fast_exp(-a * a))
+		SLOPE(RELU, 0, truth(a > 0))
+		SLOPE(SIGMOID, 0, sigmoid_slope(a))
+		SLOPE(SILU, 0, silu_slope(a))
+		SLOPE(TANH, 0, tanh_slope(a))
+		SLOPE(LEAKY, 0, v16_select(a < 0, b, v16_set(1)))
+		SLOPE(LEAKY, 1, v16_select(a < 0, a, v16_set(0)))
+		SLOPE(HARDSIGMOID, 0, v16_select((b * a + c > 0) & (b * a + c < 1), b, v16_set(0)))
+		SLOPE(HARDSWISH, 0, v16_select(a <= -3, v16_set(0), v16_select(a >= 3, v16_set(1), a * 0.33333333f + 0.5f)))
+	default:
+		for (i = 0; i < n; i++)
+			y[i] = (float)ns_formula_any(code, (double)pa[i], (double)pb[i], (double)pc[i]);
+	}
+}
+
 /* n: a multiple of 16 */
 static void step(int code, int n, const float *restrict pa, const float *restrict pb, const float *restrict pc, float *restrict y)
 {
@@ -68,8 +136,7 @@ static void step(int code, int n, const float *restrict pa, const float *restric
 		VECTORS(SILU, a * v16_fast_sigmoid(a))
 		VECTORS(TANH, v16_fast_tanh(a))
 	default:
-		for (i = 0; i < n; i++)
-			y[i] = (float)ns_formula(code, (double)pa[i], (double)pb[i], (double)pc[i]);
+		slope(code, n, pa, pb, pc, y);
 	}
 }
 

@@ -140,6 +140,33 @@ NS_FORMULA double ns_formula(int code, double a, double b, double c)
 	}
 }
 
+/* The code of a row's derivative by its first operand (which 0) or its second, of the same operands. */
+#define NS_PW_SLOPE(code, which) (NS_PW_COUNT + 2 * (code) + (which))
+
+NS_FORMULA double ns_formula_slope(int code, int which, double a, double b, double c)
+{
+	const double y = ns_formula(code, a, b, c);
+
+	(void)y;
+	switch (code) {
+#define NS_PW_CASE(name, operands, y, da, db, whole)                                                                                                 \
+	case NS_PW_##name:                                                                                                                           \
+		return which ? (db) : (da);
+		NS_POINTWISE_FORMULAS(NS_PW_CASE)
+#undef NS_PW_CASE
+	default:
+		return 0;
+	}
+}
+
+/* The value of a row, or of a derivative. */
+NS_FORMULA double ns_formula_any(int code, double a, double b, double c)
+{
+	int slope = code - NS_PW_COUNT;
+
+	return slope < 0 ? ns_formula(code, a, b, c) : ns_formula_slope(slope / 2, slope % 2, a, b, c);
+}
+
 /* How many operands a row reads: the others of a step name any register. */
 NS_FORMULA int ns_formula_operands(int code)
 {

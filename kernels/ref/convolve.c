@@ -87,6 +87,36 @@ static enum ns_status convolve_run(const struct ns_plan *plan, const struct ns_a
 	return NS_OK;
 }
 
+/* Each weight's gradient: over images and places, in their order, what the tap reads times the gradient of what it went into. */
+static enum ns_status convolve_weights_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
+{
+	const struct ns_op_convolve *v = &ns_ref_op(plan)->u.convolve;
+	const struct ns_window *w = &v->window;
+	int64_t i = 0, n, k, c, r, p, at, kernel[NS_AXES], out[NS_AXES], taps = product(w->kernel, w->axes), in = product(w->in, w->axes),
+		places = product(w->out, w->axes);
+	double sum;
+
+	(void)queue;
+	for (k = 0; k < v->groups * v->k; k++)
+		for (c = 0; c < v->c; c++)
+			for (r = 0; r < taps; r++, i++) {
+				split(r, w->kernel, w->axes, kernel);
+				for (sum = 0, n = 0; n < v->n; n++)
+					for (p = 0; p < places; p++) {
+						split(p, w->out, w->axes, out);
+						at = tap(w, 0, out, kernel);
+						if (at < 0)
+							continue;
+						at += ((n * v->groups + k / v->k) * v->c + c) * in;
+						sum += ns_ref_get(a->in[NS_CONVOLVE_WEIGHTS_X], v->dtype, at) *
+						       ns_ref_get(a->in[NS_CONVOLVE_WEIGHTS_DY], v->dtype,
+								  (n * v->groups * v->k + k) * places + p);
+					}
+				ns_ref_set(a->out[NS_CONVOLVE_WEIGHTS_DW], v->dtype, i, sum);
+			}
+	return NS_OK;
+}
+
 /* --- pooling --- */
 
 /* Is this tap in the image with its padding? Windows that begin late may end beyond both. */
@@ -160,4 +190,5 @@ static enum ns_status pool_nd_run(const struct ns_plan *plan, const struct ns_ar
 }
 
 NS_REF_IMPL(ns_ref_convolve, "convolve/ref", NS_OP_CONVOLVE, convolve_run, 0);
+NS_REF_IMPL(ns_ref_convolve_weights, "convolve_weights/ref", NS_OP_CONVOLVE_WEIGHTS, convolve_weights_run, 0);
 NS_REF_IMPL(ns_ref_pool_nd, "pool_nd/ref", NS_OP_POOL_ND, pool_nd_run, 0);

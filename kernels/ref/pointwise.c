@@ -59,7 +59,7 @@ static void in_floats(const struct ns_op_pointwise *v, const struct ns_args *a, 
 	for (k = 0; k < v->steps; k++, n++) {
 		const struct ns_pw_step *s = &v->step[k];
 
-		r[n] = ns_formula(s->code, r[s->a], r[s->b], r[s->c]);
+		r[n] = ns_formula_any(s->code, r[s->a], r[s->b], r[s->c]);
 		if (v->compute == NS_F32)
 			r[n] = (double)(float)r[n];
 	}

@@ -110,7 +110,7 @@ static void run(int code, enum ns_dtype compute, enum ns_dtype in, enum ns_dtype
 	struct ns_op op = {
 		.kind = NS_OP_POINTWISE,
 		.u.pointwise =
-			{.compute = compute, .out_dtype = out, .in_dtype = {in, in}, .inputs = 2, .steps = 1, .step = {{(uint8_t)code, 0, 1, 1}}}};
+			{.compute = compute, .out_dtype = out, .in_dtype = {in, in}, .inputs = 2, .steps = 1, .step = {{(uint16_t)code, 0, 1, 1}}}};
 	struct ns_args args = {.in = {a, b}, .out = {y}};
 	struct ns_device *dev;
 	struct ns_plan *plan;

@@ -252,7 +252,7 @@ static void test_pointwise(void **state)
 			v->constants = 1;
 			v->constant[0] = 0.3;
 			v->steps = 2;
-			v->step[0] = (struct ns_pw_step){(uint8_t)code, 0, (uint8_t)(i % 5 == 4 ? 3 : 1), 2};
+			v->step[0] = (struct ns_pw_step){(uint16_t)code, 0, (uint8_t)(i % 5 == 4 ? 3 : 1), 2};
 			v->step[1] = (struct ns_pw_step){NS_PW_ADD, 4, 0, 0};
 			for (k = 0; k < 3; k++) {
 				int kind = k ? (int)among(0, 3) : 0;
@@ -295,7 +295,7 @@ static void test_edges(void **state)
 						   .stride = {{1}}}};
 		const void *in[1] = {x};
 
-		op.u.pointwise.step[0] = (struct ns_pw_step){(uint8_t)codes[i], 0, 0, 0};
+		op.u.pointwise.step[0] = (struct ns_pw_step){(uint16_t)codes[i], 0, 0, 0};
 		both(&op, in, 1, 16, NULL, 1e-6, who);
 	}
 }
