@@ -127,6 +127,8 @@ const struct ns_key ns_keys[] = {
 	{"train.label_smoothing", NULL, NS_KEY_REAL, "0.0", NET, "", 0, 0.999},
 	{"train.ema", NULL, NS_KEY_REAL, "0.99", NET, "average of weights over steps; 0: off", 0, 0.999999},
 	{"train.clip", NULL, NS_KEY_REAL, "0.0", NET, "greatest norm of the gradient; 0: off", 0, 1e9},
+	{"train.freeze", NULL, NS_KEY_TEXT, "null", NET, "of a model that came as ONNX: the value or weight of its file up to which nothing learns",
+	 0, 0},
 	{"train.precision", NULL, NS_KEY_TEXT, "auto", NET, "auto (measured), f32 or bf16", 0, 0},
 	{"train.checkpoint_steps", NULL, NS_KEY_INT, "200", NET, "a checkpoint every so many steps; 0: only when stopped", 0, 1000000000},
 	{"augment", NULL, NS_KEY_NODE, "null", V(AUGMENT) | V(TRAIN) | V(NIGHT), "list of operations, see docs/augment.md", 0, 0},

@@ -30,6 +30,8 @@ EXCEPT = {  # command: (in its place, reason); in its place None: not run. The w
         (None, "wants files of a stranger; tests/jobs/predict.sh writes some for each task"),
     "nightshift predict det scans/ --then rec --csv":
         (None, "wants files of a stranger; tests/jobs/predict.sh writes some for each task"),
+    "nightshift train --from model --data set --val held --calibrate held --out tuned":
+        (None, "wants a model that came as ONNX; tests/jobs/tune.sh trains some"),
     "srun --mpi=list": (None, "wants a cluster"),
     "srun started N tasks that do not know of each other": (None, "is a message; tests/slurm/launch.sh wants it word for word"),
     "scancel -n nightshift-night": (None, "wants a cluster; tests/slurm/launch.sh and night.sh have the chain"),

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/dag/dag.h"
+#include "host/dag/dag_inner.h"
 
 #define STEPS_MOST 24 /* of what is made here: the registers of a tile stay in the first-level cache */
 
@@ -13,29 +13,24 @@ struct use {						 /* of each value, with its views */
 	int readers, last_reader, writers, writer, kept; /* nodes, each once; kept: an output */
 };
 
-static int root_of(const struct ns_dag *d, int value)
-{
-	return value < 0 || d->values[value].same_as < 0 ? value : d->values[value].same_as;
-}
-
 static void count_uses(const struct ns_dag *d, const int *outputs, int n, struct use *uses)
 {
 	int i, k;
 
 	for (i = 0; i < n; i++)
-		uses[root_of(d, outputs[i])].kept = 1;
+		uses[ns_dag_root(d, outputs[i])].kept = 1;
 	for (i = 0; i < d->node_count; i++) {
 		const struct ns_dag_node *node = &d->nodes[i];
 
 		for (k = 0; k < node->ins; k++)
-			if (node->in[k] >= 0 && !(uses[root_of(d, node->in[k])].readers && uses[root_of(d, node->in[k])].last_reader == i)) {
-				uses[root_of(d, node->in[k])].readers++;
-				uses[root_of(d, node->in[k])].last_reader = i;
+			if (node->in[k] >= 0 && !(uses[ns_dag_root(d, node->in[k])].readers && uses[ns_dag_root(d, node->in[k])].last_reader == i)) {
+				uses[ns_dag_root(d, node->in[k])].readers++;
+				uses[ns_dag_root(d, node->in[k])].last_reader = i;
 			}
 		for (k = 0; k < node->outs; k++)
 			if (node->out[k] >= 0) {
-				uses[root_of(d, node->out[k])].writers++;
-				uses[root_of(d, node->out[k])].writer = i;
+				uses[ns_dag_root(d, node->out[k])].writers++;
+				uses[ns_dag_root(d, node->out[k])].writer = i;
 			}
 	}
 }
@@ -134,7 +129,7 @@ static int merge(const struct ns_dag *d, const struct ns_dag_node *from, const s
 		first[k] = add_input(m, from->in[k], p->in_dtype[k], stride);
 	}
 	for (k = 0; k < q->inputs; k++)
-		second[k] = root_of(d, to->in[k]) == value ? -1 : add_input(m, to->in[k], q->in_dtype[k], q->stride[k]);
+		second[k] = ns_dag_root(d, to->in[k]) == value ? -1 : add_input(m, to->in[k], q->in_dtype[k], q->stride[k]);
 	if (p->constants + q->constants > NS_POINTWISE_CONSTANTS)
 		return 0;
 	for (k = 0; k < p->constants; k++) {
@@ -163,14 +158,14 @@ static void hand_over(const struct ns_dag *d, const struct ns_dag_node *from, co
 	int k, i;
 
 	for (k = 0; k < from->ins; k++) {
-		int root = root_of(d, from->in[k]), seen = 0;
+		int root = ns_dag_root(d, from->in[k]), seen = 0;
 
 		for (i = 0; i < k; i++)
-			seen |= root_of(d, from->in[i]) == root;
+			seen |= ns_dag_root(d, from->in[i]) == root;
 		if (seen)
 			continue;
 		for (i = 0; i < to->ins; i++)
-			seen |= root_of(d, to->in[i]) == root;
+			seen |= ns_dag_root(d, to->in[i]) == root;
 		uses[root].readers -= seen;
 	}
 }
@@ -183,7 +178,7 @@ static int take_one(struct ns_dag *d, struct use *uses, int j)
 	int i;
 
 	for (i = 0; i < to->ins; i++) {
-		int value = root_of(d, to->in[i]);
+		int value = ns_dag_root(d, to->in[i]);
 		const struct use *u = &uses[value];
 		const struct ns_dag_node *from;
 

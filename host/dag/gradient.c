@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "host/dag/gradient_inner.h"
-#include "kernels/formula/pointwise.h"
 
 static ns_gradient_rule *const rules[NS_OP_KINDS] = {
 	[NS_OP_POINTWISE] = ns_gradient_pointwise, [NS_OP_MOVE] = ns_gradient_move,	    [NS_OP_REDUCE] = ns_gradient_reduce,
@@ -14,28 +13,6 @@ static ns_gradient_rule *const rules[NS_OP_KINDS] = {
 	[NS_OP_RESAMPLE] = ns_gradient_resample,   [NS_OP_INDEX] = ns_gradient_index,	    [NS_OP_ALONG] = ns_gradient_along,
 	[NS_OP_TOPK] = ns_gradient_topk,
 };
-
-static int root_of(const struct ns_dag *d, int value)
-{
-	return value < 0 || d->values[value].same_as < 0 ? value : d->values[value].same_as;
-}
-
-int ns_backward_wants(const struct ns_backward *b, int value)
-{
-	return value >= 0 && b->needs[root_of(b->dag, value)];
-}
-
-enum ns_status ns_backward_add(struct ns_backward *b, int value, int g)
-{
-	int root = root_of(b->dag, value), *sum = &b->gradient[root];
-
-	NS_TRY(ns_dag_view(b->dag, g, &b->dag->values[root].box, &g));
-	if (*sum < 0) {
-		*sum = g;
-		return NS_OK;
-	}
-	return ns_dag_formula(b->dag, NS_PW_ADD, (const int[]){*sum, g}, 2, b->dag->values[root].dtype, sum);
-}
 
 /* --- what depends on what is asked for --- */
 
@@ -45,14 +22,14 @@ static void mark(struct ns_backward *b, const int *of, int n)
 	int i, k, any;
 
 	for (i = 0; i < n; i++)
-		b->needs[root_of(d, of[i])] = 1;
+		b->needs[ns_dag_root(d, of[i])] = 1;
 	for (i = 0; i < d->node_count; i++) {
 		const struct ns_dag_node *node = &d->nodes[i];
 
 		for (any = 0, k = 0; k < node->ins; k++)
 			any |= ns_backward_wants(b, node->in[k]);
 		for (k = 0; k < node->outs; k++) {
-			int root = root_of(d, node->out[k]);
+			int root = ns_dag_root(d, node->out[k]);
 
 			if (root < 0)
 				continue;
@@ -82,12 +59,12 @@ static enum ns_status allocate(struct ns_backward *b)
 static enum ns_status one_node(struct ns_backward *b, int index)
 {
 	const struct ns_dag_node node = b->dag->nodes[index];
-	int k, wanted = 0, g = node.outs ? b->gradient[root_of(b->dag, node.out[0])] : -1;
+	int k, wanted = 0, g = node.outs ? b->gradient[ns_dag_root(b->dag, node.out[0])] : -1;
 
 	for (k = 0; k < node.ins; k++)
 		wanted |= ns_backward_wants(b, node.in[k]);
 	for (k = 1; wanted && k < node.outs; k++) /* indices have none, and others than these have one output */
-		if (node.out[k] >= 0 && b->gradient[root_of(b->dag, node.out[k])] >= 0)
+		if (node.out[k] >= 0 && b->gradient[ns_dag_root(b->dag, node.out[k])] >= 0)
 			return ns_fail(NS_DECLINED, "%s: output %d has no gradient here", ns_op_name(node.op.kind), k);
 	if (!wanted || g < 0)
 		return NS_OK;
@@ -111,7 +88,7 @@ enum ns_status ns_dag_gradient(struct ns_dag *dag, int y, int dy, const int *of,
 	for (i = 0; i < n; i++) {
 		const struct ns_dag_value *v = ns_dag_at(dag, of[i]);
 
-		gradients[i] = b.gradient[root_of(dag, of[i])];
+		gradients[i] = b.gradient[ns_dag_root(dag, of[i])];
 		NS_GO(gradients[i] >= 0 ? ns_dag_view(dag, gradients[i], &v->box, &gradients[i])
 					: ns_dag_fill(dag, v->dtype, &v->box, 0, &gradients[i]));
 	}

@@ -119,9 +119,8 @@ static enum ns_status put_back(struct ns_backward *b, const struct ns_op_move *m
 enum ns_status ns_gradient_move(struct ns_backward *b, int index, const struct ns_dag_node *n, int g)
 {
 	const struct ns_op_move *m = &n->op.u.move;
-	const struct ns_dag_value *x = ns_dag_at(b->dag, n->in[0]);
-	int64_t count = ns_box_count(&ns_dag_at(b->dag, x->same_as >= 0 ? x->same_as : n->in[0])->box);
-	const int root = ns_dag_at(b->dag, n->out[0])->same_as >= 0 ? ns_dag_at(b->dag, n->out[0])->same_as : n->out[0];
+	int64_t count = ns_box_count(&ns_dag_at(b->dag, ns_dag_root(b->dag, n->in[0]))->box);
+	const int root = ns_dag_root(b->dag, n->out[0]);
 	int part, list, d;
 	unsigned repeated = 0;
 
@@ -193,8 +192,7 @@ static void join(struct axis *summed, int *sum)
 static enum ns_status by_operand(struct ns_backward *b, const struct ns_dag_node *n, int which, int g)
 {
 	const struct ns_op_contract *v = &n->op.u.contract;
-	const struct ns_dag_value *x = ns_dag_at(b->dag, n->in[which]);
-	int64_t count = ns_box_count(&ns_dag_at(b->dag, x->same_as >= 0 ? x->same_as : n->in[which])->box);
+	int64_t count = ns_box_count(&ns_dag_at(b->dag, ns_dag_root(b->dag, n->in[which]))->box);
 	struct axis kept[2 * NS_RANK], summed[2 * NS_RANK];
 	struct ns_op op = {.kind = NS_OP_CONTRACT, .u.contract = {.dtype = v->dtype, .out_dtype = v->dtype}};
 	struct ns_op_contract *c = &op.u.contract;

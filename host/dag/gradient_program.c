@@ -145,8 +145,9 @@ static enum ns_status trim(const struct draft *t, const int *in, int g, int resu
 			map[t->first + i] = ns_program_step(p, t->step[i].code, map[t->step[i].a], map[t->step[i].b], map[t->step[i].c]);
 	if (result < t->first)
 		(void)ns_program_step(p, NS_PW_COPY, map[result], 0, 0);
-	return t->failed || p->failed ? ns_fail(NS_DECLINED, "pointwise: a gradient of more than %d steps, or by a bound of a formula", NS_POINTWISE_STEPS)
-				      : NS_OK;
+	return t->failed || p->failed
+		       ? ns_fail(NS_DECLINED, "pointwise: a gradient of more than %d steps, or by a bound of a formula", NS_POINTWISE_STEPS)
+		       : NS_OK;
 }
 
 /* Sums over the axes along which the input was repeated. */

@@ -71,11 +71,6 @@ static size_t room_of(const struct ns_dag_value *v)
 	return (bytes ? bytes + ALIGN - 1 : ALIGN) / ALIGN * ALIGN;
 }
 
-static int root_of(const struct ns_dag *d, int value)
-{
-	return value < 0 || d->values[value].same_as < 0 ? value : d->values[value].same_as;
-}
-
 /* The last node that touches each value; -1: none does. */
 static void find_ends(const struct ns_dag *d, const char *runs, int *last)
 {
@@ -88,10 +83,10 @@ static void find_ends(const struct ns_dag *d, const char *runs, int *last)
 
 		for (k = 0; runs[i] && k < n->ins; k++)
 			if (n->in[k] >= 0)
-				last[root_of(d, n->in[k])] = i;
+				last[ns_dag_root(d, n->in[k])] = i;
 		for (k = 0; runs[i] && k < n->outs; k++)
 			if (n->out[k] >= 0)
-				last[root_of(d, n->out[k])] = i;
+				last[ns_dag_root(d, n->out[k])] = i;
 	}
 }
 
@@ -103,12 +98,12 @@ static void walk(const struct ns_dag *d, const char *runs, const int *last, stru
 		const struct ns_dag_node *n = &d->nodes[i];
 
 		for (k = 0; runs[i] && k < n->outs; k++) {
-			v = root_of(d, n->out[k]);
+			v = ns_dag_root(d, n->out[k]);
 			if (v >= 0 && at[v] == NS_DAG_NOWHERE)
 				at[v] = take(m, room_of(&d->values[v]));
 		}
 		for (k = 0; runs[i] && k < n->ins + n->outs; k++) {
-			v = root_of(d, k < n->ins ? n->in[k] : n->out[k - n->ins]);
+			v = ns_dag_root(d, k < n->ins ? n->in[k] : n->out[k - n->ins]);
 			if (v < 0 || at[v] == NS_DAG_NOWHERE || last[v] != i || at[v] & NS_DAG_GIVEN)
 				continue;
 			give(m, at[v], room_of(&d->values[v]));
@@ -132,7 +127,7 @@ enum ns_status ns_dag_place(const struct ns_dag *d, const char *runs, const int 
 		find_ends(d, runs, last);
 		for (i = 0; i < n; i++)
 			if (outputs[i] >= 0)
-				last[root_of(d, outputs[i])] = d->node_count;
+				last[ns_dag_root(d, outputs[i])] = d->node_count;
 		walk(d, runs, last, &m, at);
 		*bytes = m.end;
 	}

@@ -14,11 +14,6 @@ struct ns_dag_exec {
 	void *memory, *workspace;
 };
 
-static int root_of(const struct ns_dag *dag, int value)
-{
-	return value < 0 || dag->values[value].same_as < 0 ? value : dag->values[value].same_as;
-}
-
 /* From the outputs backwards: what is needed. */
 static void mark(struct ns_dag_exec *e)
 {
@@ -26,19 +21,19 @@ static void mark(struct ns_dag_exec *e)
 	int i, k;
 
 	for (i = 0; i < e->output_count; i++)
-		e->wanted[root_of(d, e->outputs[i])] = 1;
+		e->wanted[ns_dag_root(d, e->outputs[i])] = 1;
 	for (i = d->node_count - 1; i >= 0; i--) {
 		const struct ns_dag_node *n = &d->nodes[i];
 		int wanted = 0;
 
 		for (k = 0; k < n->outs; k++)
-			wanted |= n->out[k] >= 0 && e->wanted[root_of(d, n->out[k])];
+			wanted |= n->out[k] >= 0 && e->wanted[ns_dag_root(d, n->out[k])];
 		for (k = 0; wanted && k < n->outs; k++)
 			if (n->out[k] >= 0)
-				e->wanted[root_of(d, n->out[k])] = 1;
+				e->wanted[ns_dag_root(d, n->out[k])] = 1;
 		for (k = 0; wanted && k < n->ins; k++)
 			if (n->in[k] >= 0)
-				e->wanted[root_of(d, n->in[k])] = 1;
+				e->wanted[ns_dag_root(d, n->in[k])] = 1;
 	}
 }
 
@@ -110,7 +105,7 @@ static enum ns_status make(struct ns_dag_exec *e)
 	NS_GO(put_constants(e, queue));
 	for (i = 0; i < d->node_count; i++) {
 		for (k = 0; k < d->nodes[i].outs; k++)
-			runs[i] |= d->nodes[i].out[k] >= 0 && e->wanted[root_of(d, d->nodes[i].out[k])];
+			runs[i] |= d->nodes[i].out[k] >= 0 && e->wanted[ns_dag_root(d, d->nodes[i].out[k])];
 		if (!runs[i])
 			continue;
 		NS_GO(ns_plan_make(&e->plans[i], e->dev, &d->nodes[i].op));
@@ -182,7 +177,7 @@ void ns_dag_exec_free(struct ns_dag_exec *e)
 
 static void *where(const struct ns_dag_exec *e, int value, const void *const *inputs)
 {
-	int root = root_of(e->dag, value);
+	int root = ns_dag_root(e->dag, value);
 
 	if (value < 0)
 		return NULL;

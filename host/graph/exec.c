@@ -266,6 +266,7 @@ void ns_exec_free(struct ns_exec *e)
 		ns_plan_free(u->backward);
 	}
 	ns_foreign_free(e->foreign);
+	ns_foreign_train_free(e->learner);
 	ns_plan_free(e->loss);
 	ns_plan_free(e->head);
 	if (e->memory)

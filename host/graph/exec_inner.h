@@ -32,7 +32,8 @@ struct ns_exec {
 	void *memory, *workspace, *folded;
 	void *images, *results; /* inference: of the whole batch */
 	size_t packed_bytes;
-	struct ns_foreign *foreign; /* then there are no units */
+	struct ns_foreign_train *learner; /* training: then there are no units */
+	struct ns_foreign *foreign;	  /* inference: the same */
 };
 
 struct ns_onnx;
@@ -42,13 +43,28 @@ enum ns_status ns_foreign_make(struct ns_foreign **foreign, const struct ns_onnx
  * them so. outputs (onnx->outputs): values, -1 for one that is not there.
  */
 struct ns_dag;
-enum ns_status ns_foreign_graph(const struct ns_onnx *onnx, const struct ns_arch *arch, int n, int h, int w, struct ns_dag **dag, int *outputs);
+/* net: its parameters are inputs too, after the images, in their order; NULL: none are. */
+enum ns_status ns_foreign_graph(const struct ns_onnx *onnx, const struct ns_arch *arch, const struct ns_net *net, int n, int h, int w,
+				struct ns_dag **dag, int *outputs);
+/* The first output that has as many numbers an image as there are classes, as logits (n, classes). */
+enum ns_status ns_foreign_logits(struct ns_dag *dag, const struct ns_onnx *onnx, const struct ns_arch *arch, int n, const int *outputs, int *logits);
 /* What the last product of matrices or convolution before `value` reads; -1: there is none. */
 int ns_foreign_before_weights(const struct ns_dag *dag, int value);
 void ns_foreign_free(struct ns_foreign *foreign);
 /* n images (NHWC), logits (n, classes), embedding (n, arch->embedding) */
 enum ns_status ns_foreign_run(struct ns_foreign *foreign, const struct ns_arch *arch, int n, const float *images, float *logits, float *embedding,
 			      struct ns_queue *queue);
+
+/* --- training one that came as ONNX: foreign_train.c --- */
+
+struct ns_foreign_train;
+/* `n` images a virtual rank; gradients are scaled by 1 / batch. */
+enum ns_status ns_foreign_train_make(struct ns_foreign_train **learner, const struct ns_model *m, struct ns_device *dev, int n, int batch,
+				     float smoothing);
+void ns_foreign_train_free(struct ns_foreign_train *learner);
+/* images (n, h, w, c), labels (n); grad (flat->total) is overwritten */
+enum ns_status ns_foreign_train_step(struct ns_foreign_train *learner, const struct ns_flat *flat, const float *images, const float *weights,
+				     const int32_t *labels, float *grad, struct ns_queue *queue);
 
 /* Adds a buffer that is alive from one step to another; returns its index. */
 int ns_exec_buffer(struct ns_exec *e, size_t bytes, int born, int dies);

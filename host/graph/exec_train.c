@@ -52,14 +52,34 @@ static enum ns_status plan_backward(struct ns_exec *e)
 	return NS_OK;
 }
 
-enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue, int n, int batch,
+static enum ns_status train_foreign(struct ns_exec **exec, const struct ns_model *m, struct ns_device *dev, struct ns_queue *queue, int n, int batch,
+				    float smoothing)
+{
+	const struct ns_arch *a = &m->net.arch;
+	enum ns_status status;
+	struct ns_exec *e;
+
+	NS_TRY(ns_exec_alloc(&e, &m->net, dev, queue, n, 1, NS_F32));
+	NS_GO(ns_foreign_train_make(&e->learner, m, dev, n, batch, smoothing));
+	NS_GO(dev->backend->mem_make(&e->images, dev, sizeof(float) * (size_t)n * (size_t)a->h * (size_t)a->w * (size_t)a->c));
+	*exec = e;
+	return NS_OK;
+out:
+	ns_exec_free(e);
+	return status;
+}
+
+enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_model *m, struct ns_device *dev, struct ns_queue *queue, int n, int batch,
 			     float smoothing, enum ns_dtype dtype)
 {
+	const struct ns_net *net = &m->net;
 	struct ns_op op = {.kind = NS_OP_XENT};
 	enum ns_status status;
 	struct ns_exec *e;
 
 	NS_TRY(ns_exec_check_logits(net, n));
+	if (m->onnx)
+		return train_foreign(exec, m, dev, queue, n, batch, smoothing);
 	NS_TRY(ns_exec_alloc(&e, net, dev, queue, n, 1, dtype));
 	ns_exec_plan_forward(e);
 	NS_GO(plan_backward(e));
@@ -265,6 +285,8 @@ enum ns_status ns_exec_step(struct ns_exec *e, const struct ns_flat *f, const fl
 {
 	struct ns_args a = {.workspace = e->workspace};
 
+	if (e->learner)
+		return ns_foreign_train_step(e->learner, f, e->images, weights, labels, grad, e->queue);
 	NS_TRY(forward(e, f, weights, packed, grad));
 	a.in[NS_XENT_X] = ns_exec_at(e, e->units[e->net->layer_count - 1].y);
 	a.in[NS_XENT_T] = labels;

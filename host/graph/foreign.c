@@ -40,7 +40,7 @@ int ns_foreign_before_weights(const struct ns_dag *d, int value)
 }
 
 /* The first output that has so many numbers an image, as logits (n, classes); the file's other outputs are not read. */
-static enum ns_status find_logits(struct ns_dag *d, const struct ns_onnx *o, const struct ns_arch *a, int n, const int *outputs, int *logits)
+enum ns_status ns_foreign_logits(struct ns_dag *d, const struct ns_onnx *o, const struct ns_arch *a, int n, const int *outputs, int *logits)
 {
 	static const double least[] = {1e-30};
 	int i, y;
@@ -60,27 +60,48 @@ static enum ns_status find_logits(struct ns_dag *d, const struct ns_onnx *o, con
 	return ns_dag_formula(d, NS_PW_LOG, &y, 1, NS_F32, logits);
 }
 
-enum ns_status ns_foreign_graph(const struct ns_onnx *o, const struct ns_arch *a, int n, int h, int w, struct ns_dag **made, int *outputs)
+/* Inputs of the graph in place of the file's weights. */
+static enum ns_status add_params(struct ns_dag *d, const struct ns_onnx *o, const struct ns_net *net, int *given)
 {
+	int p;
+
+	for (p = 0; net && p < net->param_count; p++) {
+		const struct ns_onnx_tensor *t = &o->tensors[net->params[p].tensor];
+		struct ns_box box = {.rank = t->rank};
+
+		memcpy(box.dim, t->dims, sizeof box.dim);
+		NS_TRY(ns_dag_input(d, NS_F32, &box, &given[net->params[p].tensor]));
+		given[net->params[p].tensor]++; /* counted from 1 */
+	}
+	return NS_OK;
+}
+
+enum ns_status ns_foreign_graph(const struct ns_onnx *o, const struct ns_arch *a, const struct ns_net *net, int n, int h, int w, struct ns_dag **made,
+				int *outputs)
+{
+	int *given = calloc((size_t)o->tensor_count + 1, sizeof *given);
 	struct ns_onnx_feed feed = {.dtype = NS_F32};
 	struct ns_box box = {4, {n, h, w, a->c}};
 	enum ns_status status;
 	struct ns_dag *d = NULL;
 	int x;
 
+	NS_GO(given ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", o->path));
 	NS_GO(ns_dag_make(&d));
 	NS_GO(ns_dag_input(d, NS_F32, &box, &x));
+	NS_GO(add_params(d, o, net, given));
 	if (a->bgr)
 		NS_GO(ns_dag_slice(d, x, (const int64_t[]){0, 0, 0, a->c - 1}, (const int64_t[]){1, 1, 1, -1}, &box, &x));
 	if (!a->channels_last)
 		NS_GO(ns_dag_transpose(d, x, (const int[]){0, 3, 1, 2}, &x));
 	feed.box = ns_dag_at(d, x)->box;
 	feed.value = x + 1;
-	NS_GO(ns_onnx_graph(o, &feed, 1, d, outputs));
+	NS_GO(ns_onnx_graph_given(o, &feed, 1, given, d, outputs));
 	*made = d;
-	return NS_OK;
+	d = NULL;
 out:
 	ns_dag_free(d);
+	free(given);
 	return status;
 }
 
@@ -93,8 +114,8 @@ static enum ns_status make_graph(const struct ns_onnx *o, const struct ns_arch *
 	int64_t wide;
 
 	NS_GO(status);
-	NS_GO(ns_foreign_graph(o, a, n, a->h, a->w, &d, outputs));
-	NS_GO(find_logits(d, o, a, n, outputs, &out[0]));
+	NS_GO(ns_foreign_graph(o, a, NULL, n, a->h, a->w, &d, outputs));
+	NS_GO(ns_foreign_logits(d, o, a, n, outputs, &out[0]));
 	out[1] = ns_foreign_before_weights(d, out[0]);
 	wide = out[1] < 0 ? 0 : ns_box_count(&ns_dag_at(d, out[1])->box);
 	if (out[1] < 0 || ns_dag_is_constant(d, out[1]) || wide % n || wide / n > NS_EMBEDDING_MOST || ns_dag_at(d, out[1])->dtype != NS_F32)

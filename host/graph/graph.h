@@ -65,6 +65,7 @@ struct ns_param {
 	enum ns_param_kind kind;
 	int k, r, s, c;	   /* conv: OHWI; matrix: (k, c); vectors: k */
 	int64_t count, at; /* floats; where it begins in the canonical array of its group */
+	int value, tensor; /* of a model that came as ONNX: of its file */
 };
 
 struct ns_net {
@@ -147,7 +148,8 @@ struct ns_model {
 	char precision[8];
 	char digest[NS_SHA256_HEX];  /* of model.json, where it was read from */
 	char weights[NS_SHA256_HEX]; /* of model.safetensors, once the values are in one */
-	struct ns_onnx *onnx;	     /* of one that came as ONNX: its file, and then there are no values */
+	struct ns_onnx *onnx;	     /* of one that came as ONNX: its file, and then there are values only of what it learns */
+	struct ns_onnx *learns;	     /* the file that it began with, where a training has changed it: graphs borrow from it */
 	json_t *facts;		     /* other members of model.json: parents, metrics, training data ... */
 };
 
@@ -155,6 +157,26 @@ enum ns_status ns_model_make(struct ns_model *m, const struct ns_arch *arch, con
 void ns_model_release(struct ns_model *m);
 /* Kaiming normal (fan out) for convolutions, uniform for the classifier: torchvision's choice, keyed by seed. */
 void ns_model_initialise(struct ns_model *m, uint64_t seed);
+/* A model of its own with the same weights, classes, preprocessing and reading of outputs; other facts are not copied. */
+enum ns_status ns_model_copy(struct ns_model *m, const struct ns_model *from);
+/* How images are fitted, outputs are decoded, and whether it can be trained, as `from` says in its facts. */
+void ns_model_copy_reading(struct ns_model *m, const struct ns_model *from);
+/* Other names of its classes, which n may be more or fewer than before. */
+enum ns_status ns_model_name_classes(struct ns_model *m, const char *const *classes, int n);
+/*
+ * Of one that came as ONNX: its values become those of the weights that a training may change, but for those on which the value `freeze` of its file depends (NULL: all). NS_CONFIG where there is no
+ * such value, or nothing is left.
+ */
+enum ns_status ns_model_learn(struct ns_model *m, const char *freeze);
+/* The values become the file's weights; nothing is done where it did not come as ONNX, or learns nothing. */
+enum ns_status ns_model_settle(struct ns_model *m);
+/*
+ * Of one that came as ONNX: its last weights become those of n other classes; rows of classes of the same names (*kept of them) stay, others are drawn by the seed. NS_CONFIG where it has no such last
+ * weights. Before ns_model_learn().
+ */
+enum ns_status ns_model_new_head(struct ns_model *m, const char *const *classes, int n, uint64_t seed, int *kept);
+/* Of one that came as ONNX: could it be trained? Its graph with gradients is made, for one image. NS_CONFIG, with the reason: it could not. */
+enum ns_status ns_model_trains(const struct ns_model *m, int *tensors, int64_t *parameters);
 /* Weights in torchvision's names and layout. */
 enum ns_status ns_model_write_weights(const struct ns_model *m, const float *values, const char *path);
 /* Weights of a file; new_head: the classifier keeps the values that it has. */
@@ -171,7 +193,7 @@ enum ns_status ns_model_to_onnx(const struct ns_model *m, const char *weights, i
 enum ns_status ns_model_read(struct ns_model *m, const char *json_path, const char *weights);
 
 /*
- * --- foreign: models that came as ONNX, classifiers of one input. They are run, and not trained.
+ * --- foreign: models that came as ONNX, classifiers of one input.
  */
 #define NS_EMBEDDING_MOST 65536 /* numbers of an image; one that would be wider is its logits */
 
@@ -202,8 +224,6 @@ enum ns_status ns_raw_run(struct ns_raw *raw, const float *image, struct ns_queu
 const char *ns_model_weights_name(const struct ns_model *m);
 /* NS_CONFIG for one of another task than classify: `verb` does not take it. */
 enum ns_status ns_model_check_classifies(const struct ns_model *m, const char *name);
-/* NS_CONFIG for one that came as ONNX: what was to be done with it can't be. */
-enum ns_status ns_model_check_trainable(const struct ns_model *m, const char *name);
 
 /*
  * --- exec: a network compiled into plans for one worker: forward for inference, or forward and backward of
@@ -224,8 +244,8 @@ enum { NS_TAIL_LOSS, NS_TAIL_HITS, NS_TAIL_STOP, NS_TAIL_COUNT = 16 };
 
 struct ns_exec;
 
-/* Training: `n` images a virtual rank, gradients scaled by 1 / batch. */
-enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue, int n, int batch,
+/* Training: `n` images a virtual rank, gradients scaled by 1 / batch. One that came as ONNX learns in NS_F32 (ns_model_learn()). */
+enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_model *m, struct ns_device *dev, struct ns_queue *queue, int n, int batch,
 			     float smoothing, enum ns_dtype dtype);
 /* Inference of `n` images; packs its own folded weights from canonical values. */
 enum ns_status ns_exec_infer(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue, int n,

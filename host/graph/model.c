@@ -32,6 +32,66 @@ enum ns_status ns_model_make(struct ns_model *m, const struct ns_arch *arch, con
 	return NS_OK;
 }
 
+enum ns_status ns_model_name_classes(struct ns_model *m, const char *const *classes, int n)
+{
+	char **names = calloc((size_t)n + 1, sizeof *names);
+	int i;
+
+	for (i = 0; names && i < n && (names[i] = strdup(classes[i])); i++)
+		;
+	if (!names || i < n) {
+		while (names && i > 0)
+			free(names[--i]);
+		free(names);
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d names of classes", n);
+	}
+	for (i = 0; i < m->class_count; i++)
+		free(m->classes[i]);
+	free(m->classes);
+	m->classes = names;
+	m->class_count = n;
+	return NS_OK;
+}
+
+static enum ns_status copy_file(const struct ns_onnx *from, struct ns_onnx **onnx)
+{
+	char *bytes = malloc(from->bytes + 1);
+
+	if (!bytes)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for a copy", from->path);
+	memcpy(bytes, from->data, from->bytes);
+	return ns_onnx_read_bytes(onnx, bytes, from->bytes, from->path);
+}
+
+void ns_model_copy_reading(struct ns_model *m, const struct ns_model *from)
+{
+	static const char *const keys[] = {"fit", "decode", "trains"};
+	size_t i;
+
+	for (i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (json_object_get(from->facts, keys[i]))
+			json_object_set(m->facts, keys[i], json_object_get(from->facts, keys[i]));
+}
+
+enum ns_status ns_model_copy(struct ns_model *m, const struct ns_model *from)
+{
+	enum ns_status status;
+
+	NS_TRY(ns_model_make(m, &from->net.arch, (const char *const *)from->classes, from->class_count));
+	memcpy(m->mean, from->mean, sizeof m->mean);
+	memcpy(m->std, from->std, sizeof m->std);
+	m->temperature = from->temperature;
+	ns_model_copy_reading(m, from);
+	if (!from->onnx) {
+		memcpy(m->values, from->values, sizeof *m->values * (size_t)m->net.floats);
+		return NS_OK;
+	}
+	status = copy_file(from->onnx, &m->onnx);
+	if (status != NS_OK)
+		ns_model_release(m);
+	return status;
+}
+
 void ns_model_release(struct ns_model *m)
 {
 	int i;
@@ -41,6 +101,7 @@ void ns_model_release(struct ns_model *m)
 	free(m->classes);
 	free(m->values);
 	ns_onnx_free(m->onnx);
+	ns_onnx_free(m->learns);
 	json_decref(m->facts);
 	ns_net_release(&m->net);
 	memset(m, 0, sizeof *m);
@@ -196,13 +257,6 @@ enum ns_status ns_model_check_classifies(const struct ns_model *m, const char *n
 		       ? NS_OK
 		       : ns_fail(NS_CONFIG, "%s: its task is %s: predict runs it; here a model that classifies is expected", name,
 				 ns_task_name(m->net.arch.task));
-}
-
-enum ns_status ns_model_check_trainable(const struct ns_model *m, const char *name)
-{
-	return m->net.arch.onnx ? ns_fail(NS_CONFIG,
-					  "%s: came as ONNX: it is run and judged, and not trained; train --from takes weights in safetensors", name)
-				: NS_OK;
 }
 
 json_t *ns_model_to_json(const struct ns_model *m, const char *weights_digest)

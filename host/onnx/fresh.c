@@ -36,7 +36,7 @@ static enum ns_status constant(struct ns_maker *m)
 	a = &m->o->attributes[m->node->first_attribute];
 	switch (a->kind) {
 	case NS_ONNX_T:
-		return ns_maker_tensor(m->o, m->dag, &m->o->tensors[a->first], &m->out[0]);
+		return ns_maker_tensor(m->o, m->dag, m->given, a->first, &m->out[0]);
 	case NS_ONNX_F:
 		return ns_dag_constant(m->dag, NS_F32, &(struct ns_box){0}, &a->f, &m->out[0]);
 	case NS_ONNX_I:
@@ -62,7 +62,7 @@ static enum ns_status constant_of_shape(struct ns_maker *m)
 		return ns_dag_fill(m->dag, NS_F32, &box, 0, &m->out[0]);
 	if (a->kind != NS_ONNX_T || m->o->tensors[a->first].count != 1)
 		return ns_fail(NS_INVALID, "attribute 'value' is no tensor of one element");
-	NS_TRY(ns_maker_tensor(m->o, m->dag, &m->o->tensors[a->first], &value));
+	NS_TRY(ns_maker_tensor(m->o, m->dag, m->given, a->first, &value));
 	NS_TRY(ns_dag_view(m->dag, value, &(struct ns_box){0}, &value));
 	return ns_dag_expand(m->dag, value, &box, &m->out[0]);
 }

@@ -11,6 +11,7 @@
 struct import {
 	const struct ns_onnx *o;
 	struct ns_dag *dag;
+	const int *given;
 	int *value; /* of each of the file's, in the graph */
 	int refused, told;
 	char text[8000];
@@ -101,7 +102,8 @@ static void tell(struct import *b, int index)
 static enum ns_status add_node(struct import *b, int index)
 {
 	const struct ns_onnx_node *n = &b->o->nodes[index];
-	struct ns_maker m = {.o = b->o, .dag = b->dag, .node = n, .row = row_of(n->op), .opset = opset_of(b->o, (struct ns_onnx_text){"", 0})};
+	struct ns_maker m =
+		{.o = b->o, .dag = b->dag, .given = b->given, .node = n, .row = row_of(n->op), .opset = opset_of(b->o, (struct ns_onnx_text){"", 0})};
 	enum ns_status status = NS_OK;
 	int k, depends = 0;
 
@@ -161,7 +163,7 @@ static enum ns_status add_weights(struct import *b)
 		b->value[i] = UNKNOWN;
 		if (o->values[i].tensor < 0)
 			continue;
-		status = ns_maker_tensor(o, b->dag, &o->tensors[o->values[i].tensor], &b->value[i]);
+		status = ns_maker_tensor(o, b->dag, b->given, o->values[i].tensor, &b->value[i]);
 		if (status == NS_DECLINED)
 			return ns_fail(NS_BAD_DATA, "%s: weight '%.*s': %s are not computed here", o->path, (int)o->values[i].name.bytes,
 				       o->values[i].name.at, ns_message());
@@ -196,7 +198,8 @@ int ns_onnx_knows(struct ns_onnx_text op)
 	return row_of(op) != NULL;
 }
 
-enum ns_status ns_onnx_graph(const struct ns_onnx *o, const struct ns_onnx_feed *feeds, int n, struct ns_dag *dag, int *outputs)
+enum ns_status ns_onnx_graph_given(const struct ns_onnx *o, const struct ns_onnx_feed *feeds, int n, const int *given, struct ns_dag *dag,
+				   int *outputs)
 {
 	struct import *b = calloc(1, sizeof *b);
 	int *ordered = calloc((size_t)o->inputs + (size_t)o->outputs + 1, sizeof *ordered);
@@ -209,6 +212,7 @@ enum ns_status ns_onnx_graph(const struct ns_onnx *o, const struct ns_onnx_feed 
 	NS_GO(b && b->value && ordered ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", o->path));
 	b->o = o;
 	b->dag = dag;
+	b->given = given;
 	NS_GO(o->functions || o->sparse ? ns_fail(NS_BAD_DATA, "%s: has %s of its own, which this version does not compute", o->path,
 						  o->functions ? "functions" : "sparse weights")
 					: NS_OK);
@@ -230,4 +234,9 @@ out:
 		free(b->value);
 	free(b);
 	return status;
+}
+
+enum ns_status ns_onnx_graph(const struct ns_onnx *o, const struct ns_onnx_feed *feeds, int n, struct ns_dag *dag, int *outputs)
+{
+	return ns_onnx_graph_given(o, feeds, n, NULL, dag, outputs);
 }

@@ -14,6 +14,7 @@ struct ns_maker { /* of one node */
 	struct ns_dag *dag;
 	const struct ns_onnx_node *node;
 	const struct ns_onnx_row *row;
+	const int *given; /* of each tensor of the file: a value of the graph in its place, counted from 1; 0: none. NULL: of none */
 	int opset, ins, outs;
 	int in[NS_ONNX_INS], out[NS_ONNX_INS]; /* values of the graph; -1: left out. out: what the maker makes */
 	unsigned char wanted[NS_ONNX_INS];     /* outputs that have a name */
@@ -53,8 +54,8 @@ enum ns_status ns_maker_axis(const struct ns_maker *m, int64_t axis, int rank, i
 enum ns_status ns_maker_requantize(struct ns_maker *m, int sum, int sw, int *y);
 /* NS_INVALID unless both have one shape: parameters may not make what they are applied to larger. */
 enum ns_status ns_maker_same_box(const struct ns_maker *m, int a, int b);
-/* A tensor's values as a constant of the graph. */
-enum ns_status ns_maker_tensor(const struct ns_onnx *o, struct ns_dag *dag, const struct ns_onnx_tensor *t, int *value);
+/* Tensor `index` of the file as a constant of the graph, or what is given in its place. */
+enum ns_status ns_maker_tensor(const struct ns_onnx *o, struct ns_dag *dag, const int *given, int index, int *value);
 
 static inline const struct ns_dag_value *ns_maker_in(const struct ns_maker *m, int k)
 {

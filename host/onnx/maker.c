@@ -215,13 +215,18 @@ static enum ns_status from_list(const struct ns_onnx *o, const struct ns_onnx_te
 	return NS_OK;
 }
 
-enum ns_status ns_maker_tensor(const struct ns_onnx *o, struct ns_dag *dag, const struct ns_onnx_tensor *t, int *value)
+enum ns_status ns_maker_tensor(const struct ns_onnx *o, struct ns_dag *dag, const int *given, int index, int *value)
 {
+	const struct ns_onnx_tensor *t = &o->tensors[index];
 	struct ns_box box = {.rank = t->rank};
 	enum ns_dtype dtype;
 	size_t bytes;
 	void *to;
 
+	if (given && given[index]) {
+		*value = given[index] - 1;
+		return NS_OK;
+	}
 	memcpy(box.dim, t->dims, sizeof box.dim);
 	NS_TRY(ns_onnx_dtype(t->type, &dtype));
 	bytes = (size_t)t->count * ns_dtype_bytes(dtype);

@@ -152,10 +152,44 @@ struct ns_onnx_feed { /* what an input is; data NULL: it is known when the graph
  * NS_BAD_DATA lists every node that this version does not compute, with the reason. The graph borrows from the file.
  */
 enum ns_status ns_onnx_graph(const struct ns_onnx *onnx, const struct ns_onnx_feed *feeds, int n, struct ns_dag *dag, int *outputs);
+/* The same, with values of the graph in place of tensors: of each tensor of the file, a value counted from 1, or 0. */
+enum ns_status ns_onnx_graph_given(const struct ns_onnx *onnx, const struct ns_onnx_feed *feeds, int n, const int *given, struct ns_dag *dag,
+				   int *outputs);
 /* Of a TensorProto.DataType; NS_DECLINED: values of that type are not computed here. */
 enum ns_status ns_onnx_dtype(int type, enum ns_dtype *dtype);
 /* Is there a maker of this operator? */
 int ns_onnx_knows(struct ns_onnx_text op);
+
+/* --- weights, for training --- */
+
+/*
+ * The weights that a training may change: what convolutions, products and normalisations multiply by and add, of float32, by the names of values. Numbers by themselves are none, nor are
+ * statistics. tensors: of each value of the file, its tensor, or -1.
+ */
+enum ns_status ns_onnx_trainable(const struct ns_onnx *onnx, int *tensors);
+/* Leaves out of the list what the value of that name depends on, itself among it; NS_CONFIG where there is none of that name. */
+enum ns_status ns_onnx_freeze(const struct ns_onnx *onnx, const char *name, int *tensors);
+/* The values of a tensor of float32. */
+enum ns_status ns_onnx_floats(const struct ns_onnx *onnx, int tensor, float *to);
+
+struct ns_onnx_head { /* the last weights before the first output, where nothing but shapes and softmax comes after: values of the file, and the axis of the classes */
+	int weight, bias, axis; /* bias -1: there is none */
+};
+/* NS_DECLINED, with the reason, where it is not so. */
+enum ns_status ns_onnx_find_head(const struct ns_onnx *onnx, const int *tensors, int classes, struct ns_onnx_head *head);
+
+struct ns_onnx_message;
+struct ns_onnx_weight { /* what a value of the file is to be */
+	int value, rank;
+	int64_t dims[NS_ONNX_RANK];
+	const float *floats;
+};
+/*
+ * The file with n weights in place of those of the same names. classes, wide (0: as they were): the first output has so many where it had `classes`, and what the file says of shapes between
+ * is left out.
+ */
+enum ns_status ns_onnx_put_weights(const struct ns_onnx *onnx, const struct ns_onnx_weight *weights, int n, int classes, int wide,
+				   struct ns_onnx_message *out);
 
 /* --- writing --- */
 

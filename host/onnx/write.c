@@ -4,7 +4,7 @@
 
 #include "host/onnx/read_inner.h"
 
-static void add(struct ns_onnx_message *m, const void *from, size_t n)
+void ns_onnx_put_raw(struct ns_onnx_message *m, const void *from, size_t n)
 {
 	char *more;
 
@@ -29,34 +29,34 @@ static void add_number(struct ns_onnx_message *m, uint64_t x)
 
 	for (; x > 127; x >>= 7) {
 		byte = (unsigned char)(x & 127) | 128;
-		add(m, &byte, 1);
+		ns_onnx_put_raw(m, &byte, 1);
 	}
 	byte = (unsigned char)x;
-	add(m, &byte, 1);
+	ns_onnx_put_raw(m, &byte, 1);
 }
 
-static void put_int(struct ns_onnx_message *m, int field, int64_t value)
+void ns_onnx_put_int(struct ns_onnx_message *m, int field, int64_t value)
 {
 	add_number(m, (uint64_t)field << 3 | NS_WIRE_VARINT);
 	add_number(m, (uint64_t)value);
 }
 
-static void put_bytes(struct ns_onnx_message *m, int field, const void *from, size_t n)
+void ns_onnx_put_bytes(struct ns_onnx_message *m, int field, const void *from, size_t n)
 {
 	add_number(m, (uint64_t)field << 3 | NS_WIRE_BYTES);
 	add_number(m, n);
-	add(m, from, n);
+	ns_onnx_put_raw(m, from, n);
 }
 
 void ns_onnx_put_text(struct ns_onnx_message *m, int field, const char *text)
 {
-	put_bytes(m, field, text, strlen(text));
+	ns_onnx_put_bytes(m, field, text, strlen(text));
 }
 
 void ns_onnx_put_message(struct ns_onnx_message *m, int field, struct ns_onnx_message *inner)
 {
 	m->failed |= inner->failed;
-	put_bytes(m, field, inner->bytes, inner->n);
+	ns_onnx_put_bytes(m, field, inner->bytes, inner->n);
 	ns_onnx_message_release(inner);
 }
 
@@ -75,8 +75,8 @@ void ns_onnx_put_ints(struct ns_onnx_message *node, const char *name, const int6
 
 	ns_onnx_put_text(&a, 1, name);
 	for (i = 0; i < n; i++)
-		put_int(&a, 8, values[i]);
-	put_int(&a, 20, 7); /* INTS */
+		ns_onnx_put_int(&a, 8, values[i]);
+	ns_onnx_put_int(&a, 20, 7); /* INTS */
 	ns_onnx_put_message(node, 5, &a);
 }
 
@@ -85,8 +85,8 @@ void ns_onnx_put_whole(struct ns_onnx_message *node, const char *name, int64_t v
 	struct ns_onnx_message a = {NULL, 0, 0, 0};
 
 	ns_onnx_put_text(&a, 1, name);
-	put_int(&a, 3, value);
-	put_int(&a, 20, 2); /* INT */
+	ns_onnx_put_int(&a, 3, value);
+	ns_onnx_put_int(&a, 20, 2); /* INT */
 	ns_onnx_put_message(node, 5, &a);
 }
 
@@ -96,8 +96,8 @@ void ns_onnx_put_real(struct ns_onnx_message *node, const char *name, float valu
 
 	ns_onnx_put_text(&a, 1, name);
 	add_number(&a, 2 << 3 | NS_WIRE_32);
-	add(&a, &value, sizeof value); /* little-endian, as the machine is */
-	put_int(&a, 20, 1);	       /* FLOAT */
+	ns_onnx_put_raw(&a, &value, sizeof value); /* little-endian, as the machine is */
+	ns_onnx_put_int(&a, 20, 1);		   /* FLOAT */
 	ns_onnx_put_message(node, 5, &a);
 }
 
@@ -120,10 +120,10 @@ void ns_onnx_put_value(struct ns_onnx_message *graph, int field, const char *nam
 	ns_onnx_put_text(&dim, 2, batch);
 	ns_onnx_put_message(&shape, 1, &dim);
 	for (i = 0; i < n; i++) {
-		put_int(&dim, 1, dims[i]);
+		ns_onnx_put_int(&dim, 1, dims[i]);
 		ns_onnx_put_message(&shape, 1, &dim);
 	}
-	put_int(&tensor, 1, type);
+	ns_onnx_put_int(&tensor, 1, type);
 	ns_onnx_put_message(&tensor, 2, &shape);
 	ns_onnx_put_message(&kind, 1, &tensor);
 	ns_onnx_put_text(&value, 1, name);
@@ -136,8 +136,8 @@ static void begin_tensor(struct ns_onnx_message *t, const char *name, enum ns_on
 	int i;
 
 	for (i = 0; i < n; i++)
-		put_int(t, 1, dims[i]);
-	put_int(t, 2, type);
+		ns_onnx_put_int(t, 1, dims[i]);
+	ns_onnx_put_int(t, 2, type);
 	ns_onnx_put_text(t, 8, name);
 }
 
@@ -147,7 +147,7 @@ void ns_onnx_put_tensor(struct ns_onnx_message *graph, const char *name, enum ns
 	struct ns_onnx_message t = {NULL, 0, 0, 0};
 
 	begin_tensor(&t, name, type, dims, n);
-	put_bytes(&t, 9, raw, bytes);
+	ns_onnx_put_bytes(&t, 9, raw, bytes);
 	ns_onnx_put_message(graph, 5, &t);
 }
 
@@ -168,7 +168,7 @@ void ns_onnx_put_external(struct ns_onnx_message *graph, const char *name, enum 
 		ns_onnx_put_text(&entry, 2, i ? number[i - 1] : file);
 		ns_onnx_put_message(&t, 13, &entry);
 	}
-	put_int(&t, 14, 1); /* EXTERNAL */
+	ns_onnx_put_int(&t, 14, 1); /* EXTERNAL */
 	ns_onnx_put_message(graph, 5, &t);
 }
 
@@ -176,9 +176,9 @@ void ns_onnx_put_model(struct ns_onnx_message *m, int64_t opset, struct ns_onnx_
 {
 	struct ns_onnx_message set = {NULL, 0, 0, 0};
 
-	put_int(m, 1, 8); /* the version of the format that has opset 17 */
+	ns_onnx_put_int(m, 1, 8); /* the version of the format that has opset 17 */
 	ns_onnx_put_text(m, 2, "nightshift");
-	put_int(&set, 2, opset);
+	ns_onnx_put_int(&set, 2, opset);
 	ns_onnx_put_message(m, 8, &set);
 	ns_onnx_put_message(m, 7, graph);
 }
@@ -214,7 +214,7 @@ static enum ns_status copy_graph(const struct ns_walk *model, const struct ns_fi
 			}
 		}
 		if (!its_own)
-			add(graph, from, (size_t)(w.at - from));
+			ns_onnx_put_raw(graph, from, (size_t)(w.at - from));
 	}
 }
 
@@ -231,7 +231,7 @@ enum ns_status ns_onnx_in_front(const struct ns_onnx *o, const char *input, stru
 		if (!more)
 			break;
 		if (f.number != 7) {
-			add(out, from, (size_t)(w.at - from));
+			ns_onnx_put_raw(out, from, (size_t)(w.at - from));
 			continue;
 		}
 		NS_TRY(copy_graph(&w, &f, input, front));
@@ -259,7 +259,7 @@ static enum ns_status put_values(const struct ns_onnx *o, const struct ns_onnx_t
 	enum ns_status status = values ? ns_onnx_read_beside(o, t, n, values) : ns_fail(NS_NO_MEMORY, "%s: out of memory for a weight", o->path);
 
 	if (status == NS_OK)
-		put_bytes(m, 9, values, n);
+		ns_onnx_put_bytes(m, 9, values, n);
 	free(values);
 	return status;
 }
@@ -285,7 +285,7 @@ static enum ns_status copy_weight(const struct ns_walk *graph, const struct ns_f
 		if (f.number == 8)
 			NS_GO(ns_walk_text(&w, &f, &name));
 		if (f.number != 13 && f.number != 14)
-			add(&m, from, (size_t)(w.at - from));
+			ns_onnx_put_raw(&m, from, (size_t)(w.at - from));
 	}
 	t = find_weight(graph->of, name);
 	if (t) {
@@ -293,7 +293,7 @@ static enum ns_status copy_weight(const struct ns_walk *graph, const struct ns_f
 		++*moved;
 		ns_onnx_put_message(out, 5, &m);
 	} else {
-		put_bytes(out, 5, field->at, field->bytes);
+		ns_onnx_put_bytes(out, 5, field->at, field->bytes);
 	}
 out:
 	ns_onnx_message_release(&m);
@@ -316,7 +316,7 @@ static enum ns_status copy_weights(const struct ns_walk *model, const struct ns_
 		if (f.number == 5)
 			NS_TRY(copy_weight(&w, &f, graph, moved));
 		else
-			add(graph, from, (size_t)(w.at - from));
+			ns_onnx_put_raw(graph, from, (size_t)(w.at - from));
 	}
 }
 
@@ -345,7 +345,7 @@ enum ns_status ns_onnx_put_inside(const struct ns_onnx *o, struct ns_onnx_messag
 			NS_GO(copy_weights(&w, &f, &graph, &moved));
 			ns_onnx_put_message(out, 7, &graph);
 		} else {
-			add(out, from, (size_t)(w.at - from));
+			ns_onnx_put_raw(out, from, (size_t)(w.at - from));
 		}
 	}
 	status = moved != wanted ? ns_fail(NS_BAD_DATA, "%s: has constants of nodes in other files, which are not put inside", o->path)

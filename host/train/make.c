@@ -39,7 +39,8 @@ static enum ns_status make_optimiser(struct ns_trainer *r, int part)
 	ns_trainer_part(r->flat.statistics, part, r->parts, &begin, &end);
 	NS_TRY(make_plan(r, part, NS_OP_EMA, end - begin, &r->w_ema[part]));
 	if (part == 0) {
-		NS_TRY(make_plan(r, 0, NS_OP_EMA, r->flat.statistics - r->flat.train, &r->stats_ema));
+		if (r->flat.statistics > r->flat.train)
+			NS_TRY(make_plan(r, 0, NS_OP_EMA, r->flat.statistics - r->flat.train, &r->stats_ema));
 		NS_TRY(make_plan(r, 0, NS_OP_NORM2, r->flat.train, &r->norm2));
 		NS_TRY(memory(r, r->norm2->workspace_bytes + 64, &r->norm_space));
 	}
@@ -72,8 +73,7 @@ static enum ns_status make_execs(struct ns_trainer *r)
 	int i;
 
 	for (i = 0; i < r->lanes; i++) {
-		NS_TRY(ns_exec_train(&r->exec[i], &r->model->net, set->devices[i], set->queues[i], r->n, r->s->batch, (float)r->s->smoothing,
-				     r->dtype));
+		NS_TRY(ns_exec_train(&r->exec[i], r->model, set->devices[i], set->queues[i], r->n, r->s->batch, (float)r->s->smoothing, r->dtype));
 		if (!set->backend->host_memory)
 			continue;
 		NS_TRY(set->backend->host_make(&r->staged[i], set->devices[i], r->t->input.bytes));

@@ -77,7 +77,8 @@ static enum ns_status write_metrics(struct ns_trainer *r)
 
 static enum ns_status keep_values(struct ns_trainer *r)
 {
-	return ns_exec_from_flat(r->exec[0], &r->flat, r->average ? r->average : r->w, r->model->values);
+	NS_TRY(ns_exec_from_flat(r->exec[0], &r->flat, r->average ? r->average : r->w, r->model->values));
+	return ns_model_settle(r->model);
 }
 
 static enum ns_status end_epoch(struct ns_trainer *r)

@@ -77,7 +77,7 @@ enum ns_status ns_trainer_update(struct ns_trainer *r, int part, int lane)
 	a.out[NS_OPTIM_M] = r->m + begin;
 	a.out[NS_OPTIM_V] = r->v ? r->v + begin : NULL;
 	NS_TRY(ns_plan_run(r->optim[part], &a, q));
-	return part ? NS_OK : ns_plan_run(r->stats_ema, &stats, q);
+	return part || !r->stats_ema ? NS_OK : ns_plan_run(r->stats_ema, &stats, q);
 }
 
 enum ns_status ns_trainer_prepare(struct ns_trainer *r, int part, int lane)

@@ -204,7 +204,7 @@ struct ns_drift {
 	int64_t since_alarm;		   /* nights since the last alarm of this release, 0: tonight; -1: none */
 	int64_t since_change;		   /* likewise, since the first alarm of a change that is not over */
 	int64_t taught;			   /* labels of tonight and of the nights since the change */
-	int foreign;			   /* its model came as ONNX, which nothing here trains */
+	int untrained;			   /* its model is one that nothing here trains */
 	int on_trial;			   /* a candidate against this model waits for labels or for a person */
 	double gate_labels, gate_accuracy; /* of this model, by the labels of its gate; no labels: it had none */
 	struct ns_harm_track *tracks;

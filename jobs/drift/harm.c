@@ -128,7 +128,7 @@ static enum ns_status take_thresholds(struct ns_drift *s)
 	return NS_OK;
 }
 
-/* Did its model come as ONNX? One that is not in the registry is not known to have. */
+/* Is its model one that nothing here trains? Those of other tasks than classify, and some that came as ONNX; one that is not in the registry is not known to be. */
 static enum ns_status take_kind(struct ns_drift *s)
 {
 	char path[NS_PATH_MAX];
@@ -141,7 +141,8 @@ static enum ns_status take_kind(struct ns_drift *s)
 	if (!is)
 		return NS_OK;
 	NS_TRY(ns_json_read(path, &model, "nightshift.model/1"));
-	s->foreign = !strcmp(ns_json_text(json_object_get(model, "architecture"), "family"), "onnx");
+	s->untrained =
+		json_object_get(json_object_get(model, "architecture"), "task") || json_object_get(json_object_get(model, "trains"), "because");
 	json_decref(model);
 	return NS_OK;
 }
@@ -180,12 +181,12 @@ static enum ns_status find_gate(struct ns_drift *s)
 	facts[0] = s->gate_labels;
 	facts[1] = s->gate_accuracy;
 	facts[2] = s->on_trial;
-	facts[3] = s->foreign;
+	facts[3] = s->untrained;
 	NS_TRY(ns_comm_broadcast(s->job->comm, facts, sizeof facts, 0));
 	s->gate_labels = facts[0] > 0 && !isnan(facts[1]) ? facts[0] : 0;
 	s->gate_accuracy = facts[1];
 	s->on_trial = facts[2] > 0;
-	s->foreign = facts[3] > 0;
+	s->untrained = facts[3] > 0;
 	return NS_OK;
 }
 

@@ -355,8 +355,8 @@ void ns_drift_policy(struct ns_drift *s)
 			 (double)(s->now - s->last_emission) / DAY, cooldown);
 	else if (budget && s->emissions >= budget)
 		snprintf(s->because, sizeof s->because, "%d manifests in the last 30 days, drift.budget is %d", s->emissions, budget);
-	else if (s->foreign)
-		snprintf(s->because, sizeof s->because, "the model came as ONNX, which is not trained here: another has to be imported and promoted");
+	else if (s->untrained)
+		snprintf(s->because, sizeof s->because, "the model is one that is not trained here: another has to be imported and promoted");
 	else if (s->on_trial)
 		snprintf(s->because, sizeof s->because, "a candidate is on trial against this model, and no other is trained meanwhile");
 	else if (s->taught < s->least_labels)

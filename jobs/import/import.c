@@ -128,7 +128,7 @@ enum ns_status ns_job_import(struct ns_job *job, int argc, char **argv)
 	if (job->comm->rank == 0)
 		tell(job, argv[0], &found, &m, &facts);
 	ns_job_input(job, "weights", argv[0], hex);
-	ns_job_count(job, "parameters", m.net.floats);
+	ns_job_count(job, "parameters", m.onnx ? (int64_t)ns_json_number(json_object_get(m.facts, "trains"), "parameters", 0) : m.net.floats);
 	status = ns_job_publish(job);
 out:
 	ns_import_facts_release(&facts);

@@ -274,6 +274,24 @@ static enum ns_status gather(struct ns_onnx **o)
 	return NS_OK;
 }
 
+/* Whether it can be trained here is a fact of it, with the reason where it can't. */
+static enum ns_status note_training(struct ns_model *m, const char *file)
+{
+	int64_t parameters = 0;
+	int tensors = 0;
+	enum ns_status status = ns_model_trains(m, &tensors, &parameters);
+	const char *because = ns_message();
+
+	if (status != NS_OK && status != NS_CONFIG)
+		return status;
+	if (!strncmp(because, file, strlen(file)) && because[strlen(file)] == ':')
+		because += strlen(file) + 2;
+	json_object_set_new(m->facts, "trains",
+			    status == NS_OK ? NS_JSON_OBJECT({"tensors", json_integer(tensors)}, {"parameters", json_integer(parameters)})
+					    : NS_JSON_OBJECT({"because", ns_json_string(because)}));
+	return NS_OK;
+}
+
 enum ns_status ns_import_onnx(const struct ns_job *job, const char *file, struct ns_model *m, struct ns_import_facts *f)
 {
 	struct ns_reading reading;
@@ -294,6 +312,8 @@ enum ns_status ns_import_onnx(const struct ns_job *job, const char *file, struct
 	if (arch.task != NS_TASK_CLASSIFY)
 		json_object_set_new(m->facts, "decode", ns_reading_decode(&reading, arch.task));
 	status = try_out(m, &reading);
+	if (status == NS_OK && arch.task == NS_TASK_CLASSIFY)
+		status = note_training(m, file);
 	return status == NS_OK ? NS_OK : ns_fail_in(status, "%s", file);
 out:
 	ns_onnx_free(o);
@@ -303,6 +323,7 @@ out:
 void ns_import_tell_onnx(const struct ns_model *m, const char *file)
 {
 	const struct ns_arch *a = &m->net.arch;
+	const json_t *trains = json_object_get(m->facts, "trains");
 
 	printf("%s: %d nodes of ONNX, images with channels %s, in the order %s\n", file, m->onnx->node_count, a->channels_last ? "last" : "first",
 	       a->bgr ? "BGR" : "RGB");
@@ -314,4 +335,9 @@ void ns_import_tell_onnx(const struct ns_model *m, const char *file)
 	printf("  the embedding is %s, %d numbers\n", a->embedding == a->classes ? "the logits" : "what its last weights read", a->embedding);
 	printf("  two images together %s\n",
 	       a->alone ? "do not give what each gives alone: images are run one by one" : "give what each gives alone");
+	if (json_object_get(trains, "because"))
+		printf("  it is not trained here: %s\n", ns_json_text(trains, "because"));
+	else
+		printf("  a training may change %lld weights, of %lld numbers\n", (long long)json_integer_value(json_object_get(trains, "tensors")),
+		       (long long)json_integer_value(json_object_get(trains, "parameters")));
 }

@@ -174,7 +174,6 @@ static enum ns_status open_manifest(struct retrain *r, const char *path)
 		NS_TRY(refuse_unknown(json_object_get(r->predicate, parts[i].name), parts[i].known, path));
 	base = json_object_get(r->predicate, "base");
 	NS_TRY(ns_load_model(r->job, &r->base, ns_json_text(base, "model")));
-	NS_TRY(ns_model_check_trainable(&r->base, ns_json_text(base, "model")));
 	NS_TRY(open_data(r, path));
 	NS_TRY(check_selection(r));
 	return check_query(r, path);
@@ -206,12 +205,8 @@ static enum ns_status make_view(struct retrain *r, const int32_t *labels, struct
 /* A model with production's weights, from which each round starts. */
 static enum ns_status from_base(const struct retrain *r, struct ns_model *m)
 {
-	NS_TRY(ns_model_make(m, &r->base.net.arch, (const char *const *)r->base.classes, r->base.class_count));
-	memcpy(m->values, r->base.values, sizeof *m->values * (size_t)m->net.floats);
-	memcpy(m->mean, r->base.mean, sizeof m->mean);
-	memcpy(m->std, r->base.std, sizeof m->std);
-	m->temperature = r->base.temperature;
-	return NS_OK;
+	NS_TRY(ns_model_copy(m, &r->base));
+	return m->onnx ? ns_model_learn(m, ns_conf_text(r->job->conf, "train.freeze")) : NS_OK;
 }
 
 static enum ns_status run_round(struct retrain *r, int round, const int32_t *labels, struct ns_model *m)

@@ -59,28 +59,61 @@ enum ns_status ns_train_take_file(struct ns_job *job, struct ns_model *m, const 
 	return NS_OK;
 }
 
-enum ns_status ns_train_start_from(struct ns_job *job, struct ns_model *m, const char *from)
+/* Weights of another model of ours, of the same architecture. */
+static enum ns_status take_model(struct ns_model *m, const struct ns_model *old, const char *from)
 {
-	struct ns_model old = {0};
-	enum ns_status status = NS_OK;
 	int c;
 
-	NS_TRY(ns_load_model(job, &old, from));
-	status = ns_model_check_trainable(&old, from);
-	if (status != NS_OK) {
-		ns_model_release(&old);
-		return status;
+	if (old->net.floats != m->net.floats || memcmp(&old->net.arch, &m->net.arch, sizeof old->net.arch))
+		return ns_fail(NS_CONFIG, "model.from: %s has another architecture than the one under model:", from);
+	memcpy(m->values, old->values, sizeof *m->values * (size_t)m->net.floats);
+	for (c = 0; c < 4; c++) {
+		m->mean[c] = old->mean[c];
+		m->std[c] = old->std[c];
 	}
-	if (old.net.floats != m->net.floats || memcmp(&old.net.arch, &m->net.arch, sizeof old.net.arch)) {
-		status = ns_fail(NS_CONFIG, "model.from: %s has another architecture than the one under model:", from);
-	} else {
-		memcpy(m->values, old.values, sizeof *m->values * (size_t)m->net.floats);
-		for (c = 0; c < 4; c++) {
-			m->mean[c] = old.mean[c];
-			m->std[c] = old.std[c];
-		}
-		json_object_set_new(m->facts, "parents", json_pack("[s]", old.digest));
+	ns_model_copy_reading(m, old);
+	return NS_OK;
+}
+
+enum ns_status ns_train_start_from(struct ns_model *m, const struct ns_model *old, const char *from)
+{
+	NS_TRY(take_model(m, old, from));
+	json_object_set_new(m->facts, "parents", json_pack("[s]", old->digest));
+	return NS_OK;
+}
+
+/* Keys that describe networks which are built here; the graph of one that came as ONNX is what it is. */
+static enum ns_status refuse_architecture(const struct ns_conf *conf, const char *from)
+{
+	static const char *const keys[] = {"model.family", "model.block", "model.blocks", "model.width",
+					   "model.stem",   "model.input", "model.epsilon"};
+	size_t i;
+
+	for (i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (ns_conf_given(conf, keys[i]))
+			return ns_fail(NS_CONFIG, "%s: is of networks that are built here; %s came as ONNX, and its graph stays as it is", keys[i],
+				       from);
+	return NS_OK;
+}
+
+enum ns_status ns_train_tune(struct ns_job *job, struct ns_model *m, const struct ns_model *old, const struct ns_shard_head *h, const char *from)
+{
+	int i, kept = h->class_count, same = old->class_count == h->class_count;
+
+	NS_TRY(refuse_architecture(job->conf, from));
+	NS_TRY(ns_model_copy(m, old));
+	json_object_set_new(m->facts, "parents", json_pack("[s]", old->digest));
+	for (i = 0; same && i < h->class_count; i++)
+		same = !strcmp(old->classes[i], h->classes[i]);
+	if (!same) {
+		NS_TRY(ns_model_new_head(m, (const char *const *)h->classes, h->class_count, (uint64_t)ns_conf_int(job->conf, "seed"), &kept));
+		m->temperature = 1;
+		ns_log_warn(job->log, "%s has %d classes, and the data %d: its last weights are of these now, %d of them as they were by their names",
+			    from, old->class_count, h->class_count, kept);
 	}
-	ns_model_release(&old);
-	return status;
+	NS_TRY(ns_model_learn(m, ns_conf_text(job->conf, "train.freeze")));
+	ns_log_event(job->log, "weights",
+		     json_pack("{s:s, s:i, s:I, s:i, s:b}", "model", from, "tensors", m->net.param_count, "parameters", (json_int_t)m->net.floats,
+			       "classes_kept", kept, "new_head", !same));
+	return NS_OK;
 }

@@ -66,17 +66,31 @@ static enum ns_status check_words(struct ns_job *job)
 	return NS_OK;
 }
 
-/* The highest learning rate: a round's own, the configuration's, or what suits the optimiser. */
-static double rate_of(const struct ns_conf *c, const struct ns_train_options *o)
+/* What only models that came as ONNX know, and what they do not. */
+static enum ns_status check_origin(const struct ns_conf *conf, const struct ns_model *m)
 {
+	if (!m->onnx && ns_conf_text(conf, "train.freeze"))
+		return ns_fail(
+			NS_CONFIG,
+			"train.freeze: is of models that came as ONNX; the normalisations of networks that are built here learn from every batch");
+	if (m->onnx && !strcmp(ns_conf_text(conf, "train.precision"), "bf16"))
+		return ns_fail(NS_CONFIG, "train.precision = 'bf16': the model came as ONNX, which is trained in f32");
+	return NS_OK;
+}
+
+/* The highest learning rate: a round's own, the configuration's, or what suits the optimiser; of a file whose normalisations are folded, a tenth. */
+static double rate_of(const struct ns_conf *c, const struct ns_train_options *o, int tuned)
+{
+	double rate = strcmp(ns_conf_text(c, "train.optimizer"), "adamw") ? 0.1 : 0.001;
+
 	if (o->lr > 0)
 		return o->lr;
 	if (ns_conf_node(c, "train.lr"))
 		return ns_conf_real(c, "train.lr");
-	return strcmp(ns_conf_text(c, "train.optimizer"), "adamw") ? 0.1 : 0.001;
+	return tuned ? rate / 10 : rate;
 }
 
-static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, const struct ns_train_options *o, int64_t rows)
+static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, const struct ns_train_options *o, int tuned, int64_t rows)
 {
 	*s = (struct ns_train_spec){.batch = (int)ns_conf_int(c, "train.batch"),
 				    .virtual_ranks = (int)ns_conf_int(c, "train.virtual_ranks"),
@@ -88,7 +102,7 @@ static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, con
 				    .adamw = !strcmp(ns_conf_text(c, "train.optimizer"), "adamw"),
 				    .nesterov = ns_conf_bool(c, "train.nesterov"),
 				    .decay_all = ns_conf_bool(c, "train.decay_all"),
-				    .lr = rate_of(c, o),
+				    .lr = rate_of(c, o, tuned),
 				    .momentum = ns_conf_real(c, "train.momentum"),
 				    .beta2 = ns_conf_real(c, "train.beta2"),
 				    .weight_decay = ns_conf_real(c, "train.weight_decay"),
@@ -106,7 +120,7 @@ void ns_train_plain(const struct ns_conf *conf, json_t *all)
 {
 	const struct ns_train_options none = {0};
 	json_t *recipe = ns_recipe_versioned(json_object_get(all, "augment"), NS_RECIPE_VERSION);
-	double rate = rate_of(conf, &none);
+	double rate = rate_of(conf, &none, 0);
 
 	if (recipe)
 		json_object_set(all, "augment",
@@ -151,7 +165,10 @@ static enum ns_status prepare(struct fit *f, struct ns_training *t, const struct
 	struct ns_job *job = f->job;
 
 	NS_TRY(check_words(job));
-	spec_from_conf(&t->spec, job->conf, o, view->rows);
+	NS_TRY(check_origin(job->conf, f->model));
+	spec_from_conf(&t->spec, job->conf, o, f->model->onnx != NULL, view->rows);
+	if (f->model->onnx)
+		strcpy(t->spec.precision, "f32");
 	if (job->comm->rank == 0 && t->spec.warmup_epochs > 0 && t->spec.warmup_epochs >= t->spec.epochs)
 		ns_log_warn(job->log,
 			    "train.warmup_epochs = %g, and training ends after %d: the learning rate %g is never reached, or only at the end",
@@ -202,11 +219,6 @@ static enum ns_status arch_of(struct ns_job *job, const struct ns_shard_head *h,
 	json_t *shape = input ? json_deep_copy(input) : json_pack("[i,i,i]", h->h, h->w, h->c), *json;
 	enum ns_status status;
 
-	if (!h->class_count) {
-		json_decref(shape);
-		return ns_fail(NS_BAD_DATA,
-			       "%s: names no classes, so there is nothing to learn; ingest it with class folders, --like or ingest.classes", path);
-	}
 	if (!input && !h->h) {
 		json_decref(shape);
 		return ns_fail(NS_CONFIG, "%s: holds images as files; set model.input: [H, W, C] to which they are scaled", path);
@@ -279,7 +291,9 @@ enum ns_status ns_train_keep_data(struct ns_job *job, const struct ns_dataset *d
 	return ns_job_agree(job, job->comm->rank == 0 ? ns_train_keep_here(ns_conf_text(job->conf, "registry"), data) : NS_OK);
 }
 
-static enum ns_status new_model(struct ns_job *job, struct ns_model *m, struct ns_dataset *data, const struct ns_view *view)
+/* A network that the configuration describes, or a file's; old: a model to start from, or NULL. */
+static enum ns_status build_model(struct ns_job *job, struct ns_model *m, struct ns_dataset *data, const struct ns_view *view,
+				  const struct ns_model *old)
 {
 	const struct ns_shard_head *h = ns_dataset_head(data);
 	const char *from = ns_conf_text(job->conf, "model.from");
@@ -287,22 +301,41 @@ static enum ns_status new_model(struct ns_job *job, struct ns_model *m, struct n
 	struct ns_found found = {.names = NULL};
 	struct ns_arch arch;
 	enum ns_status status;
-	int is = 0;
 
 	NS_TRY(arch_of(job, h, data->path, &arch));
-	NS_TRY(from ? ns_weights_file(from, &is) : NS_OK);
-	if (is) {
+	if (from && !old) {
 		NS_TRY(ns_found_read(&found, from));
 		NS_GO(ns_train_arch_of_file(job, &found, &arch));
 	}
 	NS_GO(ns_model_make(m, &arch, (const char *const *)h->classes, h->class_count));
 	ns_model_initialise(m, seed);
 	NS_GO(measure_pixels(m, view, seed));
-	json_object_set_new(m->facts, "training_data", json_string(data->digest));
 	if (from)
-		status = is ? ns_train_take_file(job, m, &found) : ns_train_start_from(job, m, from);
+		status = old ? ns_train_start_from(m, old, from) : ns_train_take_file(job, m, &found);
 out:
 	ns_found_release(&found);
+	return status;
+}
+
+static enum ns_status new_model(struct ns_job *job, struct ns_model *m, struct ns_dataset *data, const struct ns_view *view)
+{
+	const struct ns_shard_head *h = ns_dataset_head(data);
+	const char *from = ns_conf_text(job->conf, "model.from");
+	struct ns_model old = {0};
+	enum ns_status status;
+	int is_file = 0;
+
+	if (!h->class_count)
+		return ns_fail(NS_BAD_DATA,
+			       "%s: names no classes, so there is nothing to learn; ingest it with class folders, --like or ingest.classes",
+			       data->path);
+	NS_TRY(from ? ns_weights_file(from, &is_file) : NS_OK);
+	if (from && !is_file)
+		NS_TRY(ns_load_model(job, &old, from));
+	status = old.onnx ? ns_train_tune(job, m, &old, h, from) : build_model(job, m, data, view, from && !is_file ? &old : NULL);
+	if (status == NS_OK)
+		json_object_set_new(m->facts, "training_data", json_string(data->digest));
+	ns_model_release(&old);
 	return status;
 }
 

@@ -2,6 +2,7 @@
 #ifndef NS_TRAIN_INNER_H
 #define NS_TRAIN_INNER_H
 
+#include "datasets/shard/shard.h"
 #include "host/graph/graph.h"
 #include "host/run/run.h"
 
@@ -12,7 +13,9 @@
 enum ns_status ns_train_arch_of_file(struct ns_job *job, const struct ns_found *f, struct ns_arch *arch);
 /* Takes the weights, and says what was done with the classifier. */
 enum ns_status ns_train_take_file(struct ns_job *job, struct ns_model *m, const struct ns_found *f);
-/* Starts with the weights of a model of ours: a ref, a digest, or a folder. */
-enum ns_status ns_train_start_from(struct ns_job *job, struct ns_model *m, const char *from);
+/* Starts with the weights of a model of ours, which `from` named, of the same architecture. */
+enum ns_status ns_train_start_from(struct ns_model *m, const struct ns_model *old, const char *from);
+/* Goes on with a model that came as ONNX: its graph, and where the data has other classes, other last weights. Says which weights learn. */
+enum ns_status ns_train_tune(struct ns_job *job, struct ns_model *m, const struct ns_model *old, const struct ns_shard_head *h, const char *from);
 
 #endif

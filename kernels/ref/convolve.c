@@ -109,8 +109,7 @@ static enum ns_status convolve_weights_run(const struct ns_plan *plan, const str
 							continue;
 						at += ((n * v->groups + k / v->k) * v->c + c) * in;
 						sum += ns_ref_get(a->in[NS_CONVOLVE_WEIGHTS_X], v->dtype, at) *
-						       ns_ref_get(a->in[NS_CONVOLVE_WEIGHTS_DY], v->dtype,
-								  (n * v->groups * v->k + k) * places + p);
+						       ns_ref_get(a->in[NS_CONVOLVE_WEIGHTS_DY], v->dtype, (n * v->groups * v->k + k) * places + p);
 					}
 				ns_ref_set(a->out[NS_CONVOLVE_WEIGHTS_DW], v->dtype, i, sum);
 			}

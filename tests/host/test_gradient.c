@@ -101,7 +101,7 @@ static void make_rules(struct ns_dag *d, const int *in, int *y)
 
 static void make_reductions(struct ns_dag *d, const int *in, int *y)
 {
-	static const int hows[] = {NS_REDUCE_SUM, NS_REDUCE_MEAN,    NS_REDUCE_MAX, NS_REDUCE_MIN,	 NS_REDUCE_L1,
+	static const int hows[] = {NS_REDUCE_SUM, NS_REDUCE_MEAN,   NS_REDUCE_MAX,	 NS_REDUCE_MIN,	     NS_REDUCE_L1,
 				   NS_REDUCE_L2,  NS_REDUCE_LOGSUM, NS_REDUCE_SUMSQUARE, NS_REDUCE_LOGSUMEXP};
 	int parts[9], k;
 
@@ -183,9 +183,13 @@ static void make_transposed(struct ns_dag *d, const int *in, int *y)
 static void make_line(struct ns_dag *d, const int *in, int *y)
 {
 	convolve(d, in,
-		 &(struct ns_op_convolve){
-			 .dtype = NS_F64, .window = {.axes = 1, .in = {9}, .out = {5}, .kernel = {3}, .stride = {2}, .dilation = {1}, .pad = {1}}, .n = 1,
-			 .groups = 1, .c = 2, .k = 3, .bias = 1},
+		 &(struct ns_op_convolve){.dtype = NS_F64,
+					  .window = {.axes = 1, .in = {9}, .out = {5}, .kernel = {3}, .stride = {2}, .dilation = {1}, .pad = {1}},
+					  .n = 1,
+					  .groups = 1,
+					  .c = 2,
+					  .k = 3,
+					  .bias = 1},
 		 y);
 }
 
@@ -223,8 +227,7 @@ static void make_resample(struct ns_dag *d, const int *in, int *y)
 {
 	static const int32_t index[] = {0, 1, 1, 0, 2, 2, 2, -1, 1, 0};
 	static const float weight[] = {0.5f, 0.25f, 1, 2, 0.5f, 0.125f, 3, 1, 1, -1};
-	struct ns_op op = {.kind = NS_OP_RESAMPLE,
-			   .u.resample = {.dtype = NS_F64, .outer = 2, .n = 3, .inner = 2, .m = 5, .taps = 2, .outside = 0}};
+	struct ns_op op = {.kind = NS_OP_RESAMPLE, .u.resample = {.dtype = NS_F64, .outer = 2, .n = 3, .inner = 2, .m = 5, .taps = 2, .outside = 0}};
 	int ins[3] = {in[0]};
 
 	OK(ns_dag_constant(d, NS_I32, &(struct ns_box){2, {5, 2}}, index, &ins[1]));
@@ -237,15 +240,9 @@ static void make_resample(struct ns_dag *d, const int *in, int *y)
 static void make_index(struct ns_dag *d, const int *in, int *y)
 {
 	static const int64_t rows[] = {3, 0, -1, 1}, places[] = {1, -1};
-	struct ns_op op = {.kind = NS_OP_INDEX,
-			   .u.index = {.dtype = NS_F64,
-				       .length = 1,
-				       .tuples = {1, {4}},
-				       .at = {1},
-				       .size = {4},
-				       .stride = {3},
-				       .inner = 3,
-				       .data = 12}};
+	struct ns_op op = {
+		.kind = NS_OP_INDEX,
+		.u.index = {.dtype = NS_F64, .length = 1, .tuples = {1, {4}}, .at = {1}, .size = {4}, .stride = {3}, .inner = 3, .data = 12}};
 	int ins[3] = {in[0]}, t;
 
 	OK(ns_dag_constant(d, NS_I64, &(struct ns_box){1, {4}}, rows, &ins[1]));
@@ -265,7 +262,7 @@ static void make_index(struct ns_dag *d, const int *in, int *y)
 
 static void make_along(struct ns_dag *d, const int *in, int *y)
 {
-	static const int hows[] = {NS_ALONG_SOFTMAX, NS_ALONG_LOGSOFTMAX,     NS_ALONG_CUMSUM, NS_ALONG_CUMSUM | 1 << 8,
+	static const int hows[] = {NS_ALONG_SOFTMAX, NS_ALONG_LOGSOFTMAX,      NS_ALONG_CUMSUM,		NS_ALONG_CUMSUM | 1 << 8,
 				   NS_ALONG_HARDMAX, NS_ALONG_CUMSUM | 1 << 9, NS_ALONG_CUMSUM | 3 << 8};
 	int parts[7], k;
 

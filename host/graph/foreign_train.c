@@ -1,0 +1,193 @@
+/*
+ * host/graph/foreign_train.c - one step of one virtual rank of a model that came as ONNX: its graph with its weights as inputs, cross-entropy behind it, and gradients, which are nodes of the
+ * same graph. Where the batch was found not to be safe, images go through one by one and their gradients are added up in their order.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/dag/dag.h"
+#include "host/graph/exec_inner.h"
+#include "host/onnx/onnx.h"
+
+enum { LOSS, HITS, FIRST }; /* outputs of the graph, then gradients */
+
+struct ns_foreign_train {
+	const struct ns_net *net;
+	struct ns_dag *dag;
+	struct ns_dag_exec *exec;
+	int images, runs; /* of one run, and runs of a step */
+	const void **in;
+	void **out;
+	float *part; /* of one run, where there are several: laid out as grad */
+};
+
+/* What a softmax over all classes makes its outputs of; the value itself where none does. */
+static int before_softmax(const struct ns_dag *d, int value, int classes)
+{
+	int i, root = ns_dag_at(d, value)->same_as >= 0 ? ns_dag_at(d, value)->same_as : value;
+
+	for (i = d->node_count - 1; i >= 0; i--) {
+		const struct ns_dag_node *n = &d->nodes[i];
+
+		if (n->out[0] == root)
+			return n->op.kind == NS_OP_ALONG && n->op.u.along.how == NS_ALONG_SOFTMAX && n->op.u.along.n == classes &&
+					       n->op.u.along.inner == 1
+				       ? n->in[0]
+				       : value;
+	}
+	return value;
+}
+
+/* Logits as they are before a softmax of the file's own: cross-entropy has one. */
+static enum ns_status logits_of(struct ns_dag *d, const struct ns_model *m, int n, const int *outputs, int *logits)
+{
+	struct ns_arch plain = m->net.arch;
+	int value;
+
+	plain.probabilities = 0;
+	NS_TRY(ns_foreign_logits(d, m->onnx, &plain, n, outputs, logits));
+	if (!m->net.arch.probabilities)
+		return NS_OK;
+	value = before_softmax(d, *logits, plain.classes);
+	if (value != *logits)
+		return ns_dag_view(d, value, &(struct ns_box){2, {n, plain.classes}}, logits);
+	return ns_foreign_logits(d, m->onnx, &m->net.arch, n, outputs, logits);
+}
+
+static int input_value(const struct ns_dag *d, int input)
+{
+	int i = 0;
+
+	while (d->values[i].input != input)
+		i++;
+	return i;
+}
+
+/* Cross-entropy of n logits; made: dx, loss, hits. */
+static enum ns_status add_loss(struct ns_dag *d, int logits, int n, int classes, float smoothing, float scale, int made[3])
+{
+	struct ns_op op = {.kind = NS_OP_XENT, .u.xent = {.n = n, .k = classes, .smoothing = smoothing, .scale = scale, .dtype = NS_F32}};
+	const struct ns_box one = {1, {1}}, all = {2, {n, classes}};
+	int in[2] = {logits, -1};
+
+	NS_TRY(ns_dag_input(d, NS_I32, &(struct ns_box){1, {n}}, &in[NS_XENT_T]));
+	NS_TRY(ns_dag_value(d, NS_F32, &all, in, 2, &made[NS_XENT_DX]));
+	NS_TRY(ns_dag_value(d, NS_F32, &one, in, 2, &made[NS_XENT_LOSS]));
+	NS_TRY(ns_dag_value(d, NS_F32, &one, in, 2, &made[NS_XENT_HITS]));
+	return ns_dag_add(d, &op, in, 2, made, 3);
+}
+
+static enum ns_status make_graph(struct ns_foreign_train *f, const struct ns_model *m, int batch, float smoothing, int *outputs)
+{
+	const struct ns_net *net = &m->net;
+	int *values = calloc((size_t)m->onnx->outputs + (size_t)net->param_count + 1, sizeof *values), *params = values;
+	enum ns_status status = values ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", m->onnx->path);
+	int logits, made[3], p;
+
+	NS_GO(status);
+	NS_GO(ns_foreign_graph(m->onnx, &net->arch, net, f->images, net->arch.h, net->arch.w, &f->dag, values));
+	NS_GO(logits_of(f->dag, m, f->images, values, &logits));
+	NS_GO(add_loss(f->dag, logits, f->images, net->arch.classes, smoothing, 1.0f / (float)batch, made));
+	params = values + m->onnx->outputs;
+	for (p = 0; p < net->param_count; p++)
+		params[p] = input_value(f->dag, 1 + p);
+	outputs[LOSS] = made[NS_XENT_LOSS];
+	outputs[HITS] = made[NS_XENT_HITS];
+	status = ns_dag_gradient(f->dag, logits, made[NS_XENT_DX], params, net->param_count, outputs + FIRST);
+	if (status == NS_DECLINED)
+		status = ns_fail_in(NS_CONFIG, "%s: cannot be trained", m->onnx->path);
+	NS_GO(status);
+	status = ns_dag_fuse(f->dag, outputs, FIRST + net->param_count);
+out:
+	free(values);
+	return status;
+}
+
+enum ns_status ns_foreign_train_make(struct ns_foreign_train **learner, const struct ns_model *m, struct ns_device *dev, int n, int batch,
+				     float smoothing)
+{
+	struct ns_foreign_train *f = calloc(1, sizeof *f);
+	size_t many = (size_t)m->net.param_count + FIRST + 1;
+	int *outputs = calloc(many, sizeof *outputs);
+	enum ns_status status = f && outputs ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", m->onnx->path);
+
+	NS_GO(status);
+	if (!dev->backend->host_memory)
+		NS_GO(ns_fail(NS_CONFIG, "%s: came as ONNX, which is trained on CPUs alone (device: cpu)", m->onnx->path));
+	f->net = &m->net;
+	f->images = m->net.arch.alone ? 1 : n;
+	f->runs = n / f->images;
+	f->in = calloc(many, sizeof *f->in);
+	f->out = calloc(many, sizeof *f->out);
+	NS_GO(f->in && f->out ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", m->onnx->path));
+	NS_GO(make_graph(f, m, batch, smoothing, outputs));
+	NS_GO(ns_dag_exec_make(&f->exec, f->dag, dev, outputs, FIRST + m->net.param_count));
+	*learner = f;
+	f = NULL;
+out:
+	ns_foreign_train_free(f);
+	free(outputs);
+	return status;
+}
+
+void ns_foreign_train_free(struct ns_foreign_train *f)
+{
+	if (!f)
+		return;
+	ns_dag_exec_free(f->exec);
+	ns_dag_free(f->dag);
+	free(f->in);
+	free(f->out);
+	free(f->part);
+	free(f);
+}
+
+/* One run into `grad`, laid out as flat arrays are. */
+static enum ns_status run(struct ns_foreign_train *f, const struct ns_flat *flat, const float *images, const float *weights, const int32_t *labels,
+			  float *grad, struct ns_queue *queue)
+{
+	int p;
+
+	f->in[0] = images;
+	for (p = 0; p < f->net->param_count; p++) {
+		f->in[1 + p] = weights + flat->at[p];
+		f->out[FIRST + p] = grad + flat->at[p];
+	}
+	f->in[1 + p] = labels;
+	f->out[LOSS] = grad + flat->statistics + NS_TAIL_LOSS;
+	f->out[HITS] = grad + flat->statistics + NS_TAIL_HITS;
+	return ns_dag_exec_run(f->exec, f->in, f->out, queue);
+}
+
+/* What a run gave, on top of those before. */
+static void add_up(const struct ns_foreign_train *f, const struct ns_flat *flat, const float *part, float *grad)
+{
+	int64_t i;
+	int p;
+
+	for (p = 0; p < f->net->param_count; p++)
+		for (i = flat->at[p]; i < flat->at[p] + flat->count[p]; i++)
+			grad[i] += part[i];
+	grad[flat->statistics + NS_TAIL_LOSS] += part[flat->statistics + NS_TAIL_LOSS];
+	grad[flat->statistics + NS_TAIL_HITS] += part[flat->statistics + NS_TAIL_HITS];
+}
+
+enum ns_status ns_foreign_train_step(struct ns_foreign_train *f, const struct ns_flat *flat, const float *images, const float *weights,
+				     const int32_t *labels, float *grad, struct ns_queue *queue)
+{
+	const struct ns_arch *a = &f->net->arch;
+	size_t pixels = (size_t)a->h * (size_t)a->w * (size_t)a->c * (size_t)f->images;
+	int i;
+
+	NS_TRY(run(f, flat, images, weights, labels, grad, queue));
+	if (f->runs > 1 && !f->part) {
+		f->part = calloc((size_t)flat->total, sizeof *f->part);
+		if (!f->part)
+			return ns_fail(NS_NO_MEMORY, "out of memory for gradients of %lld weights", (long long)flat->train);
+	}
+	for (i = 1; i < f->runs; i++) {
+		NS_TRY(run(f, flat, images + (size_t)i * pixels, weights, labels + i * f->images, f->part, queue));
+		add_up(f, flat, f->part, grad);
+	}
+	return NS_OK;
+}

@@ -1,0 +1,189 @@
+/* host/onnx/replace.c - a file with other weights: fields are copied as they are, but for those that say what is replaced, which are written anew at the end. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/onnx/read_inner.h"
+
+struct replace {
+	const struct ns_onnx *o;
+	const struct ns_onnx_weight *weights;
+	int n, classes, wide;
+};
+
+static int same(struct ns_onnx_text a, struct ns_onnx_text b)
+{
+	return a.bytes == b.bytes && !memcmp(a.at, b.at, a.bytes);
+}
+
+static const struct ns_onnx_weight *find(const struct replace *r, struct ns_onnx_text name)
+{
+	int i;
+
+	for (i = 0; i < r->n; i++)
+		if (same(r->o->values[r->weights[i].value].name, name))
+			return &r->weights[i];
+	return NULL;
+}
+
+/* The text of the last field of that number in a message; none: no bytes. */
+static enum ns_status text_in(const struct ns_walk *outer, const struct ns_field *field, uint32_t number, struct ns_onnx_text *text)
+{
+	struct ns_field f;
+	struct ns_walk w;
+	int more;
+
+	*text = (struct ns_onnx_text){"", 0};
+	NS_TRY(ns_walk_into(outer, field, "a field of the graph", &w));
+	for (;;) {
+		NS_TRY(ns_walk_next(&w, &f, &more));
+		if (!more)
+			return NS_OK;
+		if (f.number == number)
+			NS_TRY(ns_walk_text(&w, &f, text));
+	}
+}
+
+/* An input or output of the graph, with other dimensions. */
+static void declare(int field, const struct ns_onnx_value *v, const struct ns_onnx_dim *dims, int rank, struct ns_onnx_message *graph)
+{
+	struct ns_onnx_message value = {NULL, 0, 0, 0}, kind = {NULL, 0, 0, 0}, tensor = {NULL, 0, 0, 0}, shape = {NULL, 0, 0, 0},
+			       dim = {NULL, 0, 0, 0};
+	int i;
+
+	for (i = 0; i < rank; i++) {
+		if (dims[i].value >= 0)
+			ns_onnx_put_int(&dim, 1, dims[i].value);
+		else if (dims[i].name.bytes)
+			ns_onnx_put_bytes(&dim, 2, dims[i].name.at, dims[i].name.bytes);
+		ns_onnx_put_message(&shape, 1, &dim);
+	}
+	ns_onnx_put_int(&tensor, 1, v->type);
+	ns_onnx_put_message(&tensor, 2, &shape);
+	ns_onnx_put_message(&kind, 1, &tensor);
+	ns_onnx_put_bytes(&value, 1, v->name.at, v->name.bytes);
+	ns_onnx_put_message(&value, 2, &kind);
+	ns_onnx_put_message(graph, field, &value);
+}
+
+/* Older files list weights among the inputs; the first output has other classes. 1: it was declared here. */
+static int redeclare(const struct replace *r, uint32_t field, struct ns_onnx_text name, struct ns_onnx_message *graph)
+{
+	const struct ns_onnx_weight *w = find(r, name);
+	struct ns_onnx_dim dims[NS_ONNX_RANK] = {{0}};
+	int i, d;
+
+	if (w && field == 11) {
+		for (d = 0; d < w->rank; d++)
+			dims[d].value = w->dims[d];
+		declare(11, &r->o->values[w->value], dims, w->rank, graph);
+		return 1;
+	}
+	for (i = 0; field == 12 && r->wide && i < r->o->value_count; i++) {
+		const struct ns_onnx_value *v = &r->o->values[i];
+
+		if (v->output != 1 || !same(v->name, name) || v->rank < 1)
+			continue;
+		memcpy(dims, v->dims, sizeof dims);
+		for (d = 0; d < v->rank; d++)
+			if (dims[d].value == r->classes)
+				dims[d].value = r->wide;
+		declare(12, v, dims, v->rank, graph);
+		return 1;
+	}
+	return 0;
+}
+
+/* Is the field left out, or written in another way? */
+static enum ns_status is_replaced(const struct replace *r, const struct ns_walk *graph, const struct ns_field *f, struct ns_onnx_message *out,
+				  int *is)
+{
+	struct ns_onnx_text name, op;
+
+	*is = f->number == 13 && r->wide;
+	switch (f->number) {
+	case 1: /* a node */
+		NS_TRY(text_in(graph, f, 4, &op));
+		NS_TRY(text_in(graph, f, 2, &name));
+		*is = ns_onnx_is(op, "Constant") && find(r, name);
+		return NS_OK;
+	case 5: /* a weight */
+		NS_TRY(text_in(graph, f, 8, &name));
+		*is = find(r, name) != NULL;
+		return NS_OK;
+	case 11:
+	case 12:
+		NS_TRY(text_in(graph, f, 1, &name));
+		*is = redeclare(r, f->number, name, out);
+		return NS_OK;
+	default:
+		return NS_OK;
+	}
+}
+
+static enum ns_status copy_graph(const struct replace *r, const struct ns_walk *model, const struct ns_field *field, struct ns_onnx_message *graph)
+{
+	struct ns_field f;
+	struct ns_walk w;
+	int more, is;
+
+	NS_TRY(ns_walk_into(model, field, "the graph", &w));
+	for (;;) {
+		const uint8_t *from = w.at;
+
+		NS_TRY(ns_walk_next(&w, &f, &more));
+		if (!more)
+			return NS_OK;
+		NS_TRY(is_replaced(r, &w, &f, graph, &is));
+		if (!is)
+			ns_onnx_put_raw(graph, from, (size_t)(w.at - from));
+	}
+}
+
+static enum ns_status put_weight(const struct replace *r, const struct ns_onnx_weight *w, struct ns_onnx_message *graph)
+{
+	struct ns_onnx_text name = r->o->values[w->value].name;
+	char *text = malloc(name.bytes + 1);
+	size_t count = 1;
+	int d;
+
+	if (!text)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory for a weight", r->o->path);
+	memcpy(text, name.at, name.bytes);
+	text[name.bytes] = 0;
+	for (d = 0; d < w->rank; d++)
+		count *= (size_t)w->dims[d];
+	ns_onnx_put_tensor(graph, text, NS_ONNX_FLOAT, w->dims, w->rank, w->floats, count * sizeof(float));
+	free(text);
+	return NS_OK;
+}
+
+enum ns_status ns_onnx_put_weights(const struct ns_onnx *o, const struct ns_onnx_weight *weights, int n, int classes, int wide,
+				   struct ns_onnx_message *out)
+{
+	const struct replace r = {o, weights, n, classes, wide};
+	struct ns_walk w = {o, o->data, o->data + o->bytes, "the model", 0};
+	struct ns_onnx_message graph = {NULL, 0, 0, 0};
+	struct ns_field f;
+	enum ns_status status;
+	int more, i;
+
+	for (;;) {
+		const uint8_t *from = w.at;
+
+		NS_GO(ns_walk_next(&w, &f, &more));
+		if (!more)
+			break;
+		if (f.number != 7) {
+			ns_onnx_put_raw(out, from, (size_t)(w.at - from));
+			continue;
+		}
+		NS_GO(copy_graph(&r, &w, &f, &graph));
+		for (i = 0; i < n; i++)
+			NS_GO(put_weight(&r, &weights[i], &graph));
+		ns_onnx_put_message(out, 7, &graph);
+	}
+	status = out->failed ? ns_fail(NS_NO_MEMORY, "%s: out of memory for its weights", o->path) : NS_OK;
+out:
+	ns_onnx_message_release(&graph);
+	return status;
+}

@@ -1,0 +1,244 @@
+"""Models that came as ONNX and are trained here. For tune.sh.
+
+usage: tune.py NIGHTSHIFT [PART...], in an empty folder with the data set `data` of 300 images (28, 28, 1) of 3 classes
+"""
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+
+import h5py
+import numpy
+
+import import_onnx
+import tiny
+from import_onnx import put, resnet, run
+from onnx_file import decode, graph, model, node, tensor, value
+from tiny import check
+
+MEAN, STD = [0.3], [0.25]
+FACTS = [f"--import.mean={MEAN}", f"--import.std={STD}"]
+
+
+def rows(place):
+    """images as the network sees them, and labels"""
+    x, y = [], []
+    for path in sorted(pathlib.Path(place).glob("*.h5")):
+        with h5py.File(path) as f:
+            x.append(f["image"][:])
+            y.append(f["label"][:])
+    return (numpy.concatenate(x).astype("f8") / 255 - MEAN[0]) / STD[0], numpy.concatenate(y)
+
+
+def tensors(path):
+    """float weights of an ONNX file by name"""
+    g = next(v for k, v in decode(pathlib.Path(path).read_bytes()) if k == 7)
+    out = {}
+    for k, v in decode(g):
+        if k != 5:
+            continue
+        t = decode(v)
+        name, raw = next(x for n, x in t if n == 8).decode(), [x for n, x in t if n == 9]
+        if next(x for n, x in t if n == 2) == 1:
+            out[name] = numpy.frombuffer(raw[0], "<f4").reshape([x for n, x in t if n == 1])
+    return out
+
+
+def floats(name, array):
+    return tensor(name, list(array.shape), raw=array.astype("<f4").tobytes())
+
+
+def imported(name, message, classes=("0", "1", "2"), said=""):
+    text = run("import", put(f"{name}.onnx", message), *FACTS, f"--import.classes={json.dumps(list(classes))}", "--out", name, "--force", said=said)
+    return text
+
+
+def train(source, out, *more, code=0, said=""):
+    return run("train", "--data", "data", "--from", source, "--out", out, "--force", *more, code=code, said=said)
+
+
+def plain(seed=1, softmax=False):
+    """one layer, by which a training is known in closed form; its bias is in a node of its own, as Paddle writes them"""
+    draw = numpy.random.default_rng(seed)
+    w, b = draw.normal(0, .02, (784, 3)).astype("f4"), draw.normal(0, .1, 3).astype("f4")
+    held = [[(1, "value"), (5, tensor("", [3], raw=b.tobytes())), (20, 4)]]
+    nodes = [node("Constant", [], ["b"], "", held), node("Flatten", ["x"], ["f"]), node("MatMul", ["f", "w"], ["p"]), node("Add", ["p", "b"], ["z" if softmax else "y"])]
+    nodes += [node("Softmax", ["z"], ["y"])] if softmax else []
+    return model(graph(nodes, [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])], [floats("w", w)])), w, b
+
+
+def by_hand(w, b, epochs, rate, momentum, decay):
+    """full batches of softmax regression with Nesterov's momentum"""
+    x, label = rows("data")
+    x, label = x.reshape(len(x), -1)[:], label
+    w, b = w.astype("f8"), b.astype("f8")
+    speed = [numpy.zeros_like(w), numpy.zeros_like(b)]
+    losses = []
+    for _ in range(epochs):
+        z = x @ w + b
+        z -= z.max(1, keepdims=True)
+        p = numpy.exp(z) / numpy.exp(z).sum(1, keepdims=True)
+        losses.append(-numpy.log(p[numpy.arange(len(x)), label]).mean())
+        d = (p - numpy.eye(3)[label]) / len(x)
+        for k, (value_of, slope) in enumerate(((w, x.T @ d), (b, d.sum(0)))):
+            g = slope + decay * value_of
+            speed[k] = momentum * speed[k] + g
+            value_of -= rate * (g + momentum * speed[k])
+    return w, b, losses
+
+
+KNOWN = ["--train.batch=300", "--train.virtual_ranks=4", "--train.epochs=6", "--train.lr=0.003", "--train.schedule=constant", "--train.warmup_epochs=0", "--train.ema=0",
+         "--train.weight_decay=0.01"]
+
+
+def known(_binary):
+    """weights and losses are those of the same training in NumPy, whether the file ends with logits or with probabilities"""
+    for name, softmax in (("one", False), ("two", True)):
+        message, w, b = plain(softmax=softmax)
+        imported(name, message, said="a training may change 2 weights, of 2355 numbers")
+        train(name, f"{name}-t", *KNOWN)
+        wanted_w, wanted_b, losses = by_hand(w, b, 6, .003, .9, .01)
+        found = tensors(f"{name}-t/model.onnx")
+        for k, (got, wanted, was) in {"w": (found["w"], wanted_w, w), "b": (found["b"], wanted_b, b)}.items():
+            moved, apart = float(numpy.abs(wanted - was).max()), float(numpy.abs(got - wanted).max())
+            check(apart < 1e-4 * moved, f"{name}: {k} is {apart} from NumPy's, which moved by {moved}")
+        said = [json.loads(line)["loss"] for line in open(f"{name}-t/metrics.jsonl", encoding="utf-8")]
+        check(numpy.allclose(said, losses, rtol=2e-5), f"{name}: losses {said}, wanted {losses}")
+        check(losses[-1] < .8 * losses[0], "it learns nothing")
+
+
+def random_net(seed=2, fixed=False, softmax=False):
+    """the residual network of import_onnx.py, untrained"""
+    draw = numpy.random.default_rng(seed)
+    shapes = {"conv1.weight": (8, 1, 3, 3), "layer1.0.conv1.weight": (8, 8, 3, 3), "layer1.0.conv2.weight": (8, 8, 3, 3), "fc.weight": (3, 8), "fc.bias": (3,)}
+    w = {k: draw.normal(0, (2 / numpy.prod(s[1:] or (8,))) ** .5, s).astype("f4") for k, s in shapes.items()}
+    for norm in ("bn1", "layer1.0.bn1", "layer1.0.bn2"):
+        w.update({f"{norm}.weight": numpy.ones(8, "f4"), f"{norm}.bias": numpy.zeros(8, "f4"), f"{norm}.running_mean": numpy.zeros(8, "f4"), f"{norm}.running_var": numpy.ones(8, "f4")})
+    return resnet(w, fixed=fixed, softmax=softmax), w
+
+
+SHORT = ["--train.epochs=3", "--train.lr=0.02", "--train.batch=60"]
+
+
+def bits(_binary):
+    """the same bits for any number of workers and ranks, and after it was stopped; images one by one give nearly the same"""
+    imported("r", random_net()[0])
+    train("r", "b1", *SHORT, "--threads=1")
+    first = pathlib.Path("b1/model.onnx").read_bytes()
+    train("r", "b2", *SHORT, "--threads=2")
+    check(pathlib.Path("b2/model.onnx").read_bytes() == first, "two workers give other bits than one")
+    mpi = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2", import_onnx.NS]
+    done = subprocess.run([*mpi, "train", "--data", "data", "--from", "r", "--out", "b3", *SHORT, "--threads=1"], capture_output=True, text=True, check=False)
+    check(done.returncode == 0 and pathlib.Path("b3/model.onnx").read_bytes() == first, f"two ranks give other bits than one: {done.stdout[-300:]}{done.stderr[-300:]}")
+    imported("f", random_net(fixed=True)[0], said="images are run one by one")
+    train("f", "b4", *SHORT)
+    one, other = tensors("b1/model.onnx"), tensors("b4/model.onnx")
+    for k, v in one.items():
+        check(numpy.allclose(v, other[k], rtol=1e-3, atol=1e-5), f"{k}: one by one differs by {numpy.abs(v - other[k]).max()}")
+
+
+def learns(_binary):
+    """it learns, is measured after each epoch as it is then, keeps the statistics of its normalisations, and its predictions are those of what is stored"""
+    message, w = random_net()
+    imported("n", message, said="a training may change 11 weights, of 1299 numbers")
+    train("n", "n-t", "--train.epochs=10", "--train.lr=0.05", "--train.batch=60", "--val", "data", "--calibrate", "data")
+    lines = [json.loads(line) for line in open("n-t/metrics.jsonl", encoding="utf-8")]
+    check(max(line["val_accuracy"] for line in lines) > .8 and lines[0]["val_accuracy"] < .6, f"{[line['val_accuracy'] for line in lines]}")
+    found = tensors("n-t/model.onnx")
+    for k, v in w.items():
+        same = (found[k] == v).all()
+        check(same == ("running" in k), f"{k}: {'as it was' if same else 'changed'}")
+    run("infer", "--model", "n-t", "--data", "data", "--out", "n-p", "--force")
+    predicted, label = [], []
+    for path in sorted(pathlib.Path("n-p").glob("predictions-*.h5")):
+        with h5py.File(path) as f:
+            predicted.append(f["pred"][:])
+            label.append(f["label"][:])
+    accuracy = float((numpy.concatenate(predicted) == numpy.concatenate(label)).mean())
+    check(abs(accuracy - lines[-1]["val_accuracy"]) < 1e-9, f"the stored model is right in {accuracy}, the last epoch said {lines[-1]['val_accuracy']}")
+    facts = json.load(open("n-t/model.json", encoding="utf-8"))
+    check(facts["parents"] == [tiny.digest("n/model.json")] and facts["fit"] and facts["temperature"] != 1 and facts["training"]["rows"] == 300, f"{facts}")
+    train("n-t", "n-u", *SHORT)  # and again
+    check((tensors("n-u/model.onnx")["fc.weight"] != found["fc.weight"]).any(), "the second training changed nothing")
+
+
+def head(_binary):
+    """of other classes the last weights are new, but for those of the same names; what the file says of its output follows"""
+    _, w = random_net()
+    draw = numpy.random.default_rng(8)
+    w["fc.weight"], w["fc.bias"] = draw.normal(0, 1, (5, 8)).astype("f4"), draw.normal(0, 1, 5).astype("f4")
+    for name, softmax in (("h", False), ("hs", True)):
+        imported(name, resnet(w, softmax=softmax, classes=5), classes=("x", "2", "y", "0", "z"))
+        train(name, f"{name}-t", "--train.epochs=1", "--train.lr=0", "--train.ema=0", said="has 5 classes, and the data 3: its last weights are of these now, 2 of them as they were")
+        found = tensors(f"{name}-t/model.onnx")
+        check(found["fc.weight"].shape == (3, 8) and found["fc.bias"].shape == (3,), f"{found['fc.weight'].shape}")
+        check((found["fc.weight"][[0, 2]] == w["fc.weight"][[3, 1]]).all() and found["fc.bias"][2] == w["fc.bias"][1], "rows of the same names are not as they were")
+        new = found["fc.weight"][1]
+        check(0 < numpy.abs(new).max() <= 8 ** -.5 + 1e-6, f"the new row is {new}")
+        check((found["conv1.weight"] == w["conv1.weight"]).all(), "weights before the head changed")
+        g = decode(next(v for k, v in decode(pathlib.Path(f"{name}-t/model.onnx").read_bytes()) if k == 7))
+        shape = decode(decode(decode(decode(next(v for k, v in g if k == 12))[1][1])[0][1])[1][1])
+        check([decode(d)[0][1] for _, d in shape] == [b"n", 3], f"the output says {shape}")
+    # weights of the last layer that something else reads too, or a shape that has the classes written in
+    held = [floats("w", draw.normal(0, 1, (3, 784))), tensor("s", [2], 7, raw=struct.pack("<2q", -1, 5)), floats("v", draw.normal(0, 1, (784, 5)))]
+    nodes = [node("Flatten", ["x"], ["f"]), node("MatMul", ["f", "v"], ["p"]), node("Reshape", ["p", "s"], ["y"])]
+    imported("baked", model(graph(nodes, [value("x", ["n", 1, 28, 28])], [value("y", ["n", 5])], held[1:])), classes="abcde")
+    train("baked", "no", code=78, said="cannot become 3")
+
+
+def freeze(_binary):
+    """up to a value of the file nothing changes; after it everything does"""
+    message, w = random_net()
+    imported("z", message)
+    train("z", "z-t", *SHORT, "--train.freeze=d")
+    found = tensors("z-t/model.onnx")
+    for k, v in w.items():
+        held = k.startswith(("conv1", "bn1", "layer1.0.conv1", "layer1.0.bn1")) or "running" in k
+        check((found[k] == v).all() == held, f"{k}: {'changed' if held else 'as it was'}")
+    train("z", "no", "--train.freeze=nothing", code=78, said="no value or weight of the name 'nothing'")
+    train("z", "no", "--train.freeze=y", code=78, said="has no weight that a training could change")
+
+
+def manifest(_binary):
+    """harm to one that is in production becomes a manifest, which is executed, and its result is a model that came as ONNX"""
+    imported("p0", random_net()[0])
+    train("p0", "p", "--train.epochs=8", "--train.lr=0.05", "--train.batch=60")
+    run("registry", "promote", "production", tiny.digest("p/model.json"), "--override", "--why", "the first")
+    x = numpy.random.default_rng(5).integers(0, 256, (900, 28, 28), "u1")
+    x[:, :, :9] //= 8
+    pathlib.Path("worse").mkdir(exist_ok=True)
+    pathlib.Path("worse/images-idx3-ubyte").write_bytes(struct.pack(">4I", 2051, 900, 28, 28) + x.tobytes())
+    pathlib.Path("worse/labels-idx1-ubyte").write_bytes(struct.pack(">2I", 2049, 900) + (numpy.arange(900) % 3).astype("u1").tobytes())
+    run("ingest", "worse/images-idx3-ubyte", "--out", "worse-data", "--force")
+    for data, out in (("data", "ref-p"), ("worse-data", "worse-p")):
+        run("infer", "--model", "production", "--data", data, "--out", out, "--force")
+    run("drift", "--reference", "ref-p", "--current", "worse-p", "--reference-data", "data", "--current-data", "worse-data", "--replay-data", "data", "--out", "drift", "--force")
+    found = json.load(open("drift/drift.json", encoding="utf-8"))
+    check(found["status"] == "harmful" and found["manifest"]["emit"], f"{found['status']} {found['manifest']}")
+    run("train", "--manifest", "drift/retrain.json", "--out", "again", "--force")
+    facts, one, other = json.load(open("again/model.json", encoding="utf-8")), tensors("p/model.onnx"), tensors("again/model.onnx")
+    check(facts["parents"] == [tiny.digest("p/model.json")] and facts["fit"], f"{facts}")
+    check((one["fc.weight"] != other["fc.weight"]).any() and (one["bn1.running_mean"] == other["bn1.running_mean"]).all(), "it learned nothing, or what it should not")
+    run("infer", "--model", "again", "--data", "data", "--out", "again-p", "--force")
+
+
+def refused(_binary):
+    """what is asked of the wrong model, and a graph that has no gradient"""
+    imported("o", random_net()[0])
+    train("o", "no", "--model.blocks=[1]", code=78, said="model.blocks: is of networks that are built here")
+    train("o", "no", "--train.precision=bf16", code=78, said="is trained in f32")
+    run("train", "--data", "data", "--out", "no", "--train.freeze=d", code=78, said="train.freeze: is of models that came as ONNX")
+    w = numpy.random.default_rng(3).normal(1, .01, (784, 3)).astype("f4")
+    nodes = [node("Flatten", ["x"], ["f"]), node("MatMul", ["f", "w"], ["p"]), node("ReduceProd", ["p"], ["q"], "", [import_onnx.ints("axes", 1)]), node("Add", ["p", "q"], ["y"])]
+    imported("d", model(graph(nodes, [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])], [floats("w", w)])), said="it is not trained here: cannot be trained: reduce: products")
+    train("d", "no", code=78, said="reduce: products have no gradient here")
+    nodes = [node("GlobalAveragePool", ["x"], ["p"]), node("Flatten", ["p"], ["f"]), node("Concat", ["f", "f", "f"], ["y"], "", [[(1, "axis"), (3, 1), (20, 2)]])]
+    imported("e", model(graph(nodes, [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])])), said="it is not trained here: has no weight")
+
+
+if __name__ == "__main__":
+    import_onnx.NS, *parts = sys.argv[1:]
+    for part in tiny.chosen((known, bits, learns, head, freeze, manifest, refused), parts):
+        part(import_onnx.NS)
+    print(f"{tiny.checks} checks passed")
