@@ -270,6 +270,33 @@ static void maximum(const struct ns_window *w, const float *x, float *rows, floa
 	}
 }
 
+/* The same with the place of the first of the largest, as gradients want it: window by window. */
+static void maximum_with_place(const struct ns_window *w, const float *x, int64_t plane, float *y, int64_t *which)
+{
+	int64_t p, q, r, s, at;
+
+	for (p = 0; p < w->out[0]; p++) {
+		struct span rows = taps(w, 0, p);
+
+		for (q = 0; q < w->out[1]; q++) {
+			struct span columns = taps(w, 1, q);
+			int64_t first = (p * w->stride[0] - w->pad[0]) * w->in[1] + q * w->stride[1] - w->pad[1], best = -1;
+			float largest = -INFINITY;
+
+			for (r = rows.begin; r < rows.end; r++)
+				for (s = columns.begin; s < columns.end; s++) {
+					at = first + r * w->dilation[0] * w->in[1] + s * w->dilation[1];
+					if (best < 0 || x[at] > largest || (x[at] != x[at] && largest == largest)) {
+						largest = x[at];
+						best = at;
+					}
+				}
+			*y++ = largest;
+			*which++ = plane + best;
+		}
+	}
+}
+
 static enum ns_status pool_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	const struct ns_op_pool_nd *v = &ns_cpu_op(plan)->u.pool_nd;
@@ -280,6 +307,10 @@ static enum ns_status pool_run(const struct ns_plan *plan, const struct ns_args 
 
 	(void)queue;
 	for (k = 0; k < v->planes; k++, x += in, y += out) {
+		if (v->indices) {
+			maximum_with_place(&v->window, x, k * in, y, (int64_t *)a->out[NS_POOL_ND_WHICH] + k * out);
+			continue;
+		}
 		if (v->how == NS_WINDOW_MAX) {
 			maximum(&v->window, x, a->workspace, y);
 			continue;
@@ -296,7 +327,7 @@ static enum ns_status pool_make(struct ns_plan **plan, struct ns_device *dev, co
 	const struct ns_op_pool_nd *v = &op->u.pool_nd;
 
 	(void)dev;
-	if (v->dtype != NS_F32 || v->window.axes != 2 || v->indices || v->how == NS_WINDOW_LP)
+	if (v->dtype != NS_F32 || v->window.axes != 2 || (v->indices && (v->how != NS_WINDOW_MAX || v->column_major)) || v->how == NS_WINDOW_LP)
 		return NS_DECLINED;
 	return ns_plain_plan_make(plan, op, v->how == NS_WINDOW_MAX ? (size_t)v->window.in[1] * sizeof(float) : 0, pool_run);
 }

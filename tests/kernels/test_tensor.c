@@ -33,13 +33,13 @@ static float *random_floats(int64_t n, double low, double high)
 	return p;
 }
 
-/* Runs `op` on both and compares n floats of the only output; who[]: who took it on the CPU. */
+/* Runs `op` on both and compares n floats of the first output, and places of maxima where they are asked for; who[]: who took it on the CPU. */
 static void both(const struct ns_op *op, const void *const *in, int ins, int64_t n, const float *start, double within, char who[40])
 {
 	const struct ns_backend *backends[2] = {&ns_backend_ref, &ns_backend_cpu};
 	float *y[2];
-	int64_t i;
-	int b, k;
+	int64_t *which[2], i;
+	int b, k, places = op->kind == NS_OP_POOL_ND && op->u.pool_nd.indices;
 
 	for (b = 0; b < 2; b++) {
 		struct ns_args args = {0};
@@ -53,6 +53,8 @@ static void both(const struct ns_op *op, const void *const *in, int ins, int64_t
 		for (k = 0; k < ins; k++)
 			args.in[k] = in[k];
 		args.out[0] = y[b];
+		which[b] = calloc((size_t)n + 1, sizeof *which[b]);
+		args.out[1] = which[b];
 		assert_int_equal(backends[b]->open(&dev, 0), NS_OK);
 		assert_int_equal(backends[b]->queue_make(&queue, dev), NS_OK);
 		assert_int_equal(ns_plan_make(&plan, dev, op), NS_OK);
@@ -69,13 +71,18 @@ static void both(const struct ns_op *op, const void *const *in, int ins, int64_t
 	for (i = 0; i < n; i++) {
 		double a = (double)y[0][i], c = (double)y[1][i];
 
+		if (places && which[0][i] != which[1][i])
+			fail_msg("%s: the maximum %lld is at %lld, ref has %lld", who, (long long)i, (long long)which[1][i], (long long)which[0][i]);
+
 		if (a == c || (isnan(a) && isnan(c)))
 			continue;
 		if (isinf(a) || isinf(c) || !(fabs(a - c) <= within * (1 + fabs(a))))
 			fail_msg("%s: element %lld is %.9g, ref has %.9g", who, (long long)i, c, a);
 	}
-	free(y[0]);
-	free(y[1]);
+	for (b = 0; b < 2; b++) {
+		free(y[b]);
+		free(which[b]);
+	}
 }
 
 static int64_t product(const int64_t *v, int n)
@@ -181,6 +188,78 @@ static void test_convolve(void **state)
 	}
 }
 
+static void test_convolve_weights(void **state)
+{
+	char who[40] = "";
+	int i, many = 0;
+
+	(void)state;
+	for (i = 0; i < 400; i++) {
+		struct ns_op op = {.kind = NS_OP_CONVOLVE_WEIGHTS};
+		struct ns_op_convolve *v = &op.u.convolve;
+		const void *in[2];
+		int large = i % 50 == 0; /* more places than one tile of patches holds */
+
+		*v = (struct ns_op_convolve){.dtype = NS_F32, .n = among(1, 3), .groups = among(1, 3), .c = among(1, 4), .k = among(1, 5)};
+		if (i % 4 == 0) { /* depthwise */
+			v->groups = among(1, 9);
+			v->c = v->k = 1;
+		}
+		if (!random_window(&v->window, (int)among(1, 3), 0))
+			continue;
+		if (large)
+			*v = (struct ns_op_convolve){.dtype = NS_F32,
+						     .window = {2, {70, 90}, {70, 90}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+						     .n = 2,
+						     .groups = 1,
+						     .c = 8,
+						     .k = 3};
+		in[0] = random_floats(v->n * v->groups * v->c * product(v->window.in, v->window.axes), -1, 1);
+		in[1] = random_floats(v->n * v->groups * v->k * product(v->window.out, v->window.axes), -1, 1);
+		both(&op, in, 2, v->groups * v->k * v->c * product(v->window.kernel, v->window.axes), NULL, large ? 1e-3 : 1e-5, who);
+		assert_string_equal(who, "convolve_weights/gemm");
+		many++;
+		free((void *)(uintptr_t)in[0]);
+		free((void *)(uintptr_t)in[1]);
+	}
+	assert_true(many > 200);
+}
+
+/* Slices gathered and scattered, twice to the same place too; a place outside is refused. */
+static void test_index(void **state)
+{
+	static const int hows[] = {NS_SCATTER_NOT, NS_SCATTER_SET, NS_SCATTER_ADD, NS_SCATTER_MUL};
+	char who[40] = "";
+	int i, t;
+
+	(void)state;
+	for (i = 0; i < 200; i++) {
+		int64_t a = among(1, 5), b = among(1, 6), inner = among(1, 4), rows = among(1, 9), *at = malloc(sizeof *at * (size_t)(2 * rows));
+		struct ns_op op = {.kind = NS_OP_INDEX,
+				   .u.index = {.dtype = NS_F32,
+					       .how = hows[i % 4],
+					       .length = 2,
+					       .tuples = {2, {rows, 1}},
+					       .at = {2, 0},
+					       .next = 1,
+					       .size = {a, b},
+					       .stride = {b * inner, inner},
+					       .inner = inner,
+					       .data = a * b * inner}};
+		const void *in[3] = {random_floats(a * b * inner, -1, 1), at, random_floats(rows * inner, -1, 1)};
+
+		for (t = 0; t < rows; t++) {
+			at[2 * t] = among(-a, a - 1);
+			at[2 * t + 1] = among(-b, b - 1);
+		}
+		both(&op, in, 3, i % 4 ? a * b * inner : rows * inner, NULL, 0, who);
+		assert_string_equal(who, i % 4 == 3 ? "index/ref" : "index/slices");
+		free((void *)(uintptr_t)in[0]);
+		free(at);
+		free((void *)(uintptr_t)in[2]);
+	}
+}
+
 static void test_contract(void **state)
 {
 	char who[40] = "";
@@ -236,14 +315,14 @@ static void test_pointwise(void **state)
 	int code, i;
 
 	(void)state;
-	for (code = 0; code < NS_PW_COUNT; code++)
+	for (code = 0; code < NS_PW_SLOPE(NS_PW_COUNT, 0); code++) /* derivatives too */
 		for (i = 0; i < 24; i++) {
 			struct ns_op op = {.kind = NS_OP_POINTWISE,
 					   .u.pointwise = {.compute = NS_F32, .out_dtype = NS_F32, .in_dtype = {NS_F32, NS_F32, NS_F32}}};
 			struct ns_op_pointwise *v = &op.u.pointwise;
 			int64_t h = among(1, 4), r = among(1, 5), c = i % 3 ? among(1, 40) : among(200, 600);
 			int exact = code != NS_PW_EXP && code != NS_PW_SIGMOID && code != NS_PW_SILU && code != NS_PW_TANH &&
-				    code != NS_PW_HARDSWISH && code != NS_PW_HARDSIGMOID,
+				    code != NS_PW_HARDSWISH && code != NS_PW_HARDSIGMOID && code < NS_PW_COUNT,
 			    k;
 			const void *in[3];
 
@@ -268,7 +347,7 @@ static void test_pointwise(void **state)
 				}
 				in[k] = random_floats(h * r * c, i % 2 ? -3 : -100, i % 2 ? 3 : 100);
 			}
-			both(&op, in, 3, h * r * c, NULL, exact ? 0 : 1e-6, who);
+			both(&op, in, 3, h * r * c, NULL, exact ? 0 : code < NS_PW_COUNT ? 1e-6 : 3e-6, who);
 			assert_string_equal(who, "pointwise/tiles");
 			for (k = 0; k < 3; k++)
 				free((void *)(uintptr_t)in[k]);
@@ -390,8 +469,9 @@ static void test_along_and_pool(void **state)
 		free((void *)(uintptr_t)in[0]);
 	}
 	for (i = 0; i < 500; i++) {
-		struct ns_op op = {.kind = NS_OP_POOL_ND,
-				   .u.pool_nd = {.dtype = NS_F32, .planes = among(1, 3), .how = i % 2 ? NS_WINDOW_MAX : NS_WINDOW_AVG}};
+		struct ns_op op = {
+			.kind = NS_OP_POOL_ND,
+			.u.pool_nd = {.dtype = NS_F32, .planes = among(1, 3), .how = i % 2 ? NS_WINDOW_MAX : NS_WINDOW_AVG, .indices = i % 4 == 1}};
 		struct ns_op_pool_nd *v = &op.u.pool_nd;
 		const void *in[1];
 
@@ -502,9 +582,11 @@ static void test_recurrent(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolve),	  cmocka_unit_test(test_contract), cmocka_unit_test(test_pointwise),
-					   cmocka_unit_test(test_edges),	  cmocka_unit_test(test_move),	   cmocka_unit_test(test_reduce),
-					   cmocka_unit_test(test_along_and_pool), cmocka_unit_test(test_resample), cmocka_unit_test(test_recurrent)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_convolve), cmocka_unit_test(test_convolve_weights), cmocka_unit_test(test_index),
+		cmocka_unit_test(test_contract), cmocka_unit_test(test_pointwise),	  cmocka_unit_test(test_edges),
+		cmocka_unit_test(test_move),	 cmocka_unit_test(test_reduce),		  cmocka_unit_test(test_along_and_pool),
+		cmocka_unit_test(test_resample), cmocka_unit_test(test_recurrent)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
