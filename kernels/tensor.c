@@ -43,6 +43,50 @@ void ns_box_strides(const struct ns_box *box, int64_t stride[NS_RANK])
 	}
 }
 
+/* Neighbouring axes that every input walks as one become one; a rank of 0 becomes 1. */
+void ns_pointwise_collapse(struct ns_op_pointwise *v)
+{
+	int d, k, to = 0;
+
+	if (!v->out.rank) {
+		v->out = (struct ns_box){1, {1}};
+		return;
+	}
+	for (d = 1; d < v->out.rank; d++) {
+		int one = 1;
+
+		for (k = 0; k < v->inputs; k++)
+			one &= v->stride[k][to] == v->stride[k][d] * v->out.dim[d];
+		if (one) {
+			v->out.dim[to] *= v->out.dim[d];
+		} else {
+			v->out.dim[++to] = v->out.dim[d];
+		}
+		for (k = 0; k < v->inputs; k++)
+			v->stride[k][to] = v->stride[k][d];
+	}
+	v->out.rank = to + 1;
+}
+
+void ns_move_collapse(struct ns_op_move *v)
+{
+	int d, to = 0;
+
+	if (!v->box.rank) {
+		v->box = (struct ns_box){1, {1}};
+		return;
+	}
+	for (d = 1; d < v->box.rank; d++) {
+		int one = v->from_stride[to] == v->from_stride[d] * v->box.dim[d] && v->to_stride[to] == v->to_stride[d] * v->box.dim[d];
+
+		to += !one;
+		v->box.dim[to] = one ? v->box.dim[to] * v->box.dim[d] : v->box.dim[d];
+		v->from_stride[to] = v->from_stride[d];
+		v->to_stride[to] = v->to_stride[d];
+	}
+	v->box.rank = to + 1;
+}
+
 /* --- valid ops --- */
 
 static enum ns_status wrong(const struct ns_op *op, const char *what, int64_t found, const char *expected)

@@ -46,15 +46,16 @@ void ns_box_strides(const struct ns_box *box, int64_t stride[NS_RANK]);
 #define NS_POINTWISE_IN	       8
 #define NS_POINTWISE_CONSTANTS 8
 #define NS_POINTWISE_STEPS     64
+struct ns_pw_step {
+	uint16_t code;	 /* NS_PW_*, or NS_PW_SLOPE() of one */
+	uint8_t a, b, c; /* registers */
+};
 struct ns_op_pointwise {
 	enum ns_dtype compute, out_dtype, in_dtype[NS_POINTWISE_IN];
 	int inputs, constants, steps;
 	struct ns_box out;
 	int64_t stride[NS_POINTWISE_IN][NS_RANK];
-	struct ns_pw_step {
-		uint16_t code;	 /* NS_PW_*, or NS_PW_SLOPE() of one */
-		uint8_t a, b, c; /* registers */
-	} step[NS_POINTWISE_STEPS];
+	struct ns_pw_step step[NS_POINTWISE_STEPS];
 	double constant[NS_POINTWISE_CONSTANTS];
 };
 
@@ -185,6 +186,10 @@ struct ns_op_roi { /* x (N,C,H,W), rois (R,4), batch i64 (R) -> y (R,C,P,Q) */
 	int ratio, max, half;
 	float scale;
 };
+
+/* Neighbouring axes that all sides walk as one become one, and a rank of 0 becomes 1: the same elements in the same order. */
+void ns_pointwise_collapse(struct ns_op_pointwise *v);
+void ns_move_collapse(struct ns_op_move *v); /* NS_MOVE_PLAIN */
 
 enum { NS_POINTWISE_X };
 enum { NS_POINTWISE_Y };

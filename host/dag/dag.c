@@ -232,10 +232,10 @@ int ns_dag_is_constant(const struct ns_dag *d, int value)
 
 double ns_dag_number(const struct ns_dag *d, int value, int64_t i)
 {
-	return ns_ref_get(d->values[value].data, d->values[value].dtype, i);
+	return ns_typed_get(d->values[value].data, d->values[value].dtype, i);
 }
 
 int64_t ns_dag_whole(const struct ns_dag *d, int value, int64_t i)
 {
-	return ns_ref_get_whole(d->values[value].data, d->values[value].dtype, i);
+	return ns_typed_get_whole(d->values[value].data, d->values[value].dtype, i);
 }

@@ -213,12 +213,14 @@ struct ns_raw {
 	int embedding_dim;
 	struct ns_dag_exec *exec;
 	struct ns_device *dev;
+	size_t image_bytes;
+	void *image, **there; /* of a device with memory of its own: the image, and what is made of it, the embedding last */
 	int h, w;
 };
-/* For images of h x w pixels, on a device in the host's memory, as long as `onnx` lives. NS_BAD_DATA where the graph can't be made for that size. */
+/* For images of h x w pixels, as long as `onnx` lives. NS_BAD_DATA where the graph can't be made for that size. */
 enum ns_status ns_raw_make(struct ns_raw **raw, const struct ns_onnx *onnx, const struct ns_arch *arch, struct ns_device *dev, int h, int w);
 void ns_raw_free(struct ns_raw *raw);
-/* image (h, w, c); waits */
+/* image (h, w, c) in the host's memory; waits */
 enum ns_status ns_raw_run(struct ns_raw *raw, const float *image, struct ns_queue *queue);
 /* The file of its weights: "model.onnx" or "model.safetensors". */
 const char *ns_model_weights_name(const struct ns_model *m);

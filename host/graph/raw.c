@@ -43,6 +43,26 @@ static enum ns_status embed(struct ns_raw *r, const struct ns_arch *a, int outpu
 	return a->task == NS_TASK_EMBED ? NS_OK : ns_dag_reduce(r->dag, from, NS_REDUCE_MEAN, ((1u << v->box.rank) - 1) & ~(1u << last), 0, value);
 }
 
+static size_t output_bytes(const struct ns_raw *r, int i)
+{
+	return sizeof(float) * (size_t)(i < r->count ? ns_box_count(&r->outputs[i].box) : r->embedding_dim);
+}
+
+/* The device's memory for the image and for what is made of it. */
+static enum ns_status reserve(struct ns_raw *r, const struct ns_arch *a)
+{
+	int i;
+
+	r->image_bytes = sizeof(float) * (size_t)r->h * (size_t)r->w * (size_t)a->c;
+	r->there = calloc((size_t)r->count + 2, sizeof *r->there);
+	if (!r->there)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d outputs", r->count);
+	NS_TRY(r->dev->backend->mem_make(&r->image, r->dev, r->image_bytes));
+	for (i = 0; i <= r->count; i++)
+		NS_TRY(r->dev->backend->mem_make(&r->there[i], r->dev, output_bytes(r, i) + 4));
+	return NS_OK;
+}
+
 static enum ns_status make(struct ns_raw *r, const struct ns_onnx *o, const struct ns_arch *a, struct ns_device *dev, int *values)
 {
 	int i, all;
@@ -59,7 +79,8 @@ static enum ns_status make(struct ns_raw *r, const struct ns_onnx *o, const stru
 	all = r->count + (r->embedding_dim > 0);
 	NS_TRY(ns_dag_fold_affine(r->dag, values, all));
 	NS_TRY(ns_dag_fuse(r->dag, values, all));
-	return ns_dag_exec_make(&r->exec, r->dag, dev, values, all);
+	NS_TRY(ns_dag_exec_make(&r->exec, r->dag, dev, values, all));
+	return dev->backend->host_memory ? NS_OK : reserve(r, a);
 }
 
 enum ns_status ns_raw_make(struct ns_raw **raw, const struct ns_onnx *o, const struct ns_arch *a, struct ns_device *dev, int h, int w)
@@ -93,6 +114,11 @@ void ns_raw_free(struct ns_raw *r)
 
 	if (!r)
 		return;
+	for (i = 0; r->there && i <= r->count; i++)
+		r->dev->backend->mem_free(r->dev, r->there[i]);
+	if (r->image)
+		r->dev->backend->mem_free(r->dev, r->image);
+	free(r->there);
 	ns_dag_exec_free(r->exec);
 	ns_dag_free(r->dag);
 	for (i = 0; r->outputs && r->names && i < r->count + 1; i++) { /* the last may be half made; there is room for one more than all */
@@ -103,6 +129,19 @@ void ns_raw_free(struct ns_raw *r)
 	free(r->outputs);
 	free(r->names);
 	free(r);
+}
+
+/* On a device with memory of its own: there, and what came out back. */
+static enum ns_status run_there(struct ns_raw *r, const float *image, void *const *to, struct ns_queue *queue)
+{
+	const struct ns_backend *b = r->dev->backend;
+	int i;
+
+	NS_TRY(b->put(queue, r->image, image, r->image_bytes));
+	NS_TRY(ns_dag_exec_run(r->exec, (const void *const[]){r->image}, r->there, queue));
+	for (i = 0; i < r->count + (r->embedding_dim > 0); i++)
+		NS_TRY(b->get(queue, to[i], r->there[i], output_bytes(r, i)));
+	return NS_OK;
 }
 
 enum ns_status ns_raw_run(struct ns_raw *r, const float *image, struct ns_queue *queue)
@@ -116,7 +155,7 @@ enum ns_status ns_raw_run(struct ns_raw *r, const float *image, struct ns_queue 
 	for (i = 0; i < r->count; i++)
 		to[i] = (void *)(uintptr_t)r->outputs[i].data;
 	to[i] = r->embedding;
-	status = ns_dag_exec_run(r->exec, (const void *const[]){image}, to, queue);
+	status = r->there ? run_there(r, image, to, queue) : ns_dag_exec_run(r->exec, (const void *const[]){image}, to, queue);
 	if (status == NS_OK)
 		status = r->dev->backend->wait(queue);
 	free(to);

@@ -25,8 +25,9 @@ json_t *ns_reading_decode(const struct ns_reading *reading, enum ns_task task);
 
 /* One worker's copy of a model; executables of a few sizes of its canvas are kept. */
 struct ns_predictor;
-/* model and reading stay the caller's. */
-enum ns_status ns_predictor_make(struct ns_predictor **predictor, const struct ns_model *model, const struct ns_reading *reading);
+/* model, reading and dev stay the caller's. dev: where a model of another task than classify is computed; NULL, and those that classify: the processor. */
+enum ns_status ns_predictor_make(struct ns_predictor **predictor, const struct ns_model *model, const struct ns_reading *reading,
+				 struct ns_device *dev);
 void ns_predictor_free(struct ns_predictor *predictor);
 /*
  * pixels (h, w, channels of the model). *result: an object, of classify {"classes": [{"class", "probability"}, ...]} and so on (docs/formats.md); places are in pixels of the

@@ -11,7 +11,7 @@
 struct ns_predictor {
 	const struct ns_model *model;
 	const struct ns_reading *reading;
-	struct ns_device *dev;
+	struct ns_device *dev, *own; /* own: that it opened itself */
 	struct ns_queue *queue;
 	struct ns_exec *exec;		  /* of classify */
 	struct ns_raw *raw[SIZES], *last; /* last: the one of the last run */
@@ -20,7 +20,8 @@ struct ns_predictor {
 	size_t room;
 };
 
-enum ns_status ns_predictor_make(struct ns_predictor **predictor, const struct ns_model *model, const struct ns_reading *reading)
+enum ns_status ns_predictor_make(struct ns_predictor **predictor, const struct ns_model *model, const struct ns_reading *reading,
+				 struct ns_device *dev)
 {
 	const struct ns_backend *cpu = ns_backend_find("cpu");
 	struct ns_predictor *p = calloc(1, sizeof *p);
@@ -29,8 +30,12 @@ enum ns_status ns_predictor_make(struct ns_predictor **predictor, const struct n
 	NS_GO(status);
 	p->model = model;
 	p->reading = reading;
-	NS_GO(cpu->open(&p->dev, 0));
-	NS_GO(cpu->queue_make(&p->queue, p->dev));
+	if (!dev || model->net.arch.task == NS_TASK_CLASSIFY) {
+		NS_GO(cpu->open(&p->own, 0));
+		dev = p->own;
+	}
+	p->dev = dev;
+	NS_GO(dev->backend->queue_make(&p->queue, dev));
 	if (model->net.arch.task == NS_TASK_CLASSIFY)
 		NS_GO(ns_exec_infer_model(&p->exec, model, p->dev, p->queue, 1, NS_F32));
 	*predictor = p;
@@ -51,8 +56,8 @@ void ns_predictor_free(struct ns_predictor *p)
 		ns_raw_free(p->raw[i]);
 	if (p->queue)
 		p->dev->backend->queue_free(p->queue);
-	if (p->dev)
-		p->dev->backend->close(p->dev);
+	if (p->own)
+		p->own->backend->close(p->own);
 	free(p->canvas);
 	free(p);
 }

@@ -186,7 +186,7 @@ static enum ns_status one_size(const struct ns_model *m, const struct ns_reading
 	NS_GO(noise ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for an image"));
 	for (i = 0; i < n; i++)
 		noise[i] = (uint8_t)ns_draw(1, NS_FOR_INIT, 1, (uint64_t)i, 0).v[0];
-	NS_GO(ns_predictor_make(&p, m, r));
+	NS_GO(ns_predictor_make(&p, m, r, NULL));
 	NS_GO(ns_predictor_run(p, noise, a->h, w, &result));
 	ns_predictor_embedding(p, embedding);
 out:

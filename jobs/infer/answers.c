@@ -120,7 +120,10 @@ static enum ns_status make_worker(struct answers *a, int i)
 	const struct ns_backend *cpu = ns_backend_find("cpu");
 	struct worker *w = &a->workers[i];
 
-	NS_TRY(ns_predictor_make(&w->predictor, a->model, a->reading));
+	const struct ns_device_set *set = a->job->set;
+	int apart = set->backend && !set->backend->host_memory; /* the network on a GPU, images and answers on the processor */
+
+	NS_TRY(ns_predictor_make(&w->predictor, a->model, a->reading, apart ? set->devices[i % set->count] : NULL));
 	NS_TRY(cpu->open(&w->dev, 0));
 	NS_TRY(cpu->queue_make(&w->queue, w->dev));
 	NS_TRY(ns_plan_make(&w->stats, w->dev, &op));

@@ -134,19 +134,6 @@ enum ns_status ns_predict(struct ns_job *job, const struct ns_model *m, const ch
 	return ns_comm_broadcast(job->comm, digest, NS_SHA256_HEX, 0);
 }
 
-/* Other tasks than classify are computed on CPUs, each worker with its own, whatever a night has opened for its other steps. */
-static enum ns_status open_devices(struct ns_job *job, const struct ns_model *m)
-{
-	const char *device = ns_conf_text(job->conf, "device");
-
-	if (m->net.arch.task == NS_TASK_CLASSIFY)
-		return ns_device_set_open(job->set, job->conf, job->workers);
-	if (strcmp(device, "auto") && strcmp(device, "cpu")) /* perhaps a night's, for its other steps */
-		ns_log_warn(job->log, "device = %s: a model whose task is %s is computed on CPUs, whatever the device", device,
-			    ns_task_name(m->net.arch.task));
-	return NS_OK;
-}
-
 enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 {
 	struct ns_dataset *data = NULL;
@@ -165,7 +152,7 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 	NS_TRY(ns_job_require(job, "data", "data", &path));
 	NS_GO(ns_dataset_open(job, &data, path, 1));
 	NS_GO(ns_load_any_model(job, &model, ns_conf_text(job->conf, "infer.model")));
-	NS_GO(open_devices(job, &model));
+	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_GO(ns_dataset_verify(job, data));
 	if (model.net.arch.onnx && !strncmp(ns_conf_text(job->conf, "infer.precision"), "auto", 4))
 		ns_conf_put_text(job->conf, "infer.precision", "f32");

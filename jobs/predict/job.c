@@ -242,9 +242,9 @@ static enum ns_status load(struct job *j, const char *model)
 	if (!j->predictors || !j->readers)
 		return ns_fail(NS_NO_MEMORY, "out of memory for %d workers", j->workers);
 	for (i = 0; i < j->workers; i++) {
-		NS_TRY(ns_predictor_make(&j->predictors[i], &j->model, &j->reading));
+		NS_TRY(ns_predictor_make(&j->predictors[i], &j->model, &j->reading, NULL));
 		if (j->reads)
-			NS_TRY(ns_predictor_make(&j->readers[i], &j->then, &j->then_reading));
+			NS_TRY(ns_predictor_make(&j->readers[i], &j->then, &j->then_reading, NULL));
 	}
 	return NS_OK;
 }

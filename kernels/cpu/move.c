@@ -3,25 +3,6 @@
 
 #include "kernels/cpu/cpu.h"
 
-static void collapse(struct ns_op_move *v)
-{
-	int d, to = 0;
-
-	if (!v->box.rank) {
-		v->box = (struct ns_box){1, {1}};
-		return;
-	}
-	for (d = 1; d < v->box.rank; d++) {
-		int one = v->from_stride[to] == v->from_stride[d] * v->box.dim[d] && v->to_stride[to] == v->to_stride[d] * v->box.dim[d];
-
-		to += !one;
-		v->box.dim[to] = one ? v->box.dim[to] * v->box.dim[d] : v->box.dim[d];
-		v->from_stride[to] = v->from_stride[d];
-		v->to_stride[to] = v->to_stride[d];
-	}
-	v->box.rank = to + 1;
-}
-
 #define ROW(type)                                                                                                                                    \
 	for (i = 0; i < n; i++)                                                                                                                      \
 	((type *)to)[i * to_stride] = ((const type *)from)[i * from_stride]
@@ -74,7 +55,7 @@ static enum ns_status move_make(struct ns_plan **plan, struct ns_device *dev, co
 	(void)dev;
 	if (op->u.move.rule != NS_MOVE_PLAIN)
 		return NS_DECLINED;
-	collapse(&own.u.move);
+	ns_move_collapse(&own.u.move);
 	return ns_plain_plan_make(plan, &own, 0, move_run);
 }
 

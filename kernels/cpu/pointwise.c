@@ -214,31 +214,6 @@ static enum ns_status pointwise_run(const struct ns_plan *plan, const struct ns_
 	return NS_OK;
 }
 
-/* Neighbouring axes that every input walks as one become one; a rank of 0 becomes 1. */
-static void collapse(struct ns_op_pointwise *v)
-{
-	int d, k, to = 0;
-
-	if (!v->out.rank) {
-		v->out = (struct ns_box){1, {1}};
-		return;
-	}
-	for (d = 1; d < v->out.rank; d++) {
-		int one = 1;
-
-		for (k = 0; k < v->inputs; k++)
-			one &= v->stride[k][to] == v->stride[k][d] * v->out.dim[d];
-		if (one) {
-			v->out.dim[to] *= v->out.dim[d];
-		} else {
-			v->out.dim[++to] = v->out.dim[d];
-		}
-		for (k = 0; k < v->inputs; k++)
-			v->stride[k][to] = v->stride[k][d];
-	}
-	v->out.rank = to + 1;
-}
-
 static void pointwise_free(struct ns_plan *plan)
 {
 	free(plan);
@@ -259,7 +234,7 @@ static enum ns_status pointwise_make(struct ns_plan **plan, struct ns_device *de
 		return ns_fail(NS_NO_MEMORY, "out of memory for a plan");
 	p->v = op->u.pointwise;
 	p->count = ns_box_count(&p->v.out);
-	collapse(&p->v);
+	ns_pointwise_collapse(&p->v);
 	p->inner = p->v.out.dim[p->v.out.rank - 1];
 	p->base.run = pointwise_run;
 	p->base.free = pointwise_free;

@@ -7,9 +7,10 @@
 
 extern "C" {
 extern const struct ns_backend ns_backend_cuda;
-extern const struct ns_impl ns_cuda_augment, ns_cuda_stats, ns_cuda_conv, ns_cuda_conv_train, ns_cuda_conv_backward, ns_cuda_reorder,
-	ns_cuda_pool, ns_cuda_pool_backward, ns_cuda_linear, ns_cuda_linear_backward, ns_cuda_xent, ns_cuda_head, ns_cuda_norm2, ns_cuda_sgd,
-	ns_cuda_adamw, ns_cuda_ema, ns_cuda_ks, ns_cuda_mmd_tensor, ns_cuda_mmd;
+extern const struct ns_impl ns_cuda_augment, ns_cuda_stats, ns_cuda_conv, ns_cuda_conv_train, ns_cuda_conv_backward, ns_cuda_reorder, ns_cuda_pool,
+	ns_cuda_pool_backward, ns_cuda_linear, ns_cuda_linear_backward, ns_cuda_xent, ns_cuda_head, ns_cuda_norm2, ns_cuda_sgd, ns_cuda_adamw,
+	ns_cuda_ema, ns_cuda_ks, ns_cuda_mmd_tensor, ns_cuda_mmd, ns_cuda_pointwise, ns_cuda_move, ns_cuda_index, ns_cuda_resample, ns_cuda_reduce,
+	ns_cuda_along, ns_cuda_topk, ns_cuda_contract, ns_cuda_convolve, ns_cuda_convolve_weights, ns_cuda_pool_nd, ns_cuda_recurrent;
 #ifdef NS_CUDNN
 extern const struct ns_impl ns_cudnn_graph, ns_cudnn_conv, ns_cudnn_conv_train, ns_cudnn_conv_backward;
 #endif
@@ -49,7 +50,9 @@ static enum ns_status no_device(cudaError_t error)
 		       driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
 }
 
-static __global__ void probe() {}
+static __global__ void probe()
+{
+}
 
 /* Does this build have machine code for this GPU, or PTX to compile? */
 static enum ns_status check_architecture(const struct ns_cuda *d)
@@ -260,15 +263,45 @@ static void describe(struct ns_device *dev, char *text, size_t size)
 }
 
 /* best first; ref is not at the end: it cannot read device memory */
-static const struct ns_impl *const impls[] = {
-	&ns_cuda_augment, &ns_cuda_stats,
+static const struct ns_impl *const impls[] = {&ns_cuda_augment,
+					      &ns_cuda_stats,
 #ifdef NS_CUDNN
-	&ns_cudnn_graph, &ns_cudnn_conv, &ns_cudnn_conv_train, &ns_cudnn_conv_backward,
+					      &ns_cudnn_graph,
+					      &ns_cudnn_conv,
+					      &ns_cudnn_conv_train,
+					      &ns_cudnn_conv_backward,
 #endif
-	&ns_cuda_conv, &ns_cuda_conv_train, &ns_cuda_conv_backward, &ns_cuda_reorder, &ns_cuda_pool, &ns_cuda_pool_backward,
-	&ns_cuda_linear, &ns_cuda_linear_backward, &ns_cuda_xent, &ns_cuda_head, &ns_cuda_norm2, &ns_cuda_sgd, &ns_cuda_adamw,
-	&ns_cuda_ema, &ns_cuda_ks, &ns_cuda_mmd_tensor, &ns_cuda_mmd, NULL};
+					      &ns_cuda_conv,
+					      &ns_cuda_conv_train,
+					      &ns_cuda_conv_backward,
+					      &ns_cuda_reorder,
+					      &ns_cuda_pool,
+					      &ns_cuda_pool_backward,
+					      &ns_cuda_linear,
+					      &ns_cuda_linear_backward,
+					      &ns_cuda_xent,
+					      &ns_cuda_head,
+					      &ns_cuda_norm2,
+					      &ns_cuda_sgd,
+					      &ns_cuda_adamw,
+					      &ns_cuda_ema,
+					      &ns_cuda_ks,
+					      &ns_cuda_mmd_tensor,
+					      &ns_cuda_mmd,
+					      &ns_cuda_pointwise,
+					      &ns_cuda_move,
+					      &ns_cuda_index,
+					      &ns_cuda_resample,
+					      &ns_cuda_reduce,
+					      &ns_cuda_along,
+					      &ns_cuda_topk,
+					      &ns_cuda_contract,
+					      &ns_cuda_convolve,
+					      &ns_cuda_convolve_weights,
+					      &ns_cuda_pool_nd,
+					      &ns_cuda_recurrent,
+					      NULL};
 
-const struct ns_backend ns_backend_cuda = {"cuda",     impls,	  cuda_open,  cuda_close, mem_make, mem_free, host_make, host_free,
-						      queue_make, queue_free, put,	      get,	  copy,	    after,    wait,	 record,
-						      recorded,   replay,     graph_free, native,     identify, describe, 0};
+const struct ns_backend ns_backend_cuda = {"cuda",     impls,	   cuda_open,  cuda_close, mem_make, mem_free, host_make, host_free,
+					   queue_make, queue_free, put,	       get,	   copy,     after,    wait,	  record,
+					   recorded,   replay,	   graph_free, native,	   identify, describe, 0};

@@ -196,8 +196,7 @@ static int convertible(const struct ns_layout *l)
 	return !l->native && (l->dtype == NS_F32 || l->dtype == NS_BF16);
 }
 
-NS_CUDA_IMPL(ns_cuda_reorder, "reorder/cuda", NS_OP_REORDER, convertible(&op->u.reorder.from) && convertible(&op->u.reorder.to), 0,
-	     reorder_run);
+NS_CUDA_IMPL(ns_cuda_reorder, "reorder/cuda", NS_OP_REORDER, convertible(&op->u.reorder.from) && convertible(&op->u.reorder.to), 0, reorder_run);
 
 extern "C" {
 extern const struct ns_impl ns_cuda_conv, ns_cuda_conv_train, ns_cuda_conv_backward;

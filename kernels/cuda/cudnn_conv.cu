@@ -90,10 +90,10 @@ static enum ns_status describe(struct cudnn_plan *p, const struct ns_op_conv *v)
 	NS_TRY(check(cudnnCreateFilterDescriptor(&p->w), "creating a descriptor"));
 	NS_TRY(check(cudnnCreateConvolutionDescriptor(&p->conv), "creating a descriptor"));
 	NS_TRY(check(cudnnSetTensor4dDescriptor(p->x, CUDNN_TENSOR_NHWC, type, v->n, v->c, v->h, v->w), "setting the input's shape"));
-	NS_TRY(check(cudnnSetTensor4dDescriptor(p->y, CUDNN_TENSOR_NHWC, type, v->n, v->k, ns_op_conv_p(v), ns_op_conv_q(v)), "setting the output's shape"));
+	NS_TRY(check(cudnnSetTensor4dDescriptor(p->y, CUDNN_TENSOR_NHWC, type, v->n, v->k, ns_op_conv_p(v), ns_op_conv_q(v)),
+		     "setting the output's shape"));
 	NS_TRY(check(cudnnSetFilter4dDescriptor(p->w, type, CUDNN_TENSOR_NHWC, v->k, v->c, v->r, v->s), "setting the filter's shape"));
-	NS_TRY(check(cudnnSetConvolution2dDescriptor(p->conv, v->pad, v->pad, v->stride, v->stride, 1, 1, CUDNN_CROSS_CORRELATION,
-						     CUDNN_DATA_FLOAT),
+	NS_TRY(check(cudnnSetConvolution2dDescriptor(p->conv, v->pad, v->pad, v->stride, v->stride, 1, 1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT),
 		     "setting the window"));
 	return check(cudnnSetConvolutionMathType(p->conv, v->dtype == NS_BF16 ? CUDNN_TENSOR_OP_MATH : CUDNN_FMA_MATH), "setting the arithmetic");
 }
@@ -117,8 +117,7 @@ static enum ns_status choose_forward(struct cudnn_plan *p)
 	cudnnConvolutionFwdAlgoPerf_t ranked[CUDNN_CONVOLUTION_FWD_ALGO_COUNT];
 	int count = 0;
 
-	NS_TRY(check(cudnnGetConvolutionForwardAlgorithm_v7(p->handle, p->x, p->w, p->conv, p->y, CUDNN_CONVOLUTION_FWD_ALGO_COUNT, &count,
-							    ranked),
+	NS_TRY(check(cudnnGetConvolutionForwardAlgorithm_v7(p->handle, p->x, p->w, p->conv, p->y, CUDNN_CONVOLUTION_FWD_ALGO_COUNT, &count, ranked),
 		     "ranking algorithms"));
 	return pick(ranked, count, &p->forward, &p->scratch);
 }
@@ -135,8 +134,8 @@ static enum ns_status choose_backward(struct cudnn_plan *p, int dx)
 	NS_TRY(pick(filter, count, &p->filter, &p->scratch));
 	if (!dx)
 		return NS_OK;
-	NS_TRY(check(cudnnGetConvolutionBackwardDataAlgorithm_v7(p->handle, p->w, p->y, p->conv, p->x, CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT,
-								 &count, data),
+	NS_TRY(check(cudnnGetConvolutionBackwardDataAlgorithm_v7(p->handle, p->w, p->y, p->conv, p->x, CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT, &count,
+								 data),
 		     "ranking algorithms"));
 	return pick(data, count, &p->data, &p->scratch);
 }
@@ -180,8 +179,8 @@ template <class T> static enum ns_status backward(const struct cudnn_plan *p, co
 
 	NS_TRY(check(cudnnSetStream(p->handle, stream), "choosing a stream"));
 	norm_backward<T, T>(v, a, space + p->norm_at, dz, stream);
-	NS_TRY(check(cudnnConvolutionBackwardFilter(p->handle, &one, p->x, a->in[NS_CONVB_X], p->y, dz, p->conv, p->filter, space, p->scratch,
-						    &zero, p->w, dw),
+	NS_TRY(check(cudnnConvolutionBackwardFilter(p->handle, &one, p->x, a->in[NS_CONVB_X], p->y, dz, p->conv, p->filter, space, p->scratch, &zero,
+						    p->w, dw),
 		     "computing the weights' gradient"));
 	if (narrow)
 		launch_convert<ns_bf16, float>((const ns_bf16 *)dw, (float *)a->out[NS_CONVB_DW], (int64_t)weights(v), stream);
@@ -196,8 +195,7 @@ static enum ns_status backward_run(const struct ns_plan *plan, const struct ns_a
 {
 	const struct cudnn_plan *p = (const struct cudnn_plan *)plan;
 
-	return p->plain.op.u.conv.dtype == NS_BF16 ? backward<ns_bf16>(p, a, ns_cuda_stream(queue))
-						   : backward<float>(p, a, ns_cuda_stream(queue));
+	return p->plain.op.u.conv.dtype == NS_BF16 ? backward<ns_bf16>(p, a, ns_cuda_stream(queue)) : backward<float>(p, a, ns_cuda_stream(queue));
 }
 
 /* --- plans --- */
@@ -275,7 +273,8 @@ enum ns_status ns_cudnn_output_of(const struct ns_op_conv *conv, int sizes[4])
 		return ns_fail(NS_NO_MEMORY, "out of memory for a plan");
 	status = describe(p, conv);
 	if (status == NS_OK)
-		status = check(cudnnGetConvolution2dForwardOutputDim(p->conv, p->x, p->w, sizes, sizes + 1, sizes + 2, sizes + 3), "computing the output's shape");
+		status = check(cudnnGetConvolution2dForwardOutputDim(p->conv, p->x, p->w, sizes, sizes + 1, sizes + 2, sizes + 3),
+			       "computing the output's shape");
 	cudnn_free(&p->plain.base);
 	return status;
 }

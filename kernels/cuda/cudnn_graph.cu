@@ -12,9 +12,9 @@
 #include <string.h>
 
 #define WORKSPACE_MAX ((int64_t)512 << 20)
-#define MOST 40    /* descriptors of a graph */
-#define RANKED 16  /* engines of cuDNN's ranking that are tried */
-#define POINTERS 5 /* x, w, bias, residual, y: their numbers are 1 to 5 */
+#define MOST	      40 /* descriptors of a graph */
+#define RANKED	      16 /* engines of cuDNN's ranking that are tried */
+#define POINTERS      5	 /* x, w, bias, residual, y: their numbers are 1 to 5 */
 
 /* planning for a device that a JSON text describes needs a newer cuDNN than the rest */
 #define FROM_JSON (CUDNN_VERSION >= 91900)
@@ -133,7 +133,8 @@ static enum ns_status add_pointwise(struct graph_plan *p, cudnnPointwiseMode_t m
 /* the result of an op: the output after the last one, else a virtual tensor */
 static enum ns_status result(struct graph_plan *p, const struct ns_op_conv *v, int steps_left, descriptor *d)
 {
-	return tensor(p, steps_left ? 0 : POINTERS, steps_left ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16, v->n, v->k, ns_op_conv_p(v), ns_op_conv_q(v), d);
+	return tensor(p, steps_left ? 0 : POINTERS, steps_left ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16, v->n, v->k, ns_op_conv_p(v), ns_op_conv_q(v),
+		      d);
 }
 
 static enum ns_status build(struct graph_plan *p, const struct ns_op_conv *v)
@@ -290,8 +291,12 @@ static enum ns_status graph_run(const struct ns_plan *plan, const struct ns_args
 {
 	struct graph_plan *p = (struct graph_plan *)(uintptr_t)plan; /* the plan caches its arguments; one thread at a time runs it */
 	unsigned flags = p->plain.op.u.conv.flags;
-	const void *pointers[POINTERS + 1] = {a->in[NS_CONV_X], a->in[NS_CONV_W], flags & NS_CONV_BIAS ? a->in[NS_CONV_B] : NULL,
-					      flags & NS_CONV_RESIDUAL ? a->in[NS_CONV_RES] : NULL, a->out[NS_CONV_Y], a->workspace};
+	const void *pointers[POINTERS + 1] = {a->in[NS_CONV_X],
+					      a->in[NS_CONV_W],
+					      flags & NS_CONV_BIAS ? a->in[NS_CONV_B] : NULL,
+					      flags & NS_CONV_RESIDUAL ? a->in[NS_CONV_RES] : NULL,
+					      a->out[NS_CONV_Y],
+					      a->workspace};
 
 	NS_TRY(check(cudnnSetStream(p->handle, ns_cuda_stream(queue)), "choosing a stream"));
 	NS_TRY(pack(p, pointers));

@@ -11,10 +11,10 @@
 
 #include "kernels/cuda/cuda.h"
 
-#define GEMM_TILE 32
+#define GEMM_TILE    32
 #define GEMM_THREADS 256
 
-template <class A, class B, class C> static __global__ void gemm(const A a, const B b, const C c, int64_t m, int64_t n, int64_t terms)
+template <class A, class B, class C> static __device__ void gemm_block(const A &a, const B &b, const C &c, int64_t m, int64_t n, int64_t terms)
 {
 	/* one more column, so that neither rows nor columns have bank conflicts */
 	NS_SHARED(float, as, [GEMM_TILE][GEMM_TILE + 1]);
@@ -41,11 +41,36 @@ template <class A, class B, class C> static __global__ void gemm(const A a, cons
 			c.put(i0 + y + 8 * k, j0 + x, sum[k]);
 }
 
+template <class A, class B, class C> static __global__ void gemm(const A a, const B b, const C c, int64_t m, int64_t n, int64_t terms)
+{
+	gemm_block(a, b, c, m, n, terms);
+}
+
+/* One of many products: the third axis of the grid, from z on. Operands and result have  __device__ void go(int64_t z), which goes to those of product z. */
+template <class A, class B, class C> static __global__ void gemm_many(A a, B b, C c, int64_t m, int64_t n, int64_t terms, int64_t z)
+{
+	z += (int64_t)blockIdx.z;
+	a.go(z);
+	b.go(z);
+	c.go(z);
+	gemm_block(a, b, c, m, n, terms);
+}
+
+template <class A, class B, class C>
+static inline void launch_gemm_many(const A &a, const B &b, const C &c, int64_t m, int64_t n, int64_t terms, int64_t many, cudaStream_t stream)
+{
+	int64_t z, most = 65535;
+
+	for (z = 0; z < many; z += most)
+		NS_LAUNCH((gemm_many<A, B, C>),
+			  dim3(ns_cuda_blocks(m, GEMM_TILE), ns_cuda_blocks(n, GEMM_TILE), (unsigned)(many - z < most ? many - z : most)),
+			  GEMM_THREADS, 0, stream, a, b, c, m, n, terms, z);
+}
+
 template <class A, class B, class C>
 static inline void launch_gemm(const A &a, const B &b, const C &c, int64_t m, int64_t n, int64_t terms, cudaStream_t stream)
 {
-	NS_LAUNCH((gemm<A, B, C>), dim3(ns_cuda_blocks(m, GEMM_TILE), ns_cuda_blocks(n, GEMM_TILE)), GEMM_THREADS, 0, stream, a, b, c, m, n,
-		  terms);
+	NS_LAUNCH((gemm<A, B, C>), dim3(ns_cuda_blocks(m, GEMM_TILE), ns_cuda_blocks(n, GEMM_TILE)), GEMM_THREADS, 0, stream, a, b, c, m, n, terms);
 }
 
 /* --- operands that many share --- */
@@ -53,20 +78,29 @@ static inline void launch_gemm(const A &a, const B &b, const C &c, int64_t m, in
 struct gemm_rows { /* p[row * width + column] */
 	const float *p;
 	int64_t width;
-	__device__ float at(int64_t i, int64_t j) const { return p[i * width + j]; }
+	__device__ float at(int64_t i, int64_t j) const
+	{
+		return p[i * width + j];
+	}
 };
 
 struct gemm_columns { /* the transpose of it */
 	const float *p;
 	int64_t width;
-	__device__ float at(int64_t i, int64_t j) const { return p[j * width + i]; }
+	__device__ float at(int64_t i, int64_t j) const
+	{
+		return p[j * width + i];
+	}
 };
 
 struct gemm_store { /* c[i * width + j], with bias[j] where there is one */
 	float *p;
 	const float *bias;
 	int64_t width;
-	__device__ void put(int64_t i, int64_t j, float sum) const { p[i * width + j] = bias ? sum + bias[j] : sum; }
+	__device__ void put(int64_t i, int64_t j, float sum) const
+	{
+		p[i * width + j] = bias ? sum + bias[j] : sum;
+	}
 };
 
 /* out[j] = sum of p(rows, width) over its rows, in order: a thread a column, four partial sums */

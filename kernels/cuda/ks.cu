@@ -7,10 +7,10 @@
  */
 #include "kernels/cuda/cuda.h"
 
-#define THREADS 256
-#define WARPS (THREADS / 32)
-#define TILE 2048
-#define DIGITS 256
+#define THREADS	   256
+#define WARPS	   (THREADS / 32)
+#define TILE	   2048
+#define DIGITS	   256
 #define KS_SCRATCH ((size_t)1 << 30)
 
 /* order of floats as order of integers; -0 is 0, and NaN comes last, as one value */
@@ -194,8 +194,7 @@ static size_t of_columns(const struct ns_op_ks *v, int columns)
 	struct sizes s = sizes_of(v);
 	size_t c = (size_t)columns, spare = s.keys_m > s.keys_n ? s.keys_m : s.keys_n;
 
-	return whole(c * s.keys_m) + whole(c * s.keys_n) + whole(c * spare) + whole(c * s.counts) + whole(c * s.partial_m) +
-	       whole(c * s.partial_n);
+	return whole(c * s.keys_m) + whole(c * s.keys_n) + whole(c * spare) + whole(c * s.counts) + whole(c * s.partial_m) + whole(c * s.partial_n);
 }
 
 static int group_of(const struct ns_op_ks *v)

@@ -28,5 +28,4 @@ static enum ns_status linear_backward_run(const struct ns_plan *plan, const stru
 }
 
 NS_CUDA_IMPL(ns_cuda_linear, "linear/cuda", NS_OP_LINEAR, op->u.linear.dtype == NS_F32, 0, linear_run);
-NS_CUDA_IMPL(ns_cuda_linear_backward, "linear_backward/cuda", NS_OP_LINEAR_BACKWARD, op->u.linear.dtype == NS_F32, 0,
-	     linear_backward_run);
+NS_CUDA_IMPL(ns_cuda_linear_backward, "linear_backward/cuda", NS_OP_LINEAR_BACKWARD, op->u.linear.dtype == NS_F32, 0, linear_backward_run);

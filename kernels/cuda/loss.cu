@@ -153,8 +153,7 @@ static enum ns_status head_run(const struct ns_plan *plan, const struct ns_args 
 	const struct ns_op_head *v = &ns_cuda_op(plan)->u.head;
 
 	NS_LAUNCH(head, ns_cuda_blocks(v->n, ROWS), 32 * ROWS, 0, ns_cuda_stream(queue), *v, (const float *)a->in[NS_HEAD_X],
-		  (float *)a->out[NS_HEAD_PROB], (int32_t *)a->out[NS_HEAD_PRED], (float *)a->out[NS_HEAD_ENTROPY],
-		  (float *)a->out[NS_HEAD_MARGIN]);
+		  (float *)a->out[NS_HEAD_PROB], (int32_t *)a->out[NS_HEAD_PRED], (float *)a->out[NS_HEAD_ENTROPY], (float *)a->out[NS_HEAD_MARGIN]);
 	return ns_cuda_launched(plan);
 }
 

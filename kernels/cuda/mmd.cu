@@ -11,25 +11,26 @@ extern "C" {
 #include "kernels/formula/mmd.h"
 }
 
-#define ROWS 32
+#define ROWS	32
 #define COLUMNS 32
 #define THREADS 256
-#define EACH 24 /* permutations of a warp: more of them would let fewer blocks compute the same tile, but registers run out */
-#define PERMS (EACH * THREADS / 32)
-#define SPAN ((int64_t)1 << 23) /* columns whose bytes add up to less than 2^32 */
-#define DIMS 32	 /* columns of the data at a time */
+#define EACH	24 /* permutations of a warp: more of them would let fewer blocks compute the same tile, but registers run out */
+#define PERMS	(EACH * THREADS / 32)
+#define SPAN	((int64_t)1 << 23) /* columns whose bytes add up to less than 2^32 */
+#define DIMS	32		   /* columns of the data at a time */
 #ifdef NS_CUDASIM
 #define BITS_MAX 12 /* few, so that small cases test both branches */
 #else
 #define BITS_MAX (16 << 10) /* bytes of a permutation that fit in shared memory */
 #endif
-#define DRAWN 128	    /* candidates of a permutation drawn at once */
+#define DRAWN 128 /* candidates of a permutation drawn at once */
 
 /*
  * Block p draws permutation p, as ns_mmd_members(): word[row / 32 * count + p] says which of 32 rows are in group X. All
  * lanes draw candidates, and the first inserts them, in shared memory, or, SPACIOUS, in the block's own words of `own`.
  */
-template <int SPACIOUS> static __global__ void draw_members(const struct ns_op_mmd v, uint32_t m, uint32_t total, int count, uint32_t *own, uint32_t *word)
+template <int SPACIOUS>
+static __global__ void draw_members(const struct ns_op_mmd v, uint32_t m, uint32_t total, int count, uint32_t *own, uint32_t *word)
 {
 	NS_SHARED_DYN(uint32_t, shared);
 	NS_SHARED(uint32_t, candidate, [DRAWN]);
@@ -43,8 +44,7 @@ template <int SPACIOUS> static __global__ void draw_members(const struct ns_op_m
 
 		n = m - first < DRAWN ? m - first : DRAWN;
 		for (i = 0; i < 4; i++)
-			candidate[4 * lane + i] =
-				p ? ns_mmd_candidate(r.v[i], total - m + first + 4 * lane + i) : first + 4 * lane + i;
+			candidate[4 * lane + i] = p ? ns_mmd_candidate(r.v[i], total - m + first + 4 * lane + i) : first + 4 * lane + i;
 		__syncwarp();
 		for (i = 0; lane == 0 && i < n; i++)
 			ns_mmd_insert(bits, candidate[i], total - m + first + i);
@@ -156,7 +156,8 @@ struct by_rows {
 		}
 	}
 	/* in each lane, for permutation k of the warp: sums of values and of totals over the rows whose bit in `rows` is set */
-	__device__ void over_members(int k, uint32_t rows, unsigned long long total, int lane, unsigned long long *inner, unsigned long long *outer) const
+	__device__ void over_members(int k, uint32_t rows, unsigned long long total, int lane, unsigned long long *inner,
+				     unsigned long long *outer) const
 	{
 		int mine = rows >> lane & 1;
 
@@ -222,7 +223,8 @@ struct by_tiles {
 			}
 		}
 	}
-	__device__ void over_members(int k, uint32_t rows, unsigned long long total, int lane, unsigned long long *inner, unsigned long long *outer) const
+	__device__ void over_members(int k, uint32_t rows, unsigned long long total, int lane, unsigned long long *inner,
+				     unsigned long long *outer) const
 	{
 		unsigned long long sum = 0;
 		int n = k / 8, i;
@@ -241,8 +243,9 @@ struct by_tiles {
 };
 
 template <class SUMS>
-static __global__ void __launch_bounds__(THREADS, 2) sum_tiles(const struct ns_op_mmd v, const float *ref, const float *cur, int64_t all, int count, const uint32_t *word,
-				 unsigned long long *q, unsigned long long *s, unsigned long long *total)
+static __global__ void __launch_bounds__(THREADS, 2)
+	sum_tiles(const struct ns_op_mmd v, const float *ref, const float *cur, int64_t all, int count, const uint32_t *word, unsigned long long *q,
+		  unsigned long long *s, unsigned long long *total)
 {
 	NS_SHARED(float, xs, [ROWS][DIMS + 1]);
 	NS_SHARED(float, ys, [COLUMNS][DIMS + 1]);
@@ -274,7 +277,8 @@ static __global__ void __launch_bounds__(THREADS, 2) sum_tiles(const struct ns_o
 		for (k = 0; k < EACH; k++) {
 			int p = p0 + warp * EACH + k;
 
-			rows = __ballot_sync(NS_WARP, i0 + lane < v.row_end && p < count && word[(i0 + lane) / 32 * count + p] >> (i0 + lane) % 32 & 1);
+			rows = __ballot_sync(NS_WARP,
+					     i0 + lane < v.row_end && p < count && word[(i0 + lane) / 32 * count + p] >> (i0 + lane) % 32 & 1);
 			sums.over_members(k, rows, row, lane, &inner, &outer);
 			if (lane == 0 && p < count) {
 				atomicAdd(&q[p], inner); /* integers: any order gives the same */
@@ -299,8 +303,8 @@ template <class SUMS> static enum ns_status mmd_run(const struct ns_plan *plan, 
 	cudaStream_t stream = ns_cuda_stream(queue);
 	const float *ref = (const float *)a->in[NS_MMD_REF], *cur = (const float *)a->in[NS_MMD_CUR];
 
-	NS_LAUNCH(clear_sums, ns_cuda_blocks(count, THREADS), THREADS, 0, stream, count, (long long *)a->out[NS_MMD_Q],
-		  (long long *)a->out[NS_MMD_S], (long long *)a->out[NS_MMD_TOTAL]);
+	NS_LAUNCH(clear_sums, ns_cuda_blocks(count, THREADS), THREADS, 0, stream, count, (long long *)a->out[NS_MMD_Q], (long long *)a->out[NS_MMD_S],
+		  (long long *)a->out[NS_MMD_TOTAL]);
 	if (rows < 1)
 		return ns_cuda_launched(plan);
 	if (unit_words * 4 <= BITS_MAX)

@@ -12,12 +12,12 @@
 
 #include "kernels/cuda/cuda.h"
 
-#define NORM_ROWS 512	/* of a stretch, at most: its second pass reads from the cache */
-#define NORM_BLOCKS 512 /* at least so many, if there are rows enough */
+#define NORM_ROWS    512 /* of a stretch, at most: its second pass reads from the cache */
+#define NORM_BLOCKS  512 /* at least so many, if there are rows enough */
 #define NORM_THREADS 256
-#define NORM_COLUMNS 32 /* at most */
-#define NORM_DEEP 4	/* rows of a thread at a time, where nothing is summed */
-#define NORM_GRID 2048	/* at most so many blocks, each over many rows, so that per-channel values are loaded few times */
+#define NORM_COLUMNS 32	  /* at most */
+#define NORM_DEEP    4	  /* rows of a thread at a time, where nothing is summed */
+#define NORM_GRID    2048 /* at most so many blocks, each over many rows, so that per-channel values are loaded few times */
 
 /* threads beside each other, for k channels V at a time */
 static inline int norm_columns(int k, int v)
@@ -412,11 +412,11 @@ static void launch_norm_backward(const norm_back &b, int sums, float *dbeta, flo
 
 	if (sums) {
 		NS_LAUNCH((norm_back_sums<T, V>), norm_grid(b.rows, b.k, V, b.stretch), NORM_THREADS, 0, stream, b, columns, partial);
-		NS_LAUNCH(norm_back_together, ns_cuda_blocks(b.k, TOGETHER), NORM_THREADS, 0, stream, (const double *)partial, b.rows, b.stretch, b.k, dbeta,
-			  dgamma, means);
+		NS_LAUNCH(norm_back_together, ns_cuda_blocks(b.k, TOGETHER), NORM_THREADS, 0, stream, (const double *)partial, b.rows, b.stretch, b.k,
+			  dbeta, dgamma, means);
 	}
-	NS_LAUNCH((norm_back_apply<T, G, V>), norm_walk(b.rows, b.k, V, NORM_BACK_DEEP), NORM_THREADS, 0, stream, b,
-		  (const float *)means, columns, dz);
+	NS_LAUNCH((norm_back_apply<T, G, V>), norm_walk(b.rows, b.k, V, NORM_BACK_DEEP), NORM_THREADS, 0, stream, b, (const float *)means, columns,
+		  dz);
 }
 
 /* everything between dy and dz; workspace of norm_workspace() */

@@ -121,7 +121,8 @@ static enum ns_status norm2_run(const struct ns_plan *plan, const struct ns_args
 	x = (double *)a->workspace;
 	do { /* a level's sums are stored after its inputs */
 		left = ns_cuda_blocks(blocks, TREE);
-		NS_LAUNCH(tree_level, left, THREADS, 0, stream, (const double *)x, (int64_t)blocks, left == 1 ? (double *)a->out[NS_NORM2_Y] : x + blocks);
+		NS_LAUNCH(tree_level, left, THREADS, 0, stream, (const double *)x, (int64_t)blocks,
+			  left == 1 ? (double *)a->out[NS_NORM2_Y] : x + blocks);
 		x += blocks;
 		blocks = left;
 	} while (left > 1);
@@ -173,8 +174,7 @@ static enum ns_status sgd_run(const struct ns_plan *plan, const struct ns_args *
 }
 
 template <int WHOLE>
-static __global__ void adamw(const struct ns_op_optim o, const float *grad, const float *hyper, const double *norm2, float *w, float *m,
-			     float *v)
+static __global__ void adamw(const struct ns_op_optim o, const float *grad, const float *hyper, const double *norm2, float *w, float *m, float *v)
 {
 	int64_t i = first_of_four();
 	float scale, lr, c1, c2;

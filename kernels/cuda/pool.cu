@@ -47,8 +47,7 @@ template <int V> static __device__ inline void load_places(const uint8_t *p, int
 	}
 }
 
-template <class T, class O, int V>
-static __global__ void pool(const struct ns_op_pool v, int P, int Q, const T *x, O *y, uint8_t *which)
+template <class T, class O, int V> static __global__ void pool(const struct ns_op_pool v, int P, int Q, const T *x, O *y, uint8_t *which)
 {
 	unsigned at = blockIdx.x * THREADS + threadIdx.x, channels = (unsigned)v.c / V;
 	int c = (int)(at % channels) * V, q = (int)(at / channels % (unsigned)Q), p = (int)(at / channels / (unsigned)Q), n, i, j, k;

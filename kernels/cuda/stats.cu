@@ -6,7 +6,7 @@ extern "C" {
 }
 
 #define THREADS 256
-#define SUMS 7
+#define SUMS	7
 
 static __device__ inline void count_pixel(const uint8_t *x, int h, int w, int c, int i, int j, int64_t *s)
 {

@@ -108,7 +108,7 @@ NS_FORMULA double ns_modulo_f64(double a, double b)
 {
 	double m = fmod(a, b);
 
-	return m == 0 ? copysign(0, b) : (m < 0) != (b < 0) ? m + b : m;
+	return m == 0 ? copysign(0.0, b) : (m < 0) != (b < 0) ? m + b : m;
 }
 
 NS_FORMULA double ns_mish_slope(double x)
@@ -209,6 +209,52 @@ NS_FORMULA int64_t ns_power(int64_t a, int64_t b)
 	for (; b; b >>= 1, x *= x)
 		y *= b & 1 ? x : 1;
 	return (int64_t)y;
+}
+
+/* The value of a row in whole numbers. */
+NS_FORMULA int64_t ns_formula_whole(int code, int64_t a, int64_t b, int64_t c)
+{
+	(void)b, (void)c;
+	switch (code) {
+#define NS_PW_CASE(name, operands, y, da, db, whole)                                                                                                 \
+	case NS_PW_##name:                                                                                                                           \
+		return (whole);
+		NS_POINTWISE_FORMULAS(NS_PW_CASE)
+#undef NS_PW_CASE
+	default:
+		return 0;
+	}
+}
+
+/* What differs where the highest bit is no sign. */
+NS_FORMULA int64_t ns_formula_unsigned(int code, int64_t a, int64_t b, int64_t c)
+{
+	uint64_t x = (uint64_t)a, y = (uint64_t)b;
+
+	switch (code) {
+	case NS_PW_DIV:
+		return y ? (int64_t)(x / y) : 0;
+	case NS_PW_MOD:
+	case NS_PW_FMOD:
+		return y ? (int64_t)(x % y) : 0;
+	case NS_PW_MIN:
+		return x < y ? a : b;
+	case NS_PW_MAX:
+		return x > y ? a : b;
+	case NS_PW_LESS:
+		return x < y;
+	case NS_PW_LESS_EQUAL:
+		return x <= y;
+	case NS_PW_SIGN:
+		return x != 0;
+	case NS_PW_ABS:
+	case NS_PW_RELU:
+		return a;
+	case NS_PW_SHIFT_RIGHT:
+		return y > 63 ? 0 : (int64_t)(x >> y);
+	default:
+		return ns_formula_whole(code, a, b, c);
+	}
 }
 
 #endif

@@ -13,20 +13,20 @@ static void softmax(const struct ns_op_along *v, const struct ns_args *a, struct
 	int64_t j, best = 0;
 
 	for (j = 0; j < l.n; j++) {
-		t = ns_ref_get(x, v->dtype, l.at + j * l.inner);
+		t = ns_typed_get(x, v->dtype, l.at + j * l.inner);
 		if (t > max) {
 			max = t;
 			best = j;
 		}
 	}
 	for (j = 0; j < l.n; j++)
-		sum += exp(ns_ref_get(x, v->dtype, l.at + j * l.inner) - max);
+		sum += exp(ns_typed_get(x, v->dtype, l.at + j * l.inner) - max);
 	for (j = 0; j < l.n; j++) {
-		t = ns_ref_get(x, v->dtype, l.at + j * l.inner) - max;
-		ns_ref_set(y, v->dtype, l.at + j * l.inner,
-			   v->how == NS_ALONG_HARDMAX	   ? j == best
-			   : v->how == NS_ALONG_LOGSOFTMAX ? t - log(sum)
-							   : exp(t) / sum);
+		t = ns_typed_get(x, v->dtype, l.at + j * l.inner) - max;
+		ns_typed_set(y, v->dtype, l.at + j * l.inner,
+			     v->how == NS_ALONG_HARDMAX	     ? j == best
+			     : v->how == NS_ALONG_LOGSOFTMAX ? t - log(sum)
+							     : exp(t) / sum);
 	}
 }
 
@@ -39,12 +39,12 @@ static void running_sum(const struct ns_op_along *v, const struct ns_args *a, st
 	for (j = 0; j < l.n; j++) {
 		at = l.at + (v->reverse ? l.n - 1 - j : j) * l.inner;
 		if (ns_dtype_is_float(v->dtype)) {
-			t = ns_ref_get(a->in[NS_ALONG_X], v->dtype, at);
-			ns_ref_set(a->out[NS_ALONG_Y], v->dtype, at, v->exclusive ? sum : sum + t);
+			t = ns_typed_get(a->in[NS_ALONG_X], v->dtype, at);
+			ns_typed_set(a->out[NS_ALONG_Y], v->dtype, at, v->exclusive ? sum : sum + t);
 			sum += t;
 		} else {
-			w = (uint64_t)ns_ref_get_whole(a->in[NS_ALONG_X], v->dtype, at);
-			ns_ref_set_whole(a->out[NS_ALONG_Y], v->dtype, at, (int64_t)(v->exclusive ? whole : whole + w));
+			w = (uint64_t)ns_typed_get_whole(a->in[NS_ALONG_X], v->dtype, at);
+			ns_typed_set_whole(a->out[NS_ALONG_Y], v->dtype, at, (int64_t)(v->exclusive ? whole : whole + w));
 			whole += w;
 		}
 	}
@@ -74,7 +74,7 @@ static int before(const struct ns_op_topk *v, const void *x, int64_t at, int64_t
 	double a, b;
 
 	if (!ns_dtype_is_float(v->dtype)) {
-		int64_t p = ns_ref_get_whole(x, v->dtype, at + i * v->inner), q = ns_ref_get_whole(x, v->dtype, at + j * v->inner);
+		int64_t p = ns_typed_get_whole(x, v->dtype, at + i * v->inner), q = ns_typed_get_whole(x, v->dtype, at + j * v->inner);
 
 		if (v->dtype == NS_U64) { /* as signed numbers in the same order */
 			p ^= INT64_MIN;
@@ -82,8 +82,8 @@ static int before(const struct ns_op_topk *v, const void *x, int64_t at, int64_t
 		}
 		return p == q ? i < j : v->smallest ? p < q : p > q;
 	}
-	a = ns_ref_get(x, v->dtype, at + i * v->inner);
-	b = ns_ref_get(x, v->dtype, at + j * v->inner);
+	a = ns_typed_get(x, v->dtype, at + i * v->inner);
+	b = ns_typed_get(x, v->dtype, at + j * v->inner);
 	if (a == b || (a != a && b != b))
 		return i < j;
 	return v->smallest ? b != b || a < b : a != a || a > b;
@@ -111,9 +111,10 @@ static enum ns_status topk_run(const struct ns_plan *plan, const struct ns_args 
 				int64_t from = at + which[to + m * v->inner] * v->inner;
 
 				if (ns_dtype_is_float(v->dtype))
-					ns_ref_set(a->out[NS_TOPK_VALUES], v->dtype, to + m * v->inner, ns_ref_get(x, v->dtype, from));
+					ns_typed_set(a->out[NS_TOPK_VALUES], v->dtype, to + m * v->inner, ns_typed_get(x, v->dtype, from));
 				else
-					ns_ref_set_whole(a->out[NS_TOPK_VALUES], v->dtype, to + m * v->inner, ns_ref_get_whole(x, v->dtype, from));
+					ns_typed_set_whole(a->out[NS_TOPK_VALUES], v->dtype, to + m * v->inner,
+							   ns_typed_get_whole(x, v->dtype, from));
 			}
 		}
 	return NS_OK;
@@ -137,11 +138,12 @@ static enum ns_status resample_run(const struct ns_plan *plan, const struct ns_a
 					int32_t k = index[j * v->taps + t];
 
 					y += (double)weight[j * v->taps + t] *
-					     (k < 0 ? (double)v->outside : ns_ref_get(a->in[NS_RESAMPLE_X], v->dtype, (o * v->n + k) * v->inner + i));
+					     (k < 0 ? (double)v->outside
+						    : ns_typed_get(a->in[NS_RESAMPLE_X], v->dtype, (o * v->n + k) * v->inner + i));
 				}
 				if (!ns_dtype_is_float(v->dtype))
 					y = rint(y);
-				ns_ref_set(a->out[NS_RESAMPLE_Y], v->dtype, (o * v->m + j) * v->inner + i, y);
+				ns_typed_set(a->out[NS_RESAMPLE_Y], v->dtype, (o * v->m + j) * v->inner + i, y);
 			}
 	return NS_OK;
 }

@@ -130,8 +130,8 @@ static enum ns_status augment_run(const struct ns_plan *plan, const struct ns_ar
 			blur(v, a, t, copy);
 		pointwise(v, a, t);
 		for (i = 0; i < out; i++)
-			ns_ref_set(args->out[NS_AUGMENT_Y], v->out_dtype, n * out + i,
-				   v->out_dtype == NS_U8 ? t[i] : (double)ns_normalise(t[i], v->scale[i % v->c], v->shift[i % v->c]));
+			ns_typed_set(args->out[NS_AUGMENT_Y], v->out_dtype, n * out + i,
+				     v->out_dtype == NS_U8 ? t[i] : (double)ns_normalise(t[i], v->scale[i % v->c], v->shift[i % v->c]));
 	}
 	return NS_OK;
 }

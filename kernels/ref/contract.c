@@ -16,14 +16,14 @@ static enum ns_status contract_run(const struct ns_plan *plan, const struct ns_a
 
 		for (j = 0; j < m; j++, ns_ref_next(&v->sum, inner, sum, offset, 2)) {
 			if (ns_dtype_is_float(v->dtype))
-				y += ns_ref_get(a, v->dtype, offset[0]) * ns_ref_get(b, v->dtype, offset[1]);
+				y += ns_typed_get(a, v->dtype, offset[0]) * ns_typed_get(b, v->dtype, offset[1]);
 			else
-				whole += (uint64_t)ns_ref_get_whole(a, v->dtype, offset[0]) * (uint64_t)ns_ref_get_whole(b, v->dtype, offset[1]);
+				whole += (uint64_t)ns_typed_get_whole(a, v->dtype, offset[0]) * (uint64_t)ns_typed_get_whole(b, v->dtype, offset[1]);
 		}
 		if (ns_dtype_is_float(v->dtype))
-			ns_ref_set(args->out[NS_CONTRACT_Y], v->out_dtype, i, y);
+			ns_typed_set(args->out[NS_CONTRACT_Y], v->out_dtype, i, y);
 		else
-			ns_ref_set_whole(args->out[NS_CONTRACT_Y], v->out_dtype, i, (int64_t)whole);
+			ns_typed_set_whole(args->out[NS_CONTRACT_Y], v->out_dtype, i, (int64_t)whole);
 	}
 	return NS_OK;
 }

@@ -20,8 +20,8 @@ static double window(const struct ns_op_conv *v, const void *x, const void *w, i
 			if (y < 0 || y >= v->h || xx < 0 || xx >= v->w)
 				continue;
 			for (c = 0; c < v->c; c++)
-				sum += ns_ref_get(x, v->dtype, ((int64_t)(n * v->h + y) * v->w + xx) * v->c + c) *
-				       ns_ref_get(w, wt, ((int64_t)(k * v->r + r) * v->s + s) * v->c + c);
+				sum += ns_typed_get(x, v->dtype, ((int64_t)(n * v->h + y) * v->w + xx) * v->c + c) *
+				       ns_typed_get(w, wt, ((int64_t)(k * v->r + r) * v->s + s) * v->c + c);
 		}
 	return sum;
 }
@@ -40,7 +40,7 @@ static void convolve(const struct ns_op_conv *v, const void *x, const void *w, d
 static double finish(const struct ns_op_conv *v, const struct ns_args *a, int64_t i, double t)
 {
 	if (v->flags & NS_CONV_RESIDUAL)
-		t += ns_ref_get(a->in[NS_CONV_RES], v->dtype, i);
+		t += ns_typed_get(a->in[NS_CONV_RES], v->dtype, i);
 	return v->flags & NS_CONV_RELU && !(t > 0) ? 0 : t;
 }
 
@@ -57,8 +57,8 @@ static enum ns_status conv_run(const struct ns_plan *plan, const struct ns_args 
 		double t = z[i];
 
 		if (v->flags & NS_CONV_BIAS)
-			t += ns_ref_get(a->in[NS_CONV_B], pt, i % v->k);
-		ns_ref_set(a->out[NS_CONV_Y], v->dtype, i, finish(v, a, i, t));
+			t += ns_typed_get(a->in[NS_CONV_B], pt, i % v->k);
+		ns_typed_set(a->out[NS_CONV_Y], v->dtype, i, finish(v, a, i, t));
 	}
 	return NS_OK;
 }
@@ -70,10 +70,10 @@ static void moments(const void *z, enum ns_dtype dtype, int64_t rows, int channe
 	int64_t i;
 
 	for (i = 0; i < rows; i++)
-		sum += ns_ref_get(z, dtype, i * channels + k);
+		sum += ns_typed_get(z, dtype, i * channels + k);
 	*mean = sum / (double)rows;
 	for (i = 0; i < rows; i++) {
-		double d = ns_ref_get(z, dtype, i * channels + k) - *mean;
+		double d = ns_typed_get(z, dtype, i * channels + k) - *mean;
 
 		square += d * d;
 	}
@@ -93,18 +93,18 @@ static enum ns_status train_run(const struct ns_plan *plan, const struct ns_args
 		return conv_run(plan, a, queue);
 	convolve(v, a->in[NS_CONV_X], a->in[NS_CONV_W], t);
 	for (i = 0; i < rows * v->k; i++)
-		ns_ref_set(z, v->dtype, i, t[i]);
+		ns_typed_set(z, v->dtype, i, t[i]);
 	for (k = 0; k < v->k; k++) {
-		double gamma = ns_ref_get(a->in[NS_CONV_GAMMA], pt, k), beta = ns_ref_get(a->in[NS_CONV_BETA], pt, k);
+		double gamma = ns_typed_get(a->in[NS_CONV_GAMMA], pt, k), beta = ns_typed_get(a->in[NS_CONV_BETA], pt, k);
 
 		moments(z, v->dtype, rows, v->k, k, &mean, &var);
 		invstd = 1 / sqrt(var + (double)v->eps);
-		ns_ref_set(a->out[NS_CONV_MEAN], pt, k, mean);
-		ns_ref_set(a->out[NS_CONV_INVSTD], pt, k, invstd);
-		ns_ref_set(a->out[NS_CONV_SUM_MEAN], pt, k, mean);
-		ns_ref_set(a->out[NS_CONV_SUM_VAR], pt, k, rows > 1 ? var * (double)rows / (double)(rows - 1) : var);
+		ns_typed_set(a->out[NS_CONV_MEAN], pt, k, mean);
+		ns_typed_set(a->out[NS_CONV_INVSTD], pt, k, invstd);
+		ns_typed_set(a->out[NS_CONV_SUM_MEAN], pt, k, mean);
+		ns_typed_set(a->out[NS_CONV_SUM_VAR], pt, k, rows > 1 ? var * (double)rows / (double)(rows - 1) : var);
 		for (i = k; i < rows * v->k; i += v->k)
-			ns_ref_set(a->out[NS_CONV_Y], v->dtype, i, finish(v, a, i, (ns_ref_get(z, v->dtype, i) - mean) * invstd * gamma + beta));
+			ns_typed_set(a->out[NS_CONV_Y], v->dtype, i, finish(v, a, i, (ns_typed_get(z, v->dtype, i) - mean) * invstd * gamma + beta));
 	}
 	return NS_OK;
 }
@@ -115,13 +115,13 @@ static void unmask(const struct ns_op_conv *v, const struct ns_args *a, int64_t 
 	int64_t i;
 
 	for (i = 0; i < n; i++) {
-		g[i] = ns_ref_get(a->in[NS_CONVB_DY], v->dtype, i);
+		g[i] = ns_typed_get(a->in[NS_CONVB_DY], v->dtype, i);
 		if (v->flags & NS_CONV_DY2)
-			g[i] += ns_ref_get(a->in[NS_CONVB_DY2], v->dtype, i);
-		if (v->flags & NS_CONV_RELU && !(ns_ref_get(a->in[NS_CONVB_Y], v->dtype, i) > 0))
+			g[i] += ns_typed_get(a->in[NS_CONVB_DY2], v->dtype, i);
+		if (v->flags & NS_CONV_RELU && !(ns_typed_get(a->in[NS_CONVB_Y], v->dtype, i) > 0))
 			g[i] = 0;
 		if (v->flags & NS_CONV_RESIDUAL)
-			ns_ref_set(a->out[NS_CONVB_DRES], v->dtype, i, g[i]);
+			ns_typed_set(a->out[NS_CONVB_DRES], v->dtype, i, g[i]);
 	}
 }
 
@@ -132,19 +132,19 @@ static void norm_backward(const struct ns_op_conv *v, const struct ns_args *a, i
 	int k;
 
 	for (k = 0; k < v->k; k++) {
-		double mean = ns_ref_get(a->in[NS_CONVB_MEAN], pt, k), sum = 0, dot = 0;
-		double invstd = ns_ref_get(a->in[NS_CONVB_INVSTD], pt, k);
-		double gamma = ns_ref_get(a->in[NS_CONVB_GAMMA], pt, k);
+		double mean = ns_typed_get(a->in[NS_CONVB_MEAN], pt, k), sum = 0, dot = 0;
+		double invstd = ns_typed_get(a->in[NS_CONVB_INVSTD], pt, k);
+		double gamma = ns_typed_get(a->in[NS_CONVB_GAMMA], pt, k);
 		int64_t i;
 
 		for (i = k; i < rows * v->k; i += v->k) {
 			sum += g[i];
-			dot += g[i] * (ns_ref_get(a->in[NS_CONVB_Z], v->dtype, i) - mean) * invstd;
+			dot += g[i] * (ns_typed_get(a->in[NS_CONVB_Z], v->dtype, i) - mean) * invstd;
 		}
-		ns_ref_set(a->out[NS_CONVB_DGAMMA], pt, k, dot);
-		ns_ref_set(a->out[NS_CONVB_DBETA], pt, k, sum);
+		ns_typed_set(a->out[NS_CONVB_DGAMMA], pt, k, dot);
+		ns_typed_set(a->out[NS_CONVB_DBETA], pt, k, sum);
 		for (i = k; i < rows * v->k; i += v->k) {
-			double xhat = (ns_ref_get(a->in[NS_CONVB_Z], v->dtype, i) - mean) * invstd;
+			double xhat = (ns_typed_get(a->in[NS_CONVB_Z], v->dtype, i) - mean) * invstd;
 
 			g[i] = gamma * invstd * (g[i] - sum / (double)rows - xhat * dot / (double)rows);
 		}
@@ -169,9 +169,9 @@ static void weights_backward(const struct ns_op_conv *v, const void *x, const do
 								if (y < 0 || y >= v->h || xx < 0 || xx >= v->w)
 									continue;
 								sum += g[((int64_t)(n * P + p) * Q + q) * v->k + k] *
-								       ns_ref_get(x, v->dtype, ((int64_t)(n * v->h + y) * v->w + xx) * v->c + c);
+								       ns_typed_get(x, v->dtype, ((int64_t)(n * v->h + y) * v->w + xx) * v->c + c);
 							}
-					ns_ref_set(dw, ns_ref_param(v->dtype), ((int64_t)(k * v->r + r) * v->s + s) * v->c + c, sum);
+					ns_typed_set(dw, ns_ref_param(v->dtype), ((int64_t)(k * v->r + r) * v->s + s) * v->c + c, sum);
 				}
 }
 
@@ -192,7 +192,7 @@ static double input_gradient(const struct ns_op_conv *v, const double *g, const 
 				continue;
 			for (k = 0; k < v->k; k++)
 				sum += g[((int64_t)(n * P + p) * Q + q) * v->k + k] *
-				       ns_ref_get(w, ns_ref_param(v->dtype), ((int64_t)(k * v->r + r) * v->s + s) * v->c + c);
+				       ns_typed_get(w, ns_ref_param(v->dtype), ((int64_t)(k * v->r + r) * v->s + s) * v->c + c);
 		}
 	return sum;
 }
@@ -211,7 +211,7 @@ static enum ns_status backward_run(const struct ns_plan *plan, const struct ns_a
 	for (k = 0; v->flags & NS_CONV_BIAS && k < v->k; k++) {
 		for (sum = 0, i = k; i < rows * v->k; i += v->k)
 			sum += g[i];
-		ns_ref_set(a->out[NS_CONVB_DB], ns_ref_param(v->dtype), k, sum);
+		ns_typed_set(a->out[NS_CONVB_DB], ns_ref_param(v->dtype), k, sum);
 	}
 	weights_backward(v, a->in[NS_CONVB_X], g, a->out[NS_CONVB_DW]);
 	if (v->flags & NS_CONV_NO_DX)
@@ -220,7 +220,7 @@ static enum ns_status backward_run(const struct ns_plan *plan, const struct ns_a
 		for (y = 0; y < v->h; y++)
 			for (x = 0; x < v->w; x++)
 				for (c = 0; c < v->c; c++)
-					ns_ref_set(a->out[NS_CONVB_DX], v->dtype, i++, input_gradient(v, g, a->in[NS_CONVB_W], n, y, x, c));
+					ns_typed_set(a->out[NS_CONVB_DX], v->dtype, i++, input_gradient(v, g, a->in[NS_CONVB_W], n, y, x, c));
 	return NS_OK;
 }
 
@@ -267,7 +267,7 @@ static enum ns_status reorder_run(const struct ns_plan *plan, const struct ns_ar
 
 	(void)queue;
 	for (i = 0; i < n; i++)
-		ns_ref_set(a->out[NS_REORDER_Y], o->to.dtype, i, ns_ref_get(a->in[NS_REORDER_X], o->from.dtype, i));
+		ns_typed_set(a->out[NS_REORDER_Y], o->to.dtype, i, ns_typed_get(a->in[NS_REORDER_X], o->from.dtype, i));
 	return NS_OK;
 }
 

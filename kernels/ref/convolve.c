@@ -54,10 +54,10 @@ static double one(const struct ns_op_convolve *v, const struct ns_args *a, int64
 			x = ((n * v->groups + g) * v->c + c) * plane + at;
 			y = (v->transposed ? ((g * v->c + c) * v->k + k % v->k) : k * v->c + c) * taps + r;
 			if (ns_dtype_is_float(v->dtype))
-				sum += ns_ref_get(a->in[NS_CONVOLVE_X], v->dtype, x) * ns_ref_get(a->in[NS_CONVOLVE_W], v->dtype, y);
+				sum += ns_typed_get(a->in[NS_CONVOLVE_X], v->dtype, x) * ns_typed_get(a->in[NS_CONVOLVE_W], v->dtype, y);
 			else
-				*whole += (uint64_t)ns_ref_get_whole(a->in[NS_CONVOLVE_X], v->dtype, x) *
-					  (uint64_t)ns_ref_get_whole(a->in[NS_CONVOLVE_W], v->dtype, y);
+				*whole += (uint64_t)ns_typed_get_whole(a->in[NS_CONVOLVE_X], v->dtype, x) *
+					  (uint64_t)ns_typed_get_whole(a->in[NS_CONVOLVE_W], v->dtype, y);
 		}
 	}
 	return sum;
@@ -77,12 +77,12 @@ static enum ns_status convolve_run(const struct ns_plan *plan, const struct ns_a
 				split(p, v->window.out, v->window.axes, out);
 				y = one(v, a, n, k, out, &whole);
 				if (ns_dtype_is_float(v->dtype))
-					ns_ref_set(a->out[NS_CONVOLVE_Y], v->dtype, i,
-						   v->bias ? y + ns_ref_get(a->in[NS_CONVOLVE_B], v->dtype, k) : y);
+					ns_typed_set(a->out[NS_CONVOLVE_Y], v->dtype, i,
+						     v->bias ? y + ns_typed_get(a->in[NS_CONVOLVE_B], v->dtype, k) : y);
 				else
-					ns_ref_set_whole(
+					ns_typed_set_whole(
 						a->out[NS_CONVOLVE_Y], v->dtype, i,
-						(int64_t)(whole + (v->bias ? (uint64_t)ns_ref_get_whole(a->in[NS_CONVOLVE_B], v->dtype, k) : 0)));
+						(int64_t)(whole + (v->bias ? (uint64_t)ns_typed_get_whole(a->in[NS_CONVOLVE_B], v->dtype, k) : 0)));
 			}
 	return NS_OK;
 }
@@ -108,10 +108,10 @@ static enum ns_status convolve_weights_run(const struct ns_plan *plan, const str
 						if (at < 0)
 							continue;
 						at += ((n * v->groups + k / v->k) * v->c + c) * in;
-						sum += ns_ref_get(a->in[NS_CONVOLVE_WEIGHTS_X], v->dtype, at) *
-						       ns_ref_get(a->in[NS_CONVOLVE_WEIGHTS_DY], v->dtype, (n * v->groups * v->k + k) * places + p);
+						sum += ns_typed_get(a->in[NS_CONVOLVE_WEIGHTS_X], v->dtype, at) *
+						       ns_typed_get(a->in[NS_CONVOLVE_WEIGHTS_DY], v->dtype, (n * v->groups * v->k + k) * places + p);
 					}
-				ns_ref_set(a->out[NS_CONVOLVE_WEIGHTS_DW], v->dtype, i, sum);
+				ns_typed_set(a->out[NS_CONVOLVE_WEIGHTS_DW], v->dtype, i, sum);
 			}
 	return NS_OK;
 }
@@ -144,7 +144,7 @@ static double pooled(const struct ns_op_pool_nd *v, const void *x, int64_t plane
 		n += at >= 0 || (v->with_padding && in_padding(w, out, kernel));
 		if (at < 0)
 			continue;
-		t = ns_ref_get(x, v->dtype, plane + at);
+		t = ns_typed_get(x, v->dtype, plane + at);
 		if (v->how == NS_WINDOW_MAX) {
 			if (*best < 0 || t > y || (t != t && y == y)) {
 				y = t;
@@ -181,7 +181,7 @@ static enum ns_status pool_nd_run(const struct ns_plan *plan, const struct ns_ar
 	for (k = 0; k < v->planes; k++)
 		for (p = 0; p < plane; p++, i++) {
 			split(p, v->window.out, v->window.axes, out);
-			ns_ref_set(a->out[NS_POOL_ND_Y], v->dtype, i, pooled(v, a->in[NS_POOL_ND_X], k * in, out, &best));
+			ns_typed_set(a->out[NS_POOL_ND_Y], v->dtype, i, pooled(v, a->in[NS_POOL_ND_X], k * in, out, &best));
 			if (v->indices)
 				((int64_t *)a->out[NS_POOL_ND_WHICH])[i] = name_of(v, k * in, best);
 		}

@@ -29,7 +29,7 @@ static double pixel(const struct ns_op_grid *v, const void *x, int64_t plane, do
 
 	if (!(row >= 0 && column >= 0 && row <= (double)v->h - 1 && column <= (double)v->w - 1)) /* NaN is nowhere */
 		return 0;
-	return ns_ref_get(x, v->dtype, plane + (int64_t)row * v->w + (int64_t)column);
+	return ns_typed_get(x, v->dtype, plane + (int64_t)row * v->w + (int64_t)column);
 }
 
 static double cubic(double t)
@@ -78,12 +78,12 @@ static enum ns_status grid_run(const struct ns_plan *plan, const struct ns_args 
 	for (n = 0; n < v->n; n++)
 		for (c = 0; c < v->c; c++)
 			for (p = 0; p < points; p++) {
-				double x = ns_ref_get(a->in[NS_GRID_GRID], v->dtype, (n * points + p) * 2);
-				double y = ns_ref_get(a->in[NS_GRID_GRID], v->dtype, (n * points + p) * 2 + 1);
+				double x = ns_typed_get(a->in[NS_GRID_GRID], v->dtype, (n * points + p) * 2);
+				double y = ns_typed_get(a->in[NS_GRID_GRID], v->dtype, (n * points + p) * 2 + 1);
 
-				ns_ref_set(a->out[NS_GRID_Y], v->dtype, (n * v->c + c) * points + p,
-					   sampled(v, a->in[NS_GRID_X], (n * v->c + c) * v->h * v->w, place(y, v->h, v->corners),
-						   place(x, v->w, v->corners)));
+				ns_typed_set(a->out[NS_GRID_Y], v->dtype, (n * v->c + c) * points + p,
+					     sampled(v, a->in[NS_GRID_X], (n * v->c + c) * v->h * v->w, place(y, v->h, v->corners),
+						     place(x, v->w, v->corners)));
 			}
 	return NS_OK;
 }
@@ -109,10 +109,10 @@ static double bilinear(const struct ns_op_roi *v, const void *x, int64_t plane, 
 	x1 = x0 < v->w - 1 ? x0 + 1 : x0;
 	fy = y1 == y0 ? 0 : row - (double)y0;
 	fx = x1 == x0 ? 0 : column - (double)x0;
-	part[0] = (1 - fy) * (1 - fx) * ns_ref_get(x, v->dtype, plane + y0 * v->w + x0);
-	part[1] = (1 - fy) * fx * ns_ref_get(x, v->dtype, plane + y0 * v->w + x1);
-	part[2] = fy * (1 - fx) * ns_ref_get(x, v->dtype, plane + y1 * v->w + x0);
-	part[3] = fy * fx * ns_ref_get(x, v->dtype, plane + y1 * v->w + x1);
+	part[0] = (1 - fy) * (1 - fx) * ns_typed_get(x, v->dtype, plane + y0 * v->w + x0);
+	part[1] = (1 - fy) * fx * ns_typed_get(x, v->dtype, plane + y0 * v->w + x1);
+	part[2] = fy * (1 - fx) * ns_typed_get(x, v->dtype, plane + y1 * v->w + x0);
+	part[3] = fy * fx * ns_typed_get(x, v->dtype, plane + y1 * v->w + x1);
 	return v->max ? fmax(fmax(part[0], part[1]), fmax(part[2], part[3])) : part[0] + part[1] + part[2] + part[3];
 }
 
@@ -153,15 +153,15 @@ static enum ns_status roi_run(const struct ns_plan *plan, const struct ns_args *
 		if (batch[r] < 0 || batch[r] >= v->n)
 			return ns_fail(NS_BAD_DATA, "roi: region %lld is of image %lld of %lld", (long long)r, (long long)batch[r], (long long)v->n);
 		for (k = 0; k < 4; k++)
-			box[k] = ns_ref_get(a->in[NS_ROI_ROIS], v->dtype, r * 4 + k) * (double)v->scale - (v->half ? 0.5 : 0);
+			box[k] = ns_typed_get(a->in[NS_ROI_ROIS], v->dtype, r * 4 + k) * (double)v->scale - (v->half ? 0.5 : 0);
 		if (!(fabs(box[2] - box[0]) <= FARTHEST && fabs(box[3] - box[1]) <= FARTHEST))
 			return ns_fail(NS_BAD_DATA, "roi: region %lld is %g by %g, expected at most %g", (long long)r, box[2] - box[0],
 				       box[3] - box[1], FARTHEST);
 		for (c = 0; c < v->c; c++)
 			for (p = 0; p < v->p; p++)
 				for (q = 0; q < v->q; q++)
-					ns_ref_set(a->out[NS_ROI_Y], v->dtype, i++,
-						   bin(v, a->in[NS_ROI_X], (batch[r] * v->c + c) * v->h * v->w, box, p, q));
+					ns_typed_set(a->out[NS_ROI_Y], v->dtype, i++,
+						     bin(v, a->in[NS_ROI_X], (batch[r] * v->c + c) * v->h * v->w, box, p, q));
 	}
 	return NS_OK;
 }

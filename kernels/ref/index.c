@@ -20,24 +20,24 @@ static enum ns_status place(const struct ns_op_index *v, const int64_t *indices,
 
 static void combine(const struct ns_op_index *v, void *y, int64_t to, const void *x, int64_t from)
 {
-	double a = ns_ref_get(y, v->dtype, to), b = ns_ref_get(x, v->dtype, from);
+	double a = ns_typed_get(y, v->dtype, to), b = ns_typed_get(x, v->dtype, from);
 	int64_t p, q;
 
 	if (ns_dtype_is_float(v->dtype)) {
-		ns_ref_set(y, v->dtype, to,
-			   v->how == NS_SCATTER_ADD   ? a + b
-			   : v->how == NS_SCATTER_MUL ? a * b
-			   : v->how == NS_SCATTER_MAX ? (a > b ? a : b)
-						      : (a < b ? a : b));
+		ns_typed_set(y, v->dtype, to,
+			     v->how == NS_SCATTER_ADD	? a + b
+			     : v->how == NS_SCATTER_MUL ? a * b
+			     : v->how == NS_SCATTER_MAX ? (a > b ? a : b)
+							: (a < b ? a : b));
 		return;
 	}
-	p = ns_ref_get_whole(y, v->dtype, to);
-	q = ns_ref_get_whole(x, v->dtype, from);
-	ns_ref_set_whole(y, v->dtype, to,
-			 v->how == NS_SCATTER_ADD   ? (int64_t)((uint64_t)p + (uint64_t)q)
-			 : v->how == NS_SCATTER_MUL ? (int64_t)((uint64_t)p * (uint64_t)q)
-			 : v->how == NS_SCATTER_MAX ? (p > q ? p : q)
-						    : (p < q ? p : q));
+	p = ns_typed_get_whole(y, v->dtype, to);
+	q = ns_typed_get_whole(x, v->dtype, from);
+	ns_typed_set_whole(y, v->dtype, to,
+			   v->how == NS_SCATTER_ADD   ? (int64_t)((uint64_t)p + (uint64_t)q)
+			   : v->how == NS_SCATTER_MUL ? (int64_t)((uint64_t)p * (uint64_t)q)
+			   : v->how == NS_SCATTER_MAX ? (p > q ? p : q)
+						      : (p < q ? p : q));
 }
 
 static enum ns_status index_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)

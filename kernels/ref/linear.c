@@ -9,12 +9,12 @@ static enum ns_status linear_run(const struct ns_plan *plan, const struct ns_arg
 	(void)queue;
 	for (i = 0; i < v->n; i++)
 		for (k = 0; k < v->k; k++) {
-			double sum = ns_ref_get(a->in[NS_LINEAR_B], v->dtype, k);
+			double sum = ns_typed_get(a->in[NS_LINEAR_B], v->dtype, k);
 
 			for (j = 0; j < v->d; j++)
-				sum += ns_ref_get(a->in[NS_LINEAR_X], v->dtype, (int64_t)i * v->d + j) *
-				       ns_ref_get(a->in[NS_LINEAR_W], v->dtype, (int64_t)k * v->d + j);
-			ns_ref_set(a->out[NS_LINEAR_Y], v->dtype, (int64_t)i * v->k + k, sum);
+				sum += ns_typed_get(a->in[NS_LINEAR_X], v->dtype, (int64_t)i * v->d + j) *
+				       ns_typed_get(a->in[NS_LINEAR_W], v->dtype, (int64_t)k * v->d + j);
+			ns_typed_set(a->out[NS_LINEAR_Y], v->dtype, (int64_t)i * v->k + k, sum);
 		}
 	return NS_OK;
 }
@@ -30,20 +30,20 @@ static enum ns_status linear_backward_run(const struct ns_plan *plan, const stru
 	for (i = 0; i < v->n; i++)
 		for (j = 0; j < v->d; j++) {
 			for (sum = 0, k = 0; k < v->k; k++)
-				sum += ns_ref_get(dy, v->dtype, (int64_t)i * v->k + k) *
-				       ns_ref_get(a->in[NS_LINEARB_W], v->dtype, (int64_t)k * v->d + j);
-			ns_ref_set(a->out[NS_LINEARB_DX], v->dtype, (int64_t)i * v->d + j, sum);
+				sum += ns_typed_get(dy, v->dtype, (int64_t)i * v->k + k) *
+				       ns_typed_get(a->in[NS_LINEARB_W], v->dtype, (int64_t)k * v->d + j);
+			ns_typed_set(a->out[NS_LINEARB_DX], v->dtype, (int64_t)i * v->d + j, sum);
 		}
 	for (k = 0; k < v->k; k++) {
 		for (j = 0; j < v->d; j++) {
 			for (sum = 0, i = 0; i < v->n; i++)
-				sum += ns_ref_get(dy, v->dtype, (int64_t)i * v->k + k) *
-				       ns_ref_get(a->in[NS_LINEARB_X], v->dtype, (int64_t)i * v->d + j);
-			ns_ref_set(a->out[NS_LINEARB_DW], v->dtype, (int64_t)k * v->d + j, sum);
+				sum += ns_typed_get(dy, v->dtype, (int64_t)i * v->k + k) *
+				       ns_typed_get(a->in[NS_LINEARB_X], v->dtype, (int64_t)i * v->d + j);
+			ns_typed_set(a->out[NS_LINEARB_DW], v->dtype, (int64_t)k * v->d + j, sum);
 		}
 		for (sum = 0, i = 0; i < v->n; i++)
-			sum += ns_ref_get(dy, v->dtype, (int64_t)i * v->k + k);
-		ns_ref_set(a->out[NS_LINEARB_DB], v->dtype, k, sum);
+			sum += ns_typed_get(dy, v->dtype, (int64_t)i * v->k + k);
+		ns_typed_set(a->out[NS_LINEARB_DB], v->dtype, k, sum);
 	}
 	return NS_OK;
 }

@@ -24,7 +24,7 @@ static double reduce(const struct ns_op_pool *v, const void *x, int n, int p, in
 	*which = (s.y0 - (p * v->stride - v->pad)) * v->s + s.x0 - (q * v->stride - v->pad);
 	for (i = s.y0; i < s.y1; i++)
 		for (j = s.x0; j < s.x1; j++) {
-			double t = ns_ref_get(x, v->dtype, ((int64_t)(n * v->h + i) * v->w + j) * v->c + c);
+			double t = ns_typed_get(x, v->dtype, ((int64_t)(n * v->h + i) * v->w + j) * v->c + c);
 
 			sum += t;
 			if (t > best) {
@@ -48,7 +48,7 @@ static enum ns_status pool_run(const struct ns_plan *plan, const struct ns_args 
 				for (c = 0; c < v->c; c++, i++) {
 					double y = reduce(v, a->in[NS_POOL_X], n, p, q, c, &which);
 
-					ns_ref_set(a->out[NS_POOL_Y], v->out_dtype, i, y);
+					ns_typed_set(a->out[NS_POOL_Y], v->out_dtype, i, y);
 					if (v->mode == NS_POOL_MAX && a->out[NS_POOL_WHICH])
 						((uint8_t *)a->out[NS_POOL_WHICH])[i] = (uint8_t)which;
 				}
@@ -57,9 +57,9 @@ static enum ns_status pool_run(const struct ns_plan *plan, const struct ns_args 
 
 static double incoming(const struct ns_op_pool *v, const struct ns_args *a, int64_t i)
 {
-	double dy = ns_ref_get(a->in[NS_POOLB_DY], v->out_dtype, i);
+	double dy = ns_typed_get(a->in[NS_POOLB_DY], v->out_dtype, i);
 
-	return v->dy2 ? dy + ns_ref_get(a->in[NS_POOLB_DY2], v->out_dtype, i) : dy;
+	return v->dy2 ? dy + ns_typed_get(a->in[NS_POOLB_DY2], v->out_dtype, i) : dy;
 }
 
 static enum ns_status pool_backward_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
@@ -86,7 +86,7 @@ static enum ns_status pool_backward_run(const struct ns_plan *plan, const struct
 								dx[((int64_t)(n * v->h + i) * v->w + j) * v->c + c] += dy;
 				}
 	for (t = 0; t < total; t++)
-		ns_ref_set(a->out[NS_POOLB_DX], v->dtype, t, dx[t]);
+		ns_typed_set(a->out[NS_POOLB_DX], v->dtype, t, dx[t]);
 	return NS_OK;
 }
 

@@ -6,18 +6,18 @@ static int largest(const void *x, enum ns_dtype dtype, int64_t at, int k)
 	int j, best = 0;
 
 	for (j = 1; j < k; j++)
-		if (ns_ref_get(x, dtype, at + j) > ns_ref_get(x, dtype, at + best))
+		if (ns_typed_get(x, dtype, at + j) > ns_typed_get(x, dtype, at + best))
 			best = j;
 	return best;
 }
 
 static double log_sum_exp(const void *x, enum ns_dtype dtype, int64_t at, int k, double over)
 {
-	double top = ns_ref_get(x, dtype, at + largest(x, dtype, at, k)), sum = 0;
+	double top = ns_typed_get(x, dtype, at + largest(x, dtype, at, k)), sum = 0;
 	int j;
 
 	for (j = 0; j < k; j++)
-		sum += exp((ns_ref_get(x, dtype, at + j) - top) / over);
+		sum += exp((ns_typed_get(x, dtype, at + j) - top) / over);
 	return top / over + log(sum);
 }
 
@@ -42,15 +42,15 @@ static enum ns_status xent_run(const struct ns_plan *plan, const struct ns_args 
 		int off = !v->soft && ((const int32_t *)t)[i] < 0;
 
 		for (j = 0; j < v->k; j++) {
-			double logit = ns_ref_get(x, v->dtype, at + j), y = target(v, t, i, j);
+			double logit = ns_typed_get(x, v->dtype, at + j), y = target(v, t, i, j);
 
 			loss -= off || y == 0 ? 0 : y * (logit - lse); /* 0 * -infinity is 0 here */
-			ns_ref_set(a->out[NS_XENT_DX], v->dtype, at + j, off ? 0 : (double)v->scale * (exp(logit - lse) - y));
+			ns_typed_set(a->out[NS_XENT_DX], v->dtype, at + j, off ? 0 : (double)v->scale * (exp(logit - lse) - y));
 		}
 		hits += largest(x, v->dtype, at, v->k) == (v->soft ? largest(t, NS_F32, at, v->k) : ((const int32_t *)t)[i]);
 	}
-	ns_ref_set(a->out[NS_XENT_LOSS], ns_ref_param(v->dtype), 0, loss);
-	ns_ref_set(a->out[NS_XENT_HITS], ns_ref_param(v->dtype), 0, hits);
+	ns_typed_set(a->out[NS_XENT_LOSS], ns_ref_param(v->dtype), 0, loss);
+	ns_typed_set(a->out[NS_XENT_HITS], ns_ref_param(v->dtype), 0, hits);
 	return NS_OK;
 }
 

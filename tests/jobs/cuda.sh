@@ -99,6 +99,34 @@ for f in a-cpu/shard-*.h5; do
 	ok
 done
 
+# models that came as ONNX: a classifier by batches, and one whose outputs are kept as they come, an image at a time
+quietly "$ns" export cpu --inside --out onnx
+for task in classify raw; do
+	names=() && [ $task = raw ] || names=(--classes='["0", "1", "2"]')
+	quietly "$ns" import onnx/model.onnx --task $task "${names[@]}" --mean '[0.5]' --std '[0.5]' --out "of-$task"
+	for device in cuda cpu; do
+		quietly "$sim" infer --model "of-$task" --data data --device=$device --threads=1 --infer.batch=64 --out "o-$task-$device"
+	done
+done
+"$python" - <<'P' || fail "the two devices answer differently for models of ONNX"
+import glob, h5py, json, os
+for task in ("classify", "raw"):
+    files = glob.glob(f"o-{task}-cpu/predictions-*.h5")
+    assert len(files) == 2
+    for s in map(os.path.basename, files):
+        a, b = h5py.File(f"o-{task}-cpu/{s}", "r"), h5py.File(f"o-{task}-cuda/{s}", "r")
+        if task == "classify":
+            assert 0 < a["prob"][:].std() and abs(a["prob"][:] - b["prob"][:]).max() < 1e-5
+        else:
+            for k in ("monitor", "embedding"):
+                x, y = a[k][:], b[k][:]
+                assert x.size and abs(x - y).max() < 1e-4 * abs(x).max(), (k, abs(x - y).max())
+run = json.load(open("o-raw-cuda/run.json"))
+assert "cudasim" in json.dumps(run["device"]), run["device"]
+P
+ok
+refuses 78 "trained on CPUs alone" "$sim" train --data data --from of-classify --device=cuda --out refused
+
 # no device, and no memory
 refuses 69 "device cuda" "$ns" train "${settings[@]}" --device=cuda --out refused
 refuses 69 "no GPU driver" env NS_CUDASIM_OLD_DRIVER=0 "$sim" train "${settings[@]}" --device=cuda --out refused
