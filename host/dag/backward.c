@@ -11,6 +11,7 @@ enum ns_status ns_backward_add(struct ns_backward *b, int value, int g)
 {
 	int root = ns_dag_root(b->dag, value), *sum = &b->gradient[root];
 
+	NS_TRY(ns_dag_cast(b->dag, g, b->dag->values[root].dtype, &g)); /* a Cast passes on what it got, in the type of its output */
 	NS_TRY(ns_dag_view(b->dag, g, &b->dag->values[root].box, &g));
 	if (*sum < 0) {
 		*sum = g;

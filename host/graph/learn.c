@@ -81,7 +81,21 @@ out:
 	return status;
 }
 
-enum ns_status ns_model_trains(const struct ns_model *m, int *tensors, int64_t *parameters)
+/* Floats of the file's tensors, numbers by themselves left out. */
+static int64_t floats_of(const struct ns_onnx *o)
+{
+	int64_t n = 0;
+	int i;
+
+	for (i = 0; i < o->tensor_count; i++)
+		n += o->tensors[i].count > 1 && (o->tensors[i].type == NS_ONNX_FLOAT || o->tensors[i].type == NS_ONNX_FLOAT16 ||
+						 o->tensors[i].type == NS_ONNX_BFLOAT16 || o->tensors[i].type == NS_ONNX_DOUBLE)
+			     ? o->tensors[i].count
+			     : 0;
+	return n;
+}
+
+enum ns_status ns_model_trains(const struct ns_model *m, int *tensors, int64_t *parameters, int64_t *fixed)
 {
 	const struct ns_backend *cpu = ns_backend_find("cpu");
 	struct ns_model copy = {0};
@@ -95,6 +109,8 @@ enum ns_status ns_model_trains(const struct ns_model *m, int *tensors, int64_t *
 	NS_GO(ns_exec_train(&exec, &copy, dev, NULL, 1, 1, 0, NS_F32));
 	*tensors = copy.net.param_count;
 	*parameters = copy.net.floats;
+	*fixed = floats_of(m->onnx) - copy.net.floats;
+	*fixed = *fixed < 0 ? 0 : *fixed;
 out:
 	ns_exec_free(exec);
 	if (dev)

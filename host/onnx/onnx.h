@@ -186,7 +186,7 @@ struct ns_onnx_weight { /* what a value of the file is to be */
 };
 /*
  * The file with n weights in place of those of the same names. classes, wide (0: as they were): the first output has so many where it had `classes`, and what the file says of shapes between
- * is left out.
+ * and of the classes' names is left out.
  */
 enum ns_status ns_onnx_put_weights(const struct ns_onnx *onnx, const struct ns_onnx_weight *weights, int n, int classes, int wide,
 				   struct ns_onnx_message *out);

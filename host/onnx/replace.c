@@ -65,28 +65,40 @@ static void declare(int field, const struct ns_onnx_value *v, const struct ns_on
 	ns_onnx_put_message(graph, field, &value);
 }
 
-/* Older files list weights among the inputs; the first output has other classes. 1: it was declared here. */
+/* Of the first output the last axis that is as long as there were classes has the new ones; of others it is not said how long such axes are. */
+static void widen(const struct replace *r, struct ns_onnx_dim *dims, int rank, int is_first)
+{
+	int d;
+
+	for (d = rank - 1; d >= 0; d--) {
+		if (dims[d].value != r->classes || (is_first && !d && rank > 1))
+			continue;
+		dims[d].value = is_first ? r->wide : -1;
+		if (is_first)
+			return;
+	}
+}
+
+/* Older files list weights among the inputs; outputs have other classes. 1: it was declared here. */
 static int redeclare(const struct replace *r, uint32_t field, struct ns_onnx_text name, struct ns_onnx_message *graph)
 {
 	const struct ns_onnx_weight *w = find(r, name);
 	struct ns_onnx_dim dims[NS_ONNX_RANK] = {{0}};
 	int i, d;
 
-	if (w && field == 11) {
+	if (w) {
 		for (d = 0; d < w->rank; d++)
 			dims[d].value = w->dims[d];
-		declare(11, &r->o->values[w->value], dims, w->rank, graph);
+		declare((int)field, &r->o->values[w->value], dims, w->rank, graph);
 		return 1;
 	}
 	for (i = 0; field == 12 && r->wide && i < r->o->value_count; i++) {
 		const struct ns_onnx_value *v = &r->o->values[i];
 
-		if (v->output != 1 || !same(v->name, name) || v->rank < 1)
+		if (!v->output || !same(v->name, name) || v->rank < 1)
 			continue;
 		memcpy(dims, v->dims, sizeof dims);
-		for (d = 0; d < v->rank; d++)
-			if (dims[d].value == r->classes)
-				dims[d].value = r->wide;
+		widen(r, dims, v->rank, v->output == 1);
 		declare(12, v, dims, v->rank, graph);
 		return 1;
 	}
@@ -157,6 +169,19 @@ static enum ns_status put_weight(const struct replace *r, const struct ns_onnx_w
 	return NS_OK;
 }
 
+/* A property that names the classes there were. */
+static enum ns_status names_classes(const struct ns_walk *model, const struct ns_field *f, int *is)
+{
+	static const char *const keys[] = {"names", "classes", "labels", "character"};
+	struct ns_onnx_text key;
+	size_t i;
+
+	NS_TRY(text_in(model, f, 1, &key));
+	for (*is = 0, i = 0; i < sizeof keys / sizeof *keys; i++)
+		*is |= ns_onnx_is(key, keys[i]);
+	return NS_OK;
+}
+
 enum ns_status ns_onnx_put_weights(const struct ns_onnx *o, const struct ns_onnx_weight *weights, int n, int classes, int wide,
 				   struct ns_onnx_message *out)
 {
@@ -165,7 +190,7 @@ enum ns_status ns_onnx_put_weights(const struct ns_onnx *o, const struct ns_onnx
 	struct ns_onnx_message graph = {NULL, 0, 0, 0};
 	struct ns_field f;
 	enum ns_status status;
-	int more, i;
+	int more, i, is;
 
 	for (;;) {
 		const uint8_t *from = w.at;
@@ -173,8 +198,12 @@ enum ns_status ns_onnx_put_weights(const struct ns_onnx *o, const struct ns_onnx
 		NS_GO(ns_walk_next(&w, &f, &more));
 		if (!more)
 			break;
+		if (f.number == 14 && wide)
+			NS_GO(names_classes(&w, &f, &is));
+		else
+			is = 0;
 		if (f.number != 7) {
-			ns_onnx_put_raw(out, from, (size_t)(w.at - from));
+			ns_onnx_put_raw(out, from, is ? 0 : (size_t)(w.at - from));
 			continue;
 		}
 		NS_GO(copy_graph(&r, &w, &f, &graph));

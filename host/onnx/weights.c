@@ -8,6 +8,8 @@
 #include "host/onnx/import_inner.h"
 #include "host/onnx/read_inner.h"
 
+#define MASK_LEAST 90.0f /* Swin's masks have 100, others 1e4 and more, or infinity */
+
 enum { NOT, ANY, LIST }; /* LIST: where it has more than one number */
 
 /* Inputs at which operators take what is learned. */
@@ -20,6 +22,7 @@ static const struct place {
 	{"ConvTranspose", 6, ANY},
 	{"Gemm", 7, ANY},
 	{"MatMul", 3, ANY},
+	{"Einsum", 3, ANY},
 	{"BatchNormalization", 6, ANY},
 	{"LayerNormalization", 6, ANY},
 	{"InstanceNormalization", 6, ANY},
@@ -73,9 +76,25 @@ static void want(const struct ns_onnx *o, const struct ns_onnx_node *n, char *wa
 				wanted[use(o, n, k)] = (char)places[i].what;
 }
 
+/* Masks of attention, which are added as weights are: numbers that no weight has. */
+static enum ns_status check_mask(const struct ns_onnx *o, int *tensor)
+{
+	const struct ns_onnx_tensor *t = &o->tensors[*tensor];
+	float *x = malloc(sizeof *x * (size_t)t->count);
+	enum ns_status status = x ? ns_onnx_floats(o, *tensor, x) : ns_fail(NS_NO_MEMORY, "%s: out of memory for a weight", o->path);
+	int64_t i;
+
+	for (i = 0; status == NS_OK && i < t->count; i++)
+		if (!(x[i] > -MASK_LEAST && x[i] < MASK_LEAST))
+			*tensor = -1, i = t->count;
+	free(x);
+	return status;
+}
+
 enum ns_status ns_onnx_trainable(const struct ns_onnx *o, int *tensors)
 {
 	char *wanted = calloc((size_t)o->value_count + 1, 1);
+	enum ns_status status = NS_OK;
 	int i;
 
 	if (!wanted)
@@ -87,14 +106,16 @@ enum ns_status ns_onnx_trainable(const struct ns_onnx *o, int *tensors)
 		if (made(o, &o->nodes[i]) >= 0)
 			tensors[made(o, &o->nodes[i])] = constant_of(o, &o->nodes[i]);
 	}
-	for (i = 0; i < o->value_count; i++) {
+	for (i = 0; status == NS_OK && i < o->value_count; i++) {
 		const struct ns_onnx_tensor *t = tensors[i] < 0 ? NULL : &o->tensors[tensors[i]];
 
 		if (!t || !wanted[i] || t->type != NS_ONNX_FLOAT || t->count < 1 || (wanted[i] == LIST && t->count < 2))
 			tensors[i] = -1;
+		else if (wanted[i] == LIST)
+			status = check_mask(o, &tensors[i]);
 	}
 	free(wanted);
-	return NS_OK;
+	return status;
 }
 
 enum ns_status ns_onnx_freeze(const struct ns_onnx *o, const char *name, int *tensors)

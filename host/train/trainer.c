@@ -77,7 +77,13 @@ static enum ns_status write_metrics(struct ns_trainer *r)
 
 static enum ns_status keep_values(struct ns_trainer *r)
 {
+	int64_t i;
+
 	NS_TRY(ns_exec_from_flat(r->exec[0], &r->flat, r->average ? r->average : r->w, r->model->values));
+	for (i = 0; i < r->model->net.floats; i++) /* a last step's, which no loss has shown */
+		if (!isfinite(r->model->values[i]))
+			return ns_fail(NS_BAD_DATA, "a weight became %g at step %lld: nothing is published; lower train.lr or set train.clip",
+				       (double)r->model->values[i], (long long)r->step);
 	return ns_model_settle(r->model);
 }
 

@@ -277,9 +277,9 @@ static enum ns_status gather(struct ns_onnx **o)
 /* Whether it can be trained here is a fact of it, with the reason where it can't. */
 static enum ns_status note_training(struct ns_model *m, const char *file)
 {
-	int64_t parameters = 0;
+	int64_t parameters = 0, fixed = 0;
 	int tensors = 0;
-	enum ns_status status = ns_model_trains(m, &tensors, &parameters);
+	enum ns_status status = ns_model_trains(m, &tensors, &parameters, &fixed);
 	const char *because = ns_message();
 
 	if (status != NS_OK && status != NS_CONFIG)
@@ -287,7 +287,8 @@ static enum ns_status note_training(struct ns_model *m, const char *file)
 	if (!strncmp(because, file, strlen(file)) && because[strlen(file)] == ':')
 		because += strlen(file) + 2;
 	json_object_set_new(m->facts, "trains",
-			    status == NS_OK ? NS_JSON_OBJECT({"tensors", json_integer(tensors)}, {"parameters", json_integer(parameters)})
+			    status == NS_OK ? NS_JSON_OBJECT({"tensors", json_integer(tensors)}, {"parameters", json_integer(parameters)},
+							     {"fixed", json_integer(fixed)})
 					    : NS_JSON_OBJECT({"because", ns_json_string(because)}));
 	return NS_OK;
 }
@@ -338,6 +339,8 @@ void ns_import_tell_onnx(const struct ns_model *m, const char *file)
 	if (json_object_get(trains, "because"))
 		printf("  it is not trained here: %s\n", ns_json_text(trains, "because"));
 	else
-		printf("  a training may change %lld weights, of %lld numbers\n", (long long)json_integer_value(json_object_get(trains, "tensors")),
-		       (long long)json_integer_value(json_object_get(trains, "parameters")));
+		printf("  a training may change %lld weights, of %lld numbers; %lld others stay as they are\n",
+		       (long long)json_integer_value(json_object_get(trains, "tensors")),
+		       (long long)json_integer_value(json_object_get(trains, "parameters")),
+		       (long long)json_integer_value(json_object_get(trains, "fixed")));
 }

@@ -284,6 +284,7 @@ static void inference_release(struct inference *r)
 /* Values that are not finite are refused here, by name: no test, selection or confidence is defined on them. */
 static enum ns_status check_column(const struct inference *r, const char *what, const float *x, int each)
 {
+	const struct ns_shard *shard;
 	int64_t i, in_shard;
 	struct ns_pick pick;
 
@@ -291,9 +292,9 @@ static enum ns_status check_column(const struct inference *r, const char *what, 
 		if (isfinite(x[i]))
 			continue;
 		ns_view_get(r->feed.view, r->first + i / each, &pick);
-		return ns_fail(NS_BAD_DATA, "%s: row %lld: the model gives %s[%lld] = %g, expected a finite number",
-			       ns_dataset_at(r->feed.view->sets[pick.set], pick.row, &in_shard)->path, (long long)in_shard, what,
-			       (long long)(i % each), (double)x[i]);
+		shard = ns_dataset_at(r->feed.view->sets[pick.set], pick.row, &in_shard);
+		return ns_fail(NS_BAD_DATA, "%s: row %lld: the model gives %s[%lld] = %g, expected a finite number", shard->path, (long long)in_shard,
+			       what, (long long)(i % each), (double)x[i]);
 	}
 	return NS_OK;
 }

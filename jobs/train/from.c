@@ -102,12 +102,12 @@ enum ns_status ns_train_tune(struct ns_job *job, struct ns_model *m, const struc
 
 	NS_TRY(refuse_architecture(job->conf, from));
 	NS_TRY(ns_model_copy(m, old));
+	m->temperature = 1; /* of other weights; train.calibrate finds theirs */
 	json_object_set_new(m->facts, "parents", json_pack("[s]", old->digest));
 	for (i = 0; same && i < h->class_count; i++)
 		same = !strcmp(old->classes[i], h->classes[i]);
 	if (!same) {
 		NS_TRY(ns_model_new_head(m, (const char *const *)h->classes, h->class_count, (uint64_t)ns_conf_int(job->conf, "seed"), &kept));
-		m->temperature = 1;
 		ns_log_warn(job->log, "%s has %d classes, and the data %d: its last weights are of these now, %d of them as they were by their names",
 			    from, old->class_count, h->class_count, kept);
 	}

@@ -109,7 +109,7 @@ static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, con
 				    .warmup_epochs = ns_conf_real(c, "train.warmup_epochs"),
 				    .smoothing = ns_conf_real(c, "train.label_smoothing"),
 				    .ema = ns_conf_real(c, "train.ema"),
-				    .clip = ns_conf_real(c, "train.clip"),
+				    .clip = tuned && !ns_conf_given(c, "train.clip") ? 1 : ns_conf_real(c, "train.clip"),
 				    .cosine = !strcmp(ns_conf_text(c, "train.schedule"), "cosine"),
 				    .seed = (uint64_t)ns_conf_int(c, "seed"),
 				    .label = o->label};
@@ -133,7 +133,8 @@ void ns_train_plain(const struct ns_conf *conf, json_t *all)
 }
 
 /* Digest of what must be equal for a checkpoint to be resumed: all that determines bits, not how often or where. */
-static void digest_of(struct ns_job *job, const struct ns_view *view, const struct ns_train_options *o, char digest[NS_SHA256_HEX])
+static void digest_of(struct ns_job *job, const struct ns_model *m, const struct ns_view *view, const struct ns_train_options *o,
+		      char digest[NS_SHA256_HEX])
 {
 	static const char *const free_to_differ[] = {"out",  "force",	  "json",    "threads", "train.checkpoint_steps", "registry",
 						     "data", "train.val", "dry_run", "device",	"train.collective",	  "comm.timeout",
@@ -151,6 +152,8 @@ static void digest_of(struct ns_job *job, const struct ns_view *view, const stru
 		json_object_set_new(all, "base", json_string(o->base));
 		json_object_set_new(all, "round", json_pack("{s:i, s:f}", "epochs", o->epochs, "lr", o->lr));
 	}
+	if (!o->base && json_object_get(m->facts, "parents")) /* a name may mean another model tomorrow */
+		json_object_set(all, "parents", json_object_get(m->facts, "parents"));
 	json_object_set_new(all, "rows", json_integer(view->rows));
 	for (s = 0; s < view->set_count; s++)
 		json_object_set_new(all, view->sets[s]->digest, json_true());
@@ -174,7 +177,7 @@ static enum ns_status prepare(struct fit *f, struct ns_training *t, const struct
 			    "train.warmup_epochs = %g, and training ends after %d: the learning rate %g is never reached, or only at the end",
 			    t->spec.warmup_epochs, t->spec.epochs, t->spec.lr);
 	NS_TRY(ns_device_set_open(job->set, job->conf, job->workers));
-	digest_of(job, view, o, t->config_digest);
+	digest_of(job, f->model, view, o, t->config_digest);
 	if (*o->checkpoint)
 		NS_TRY(ns_path(t->checkpoint_dir, "%s/%s", job->dir, o->checkpoint));
 	NS_TRY(ns_path(t->metrics_path, "%s/%s", job->dir, o->metrics));

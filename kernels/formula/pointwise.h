@@ -25,7 +25,7 @@
 	X(SUB, 2, a - b, 1, -1, NS_WRAP(NS_U(a) - NS_U(b)))                                                                                          \
 	X(MUL, 2, a *b, b, a, NS_WRAP(NS_U(a) * NS_U(b)))                                                                                            \
 	X(DIV, 2, a / b, 1 / b, -y / b, ns_divide(a, b))                                                                                             \
-	X(POW, 2, pow(a, b), b *pow(a, b - 1), a > 0 ? y * log(a) : 0, ns_power(a, b))                                                               \
+	X(POW, 2, pow(a, b), b == 0 ? 0 : b * pow(a, b - 1), a > 0 ? y * log(a) : 0, ns_power(a, b))                                                 \
 	X(MIN, 2, a < b || a != a ? a : b, a < b, !(a < b), a < b ? a : b)                                                                           \
 	X(MAX, 2, a > b || a != a ? a : b, a > b, !(a > b), a > b ? a : b)                                                                           \
 	X(MOD, 2, ns_modulo_f64(a, b), 1, -floor(a / b), ns_modulo(a, b))                                                                            \

@@ -424,9 +424,40 @@ static void test_without(void **state)
 	ns_dag_free(d);
 }
 
+/* What goes through another type comes back in its own. */
+static void test_casts(void **state)
+{
+	static const double x[3] = {1, -2, 3}, dy[3] = {0.5, 4, -0.25}, two[] = {2};
+	const enum ns_dtype through[] = {NS_F32, NS_F16, NS_BF16};
+	size_t t;
+
+	(void)state;
+	for (t = 0; t < 3; t++) {
+		struct run r = {.inputs = 0};
+		double found[3];
+		int k, a;
+
+		OK(ns_dag_make(&r.d));
+		OK(ns_dag_input(r.d, NS_F64, &(struct ns_box){1, {3}}, &r.in[0]));
+		OK(ns_dag_input(r.d, NS_F64, &(struct ns_box){1, {3}}, &r.in[1]));
+		OK(ns_dag_cast(r.d, r.in[0], through[t], &a));
+		OK(ns_dag_formula_of(r.d, NS_PW_MUL, a, two, 1, through[t], &a));
+		OK(ns_dag_cast(r.d, a, NS_F64, &r.y));
+		OK(ns_dag_gradient(r.d, r.y, r.in[1], r.in, 1, r.gradient));
+		assert_int_equal(ns_dag_at(r.d, r.gradient[0])->dtype, NS_F64);
+		OK(ns_backend_ref.open(&r.dev, 0));
+		OK(ns_backend_ref.queue_make(&r.queue, r.dev));
+		OK(ns_dag_exec_make(&r.exec, r.d, r.dev, r.gradient, 1));
+		OK(ns_dag_exec_run(r.exec, (const void *const[]){x, dy}, (void *const[]){found}, r.queue));
+		for (k = 0; k < 3; k++)
+			assert_true(found[k] == 2 * dy[k]);
+		end(&r);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_without)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_casts), cmocka_unit_test(test_without)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

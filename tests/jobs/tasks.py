@@ -437,7 +437,6 @@ def refused(_binary):
     run("ingest", "in3", "--ingest.encoding=encoded", "--out", "set3")
     run("infer", "--model", "d", "--data", "set3", "--out", "x", "--infer.precision=bf16", code=78, said="computed in f32")
     run("infer", "--model", "d", "--data", "set3", "--out", "x", "--device", "cuda", code=69, said="device cuda")
-    shutil.rmtree("x")
     check(not pathlib.Path("x").exists(), "something was made")
     # offsets that point outside
     run("infer", "--model", "d", "--data", "set3", "--out", "p3")

@@ -7,6 +7,7 @@ import pathlib
 import struct
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy
@@ -89,7 +90,7 @@ def by_hand(w, b, epochs, rate, momentum, decay):
 
 
 KNOWN = ["--train.batch=300", "--train.virtual_ranks=4", "--train.epochs=6", "--train.lr=0.003", "--train.schedule=constant", "--train.warmup_epochs=0", "--train.ema=0",
-         "--train.weight_decay=0.01"]
+         "--train.weight_decay=0.01", "--train.clip=0"]
 
 
 def known(_binary):
@@ -141,7 +142,7 @@ def bits(_binary):
 def learns(_binary):
     """it learns, is measured after each epoch as it is then, keeps the statistics of its normalisations, and its predictions are those of what is stored"""
     message, w = random_net()
-    imported("n", message, said="a training may change 11 weights, of 1299 numbers")
+    imported("n", message, said="a training may change 11 weights, of 1299 numbers; 48 others stay")
     train("n", "n-t", "--train.epochs=10", "--train.lr=0.05", "--train.batch=60", "--val", "data", "--calibrate", "data")
     lines = [json.loads(line) for line in open("n-t/metrics.jsonl", encoding="utf-8")]
     check(max(line["val_accuracy"] for line in lines) > .8 and lines[0]["val_accuracy"] < .6, f"{[line['val_accuracy'] for line in lines]}")
@@ -180,11 +181,57 @@ def head(_binary):
         g = decode(next(v for k, v in decode(pathlib.Path(f"{name}-t/model.onnx").read_bytes()) if k == 7))
         shape = decode(decode(decode(decode(next(v for k, v in g if k == 12))[1][1])[0][1])[1][1])
         check([decode(d)[0][1] for _, d in shape] == [b"n", 3], f"the output says {shape}")
+    # other outputs no longer say how many classes they have, an axis of images keeps its length, and names of classes inside are no longer there
+    message = resnet(w, softmax=True, classes=5, shape=(5, 1, 28, 28))
+    whole = next(v for k, v in message if k == 7)
+    whole[:] = [(k, v) for k, v in whole if k != 12] + [(12, value("y", [5, 5])), (12, value("z", ["n", 5]))]
+    imported("several", [*message, (14, [(1, "classes"), (2, "abcde")]), (14, [(1, "by"), (2, "them")])], classes=("x", "2", "y", "0", "z"))
+    train("several", "several-t", "--train.epochs=1", "--train.lr=0", "--train.ema=0")
+    m = decode(pathlib.Path("several-t/model.onnx").read_bytes())
+    g = decode(next(v for k, v in m if k == 7))
+    dims = [[decode(d) for _, d in decode(decode(decode(decode(v)[1][1])[0][1])[1][1])] for k, v in g if k == 12]
+    check(dims == [[[(1, 5)], [(1, 3)]], [[(2, b"n")], []]], f"the outputs say {dims}")
+    check([decode(v)[0][1] for k, v in m if k == 14] == [b"by"], "names of the old classes are in the file")
     # weights of the last layer that something else reads too, or a shape that has the classes written in
     held = [floats("w", draw.normal(0, 1, (3, 784))), tensor("s", [2], 7, raw=struct.pack("<2q", -1, 5)), floats("v", draw.normal(0, 1, (784, 5)))]
     nodes = [node("Flatten", ["x"], ["f"]), node("MatMul", ["f", "v"], ["p"]), node("Reshape", ["p", "s"], ["y"])]
     imported("baked", model(graph(nodes, [value("x", ["n", 1, 28, 28])], [value("y", ["n", 5])], held[1:])), classes="abcde")
     train("baked", "no", code=78, said="cannot become 3")
+
+
+def masks(_binary):
+    """what is added to attention's scores to shut some out does not learn, and 0 times infinity does not spoil what does"""
+    draw = numpy.random.default_rng(4)
+    w = {"q": draw.normal(0, .3, (28, 8)), "k": draw.normal(0, .3, (28, 8)), "v": draw.normal(0, .3, (28, 8)), "out": draw.normal(0, .3, (8, 3)), "shift": draw.normal(0, .1, (1, 8))}
+    for name, low in (("inf", -numpy.inf), ("hundred", -100)):
+        mask = numpy.triu(numpy.full((28, 28), low), 1).astype("f4") if numpy.isfinite(low) else numpy.where(numpy.triu(numpy.ones((28, 28)), 1) > 0, low, 0).astype("f4")
+        nodes = [node("Reshape", ["x", "rows"], ["r"]), *(node("MatMul", ["r", k], [f"r{k}"]) for k in "qkv"), node("Transpose", ["rk"], ["t"], "", [import_onnx.ints("perm", 0, 2, 1)]),
+                 node("MatMul", ["rq", "t"], ["s"]), node("Add", ["s", "mask"], ["m"]), node("Softmax", ["m"], ["a"], "", [[(1, "axis"), (3, 2), (20, 2)]]), node("MatMul", ["a", "rv"], ["o"]),
+                 node("Add", ["o", "shift"], ["p"]), node("ReduceMean", ["p"], ["z"], "", [import_onnx.ints("axes", 1), [(1, "keepdims"), (3, 0), (20, 2)]]), node("MatMul", ["z", "out"], ["y"])]
+        held = [floats(k, v) for k, v in {**w, "mask": mask}.items()] + [tensor("rows", [3], 7, raw=struct.pack("<3q", -1, 28, 28))]
+        imported(name, model(graph(nodes, [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])], held)), said="of 704 numbers; 784 others stay")
+        train(name, f"{name}-t", *SHORT)
+        found = tensors(f"{name}-t/model.onnx")
+        check((found["mask"] == mask).all() and (found["shift"] != w["shift"].astype("f4")).any() and numpy.isfinite(found["q"]).all(), f"{name}: the mask learned, or what is added did not")
+
+
+def parents(_binary):
+    """a training that was killed does not go on from another model that has come under the same name; one that is trained has a temperature of its own"""
+    imported("pa", random_net(3)[0])
+    command = [import_onnx.NS, "train", "--data", "data", "--from", "pa", "--out", "pb", "--train.epochs=3000", "--train.batch=60", "--train.checkpoint_steps=5", "--train.lr=0.001"]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(2000):
+        if list(pathlib.Path("pb.partial/checkpoint").glob("*.json")):
+            break
+        time.sleep(.01)
+    running.kill()
+    running.wait()
+    imported("pa", random_net(4)[0])
+    run(*command[1:], code=78, said="belongs to another configuration")
+    train("pa", "pc", *SHORT, "--calibrate", "data")
+    train("pc", "pd", *SHORT)
+    one, other = (json.load(open(f"{m}/model.json", encoding="utf-8"))["temperature"] for m in ("pc", "pd"))
+    check(one != 1 and other == 1, f"temperatures {one} and {other}")
 
 
 def freeze(_binary):
@@ -239,6 +286,6 @@ def refused(_binary):
 
 if __name__ == "__main__":
     import_onnx.NS, *parts = sys.argv[1:]
-    for part in tiny.chosen((known, bits, learns, head, freeze, manifest, refused), parts):
+    for part in tiny.chosen((known, bits, learns, head, masks, parents, freeze, manifest, refused), parts):
         part(import_onnx.NS)
     print(f"{tiny.checks} checks passed")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Models that came as ONNX, trained on: against the same training in NumPy, the same bits however it runs, other classes, what is held fast, and a manifest that is executed.
 #
-#	tests/jobs/tune.sh [--keep] [known | bits | learns | head | freeze | manifest | refused ...]
+#	tests/jobs/tune.sh [--keep] [known | bits | learns | head | masks | parents | freeze | manifest | refused ...]
 . "$(dirname "$0")/lib.sh"
 "$images" idx src 300 3 || fail images
 quietly "$ns" ingest src/images-idx3-ubyte --out data
