@@ -153,6 +153,8 @@ enum ns_status ns_op_check(const struct ns_op *op)
 	case NS_OP_LINEAR_BACKWARD:
 		return positive(op, (const int[]){op->u.linear.n, op->u.linear.d, op->u.linear.k}, 3);
 	case NS_OP_XENT:
+		if (op->u.xent.focal != 0 && (!(op->u.xent.focal > 0) || op->u.xent.soft || op->u.xent.smoothing != 0))
+			return wrong(op, "focal", (double)op->u.xent.focal, "more than 0, of labels without smoothing");
 		return positive(op, (const int[]){op->u.xent.n, op->u.xent.k}, 2);
 	case NS_OP_HEAD:
 		NS_TRY(positive(op, (const int[]){op->u.head.n, op->u.head.k}, 2));

@@ -112,12 +112,16 @@ struct ns_op_linear {
  * Softmax cross-entropy of N rows over K classes; target t = (1 - smoothing) * onehot or soft + smoothing / K.
  * loss[0] = sum of the rows' losses, hits[0] = rows whose largest logit is the (largest) target;
  * dx = scale * (softmax - t). Rows with a label < 0 add nothing and get no gradient.
+ * weighted: t is multiplied by its class's weight, as PyTorch's cross_entropy does; dx = scale * (softmax * (sum of t) - t).
+ * focal > 0, of labels without smoothing: a row's loss is multiplied by (1 - p)^focal, p its label's probability (Lin et al. 2017).
  */
 struct ns_op_xent {
 	int n, k;
 	int soft; /* targets are (N,K) f32 instead of labels i32 (N) */
 	float smoothing, scale;
 	enum ns_dtype dtype;
+	int weighted; /* in[NS_XENT_WEIGHTS]: f32 (K) */
+	float focal;
 };
 
 /*
@@ -251,7 +255,7 @@ enum { NS_LINEAR_X, NS_LINEAR_W, NS_LINEAR_B }; /* w (K,D) */
 enum { NS_LINEAR_Y };
 enum { NS_LINEARB_X, NS_LINEARB_W, NS_LINEARB_DY };
 enum { NS_LINEARB_DX, NS_LINEARB_DW, NS_LINEARB_DB };
-enum { NS_XENT_X, NS_XENT_T };
+enum { NS_XENT_X, NS_XENT_T, NS_XENT_WEIGHTS /* (opt) */ };
 enum { NS_XENT_DX, NS_XENT_LOSS, NS_XENT_HITS }; /* loss, hits: f32 (f64 for F64) */
 enum { NS_HEAD_X };
 enum { NS_HEAD_PROB, NS_HEAD_PRED, NS_HEAD_ENTROPY, NS_HEAD_MARGIN };

@@ -184,6 +184,7 @@ static int add_param(struct ns_net *n, const char *prefix, const char *name, enu
 	p->r = p->s = r;
 	p->c = c;
 	p->count = (int64_t)k * r * r * c;
+	p->depth = n->param_count ? p[-1].depth + (kind == NS_PARAM_CONV || kind == NS_PARAM_MATRIX) : 0;
 	return n->param_count++;
 }
 

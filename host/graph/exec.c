@@ -275,6 +275,8 @@ void ns_exec_free(struct ns_exec *e)
 		e->dev->backend->mem_free(e->dev, e->workspace);
 	if (e->folded)
 		e->dev->backend->mem_free(e->dev, e->folded);
+	if (e->class_weights)
+		e->dev->backend->mem_free(e->dev, e->class_weights);
 	if (e->images)
 		e->dev->backend->mem_free(e->dev, e->images);
 	if (e->results)

@@ -25,6 +25,7 @@ struct ns_exec {
 	enum ns_dtype dtype;
 	struct ns_unit *units;
 	struct ns_plan *loss, *head;
+	void *class_weights; /* of the loss; NULL: there are none */
 	struct ns_buffer *buffers;
 	int buffer_count, buffer_room;
 	int image, dlogits;
@@ -60,7 +61,7 @@ enum ns_status ns_foreign_run(struct ns_foreign *foreign, const struct ns_arch *
 struct ns_foreign_train;
 /* `n` images a virtual rank; gradients are scaled by 1 / batch. */
 enum ns_status ns_foreign_train_make(struct ns_foreign_train **learner, const struct ns_model *m, struct ns_device *dev, int n, int batch,
-				     float smoothing);
+				     const struct ns_loss *loss);
 void ns_foreign_train_free(struct ns_foreign_train *learner);
 /* images (n, h, w, c), labels (n); grad (flat->total) is overwritten */
 enum ns_status ns_foreign_train_step(struct ns_foreign_train *learner, const struct ns_flat *flat, const float *images, const float *weights,

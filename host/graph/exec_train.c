@@ -52,15 +52,28 @@ static enum ns_status plan_backward(struct ns_exec *e)
 	return NS_OK;
 }
 
+/* The classes' weights, where the device sees them. */
+static enum ns_status put_class_weights(struct ns_exec *e, const struct ns_loss *loss)
+{
+	const struct ns_backend *b = e->dev->backend;
+	size_t bytes = sizeof(float) * (size_t)e->net->arch.classes;
+
+	if (!loss->weights)
+		return NS_OK;
+	NS_TRY(b->mem_make(&e->class_weights, e->dev, bytes));
+	NS_TRY(b->put(e->queue, e->class_weights, loss->weights, bytes));
+	return b->wait(e->queue);
+}
+
 static enum ns_status train_foreign(struct ns_exec **exec, const struct ns_model *m, struct ns_device *dev, struct ns_queue *queue, int n, int batch,
-				    float smoothing)
+				    const struct ns_loss *loss)
 {
 	const struct ns_arch *a = &m->net.arch;
 	enum ns_status status;
 	struct ns_exec *e;
 
 	NS_TRY(ns_exec_alloc(&e, &m->net, dev, queue, n, 1, NS_F32));
-	NS_GO(ns_foreign_train_make(&e->learner, m, dev, n, batch, smoothing));
+	NS_GO(ns_foreign_train_make(&e->learner, m, dev, n, batch, loss));
 	NS_GO(dev->backend->mem_make(&e->images, dev, sizeof(float) * (size_t)n * (size_t)a->h * (size_t)a->w * (size_t)a->c));
 	*exec = e;
 	return NS_OK;
@@ -70,7 +83,7 @@ out:
 }
 
 enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_model *m, struct ns_device *dev, struct ns_queue *queue, int n, int batch,
-			     float smoothing, enum ns_dtype dtype)
+			     const struct ns_loss *loss, enum ns_dtype dtype)
 {
 	const struct ns_net *net = &m->net;
 	struct ns_op op = {.kind = NS_OP_XENT};
@@ -79,12 +92,19 @@ enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_model *m, st
 
 	NS_TRY(ns_exec_check_logits(net, n));
 	if (m->onnx)
-		return train_foreign(exec, m, dev, queue, n, batch, smoothing);
+		return train_foreign(exec, m, dev, queue, n, batch, loss);
 	NS_TRY(ns_exec_alloc(&e, net, dev, queue, n, 1, dtype));
 	ns_exec_plan_forward(e);
 	NS_GO(plan_backward(e));
 	NS_GO(ns_exec_compile(e));
-	op.u.xent = (struct ns_op_xent){n, net->arch.classes, 0, smoothing, 1.0f / (float)batch, NS_F32};
+	op.u.xent = (struct ns_op_xent){.n = n,
+					.k = net->arch.classes,
+					.smoothing = loss->smoothing,
+					.scale = 1.0f / (float)batch,
+					.dtype = NS_F32,
+					.weighted = loss->weights != NULL,
+					.focal = loss->focal};
+	NS_GO(put_class_weights(e, loss));
 	NS_GO(ns_plan_make(&e->loss, dev, &op));
 	ns_exec_extend(e, e->tensor[net->layers[net->layer_count - 1].out], net->layer_count);
 	NS_GO(ns_exec_allocate(e));
@@ -290,6 +310,7 @@ enum ns_status ns_exec_step(struct ns_exec *e, const struct ns_flat *f, const fl
 	NS_TRY(forward(e, f, weights, packed, grad));
 	a.in[NS_XENT_X] = ns_exec_at(e, e->units[e->net->layer_count - 1].y);
 	a.in[NS_XENT_T] = labels;
+	a.in[NS_XENT_WEIGHTS] = e->class_weights;
 	a.out[NS_XENT_DX] = ns_exec_at(e, e->dlogits);
 	a.out[NS_XENT_LOSS] = grad + f->statistics + NS_TAIL_LOSS;
 	a.out[NS_XENT_HITS] = grad + f->statistics + NS_TAIL_HITS;

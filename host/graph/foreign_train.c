@@ -64,20 +64,29 @@ static int input_value(const struct ns_dag *d, int input)
 }
 
 /* Cross-entropy of n logits; made: dx, loss, hits. */
-static enum ns_status add_loss(struct ns_dag *d, int logits, int n, int classes, float smoothing, float scale, int made[3])
+static enum ns_status add_loss(struct ns_dag *d, int logits, int n, int classes, const struct ns_loss *loss, float scale, int made[3])
 {
-	struct ns_op op = {.kind = NS_OP_XENT, .u.xent = {.n = n, .k = classes, .smoothing = smoothing, .scale = scale, .dtype = NS_F32}};
+	struct ns_op op = {.kind = NS_OP_XENT,
+			   .u.xent = {.n = n,
+				      .k = classes,
+				      .smoothing = loss->smoothing,
+				      .scale = scale,
+				      .dtype = NS_F32,
+				      .weighted = loss->weights != NULL,
+				      .focal = loss->focal}};
 	const struct ns_box one = {1, {1}}, all = {2, {n, classes}};
-	int in[2] = {logits, -1};
+	int in[3] = {logits, -1, -1};
 
 	NS_TRY(ns_dag_input(d, NS_I32, &(struct ns_box){1, {n}}, &in[NS_XENT_T]));
+	if (loss->weights)
+		NS_TRY(ns_dag_constant(d, NS_F32, &(struct ns_box){1, {classes}}, loss->weights, &in[NS_XENT_WEIGHTS]));
 	NS_TRY(ns_dag_value(d, NS_F32, &all, in, 2, &made[NS_XENT_DX]));
 	NS_TRY(ns_dag_value(d, NS_F32, &one, in, 2, &made[NS_XENT_LOSS]));
 	NS_TRY(ns_dag_value(d, NS_F32, &one, in, 2, &made[NS_XENT_HITS]));
-	return ns_dag_add(d, &op, in, 2, made, 3);
+	return ns_dag_add(d, &op, in, 3, made, 3);
 }
 
-static enum ns_status make_graph(struct ns_foreign_train *f, const struct ns_model *m, int batch, float smoothing, int *outputs)
+static enum ns_status make_graph(struct ns_foreign_train *f, const struct ns_model *m, int batch, const struct ns_loss *loss, int *outputs)
 {
 	const struct ns_net *net = &m->net;
 	int *values = calloc((size_t)m->onnx->outputs + (size_t)net->param_count + 1, sizeof *values), *params = values;
@@ -87,7 +96,7 @@ static enum ns_status make_graph(struct ns_foreign_train *f, const struct ns_mod
 	NS_GO(status);
 	NS_GO(ns_foreign_graph(m->onnx, &net->arch, net, f->images, net->arch.h, net->arch.w, &f->dag, values));
 	NS_GO(logits_of(f->dag, m, f->images, values, &logits));
-	NS_GO(add_loss(f->dag, logits, f->images, net->arch.classes, smoothing, 1.0f / (float)batch, made));
+	NS_GO(add_loss(f->dag, logits, f->images, net->arch.classes, loss, 1.0f / (float)batch, made));
 	params = values + m->onnx->outputs;
 	for (p = 0; p < net->param_count; p++)
 		params[p] = input_value(f->dag, 1 + p);
@@ -104,7 +113,7 @@ out:
 }
 
 enum ns_status ns_foreign_train_make(struct ns_foreign_train **learner, const struct ns_model *m, struct ns_device *dev, int n, int batch,
-				     float smoothing)
+				     const struct ns_loss *loss)
 {
 	struct ns_foreign_train *f = calloc(1, sizeof *f);
 	size_t many = (size_t)m->net.param_count + FIRST + 1;
@@ -120,7 +129,7 @@ enum ns_status ns_foreign_train_make(struct ns_foreign_train **learner, const st
 	f->in = calloc(many, sizeof *f->in);
 	f->out = calloc(many, sizeof *f->out);
 	NS_GO(f->in && f->out ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", m->onnx->path));
-	NS_GO(make_graph(f, m, batch, smoothing, outputs));
+	NS_GO(make_graph(f, m, batch, loss, outputs));
 	NS_GO(ns_dag_exec_make(&f->exec, f->dag, dev, outputs, FIRST + m->net.param_count));
 	*learner = f;
 	f = NULL;

@@ -65,6 +65,7 @@ struct ns_param {
 	enum ns_param_kind kind;
 	int k, r, s, c;	   /* conv: OHWI; matrix: (k, c); vectors: k */
 	int64_t count, at; /* floats; where it begins in the canonical array of its group */
+	int depth;	   /* of its layer, from 0 on: convolutions and products, in their order */
 	int value, tensor; /* of a model that came as ONNX: of its file */
 };
 
@@ -246,9 +247,13 @@ enum { NS_TAIL_LOSS, NS_TAIL_HITS, NS_TAIL_STOP, NS_TAIL_COUNT = 16 };
 
 struct ns_exec;
 
+struct ns_loss { /* softmax cross-entropy, with what changes it: see struct ns_op_xent */
+	float smoothing, focal;
+	const float *weights; /* of each class, on the host; NULL: none */
+};
 /* Training: `n` images a virtual rank, gradients scaled by 1 / batch. One that came as ONNX learns in NS_F32 (ns_model_learn()). */
 enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_model *m, struct ns_device *dev, struct ns_queue *queue, int n, int batch,
-			     float smoothing, enum ns_dtype dtype);
+			     const struct ns_loss *loss, enum ns_dtype dtype);
 /* Inference of `n` images; packs its own folded weights from canonical values. */
 enum ns_status ns_exec_infer(struct ns_exec **exec, const struct ns_net *net, struct ns_device *dev, struct ns_queue *queue, int n,
 			     enum ns_dtype dtype, float temperature, const float *values);

@@ -12,7 +12,7 @@
 #include "kernels/formula/random.h"
 
 /* Parameters that decay, of two axes and more, then the others; each in the order of the file. */
-static void add_params(struct ns_net *net, const struct ns_onnx *o, const int *tensors, int decaying)
+static void add_params(struct ns_net *net, const struct ns_onnx *o, const int *tensors, const int *depths, int decaying)
 {
 	int i;
 
@@ -22,7 +22,12 @@ static void add_params(struct ns_net *net, const struct ns_onnx *o, const int *t
 
 		if (!t || (t->rank > 1) != decaying)
 			continue;
-		*p = (struct ns_param){.kind = NS_PARAM_VECTOR, .count = t->count, .at = net->floats, .value = i, .tensor = tensors[i]};
+		*p = (struct ns_param){.kind = NS_PARAM_VECTOR,
+				       .count = t->count,
+				       .at = net->floats,
+				       .value = i,
+				       .tensor = tensors[i],
+				       .depth = depths[i] < 0 ? 0 : depths[i]};
 		snprintf(p->name, sizeof p->name, "%.*s", (int)(t->name.bytes < sizeof p->name ? t->name.bytes : sizeof p->name - 1), t->name.at);
 		net->param_count++;
 		net->floats += t->count;
@@ -35,18 +40,24 @@ static void add_params(struct ns_net *net, const struct ns_onnx *o, const int *t
 
 static enum ns_status list_params(struct ns_net *net, const struct ns_onnx *o, const int *tensors)
 {
-	int i, n = 0;
+	int i, n = 0, *depths = malloc(sizeof *depths * (size_t)(o->value_count + 1));
+	enum ns_status status = depths ? ns_onnx_depths(o, tensors, depths) : ns_fail(NS_NO_MEMORY, "%s: out of memory", o->path);
 
 	for (i = 0; i < o->value_count; i++)
 		n += tensors[i] >= 0;
 	free(net->params);
 	net->params = calloc((size_t)n + 1, sizeof *net->params);
-	if (!net->params)
-		return ns_fail(NS_NO_MEMORY, "%s: out of memory for %d weights", o->path, n);
+	if (status == NS_OK && !net->params)
+		status = ns_fail(NS_NO_MEMORY, "%s: out of memory for %d weights", o->path, n);
+	if (status != NS_OK) {
+		free(depths);
+		return status;
+	}
 	net->param_count = 0;
 	net->floats = 0;
-	add_params(net, o, tensors, 1);
-	add_params(net, o, tensors, 0);
+	add_params(net, o, tensors, depths, 1);
+	add_params(net, o, tensors, depths, 0);
+	free(depths);
 	net->trainable = net->param_count;
 	net->train_floats = net->floats;
 	return n ? NS_OK : ns_fail(NS_CONFIG, "%s: has no weight that a training could change", o->path);
@@ -106,7 +117,7 @@ enum ns_status ns_model_trains(const struct ns_model *m, int *tensors, int64_t *
 	NS_GO(ns_model_copy(&copy, m));
 	NS_GO(ns_model_learn(&copy, NULL));
 	NS_GO(cpu->open(&dev, 0));
-	NS_GO(ns_exec_train(&exec, &copy, dev, NULL, 1, 1, 0, NS_F32));
+	NS_GO(ns_exec_train(&exec, &copy, dev, NULL, 1, 1, &(struct ns_loss){0, 0, NULL}, NS_F32));
 	*tensors = copy.net.param_count;
 	*parameters = copy.net.floats;
 	*fixed = floats_of(m->onnx) - copy.net.floats;

@@ -169,6 +169,8 @@ int ns_onnx_knows(struct ns_onnx_text op);
 enum ns_status ns_onnx_trainable(const struct ns_onnx *onnx, int *tensors);
 /* Leaves out of the list what the value of that name depends on, itself among it; NS_CONFIG where there is none of that name. */
 enum ns_status ns_onnx_freeze(const struct ns_onnx *onnx, const char *name, int *tensors);
+/* How deep each weight of the list lies, by values of the file: convolutions and products with weights of it are counted from 0 on, others belong to the one before. */
+enum ns_status ns_onnx_depths(const struct ns_onnx *onnx, const int *tensors, int *depths);
 /* The values of a tensor of float32. */
 enum ns_status ns_onnx_floats(const struct ns_onnx *onnx, int tensor, float *to);
 

@@ -143,6 +143,41 @@ enum ns_status ns_onnx_freeze(const struct ns_onnx *o, const char *name, int *te
 	return found ? NS_OK : ns_fail(NS_CONFIG, "%s: has no value or weight of the name '%s'", o->path, name);
 }
 
+static int is_product(struct ns_onnx_text op)
+{
+	return ns_onnx_is(op, "Conv") || ns_onnx_is(op, "ConvTranspose") || ns_onnx_is(op, "Gemm") || ns_onnx_is(op, "MatMul") ||
+	       ns_onnx_is(op, "Einsum");
+}
+
+enum ns_status ns_onnx_depths(const struct ns_onnx *o, const int *tensors, int *depths)
+{
+	int *from = malloc(sizeof *from * (size_t)(o->value_count + 1)), depth = -1, i, k, any;
+
+	if (!from)
+		return ns_fail(NS_NO_MEMORY, "%s: out of memory", o->path);
+	for (i = 0; i < o->value_count; i++) {
+		from[i] = i;
+		depths[i] = -1;
+	}
+	for (i = 0; i < o->node_count; i++) {
+		const struct ns_onnx_node *n = &o->nodes[i];
+
+		if (passes_on(n->op) && made(o, n) >= 0 && use(o, n, 0) >= 0)
+			from[made(o, n)] = from[use(o, n, 0)];
+		for (any = 0, k = 0; k < n->ins; k++)
+			any |= use(o, n, k) >= 0 && tensors[from[use(o, n, k)]] >= 0;
+		depth += any && is_product(n->op);
+		for (k = 0; any && !passes_on(n->op) && k < n->ins; k++) {
+			int value = use(o, n, k) < 0 ? -1 : from[use(o, n, k)];
+
+			if (value >= 0 && tensors[value] >= 0 && depths[value] < 0) /* where it is used first */
+				depths[value] = depth < 0 ? 0 : depth;
+		}
+	}
+	free(from);
+	return NS_OK;
+}
+
 enum ns_status ns_onnx_floats(const struct ns_onnx *o, int tensor, float *to)
 {
 	struct ns_dag *d = NULL;

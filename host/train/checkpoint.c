@@ -8,7 +8,7 @@
 #include "host/base/base.h"
 #include "host/graph/graph.h"
 
-static const char *const array_names[4] = {"weights", "momentum", "second_moment", "average"};
+static const char *const array_names[NS_CHECKPOINT_ARRAYS] = {"weights", "momentum", "second_moment", "average", "best"};
 
 /* Lists the newest `capacity` of the steps that have a record, newest first. */
 static enum ns_status list_steps(const char *dir, int64_t *steps, int capacity, int *count)
@@ -74,14 +74,14 @@ static void drop_older(const char *dir, int keep)
 enum ns_status ns_checkpoint_write(const char *dir, const struct ns_checkpoint *c)
 {
 	char path[NS_PATH_MAX], hex[NS_SHA256_HEX], found[NS_SHA256_HEX];
-	struct ns_tensor_out out[4];
+	struct ns_tensor_out out[NS_CHECKPOINT_ARRAYS];
 	enum ns_status status;
 	json_t *json;
 	char *text;
 	int i, n = 0;
 
 	NS_TRY(ns_mkdirs(dir));
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < NS_CHECKPOINT_ARRAYS; i++)
 		if (c->arrays[i])
 			out[n++] = (struct ns_tensor_out){array_names[i], 1, {c->floats}, c->arrays[i]};
 	NS_TRY(ns_path(path, "%s/%08lld.safetensors", dir, (long long)c->step));
@@ -130,7 +130,7 @@ static enum ns_status read_one(const char *dir, int64_t step, struct ns_checkpoi
 		goto out;
 	}
 	NS_GO(ns_tensors_read(&t, path));
-	for (i = 0; i < 4 && status == NS_OK; i++)
+	for (i = 0; i < NS_CHECKPOINT_ARRAYS && status == NS_OK; i++)
 		if (c->arrays[i])
 			status = ns_tensors_get(&t, array_names[i], 1, &c->floats, c->arrays[i]);
 	ns_tensors_release(&t);

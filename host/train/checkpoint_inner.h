@@ -11,10 +11,12 @@
 
 #include "host/run/run.h"
 
+enum { NS_CHECKPOINT_BEST = 4, NS_CHECKPOINT_ARRAYS };
+
 struct ns_checkpoint {
 	int64_t step, floats;
-	float *arrays[4];  /* weights, momentum, second moment, average; canonical; NULL: not used */
-	double loss, hits; /* of the epoch so far */
+	float *arrays[NS_CHECKPOINT_ARRAYS]; /* weights, momentum, second moment, average, the best so far; canonical; NULL: not used */
+	double loss, hits;		     /* of the epoch so far */
 	char precision[8], config_digest[NS_SHA256_HEX];
 	json_t *metrics;
 };

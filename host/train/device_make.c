@@ -240,7 +240,7 @@ enum ns_status ns_device_steps_make(struct ns_trainer *r)
 
 	if (!d)
 		return ns_fail(NS_NO_MEMORY, "out of memory for steps");
-	d->tail_at = round256(HYPER_ALL * sizeof(float));
+	d->tail_at = round256((size_t)ns_trainer_numbers(r) * sizeof(float));
 	d->rows_at = d->tail_at + 256;
 	d->label_at = round256(r->t->input.bytes);
 	d->row_bytes = d->label_at + round256((size_t)r->n * sizeof(int32_t));

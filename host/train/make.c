@@ -24,18 +24,48 @@ static enum ns_status memory(struct ns_trainer *r, size_t bytes, void *out)
 	return NS_OK;
 }
 
-static enum ns_status make_optimiser(struct ns_trainer *r, int part)
+static enum ns_status make_segment(struct ns_trainer *r, int part, struct ns_segment *g)
 {
 	const struct ns_train_spec *s = r->s;
 	struct ns_op op = {.kind = s->adamw ? NS_OP_ADAMW : NS_OP_SGD};
-	int64_t begin, end, decay = s->decay_all ? r->flat.train : r->flat.decay;
+	int64_t n = g->end - g->begin, decay = (s->decay_all ? r->flat.train : r->flat.decay) - g->begin;
+
+	decay = decay < 0 ? 0 : decay > n ? n : decay;
+	op.u.optim = (struct ns_op_optim){
+		n, decay, (float)s->momentum, (float)s->momentum, (float)s->beta2, 1e-8f, (float)s->weight_decay, (float)s->clip, s->nesterov};
+	return ns_plan_make(&g->plan, r->job->set->devices[part], &op);
+}
+
+/* Pieces [begin, end) of a part whose parameters have one rate: all of it, or neighbours of one depth. */
+static enum ns_status make_segments(struct ns_trainer *r, int part, int64_t begin, int64_t end)
+{
+	const struct ns_net *net = &r->model->net;
+	struct ns_segment *g = r->optim[part] = calloc((size_t)net->trainable + 2, sizeof *g);
+	int64_t to;
+	int p;
+
+	if (!g)
+		return ns_fail(NS_NO_MEMORY, "out of memory for an optimiser");
+	for (p = 0; p < net->trainable && begin < end; p++) {
+		to = p == net->trainable - 1 || !r->depths ? r->flat.train : r->flat.at[p + 1];
+		if (r->depths && p < net->trainable - 1 && net->params[p].depth == net->params[p + 1].depth)
+			continue;
+		to = to < end ? to : end;
+		if (to <= begin)
+			continue;
+		*g = (struct ns_segment){begin, to, r->depths ? HYPER_ALL + net->params[p].depth * NS_HYPER_COUNT : HYPER_OPTIM, NULL};
+		NS_TRY(make_segment(r, part, g++));
+		begin = to;
+	}
+	return NS_OK;
+}
+
+static enum ns_status make_optimiser(struct ns_trainer *r, int part)
+{
+	int64_t begin, end;
 
 	ns_trainer_part(r->flat.train, part, r->parts, &begin, &end);
-	decay = decay < begin ? 0 : decay > end ? end - begin : decay - begin;
-	op.u.optim = (struct ns_op_optim){end - begin,	   decay, (float)s->momentum,	  (float)s->momentum,
-					  (float)s->beta2, 1e-8f, (float)s->weight_decay, (float)s->clip,
-					  s->nesterov};
-	NS_TRY(ns_plan_make(&r->optim[part], r->job->set->devices[part], &op));
+	NS_TRY(make_segments(r, part, begin, end));
 	ns_trainer_part(r->flat.statistics, part, r->parts, &begin, &end);
 	NS_TRY(make_plan(r, part, NS_OP_EMA, end - begin, &r->w_ema[part]));
 	if (part == 0) {
@@ -56,7 +86,7 @@ static enum ns_status make_arrays(struct ns_trainer *r)
 	NS_TRY(memory(r, bytes, &r->m));
 	NS_TRY(memory(r, bytes, &r->sum));
 	r->total = r->sum;
-	NS_TRY(memory(r, HYPER_ALL * sizeof(float), &r->numbers));
+	NS_TRY(memory(r, (size_t)ns_trainer_numbers(r) * sizeof(float), &r->numbers));
 	NS_TRY(memory(r, sizeof(double), &r->norm2_at));
 	if (r->s->adamw)
 		NS_TRY(memory(r, bytes, &r->v));
@@ -73,7 +103,7 @@ static enum ns_status make_execs(struct ns_trainer *r)
 	int i;
 
 	for (i = 0; i < r->lanes; i++) {
-		NS_TRY(ns_exec_train(&r->exec[i], r->model, set->devices[i], set->queues[i], r->n, r->s->batch, (float)r->s->smoothing, r->dtype));
+		NS_TRY(ns_exec_train(&r->exec[i], r->model, set->devices[i], set->queues[i], r->n, r->s->batch, &r->s->loss, r->dtype));
 		if (!set->backend->host_memory)
 			continue;
 		NS_TRY(set->backend->host_make(&r->staged[i], set->devices[i], r->t->input.bytes));
@@ -101,6 +131,7 @@ void ns_trainer_release(struct ns_trainer *r)
 {
 	const struct ns_backend *b = r->job->set->backend;
 	struct ns_device *dev = r->job->set->devices[0];
+	struct ns_segment *g;
 	int i;
 
 	if (!r->leaf)
@@ -112,7 +143,9 @@ void ns_trainer_release(struct ns_trainer *r)
 		free(r->labels[i]);
 	}
 	for (i = 0; i < r->parts; i++) {
-		ns_plan_free(r->optim[i]);
+		for (g = r->optim[i]; g && g->plan; g++)
+			ns_plan_free(g->plan);
+		free(r->optim[i]);
 		ns_plan_free(r->w_ema[i]);
 	}
 	ns_plan_free(r->stats_ema);
@@ -129,6 +162,7 @@ void ns_trainer_release(struct ns_trainer *r)
 	b->mem_free(dev, r->sum);
 	b->mem_free(dev, r->packed);
 	ns_flat_release(&r->flat);
+	free(r->best);
 	free(r->exec);
 	free(r->staged);
 	free(r->labels);
@@ -147,6 +181,8 @@ enum ns_status ns_trainer_init(struct ns_trainer *r)
 	r->n = r->s->batch / r->s->virtual_ranks;
 	r->local = end - r->first_rank;
 	r->per_epoch = r->s->rows / r->s->batch;
+	for (i = 0; r->s->depth_decay < 1 && i < r->model->net.trainable; i++)
+		r->depths = r->model->net.params[i].depth >= r->depths ? r->model->net.params[i].depth + 1 : r->depths;
 	r->parts = set->backend->host_memory ? ns_workers_count(r->job->workers) : 1;
 	r->lanes = set->backend->host_memory ? r->parts : set->count < r->local ? set->count : r->local;
 	r->exec = calloc((size_t)r->lanes, sizeof(void *));
@@ -160,6 +196,8 @@ enum ns_status ns_trainer_init(struct ns_trainer *r)
 		r->leaf = NULL;
 		return ns_fail(NS_NO_MEMORY, "out of memory for a trainer");
 	}
+	if (r->s->keep_best && !(r->best = malloc(sizeof *r->best * (size_t)(r->model->net.floats + 1))))
+		return ns_fail(NS_NO_MEMORY, "out of memory for the best weights");
 	NS_TRY(make_execs(r));
 	NS_TRY(make_arrays(r));
 	for (i = 0; i < r->parts; i++)

@@ -16,8 +16,12 @@ struct ns_train_spec {
 	int checkpoint_last; /* also write one at the end, because work follows this training */
 	int64_t rows;	     /* of an epoch; floor(rows / batch) steps use them */
 	int adamw, nesterov, decay_all;
-	double lr, momentum, beta2, weight_decay, warmup_epochs, smoothing, ema, clip;
+	double lr, momentum, beta2, weight_decay, warmup_epochs, ema, clip;
+	struct ns_loss loss;	/* its weights are borrowed */
 	int cosine;		/* else constant */
+	int keep_best;		/* of all epochs the weights with the largest metric, else those of the last */
+	int patience;		/* epochs without a larger metric, after which it ends; 0: it does not */
+	double depth_decay;	/* the rate of a layer before another is this times the other's; 1: all have the same */
 	char precision[8];	/* auto, f32, bf16 */
 	const char *collective; /* how GPUs exchange gradients: auto, nccl, mpi; borrowed, read with several ranks only */
 	uint64_t seed;
@@ -37,8 +41,11 @@ struct ns_train_input {
 	/* device memory: images (n, h, w, c) in the network's type from what was staged, with the queue and plans of `lane` */
 	enum ns_status (*images)(void *context, int lane, const void *staged, void *images);
 };
-/* Called after each epoch, on all ranks, with the values that would be stored; may add to `line` of metrics.jsonl. */
-typedef enum ns_status ns_epoch_fn(void *context, int epoch, const float *values, json_t *line);
+/*
+ * Called after each epoch, on all ranks, with the values that would be stored; may add to `line` of metrics.jsonl. *metric: by which epochs are compared, the same on all
+ * ranks; NaN: there is none.
+ */
+typedef enum ns_status ns_epoch_fn(void *context, int epoch, const float *values, json_t *line, double *metric);
 
 struct ns_training { /* collective */
 	struct ns_train_spec spec;
@@ -49,6 +56,7 @@ struct ns_training { /* collective */
 	char metrics_path[NS_PATH_MAX], checkpoint_dir[NS_PATH_MAX]; /* "" : none */
 	/* results */
 	int64_t steps;
+	int best_epoch;				       /* the one whose weights are kept, from 1 on; 0: the last */
 	double seconds, images_per_second, first_step; /* first_step: seconds from the start of the process */
 	json_t *metrics;			       /* a line an epoch */
 };

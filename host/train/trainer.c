@@ -87,6 +87,25 @@ static enum ns_status keep_values(struct ns_trainer *r)
 	return ns_model_settle(r->model);
 }
 
+/* Keeps what it has where the epoch is better than all before; the first is. */
+static enum ns_status compare(struct ns_trainer *r, int epoch, double metric)
+{
+	if (isnan(metric) && (r->best || r->s->patience))
+		return ns_fail(NS_BAD_DATA, "epoch %d has no accuracy to compare it by: the rows of --val have no labels", epoch);
+	if (r->best_epoch && !(metric > r->best_metric))
+		return NS_OK;
+	r->best_metric = metric;
+	r->best_epoch = epoch;
+	if (r->best)
+		memcpy(r->best, r->model->values, sizeof *r->best * (size_t)r->model->net.floats);
+	return NS_OK;
+}
+
+static int is_over(const struct ns_trainer *r)
+{
+	return r->s->patience > 0 && r->best_epoch && r->step / r->per_epoch - r->best_epoch >= r->s->patience;
+}
+
 static enum ns_status end_epoch(struct ns_trainer *r)
 {
 	double rows = (double)(r->per_epoch * r->s->batch);
@@ -94,11 +113,14 @@ static enum ns_status end_epoch(struct ns_trainer *r)
 	json_t *line = json_pack("{s:i, s:I, s:o, s:f, s:f, s:o}", "epoch", epoch, "step", (json_int_t)r->step, "loss", ns_json_real(r->loss / rows),
 				 "accuracy", r->hits / rows, "learning_rate", r->rate, "gradient_norm", ns_json_real(sqrt(r->gradient_norm2)));
 	enum ns_status status = NS_OK;
+	double metric = (double)NAN;
 
 	if (r->t->after_epoch) {
 		status = keep_values(r);
 		if (status == NS_OK)
-			status = r->t->after_epoch(r->t->context, epoch, r->model->values, line);
+			status = r->t->after_epoch(r->t->context, epoch, r->model->values, line, &metric);
+		if (status == NS_OK)
+			status = compare(r, epoch, metric);
 	}
 	r->loss = r->hits = 0;
 	json_array_append(r->t->metrics, line);
@@ -113,7 +135,7 @@ static enum ns_status run(struct ns_trainer *r)
 	double start = ns_now();
 	int stop = 0;
 
-	while (r->step < total && !stop) {
+	while (r->step < total && !stop && !is_over(r)) {
 		int save, whole;
 
 		NS_TRY(r->steps ? ns_device_step(r, &stop) : host_step(r, &stop));
@@ -128,15 +150,19 @@ static enum ns_status run(struct ns_trainer *r)
 		if (save || stop)
 			NS_TRY(ns_trainer_save(r));
 	}
-	if (begun == total) /* resumed at its end: the metrics file is written all the same */
+	if (begun == r->step) /* resumed at its end: the metrics file is written all the same */
 		NS_TRY(write_metrics(r));
 	r->t->steps = r->step;
 	r->t->seconds = ns_now() - start;
 	r->t->images_per_second = r->t->seconds > 0 ? (double)((r->step - begun) * s->batch) / r->t->seconds : 0;
-	if (stop && r->step < total)
+	if (stop && r->step < total && !is_over(r))
 		return ns_fail(NS_STOPPED, "stopped at step %lld of %lld; a checkpoint is in %s", (long long)r->step, (long long)total,
 			       r->t->checkpoint_dir);
-	return keep_values(r);
+	if (!r->best)
+		return keep_values(r);
+	r->t->best_epoch = r->best_epoch;
+	memcpy(r->model->values, r->best, sizeof *r->best * (size_t)r->model->net.floats);
+	return ns_model_settle(r->model);
 }
 
 enum ns_status ns_train(struct ns_job *job, struct ns_model *model, struct ns_training *training)

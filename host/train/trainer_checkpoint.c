@@ -1,19 +1,20 @@
 /* host/train/trainer_checkpoint.c - saving a training in a checkpoint, and resuming it. */
 #include "host/train/trainer_inner.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 static enum ns_status checkpoint_arrays(struct ns_trainer *r, struct ns_checkpoint *c)
 {
-	float *flat[4] = {r->w, r->m, r->v, r->average};
+	float *flat[NS_CHECKPOINT_BEST] = {r->w, r->m, r->v, r->average};
 	int i;
 
 	*c = (struct ns_checkpoint){.step = r->step, .floats = r->model->net.floats, .loss = r->loss, .hits = r->hits};
 	memcpy(c->config_digest, r->t->config_digest, sizeof c->config_digest);
 	strcpy(c->precision, r->dtype == NS_BF16 ? "bf16" : "f32");
-	for (i = 0; i < 4; i++)
-		if (flat[i] && !(c->arrays[i] = malloc(sizeof(float) * (size_t)c->floats)))
+	for (i = 0; i < NS_CHECKPOINT_ARRAYS; i++)
+		if ((i == NS_CHECKPOINT_BEST ? r->best : flat[i]) && !(c->arrays[i] = malloc(sizeof(float) * (size_t)c->floats)))
 			return ns_fail(NS_NO_MEMORY, "out of memory for a checkpoint");
 	return NS_OK;
 }
@@ -22,13 +23,13 @@ static void checkpoint_free(struct ns_checkpoint *c)
 {
 	int i;
 
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < NS_CHECKPOINT_ARRAYS; i++)
 		free(c->arrays[i]);
 }
 
 enum ns_status ns_trainer_save(struct ns_trainer *r)
 {
-	float *flat[4] = {r->w, r->m, r->v, r->average};
+	float *flat[NS_CHECKPOINT_BEST] = {r->w, r->m, r->v, r->average};
 	struct ns_checkpoint c;
 	enum ns_status status;
 	int i;
@@ -39,7 +40,9 @@ enum ns_status ns_trainer_save(struct ns_trainer *r)
 	if (r->job->comm->rank != 0)
 		return ns_job_agree(r->job, NS_OK);
 	status = checkpoint_arrays(r, &c);
-	for (i = 0; i < 4 && status == NS_OK; i++)
+	if (status == NS_OK && r->best)
+		memcpy(c.arrays[NS_CHECKPOINT_BEST], r->best, sizeof *r->best * (size_t)c.floats);
+	for (i = 0; i < NS_CHECKPOINT_BEST && status == NS_OK; i++)
 		if (flat[i])
 			status = ns_exec_from_flat(r->exec[0], &r->flat, flat[i], c.arrays[i]);
 	c.metrics = r->t->metrics;
@@ -49,10 +52,28 @@ enum ns_status ns_trainer_save(struct ns_trainer *r)
 	return ns_job_agree(r->job, status);
 }
 
+/* The best epoch so far, by the lines of those that are over, which rank 0 has. */
+static enum ns_status find_best(struct ns_trainer *r)
+{
+	const json_t *line;
+	size_t i;
+
+	json_array_foreach(r->t->metrics, i, line) {
+		double metric = ns_json_number(line, "val_accuracy", (double)NAN);
+
+		if (metric > r->best_metric || !r->best_epoch) {
+			r->best_metric = metric;
+			r->best_epoch = (int)i + 1;
+		}
+	}
+	NS_TRY(ns_comm_broadcast(r->job->comm, &r->best_metric, sizeof r->best_metric, 0));
+	return ns_comm_broadcast(r->job->comm, &r->best_epoch, sizeof r->best_epoch, 0);
+}
+
 /* Rank 0 reads and broadcasts; the precision of a resumed run is that of the checkpoint. */
 enum ns_status ns_trainer_restore(struct ns_trainer *r)
 {
-	float *flat[4] = {r->w, r->m, r->v, r->average};
+	float *flat[NS_CHECKPOINT_BEST] = {r->w, r->m, r->v, r->average};
 	struct ns_checkpoint c;
 	enum ns_status status;
 	int i;
@@ -63,7 +84,11 @@ enum ns_status ns_trainer_restore(struct ns_trainer *r)
 	NS_GO(ns_comm_broadcast(r->job->comm, &c.step, sizeof c.step, 0));
 	if (c.step < 0)
 		goto out;
-	for (i = 0; i < 4; i++)
+	if (r->best) {
+		NS_GO(ns_comm_broadcast(r->job->comm, c.arrays[NS_CHECKPOINT_BEST], sizeof *r->best * (size_t)c.floats, 0));
+		memcpy(r->best, c.arrays[NS_CHECKPOINT_BEST], sizeof *r->best * (size_t)c.floats);
+	}
+	for (i = 0; i < NS_CHECKPOINT_BEST; i++)
 		if (flat[i]) {
 			NS_GO(ns_comm_broadcast(r->job->comm, c.arrays[i], sizeof(float) * (size_t)c.floats, 0));
 			NS_GO(ns_exec_to_flat(r->exec[0], &r->flat, c.arrays[i], flat[i]));
@@ -72,6 +97,7 @@ enum ns_status ns_trainer_restore(struct ns_trainer *r)
 	NS_GO(ns_comm_broadcast(r->job->comm, &c.hits, sizeof c.hits, 0));
 	if (r->job->comm->rank == 0 && c.metrics)
 		json_array_extend(r->t->metrics, c.metrics);
+	NS_GO(find_best(r));
 	r->step = r->saved = c.step;
 	r->loss = c.loss;
 	r->hits = c.hits;

@@ -9,6 +9,12 @@
 #include "host/graph/graph.h"
 #include "host/train/train.h"
 
+struct ns_segment { /* elements of the flat arrays with one learning rate */
+	int64_t begin, end;
+	int hyper; /* where its numbers begin */
+	struct ns_plan *plan;
+};
+
 struct ns_trainer {
 	struct ns_job *job;
 	struct ns_model *model;
@@ -26,16 +32,20 @@ struct ns_trainer {
 	void *packed, *norm_space;
 	void **staged; /* where the host computes: a worker's rows and labels */
 	int32_t **labels;
-	struct ns_plan **optim, **w_ema, *stats_ema, *norm2;
+	struct ns_segment **optim; /* of each part: pieces of one rate, to one of no elements */
+	struct ns_plan **w_ema, *stats_ema, *norm2;
 	struct ns_device_steps *steps; /* steps in flight on a device; NULL where the host computes */
 	double gradient_norm2, rate;   /* of the last completed step */
 	enum ns_dtype dtype;
 	int64_t step, per_epoch; /* steps begun: all complete where the host computes, and after ns_device_drain() */
 	int64_t done, saved;	 /* steps that this process completed; the last checkpoint's step, -1: none */
 	double loss, hits;	 /* of the epoch so far */
+	float *best;		 /* canonical values of the best epoch so far; NULL: the last epoch's are kept */
+	double best_metric;
+	int best_epoch, depths; /* depths: of layers, where rates differ by them; else 0 */
 };
 
-/* offsets in numbers[], the hyperparameters of a step */
+/* offsets in numbers[], the hyperparameters of a step; with rates by depth, those of each depth come after all */
 enum { HYPER_OPTIM = 0, HYPER_STATS = NS_HYPER_COUNT, HYPER_ADD = 2 * NS_HYPER_COUNT, HYPER_ALL = 3 * NS_HYPER_COUNT };
 
 /* The worker's part of [0, n): whole cache lines, the last gets the rest. */
@@ -46,7 +56,9 @@ void ns_trainer_release(struct ns_trainer *r);
 
 /* --- parts of a step --- */
 
-void ns_trainer_hyper(const struct ns_trainer *r, float hyper[HYPER_ALL]);
+void ns_trainer_hyper(const struct ns_trainer *r, float *hyper);
+/* Floats of it. */
+int ns_trainer_numbers(const struct ns_trainer *r);
 /* The first row, as a position in the epoch, of our virtual rank `task` in this step. */
 int64_t ns_trainer_first(const struct ns_trainer *r, int task);
 /* Runs forward and backward of one virtual rank; the gradient goes into its leaf. */

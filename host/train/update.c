@@ -28,10 +28,16 @@ static double learning_rate(const struct ns_trainer *r)
 	return s->lr * 0.5 * (1 + cos(3.141592653589793 * (at - warm) / (total - warm)));
 }
 
-void ns_trainer_hyper(const struct ns_trainer *r, float hyper[HYPER_ALL])
+int ns_trainer_numbers(const struct ns_trainer *r)
+{
+	return HYPER_ALL + r->depths * NS_HYPER_COUNT;
+}
+
+void ns_trainer_hyper(const struct ns_trainer *r, float *hyper)
 {
 	const struct ns_train_spec *s = r->s;
 	double t = (double)r->step + 1, decay = s->ema < t / (9 + t) ? s->ema : t / (9 + t);
+	int d;
 
 	hyper[NS_HYPER_LR] = (float)learning_rate(r);
 	hyper[NS_HYPER_C1] = (float)(1 - pow(s->momentum, t));
@@ -41,6 +47,12 @@ void ns_trainer_hyper(const struct ns_trainer *r, float hyper[HYPER_ALL])
 	hyper[HYPER_STATS + NS_HYPER_EMA_A] = 0.9f; /* torchvision's momentum of 0.1 */
 	hyper[HYPER_STATS + NS_HYPER_EMA_B] = 0.1f / (float)s->virtual_ranks;
 	hyper[HYPER_ADD + NS_HYPER_EMA_A] = hyper[HYPER_ADD + NS_HYPER_EMA_B] = 1;
+	for (d = 0; d < r->depths; d++) {
+		float *own = hyper + HYPER_ALL + d * NS_HYPER_COUNT;
+
+		memcpy(own, hyper, sizeof *own * NS_HYPER_COUNT);
+		own[NS_HYPER_LR] = (float)(learning_rate(r) * pow(s->depth_decay, r->depths - 1 - d));
+	}
 }
 
 int64_t ns_trainer_first(const struct ns_trainer *r, int task)
@@ -67,16 +79,17 @@ enum ns_status ns_trainer_update(struct ns_trainer *r, int part, int lane)
 {
 	struct ns_queue *q = r->job->set->queues[lane];
 	struct ns_args a = {{0}, {0}, NULL}, stats = {{r->total + r->flat.train, r->numbers + HYPER_STATS}, {r->w + r->flat.train}, NULL};
-	int64_t begin, end;
+	const struct ns_segment *g;
 
-	ns_trainer_part(r->flat.train, part, r->parts, &begin, &end);
-	a.in[NS_OPTIM_GRAD] = r->total + begin;
-	a.in[NS_OPTIM_HYPER] = r->numbers + HYPER_OPTIM;
-	a.in[NS_OPTIM_NORM2] = r->norm2_at;
-	a.out[NS_OPTIM_W] = r->w + begin;
-	a.out[NS_OPTIM_M] = r->m + begin;
-	a.out[NS_OPTIM_V] = r->v ? r->v + begin : NULL;
-	NS_TRY(ns_plan_run(r->optim[part], &a, q));
+	for (g = r->optim[part]; g->plan; g++) {
+		a.in[NS_OPTIM_GRAD] = r->total + g->begin;
+		a.in[NS_OPTIM_HYPER] = r->numbers + g->hyper;
+		a.in[NS_OPTIM_NORM2] = r->norm2_at;
+		a.out[NS_OPTIM_W] = r->w + g->begin;
+		a.out[NS_OPTIM_M] = r->m + g->begin;
+		a.out[NS_OPTIM_V] = r->v ? r->v + g->begin : NULL;
+		NS_TRY(ns_plan_run(g->plan, &a, q));
+	}
 	return part || !r->stats_ema ? NS_OK : ns_plan_run(r->stats_ema, &stats, q);
 }
 

@@ -74,8 +74,60 @@ void ns_feed_release(struct ns_feed *f)
 	}
 	free(f->workers);
 	free(f->lanes);
+	free(f->by_class);
+	free(f->first);
 	free(f->config);
 	memset(f, 0, sizeof *f);
+}
+
+enum ns_status ns_feed_balance(struct ns_feed *f)
+{
+	int classes = f->model->class_count, k, to = 0;
+	int64_t i, at;
+	struct ns_pick pick;
+
+	f->by_class = malloc(sizeof *f->by_class * (size_t)(f->view->rows + 1));
+	f->first = calloc((size_t)classes + 2, sizeof *f->first);
+	if (!f->by_class || !f->first)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %lld rows by their classes", (long long)f->view->rows);
+	for (i = 0; i < f->view->rows; i++) { /* first[k + 1]: rows of class k, then where they begin, then where they end */
+		ns_view_get(f->view, i, &pick);
+		if (pick.label >= 0 && pick.label < classes)
+			f->first[pick.label + 2]++;
+	}
+	for (k = 2; k <= classes + 1; k++)
+		f->first[k] += f->first[k - 1];
+	for (i = 0; i < f->view->rows; i++) {
+		ns_view_get(f->view, i, &pick);
+		if (pick.label >= 0 && pick.label < classes)
+			f->by_class[f->first[pick.label + 1]++] = i;
+	}
+	for (k = 0; k < classes; k++) { /* those without rows go */
+		at = f->first[k];
+		if (f->first[k + 1] > at)
+			f->first[to++] = at;
+	}
+	f->first[to] = f->first[classes];
+	f->balanced = to;
+	return to ? NS_OK : ns_fail(NS_BAD_DATA, "no row has a label, so that classes cannot come as often as each other");
+}
+
+/* The row of the view at a position of the epoch, and how often it has come before in it. */
+static int64_t row_at(const struct ns_feed *f, int epoch, int64_t position, int *again)
+{
+	int64_t k, j, n;
+
+	*again = 0;
+	if (!f->shuffle)
+		return position;
+	if (!f->balanced)
+		return (int64_t)ns_permute((uint64_t)position, (uint64_t)f->view->rows, f->seed, NS_FOR_SHUFFLE, (uint32_t)epoch);
+	k = position % f->balanced;
+	j = position / f->balanced;
+	n = f->first[k + 1] - f->first[k];
+	*again = (int)(j / n);
+	return f->by_class[f->first[k] + (int64_t)ns_permute((uint64_t)(j % n), (uint64_t)n, f->seed + (uint64_t)k, NS_FOR_SHUFFLE,
+							     (uint32_t)epoch * 65537u + (uint32_t)*again)];
 }
 
 struct draw { /* of one image of a set of files */
@@ -142,7 +194,7 @@ enum ns_status ns_feed_stage(void *context, int worker, int epoch, int64_t first
 	struct ns_feed *f = context;
 	struct ns_feed_worker *w = &f->workers[worker];
 	struct ns_augment_sample *samples = (void *)((char *)staged + f->samples_at);
-	int i;
+	int i, again;
 
 	if (n != f->n)
 		return ns_fail(NS_INTERNAL, "a feed was made for %d images at a time, but asked for %d", f->n, n);
@@ -150,9 +202,9 @@ enum ns_status ns_feed_stage(void *context, int worker, int epoch, int64_t first
 		int64_t row = first + i < f->view->rows ? first + i : f->view->rows - 1;
 		struct ns_pick pick;
 
-		if (f->shuffle)
-			row = (int64_t)ns_permute((uint64_t)row, (uint64_t)f->view->rows, f->seed, NS_FOR_SHUFFLE, (uint32_t)epoch);
+		row = row_at(f, epoch, row, &again);
 		ns_view_get(f->view, row, &pick);
+		pick.repeat = (uint16_t)(pick.repeat + again); /* with another augmentation each time */
 		NS_TRY(stage_one(f, w, epoch, &pick, (uint8_t *)staged + (size_t)i * image_bytes(f), &samples[i]));
 		labels[i] = first + i < f->view->rows ? pick.label : -1;
 	}

@@ -32,7 +32,9 @@ struct ns_feed {
 	int windows;				 /* there is one */
 	struct ns_fit fit;			 /* how files come onto the canvas, where the model says another way than ingest's */
 	int fits;
-	int shuffle, n; /* n: images at a time */
+	int shuffle, n;		   /* n: images at a time */
+	int64_t *by_class, *first; /* of a balanced feed: rows of the view by class; where each class begins, and the end */
+	int balanced;		   /* classes that have rows; 0: it is none */
 	uint64_t seed;
 	size_t bytes, samples_at; /* staged: pixels (n, h, w, c) u8, then n draws */
 	struct ns_feed_worker {
@@ -48,6 +50,8 @@ struct ns_feed {
 /* recipe NULL: no augmentation. The caller releases *feed in any case. */
 enum ns_status ns_feed_init(struct ns_feed *feed, struct ns_job *job, const struct ns_view *view, const struct ns_model *model, const json_t *recipe,
 			    int n, int shuffle, enum ns_dtype dtype);
+/* Of a feed that shuffles: each class that has rows comes as often, in turn; a class that is small comes again in another order. */
+enum ns_status ns_feed_balance(struct ns_feed *feed);
 void ns_feed_release(struct ns_feed *feed);
 /* The two halves of struct ns_train_input. Rows beyond the view's end repeat its last and get label -1. */
 enum ns_status ns_feed_stage(void *feed, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged, int32_t *labels);

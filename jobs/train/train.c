@@ -18,9 +18,10 @@ struct fit {
 	struct ns_feed feed;
 	struct ns_dataset *val;
 	enum ns_dtype dtype;
+	float *class_weights;
 };
 
-static enum ns_status after_epoch(void *context, int epoch, const float *values, json_t *line)
+static enum ns_status after_epoch(void *context, int epoch, const float *values, json_t *line, double *metric)
 {
 	struct fit *f = context;
 	struct ns_view view = {.sets = &f->val, .set_count = 1, .rows = f->val->rows};
@@ -48,88 +49,9 @@ static enum ns_status after_epoch(void *context, int epoch, const float *values,
 	free(out.label);
 	NS_TRY(ns_job_agree(f->job, status));
 	NS_TRY(ns_comm_sum_i64(f->job->comm, sums, 2));
+	*metric = sums[1] ? (double)sums[0] / (double)sums[1] : (double)NAN;
 	json_object_set_new(line, "val_accuracy", sums[1] ? json_real((double)sums[0] / (double)sums[1]) : json_null());
 	return NS_OK;
-}
-
-static enum ns_status check_words(struct ns_job *job)
-{
-	const char *optimizer = ns_conf_text(job->conf, "train.optimizer"), *schedule = ns_conf_text(job->conf, "train.schedule");
-	const char *collective = ns_conf_text(job->conf, "train.collective");
-
-	if (strcmp(optimizer, "sgd") && strcmp(optimizer, "adamw"))
-		return ns_fail(NS_CONFIG, "train.optimizer = '%s', expected sgd or adamw", optimizer);
-	if (strcmp(collective, "auto") && strcmp(collective, "nccl") && strcmp(collective, "mpi"))
-		return ns_fail(NS_CONFIG, "train.collective = '%s', expected auto, nccl or mpi", collective);
-	if (strcmp(schedule, "cosine") && strcmp(schedule, "constant"))
-		return ns_fail(NS_CONFIG, "train.schedule = '%s', expected cosine or constant", schedule);
-	return NS_OK;
-}
-
-/* What only models that came as ONNX know, and what they do not. */
-static enum ns_status check_origin(const struct ns_conf *conf, const struct ns_model *m)
-{
-	if (!m->onnx && ns_conf_text(conf, "train.freeze"))
-		return ns_fail(
-			NS_CONFIG,
-			"train.freeze: is of models that came as ONNX; the normalisations of networks that are built here learn from every batch");
-	if (m->onnx && !strcmp(ns_conf_text(conf, "train.precision"), "bf16"))
-		return ns_fail(NS_CONFIG, "train.precision = 'bf16': the model came as ONNX, which is trained in f32");
-	return NS_OK;
-}
-
-/* The highest learning rate: a round's own, the configuration's, or what suits the optimiser; of a file whose normalisations are folded, a tenth. */
-static double rate_of(const struct ns_conf *c, const struct ns_train_options *o, int tuned)
-{
-	double rate = strcmp(ns_conf_text(c, "train.optimizer"), "adamw") ? 0.1 : 0.001;
-
-	if (o->lr > 0)
-		return o->lr;
-	if (ns_conf_node(c, "train.lr"))
-		return ns_conf_real(c, "train.lr");
-	return tuned ? rate / 10 : rate;
-}
-
-static void spec_from_conf(struct ns_train_spec *s, const struct ns_conf *c, const struct ns_train_options *o, int tuned, int64_t rows)
-{
-	*s = (struct ns_train_spec){.batch = (int)ns_conf_int(c, "train.batch"),
-				    .virtual_ranks = (int)ns_conf_int(c, "train.virtual_ranks"),
-				    .epochs = o->epochs ? o->epochs : (int)ns_conf_int(c, "train.epochs"),
-				    .checkpoint_steps = (int)ns_conf_int(c, "train.checkpoint_steps"),
-				    .checkpoint_last = o->checkpoint_last,
-				    .rows = rows,
-				    .collective = ns_conf_text(c, "train.collective"),
-				    .adamw = !strcmp(ns_conf_text(c, "train.optimizer"), "adamw"),
-				    .nesterov = ns_conf_bool(c, "train.nesterov"),
-				    .decay_all = ns_conf_bool(c, "train.decay_all"),
-				    .lr = rate_of(c, o, tuned),
-				    .momentum = ns_conf_real(c, "train.momentum"),
-				    .beta2 = ns_conf_real(c, "train.beta2"),
-				    .weight_decay = ns_conf_real(c, "train.weight_decay"),
-				    .warmup_epochs = ns_conf_real(c, "train.warmup_epochs"),
-				    .smoothing = ns_conf_real(c, "train.label_smoothing"),
-				    .ema = ns_conf_real(c, "train.ema"),
-				    .clip = tuned && !ns_conf_given(c, "train.clip") ? 1 : ns_conf_real(c, "train.clip"),
-				    .cosine = !strcmp(ns_conf_text(c, "train.schedule"), "cosine"),
-				    .seed = (uint64_t)ns_conf_int(c, "seed"),
-				    .label = o->label};
-	snprintf(s->precision, sizeof s->precision, "%s", ns_conf_text(c, "train.precision"));
-}
-
-void ns_train_plain(const struct ns_conf *conf, json_t *all)
-{
-	const struct ns_train_options none = {0};
-	json_t *recipe = ns_recipe_versioned(json_object_get(all, "augment"), NS_RECIPE_VERSION);
-	double rate = rate_of(conf, &none, 0);
-
-	if (recipe)
-		json_object_set(all, "augment",
-				json_integer_value(json_object_get(recipe, "version")) == 1 ? json_object_get(recipe, "operations") : recipe);
-	json_decref(recipe);
-	if (rate == 0.1)
-		json_object_del(all, "train.lr");
-	else if (!ns_conf_node(conf, "train.lr"))
-		json_object_set_new(all, "train.lr", json_real(rate));
 }
 
 /* Digest of what must be equal for a checkpoint to be resumed: all that determines bits, not how often or where. */
@@ -167,11 +89,7 @@ static enum ns_status prepare(struct fit *f, struct ns_training *t, const struct
 {
 	struct ns_job *job = f->job;
 
-	NS_TRY(check_words(job));
-	NS_TRY(check_origin(job->conf, f->model));
-	spec_from_conf(&t->spec, job->conf, o, f->model->onnx != NULL, view->rows);
-	if (f->model->onnx)
-		strcpy(t->spec.precision, "f32");
+	NS_TRY(ns_train_spec_of(job->conf, f->model, view, o, &t->spec, &f->class_weights));
 	if (job->comm->rank == 0 && t->spec.warmup_epochs > 0 && t->spec.warmup_epochs >= t->spec.epochs)
 		ns_log_warn(job->log,
 			    "train.warmup_epochs = %g, and training ends after %d: the learning rate %g is never reached, or only at the end",
@@ -199,6 +117,8 @@ enum ns_status ns_train_fit(struct ns_job *job, struct ns_model *model, const st
 	f.dtype = dtype;
 	*model->weights = 0; /* the values no longer equal those of the file they came from */
 	NS_GO(ns_feed_init(&f.feed, job, view, model, ns_conf_node(job->conf, "augment"), t.spec.batch / t.spec.virtual_ranks, 1, dtype));
+	if (!strcmp(ns_conf_text(job->conf, "train.sampling"), "balanced"))
+		NS_GO(ns_feed_balance(&f.feed));
 	t.input = (struct ns_train_input){&f.feed, f.feed.bytes, ns_feed_stage, ns_feed_images};
 	NS_GO(ns_train(job, model, &t));
 	ns_log_event(job->log, "trained",
@@ -207,7 +127,10 @@ enum ns_status ns_train_fit(struct ns_job *job, struct ns_model *model, const st
 	ns_job_count(job, "images_per_second", (int64_t)t.images_per_second);
 	json_object_set_new(model->facts, "training",
 			    json_pack("{s:s, s:I, s:I}", "what", o->label, "steps", (json_int_t)t.steps, "rows", (json_int_t)view->rows));
+	if (t.best_epoch)
+		json_object_set_new(json_object_get(model->facts, "training"), "best_epoch", json_integer(t.best_epoch));
 out:
+	free(f.class_weights);
 	ns_feed_release(&f.feed);
 	json_decref(t.metrics);
 	return status;

@@ -6,6 +6,11 @@
 #include "host/graph/graph.h"
 #include "host/run/run.h"
 
+/* What a training of `m` on the view does; weights: of the classes, which become the caller's. NS_CONFIG: keys that do not go together. */
+struct ns_train_spec;
+struct ns_train_options;
+enum ns_status ns_train_spec_of(const struct ns_conf *conf, const struct ns_model *m, const struct ns_view *view,
+				const struct ns_train_options *options, struct ns_train_spec *spec, float **weights);
 /*
  * What the file's shapes say, where the configuration says nothing; where it says another thing, that is an error. Its classes need not be those of the
  * data: then the classifier is a new one.

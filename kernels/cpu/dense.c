@@ -1,6 +1,7 @@
 /* kernels/cpu/dense.c - the classifier's ends: linear layer, cross-entropy, prediction head, pooling. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vec.h"
+#include "kernels/formula/loss.h"
 
 static float dot(const float *x, const float *y, int n)
 {
@@ -85,32 +86,49 @@ static float exp_row(float *y, const float *x, float top, float over, int k)
 	return sum;
 }
 
+/* The row's loss, and dx, which holds exponentials that add up to `sum`, becomes its gradient; label -1: soft targets. */
+static double xent_row(const struct ns_op_xent *v, const float *x, const float *soft, const float *weights, int label, float top, float sum,
+		       float *dx)
+{
+	float even = v->smoothing / (float)v->k, log_sum = logf(sum), all = v->weighted ? 0 : 1, slope = v->scale;
+	double loss = 0;
+	int j;
+
+	for (j = 0; v->weighted && j < v->k; j++)
+		all += weights[j] * ((1 - v->smoothing) * (soft ? soft[j] : label == j ? 1.0f : 0.0f) + even);
+	if (v->focal > 0)
+		slope *= (float)ns_focal_slope((double)(x[label] - top - log_sum), (double)v->focal);
+	for (j = 0; j < v->k; j++) {
+		float t = soft ? soft[j] : label == j ? 1.0f : 0.0f;
+
+		t = (1 - v->smoothing) * t + even;
+		t = v->weighted ? t * weights[j] : t;
+		if (t != 0)
+			loss -= (double)(t * (x[j] - top - log_sum));
+		dx[j] = slope * (dx[j] / sum * all - t);
+	}
+	return v->focal > 0 ? loss * ns_focal((double)(x[label] - top - log_sum), (double)v->focal) : loss;
+}
+
 static enum ns_status xent_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	const struct ns_op_xent *v = &ns_cpu_op(plan)->u.xent;
 	const float *x = a->in[NS_XENT_X], *soft = a->in[NS_XENT_T];
 	const int32_t *label = a->in[NS_XENT_T];
-	float *dx = a->out[NS_XENT_DX], even = v->smoothing / (float)v->k;
+	float *dx = a->out[NS_XENT_DX];
 	double loss = 0;
-	int i, j, hits = 0;
+	int i, hits = 0;
 
 	(void)queue;
 	for (i = 0; i < v->n; i++, x += v->k, dx += v->k) {
 		int best = argmax(x, v->k);
-		float sum = exp_row(dx, x, x[best], 1, v->k), log_sum = logf(sum);
+		float sum = exp_row(dx, x, x[best], 1, v->k);
 
 		if (!v->soft && label[i] < 0) {
 			memset(dx, 0, (size_t)v->k * sizeof *dx);
 			continue;
 		}
-		for (j = 0; j < v->k; j++) {
-			float t = v->soft ? soft[(int64_t)i * v->k + j] : label[i] == j ? 1.0f : 0.0f;
-
-			t = (1 - v->smoothing) * t + even;
-			if (t != 0)
-				loss -= (double)(t * (x[j] - x[best] - log_sum));
-			dx[j] = v->scale * (dx[j] / sum - t);
-		}
+		loss += xent_row(v, x, v->soft ? soft + (int64_t)i * v->k : NULL, a->in[NS_XENT_WEIGHTS], v->soft ? -1 : label[i], x[best], sum, dx);
 		hits += best == (v->soft ? argmax(soft + (int64_t)i * v->k, v->k) : label[i]);
 	}
 	*(float *)a->out[NS_XENT_LOSS] = (float)loss;

@@ -4,6 +4,10 @@
  */
 #include "kernels/cuda/cuda.h"
 
+extern "C" {
+#include "kernels/formula/loss.h"
+}
+
 #define ROWS 4 /* warps of a block */
 
 /* index of the largest of x[0..k), the lowest where several are; NaN never wins */
@@ -43,12 +47,20 @@ template <class T> static __device__ inline double log_sum_exp(const T *x, int k
 	return (double)top / (double)over + log(ns_warp_sum(sum));
 }
 
+static __device__ inline double target_of(const struct ns_op_xent &v, const float *soft, const float *weights, int want, int j)
+{
+	double hard = v.soft ? (double)soft[j] : (double)(want == j), t = (1 - (double)v.smoothing) * hard + (double)v.smoothing / v.k;
+
+	return v.weighted ? t * (double)weights[j] : t;
+}
+
 /* a row's loss and hit go to partial[row] and partial[n + row] */
-template <class T> static __global__ void xent(const struct ns_op_xent v, const T *x, const void *targets, T *dx, double *partial)
+template <class T>
+static __global__ void xent(const struct ns_op_xent v, const T *x, const void *targets, const float *weights, T *dx, double *partial)
 {
 	int row = (int)(blockIdx.x * ROWS + threadIdx.x / 32), lane = (int)(threadIdx.x % 32), j, top, off, want;
 	const float *soft = (const float *)targets + (int64_t)row * v.k;
-	double lse, loss = 0;
+	double lse, loss = 0, all = 1, slope = 1;
 
 	if (row >= v.n)
 		return; /* a whole warp leaves */
@@ -58,14 +70,22 @@ template <class T> static __global__ void xent(const struct ns_op_xent v, const 
 	lse = log_sum_exp(x, v.k, ns_load(x + top), 1.0f);
 	want = v.soft ? largest(soft, v.k) : ((const int32_t *)targets)[row];
 	off = want < 0;
+	if (v.weighted) {
+		for (all = 0, j = lane; j < v.k; j += 32)
+			all += target_of(v, soft, weights, want, j);
+		all = ns_warp_sum(all);
+	}
+	if (v.focal > 0 && !off)
+		slope = ns_focal_slope((double)ns_load(x + want) - lse, (double)v.focal);
 	for (j = lane; j < v.k; j += 32) {
-		double hard = v.soft ? (double)soft[j] : (double)(want == j), logit = (double)ns_load(x + j);
-		double t = (1 - (double)v.smoothing) * hard + (double)v.smoothing / v.k;
+		double logit = (double)ns_load(x + j), t = target_of(v, soft, weights, want, j);
 
 		loss -= off || t == 0 ? 0 : t * (logit - lse); /* 0 * -infinity is 0 here */
-		ns_store(dx + j, off ? 0.0f : (float)((double)v.scale * (exp(logit - lse) - t)));
+		ns_store(dx + j, off ? 0.0f : (float)((double)v.scale * slope * (exp(logit - lse) * all - t)));
 	}
 	loss = ns_warp_sum(loss);
+	if (v.focal > 0 && !off)
+		loss *= ns_focal((double)ns_load(x + want) - lse, (double)v.focal);
 	if (lane == 0) {
 		partial[row] = loss;
 		partial[v.n + row] = top == want;
@@ -107,10 +127,10 @@ static enum ns_status xent_run(const struct ns_plan *plan, const struct ns_args 
 
 	if (v->dtype == NS_BF16)
 		NS_LAUNCH(xent<ns_bf16>, blocks, 32 * ROWS, 0, stream, *v, (const ns_bf16 *)a->in[NS_XENT_X], a->in[NS_XENT_T],
-			  (ns_bf16 *)a->out[NS_XENT_DX], partial);
+			  (const float *)a->in[NS_XENT_WEIGHTS], (ns_bf16 *)a->out[NS_XENT_DX], partial);
 	else
 		NS_LAUNCH(xent<float>, blocks, 32 * ROWS, 0, stream, *v, (const float *)a->in[NS_XENT_X], a->in[NS_XENT_T],
-			  (float *)a->out[NS_XENT_DX], partial);
+			  (const float *)a->in[NS_XENT_WEIGHTS], (float *)a->out[NS_XENT_DX], partial);
 	NS_LAUNCH(sum_rows, 1, 256, 0, stream, (const double *)partial, v->n, (float *)a->out[NS_XENT_LOSS], (float *)a->out[NS_XENT_HITS]);
 	return ns_cuda_launched(plan);
 }

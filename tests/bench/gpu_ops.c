@@ -177,7 +177,7 @@ static void others(struct bench *x)
 	op.u.stats = (struct ns_op_stats){n, 64, 64, 3};
 	measure(x, "stats 64 px", &op, (size_t[9]){(size_t)n * 12288}, (size_t[6]){(size_t)n * 28}, n, (double)n * 12288, 0, NULL);
 	op = (struct ns_op){.kind = NS_OP_XENT};
-	op.u.xent = (struct ns_op_xent){n, k, 0, 0.1f, 1, NS_F32};
+	op.u.xent = (struct ns_op_xent){.n = n, .k = k, .smoothing = 0.1f, .scale = 1, .dtype = NS_F32};
 	measure(x, "xent 4096 x 1000", &op, (size_t[9]){(size_t)n * (size_t)k * 4, (size_t)n * 4}, (size_t[6]){(size_t)n * (size_t)k * 4, 64, 64}, n,
 		8.0 * n * k, 0, labels);
 	op = (struct ns_op){.kind = NS_OP_KS, .u.ks = {rows, rows, columns}};

@@ -208,7 +208,7 @@ static void many_classes_have_bounds(void **state)
 	assert_int_equal(ns_net_build(&net, &a), NS_OK);
 	assert_int_equal(ns_exec_infer(&e, &net, NULL, NULL, 2049, NS_F32, 1, NULL), NS_CONFIG);
 	assert_non_null(strstr(ns_message(), "2049 images x 131072 classes are 268566528 logits at a time, expected at most 2^28"));
-	assert_int_equal(ns_exec_train(&e, &(struct ns_model){.net = net}, NULL, NULL, 2049, 4098, 0, NS_F32), NS_CONFIG);
+	assert_int_equal(ns_exec_train(&e, &(struct ns_model){.net = net}, NULL, NULL, 2049, 4098, NULL, NS_F32), NS_CONFIG);
 	assert_null(e);
 	ns_net_release(&net);
 }

@@ -44,17 +44,20 @@ static void test_linear(void **state)
 	nst_report(&backward, NS_OP_LINEAR_BACKWARD);
 }
 
-static void check_xent(int n, int k, int soft, float smoothing, enum ns_dtype dtype, struct nst_tally *tally)
+static void check_xent(int n, int k, int soft, float smoothing, int weighted, float focal, enum ns_dtype dtype, struct nst_tally *tally)
 {
-	struct nst_case c = {.op = {.kind = NS_OP_XENT, .u.xent = {n, k, soft, smoothing, 1.0f / 3, dtype}}};
+	struct nst_case c = {.op = {.kind = NS_OP_XENT, .u.xent = {n, k, soft, smoothing, 1.0f / 3, dtype, weighted, focal}}};
 
-	snprintf(c.label, sizeof c.label, "xent %dx%d soft %d smoothing %g type %d", n, k, soft, (double)smoothing, (int)dtype);
+	snprintf(c.label, sizeof c.label, "xent %dx%d soft %d smoothing %g weighted %d focal %g type %d", n, k, soft, (double)smoothing, weighted,
+		 (double)focal, (int)dtype);
 	/* ties for the largest logit and for the largest target are common here */
 	nst_in(&c, NS_XENT_X, nst_of(dtype), n * k, NST_COARSE, 0);
 	if (soft)
 		nst_in(&c, NS_XENT_T, NST_F32, n * k, NST_POSITIVE, 0);
 	else
 		nst_in(&c, NS_XENT_T, NST_I32, n, NST_LABEL, k);
+	if (weighted)
+		nst_in(&c, NS_XENT_WEIGHTS, NST_F32, k, NST_POSITIVE, 0);
 	nst_out(&c, NS_XENT_DX, nst_of(dtype), n * k, dtype == NS_BF16 ? 0.008 : 1e-6);
 	nst_out(&c, NS_XENT_LOSS, NST_F32, 1, 2e-6);
 	nst_out(&c, NS_XENT_HITS, NST_F32, 1, NST_EXACT);
@@ -70,8 +73,12 @@ static void test_xent(void **state)
 	(void)state;
 	for (i = 0; i < COUNT(shapes); i++)
 		for (soft = 0; soft < 2; soft++)
-			for (smooth = 0; smooth < 2; smooth++)
-				check_xent(shapes[i][0], shapes[i][1], soft, smooth ? 0.1f : 0.0f, NS_F32, &tally);
+			for (smooth = 0; smooth < 2; smooth++) {
+				check_xent(shapes[i][0], shapes[i][1], soft, smooth ? 0.1f : 0.0f, 0, 0, NS_F32, &tally);
+				check_xent(shapes[i][0], shapes[i][1], soft, smooth ? 0.1f : 0.0f, 1, 0, NS_F32, &tally);
+				if (!soft)
+					check_xent(shapes[i][0], shapes[i][1], 0, 0, smooth, 2, NS_F32, &tally);
+			}
 	nst_report(&tally, NS_OP_XENT);
 }
 
@@ -79,7 +86,7 @@ static void test_xent(void **state)
 static void test_xent_bf16_counts(void **state)
 {
 	enum { N = 1000, K = 3 };
-	struct nst_case c = {.op = {.kind = NS_OP_XENT, .u.xent = {N, K, 0, 0, 1, NS_BF16}}};
+	struct nst_case c = {.op = {.kind = NS_OP_XENT, .u.xent = {.n = N, .k = K, .scale = 1, .dtype = NS_BF16}}};
 	void *out[NS_OP_MAX_OUT];
 	float x[N * K] = {0}, hits, loss;
 	uint16_t logits[N * K];

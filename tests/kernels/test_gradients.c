@@ -279,12 +279,13 @@ static void test_linear(void **state)
 
 /* --- cross-entropy: dx = scale times the gradient of the loss that it returns --- */
 
-static void check_xent(int soft, float smoothing)
+static void check_xent(int soft, float smoothing, int weighted, float focal)
 {
+	static const float weights[5] = {0.5f, 2, 1, 0.25f, 3};
 	enum { N = 6, K = 5 };
 	static const int32_t label[N] = {0, 4, -1, 2, 2, -1};
 	struct nst_tensor t = {.type = NST_F32, .count = N * K, .fill = NST_POSITIVE};
-	struct ns_op op = {.kind = NS_OP_XENT, .u.xent = {N, K, soft, smoothing, 0.25f, NS_F64}};
+	struct ns_op op = {.kind = NS_OP_XENT, .u.xent = {N, K, soft, smoothing, 0.25f, NS_F64, weighted, focal}};
 	double *x = unit(N * K, 1), dx[N * K], kept[N * K], y, hits, scale = 0.25;
 	float *targets = nst_filled(&t, 9);
 	struct function f = {.g = &scale, .y = &y, .count = 1};
@@ -298,7 +299,7 @@ static void check_xent(int soft, float smoothing)
 		for (j = 0; j < K; j++)
 			targets[i * K + j] /= sum;
 	}
-	f.args = (struct ns_args){.in = {x, label}, .out = {dx, &y, &hits}};
+	f.args = (struct ns_args){.in = {x, label, weights}, .out = {dx, &y, &hits}};
 	if (soft)
 		f.args.in[NS_XENT_T] = targets;
 	f.plan = plan_of(&op, &f.args);
@@ -315,12 +316,18 @@ static void check_xent(int soft, float smoothing)
 
 static void test_xent(void **state)
 {
+	int soft, smooth, weighted;
+
 	(void)state;
-	check_xent(0, 0);
-	check_xent(0, 0.1f);
-	check_xent(1, 0);
-	check_xent(1, 0.1f);
-	printf("xent: ref: 4 gradients\n");
+	for (soft = 0; soft < 2; soft++)
+		for (smooth = 0; smooth < 2; smooth++)
+			for (weighted = 0; weighted < 2; weighted++)
+				check_xent(soft, smooth ? 0.1f : 0, weighted, 0);
+	for (weighted = 0; weighted < 2; weighted++) {
+		check_xent(0, 0, weighted, 2);
+		check_xent(0, 0, weighted, 0.5f);
+	}
+	printf("xent: ref: 12 gradients\n");
 }
 
 static int setup(void **state)

@@ -152,7 +152,7 @@ static void test_decline_falls_to_ref(void **state)
 	static const struct ns_op ops[] = {
 		{.kind = NS_OP_CONV, .u.conv = {1, 2, 2, 1, 1, 1, 1, 1, 0, 0, 0, NS_F64}},
 		{.kind = NS_OP_LINEAR, .u.linear = {1, 1, 1, NS_F64}},
-		{.kind = NS_OP_XENT, .u.xent = {1, 2, 0, 0, 1, NS_F64}},
+		{.kind = NS_OP_XENT, .u.xent = {.n = 1, .k = 2, .scale = 1, .dtype = NS_F64}},
 		{.kind = NS_OP_POOL, .u.pool = {1, 2, 2, 1, 2, 2, 2, 0, NS_POOL_MAX, 0, NS_F64, NS_F64}},
 	};
 	struct nst_rig rig;

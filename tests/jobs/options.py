@@ -1,0 +1,165 @@
+"""What a training may be told. For options.sh.
+
+usage: options.py NIGHTSHIFT [PART...], in an empty folder with the data set `data` of 300 images (28, 28, 1) of 3 classes
+"""
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+import time
+
+import numpy
+
+import import_onnx
+import tiny
+import tune
+from import_onnx import run, weights
+from onnx_file import graph, model, node, value
+from tiny import check
+from tune import floats, imported, plain, tensors, train
+
+ONE = ["--train.epochs=1", "--train.schedule=constant", "--train.warmup_epochs=0", "--train.ema=0", "--train.weight_decay=0", "--train.momentum=0", "--train.nesterov=false", "--train.clip=0"]
+
+
+def one_step(w, b, x, label, rate, of_class, gamma):
+    """a full batch of softmax regression: weighted, or focal"""
+    w, b = w.astype("f8"), b.astype("f8")
+    z = x @ w + b
+    z -= z.max(1, keepdims=True)
+    p = numpy.exp(z) / numpy.exp(z).sum(1, keepdims=True)
+    own = p[numpy.arange(len(x)), label]
+    row = of_class[label]
+    loss = (row * (1 - own) ** gamma * -numpy.log(own)).mean()
+    slope = row * ((1 - own) ** gamma - gamma * (1 - own) ** (gamma - 1) * own * numpy.log(own))
+    d = slope[:, None] * (p - numpy.eye(p.shape[1])[label]) / len(x)
+    return w - rate * x.T @ d, b - rate * d.sum(0), loss
+
+
+def same_as(name, out, wanted_w, wanted_b, was, loss):
+    found = tensors(f"{out}/model.onnx")
+    for k, wanted in (("w", wanted_w), ("b", wanted_b)):
+        moved, apart = float(numpy.abs(wanted - was[k]).max()), float(numpy.abs(found[k] - wanted).max())
+        check(moved > 0 and apart < 3e-4 * moved, f"{name}: {k} is {apart} from NumPy's, which moved by {moved}")
+    said = json.loads(open(f"{out}/metrics.jsonl", encoding="utf-8").readline())["loss"]
+    check(abs(said - loss) < 2e-5 * loss, f"{name}: loss {said}, wanted {loss}")
+
+
+def losses(_binary):
+    """a step is NumPy's: of weighted classes, of the focal loss, of both; balanced weights are what they are said to be"""
+    message, w, b = plain()
+    imported("one", message)
+    x, label = tune.rows("data")
+    x = x.reshape(len(x), -1)
+    count = numpy.bincount(label, minlength=3)
+    ways = {"list": (["--train.class_weights=[0.5, 2, 1]"], [.5, 2, 1], 0), "balanced": (["--train.class_weights=balanced"], len(x) / (3 * count), 0), "focal": (["--train.loss=focal"], [1, 1, 1], 2),
+            "both": (["--train.loss=focal", "--train.focal_gamma=0.5", "--train.class_weights=[1, 0, 3]"], [1, 0, 3], .5)}
+    for name, (more, of_class, gamma) in ways.items():
+        train("one", f"l-{name}", *ONE, "--train.batch=300", "--train.lr=0.01", *more)
+        same_as(name, f"l-{name}", *one_step(w, b, x, label, .01, numpy.array(of_class, "f8"), gamma)[:2], {"w": w, "b": b}, one_step(w, b, x, label, .01, numpy.array(of_class, "f8"), gamma)[2])
+
+
+def idx(name, x, label):
+    pathlib.Path(name).mkdir(exist_ok=True)
+    pathlib.Path(name, "images-idx3-ubyte").write_bytes(struct.pack(">4I", 2051, len(x), 28, 28) + x.astype("u1").tobytes())
+    pathlib.Path(name, "labels-idx1-ubyte").write_bytes(struct.pack(">2I", 2049, len(x)) + numpy.asarray(label, "u1").tobytes())
+    run("ingest", f"{name}/images-idx3-ubyte", "--out", f"{name}-set", "--force")
+
+
+def sampling(_binary):
+    """each class comes as often, however rare, and none without rows; of an epoch a rare class's rows come evenly often"""
+    message, w, b = plain(seed=5)
+    imported("s", message)
+    label = numpy.array([0] * 240 + [1] * 50 + [2] * 10)
+    looks = numpy.random.default_rng(7).integers(0, 256, (3, 28, 28))
+    idx("rare", looks[label], label)
+    run("train", "--data", "rare-set", "--from", "s", "--out", "s-t", *ONE, "--train.batch=300", "--train.lr=0.001", "--train.sampling=balanced", "--force")
+    x = (looks[[0, 1, 2]].reshape(3, -1) / 255 - tune.MEAN[0]) / tune.STD[0]
+    same_as("balanced", "s-t", *one_step(w, b, x, numpy.arange(3), .001, numpy.ones(3), 0)[:2], {"w": w, "b": b}, one_step(w, b, x, numpy.arange(3), .001, numpy.ones(3), 0)[2])
+    # a class of 10 rows, each with a light of its own: 100 draws are 10 of each
+    rare = numpy.zeros((300, 28, 28), "u1")
+    rare[290:, 0, 0] = numpy.arange(10) * 25
+    idx("even", rare, label)
+    run("train", "--data", "even-set", "--from", "s", "--out", "s-e", *ONE, "--train.batch=300", "--train.lr=0.001", "--train.sampling=balanced", "--force")
+    x = (numpy.stack([rare[0]] * 20 + [rare[0]] * 20 + [*rare[290:]] * 2).reshape(60, -1) / 255 - tune.MEAN[0]) / tune.STD[0]
+    third = numpy.array([0] * 20 + [1] * 20 + [2] * 20)
+    same_as("evenly", "s-e", *one_step(w, b, x, third, .001, numpy.ones(3), 0)[:2], {"w": w, "b": b}, one_step(w, b, x, third, .001, numpy.ones(3), 0)[2])
+
+
+LONG = ["--train.schedule=constant", "--train.warmup_epochs=0", "--train.lr=0.2", "--train.batch=60", "--model.blocks=[1]", "--model.width=4", "--train.precision=f32", "--seed=4"]
+
+
+def accuracies(out):
+    return [json.loads(line)["val_accuracy"] for line in open(f"{out}/metrics.jsonl", encoding="utf-8")]
+
+
+def best(_binary):
+    """the weights that are kept are those of the best epoch; patience ends a training; both say so"""
+    run("train", "--data", "data", "--val", "data", "--out", "b-all", *LONG, "--train.epochs=8", "--train.keep=best", "--force")
+    found = accuracies("b-all")
+    at = found.index(max(found)) + 1
+    check(1 <= at < 8, f"the best of {found} is the last: this says nothing")
+    check(json.load(open("b-all/model.json", encoding="utf-8"))["training"]["best_epoch"] == at, "the best epoch is another")
+    run("train", "--data", "data", "--val", "data", "--out", "b-few", *LONG, f"--train.epochs={at}", "--force")
+    check(pathlib.Path("b-all/model.safetensors").read_bytes() == pathlib.Path("b-few/model.safetensors").read_bytes(), "the weights are not those of the best epoch")
+    run("train", "--data", "data", "--val", "data", "--out", "b-end", *LONG, "--train.epochs=200", "--train.patience=3", "--force")
+    found = accuracies("b-end")
+    top = found.index(max(found)) + 1
+    check(len(found) == top + 3 < 200, f"patience 3 ended after {len(found)} epochs, the best was {top}: {found}")
+
+
+def resumed(_binary):
+    """killed in the middle, the same epoch is the best and the same bits are kept"""
+    more = [*LONG, "--train.epochs=8", "--train.keep=best", "--train.checkpoint_steps=2"]
+    run("train", "--data", "data", "--val", "data", "--out", "k-whole", *more, "--force")
+    for after in (3, 27):
+        command = [import_onnx.NS, "train", "--data", "data", "--val", "data", "--out", f"k-{after}", *more]
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(4000):
+            if any(int(p.stem) >= after for p in pathlib.Path(f"k-{after}.partial/checkpoint").glob("*.json")) or running.poll() is not None:
+                break
+            time.sleep(.002)
+        running.kill()
+        running.wait()
+        run(*command[1:], "--force")
+        check(pathlib.Path(f"k-{after}/model.safetensors").read_bytes() == pathlib.Path("k-whole/model.safetensors").read_bytes(), f"killed after step {after} it has other bits")
+
+
+def depth(_binary):
+    """a layer before another takes a step as much smaller, in files of others and in networks built here"""
+    draw = numpy.random.default_rng(9)
+    w = {"a": draw.normal(0, .05, (784, 6)).astype("f4"), "c": draw.normal(0, .3, (6, 3)).astype("f4"), "e": numpy.zeros(6, "f4")}
+    nodes = [node("Flatten", ["x"], ["f"]), node("Gemm", ["f", "a", "e"], ["g"]), node("Tanh", ["g"], ["h"]), node("MatMul", ["h", "c"], ["y"])]
+    imported("d", model(graph(nodes, [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])], [floats(k, v) for k, v in w.items()])))
+    train("d", "d-1", *ONE, "--train.batch=300", "--train.lr=0.01")
+    train("d", "d-2", *ONE, "--train.batch=300", "--train.lr=0.01", "--train.depth_decay=0.25")
+    one, other = tensors("d-1/model.onnx"), tensors("d-2/model.onnx")
+    for k, share in (("a", .25), ("e", .25), ("c", 1)):
+        whole, part = one[k] - w[k], other[k] - w[k]
+        check(numpy.abs(whole).max() > 1e-6 and numpy.allclose(part, share * whole, rtol=2e-2, atol=2e-7), f"{k}: {numpy.abs(part - share * whole).max()} of {numpy.abs(whole).max()}")
+    common = ["--model.blocks=[1]", "--model.width=8", "--train.precision=f32", "--train.batch=300", *ONE[:-1]]
+    for out, more in (("n-0", ["--train.lr=0"]), ("n-1", ["--train.lr=0.01"]), ("n-2", ["--train.lr=0.01", "--train.depth_decay=0.5"])):
+        run("train", "--data", "data", "--out", out, *common, *more, "--force")
+    was, one, other = (weights(f"n-{k}") for k in range(3))
+    for k, share in (("fc.weight", 1), ("fc.bias", 1), ("layer1.0.conv2.weight", .5), ("layer1.0.bn2.bias", .5), ("layer1.0.conv1.weight", .25), ("conv1.weight", .125), ("bn1.bias", .125)):
+        whole, part = one[k] - was[k], other[k] - was[k]
+        check(numpy.abs(whole).max() > 1e-7 and numpy.allclose(part, share * whole, rtol=3e-2, atol=3e-8), f"{k}: {numpy.abs(part - share * whole).max()} of {numpy.abs(whole).max()}")
+    check((one["bn1.running_mean"] == other["bn1.running_mean"]).all(), "statistics have no rate")
+    run("train", "--data", "data", "--out", "n-3", *common, "--train.lr=0.01", "--train.depth_decay=0.5", "--threads=1", "--force")
+    check(pathlib.Path("n-3/model.safetensors").read_bytes() == pathlib.Path("n-2/model.safetensors").read_bytes(), "one worker gives other bits than two")
+
+
+def refused(_binary):
+    """words that are none, and keys that do not go together"""
+    for more, said in ((["--train.loss=hinge"], "expected softmax or focal"), (["--train.loss=focal", "--train.label_smoothing=0.1"], "without train.label_smoothing"), (["--train.focal_gamma=3"], "is of train.loss = focal"),
+                       (["--train.keep=best"], "compared by --val"), (["--train.patience=2"], "compared by --val"), (["--train.sampling=often"], "expected shuffle or balanced"),
+                       (["--train.class_weights=[1, 2]"], "a list of 3 numbers"), (["--train.class_weights=[1, -2, 1]"], "number 1 is not within"), (["--train.class_weights=even"], "expected none, balanced")):
+        run("train", "--data", "data", "--out", "no", *more, code=78, said=said)
+    check(not pathlib.Path("no").exists(), "something was made")
+
+
+if __name__ == "__main__":
+    import_onnx.NS, *parts = sys.argv[1:]
+    for part in tiny.chosen((losses, sampling, best, resumed, depth, refused), parts):
+        part(import_onnx.NS)
+    print(f"{tiny.checks} checks passed")
