@@ -32,6 +32,8 @@ EXCEPT = {  # command: (in its place, reason); in its place None: not run. The w
         (None, "wants files of a stranger; tests/jobs/predict.sh writes some for each task"),
     "nightshift train --from model --data set --val held --calibrate held --out tuned":
         (None, "wants a model that came as ONNX; tests/jobs/tune.sh trains some"),
+    "nightshift train --data set --model.family vit --model.blocks '[6]' --model.width 128 --model.patch 4 --train.optimizer adamw --out model":
+        (None, "is large; tests/jobs/options.sh trains small ones of each family"),
     "srun --mpi=list": (None, "wants a cluster"),
     "srun started N tasks that do not know of each other": (None, "is a message; tests/slurm/launch.sh wants it word for word"),
     "scancel -n nightshift-night": (None, "wants a cluster; tests/slurm/launch.sh and night.sh have the chain"),

@@ -19,18 +19,3 @@ enum ns_status ns_backward_add(struct ns_backward *b, int value, int g)
 	}
 	return ns_dag_formula(b->dag, NS_PW_ADD, (const int[]){*sum, g}, 2, b->dag->values[root].dtype, sum);
 }
-
-enum ns_status ns_backward_sum(struct ns_backward *b, int g, unsigned axes, int *y)
-{
-	const struct ns_box box = ns_dag_at(b->dag, g)->box;
-	unsigned run;
-	int d = box.rank - 1;
-
-	for (*y = g; d >= 0; d--) {
-		for (run = 0; d >= 0 && (axes >> d & 1 || (run && box.dim[d] == 1)); d--)
-			run |= 1u << d;
-		if (run)
-			NS_TRY(ns_dag_reduce(b->dag, *y, NS_REDUCE_SUM, run, 1, y));
-	}
-	return NS_OK;
-}

@@ -170,6 +170,21 @@ enum ns_status ns_dag_reduce(struct ns_dag *dag, int x, int how, unsigned axes, 
 	return keep ? NS_OK : ns_dag_view(dag, full, &out, y);
 }
 
+enum ns_status ns_dag_reduce_runs(struct ns_dag *dag, int x, int how, unsigned axes, int *y)
+{
+	const struct ns_box box = ns_dag_at(dag, x)->box;
+	unsigned run;
+	int d = box.rank - 1;
+
+	for (*y = x; d >= 0; d--) {
+		for (run = 0; d >= 0 && (axes >> d & 1 || (run && box.dim[d] == 1)); d--)
+			run |= 1u << d;
+		if (run)
+			NS_TRY(ns_dag_reduce(dag, *y, how, run, 1, y));
+	}
+	return NS_OK;
+}
+
 enum ns_status ns_dag_along(struct ns_dag *dag, int x, int how, int first, int last, int *y)
 {
 	const struct ns_dag_value *v = ns_dag_at(dag, x);

@@ -81,6 +81,8 @@ enum ns_status ns_dag_cast(struct ns_dag *dag, int x, enum ns_dtype dtype, int *
 enum ns_status ns_dag_fill(struct ns_dag *dag, enum ns_dtype dtype, const struct ns_box *box, double number, int *y);
 enum ns_status ns_dag_broadcast(const struct ns_box *a, const struct ns_box *b, struct ns_box *out);
 enum ns_status ns_dag_reduce(struct ns_dag *dag, int x, int how, unsigned axes, int keep, int *y);
+/* The same, axes kept, of sums, means and extremes: one run of neighbouring axes after the other, as a device is fast at that. */
+enum ns_status ns_dag_reduce_runs(struct ns_dag *dag, int x, int how, unsigned axes, int *y);
 /* Matrices of the last two axes, batches of those before, which broadcast. turned: bit 0: of a, bit 1: of b, rows and columns change places. */
 enum ns_status ns_dag_matmul(struct ns_dag *dag, int a, int b, unsigned turned, enum ns_dtype out, int *y);
 enum ns_status ns_dag_along(struct ns_dag *dag, int x, int how, int first, int last, int *y); /* axes first to last - 1 are one */

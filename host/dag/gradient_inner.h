@@ -23,8 +23,6 @@ ns_gradient_rule ns_gradient_pointwise, ns_gradient_move, ns_gradient_contract, 
 
 /* Is a gradient by this value asked for? -1, as inputs that are left out, is never. */
 int ns_backward_wants(const struct ns_backward *b, int value);
-/* The sum over axes, which stay with size 1: one row of neighbouring axes after the other, as a device is fast at that. */
-enum ns_status ns_backward_sum(struct ns_backward *b, int g, unsigned axes, int *y);
 /* Adds g, of as many elements, to what flows back to `value`. */
 enum ns_status ns_backward_add(struct ns_backward *b, int value, int g);
 

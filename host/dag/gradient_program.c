@@ -160,7 +160,7 @@ static enum ns_status gather(struct ns_backward *b, const struct ns_op_pointwise
 		if (v->out.dim[d] > 1 && !v->stride[k][d])
 			axes |= 1u << d;
 	if (axes)
-		NS_TRY(ns_backward_sum(b, g, axes, &g));
+		NS_TRY(ns_dag_reduce_runs(b->dag, g, NS_REDUCE_SUM, axes, &g));
 	return ns_backward_add(b, value, g);
 }
 

@@ -79,7 +79,7 @@ enum ns_status ns_gradient_convolve(struct ns_backward *b, int index, const stru
 		NS_TRY(by_weights(b, n, g));
 	if (!v->bias || !ns_backward_wants(b, n->in[NS_CONVOLVE_B]))
 		return NS_OK;
-	NS_TRY(ns_backward_sum(b, g, ((1u << box.rank) - 1) & ~2u, &db));
+	NS_TRY(ns_dag_reduce_runs(b->dag, g, NS_REDUCE_SUM, ((1u << box.rank) - 1) & ~2u, &db));
 	return ns_backward_add(b, n->in[NS_CONVOLVE_B], db);
 }
 

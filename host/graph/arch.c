@@ -84,7 +84,8 @@ static enum ns_status foreign_from_json(struct ns_arch *a, const json_t *json, c
 	NS_TRY(take(json_object_get(json, "embedding"), "embedding", where, 1, NS_CLASSES_MAX, &a->embedding));
 	NS_TRY(either(json, "channels", "first", "last", where, &a->channels_last));
 	NS_TRY(either(json, "outputs", "logits", "probabilities", where, &a->probabilities));
-	return either(json, "batch", "together", "alone", where, &a->alone);
+	NS_TRY(either(json, "batch", "together", "alone", where, &a->alone));
+	return json_object_get(json, "normalisations") ? either(json, "normalisations", "file", "batch", where, &a->batch_norms) : NS_OK;
 }
 
 enum ns_status ns_arch_from_json(struct ns_arch *a, const json_t *json, const char *where)
@@ -139,6 +140,8 @@ static json_t *foreign_to_json(const struct ns_arch *a)
 	json_object_set_new(json, "embedding", json_integer(a->embedding));
 	json_object_set_new(json, "outputs", json_string(a->probabilities ? "probabilities" : "logits"));
 	json_object_set_new(json, "batch", json_string(a->alone ? "alone" : "together"));
+	if (a->batch_norms)
+		json_object_set_new(json, "normalisations", json_string("batch"));
 	return json;
 }
 

@@ -44,8 +44,8 @@ enum ns_status ns_foreign_make(struct ns_foreign **foreign, const struct ns_onnx
  * them so. outputs (onnx->outputs): values, -1 for one that is not there.
  */
 struct ns_dag;
-/* net: its parameters are inputs too, after the images, in their order; NULL: none are. */
-enum ns_status ns_foreign_graph(const struct ns_onnx *onnx, const struct ns_arch *arch, const struct ns_net *net, int n, int h, int w,
+/* net: its parameters that learn are inputs too, after the images, in their order; NULL: none are. batch: see ns_onnx_graph_given(). */
+enum ns_status ns_foreign_graph(const struct ns_onnx *onnx, const struct ns_arch *arch, const struct ns_net *net, int *batch, int n, int h, int w,
 				struct ns_dag **dag, int *outputs);
 /* The first output that has as many numbers an image as there are classes, as logits (n, classes). */
 enum ns_status ns_foreign_logits(struct ns_dag *dag, const struct ns_onnx *onnx, const struct ns_arch *arch, int n, const int *outputs, int *logits);

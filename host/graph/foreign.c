@@ -65,7 +65,7 @@ static enum ns_status add_params(struct ns_dag *d, const struct ns_onnx *o, cons
 {
 	int p;
 
-	for (p = 0; net && p < net->param_count; p++) {
+	for (p = 0; net && p < net->trainable; p++) {
 		const struct ns_onnx_tensor *t = &o->tensors[net->params[p].tensor];
 		struct ns_box box = {.rank = t->rank};
 
@@ -76,8 +76,8 @@ static enum ns_status add_params(struct ns_dag *d, const struct ns_onnx *o, cons
 	return NS_OK;
 }
 
-enum ns_status ns_foreign_graph(const struct ns_onnx *o, const struct ns_arch *a, const struct ns_net *net, int n, int h, int w, struct ns_dag **made,
-				int *outputs)
+enum ns_status ns_foreign_graph(const struct ns_onnx *o, const struct ns_arch *a, const struct ns_net *net, int *batch, int n, int h, int w,
+				struct ns_dag **made, int *outputs)
 {
 	int *given = calloc((size_t)o->tensor_count + 1, sizeof *given);
 	struct ns_onnx_feed feed = {.dtype = NS_F32};
@@ -96,7 +96,7 @@ enum ns_status ns_foreign_graph(const struct ns_onnx *o, const struct ns_arch *a
 		NS_GO(ns_dag_transpose(d, x, (const int[]){0, 3, 1, 2}, &x));
 	feed.box = ns_dag_at(d, x)->box;
 	feed.value = x + 1;
-	NS_GO(ns_onnx_graph_given(o, &feed, 1, given, d, outputs));
+	NS_GO(ns_onnx_graph_given(o, &feed, 1, given, batch, d, outputs));
 	*made = d;
 	d = NULL;
 out:
@@ -114,7 +114,7 @@ static enum ns_status make_graph(const struct ns_onnx *o, const struct ns_arch *
 	int64_t wide;
 
 	NS_GO(status);
-	NS_GO(ns_foreign_graph(o, a, NULL, n, a->h, a->w, &d, outputs));
+	NS_GO(ns_foreign_graph(o, a, NULL, NULL, n, a->h, a->w, &d, outputs));
 	NS_GO(ns_foreign_logits(d, o, a, n, outputs, &out[0]));
 	out[1] = ns_foreign_before_weights(d, out[0]);
 	wide = out[1] < 0 ? 0 : ns_box_count(&ns_dag_at(d, out[1])->box);

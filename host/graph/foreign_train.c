@@ -90,24 +90,31 @@ static enum ns_status make_graph(struct ns_foreign_train *f, const struct ns_mod
 {
 	const struct ns_net *net = &m->net;
 	int *values = calloc((size_t)m->onnx->outputs + (size_t)net->param_count + 1, sizeof *values), *params = values;
-	enum ns_status status = values ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", m->onnx->path);
+	int *measured = net->arch.batch_norms ? calloc((size_t)m->onnx->tensor_count + 1, sizeof *measured) : NULL;
+	enum ns_status status = values && (measured || !net->arch.batch_norms) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", m->onnx->path);
 	int logits, made[3], p;
 
 	NS_GO(status);
-	NS_GO(ns_foreign_graph(m->onnx, &net->arch, net, f->images, net->arch.h, net->arch.w, &f->dag, values));
+	NS_GO(ns_foreign_graph(m->onnx, &net->arch, net, measured, f->images, net->arch.h, net->arch.w, &f->dag, values));
 	NS_GO(logits_of(f->dag, m, f->images, values, &logits));
 	NS_GO(add_loss(f->dag, logits, f->images, net->arch.classes, loss, 1.0f / (float)batch, made));
 	params = values + m->onnx->outputs;
-	for (p = 0; p < net->param_count; p++)
+	for (p = 0; p < net->trainable; p++)
 		params[p] = input_value(f->dag, 1 + p);
 	outputs[LOSS] = made[NS_XENT_LOSS];
 	outputs[HITS] = made[NS_XENT_HITS];
-	status = ns_dag_gradient(f->dag, logits, made[NS_XENT_DX], params, net->param_count, outputs + FIRST);
+	status = ns_dag_gradient(f->dag, logits, made[NS_XENT_DX], params, net->trainable, outputs + FIRST);
 	if (status == NS_DECLINED)
 		status = ns_fail_in(NS_CONFIG, "%s: cannot be trained", m->onnx->path);
 	NS_GO(status);
+	for (p = net->trainable; p < net->param_count; p++) {
+		outputs[FIRST + p] = measured[net->params[p].tensor] - 1;
+		if (outputs[FIRST + p] < 0)
+			NS_GO(ns_fail(NS_INTERNAL, "%s: a statistic that no normalisation makes", m->onnx->path));
+	}
 	status = ns_dag_fuse(f->dag, outputs, FIRST + net->param_count);
 out:
+	free(measured);
 	free(values);
 	return status;
 }
@@ -159,10 +166,11 @@ static enum ns_status run(struct ns_foreign_train *f, const struct ns_flat *flat
 
 	f->in[0] = images;
 	for (p = 0; p < f->net->param_count; p++) {
-		f->in[1 + p] = weights + flat->at[p];
+		if (p < f->net->trainable)
+			f->in[1 + p] = weights + flat->at[p];
 		f->out[FIRST + p] = grad + flat->at[p];
 	}
-	f->in[1 + p] = labels;
+	f->in[1 + f->net->trainable] = labels;
 	f->out[LOSS] = grad + flat->statistics + NS_TAIL_LOSS;
 	f->out[HITS] = grad + flat->statistics + NS_TAIL_HITS;
 	return ns_dag_exec_run(f->exec, f->in, f->out, queue);

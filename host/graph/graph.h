@@ -43,7 +43,8 @@ struct ns_arch {
 	int h, w, c, classes;
 	float epsilon; /* of its normalisations */
 	/* of one that came as ONNX: how it is run (ns_foreign_probe()); then there are no blocks, no width, no stem */
-	int onnx, channels_last, bgr, probabilities, alone, embedding;
+	int onnx, channels_last, bgr, probabilities, alone, embedding,
+		batch_norms; /* batch_norms: normalisations learn from batches, as they were built here */
 	enum ns_task
 		task; /* of others than classify, h and w are those of the canvas, which its preprocessing may make wider, and there may be no classes */
 };
@@ -192,6 +193,18 @@ json_t *ns_model_to_json(const struct ns_model *m, const char *weights_digest);
 enum ns_status ns_model_to_onnx(const struct ns_model *m, const char *weights, int prepared, int inside, const char *path);
 /* Reads model.json; the weights are read from `weights` and checked against their digest. */
 enum ns_status ns_model_read(struct ns_model *m, const char *json_path, const char *weights);
+
+/*
+ * --- families: networks beside ResNets that are built here, as ONNX files. One is a row of families.c.
+ */
+struct ns_design {
+	const char *family;
+	int blocks[8], stages, width, patch, heads, groups; /* patch 0: by the images' size; of convolutional ones it is the stride of the first */
+	int h, w, c, classes;
+};
+int ns_family_is_built(const char *name);
+/* Weights are drawn by the seed. NS_CONFIG: sizes that do not go together. */
+enum ns_status ns_model_build(struct ns_model *m, const struct ns_design *design, const char *const *classes, uint64_t seed);
 
 /*
  * --- foreign: models that came as ONNX, classifiers of one input.

@@ -38,6 +38,24 @@ static void add_params(struct ns_net *net, const struct ns_onnx *o, const int *t
 	}
 }
 
+/* Of networks that were built here: what their normalisations will have measured, after all that learns. */
+static void add_statistics(struct ns_net *net, const struct ns_onnx *o, const int *tensors)
+{
+	int i;
+
+	for (i = 0; i < o->value_count; i++) {
+		const struct ns_onnx_tensor *t = tensors[i] < 0 ? NULL : &o->tensors[tensors[i]];
+
+		if (!t)
+			continue;
+		net->params[net->param_count] =
+			(struct ns_param){.kind = NS_PARAM_STATISTIC, .count = t->count, .at = net->floats, .value = i, .tensor = tensors[i]};
+		snprintf(net->params[net->param_count].name, sizeof net->params->name, "statistic %d", net->param_count);
+		net->param_count++;
+		net->floats += t->count;
+	}
+}
+
 static enum ns_status list_params(struct ns_net *net, const struct ns_onnx *o, const int *tensors)
 {
 	int i, n = 0, *depths = malloc(sizeof *depths * (size_t)(o->value_count + 1));
@@ -46,7 +64,7 @@ static enum ns_status list_params(struct ns_net *net, const struct ns_onnx *o, c
 	for (i = 0; i < o->value_count; i++)
 		n += tensors[i] >= 0;
 	free(net->params);
-	net->params = calloc((size_t)n + 1, sizeof *net->params);
+	net->params = calloc((size_t)o->value_count + 1, sizeof *net->params);
 	if (status == NS_OK && !net->params)
 		status = ns_fail(NS_NO_MEMORY, "%s: out of memory for %d weights", o->path, n);
 	if (status != NS_OK) {
@@ -57,9 +75,13 @@ static enum ns_status list_params(struct ns_net *net, const struct ns_onnx *o, c
 	net->floats = 0;
 	add_params(net, o, tensors, depths, 1);
 	add_params(net, o, tensors, depths, 0);
-	free(depths);
 	net->trainable = net->param_count;
 	net->train_floats = net->floats;
+	if (net->arch.batch_norms && !net->arch.alone) {
+		ns_onnx_statistics(o, depths);
+		add_statistics(net, o, depths);
+	}
+	free(depths);
 	return n ? NS_OK : ns_fail(NS_CONFIG, "%s: has no weight that a training could change", o->path);
 }
 

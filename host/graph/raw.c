@@ -67,7 +67,7 @@ static enum ns_status make(struct ns_raw *r, const struct ns_onnx *o, const stru
 {
 	int i, all;
 
-	NS_TRY(ns_foreign_graph(o, a, NULL, 1, r->h, r->w, &r->dag, values));
+	NS_TRY(ns_foreign_graph(o, a, NULL, NULL, 1, r->h, r->w, &r->dag, values));
 	for (i = 0; i < o->outputs; i++) {
 		if (values[i] < 0)
 			return ns_fail(NS_BAD_DATA, "%s: output %d is not made", o->path, i);

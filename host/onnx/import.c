@@ -12,6 +12,7 @@ struct import {
 	const struct ns_onnx *o;
 	struct ns_dag *dag;
 	const int *given;
+	int *batch;
 	int *value; /* of each of the file's, in the graph */
 	int refused, told;
 	char text[8000];
@@ -102,8 +103,13 @@ static void tell(struct import *b, int index)
 static enum ns_status add_node(struct import *b, int index)
 {
 	const struct ns_onnx_node *n = &b->o->nodes[index];
-	struct ns_maker m =
-		{.o = b->o, .dag = b->dag, .given = b->given, .node = n, .row = row_of(n->op), .opset = opset_of(b->o, (struct ns_onnx_text){"", 0})};
+	struct ns_maker m = {.o = b->o,
+			     .dag = b->dag,
+			     .given = b->given,
+			     .batch = b->batch,
+			     .node = n,
+			     .row = row_of(n->op),
+			     .opset = opset_of(b->o, (struct ns_onnx_text){"", 0})};
 	enum ns_status status = NS_OK;
 	int k, depends = 0;
 
@@ -198,7 +204,7 @@ int ns_onnx_knows(struct ns_onnx_text op)
 	return row_of(op) != NULL;
 }
 
-enum ns_status ns_onnx_graph_given(const struct ns_onnx *o, const struct ns_onnx_feed *feeds, int n, const int *given, struct ns_dag *dag,
+enum ns_status ns_onnx_graph_given(const struct ns_onnx *o, const struct ns_onnx_feed *feeds, int n, const int *given, int *batch, struct ns_dag *dag,
 				   int *outputs)
 {
 	struct import *b = calloc(1, sizeof *b);
@@ -213,6 +219,7 @@ enum ns_status ns_onnx_graph_given(const struct ns_onnx *o, const struct ns_onnx
 	b->o = o;
 	b->dag = dag;
 	b->given = given;
+	b->batch = batch;
 	NS_GO(o->functions || o->sparse ? ns_fail(NS_BAD_DATA, "%s: has %s of its own, which this version does not compute", o->path,
 						  o->functions ? "functions" : "sparse weights")
 					: NS_OK);
@@ -238,5 +245,5 @@ out:
 
 enum ns_status ns_onnx_graph(const struct ns_onnx *o, const struct ns_onnx_feed *feeds, int n, struct ns_dag *dag, int *outputs)
 {
-	return ns_onnx_graph_given(o, feeds, n, NULL, dag, outputs);
+	return ns_onnx_graph_given(o, feeds, n, NULL, NULL, dag, outputs);
 }

@@ -15,6 +15,7 @@ struct ns_maker { /* of one node */
 	const struct ns_onnx_node *node;
 	const struct ns_onnx_row *row;
 	const int *given; /* of each tensor of the file: a value of the graph in its place, counted from 1; 0: none. NULL: of none */
+	int *batch;	  /* see ns_onnx_graph_given() */
 	int opset, ins, outs;
 	int in[NS_ONNX_INS], out[NS_ONNX_INS]; /* values of the graph; -1: left out. out: what the maker makes */
 	unsigned char wanted[NS_ONNX_INS];     /* outputs that have a name */

@@ -152,9 +152,12 @@ struct ns_onnx_feed { /* what an input is; data NULL: it is known when the graph
  * NS_BAD_DATA lists every node that this version does not compute, with the reason. The graph borrows from the file.
  */
 enum ns_status ns_onnx_graph(const struct ns_onnx *onnx, const struct ns_onnx_feed *feeds, int n, struct ns_dag *dag, int *outputs);
-/* The same, with values of the graph in place of tensors: of each tensor of the file, a value counted from 1, or 0. */
-enum ns_status ns_onnx_graph_given(const struct ns_onnx *onnx, const struct ns_onnx_feed *feeds, int n, const int *given, struct ns_dag *dag,
-				   int *outputs);
+/*
+ * The same, with values of the graph in place of tensors: of each tensor of the file, a value counted from 1, or 0. batch: normalisations take means and variances of the batch, and what
+ * they were (variances by n - 1) is written there for the tensors of those that they would have taken, as values counted from 1; NULL: they do not.
+ */
+enum ns_status ns_onnx_graph_given(const struct ns_onnx *onnx, const struct ns_onnx_feed *feeds, int n, const int *given, int *batch,
+				   struct ns_dag *dag, int *outputs);
 /* Of a TensorProto.DataType; NS_DECLINED: values of that type are not computed here. */
 enum ns_status ns_onnx_dtype(int type, enum ns_dtype *dtype);
 /* Is there a maker of this operator? */
@@ -171,6 +174,8 @@ enum ns_status ns_onnx_trainable(const struct ns_onnx *onnx, int *tensors);
 enum ns_status ns_onnx_freeze(const struct ns_onnx *onnx, const char *name, int *tensors);
 /* How deep each weight of the list lies, by values of the file: convolutions and products with weights of it are counted from 0 on, others belong to the one before. */
 enum ns_status ns_onnx_depths(const struct ns_onnx *onnx, const int *tensors, int *depths);
+/* Means and variances of its normalisations: of each value of the file, its tensor, or -1. */
+void ns_onnx_statistics(const struct ns_onnx *onnx, int *tensors);
 /* The values of a tensor of float32. */
 enum ns_status ns_onnx_floats(const struct ns_onnx *onnx, int tensor, float *to);
 

@@ -104,6 +104,38 @@ static enum ns_status channels(struct ns_maker *m, int list, int rank, int *y)
 	return ns_dag_view(m->dag, list, &box, y);
 }
 
+/* The file's tensor that input k is; -1. */
+static int tensor_of(const struct ns_maker *m, int k)
+{
+	return m->o->values[m->o->uses[m->node->first_in + k]].tensor;
+}
+
+/* Means and variances of the batch in place of those given: parts 3 and 4. */
+static enum ns_status of_batch(struct ns_maker *m, int rank, int *part)
+{
+	const struct ns_box box = ns_maker_in(m, 0)->box;
+	double n = (double)ns_box_count(&box) / (double)box.dim[1], more[] = {n > 1 ? n / (n - 1) : 1};
+	enum ns_dtype dtype = ns_maker_in(m, 0)->dtype;
+	unsigned axes = ((1u << rank) - 1) & ~2u;
+	struct ns_box kept = {rank - 1, {box.dim[1]}};
+	int centred, d, list;
+
+	if (tensor_of(m, 3) < 0 || tensor_of(m, 4) < 0)
+		return NS_OK;
+	for (d = 1; d < kept.rank; d++)
+		kept.dim[d] = 1;
+	NS_TRY(ns_dag_reduce_runs(m->dag, m->in[0], NS_REDUCE_MEAN, axes, &part[3]));
+	NS_TRY(ns_dag_view(m->dag, part[3], &kept, &part[3]));
+	NS_TRY(ns_dag_formula(m->dag, NS_PW_SUB, (int[]){m->in[0], part[3]}, 2, dtype, &centred));
+	NS_TRY(ns_dag_formula(m->dag, NS_PW_MUL, (int[]){centred, centred}, 2, dtype, &part[4]));
+	NS_TRY(ns_dag_reduce_runs(m->dag, part[4], NS_REDUCE_MEAN, axes, &part[4]));
+	NS_TRY(ns_dag_view(m->dag, part[4], &kept, &part[4]));
+	NS_TRY(ns_dag_formula_of(m->dag, NS_PW_MUL, part[4], more, 1, dtype, &list));
+	m->batch[tensor_of(m, 3)] = part[3] + 1;
+	m->batch[tensor_of(m, 4)] = list + 1;
+	return NS_OK;
+}
+
 static enum ns_status batch_norm(struct ns_maker *m)
 {
 	const struct ns_dag_value *v = ns_maker_in(m, 0);
@@ -121,6 +153,8 @@ static enum ns_status batch_norm(struct ns_maker *m)
 		return ns_fail(NS_DECLINED, "normalisation of a model that is trained, or by places");
 	for (part[0] = m->in[0], k = 1; k < 5; k++)
 		NS_TRY(channels(m, m->in[k], rank, &part[k]));
+	if (m->batch)
+		NS_TRY(of_batch(m, rank, part));
 	ns_program_begin(&p);
 	for (k = 0; k < 5; k++) /* x, scale, shift, mean, variance */
 		r[k] = ns_program_input(&p, part[k]);

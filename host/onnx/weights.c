@@ -118,6 +118,18 @@ enum ns_status ns_onnx_trainable(const struct ns_onnx *o, int *tensors)
 	return status;
 }
 
+void ns_onnx_statistics(const struct ns_onnx *o, int *tensors)
+{
+	int i, k;
+
+	for (i = 0; i < o->value_count; i++)
+		tensors[i] = -1;
+	for (i = 0; i < o->node_count; i++)
+		for (k = 3; k < 5 && ns_onnx_is(o->nodes[i].op, "BatchNormalization"); k++)
+			if (use(o, &o->nodes[i], k) >= 0)
+				tensors[use(o, &o->nodes[i], k)] = o->values[use(o, &o->nodes[i], k)].tensor;
+}
+
 enum ns_status ns_onnx_freeze(const struct ns_onnx *o, const char *name, int *tensors)
 {
 	char *under = calloc((size_t)o->value_count + 1, 1);

@@ -61,7 +61,8 @@ static enum ns_status check_origin(const struct ns_conf *conf, const struct ns_m
 	return NS_OK;
 }
 
-/* The highest learning rate: a round's own, the configuration's, or what suits the optimiser; of a file whose normalisations are folded, a tenth. */
+/* The highest learning rate: a round's own, the configuration's, or what suits the optimiser; without normalisations that learn from
+ * batches, a tenth. */
 static double rate_of(const struct ns_conf *c, const struct ns_train_options *o, int tuned)
 {
 	double rate = strcmp(ns_conf_text(c, "train.optimizer"), "adamw") ? 0.1 : 0.001;
@@ -185,7 +186,7 @@ enum ns_status ns_train_spec_of(const struct ns_conf *conf, const struct ns_mode
 	NS_TRY(check_words(conf));
 	NS_TRY(check_keys(conf, o));
 	NS_TRY(check_origin(conf, m));
-	from_conf(spec, conf, o, m->onnx != NULL, view->rows);
+	from_conf(spec, conf, o, m->onnx && !m->net.arch.batch_norms, view->rows);
 	if (m->onnx)
 		strcpy(spec->precision, "f32");
 	NS_TRY(class_weights(conf, m, view, weights));

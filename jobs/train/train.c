@@ -136,63 +136,6 @@ out:
 	return status;
 }
 
-/* --- a new model --- */
-
-static enum ns_status arch_of(struct ns_job *job, const struct ns_shard_head *h, const char *path, struct ns_arch *arch)
-{
-	const struct ns_conf *c = job->conf;
-	const json_t *input = ns_conf_node(c, "model.input");
-	json_t *shape = input ? json_deep_copy(input) : json_pack("[i,i,i]", h->h, h->w, h->c), *json;
-	enum ns_status status;
-
-	if (!input && !h->h) {
-		json_decref(shape);
-		return ns_fail(NS_CONFIG, "%s: holds images as files; set model.input: [H, W, C] to which they are scaled", path);
-	}
-	json = json_pack("{s:s, s:s, s:O, s:i, s:s, s:o, s:i}", "family", ns_conf_text(c, "model.family"), "block", ns_conf_text(c, "model.block"),
-			 "blocks", ns_conf_node(c, "model.blocks"), "width", (int)ns_conf_int(c, "model.width"), "stem",
-			 ns_conf_text(c, "model.stem"), "input", shape, "classes", h->class_count);
-	if (json)
-		json_object_set_new(json, "epsilon", json_real(ns_conf_real(c, "model.epsilon")));
-	status = json ? ns_arch_from_json(arch, json, "model") : ns_fail(NS_CONFIG, "model: expected blocks");
-	json_decref(json);
-	return status;
-}
-
-/* Mean and standard deviation of each channel over up to 4096 rows of the training data, chosen by key. */
-static enum ns_status measure_pixels(struct ns_model *m, const struct ns_view *view, uint64_t seed)
-{
-	const struct ns_arch *a = &m->net.arch;
-	size_t image = (size_t)a->h * (size_t)a->w * (size_t)a->c, i, capacity = 0;
-	int64_t n = view->rows < 4096 ? view->rows : 4096, r;
-	uint8_t *pixels = malloc(image), *buffer = NULL;
-	double sum[4] = {0}, square[4] = {0}, count = (double)n * a->h * a->w;
-	enum ns_status status = pixels ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for an image");
-	int c;
-
-	for (r = 0; r < n && status == NS_OK; r++) {
-		struct ns_pick pick;
-
-		ns_view_get(view, (int64_t)ns_permute((uint64_t)r, (uint64_t)view->rows, seed, NS_FOR_SHUFFLE, 0), &pick);
-		status = ns_dataset_pixels(view->sets[pick.set], pick.row, a->h, a->w, a->c, pixels, &buffer, &capacity);
-		for (i = 0; status == NS_OK && i < image; i++) {
-			double v = pixels[i] / 255.0;
-
-			sum[i % (size_t)a->c] += v;
-			square[i % (size_t)a->c] += v * v;
-		}
-	}
-	for (c = 0; c < a->c; c++) {
-		double mean = sum[c] / count, var = square[c] / count - mean * mean;
-
-		m->mean[c] = (float)mean;
-		m->std[c] = var > 1e-6 ? (float)sqrt(var) : 1;
-	}
-	free(pixels);
-	free(buffer);
-	return status;
-}
-
 enum ns_status ns_train_keep_here(const char *registry, const struct ns_dataset *data)
 {
 	char path[NS_PATH_MAX], digest[NS_SHA256_HEX];
@@ -215,54 +158,6 @@ enum ns_status ns_train_keep_here(const char *registry, const struct ns_dataset 
 enum ns_status ns_train_keep_data(struct ns_job *job, const struct ns_dataset *data)
 {
 	return ns_job_agree(job, job->comm->rank == 0 ? ns_train_keep_here(ns_conf_text(job->conf, "registry"), data) : NS_OK);
-}
-
-/* A network that the configuration describes, or a file's; old: a model to start from, or NULL. */
-static enum ns_status build_model(struct ns_job *job, struct ns_model *m, struct ns_dataset *data, const struct ns_view *view,
-				  const struct ns_model *old)
-{
-	const struct ns_shard_head *h = ns_dataset_head(data);
-	const char *from = ns_conf_text(job->conf, "model.from");
-	uint64_t seed = (uint64_t)ns_conf_int(job->conf, "seed");
-	struct ns_found found = {.names = NULL};
-	struct ns_arch arch;
-	enum ns_status status;
-
-	NS_TRY(arch_of(job, h, data->path, &arch));
-	if (from && !old) {
-		NS_TRY(ns_found_read(&found, from));
-		NS_GO(ns_train_arch_of_file(job, &found, &arch));
-	}
-	NS_GO(ns_model_make(m, &arch, (const char *const *)h->classes, h->class_count));
-	ns_model_initialise(m, seed);
-	NS_GO(measure_pixels(m, view, seed));
-	if (from)
-		status = old ? ns_train_start_from(m, old, from) : ns_train_take_file(job, m, &found);
-out:
-	ns_found_release(&found);
-	return status;
-}
-
-static enum ns_status new_model(struct ns_job *job, struct ns_model *m, struct ns_dataset *data, const struct ns_view *view)
-{
-	const struct ns_shard_head *h = ns_dataset_head(data);
-	const char *from = ns_conf_text(job->conf, "model.from");
-	struct ns_model old = {0};
-	enum ns_status status;
-	int is_file = 0;
-
-	if (!h->class_count)
-		return ns_fail(NS_BAD_DATA,
-			       "%s: names no classes, so there is nothing to learn; ingest it with class folders, --like or ingest.classes",
-			       data->path);
-	NS_TRY(from ? ns_weights_file(from, &is_file) : NS_OK);
-	if (from && !is_file)
-		NS_TRY(ns_load_model(job, &old, from));
-	status = old.onnx ? ns_train_tune(job, m, &old, h, from) : build_model(job, m, data, view, from && !is_file ? &old : NULL);
-	if (status == NS_OK)
-		json_object_set_new(m->facts, "training_data", json_string(data->digest));
-	ns_model_release(&old);
-	return status;
 }
 
 /* The view of all labelled rows; every class must have some. */
@@ -330,7 +225,7 @@ enum ns_status ns_train_fresh(struct ns_job *job)
 	NS_GO(labelled_rows(&view, &data));
 	NS_GO(ns_dataset_verify(job, data));
 	NS_GO(ns_job_begin(job, 1));
-	NS_GO(new_model(job, &model, data, &view));
+	NS_GO(ns_train_new_model(job, &model, data, &view));
 	o.val = val;
 	NS_GO(ns_train_fit(job, &model, &view, &o));
 	if (reference) {

@@ -6,6 +6,8 @@
 #include "host/graph/graph.h"
 #include "host/run/run.h"
 
+/* The model that a training by the configuration begins with, for the classes of the data. */
+enum ns_status ns_train_new_model(struct ns_job *job, struct ns_model *m, struct ns_dataset *data, const struct ns_view *view);
 /* What a training of `m` on the view does; weights: of the classes, which become the caller's. NS_CONFIG: keys that do not go together. */
 struct ns_train_spec;
 struct ns_train_options;

@@ -3,11 +3,11 @@
 # crashes, loops or takes all memory. Each is refused by name; nothing hangs, nothing crashes, nothing is lost in silence.
 . "$(dirname "$0")/lib.sh"
 "$images" png photos 30 5 && "$images" idx idx 60 3 || fail images
-# bounded CODE TEXT CMD...: refused so within 20 seconds and 2 GiB; the sanitizers' own memory is theirs
+# bounded CODE TEXT CMD...: refused so within a minute, on a machine that others use too, and 2 GiB; the sanitizers' own memory is theirs
 bounded() {
 	local code=$1 text=$2
 	shift 2
-	refuses "$code" "$text" timeout 20 "$@"
+	refuses "$code" "$text" timeout 60 "$@"
 }
 
 # --- archives: what is not whole is refused, and nothing of it is published ---
@@ -155,7 +155,7 @@ for where in "24 2**31 8" "24 2**63 8" "24 2**64-8 8" "24 0 8" "24 40 8" "16 600
 	sign attack # whoever changes a shard can change its digest
 	for data in attack attack/shard-00000.h5; do
 		rm -rf refused
-		timeout 20 "$ns" infer --model model --data $data --out refused >/dev/null 2>err.log
+		timeout 60 "$ns" infer --model model --data $data --out refused >/dev/null 2>err.log
 		case $? in 0) ;; 65) crashed=$((crashed + $(grep -c "in a process of its own" err.log))) ;; *) fail "heap $where: $(cat err.log)" ;; esac
 		ok
 	done
@@ -230,7 +230,7 @@ bounded 65 "'temperature' is invalid, expected one finite number" "$ns" drift --
 bounded 65 "'temperature' is invalid, expected one finite number" "$ns" drift --reference hotter.h5 --current hotter.h5 --out refused
 bounded 65 "in chunks of more than" "$ns" drift --reference wide.h5 --current wide.h5 --out refused
 for pipe in "infer --model model --data fifo" "drift --reference fifo --current fifo" "evaluate --predictions fifo" "train --config fifo" "train --manifest fifo" "infer --data data --model fifo"; do
-	timeout 20 "$ns" $pipe --out refused >/dev/null 2>err.log
+	timeout 60 "$ns" $pipe --out refused >/dev/null 2>err.log
 	case $? in 65 | 74 | 78) ok ;; *) fail "$pipe: $(cat err.log)" ;; esac
 done
 printf '%0200000d' 0 | tr 0 '[' >deep.yaml

@@ -149,17 +149,60 @@ def depth(_binary):
     check(pathlib.Path("n-3/model.safetensors").read_bytes() == pathlib.Path("n-2/model.safetensors").read_bytes(), "one worker gives other bits than two")
 
 
+def batches(_binary):
+    """normalisations that learn from batches do what they do in networks built here: the same ResNet node by node, trained beside our own, has the same weights and statistics"""
+    common = ["--train.precision=f32", "--train.batch=60", "--train.epochs=2", "--train.lr=0.05", "--train.clip=0", "--force"]
+    run("train", "--data", "data", "--out", "m", "--model.blocks=[1]", "--model.width=8", "--train.precision=f32", "--train.epochs=1", "--seed=3", "--force")
+    pre = json.load(open("m/model.json", encoding="utf-8"))["preprocess"]
+    run("import", import_onnx.put("g.onnx", import_onnx.resnet(weights("m"))), "--import.classes=[\"0\", \"1\", \"2\"]", f"--import.mean={pre['mean']}", f"--import.std={pre['std']}", "--out", "g", "--force")
+    facts = json.load(open("g/model.json", encoding="utf-8"))
+    facts["architecture"]["normalisations"] = "batch"
+    json.dump(facts, open("g/model.json", "w", encoding="utf-8"))
+    run("train", "--data", "data", "--from", "m", "--model.blocks=[1]", "--model.width=8", "--out", "m-t", *common)
+    run("train", "--data", "data", "--from", "g", "--out", "g-t", *common)
+    ours, theirs, was = weights("m-t"), tensors("g-t/model.onnx"), weights("m")
+    for k, v in ours.items():
+        if "num_batches" in k:
+            continue
+        moved, apart = float(numpy.abs(v - was[k]).max()), float(numpy.abs(v - theirs[k]).max())
+        check(moved > 0 and apart < 2e-2 * moved, f"{k}: {apart} apart, and it moved by {moved}")
+    one, other = ([json.loads(line)["loss"] for line in open(f"{m}-t/metrics.jsonl", encoding="utf-8")] for m in "mg")
+    check(numpy.allclose(one, other, rtol=1e-4), f"losses {one} and {other}")
+
+
+def families(_binary):
+    """networks beside ResNets: each learns, to the same bits however it runs, goes on, and leaves as ONNX"""
+    for name, more in (("vit", ["--model.blocks=[2]", "--model.width=16", "--model.heads=2", "--train.optimizer=adamw", "--train.lr=0.003"]), ("convnext", ["--model.blocks=[1, 1]", "--model.width=8", "--train.optimizer=adamw", "--train.lr=0.003"]),
+                       ("mobilenet", ["--model.blocks=[1, 1]", "--model.width=8"]), ("resnext", ["--model.blocks=[1, 1]", "--model.width=16", "--model.groups=4"])):
+        common = ["--data", "data", f"--model.family={name}", *more, "--train.batch=60", "--train.ema=0.9"]
+        run("train", *common, "--train.epochs=12", "--val", "data", "--train.keep=best", "--out", f"f-{name}", "--force")
+        found = accuracies(f"f-{name}")
+        check(max(found) > .5, f"{name}: {found}")
+        run("train", *common, "--train.epochs=2", "--threads=1", "--out", "f-1", "--force")
+        run("train", *common, "--train.epochs=2", "--threads=2", "--out", "f-2", "--force")
+        check(pathlib.Path("f-1/model.onnx").read_bytes() == pathlib.Path("f-2/model.onnx").read_bytes(), f"{name}: two workers give other bits than one")
+        run("infer", "--model", f"f-{name}", "--data", "data", "--out", "f-p", "--force")
+        train(f"f-{name}", "f-3", "--train.epochs=1", "--train.batch=60")
+        run("export", f"f-{name}", "--out", "f-e", "--force")
+        before, after = tensors(f"f-{name}/model.onnx"), tensors("f-3/model.onnx")
+        check(set(before) == set(after) and sum((before[k] != after[k]).any() for k in before) > len(before) // 2, f"{name}: it does not go on")
+
+
 def refused(_binary):
     """words that are none, and keys that do not go together"""
     for more, said in ((["--train.loss=hinge"], "expected softmax or focal"), (["--train.loss=focal", "--train.label_smoothing=0.1"], "without train.label_smoothing"), (["--train.focal_gamma=3"], "is of train.loss = focal"),
                        (["--train.keep=best"], "compared by --val"), (["--train.patience=2"], "compared by --val"), (["--train.sampling=often"], "expected shuffle or balanced"),
-                       (["--train.class_weights=[1, 2]"], "a list of 3 numbers"), (["--train.class_weights=[1, -2, 1]"], "number 1 is not within"), (["--train.class_weights=even"], "expected none, balanced")):
+                       (["--train.class_weights=[1, 2]"], "a list of 3 numbers"), (["--train.class_weights=[1, -2, 1]"], "number 1 is not within"), (["--train.class_weights=even"], "expected none, balanced"),
+                       (["--model.family=vit", "--model.blocks=[1]", "--model.heads=3"], "a width that 3 heads divide"), (["--model.family=vit", "--model.blocks=[1]", "--model.patch=9"], "expected multiples of 9"),
+                       (["--model.family=convnext", "--model.blocks=[1, 1, 1, 1, 1]", "--model.patch=2"], "expected multiples of 32"), (["--model.family=vit", "--model.stem=small"], "model.stem: is of resnet, and model.family is vit"),
+                       (["--model.heads=2"], "model.heads: is of vit"), (["--model.family=resnext", "--model.groups=5"], "5 groups"), (["--model.family=lenet"], "lenet"),
+                       (["--model.family=vit", "--model.blocks=[1]", "--train.freeze=x"], "of a model that goes on")):
         run("train", "--data", "data", "--out", "no", *more, code=78, said=said)
     check(not pathlib.Path("no").exists(), "something was made")
 
 
 if __name__ == "__main__":
     import_onnx.NS, *parts = sys.argv[1:]
-    for part in tiny.chosen((losses, sampling, best, resumed, depth, refused), parts):
+    for part in tiny.chosen((losses, sampling, best, resumed, depth, batches, families, refused), parts):
         part(import_onnx.NS)
     print(f"{tiny.checks} checks passed")

@@ -92,7 +92,7 @@ static struct ns_dag *graph(const struct ns_onnx *o, const struct ns_box *image,
 		must(ns_dag_input(d, NS_F32, &box, &params[k]));
 		given[list[k]] = params[k] + 1;
 	}
-	must(ns_onnx_graph_given(o, &feed, 1, given, d, outputs));
+	must(ns_onnx_graph_given(o, &feed, 1, given, NULL, d, outputs));
 	must(ns_dag_cast(d, outputs[0], NS_F32, y));
 	free(given);
 	return d;
