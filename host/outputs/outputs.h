@@ -79,6 +79,21 @@ struct ns_region {
  */
 enum ns_status ns_regions(const float *map, int h, int w, double score, struct ns_region **regions, int *n);
 
+/* --- outlines --- */
+
+#define NS_POLYGON_MOST 64 /* points of one whose overlap is asked for */
+
+/* Pixels of the mask (h, w) whose middles lie inside the outline of n points (x, y), by even and odd, become `value`. */
+enum ns_status ns_polygon_fill(const double *xy, int n, int h, int w, int16_t value, int16_t *mask);
+/* Below 0 where it goes the other way round. */
+double ns_polygon_area(const double *xy, int n);
+/* Intersection over union of two outlines of up to NS_POLYGON_MOST points, of which b is convex. */
+double ns_polygon_iou(const double *a, int n, const double *b, int m);
+/* COCO's compressed run lengths as numbers; -1: they are none, or more than `most`. */
+int ns_runs_of_text(const char *text, int64_t *counts, int most);
+/* Runs down the columns, first of pixels without: those with become `value`. 0: they are not as many as the mask's pixels. */
+int ns_runs_fill(const int64_t *counts, int n, int h, int w, int16_t value, int16_t *mask);
+
 /* --- masks --- */
 
 /* The class of each pixel of a map (1, K, h, w), the first of the largest; of K = 1, whether its probability is above 1/2 (a logit above 0 where values leave 0 to 1). mask (h, w). */

@@ -9,96 +9,6 @@
 #include "host/outputs/outputs.h"
 #include "host/stat/stat.h"
 
-struct rows;
-struct measure {
-	const char *task, *member;
-	enum ns_status (*of)(const struct rows *r);
-	json_type type; /* of the member */
-	const char *expected;
-};
-
-struct rows {
-	const struct ns_predictions *p;
-	const struct measure *measure;
-	struct ns_dataset *data;
-	const char *member; /* of an annotation, that says it */
-	int empty;	    /* that nobody said anything is an answer, and no error */
-	json_t *json;	    /* evaluation.json */
-};
-
-static enum ns_status text_of(const char *bytes, size_t n, const char *what, int64_t row, json_t **json)
-{
-	json_error_t error;
-
-	*json = n ? json_loadb(bytes, n, 0, &error) : NULL;
-	return *json || !n ? NS_OK : ns_fail(NS_BAD_DATA, "row %lld: its %s is no JSON: %s", (long long)row, what, error.text);
-}
-
-/* What people said of a row, and what the model did; *truth NULL: nobody said anything. The caller releases both. */
-static enum ns_status read_row(const struct rows *r, int64_t row, json_t **truth, json_t **answer)
-{
-	int64_t i;
-	const struct ns_shard *s = ns_dataset_at(r->data, row, &i);
-	const struct ns_rows *rows = &s->rows;
-	uint64_t from = r->p->result_offset[row], to = r->p->result_offset[row + 1];
-	enum ns_status status;
-	const json_t *said;
-
-	*truth = *answer = NULL;
-	if (r->p->id[row] != rows->id[i])
-		return ns_fail(NS_BAD_DATA, "row %lld: the predictions are of another image than %s has there", (long long)row, s->path);
-	if (!rows->annotation_offset)
-		return NS_OK;
-	NS_TRY(text_of((const char *)rows->annotation + rows->annotation_offset[i],
-		       (size_t)(rows->annotation_offset[i + 1] - rows->annotation_offset[i]), "annotation", row, truth));
-	status = text_of(r->p->result + from, (size_t)(to - from), "answer", row, answer);
-	said = json_object_get(*truth, r->member);
-	if (status == NS_OK && *truth && (!said || json_is_null(said))) { /* nobody said anything of it */
-		json_decref(*truth);
-		*truth = NULL;
-	} else if (status == NS_OK && *truth && json_typeof(said) != r->measure->type) {
-		status = ns_fail(NS_BAD_DATA, "%s: row %lld: its annotation's member '%s' is not what it should be: expected %s", s->path,
-				 (long long)i, r->member, r->measure->expected);
-	}
-	return status;
-}
-
-static void put(json_t *json, const char *name, double value)
-{
-	json_object_set_new(json, name, ns_json_real(value));
-}
-
-static void put_rows(const struct rows *r, int64_t rows)
-{
-	json_object_set_new(r->json, "rows", json_integer(r->p->rows));
-	json_object_set_new(r->json, "labelled", json_integer(rows));
-}
-
-/* Of each row that people spoke of: what they said, and what the model did. None at all is an error, unless it is an answer. */
-static enum ns_status each_row(const struct rows *r, enum ns_status (*take)(const struct rows *, int64_t, const json_t *, const json_t *, void *),
-			       void *to)
-{
-	enum ns_status status = NS_OK;
-	json_t *truth, *answer;
-	int64_t row, n = 0;
-
-	for (row = 0; status == NS_OK && row < r->p->rows; row++) {
-		status = read_row(r, row, &truth, &answer);
-		if (status == NS_OK && truth) {
-			status = take(r, row, truth, answer, to);
-			n++;
-		}
-		json_decref(truth);
-		json_decref(answer);
-	}
-	NS_TRY(status);
-	put_rows(r, n);
-	if (n || r->empty)
-		return NS_OK;
-	return ns_fail(NS_BAD_DATA, "%s: no row's annotation has a member '%s' that says what its answer should be; evaluate.truth names another",
-		       r->data->path, r->member);
-}
-
 /* --- boxes --- */
 
 struct boxes {
@@ -108,21 +18,7 @@ struct boxes {
 	int64_t n, truths, unknown;
 };
 
-static int class_index(const struct ns_predictions *p, const char *name)
-{
-	int k = 0;
-
-	while (k < p->class_names && strcmp(p->names[k], name))
-		k++;
-	return k < p->class_names ? k : -1;
-}
-
-static double item(const json_t *list, size_t i)
-{
-	return json_number_value(json_array_get(list, i));
-}
-
-static enum ns_status take_object(const struct rows *r, int64_t row, const json_t *one, const json_t *answer, struct ns_truth *t)
+static enum ns_status take_object(const struct ns_judged *r, int64_t row, const json_t *one, const json_t *answer, struct ns_truth *t)
 {
 	const json_t *box = json_object_get(one, "bbox"), *shares = json_object_get(one, "bbox_normalized");
 	double w = shares ? json_number_value(json_object_get(answer, "width")) : 1,
@@ -134,20 +30,20 @@ static enum ns_status take_object(const struct rows *r, int64_t row, const json_
 		w = h = 1;
 	for (k = 0; k < json_array_size(box) && json_is_number(json_array_get(box, k)); k++)
 		;
-	if (k != 4 || json_array_size(box) != 4 || item(box, 2) < 0 || item(box, 3) < 0)
+	if (k != 4 || json_array_size(box) != 4 || ns_judged_item(box, 2) < 0 || ns_judged_item(box, 3) < 0)
 		return ns_fail(NS_BAD_DATA, "row %lld: an object whose box is not x, y and a width and height of at least 0", (long long)row);
-	t->x0 = item(box, 0) * w;
-	t->y0 = item(box, 1) * h;
-	t->x1 = (item(box, 0) + item(box, 2)) * w;
-	t->y1 = (item(box, 1) + item(box, 3)) * h;
+	t->x0 = ns_judged_item(box, 0) * w;
+	t->y0 = ns_judged_item(box, 1) * h;
+	t->x1 = (ns_judged_item(box, 0) + ns_judged_item(box, 2)) * w;
+	t->y1 = (ns_judged_item(box, 1) + ns_judged_item(box, 3)) * h;
 	t->area = ns_json_number(one, "area", (t->x1 - t->x0) * (t->y1 - t->y0));
 	t->crowd = ns_json_number(one, "iscrowd", 0) > 0;
-	t->cls = class_index(r->p, ns_json_text(one, "category"));
+	t->cls = ns_judged_class(r->p, ns_json_text(one, "category"));
 	return NS_OK;
 }
 
 /* Objects of classes that the model does not know are not asked of it; they are counted. */
-static enum ns_status take_image(const struct rows *r, int64_t row, const json_t *truth, const json_t *answer, void *to)
+static enum ns_status take_image(const struct ns_judged *r, int64_t row, const json_t *truth, const json_t *answer, void *to)
 {
 	struct boxes *b = to;
 	const json_t *objects = json_object_get(truth, r->member), *boxes = json_object_get(answer, "boxes"), *one;
@@ -170,12 +66,9 @@ static enum ns_status take_image(const struct rows *r, int64_t row, const json_t
 	json_array_foreach(boxes, i, one) {
 		const json_t *box = json_object_get(one, "box");
 
-		d[image->n++] = (struct ns_detection){(float)item(box, 0),
-						      (float)item(box, 1),
-						      (float)item(box, 2),
-						      (float)item(box, 3),
-						      (float)ns_json_number(one, "score", 0),
-						      class_index(r->p, ns_json_text(one, "class"))};
+		d[image->n++] = (struct ns_detection){(float)ns_judged_item(box, 0),	      (float)ns_judged_item(box, 1),
+						      (float)ns_judged_item(box, 2),	      (float)ns_judged_item(box, 3),
+						      (float)ns_json_number(one, "score", 0), ns_judged_class(r->p, ns_json_text(one, "class"))};
 	}
 	b->truths += image->truths;
 	image->truth = t;
@@ -183,7 +76,7 @@ static enum ns_status take_image(const struct rows *r, int64_t row, const json_t
 	return NS_OK;
 }
 
-static enum ns_status tell_precision(const struct rows *r, const struct boxes *b)
+static enum ns_status tell_precision(const struct ns_judged *r, const struct boxes *b)
 {
 	struct ns_average_precision ap;
 	json_t *classes = json_object();
@@ -193,15 +86,15 @@ static enum ns_status tell_precision(const struct rows *r, const struct boxes *b
 
 	NS_GO(status);
 	NS_GO(ns_average_precision(b->images, b->n, r->p->class_names, &ap, by_class));
-	put(r->json, "ap", ap.ap);
-	put(r->json, "ap50", ap.ap50);
-	put(r->json, "ap75", ap.ap75);
-	put(r->json, "ap_small", ap.small);
-	put(r->json, "ap_medium", ap.medium);
-	put(r->json, "ap_large", ap.large);
-	put(r->json, "recall", ap.recall);
+	ns_judged_put(r->json, "ap", ap.ap);
+	ns_judged_put(r->json, "ap50", ap.ap50);
+	ns_judged_put(r->json, "ap75", ap.ap75);
+	ns_judged_put(r->json, "ap_small", ap.small);
+	ns_judged_put(r->json, "ap_medium", ap.medium);
+	ns_judged_put(r->json, "ap_large", ap.large);
+	ns_judged_put(r->json, "recall", ap.recall);
 	for (k = 0; k < r->p->class_names; k++)
-		put(classes, r->p->names[k], by_class[k]);
+		ns_judged_put(classes, r->p->names[k], by_class[k]);
 	json_object_set(r->json, "classes", classes);
 out:
 	json_decref(classes);
@@ -209,7 +102,7 @@ out:
 	return status;
 }
 
-static enum ns_status detect(const struct rows *r)
+static enum ns_status detect(const struct ns_judged *r)
 {
 	size_t n = (size_t)r->p->rows + 1;
 	struct boxes b = {calloc(n, sizeof *b.images), calloc(n, sizeof *b.truth), calloc(n, sizeof *b.found), 0, 0, 0};
@@ -217,7 +110,7 @@ static enum ns_status detect(const struct rows *r)
 	int64_t row;
 
 	NS_GO(status);
-	NS_GO(each_row(r, take_image, &b));
+	NS_GO(ns_judged_each(r, take_image, &b));
 	json_object_set_new(r->json, "objects", json_integer(b.truths));
 	json_object_set_new(r->json, "objects_of_unknown_classes", json_integer(b.unknown));
 	status = tell_precision(r, &b);
@@ -239,7 +132,7 @@ struct texts {
 	int64_t n, exact;
 };
 
-static enum ns_status take_text(const struct rows *r, int64_t row, const json_t *truth, const json_t *answer, void *to)
+static enum ns_status take_text(const struct ns_judged *r, int64_t row, const json_t *truth, const json_t *answer, void *to)
 {
 	struct texts *t = to;
 	int characters, e = ns_edits(ns_json_text(answer, "text"), ns_json_text(truth, r->member), &characters);
@@ -253,7 +146,7 @@ static enum ns_status take_text(const struct rows *r, int64_t row, const json_t 
 }
 
 /* Edits over characters, with the interval of a ratio of sums over images. */
-static void tell_edits(const struct rows *r, const struct texts *t)
+static void tell_edits(const struct ns_judged *r, const struct texts *t)
 {
 	double e = 0, all = 0, square = 0, rate, wide, low, high;
 	const int64_t n = t->n;
@@ -267,25 +160,25 @@ static void tell_edits(const struct rows *r, const struct texts *t)
 	for (i = 0; i < n; i++)
 		square += (t->edits[i] - rate * t->length[i]) * (t->edits[i] - rate * t->length[i]);
 	wide = 1.959963984540054 * sqrt(square * (double)n / (n > 1 ? (double)(n - 1) : 1)) / all;
-	put(r->json, "character_error_rate", rate);
-	put(r->json, "character_error_low", rate > wide ? rate - wide : rate >= 0 ? 0 : NAN);
-	put(r->json, "character_error_high", rate + wide);
+	ns_judged_put(r->json, "character_error_rate", rate);
+	ns_judged_put(r->json, "character_error_low", rate > wide ? rate - wide : rate >= 0 ? 0 : NAN);
+	ns_judged_put(r->json, "character_error_high", rate + wide);
 	json_object_set_new(r->json, "characters", json_integer((json_int_t)all));
 	ns_stat_wilson(t->exact, n, &low, &high);
 	json_object_set_new(r->json, "correct", json_integer(t->exact));
-	put(r->json, "accuracy", (double)t->exact / (double)n);
-	put(r->json, "low", low);
-	put(r->json, "high", high);
+	ns_judged_put(r->json, "accuracy", (double)t->exact / (double)n);
+	ns_judged_put(r->json, "low", low);
+	ns_judged_put(r->json, "high", high);
 }
 
-static enum ns_status read_texts(const struct rows *r)
+static enum ns_status read_texts(const struct ns_judged *r)
 {
 	size_t bytes = sizeof(double) * (size_t)(r->p->rows + 1);
 	struct texts t = {malloc(bytes), malloc(bytes), 0, 0};
 	enum ns_status status = t.edits && t.length ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for %lld texts", (long long)r->p->rows);
 
 	NS_GO(status);
-	NS_GO(each_row(r, take_text, &t));
+	NS_GO(ns_judged_each(r, take_text, &t));
 	tell_edits(r, &t);
 out:
 	free(t.edits);
@@ -320,14 +213,14 @@ static json_t *tell_agreement(const struct agreement *a)
 	json_object_set_new(json, "found", json_integer(a->found));
 	json_object_set_new(json, "said", json_integer(a->said));
 	json_object_set_new(json, "right", json_integer(a->both));
-	put(json, "precision", (double)a->both / (double)a->found);
-	put(json, "recall", (double)a->both / (double)a->said);
-	put(json, "f1", 2 * (double)a->both / (double)(a->found + a->said));
+	ns_judged_put(json, "precision", (double)a->both / (double)a->found);
+	ns_judged_put(json, "recall", (double)a->both / (double)a->said);
+	ns_judged_put(json, "f1", 2 * (double)a->both / (double)(a->found + a->said));
 	return json;
 }
 
 /* to: of each class, and last of all of them. */
-static enum ns_status take_tags(const struct rows *r, int64_t row, const json_t *truth, const json_t *answer, void *to)
+static enum ns_status take_tags(const struct ns_judged *r, int64_t row, const json_t *truth, const json_t *answer, void *to)
 {
 	struct agreement *of = to, *all = &of[r->p->class_names];
 	int k;
@@ -347,7 +240,7 @@ static enum ns_status take_tags(const struct rows *r, int64_t row, const json_t 
 	return NS_OK;
 }
 
-static enum ns_status tags(const struct rows *r)
+static enum ns_status tags(const struct ns_judged *r)
 {
 	struct agreement *of = calloc((size_t)r->p->class_names + 1, sizeof *of);
 	enum ns_status status = of ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for tags");
@@ -355,7 +248,7 @@ static enum ns_status tags(const struct rows *r)
 	int k;
 
 	NS_GO(status);
-	NS_GO(each_row(r, take_tags, of));
+	NS_GO(ns_judged_each(r, take_tags, of));
 	for (k = 0; k < r->p->class_names; k++)
 		json_object_set_new(classes, r->p->names[k], tell_agreement(&of[k]));
 	json_object_set_new(r->json, "all", tell_agreement(&of[k]));
@@ -373,7 +266,7 @@ struct sums {
 };
 
 /* A number of each name: the annotation's member is an object of them. */
-static enum ns_status take_numbers(const struct rows *r, int64_t row, const json_t *truth, const json_t *answer, void *to)
+static enum ns_status take_numbers(const struct ns_judged *r, int64_t row, const json_t *truth, const json_t *answer, void *to)
 {
 	struct sums *of = to;
 	const json_t *one;
@@ -394,7 +287,7 @@ static enum ns_status take_numbers(const struct rows *r, int64_t row, const json
 	return NS_OK;
 }
 
-static enum ns_status numbers(const struct rows *r)
+static enum ns_status numbers(const struct ns_judged *r)
 {
 	struct sums *of = calloc((size_t)r->p->class_names + 1, sizeof *of);
 	enum ns_status status = of ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for values");
@@ -402,7 +295,7 @@ static enum ns_status numbers(const struct rows *r)
 	size_t k;
 
 	NS_GO(status);
-	NS_GO(each_row(r, take_numbers, of));
+	NS_GO(ns_judged_each(r, take_numbers, of));
 	for (k = 0; k < (size_t)r->p->class_names; k++)
 		json_object_set_new(values, r->p->names[k],
 				    NS_JSON_OBJECT({"rows", json_integer((json_int_t)of[k].n)}, {"mean_error", ns_json_real(of[k].error / of[k].n)},
@@ -415,28 +308,33 @@ out:
 	return status;
 }
 
-static const struct measure measures[] = {
+static const struct ns_measure measures[] = {
 	{"detect", "objects", detect, JSON_ARRAY, "a list of objects"},
 	{"read", "text", read_texts, JSON_STRING, "a text"},
 	{"tags", "tags", tags, JSON_ARRAY, "a list of texts"},
 	{"regress", "values", numbers, JSON_OBJECT, "an object of numbers"},
+	{"segment", "objects", ns_judge_masks, JSON_ARRAY, "a list of objects"},
+	{"regions", "objects", ns_judge_regions, JSON_ARRAY, "a list of objects"},
+	{"embed", "identity", ns_judge_identities, JSON_STRING, "a text"},
 	{NULL, NULL, NULL, JSON_NULL, NULL},
 };
 
 enum ns_status ns_evaluate_answers(const struct ns_predictions *p, struct ns_dataset *data, const char *member, int empty, json_t *json)
 {
-	const struct measure *m = measures;
-	struct rows r = {p, NULL, data, member, empty, json};
+	const struct ns_measure *m = measures;
+	struct ns_judged r = {p, NULL, data, member, empty, json};
 
 	while (m->task && strcmp(m->task, p->task))
 		m++;
 	if (!m->task && empty) {
 		json_object_set_new(json, "task", json_string(p->task));
-		put_rows(&r, 0);
+		ns_judged_rows(&r, 0);
 		return NS_OK;
 	}
 	if (!m->task)
-		return ns_fail(NS_CONFIG, "evaluate: of the task %s there is no measure here: expected detect, read, tags or regress", p->task);
+		return ns_fail(NS_CONFIG,
+			       "evaluate: of the task %s there is no measure here: expected detect, read, tags, regress, segment, regions or embed",
+			       p->task);
 	if (!p->id)
 		return ns_fail(NS_BAD_DATA, "evaluate: predictions need id");
 	if (p->rows != data->rows)

@@ -23,4 +23,36 @@ enum ns_status ns_evaluate_confusion(const struct ns_predictions *p, const uint8
  */
 enum ns_status ns_evaluate_answers(const struct ns_predictions *p, struct ns_dataset *data, const char *member, int empty, json_t *json);
 
+/* --- measures of answers: answers.c, maps.c, identities.c, which judged.c serves --- */
+
+struct ns_judged;
+struct ns_measure {
+	const char *task, *member;
+	enum ns_status (*of)(const struct ns_judged *r);
+	json_type type; /* of the member */
+	const char *expected;
+};
+
+struct ns_judged {
+	const struct ns_predictions *p;
+	const struct ns_measure *measure;
+	struct ns_dataset *data;
+	const char *member; /* of an annotation, that says it */
+	int empty;	    /* that nobody said anything is an answer, and no error */
+	json_t *json;	    /* evaluation.json */
+};
+
+/* Of a row: the annotation, which has the member, and the answer. */
+typedef enum ns_status ns_judged_row(const struct ns_judged *r, int64_t row, const json_t *truth, const json_t *answer, void *to);
+/* Each row that people spoke of; none at all is an error, unless it is an answer. Writes how many there are. */
+enum ns_status ns_judged_each(const struct ns_judged *r, ns_judged_row *take, void *to);
+void ns_judged_rows(const struct ns_judged *r, int64_t labelled);
+void ns_judged_put(json_t *json, const char *name, double value);      /* null where it is no number */
+int ns_judged_class(const struct ns_predictions *p, const char *name); /* -1: the model has none of that name */
+double ns_judged_item(const json_t *list, size_t i);
+
+enum ns_status ns_judge_masks(const struct ns_judged *r);
+enum ns_status ns_judge_regions(const struct ns_judged *r);
+enum ns_status ns_judge_identities(const struct ns_judged *r);
+
 #endif

@@ -245,9 +245,131 @@ def judged(_binary):
     # of another set, and of a task without a measure
     run("evaluate", "--predictions", "tags-p", "--data", "coco-set", "--out", "e2", code=65, said="4 predictions, but coco-set has 3 rows")
     run("evaluate", "--predictions", "tags-p", "--data", "lines-set", "--out", "e2", code=65, said="are of another image")
-    run("import", "means.onnx", "--task", "embed", *AS_IT_IS, "--out", "t")
+    run("import", "means.onnx", "--task", "raw", *AS_IT_IS, "--out", "t")
     run("infer", "--model", "t", "--data", "tags-set", "--out", "tags-p", "--force")
-    run("evaluate", "--predictions", "tags-p", "--data", "tags-set", "--out", "e2", code=78, said="of the task embed there is no measure here")
+    run("evaluate", "--predictions", "tags-p", "--data", "tags-set", "--out", "e2", code=78, said="of the task raw there is no measure here")
+
+
+def text_of_runs(counts):
+    """COCO's text of run lengths"""
+    out = ""
+    for i, n in enumerate(counts):
+        x = n - counts[i - 2] if i > 2 else n
+        more = True
+        while more:
+            c, x = x & 31, x >> 5
+            more = x != (-1 if c & 16 else 0)
+            out += chr(48 + (c | 32 if more else c))
+    return out
+
+
+def pixels(_binary):
+    """classes of pixels against outlines and run lengths, over all images; the background, what nobody said, crowds and unknown classes"""
+    put("seg.onnx", [node("Conv", ["x", "w", "b"], ["y"])], [f32("w", 3, 3, 1, 1, values=numpy.eye(3)[[2, 0, 1]].reshape(3, 3, 1, 1) * [[[[1]]], [[[2]]], [[[2]]]]), f32("b", 3, values=[.4, 0, 0])])
+    pathlib.Path("px").mkdir()
+    draw, said, truths, founds = numpy.random.default_rng(3), [], [], []
+    for i in range(4):
+        found, truth, objects = numpy.zeros((24, 32), int), numpy.zeros((24, 32), int), []
+        for k in range(3):
+            y, x, h, w, cls = (int(v) for v in (*draw.integers(0, 10, 2), *draw.integers(5, 12, 2), draw.integers(1, 3)))
+            truth[y:y + h, x:x + w] = cls
+            box = [x, y, x + w, y, x + w, y + h, x, y + h]
+            runs = numpy.zeros((24, 32), int)
+            runs[y:y + h, x:x + w] = 1
+            down = runs.T.flatten()
+            edges = [0, *(numpy.flatnonzero(down[1:] != down[:-1]) + 1), down.size]
+            counts = ([0] if down[0] else []) + [int(n) for n in numpy.diff(edges)]
+            way = (i + k) % 4
+            objects.append({"category": ["", "red", "green"][cls], **({"segmentation": [box]} if way == 0 else {"segmentation": {"size": [24, 32], "counts": counts}} if way == 1 else
+                                                                     {"segmentation": {"size": [24, 32], "counts": text_of_runs(counts)}} if way == 2 else
+                                                                     {"polygon_normalized": [v / (24 if j % 2 else 32) for j, v in enumerate(box)]})})
+            dy, dx = (int(v) for v in draw.integers(0, 3, 2))
+            found[y + dy:y + h + dy, x + dx:x + w + dx] = cls if draw.random() < .8 else 3 - cls
+        if i == 3:  # nobody knows what these pixels are
+            objects += [{"category": "red", "iscrowd": 1, "segmentation": [[0, 0, 8, 0, 8, 3, 0, 3]]}, {"category": "blue", "segmentation": [[20, 20, 32, 20, 32, 24, 20, 24]]}]
+            truth[:3, :8], truth[20:, 20:] = -1, -1
+        picture = numpy.zeros((24, 32, 3), numpy.uint8)
+        picture[found == 1], picture[found == 2] = (255, 0, 0), (0, 255, 0)
+        ppm(f"px/{i}.ppm", picture)
+        said.append({"path": f"px/{i}.ppm", "objects": objects})
+        truths.append(truth)
+        founds.append(found)
+    pathlib.Path("px.jsonl").write_text("".join(json.dumps(line) + "\n" for line in said))
+    run("ingest", "px.jsonl", "--ingest.encoding=encoded", "--out", "px-set")
+    t = numpy.array(truths)
+    for background in ("background", "nothing"):
+        run("import", "seg.onnx", "--task", "segment", f"--classes=[{background}, red, green]", *AS_IT_IS, "--fit", "letterbox", "--filter", "nearest", "--out", "s", "--force")
+        f = numpy.array([sum(c["id"] * numpy.concatenate([numpy.full(n, k % 2) for k, n in enumerate(c["rle"]["counts"])]).reshape(32, 24).T for c in a["classes"])
+                         for a in infer("s", "px-set", "px-p")["answers"]])
+        check((f == numpy.array(founds)).mean() > .9, "the masks are of other images")
+        found = evaluated("px-p", "px-set")
+        known = t >= 0 if background == "background" else t > 0
+        ious = [((t == k) & (f == k) & known).sum() / (((t == k) | (f == k)) & known).sum() for k in range(3)]
+        near([found["classes"][n] for n in (background, "red", "green")], ious, "intersections over unions", 1e-9)
+        near([found["mean_iou"], found["pixel_accuracy"]], [numpy.mean(ious), ((t == f) & known).sum() / known.sum()], "means", 1e-9)
+        check((found["pixels"], found["objects_of_unknown_classes"], found["labelled"]) == (int(known.sum()), 2, 4), f"{found}")
+    for bad, what in (({"category": "red"}, "without a segmentation"), ({"category": "red", "segmentation": [[1, 2, 3]]}, "at least three points"),
+                      ({"category": "red", "segmentation": {"size": [24, 32], "counts": [5, 5]}}, "run lengths that are not"), ({"category": "red", "segmentation": {"size": [24, 32], "counts": "!!"}}, "run lengths that are not")):
+        pathlib.Path("bad.jsonl").write_text(json.dumps({"path": "px/0.ppm", "objects": [bad]}) + "\n")
+        run("ingest", "bad.jsonl", "--ingest.encoding=encoded", "--out", "bad-set", "--force")
+        infer("s", "bad-set", "bad-p")
+        run("evaluate", "--predictions", "bad-p", "--data", "bad-set", "--out", "e2", code=65, said=what)
+
+
+def regions(_binary):
+    """regions against outlines: found, missed, made up; crowds are neither"""
+    finder()
+    pathlib.Path("rg").mkdir()
+    said, boxes = [], [[(4, 4, 10, 8), (36, 6, 9, 7)], [(6, 28, 8, 8)], [(40, 30, 12, 9), (8, 8, 7, 7)]]
+    for i, of in enumerate(boxes):
+        picture, objects = numpy.zeros((48, 64, 3), numpy.uint8), []
+        for x, y, w, h in of:
+            picture[y:y + h, x:x + w] = (255, 40, 0)
+        for k, (x, y, w, h) in enumerate(of):
+            if (i, k) == (1, 0):
+                x += 20  # drawn elsewhere: one is missed, one is made up
+            x, y, w, h = x - 2, y - 2, w + 4, h + 4  # as regions are: wider than what is bright
+            objects.append({"bbox": [x, y, w, h]} if k else {"segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]]})
+        if i == 2:
+            objects[1]["iscrowd"] = 1
+        ppm(f"rg/{i}.ppm", picture)
+        said.append({"path": f"rg/{i}.ppm", "objects": objects})
+    pathlib.Path("rg.jsonl").write_text("".join(json.dumps(line) + "\n" for line in said))
+    run("ingest", "rg.jsonl", "--ingest.encoding=encoded", "--out", "rg-set")
+    answers_of = infer("d", "rg-set", "rg-p")["answers"]
+    check([len(a["regions"]) for a in answers_of] == [2, 1, 2], f"{answers_of}")
+    found = evaluated("rg-p", "rg-set")
+    check((found["regions"], found["found"], found["right"]) == (4, 4, 3), f"{found}")
+    near([found["precision"], found["recall"], found["f1"]], [.75, .75, .75], "regions")
+    check(.5 < found["mean_iou"] <= 1, f"{found}")
+
+
+def identities(_binary):
+    """embeddings against who is shown: area, accepted pairs and nearest, as NumPy has them of all pairs"""
+    means()
+    run("import", "means.onnx", "--task", "embed", *AS_IT_IS, "--out", "em", "--force")
+    pathlib.Path("who").mkdir()
+    draw, said = numpy.random.default_rng(6), []
+    middle = draw.integers(40, 216, (8, 3))
+    for i in range(60):
+        colour = numpy.clip(middle[i % 8] + draw.normal(0, 22, 3), 0, 255).astype(int)
+        ppm(f"who/{i:02}.ppm", flat(8, 8, tuple(int(c) for c in colour)))
+        said.append({"path": f"who/{i:02}.ppm", **({"identity": f"p{i % 8}"} if i < 56 else {})})
+    pathlib.Path("who.jsonl").write_text("".join(json.dumps(line) + "\n" for line in said))
+    run("ingest", "who.jsonl", "--ingest.encoding=encoded", "--out", "who-set")
+    x = numpy.array([a["embedding"] for a in infer("em", "who-set", "who-p")["answers"]])[:56]
+    x /= numpy.linalg.norm(x, axis=1, keepdims=True)
+    cosine, who = x @ x.T, numpy.arange(56) % 8
+    pairs = numpy.triu_indices(56, 1)
+    c, same = cosine[pairs], (who[:, None] == who)[pairs]
+    found = evaluated("who-p", "who-set")
+    area = ((c[same][:, None] > c[~same]).sum() + .5 * (c[same][:, None] == c[~same]).sum()) / same.sum() / (~same).sum()
+    limit = numpy.sort(c[~same])[::-1][int(.01 * (~same).sum())]
+    numpy.fill_diagonal(cosine, -2)
+    near([found["auroc"], found["accepted_at_1e-2"], found["nearest_is_same"]], [area, (c[same] > limit).mean(), (who[cosine.argmax(1)] == who).mean()], "identities", 2e-2)
+    near(found["auroc"], area, "the area", 1e-3)
+    check((found["identities"], found["pairs_same"], found["pairs_other"], found["labelled"]) == (8, int(same.sum()), int((~same).sum()), 56), f"{found}")
+    check(.5 < found["auroc"] < 1 and 0 <= found["accepted_at_1e-3"] <= found["accepted_at_1e-2"] < 1, f"{found}")
 
 
 def evaluated(predictions, data):
@@ -450,6 +572,6 @@ def refused(_binary):
 if __name__ == "__main__":
     NS, *parts = sys.argv[1:]
     predict.NS = NS
-    for part in tiny.chosen((answers, bits, watched, judged, edges, nights, refused), parts):
+    for part in tiny.chosen((answers, bits, watched, judged, pixels, regions, identities, edges, nights, refused), parts):
         part(NS)
     print(f"{tiny.checks} checks passed")
