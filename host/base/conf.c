@@ -88,6 +88,9 @@ static enum ns_status unknown_key(const struct ns_conf *conf, const char *name, 
 	}
 	words[n < 511 ? n : 511] = NULL;
 	near = ns_nearest(name, words);
+	if (near && !strcmp(near, name)) /* the short name of a key that this verb lacks, or in a file */
+		return ns_fail(NS_CONFIG, "%s: unknown key '%s': it is an option of other verbs, on their command lines; see nightshift VERB --help",
+			       where, name);
 	return near ? ns_fail(NS_CONFIG, "%s: unknown key '%s'; did you mean '%s'?", where, name, near)
 		    : ns_fail(NS_CONFIG, "%s: unknown key '%s'; see nightshift VERB --help", where, name);
 }

@@ -132,7 +132,7 @@ enum ns_status ns_gradient_move(struct ns_backward *b, int index, const struct n
 		NS_TRY(add_at(b, part, list, count, &part));
 		return ns_backward_add(b, n->in[0], part);
 	}
-	for (d = 0; d < m->box.rank; d++)
+	for (d = 0; d < m->box.rank && d < NS_RANK; d++)
 		repeated |= (unsigned)(!m->from_stride[d] && m->box.dim[d] > 1) << d;
 	if (repeated)
 		NS_TRY(ns_dag_reduce_runs(b->dag, part, NS_REDUCE_SUM, repeated, &part));

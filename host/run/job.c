@@ -293,6 +293,8 @@ static enum ns_status find_backend(const struct ns_backend **backend, const char
 {
 	struct ns_device *dev;
 
+	if (!strncmp(name, "auto/", 5))
+		name += 5;
 	if (strcmp(name, "auto"))
 		return ns_backend_get(backend, name);
 	if (ns_backend_get(backend, "cuda") == NS_OK && (*backend)->open(&dev, index) == NS_OK) {
@@ -334,6 +336,17 @@ enum ns_status ns_device_set_open_by(struct ns_device_set *set, const char *devi
 		}
 	}
 	return NS_OK;
+}
+
+enum ns_status ns_device_set_hold(struct ns_device_set *set, const char *device, struct ns_workers *workers)
+{
+	int gpu = set->gpu;
+
+	if (set->count && !strcmp(set->backend->name, device))
+		return NS_OK;
+	ns_device_set_close(set);
+	set->gpu = gpu;
+	return ns_device_set_open_by(set, device, workers);
 }
 
 void ns_device_set_close(struct ns_device_set *set)

@@ -163,10 +163,12 @@ void ns_job_digest(struct ns_job *job, const char *path, const char *digest);
 /* Collective: fails on every rank if `status` is a failure on any; a rank that has no failure of its own gets NS_INTERNAL. */
 enum ns_status ns_job_agree(struct ns_job *job, enum ns_status status);
 
-/* Open one device for each worker, as device: in the configuration says. */
+/* Open one device for each worker, as device: in the configuration says: a name, auto, or what a night has found out for auto, "auto/NAME". */
 enum ns_status ns_device_set_open(struct ns_device_set *set, const struct ns_conf *conf, struct ns_workers *workers);
 /* the same for a device by name, whatever a configuration says */
 enum ns_status ns_device_set_open_by(struct ns_device_set *set, const char *device, struct ns_workers *workers);
+/* The set is open on `device` after it; one that is open on another is closed first, with all that was made on it. */
+enum ns_status ns_device_set_hold(struct ns_device_set *set, const char *device, struct ns_workers *workers);
 void ns_device_set_close(struct ns_device_set *set);
 
 /*

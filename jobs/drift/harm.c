@@ -128,10 +128,11 @@ static enum ns_status take_thresholds(struct ns_drift *s)
 	return NS_OK;
 }
 
-/* Is its model one that nothing here trains? Those of other tasks than classify, and some that came as ONNX; one that is not in the registry is not known to be. */
+/* Is its model one that nothing here trains (those of other tasks than classify, and some that came as ONNX; one that is not in the registry is not known to be)? And the rate that suits it. */
 static enum ns_status take_kind(struct ns_drift *s)
 {
 	char path[NS_PATH_MAX];
+	const json_t *arch;
 	json_t *model;
 	int is;
 
@@ -141,8 +142,11 @@ static enum ns_status take_kind(struct ns_drift *s)
 	if (!is)
 		return NS_OK;
 	NS_TRY(ns_json_read(path, &model, "nightshift.model/1"));
-	s->untrained =
-		json_object_get(json_object_get(model, "architecture"), "task") || json_object_get(json_object_get(model, "trains"), "because");
+	arch = json_object_get(model, "architecture");
+	s->untrained = json_object_get(arch, "task") || json_object_get(json_object_get(model, "trains"), "because");
+	if (!strcmp(ns_json_text(arch, "family"), "onnx") && strcmp(ns_json_text(arch, "normalisations"), "batch") != 0 &&
+	    !ns_conf_given(s->job->conf, "retrain.lr"))
+		s->retrain_lr /= 10; /* its normalisations do not learn from batches, which higher rates rely on */
 	json_decref(model);
 	return NS_OK;
 }
@@ -175,18 +179,20 @@ static enum ns_status take_gate(struct ns_drift *s)
 /* Of ranks that see different registries rank 0's counts. */
 static enum ns_status find_gate(struct ns_drift *s)
 {
-	double facts[4];
+	double facts[5];
 
 	NS_TRY(ns_job_agree(s->job, s->job->comm->rank == 0 ? take_gate(s) : NS_OK));
 	facts[0] = s->gate_labels;
 	facts[1] = s->gate_accuracy;
 	facts[2] = s->on_trial;
 	facts[3] = s->untrained;
+	facts[4] = s->retrain_lr;
 	NS_TRY(ns_comm_broadcast(s->job->comm, facts, sizeof facts, 0));
 	s->gate_labels = facts[0] > 0 && !isnan(facts[1]) ? facts[0] : 0;
 	s->gate_accuracy = facts[1];
 	s->on_trial = facts[2] > 0;
 	s->untrained = facts[3] > 0;
+	s->retrain_lr = facts[4];
 	return NS_OK;
 }
 

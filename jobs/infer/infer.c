@@ -154,6 +154,8 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_load_any_model(job, &model, ns_conf_text(job->conf, "infer.model")));
 	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_GO(ns_dataset_verify(job, data));
+	if (!strncmp(ns_conf_text(job->conf, "device"), "auto/", 5))
+		ns_conf_put_text(job->conf, "device", job->set->backend->name);
 	if (model.net.arch.onnx && !strncmp(ns_conf_text(job->conf, "infer.precision"), "auto", 4))
 		ns_conf_put_text(job->conf, "infer.precision", "f32");
 	NS_GO(ns_choose_precision(job, ns_conf_text(job->conf, "infer.precision"), &dtype));

@@ -4,24 +4,31 @@
 
 #include <string.h>
 
+/* "auto/VALUE": nobody asked for it, and a model may know better. */
+static void put_found(struct ns_conf *conf, const char *key, const char *value)
+{
+	char found[NS_SHA256_HEX + 8];
+
+	snprintf(found, sizeof found, "auto/%s", value);
+	ns_conf_put_text(conf, key, found);
+}
+
 /* What is left to be found out is found out once a night, and decides no bits twice. Collective. */
 static enum ns_status pin_choices(struct ns_night *n, const struct ns_step *s, struct ns_conf *conf)
 {
 	const char *verb = s->verb == NS_VERB_TRAIN ? "train" : s->verb == NS_VERB_INFER ? "infer" : NULL;
-	char value[NS_SHA256_HEX], chosen[NS_SHA256_HEX + 8], key[32];
+	char value[NS_SHA256_HEX], key[32];
 
 	if (!verb)
 		return NS_OK;
 	if (!strcmp(ns_conf_text(conf, "device"), "auto")) {
 		NS_TRY(ns_night_device(n, verb, value));
-		ns_conf_put_text(conf, "device", value);
+		put_found(conf, "device", value);
 	}
 	snprintf(key, sizeof key, "%s.precision", verb);
 	if (!strcmp(ns_conf_text(conf, key), "auto")) {
 		NS_TRY(ns_night_precision(n, verb, value));
-		snprintf(chosen, sizeof chosen, "%s%s", s->verb == NS_VERB_INFER ? "auto/" : "",
-			 value); /* nobody asked for it, and a model may know better */
-		ns_conf_put_text(conf, key, chosen);
+		put_found(conf, key, value);
 	}
 	return NS_OK;
 }

@@ -83,19 +83,6 @@ static enum ns_status precision_here(struct ns_night *n, char value[NS_SHA256_HE
 	return NS_OK;
 }
 
-/* The device that `auto` has opened here may differ from the night's; then opens the night's. */
-static enum ns_status hold(struct ns_night *n, const char *device)
-{
-	struct ns_device_set *set = n->job->set;
-	int gpu = set->gpu;
-
-	if (set->count && !strcmp(set->backend->name, device))
-		return NS_OK;
-	ns_device_set_close(set);
-	set->gpu = gpu;
-	return ns_device_set_open_by(set, device, n->job->workers);
-}
-
 /* rank 0 alone: of what the night has pinned, its model, or what it names */
 static enum ns_status resolve(const struct ns_night *n, const char *pinned, const char *key, char digest[NS_SHA256_HEX])
 {
@@ -162,7 +149,7 @@ static enum ns_status of_verb(struct ns_night *n, const char *what, const char *
 enum ns_status ns_night_device(struct ns_night *n, const char *verb, char device[NS_SHA256_HEX])
 {
 	NS_TRY(of_verb(n, "device", verb, device_here, device));
-	return hold(n, device);
+	return ns_device_set_hold(n->job->set, device, n->job->workers); /* what `auto` has opened here may differ from the night's */
 }
 
 enum ns_status ns_night_precision(struct ns_night *n, const char *verb, char precision[NS_SHA256_HEX])

@@ -85,16 +85,35 @@ static void digest_of(struct ns_job *job, const struct ns_model *m, const struct
 	json_decref(all);
 }
 
+/*
+ * The device and the precision that nobody asked for ("auto", or what a night has found out for all of its models, "auto/VALUE"): one that came as ONNX is trained by
+ * CPUs in f32. What is chosen stays in the configuration, which run.json keeps.
+ */
+static enum ns_status settle(struct ns_job *job, const struct ns_model *m)
+{
+	const char *device = ns_conf_text(job->conf, "device"), *precision = ns_conf_text(job->conf, "train.precision");
+
+	if (!strncmp(precision, "auto/", 5))
+		ns_conf_put_text(job->conf, "train.precision", m->onnx ? "f32" : precision + 5);
+	if (m->onnx && !strncmp(device, "auto", 4)) {
+		ns_conf_put_text(job->conf, "device", "cpu");
+		return ns_device_set_hold(job->set, "cpu", job->workers);
+	}
+	if (!strncmp(device, "auto/", 5))
+		ns_conf_put_text(job->conf, "device", device + 5);
+	return ns_device_set_open(job->set, job->conf, job->workers);
+}
+
 static enum ns_status prepare(struct fit *f, struct ns_training *t, const struct ns_view *view, const struct ns_train_options *o)
 {
 	struct ns_job *job = f->job;
 
+	NS_TRY(settle(job, f->model));
 	NS_TRY(ns_train_spec_of(job->conf, f->model, view, o, &t->spec, &f->class_weights));
 	if (job->comm->rank == 0 && t->spec.warmup_epochs > 0 && t->spec.warmup_epochs >= t->spec.epochs)
 		ns_log_warn(job->log,
 			    "train.warmup_epochs = %g, and training ends after %d: the learning rate %g is never reached, or only at the end",
 			    t->spec.warmup_epochs, t->spec.epochs, t->spec.lr);
-	NS_TRY(ns_device_set_open(job->set, job->conf, job->workers));
 	digest_of(job, f->model, view, o, t->config_digest);
 	if (*o->checkpoint)
 		NS_TRY(ns_path(t->checkpoint_dir, "%s/%s", job->dir, o->checkpoint));

@@ -12,6 +12,7 @@ refuses 78 "expected 0 to 1000" "${train[@]}" --train.lr=-1
 refuses 78 "is not an option of this verb" "$ns" registry list --drift.alpha=0.1
 printf 'train:\n  epochss: 3\n' >typo.yaml
 refuses 78 "typo.yaml: unknown key 'train.epochss'; did you mean" "${train[@]}" --config typo.yaml
+refuses 78 "unknown key 'model': it is an option of other verbs" "$ns" export --model m --out no
 printf 'train: [\n' >broken.yaml
 refuses 78 "broken.yaml: line" "${train[@]}" --config broken.yaml
 refuses 78 "brightnes" "${train[@]}" --augment='[{brightnes: 1}]'

@@ -260,7 +260,8 @@ def manifest(_binary):
     run("ingest", "worse/images-idx3-ubyte", "--out", "worse-data", "--force")
     for data, out in (("data", "ref-p"), ("worse-data", "worse-p")):
         run("infer", "--model", "production", "--data", data, "--out", out, "--force")
-    run("drift", "--reference", "ref-p", "--current", "worse-p", "--reference-data", "data", "--current-data", "worse-data", "--replay-data", "data", "--out", "drift", "--force")
+    run("drift", "--reference", "ref-p", "--current", "worse-p", "--reference-data", "data", "--current-data", "worse-data", "--replay-data", "data", "--out", "drift", "--force", "--retrain.lr=0.02")
+    check(json.load(open("drift/retrain.json", encoding="utf-8"))["predicate"]["config"]["lr"] == .02, "a rate that was given is another")
     found = json.load(open("drift/drift.json", encoding="utf-8"))
     check(found["status"] == "harmful" and found["manifest"]["emit"], f"{found['status']} {found['manifest']}")
     run("train", "--manifest", "drift/retrain.json", "--out", "again", "--force")
@@ -268,6 +269,57 @@ def manifest(_binary):
     check(facts["parents"] == [tiny.digest("p/model.json")] and facts["fit"], f"{facts}")
     check((one["fc.weight"] != other["fc.weight"]).any() and (one["bn1.running_mean"] == other["bn1.running_mean"]).all(), "it learned nothing, or what it should not")
     run("infer", "--model", "again", "--data", "data", "--out", "again-p", "--force")
+
+
+def night(_binary):
+    """one that came as ONNX is in production; a night finds harm, trains it, and its gate lets it through: a file that others read, and a way back"""
+    imported("p0", random_net()[0])
+    train("p0", "np", "--train.epochs=30", "--train.lr=0.05", "--train.batch=60", "--calibrate", "data", "--registry", "nights")
+    run("registry", "promote", "production", tiny.digest("np/model.json"), "--override", "--why", "the first", "--registry", "nights")
+    for place in ("data/train", "data/reference", "test"):
+        run("ingest", f"{place.split('/')[-1]}-src/images-idx3-ubyte", "--out", f"prep/{place}", "--force")
+    dark = pathlib.Path("changed-src/images-idx3-ubyte")
+    head, x = dark.read_bytes()[:16], numpy.frombuffer(dark.read_bytes()[16:], "u1")
+    dark.write_bytes(head + (x * .5).astype("u1").tobytes())
+    pathlib.Path("night.yaml").write_text("""registry: nights
+retrain: {replay: 300, epochs: [6, 10], audited_repeat: 1}
+drift: {permutations: 199, self_test: 0}
+gate: {old_floor: -0.2, old_estimate: -0.1}
+night: {prepared: prep, audited: 200, show_rollback: true, nights: [{name: quiet, source: quiet-src/images-idx3-ubyte}, {name: changed, source: changed-src/images-idx3-ubyte}]}
+""")
+    before = tiny.digest("np/model.json")
+    run("night", "--config", "night.yaml", "--out", "night", "--force")
+    found = json.load(open("night/summary.json", encoding="utf-8"))
+    check((found["quiet_status"], found["changed_status"], found["promoted"]) == ("none", "harmful", True) and found["rolled_back_and_forward"], f"{found}")
+    manifest_of = json.load(open("night/changed/drift/retrain.json", encoding="utf-8"))
+    check(manifest_of["predicate"]["config"]["lr"] == .003, f"{manifest_of['predicate']['config']}")
+    candidate = json.load(open("night/changed/candidate/model.json", encoding="utf-8"))
+    check(candidate["parents"] == [before] and candidate["precision"] == "f32", f"{candidate}")
+    steps = json.load(open("night/changed/candidate/run.json", encoding="utf-8"))["config"]
+    check(steps["device"] == "cpu" and steps["train.precision"] == "f32", f"{steps['device']} {steps['train.precision']}")
+    run("registry", "gc", "--registry", "nights")
+    run("registry", "verify", "--registry", "nights")
+    run("export", "production", "--out", "exported", "--registry", "nights", "--force")
+    one, other = tensors("exported/model.onnx"), tensors("np/model.onnx")
+    check((one["fc.weight"] == tensors("night/changed/candidate/model.onnx")["fc.weight"]).all() and (one["fc.weight"] != other["fc.weight"]).any(), "another file was exported")
+    run("registry", "rollback", "production", "--registry", "nights")
+    run("export", "production", "--out", "exported", "--registry", "nights", "--force")
+    check((tensors("exported/model.onnx")["fc.weight"] == other["fc.weight"]).all(), "the way back leads to other weights")
+
+
+def devices(binary):
+    """where a GPU is found, and nobody asked for it, CPUs train it in f32; a GPU that is asked for is refused"""
+    sim = str(pathlib.Path(binary).with_name("nightshift-sim"))
+    imported("s", random_net()[0])
+    train("s", "s1", *SHORT, "--device=cpu")
+    import_onnx.NS = sim
+    try:
+        train("s", "s2", *SHORT)
+        train("s", "no", *SHORT, "--device=cuda", code=78, said="is trained on CPUs alone")
+    finally:
+        import_onnx.NS = binary
+    check(pathlib.Path("s1/model.onnx").read_bytes() == pathlib.Path("s2/model.onnx").read_bytes(), "it was trained elsewhere")
+    check("cuda" not in json.load(open("s2/run.json", encoding="utf-8"))["device"], "it was trained elsewhere")
 
 
 def refused(_binary):
@@ -286,6 +338,6 @@ def refused(_binary):
 
 if __name__ == "__main__":
     import_onnx.NS, *parts = sys.argv[1:]
-    for part in tiny.chosen((known, bits, learns, head, masks, parents, freeze, manifest, refused), parts):
+    for part in tiny.chosen((known, bits, learns, head, masks, parents, freeze, manifest, night, devices, refused), parts):
         part(import_onnx.NS)
     print(f"{tiny.checks} checks passed")
