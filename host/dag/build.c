@@ -148,6 +148,17 @@ enum ns_status ns_dag_fill(struct ns_dag *dag, enum ns_dtype dtype, const struct
 	return ns_dag_add(dag, &(struct ns_op){.kind = NS_OP_POINTWISE, .u.pointwise = p.v}, NULL, 0, y, 1);
 }
 
+enum ns_status ns_dag_zeros(struct ns_dag *dag, enum ns_dtype dtype, int64_t count, int beside, int *y)
+{
+	const struct ns_box flat = {1, {count}};
+	struct ns_op clear = {.kind = NS_OP_MOVE, .u.move = {.bytes = (int)ns_dtype_bytes(dtype), .box = flat, .to_stride = {1}}};
+	int zero;
+
+	NS_TRY(ns_dag_constant(dag, dtype, &(struct ns_box){0}, NULL, &zero));
+	NS_TRY(ns_dag_value(dag, dtype, &flat, &beside, 1, y));
+	return ns_dag_add(dag, &clear, &zero, 1, y, 1);
+}
+
 /* --- over axes --- */
 
 enum ns_status ns_dag_reduce(struct ns_dag *dag, int x, int how, unsigned axes, int keep, int *y)

@@ -79,6 +79,8 @@ enum ns_status ns_dag_formula(struct ns_dag *dag, int code, const int *values, i
 enum ns_status ns_dag_formula_of(struct ns_dag *dag, int code, int value, const double *constants, int n, enum ns_dtype dtype, int *y);
 enum ns_status ns_dag_cast(struct ns_dag *dag, int x, enum ns_dtype dtype, int *y);
 enum ns_status ns_dag_fill(struct ns_dag *dag, enum ns_dtype dtype, const struct ns_box *box, double number, int *y);
+/* `count` zeros that are written when the graph runs, and take no room before; constant only where `beside` is. */
+enum ns_status ns_dag_zeros(struct ns_dag *dag, enum ns_dtype dtype, int64_t count, int beside, int *y);
 enum ns_status ns_dag_broadcast(const struct ns_box *a, const struct ns_box *b, struct ns_box *out);
 enum ns_status ns_dag_reduce(struct ns_dag *dag, int x, int how, unsigned axes, int keep, int *y);
 /* The same, axes kept, of sums, means and extremes: one run of neighbouring axes after the other, as a device is fast at that. */

@@ -13,7 +13,7 @@ static enum ns_status scatter(struct ns_backward *b, struct ns_op_index v, int i
 	int in[3] = {-1, indices, g}, dx;
 
 	op.u.index.how = NS_SCATTER_ADD;
-	NS_TRY(ns_dag_fill(b->dag, dtype, &flat, 0, &in[NS_INDEX_DATA]));
+	NS_TRY(ns_dag_zeros(b->dag, dtype, v.data, g, &in[NS_INDEX_DATA]));
 	NS_TRY(ns_dag_value(b->dag, dtype, &flat, in, 3, &dx));
 	NS_TRY(ns_dag_add(b->dag, &op, in, 3, &dx, 1));
 	return ns_backward_add(b, value, dx);
@@ -39,7 +39,7 @@ static enum ns_status of_scatter(struct ns_backward *b, const struct ns_dag_node
 		return NS_OK;
 	if (n->op.u.index.how == NS_SCATTER_ADD)
 		return ns_backward_add(b, n->in[NS_INDEX_DATA], g);
-	NS_TRY(ns_dag_fill(b->dag, dtype, &updates, 0, &in[NS_INDEX_UPDATES]));
+	NS_TRY(ns_dag_zeros(b->dag, dtype, updates.dim[0], g, &in[NS_INDEX_UPDATES]));
 	NS_TRY(ns_dag_value(b->dag, dtype, &flat, in, 3, &y));
 	NS_TRY(ns_dag_add(b->dag, &clear, in, 3, &y, 1));
 	return ns_backward_add(b, n->in[NS_INDEX_DATA], y);

@@ -1,4 +1,4 @@
-/* host/dag/gradient_move.c - gradients of what takes elements from other places: moves, products over any axes, slices by indices, resizing. */
+/* host/dag/gradient_move.c - gradients of what takes elements from other places: moves, and products over any axes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,7 +88,7 @@ static enum ns_status add_at(struct ns_backward *b, int g, int list, int64_t cou
 				       .data = count}};
 	int in[3] = {-1, list, g};
 
-	NS_TRY(ns_dag_fill(b->dag, dtype, &flat, 0, &in[NS_INDEX_DATA]));
+	NS_TRY(ns_dag_zeros(b->dag, dtype, count, g, &in[NS_INDEX_DATA]));
 	NS_TRY(ns_dag_value(b->dag, dtype, &flat, in, 3, dx));
 	return ns_dag_add(b->dag, &op, in, 3, dx, 1);
 }
@@ -100,19 +100,16 @@ static enum ns_status put_back(struct ns_backward *b, const struct ns_op_move *m
 	struct ns_op op = {.kind = NS_OP_MOVE, .u.move = {.bytes = (int)ns_dtype_bytes(dtype), .box = m->box, .to = m->from}};
 	struct ns_op_move *back = &op.u.move;
 	const struct ns_box flat = {1, {count}};
-	int d, zero;
+	int d;
 
 	for (d = 0; d < m->box.rank; d++)
 		back->box.dim[d] = m->from_stride[d] || m->box.dim[d] < 1 ? m->box.dim[d] : 1;
 	ns_box_strides(&back->box, back->from_stride);
 	memcpy(back->to_stride, m->from_stride, sizeof m->from_stride);
-	NS_TRY(ns_dag_value(b->dag, dtype, &flat, &part, 1, dx));
-	if (ns_box_count(&back->box) < count) {
-		struct ns_op clear = {.kind = NS_OP_MOVE, .u.move = {.bytes = back->bytes, .box = flat, .to_stride = {1}}};
-
-		NS_TRY(ns_dag_constant(b->dag, dtype, &(struct ns_box){0}, NULL, &zero));
-		NS_TRY(ns_dag_add(b->dag, &clear, &zero, 1, dx, 1));
-	}
+	if (ns_box_count(&back->box) < count)
+		NS_TRY(ns_dag_zeros(b->dag, dtype, count, part, dx));
+	else
+		NS_TRY(ns_dag_value(b->dag, dtype, &flat, &part, 1, dx));
 	return ns_dag_add(b->dag, &op, &part, 1, dx, 1);
 }
 
@@ -198,8 +195,10 @@ static enum ns_status by_operand(struct ns_backward *b, const struct ns_dag_node
 	struct ns_op_contract *c = &op.u.contract;
 	int keep, sum, d, turn, in[2], y;
 
-	if (!axes_of(v, which, count, kept, &keep, summed, &sum) || keep > NS_RANK - 2 || sum > NS_RANK)
+	if (!axes_of(v, which, count, kept, &keep, summed, &sum))
 		return ns_fail(NS_DECLINED, "contract: an operand whose elements are not each named once has no gradient here");
+	if (keep > NS_RANK - 2 || sum > NS_RANK)
+		return ns_fail(NS_DECLINED, "contract: of %d axes that stay and %d that go, it has no gradient here", keep, sum);
 	join(summed, &sum);
 	while (keep < 2) /* so that it is a matrix */
 		kept[keep++] = (struct axis){1, 1, 0, 0};

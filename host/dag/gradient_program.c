@@ -7,7 +7,7 @@
 #include "host/dag/gradient_inner.h"
 #include "kernels/formula/pointwise.h"
 
-#define REGISTERS (NS_POINTWISE_IN + 1 + NS_POINTWISE_CONSTANTS + NS_POINTWISE_STEPS)
+#define REGISTERS (NS_POINTWISE_IN + 1 + NS_POINTWISE_CONSTANTS + 1 + NS_POINTWISE_STEPS)
 #define LONG	  (2 * NS_POINTWISE_STEPS) /* registers are numbered in a byte */
 
 /*

@@ -3,6 +3,7 @@
 
 #include "host/dag/gradient_inner.h"
 #include "kernels/formula/pointwise.h"
+#include "kernels/formula/typed.h"
 
 /* --- CONVOLVE --- */
 
@@ -106,10 +107,7 @@ static enum ns_status shares(struct ns_backward *b, const struct ns_op_pool_nd *
 			}
 		}
 		number = taps ? taps : 1;
-		if (v->dtype == NS_F64)
-			((double *)ns_dag_at(b->dag, *y)->data)[i] = 1 / (double)number;
-		else
-			((float *)ns_dag_at(b->dag, *y)->data)[i] = 1 / (float)number;
+		ns_typed_set(ns_dag_at(b->dag, *y)->data, v->dtype, i, 1 / (double)number);
 	}
 	return status;
 }
@@ -173,7 +171,7 @@ enum ns_status ns_gradient_pool(struct ns_backward *b, int index, const struct n
 		b->dag->nodes[index].out[NS_POOL_ND_WHICH] = in[NS_INDEX_AT];
 		b->dag->nodes[index].outs = 2;
 	}
-	NS_TRY(ns_dag_fill(b->dag, v->dtype, &flat, 0, &in[NS_INDEX_DATA]));
+	NS_TRY(ns_dag_zeros(b->dag, v->dtype, data, g, &in[NS_INDEX_DATA]));
 	in[NS_INDEX_UPDATES] = g;
 	NS_TRY(ns_dag_value(b->dag, v->dtype, &flat, in, 3, &dx));
 	NS_TRY(ns_dag_add(b->dag, &op, in, 3, &dx, 1));

@@ -90,8 +90,9 @@ static enum ns_status make_graph(struct ns_foreign_train *f, const struct ns_mod
 {
 	const struct ns_net *net = &m->net;
 	int *values = calloc((size_t)m->onnx->outputs + (size_t)net->param_count + 1, sizeof *values), *params = values;
-	int *measured = net->arch.batch_norms ? calloc((size_t)m->onnx->tensor_count + 1, sizeof *measured) : NULL;
-	enum ns_status status = values && (measured || !net->arch.batch_norms) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", m->onnx->path);
+	int measures = net->arch.batch_norms && !net->arch.alone;
+	int *measured = measures ? calloc((size_t)m->onnx->tensor_count + 1, sizeof *measured) : NULL;
+	enum ns_status status = values && (measured || !measures) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", m->onnx->path);
 	int logits, made[3], p;
 
 	NS_GO(status);
@@ -129,7 +130,7 @@ enum ns_status ns_foreign_train_make(struct ns_foreign_train **learner, const st
 
 	NS_GO(status);
 	if (!dev->backend->host_memory)
-		NS_GO(ns_fail(NS_CONFIG, "%s: came as ONNX, which is trained on CPUs alone (device: cpu)", m->onnx->path));
+		NS_GO(ns_fail(NS_CONFIG, "%s: is a graph of ONNX, which is trained on CPUs alone (device: cpu)", m->onnx->path));
 	f->net = &m->net;
 	f->images = m->net.arch.alone ? 1 : n;
 	f->runs = n / f->images;

@@ -177,8 +177,8 @@ enum ns_status ns_model_settle(struct ns_model *m);
  * weights. Before ns_model_learn().
  */
 enum ns_status ns_model_new_head(struct ns_model *m, const char *const *classes, int n, uint64_t seed, int *kept);
-/* Of one that came as ONNX: could it be trained? Its graph with gradients is made, for one image. fixed: floats of its file that would stay. NS_CONFIG, with the reason: it could not. */
-enum ns_status ns_model_trains(const struct ns_model *m, int *tensors, int64_t *parameters, int64_t *fixed);
+/* Of a graph of ONNX: whether it can be trained here becomes the fact `trains` of it, with what learns of it, or with the reason why it can't. Before ns_model_learn(). */
+enum ns_status ns_model_note_training(struct ns_model *m);
 /* Weights in torchvision's names and layout. */
 enum ns_status ns_model_write_weights(const struct ns_model *m, const float *values, const char *path);
 /* Weights of a file; new_head: the classifier keeps the values that it has. */

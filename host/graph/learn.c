@@ -1,6 +1,6 @@
 /*
- * host/graph/learn.c - weights of models that came as ONNX, as values that a training may change, and values back as a file. The statistics of normalisations stay those of the file: most files have
- * them folded already, and a batch of a virtual rank is too small to measure others.
+ * host/graph/learn.c - weights of graphs of ONNX, as values that a training may change, and values back as a file. The statistics of normalisations stay those of the file, which most files have
+ * folded already; those of networks that are built here are measured (ns_arch.batch_norms).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -128,7 +128,8 @@ static int64_t floats_of(const struct ns_onnx *o)
 	return n;
 }
 
-enum ns_status ns_model_trains(const struct ns_model *m, int *tensors, int64_t *parameters, int64_t *fixed)
+/* Its graph with gradients is made, for one image. fixed: floats of its file that would stay. */
+static enum ns_status try_training(const struct ns_model *m, int *tensors, int64_t *parameters, int64_t *fixed)
 {
 	const struct ns_backend *cpu = ns_backend_find("cpu");
 	struct ns_model copy = {0};
@@ -150,6 +151,25 @@ out:
 		cpu->close(dev);
 	ns_model_release(&copy);
 	return status;
+}
+
+enum ns_status ns_model_note_training(struct ns_model *m)
+{
+	int64_t parameters = 0, fixed = 0;
+	int tensors = 0;
+	size_t path = strlen(m->onnx->path);
+	enum ns_status status = try_training(m, &tensors, &parameters, &fixed);
+	const char *because = ns_message();
+
+	if (status == NS_NO_MEMORY || status == NS_IO || status == NS_STOPPED || status == NS_INTERNAL)
+		return status;
+	if (!strncmp(because, m->onnx->path, path) && because[path] == ':')
+		because += path + 2;
+	json_object_set_new(m->facts, "trains",
+			    status == NS_OK ? NS_JSON_OBJECT({"tensors", json_integer(tensors)}, {"parameters", json_integer(parameters)},
+							     {"fixed", json_integer(fixed)})
+					    : NS_JSON_OBJECT({"because", ns_json_string(because)}));
+	return NS_OK;
 }
 
 /* The file with weights in place of its own, read again. */
@@ -208,7 +228,8 @@ struct rows {
 	double bound;
 };
 
-static float *make_rows(const struct ns_onnx *o, int tensor, int axis, const struct rows *r, int stream)
+/* *made is the caller's. */
+static enum ns_status make_rows(const struct ns_onnx *o, int tensor, int axis, const struct rows *r, int stream, float **made)
 {
 	const struct ns_onnx_tensor *t = &o->tensors[tensor];
 	int64_t outer = 1, inner = 1, was = t->dims[axis], i, j, k;
@@ -219,8 +240,10 @@ static float *make_rows(const struct ns_onnx *o, int tensor, int axis, const str
 		outer *= t->dims[d];
 	for (d = axis + 1; d < t->rank; d++)
 		inner *= t->dims[d];
-	if (from && ns_onnx_floats(o, tensor, from) == NS_OK)
-		to = malloc(sizeof *to * (size_t)(outer * r->classes * inner + 1));
+	enum ns_status status = from ? ns_onnx_floats(o, tensor, from) : NS_NO_MEMORY;
+
+	if (status == NS_OK)
+		*made = to = malloc(sizeof *to * (size_t)(outer * r->classes * inner + 1));
 	for (i = 0; to && i < outer; i++)
 		for (k = 0; k < r->classes; k++)
 			for (j = 0; j < inner; j++) {
@@ -230,7 +253,7 @@ static float *make_rows(const struct ns_onnx *o, int tensor, int axis, const str
 				to[at] = r->old[k] >= 0 ? from[(i * was + r->old[k]) * inner + j] : (float)((2 * u - 1) * r->bound);
 			}
 	free(from);
-	return to;
+	return from && (to || status != NS_OK) ? status : ns_fail(NS_NO_MEMORY, "%s: out of memory for a new head", o->path);
 }
 
 static void dims_with(const struct ns_onnx_tensor *t, int axis, int classes, struct ns_onnx_weight *w)
@@ -256,17 +279,16 @@ static enum ns_status put_head(const struct ns_onnx *o, const int *tensors, cons
 			       struct ns_onnx **made)
 {
 	struct ns_onnx_weight weights[2] = {{.value = h->weight}, {.value = h->bias}};
-	float *weight = make_rows(o, tensors[h->weight], h->axis, r, 0), *bias = NULL;
-	enum ns_status status = weight ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for a new head", o->path);
+	float *weight = NULL, *bias = NULL;
+	enum ns_status status;
 
-	NS_GO(status);
+	NS_GO(make_rows(o, tensors[h->weight], h->axis, r, 0, &weight));
 	dims_with(&o->tensors[tensors[h->weight]], h->axis, r->classes, &weights[0]);
 	weights[0].floats = weight;
 	if (h->bias >= 0) {
 		int axis = long_axis(&o->tensors[tensors[h->bias]]);
 
-		bias = make_rows(o, tensors[h->bias], axis, r, 1);
-		NS_GO(bias ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory for a new head", o->path));
+		NS_GO(make_rows(o, tensors[h->bias], axis, r, 1, &bias));
 		dims_with(&o->tensors[tensors[h->bias]], axis, r->classes, &weights[1]);
 		weights[1].floats = bias;
 	}

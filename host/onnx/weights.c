@@ -126,7 +126,7 @@ void ns_onnx_statistics(const struct ns_onnx *o, int *tensors)
 		tensors[i] = -1;
 	for (i = 0; i < o->node_count; i++)
 		for (k = 3; k < 5 && ns_onnx_is(o->nodes[i].op, "BatchNormalization"); k++)
-			if (use(o, &o->nodes[i], k) >= 0)
+			if (use(o, &o->nodes[i], k) >= 0 && o->tensors[o->values[use(o, &o->nodes[i], k)].tensor].type == NS_ONNX_FLOAT)
 				tensors[use(o, &o->nodes[i], k)] = o->values[use(o, &o->nodes[i], k)].tensor;
 }
 

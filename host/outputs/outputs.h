@@ -87,6 +87,8 @@ enum ns_status ns_regions(const float *map, int h, int w, double score, struct n
 enum ns_status ns_polygon_fill(const double *xy, int n, int h, int w, int16_t value, int16_t *mask);
 /* Below 0 where it goes the other way round. */
 double ns_polygon_area(const double *xy, int n);
+/* Leaves out, in place, those points that bound the least, until there are at most `most`; how many are left. */
+int ns_polygon_simplify(double *xy, int n, int most);
 /* Intersection over union of two outlines of up to NS_POLYGON_MOST points, of which b is convex. */
 double ns_polygon_iou(const double *a, int n, const double *b, int m);
 /* COCO's compressed run lengths as numbers; -1: they are none, or more than `most`. */

@@ -60,6 +60,32 @@ double ns_polygon_area(const double *xy, int n)
 	return sum / 2;
 }
 
+/* Points whose triangle with the one that stays before them and the one after them has less than `least` pixels have gone. */
+static int without_flat(double *xy, int n, double least)
+{
+	int i, kept = 1;
+
+	for (i = 1; i < n; i++) {
+		const double *a = xy + 2 * (kept - 1), *b = xy + 2 * i, *c = xy + 2 * ((i + 1) % n);
+		double twice = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]);
+
+		if (fabs(twice) / 2 < least)
+			continue;
+		memmove(xy + 2 * kept, b, 2 * sizeof *b);
+		kept++;
+	}
+	return kept;
+}
+
+int ns_polygon_simplify(double *xy, int n, int most)
+{
+	double least = fabs(ns_polygon_area(xy, n)) * 1e-9 + 1e-9;
+
+	for (; n > most; least *= 2)
+		n = without_flat(xy, n, least);
+	return n;
+}
+
 #define POINTS (8 * NS_POLYGON_MOST) /* of an outline that was cut: more are left out */
 
 /* What of the outline lies to the left of the line from a to b (Sutherland, Hodgman 1974). */
@@ -118,7 +144,7 @@ int ns_runs_of_text(const char *text, int64_t *counts, int most)
 		while (more) {
 			int c = *text++ - 48;
 
-			if (c < 0 || c > 63 || k > 12)
+			if (c < 0 || c > 63 || k > 7) /* of 40 bits: more pixels than any mask has */
 				return -1;
 			x |= (int64_t)(c & 31) << 5 * k++;
 			more = c & 32;
@@ -128,6 +154,8 @@ int ns_runs_of_text(const char *text, int64_t *counts, int most)
 		if (n == most)
 			return -1;
 		counts[n] = n > 2 ? x + counts[n - 2] : x;
+		if (counts[n] < 0 || counts[n] > INT32_MAX)
+			return -1;
 		n++;
 	}
 	return n;

@@ -67,7 +67,8 @@ static enum ns_status make_optimiser(struct ns_trainer *r, int part)
 	ns_trainer_part(r->flat.train, part, r->parts, &begin, &end);
 	NS_TRY(make_segments(r, part, begin, end));
 	ns_trainer_part(r->flat.statistics, part, r->parts, &begin, &end);
-	NS_TRY(make_plan(r, part, NS_OP_EMA, end - begin, &r->w_ema[part]));
+	if (end > begin) /* few numbers among many workers */
+		NS_TRY(make_plan(r, part, NS_OP_EMA, end - begin, &r->w_ema[part]));
 	if (part == 0) {
 		if (r->flat.statistics > r->flat.train)
 			NS_TRY(make_plan(r, 0, NS_OP_EMA, r->flat.statistics - r->flat.train, &r->stats_ema));
@@ -196,7 +197,7 @@ enum ns_status ns_trainer_init(struct ns_trainer *r)
 		r->leaf = NULL;
 		return ns_fail(NS_NO_MEMORY, "out of memory for a trainer");
 	}
-	if (r->s->keep_best && !(r->best = malloc(sizeof *r->best * (size_t)(r->model->net.floats + 1))))
+	if (r->s->keep_best && !(r->best = calloc((size_t)(r->model->net.floats + 1), sizeof *r->best)))
 		return ns_fail(NS_NO_MEMORY, "out of memory for the best weights");
 	NS_TRY(make_execs(r));
 	NS_TRY(make_arrays(r));

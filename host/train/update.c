@@ -97,7 +97,7 @@ enum ns_status ns_trainer_prepare(struct ns_trainer *r, int part, int lane)
 {
 	int64_t begin, end;
 
-	if (r->average) {
+	if (r->average && r->w_ema[part]) {
 		struct ns_args a = {{0}, {0}, NULL};
 
 		ns_trainer_part(r->flat.statistics, part, r->parts, &begin, &end);

@@ -128,13 +128,13 @@ static enum ns_status take_thresholds(struct ns_drift *s)
 	return NS_OK;
 }
 
-/* Is its model one that nothing here trains (those of other tasks than classify, and some that came as ONNX; one that is not in the registry is not known to be)? And the rate that suits it. */
+/* Is its model one that nothing here trains (those of other tasks than classify, and some that came as ONNX, or came before that was found out; one that is not in the registry is not known to be)? And the rate that suits it. */
 static enum ns_status take_kind(struct ns_drift *s)
 {
 	char path[NS_PATH_MAX];
 	const json_t *arch;
 	json_t *model;
-	int is;
+	int is, onnx;
 
 	if (ns_registry_object(s->registry, s->cur.model, path) != NS_OK)
 		return NS_OK;
@@ -143,9 +143,9 @@ static enum ns_status take_kind(struct ns_drift *s)
 		return NS_OK;
 	NS_TRY(ns_json_read(path, &model, "nightshift.model/1"));
 	arch = json_object_get(model, "architecture");
-	s->untrained = json_object_get(arch, "task") || json_object_get(json_object_get(model, "trains"), "because");
-	if (!strcmp(ns_json_text(arch, "family"), "onnx") && strcmp(ns_json_text(arch, "normalisations"), "batch") != 0 &&
-	    !ns_conf_given(s->job->conf, "retrain.lr"))
+	onnx = !strcmp(ns_json_text(arch, "family"), "onnx");
+	s->untrained = json_object_get(arch, "task") || (onnx && !json_object_get(json_object_get(model, "trains"), "parameters"));
+	if (onnx && strcmp(ns_json_text(arch, "normalisations"), "batch") != 0 && !ns_conf_given(s->job->conf, "retrain.lr"))
 		s->retrain_lr /= 10; /* its normalisations do not learn from batches, which higher rates rely on */
 	json_decref(model);
 	return NS_OK;

@@ -53,33 +53,46 @@ static enum ns_status take_identity(const struct ns_judged *r, int64_t row, cons
 	return NS_OK;
 }
 
-/* All pairs; how many rows have another of theirs, and how many of those have it nearest. */
-static void compare(const struct identities *c, int64_t *asked, int64_t *first)
+/* What is nearest to a row so far; of equally near ones the first. */
+struct near {
+	double cosine;
+	int row, any; /* any: another row is of the same */
+};
+
+static void take_near(struct near *n, double cosine, int row, int same)
 {
+	n->any |= same;
+	if (cosine > n->cosine) {
+		n->cosine = cosine;
+		n->row = row;
+	}
+}
+
+/* All pairs, each once; how many rows have another of theirs, and how many of those have it nearest. */
+static enum ns_status compare(const struct identities *c, int64_t *asked, int64_t *first)
+{
+	struct near *near = calloc((size_t)c->n + 1, sizeof *near);
+	enum ns_status status = near ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for pairs of %d rows", c->n);
 	int i, j, k;
 
-	for (i = 0; i < c->n; i++) {
-		double best = -2;
-		int nearest = -1, any = 0;
-
-		for (j = 0; j < c->n; j++) {
+	for (i = 0; status == NS_OK && i < c->n; i++)
+		near[i] = (struct near){-2, -1, 0};
+	for (i = 0; status == NS_OK && i < c->n; i++) {
+		for (j = i + 1; j < c->n; j++) {
+			int same = c->who[i] == c->who[j];
 			double cosine = 0;
 
-			if (i == j)
-				continue;
 			for (k = 0; k < c->d; k++)
 				cosine += c->x[(size_t)i * (size_t)c->d + (size_t)k] * c->x[(size_t)j * (size_t)c->d + (size_t)k];
-			any |= c->who[i] == c->who[j];
-			if (cosine > best) {
-				best = cosine;
-				nearest = j;
-			}
-			if (j > i)
-				(c->who[i] == c->who[j] ? c->same : c->others)[(int)fmin(fmax((cosine + 1) / 2 * BINS, 0), BINS - 1)]++;
+			take_near(&near[i], cosine, j, same);
+			take_near(&near[j], cosine, i, same);
+			(same ? c->same : c->others)[(int)fmin(fmax((cosine + 1) / 2 * BINS, 0), BINS - 1)]++;
 		}
-		*asked += any;
-		*first += any && c->who[nearest] == c->who[i];
+		*asked += near[i].any; /* those before have come to it already */
+		*first += near[i].any && c->who[near[i].row] == c->who[i];
 	}
+	free(near);
+	return status;
 }
 
 /* From the largest cosine down: pairs of the same that are accepted before more than this share of others is. */
@@ -97,13 +110,13 @@ static double accepted(const struct identities *c, int64_t same, int64_t others,
 	return same && others ? (double)right / (double)same : NAN;
 }
 
-static void tell(const struct ns_judged *r, const struct identities *c)
+static enum ns_status tell(const struct ns_judged *r, const struct identities *c)
 {
 	int64_t same = 0, others = 0, asked = 0, first = 0;
 	double area = 0;
 	int b;
 
-	compare(c, &asked, &first);
+	NS_TRY(compare(c, &asked, &first));
 	for (b = 0; b < BINS; b++) { /* pairs of the same above pairs of others; in one bin, half */
 		area += (double)c->same[b] * ((double)others + (double)c->others[b] / 2);
 		same += c->same[b];
@@ -116,6 +129,7 @@ static void tell(const struct ns_judged *r, const struct identities *c)
 	ns_judged_put(r->json, "accepted_at_1e-2", accepted(c, same, others, 1e-2));
 	ns_judged_put(r->json, "accepted_at_1e-3", accepted(c, same, others, 1e-3));
 	ns_judged_put(r->json, "nearest_is_same", asked ? (double)first / (double)asked : NAN);
+	return NS_OK;
 }
 
 enum ns_status ns_judge_identities(const struct ns_judged *r)
@@ -127,7 +141,7 @@ enum ns_status ns_judge_identities(const struct ns_judged *r)
 
 	NS_GO(status);
 	NS_GO(ns_judged_each(r, take_identity, &c));
-	tell(r, &c);
+	status = tell(r, &c);
 out:
 	free(c.x);
 	free(c.who);

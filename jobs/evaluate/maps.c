@@ -65,9 +65,29 @@ static enum ns_status fill_runs(const json_t *rle, int h, int w, int16_t value, 
 	return fits ? NS_OK : ns_fail(NS_BAD_DATA, "row %lld: run lengths that are not those of a mask of %d x %d", (long long)row, h, w);
 }
 
-static enum ns_status fill_object(const json_t *one, int h, int w, int16_t value, int16_t *mask, int64_t row)
+/* What is drawn of an object; an empty list is none. */
+static const json_t *drawn_of(const json_t *one)
 {
-	const json_t *drawn = json_object_get(one, "segmentation"), *shares = json_object_get(one, "polygon_normalized");
+	const json_t *drawn = json_object_get(one, "segmentation");
+
+	return json_is_array(drawn) && !json_array_size(drawn) ? NULL : drawn;
+}
+
+/* Of one with a box and no outline nobody knows which pixels of the box are its own: they are UNKNOWN, and it is counted. */
+static enum ns_status fill_box(const json_t *box, int h, int w, int16_t *mask, int64_t row, int64_t *boxes)
+{
+	double x = ns_judged_item(box, 0), y = ns_judged_item(box, 1), right = x + ns_judged_item(box, 2), bottom = y + ns_judged_item(box, 3);
+	const double corners[8] = {x, y, right, y, right, bottom, x, bottom};
+
+	if (json_array_size(box) != 4 || !(fabs(x) + fabs(y) + fabs(right) + fabs(bottom) < 1e7))
+		return ns_fail(NS_BAD_DATA, "row %lld: an object without a segmentation, polygon_normalized or bbox", (long long)row);
+	++*boxes;
+	return ns_polygon_fill(corners, 4, h, w, UNKNOWN, mask);
+}
+
+static enum ns_status fill_object(const json_t *one, int h, int w, int16_t value, int16_t *mask, int64_t row, int64_t *boxes)
+{
+	const json_t *drawn = drawn_of(one), *shares = json_object_get(one, "polygon_normalized");
 	size_t i;
 
 	if (json_is_object(drawn))
@@ -80,14 +100,14 @@ static enum ns_status fill_object(const json_t *one, int h, int w, int16_t value
 	if (json_is_array(drawn) || json_is_array(shares))
 		return fill_outline(json_is_array(drawn) ? drawn : shares, json_is_array(drawn) ? 1 : w, json_is_array(drawn) ? 1 : h, h, w, value,
 				    mask, row);
-	return ns_fail(NS_BAD_DATA, "row %lld: an object without a segmentation or polygon_normalized", (long long)row);
+	return fill_box(json_object_get(one, "bbox"), h, w, mask, row, boxes);
 }
 
 /* --- classes of pixels --- */
 
 struct pixels {
-	int64_t *right, *found, *said; /* of each class */
-	int64_t all, unknown;
+	int64_t *right, *found, *said;	     /* of each class */
+	int64_t all, unknown, boxes, errors; /* boxes: objects without an outline; errors: rows that the model made no answer of */
 	int16_t background;
 };
 
@@ -127,8 +147,10 @@ static enum ns_status take_mask(const struct ns_judged *r, int64_t row, const js
 	size_t k;
 	int h, w;
 
-	if (json_object_get(answer, "error"))
+	if (json_object_get(answer, "error")) { /* its size is not known either, so that its pixels can't be counted as missed */
+		c->errors++;
 		return NS_OK;
+	}
 	NS_TRY(size_of(answer, row, &h, &w));
 	n = (int64_t)h * w;
 	said = malloc(sizeof *said * (size_t)n);
@@ -139,10 +161,10 @@ static enum ns_status take_mask(const struct ns_judged *r, int64_t row, const js
 		found[i] = -1;
 	}
 	json_array_foreach(json_object_get(truth, r->member), k, one) {
-		int cls = ns_json_number(one, "iscrowd", 0) > 0 ? UNKNOWN : ns_judged_class(r->p, ns_json_text(one, "category"));
+		int crowd = ns_json_number(one, "iscrowd", 0) > 0, cls = crowd ? UNKNOWN : ns_judged_class(r->p, ns_json_text(one, "category"));
 
-		c->unknown += cls == UNKNOWN;
-		NS_GO(fill_object(one, h, w, (int16_t)cls, said, row));
+		c->unknown += cls == UNKNOWN && !crowd;
+		NS_GO(fill_object(one, h, w, (int16_t)cls, said, row, &c->boxes));
 	}
 	json_array_foreach(json_object_get(answer, "classes"), k, one)
 		NS_GO(fill_runs(json_object_get(one, "rle"), h, w, (int16_t)ns_judged_class(r->p, ns_json_text(one, "class")), found, row));
@@ -174,6 +196,8 @@ static void tell_pixels(const struct ns_judged *r, const struct pixels *c)
 	ns_judged_put(r->json, "pixel_accuracy", c->all ? (double)right / (double)c->all : NAN);
 	json_object_set_new(r->json, "pixels", json_integer(c->all));
 	json_object_set_new(r->json, "objects_of_unknown_classes", json_integer(c->unknown));
+	json_object_set_new(r->json, "objects_without_outline", json_integer(c->boxes));
+	json_object_set_new(r->json, "rows_with_errors", json_integer(c->errors));
 	json_object_set_new(r->json, "classes", classes);
 }
 
@@ -181,10 +205,12 @@ enum ns_status ns_judge_masks(const struct ns_judged *r)
 {
 	static const char *const backgrounds[] = {"background", "_background_", "__background__"};
 	size_t n = (size_t)r->p->class_names + 1, k;
-	struct pixels c = {calloc(n, sizeof *c.right), calloc(n, sizeof *c.found), calloc(n, sizeof *c.said), 0, 0, UNKNOWN};
+	struct pixels c = {calloc(n, sizeof *c.right), calloc(n, sizeof *c.found), calloc(n, sizeof *c.said), 0, 0, 0, 0, UNKNOWN};
 	enum ns_status status = c.right && c.found && c.said ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for classes");
 
 	NS_GO(status);
+	if (r->p->class_names > INT16_MAX)
+		NS_GO(ns_fail(NS_BAD_DATA, "predictions of %d classes, expected at most %d for classes of pixels", r->p->class_names, INT16_MAX));
 	for (k = 0; k < sizeof backgrounds / sizeof *backgrounds && c.background == UNKNOWN; k++)
 		c.background = (int16_t)ns_judged_class(r->p, backgrounds[k]);
 	NS_GO(ns_judged_each(r, take_mask, &c));
@@ -212,21 +238,21 @@ struct outline {
 
 static enum ns_status outline_of(const json_t *one, int h, int w, int64_t row, struct outline *o)
 {
-	const json_t *drawn = json_object_get(one, "segmentation"), *shares = json_object_get(one, "polygon_normalized"),
-		     *box = json_object_get(one, "bbox"), *list;
+	const json_t *drawn = drawn_of(one), *shares = json_object_get(one, "polygon_normalized"), *box = json_object_get(one, "bbox"), *list;
 	double *xy = NULL, x, y;
+	int n;
 
 	list = json_is_array(json_array_get(drawn, 0)) ? json_array_get(drawn, 0) : json_is_array(drawn) ? drawn : shares;
 	memset(o, 0, sizeof *o);
 	o->crowd = ns_json_number(one, "iscrowd", 0) > 0;
 	if (list) {
-		xy = points_of(list, list == shares ? w : 1, list == shares ? h : 1, &o->n);
-		if (xy && o->n <= NS_POLYGON_MOST)
-			memcpy(o->xy, xy, sizeof *xy * 2 * (size_t)o->n);
+		xy = points_of(list, list == shares ? w : 1, list == shares ? h : 1, &n);
+		if (!xy)
+			return ns_fail(NS_BAD_DATA, "row %lld: an outline that is not at least three points x, y", (long long)row);
+		o->n = ns_polygon_simplify(xy, n, NS_POLYGON_MOST);
+		memcpy(o->xy, xy, 2 * sizeof *xy * (size_t)o->n);
 		free(xy);
-		return xy && o->n <= NS_POLYGON_MOST
-			       ? NS_OK
-			       : ns_fail(NS_BAD_DATA, "row %lld: an outline that is not of 3 to %d points x, y", (long long)row, NS_POLYGON_MOST);
+		return NS_OK;
 	}
 	if (json_array_size(box) != 4)
 		return ns_fail(NS_BAD_DATA, "row %lld: an object without a segmentation, polygon_normalized or bbox", (long long)row);

@@ -274,25 +274,6 @@ static enum ns_status gather(struct ns_onnx **o)
 	return NS_OK;
 }
 
-/* Whether it can be trained here is a fact of it, with the reason where it can't. */
-static enum ns_status note_training(struct ns_model *m, const char *file)
-{
-	int64_t parameters = 0, fixed = 0;
-	int tensors = 0;
-	enum ns_status status = ns_model_trains(m, &tensors, &parameters, &fixed);
-	const char *because = ns_message();
-
-	if (status != NS_OK && status != NS_CONFIG)
-		return status;
-	if (!strncmp(because, file, strlen(file)) && because[strlen(file)] == ':')
-		because += strlen(file) + 2;
-	json_object_set_new(m->facts, "trains",
-			    status == NS_OK ? NS_JSON_OBJECT({"tensors", json_integer(tensors)}, {"parameters", json_integer(parameters)},
-							     {"fixed", json_integer(fixed)})
-					    : NS_JSON_OBJECT({"because", ns_json_string(because)}));
-	return NS_OK;
-}
-
 enum ns_status ns_import_onnx(const struct ns_job *job, const char *file, struct ns_model *m, struct ns_import_facts *f)
 {
 	struct ns_reading reading;
@@ -314,7 +295,7 @@ enum ns_status ns_import_onnx(const struct ns_job *job, const char *file, struct
 		json_object_set_new(m->facts, "decode", ns_reading_decode(&reading, arch.task));
 	status = try_out(m, &reading);
 	if (status == NS_OK && arch.task == NS_TASK_CLASSIFY)
-		status = note_training(m, file);
+		status = ns_model_note_training(m);
 	return status == NS_OK ? NS_OK : ns_fail_in(status, "%s", file);
 out:
 	ns_onnx_free(o);

@@ -1,8 +1,9 @@
 /*
- * jobs/infer/answers.c - a model of another task than classify over a shard: each worker takes rows through its own copy of the model. An answer is kept as JSON; what is watched
- * for drift is kept as numbers: image statistics, the answer's own, an embedding.
+ * jobs/infer/answers.c - a model of another task than classify over a shard: each worker takes rows through its own copy of the model; on a GPU, whose memory the copies share, workers
+ * take turns with a few. An answer is kept as JSON; what is watched for drift is kept as numbers: image statistics, the answer's own, an embedding.
  */
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,6 @@
 #include "kernels/formula/stats.h"
 
 struct worker { /* on a device of its own: whatever the job has opened may be a GPU */
-	struct ns_predictor *predictor;
 	struct ns_device *dev;
 	struct ns_queue *queue;
 	struct ns_plan *stats;
@@ -20,13 +20,20 @@ struct worker { /* on a device of its own: whatever the job has opened may be a 
 	size_t capacity;
 };
 
+/* A copy of the model, which one worker at a time runs. */
+struct network {
+	struct ns_predictor *predictor;
+	pthread_mutex_t lock;
+};
+
 struct answers {
 	struct ns_job *job;
 	const struct ns_model *model;
 	const struct ns_reading *reading;
 	struct ns_dataset *data;
 	struct worker *workers;
-	int count;
+	struct network *networks;
+	int count, network_count;
 	int64_t first, rows;
 	struct ns_predictions *p;
 	char **texts; /* of each row */
@@ -76,14 +83,12 @@ static enum ns_status no_answer(struct answers *a, int64_t row)
 	return a->texts[row] ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the answer of row %lld", (long long)row);
 }
 
-static enum ns_status answer(struct answers *a, int worker, int64_t row, const uint8_t *pixels, int h, int w)
+static enum ns_status run(struct answers *a, struct ns_predictor *predictor, int64_t row, const uint8_t *pixels, int h, int w)
 {
-	struct worker *one = &a->workers[worker];
 	enum ns_status status;
 	json_t *result;
 
-	NS_TRY(statistics(a, worker, pixels, h, w, a->p->stats.data + row * NS_STAT_COUNT));
-	status = ns_predictor_run(one->predictor, pixels, h, w, &result);
+	status = ns_predictor_run(predictor, pixels, h, w, &result);
 	if (status == NS_BAD_DATA)
 		return no_answer(a, row);
 	NS_TRY(status);
@@ -92,8 +97,20 @@ static enum ns_status answer(struct answers *a, int worker, int64_t row, const u
 	json_decref(result);
 	status = a->texts[row] ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for the answer of row %lld", (long long)row);
 	NS_TRY(status);
-	status = keep_embedding(a, one->predictor, row);
+	status = keep_embedding(a, predictor, row);
 	return status == NS_BAD_DATA ? no_answer(a, row) : status;
+}
+
+static enum ns_status answer(struct answers *a, int worker, int64_t row, const uint8_t *pixels, int h, int w)
+{
+	struct network *one = &a->networks[worker % a->network_count];
+	enum ns_status status;
+
+	NS_TRY(statistics(a, worker, pixels, h, w, a->p->stats.data + row * NS_STAT_COUNT));
+	pthread_mutex_lock(&one->lock);
+	status = run(a, one->predictor, row, pixels, h, w);
+	pthread_mutex_unlock(&one->lock);
+	return status;
 }
 
 static enum ns_status one_row(void *context, int task, int worker)
@@ -120,16 +137,29 @@ static enum ns_status make_worker(struct answers *a, int i)
 	const struct ns_backend *cpu = ns_backend_find("cpu");
 	struct worker *w = &a->workers[i];
 
-	const struct ns_device_set *set = a->job->set;
-	int apart = set->backend && !set->backend->host_memory; /* the network on a GPU, images and answers on the processor */
-
-	NS_TRY(ns_predictor_make(&w->predictor, a->model, a->reading, apart ? set->devices[i % set->count] : NULL));
 	NS_TRY(cpu->open(&w->dev, 0));
 	NS_TRY(cpu->queue_make(&w->queue, w->dev));
 	NS_TRY(ns_plan_make(&w->stats, w->dev, &op));
 	NS_TRY(cpu->mem_make(&w->workspace, w->dev, w->stats->workspace_bytes));
 	w->small = malloc((size_t)arch->h * (size_t)arch->w * (size_t)arch->c);
 	return w->small ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for an image");
+}
+
+/* The network on what the job has opened, images and answers on the processor. */
+static enum ns_status make_networks(struct answers *a)
+{
+	const struct ns_device_set *set = a->job->set;
+	int apart = set->backend && !set->backend->host_memory, n = apart && a->count > NS_DEVICE_QUEUES ? NS_DEVICE_QUEUES : a->count, i;
+
+	a->networks = calloc((size_t)n, sizeof *a->networks);
+	if (!a->networks)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %d copies of a model", n);
+	for (i = 0; i < n; i++) {
+		pthread_mutex_init(&a->networks[i].lock, NULL);
+		a->network_count++;
+		NS_TRY(ns_predictor_make(&a->networks[i].predictor, a->model, a->reading, apart ? set->devices[i % set->count] : NULL));
+	}
+	return NS_OK;
 }
 
 /* How wide an embedding is: as it is of an image of the canvas' size, whatever the rows are. */
@@ -143,11 +173,11 @@ static enum ns_status learn_embedding(struct answers *a)
 	if (!grey)
 		return ns_fail(NS_NO_MEMORY, "out of memory for an image");
 	memset(grey, 128, (size_t)arch->h * (size_t)arch->w * (size_t)arch->c);
-	status = ns_predictor_run(a->workers[0].predictor, grey, arch->h, arch->w, &result);
+	status = ns_predictor_run(a->networks[0].predictor, grey, arch->h, arch->w, &result);
 	free(grey);
 	json_decref(result);
 	NS_TRY(status);
-	ns_predictor_embedding(a->workers[0].predictor, &a->p->embedding.d);
+	ns_predictor_embedding(a->networks[0].predictor, &a->p->embedding.d);
 	return NS_OK;
 }
 
@@ -163,6 +193,7 @@ static enum ns_status make(struct answers *a)
 		return ns_fail(NS_NO_MEMORY, "out of memory for %d workers", a->count);
 	for (i = 0; i < a->count; i++)
 		NS_TRY(make_worker(a, i));
+	NS_TRY(make_networks(a));
 	NS_TRY(learn_embedding(a));
 	a->p->embedding.data = calloc((size_t)a->rows + 1, sizeof(float) * (size_t)(a->p->embedding.d + 1));
 	return a->p->embedding.data ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for embeddings");
@@ -176,7 +207,6 @@ static void release(struct answers *a)
 	for (i = 0; a->workers && i < a->count; i++) {
 		struct worker *w = &a->workers[i];
 
-		ns_predictor_free(w->predictor);
 		ns_plan_free(w->stats);
 		if (w->workspace)
 			w->dev->backend->mem_free(w->dev, w->workspace);
@@ -187,9 +217,14 @@ static void release(struct answers *a)
 		free(w->buffer);
 		free(w->small);
 	}
+	for (i = 0; i < a->network_count; i++) {
+		ns_predictor_free(a->networks[i].predictor);
+		pthread_mutex_destroy(&a->networks[i].lock);
+	}
 	for (row = 0; a->texts && row < a->rows; row++)
 		free(a->texts[row]);
 	free(a->workers);
+	free(a->networks);
 	free(a->texts);
 	free(a->failed);
 }

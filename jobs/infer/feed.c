@@ -130,6 +130,8 @@ static int64_t row_at(const struct ns_feed *f, int epoch, int64_t position, int 
 							     (uint32_t)epoch * 65537u + (uint32_t)*again)];
 }
 
+#define REPEATS 64 /* that a manifest asks for at most; a row that balancing shows again has draws beyond them: another augmentation each time */
+
 struct draw { /* of one image of a set of files */
 	const struct ns_feed *feed;
 	uint64_t id;
@@ -168,13 +170,13 @@ static enum ns_status fit_file(const struct ns_feed *f, struct ns_feed_worker *w
  * The pixels of one image, and its draw. Of files, a random resized crop that the recipe lists first is cut out of the image before it is scaled, so
  * that a small window has all the pixels that there are; other operations act on what the device is given.
  */
-static enum ns_status stage_one(const struct ns_feed *f, struct ns_feed_worker *w, int epoch, const struct ns_pick *pick, uint8_t *pixels,
+static enum ns_status stage_one(const struct ns_feed *f, struct ns_feed_worker *w, int epoch, const struct ns_pick *pick, int again, uint8_t *pixels,
 				struct ns_augment_sample *sample)
 {
 	const struct ns_arch *a = &f->model->net.arch;
 	const struct ns_dataset *set = f->view->sets[pick->set];
 	int cut = f->windows && ns_dataset_has_files(set);
-	struct draw draw = {f, ns_dataset_id(set, pick->row), (uint32_t)epoch, pick->repeat};
+	struct draw draw = {f, ns_dataset_id(set, pick->row), (uint32_t)epoch, pick->repeat + (uint32_t)again * REPEATS};
 
 	if (cut)
 		NS_TRY(ns_dataset_part(set, pick->row, choose_window, &draw, a->h, a->w, a->c, pixels, &w->buffer, &w->capacity));
@@ -204,8 +206,7 @@ enum ns_status ns_feed_stage(void *context, int worker, int epoch, int64_t first
 
 		row = row_at(f, epoch, row, &again);
 		ns_view_get(f->view, row, &pick);
-		pick.repeat = (uint16_t)(pick.repeat + again); /* with another augmentation each time */
-		NS_TRY(stage_one(f, w, epoch, &pick, (uint8_t *)staged + (size_t)i * image_bytes(f), &samples[i]));
+		NS_TRY(stage_one(f, w, epoch, &pick, again, (uint8_t *)staged + (size_t)i * image_bytes(f), &samples[i]));
 		labels[i] = first + i < f->view->rows ? pick.label : -1;
 	}
 	return NS_OK;

@@ -134,6 +134,36 @@ enum ns_status ns_predict(struct ns_job *job, const struct ns_model *m, const ch
 	return ns_comm_broadcast(job->comm, digest, NS_SHA256_HEX, 0);
 }
 
+/*
+ * Nobody asked for the GPU, and a model that came as ONNX has operators that none of its kernels supports: CPUs run it. Each rank finds out by itself, of the same graph.
+ */
+static enum ns_status settle_device(struct ns_job *job, const struct ns_model *m)
+{
+	struct ns_device_set *set = job->set;
+	const struct ns_arch *arch = &m->net.arch;
+	const char *device = ns_conf_text(job->conf, "device");
+	struct ns_exec *exec = NULL;
+	struct ns_raw *raw = NULL;
+	enum ns_status status;
+
+	if (strncmp(device, "auto", 4) != 0)
+		return NS_OK;
+	if (m->onnx && !set->backend->host_memory) {
+		status = arch->task == NS_TASK_CLASSIFY ? ns_exec_infer_model(&exec, m, set->devices[0], set->queues[0], 1, NS_F32)
+							: ns_raw_make(&raw, m->onnx, arch, set->devices[0], arch->h, arch->w);
+		ns_exec_free(exec);
+		ns_raw_free(raw);
+		if (status == NS_NO_DEVICE) {
+			ns_log_warn(job->log, "the model runs on CPUs: %s", ns_message());
+			NS_TRY(ns_device_set_hold(set, "cpu", job->workers));
+		} else if (status != NS_OK && status != NS_BAD_DATA) /* bad data: of this size; rows may have others */
+			return status;
+	}
+	if (!strncmp(device, "auto/", 5))
+		ns_conf_put_text(job->conf, "device", set->backend->name);
+	return NS_OK;
+}
+
 enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 {
 	struct ns_dataset *data = NULL;
@@ -154,8 +184,7 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_load_any_model(job, &model, ns_conf_text(job->conf, "infer.model")));
 	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_GO(ns_dataset_verify(job, data));
-	if (!strncmp(ns_conf_text(job->conf, "device"), "auto/", 5))
-		ns_conf_put_text(job->conf, "device", job->set->backend->name);
+	NS_GO(settle_device(job, &model));
 	if (model.net.arch.onnx && !strncmp(ns_conf_text(job->conf, "infer.precision"), "auto", 4))
 		ns_conf_put_text(job->conf, "infer.precision", "f32");
 	NS_GO(ns_choose_precision(job, ns_conf_text(job->conf, "infer.precision"), &dtype));

@@ -58,6 +58,7 @@ static enum ns_status set_named(struct ns_night *n, const struct ns_step *s, str
 enum ns_status ns_step_call(struct ns_night *n, const struct ns_step *s, int task, const char *result)
 {
 	char *argv[2] = {s->source, NULL}, part[32], digest[NS_SHA256_HEX];
+	const struct ns_backend *opened;
 	struct ns_conf conf;
 	enum ns_status status;
 	const char *key;
@@ -86,7 +87,10 @@ enum ns_status ns_step_call(struct ns_night *n, const struct ns_step *s, int tas
 	}
 	if (s->recipe)
 		ns_conf_put(&conf, "augment", json_deep_copy(s->recipe));
+	opened = n->job->set->count ? n->job->set->backend : NULL;
 	status = n->job->call(n->job, s->verb, &conf, s->source ? 1 : 0, argv);
+	if (status == NS_OK && opened && n->job->set->backend != opened) /* a model that knew better does not decide for the next step */
+		status = ns_device_set_hold(n->job->set, opened->name, n->job->workers);
 	if (status != NS_OK)
 		status = ns_fail_in(status, "%s", s->name);
 out:

@@ -112,6 +112,7 @@ static enum ns_status build_family(struct ns_job *job, struct ns_model *m, struc
 		d.blocks[i] = arch.blocks[i];
 	NS_TRY(ns_model_build(m, &d, (const char *const *)h->classes, (uint64_t)ns_conf_int(job->conf, "seed")));
 	NS_TRY(measure_pixels(m, view, (uint64_t)ns_conf_int(job->conf, "seed")));
+	NS_TRY(ns_model_note_training(m));
 	NS_TRY(ns_model_learn(m, NULL));
 	ns_log_event(job->log, "built",
 		     json_pack("{s:s, s:i, s:I}", "family", d.family, "tensors", m->net.trainable, "parameters", (json_int_t)m->net.train_floats));

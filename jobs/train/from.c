@@ -108,6 +108,7 @@ enum ns_status ns_train_tune(struct ns_job *job, struct ns_model *m, const struc
 		same = !strcmp(old->classes[i], h->classes[i]);
 	if (!same) {
 		NS_TRY(ns_model_new_head(m, (const char *const *)h->classes, h->class_count, (uint64_t)ns_conf_int(job->conf, "seed"), &kept));
+		NS_TRY(ns_model_note_training(m)); /* it has other numbers */
 		ns_log_warn(job->log, "%s has %d classes, and the data %d: its last weights are of these now, %d of them as they were by their names",
 			    from, old->class_count, h->class_count, kept);
 	}

@@ -57,7 +57,7 @@ static enum ns_status check_origin(const struct ns_conf *conf, const struct ns_m
 			NS_CONFIG,
 			"train.freeze: is of models that came as ONNX; the normalisations of networks that are built here learn from every batch");
 	if (m->onnx && !strcmp(ns_conf_text(conf, "train.precision"), "bf16"))
-		return ns_fail(NS_CONFIG, "train.precision = 'bf16': the model came as ONNX, which is trained in f32");
+		return ns_fail(NS_CONFIG, "train.precision = 'bf16': the model is a graph of ONNX, which is trained in f32");
 	return NS_OK;
 }
 

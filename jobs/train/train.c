@@ -56,7 +56,7 @@ static enum ns_status after_epoch(void *context, int epoch, const float *values,
 
 /* Digest of what must be equal for a checkpoint to be resumed: all that determines bits, not how often or where. */
 static void digest_of(struct ns_job *job, const struct ns_model *m, const struct ns_view *view, const struct ns_train_options *o,
-		      char digest[NS_SHA256_HEX])
+		      const struct ns_train_spec *spec, char digest[NS_SHA256_HEX])
 {
 	static const char *const free_to_differ[] = {"out",  "force",	  "json",    "threads", "train.checkpoint_steps", "registry",
 						     "data", "train.val", "dry_run", "device",	"train.collective",	  "comm.timeout",
@@ -76,6 +76,10 @@ static void digest_of(struct ns_job *job, const struct ns_model *m, const struct
 	}
 	if (!o->base && json_object_get(m->facts, "parents")) /* a name may mean another model tomorrow */
 		json_object_set(all, "parents", json_object_get(m->facts, "parents"));
+	if (m->onnx) /* a value that is the key's default says another thing where it is given */
+		json_object_set_new(all, "tuned", json_pack("{s:f, s:f}", "lr", spec->lr, "clip", spec->clip));
+	if (o->val && (spec->keep_best || spec->patience)) /* it decides which weights these are */
+		json_object_set_new(all, "val", json_string(o->val->digest));
 	json_object_set_new(all, "rows", json_integer(view->rows));
 	for (s = 0; s < view->set_count; s++)
 		json_object_set_new(all, view->sets[s]->digest, json_true());
@@ -114,7 +118,7 @@ static enum ns_status prepare(struct fit *f, struct ns_training *t, const struct
 		ns_log_warn(job->log,
 			    "train.warmup_epochs = %g, and training ends after %d: the learning rate %g is never reached, or only at the end",
 			    t->spec.warmup_epochs, t->spec.epochs, t->spec.lr);
-	digest_of(job, f->model, view, o, t->config_digest);
+	digest_of(job, f->model, view, o, &t->spec, t->config_digest);
 	if (*o->checkpoint)
 		NS_TRY(ns_path(t->checkpoint_dir, "%s/%s", job->dir, o->checkpoint));
 	NS_TRY(ns_path(t->metrics_path, "%s/%s", job->dir, o->metrics));

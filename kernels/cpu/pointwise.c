@@ -85,7 +85,7 @@ static void slope(int code, int n, const float *restrict pa, const float *restri
 
 	switch (code) {
 		SLOPE(DIV, 0, 1.0f / b)
-		SLOPE(DIV, 1, -a / (b * b))
+		SLOPE(DIV, 1, -(a / b) / b)
 		SLOPE(MIN, 0, truth(a < b))
 		SLOPE(MIN, 1, truth(~(a < b)))
 		SLOPE(MAX, 0, truth(a > b))

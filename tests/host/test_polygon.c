@@ -1,4 +1,5 @@
 /* Outlines: areas and overlaps that follow from geometry, pixels by their middles; run lengths as pycocotools 2.0.11 writes them. */
+#define _XOPEN_SOURCE 700 /* M_PI */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,6 +33,33 @@ static void test_overlaps(void **state)
 	near(ns_polygon_iou(square, 4, diamond, 4), 14.0 / 20); /* four corners of 1/2 are cut off, and four of 1 stick out */
 	near(ns_polygon_iou(arrow, 5, square, 4), 12.0 / 16);
 	near(ns_polygon_iou((const double[]){1, 1, 1, 1, 1, 1}, 3, square, 4), 0);
+}
+
+/* A circle of 720 points keeps its area in 64; corners stay where an edge of hundreds of points goes; of a line nothing is left to fill. */
+static void test_simplify(void **state)
+{
+	double xy[2 * 720];
+	int i, n;
+
+	(void)state;
+	for (i = 0; i < 720; i++) {
+		xy[2 * i] = 50 + 40 * cos(i * M_PI / 360);
+		xy[2 * i + 1] = 50 + 40 * sin(i * M_PI / 360);
+	}
+	n = ns_polygon_simplify(xy, 720, 64);
+	assert_true(n > 16 && n <= 64);
+	assert_true(fabs(ns_polygon_area(xy, n) / (M_PI * 1600) - 1) < .02);
+	for (i = 0; i < 300; i++) {
+		xy[2 * i] = i / 50.;
+		xy[2 * i + 1] = 0;
+	}
+	memcpy(xy + 600, (const double[]){6, 0, 6, 4, 0, 4}, 6 * sizeof *xy);
+	n = ns_polygon_simplify(xy, 303, 64);
+	assert_int_equal(n, 4);
+	near(ns_polygon_area(xy, n), 24);
+	for (i = 0; i < 300; i++)
+		xy[2 * i] = xy[2 * i + 1] = i;
+	assert_true(ns_polygon_simplify(xy, 300, 64) <= 64);
 }
 
 /* A pixel is inside where its middle is; an edge through middles belongs to one side alone. */
@@ -82,12 +110,15 @@ static void test_runs(void **state)
 	assert_int_equal(ns_runs_of_text("01X16nN", counts, 2), -1);
 	assert_int_equal(ns_runs_of_text("0 1", counts, 100), -1);
 	assert_int_equal(ns_runs_of_text("oooooooooooooooo", counts, 100), -1);
+	assert_int_equal(ns_runs_of_text("oooooooo0", counts, 100), -1); /* more than 40 bits */
+	assert_int_equal(ns_runs_of_text("ooooooo0", counts, 100), -1);	 /* and a number that no mask has */
 	assert_int_equal(ns_runs_of_text("", counts, 100), 0);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_overlaps), cmocka_unit_test(test_fill), cmocka_unit_test(test_runs)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_overlaps), cmocka_unit_test(test_simplify), cmocka_unit_test(test_fill),
+					   cmocka_unit_test(test_runs)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

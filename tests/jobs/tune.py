@@ -3,6 +3,7 @@
 usage: tune.py NIGHTSHIFT [PART...], in an empty folder with the data set `data` of 300 images (28, 28, 1) of 3 classes
 """
 import json
+import os
 import pathlib
 import struct
 import subprocess
@@ -130,7 +131,7 @@ def bits(_binary):
     train("r", "b2", *SHORT, "--threads=2")
     check(pathlib.Path("b2/model.onnx").read_bytes() == first, "two workers give other bits than one")
     mpi = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2", import_onnx.NS]
-    done = subprocess.run([*mpi, "train", "--data", "data", "--from", "r", "--out", "b3", *SHORT, "--threads=1"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*mpi, "train", "--data", "data", "--from", "r", "--out", "b3", *SHORT, "--threads=1"], capture_output=True, text=True, check=False, env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})  # as lib.sh has it
     check(done.returncode == 0 and pathlib.Path("b3/model.onnx").read_bytes() == first, f"two ranks give other bits than one: {done.stdout[-300:]}{done.stderr[-300:]}")
     imported("f", random_net(fixed=True)[0], said="images are run one by one")
     train("f", "b4", *SHORT)
@@ -226,12 +227,31 @@ def parents(_binary):
         time.sleep(.01)
     running.kill()
     running.wait()
+    run(*command[1:], "--train.clip=0", code=78, said="belongs to another configuration")  # what is the key's default is not this training's
     imported("pa", random_net(4)[0])
     run(*command[1:], code=78, said="belongs to another configuration")
     train("pa", "pc", *SHORT, "--calibrate", "data")
     train("pc", "pd", *SHORT)
     one, other = (json.load(open(f"{m}/model.json", encoding="utf-8"))["temperature"] for m in ("pc", "pd"))
     check(one != 1 and other == 1, f"temperatures {one} and {other}")
+
+
+def halves(_binary):
+    """a network that computes its middle in float16 learns as the same in float32 does"""
+    draw = numpy.random.default_rng(8)
+    w = {"c": draw.normal(0, .3, (6, 1, 3, 3)), "d": draw.normal(0, .3, (6 * 6 * 6, 3))}
+    found = {}
+    for name, half in (("whole", False), ("half", True)):
+        nodes = [node("Conv", ["x", "c"], ["a"]), node("Relu", ["a"], ["b"]), *([node("Cast", ["b"], ["b16"], "", [[(1, "to"), (3, 10), (20, 2)]])] if half else []),
+                 node("AveragePool", ["b16" if half else "b"], ["p"], "", [import_onnx.ints("kernel_shape", 5, 5), import_onnx.ints("strides", 4, 4), import_onnx.ints("pads", 1, 1, 1, 1)]),
+                 *([node("Cast", ["p"], ["p32"], "", [[(1, "to"), (3, 1), (20, 2)]])] if half else []), node("Flatten", ["p32" if half else "p"], ["f"]), node("MatMul", ["f", "d"], ["y"])]
+        imported(name, model(graph(nodes, [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])], [floats(k, v) for k, v in w.items()])), said="a training may change 2 weights")
+        train(name, f"{name}-t", "--train.epochs=2", "--train.lr=0.02", "--train.batch=60")
+        found[name] = tensors(f"{name}-t/model.onnx")
+    for k, v in w.items():
+        moved = numpy.abs(found["whole"][k] - v.astype("f4")).max()
+        apart = numpy.abs(found["whole"][k] - found["half"][k]).max()
+        check(moved > 1e-3 and 0 < apart < .05 * moved, f"{k}: moved by {moved}, apart by {apart}")
 
 
 def freeze(_binary):
@@ -320,6 +340,20 @@ def devices(binary):
         import_onnx.NS = binary
     check(pathlib.Path("s1/model.onnx").read_bytes() == pathlib.Path("s2/model.onnx").read_bytes(), "it was trained elsewhere")
     check("cuda" not in json.load(open("s2/run.json", encoding="utf-8"))["device"], "it was trained elsewhere")
+    # of operators that no kernel of a GPU supports it is run by CPUs, unless a GPU is asked for
+    grid = numpy.stack(numpy.meshgrid(numpy.linspace(-1, 1, 6), numpy.linspace(-1, 1, 6)), -1)[None]
+    nodes = [node("GridSample", ["x", "grid"], ["s"]), node("Flatten", ["s"], ["y"])]
+    put("grid.onnx", model(graph(nodes, [value("x", [1, 1, 28, 28])], [value("y", [1, 36])], [floats("grid", grid)])))
+    nodes = [node("GridSample", ["x", "grid"], ["s"]), node("Flatten", ["s"], ["f"]), node("MatMul", ["f", "w"], ["y"])]
+    imported("grid", model(graph(nodes, [value("x", [1, 1, 28, 28])], [value("y", [1, 3])], [floats("grid", grid), floats("w", numpy.ones((36, 3)) * [0, 1, 2])])))
+    run("import", "grid.onnx", "--task", "embed", *FACTS, "--out", "grid-e", "--force")
+    import_onnx.NS = sim
+    try:
+        for name in ("grid", "grid-e"):
+            run("infer", "--model", name, "--data", "data", "--out", f"{name}-p", said="the model runs on CPUs: ")
+            run("infer", "--model", name, "--data", "data", "--out", f"{name}-no", "--device=cuda", code=69, said="no implementation of grid")
+    finally:
+        import_onnx.NS = binary
 
 
 def refused(_binary):
@@ -330,6 +364,10 @@ def refused(_binary):
     run("train", "--data", "data", "--out", "no", "--train.freeze=d", code=78, said="train.freeze: is of models that came as ONNX")
     w = numpy.random.default_rng(3).normal(1, .01, (784, 3)).astype("f4")
     nodes = [node("Flatten", ["x"], ["f"]), node("MatMul", ["f", "w"], ["p"]), node("ReduceProd", ["p"], ["q"], "", [import_onnx.ints("axes", 1)]), node("Add", ["p", "q"], ["y"])]
+    # sizes that are computed from what would learn: it is imported all the same
+    sized = [node("Mul", ["one", "two"], ["scales"]), node("Resize", ["x", "", "scales"], ["r"]), node("GlobalAveragePool", ["r"], ["p"]), node("Flatten", ["p"], ["f"]), node("MatMul", ["f", "w"], ["y"])]
+    held = [floats("one", numpy.array([1, 1, 2, 2])), floats("two", numpy.array([1, 1, .5, .5])), floats("w", w[:1])]
+    imported("sized", model(graph(sized, [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])], held)), said="it is not trained here: ")
     imported("d", model(graph(nodes, [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])], [floats("w", w)])), said="it is not trained here: cannot be trained: reduce: products")
     train("d", "no", code=78, said="reduce: products have no gradient here")
     nodes = [node("GlobalAveragePool", ["x"], ["p"]), node("Flatten", ["p"], ["f"]), node("Concat", ["f", "f", "f"], ["y"], "", [[(1, "axis"), (3, 1), (20, 2)]])]
@@ -338,6 +376,6 @@ def refused(_binary):
 
 if __name__ == "__main__":
     import_onnx.NS, *parts = sys.argv[1:]
-    for part in tiny.chosen((known, bits, learns, head, masks, parents, freeze, manifest, night, devices, refused), parts):
+    for part in tiny.chosen((known, bits, learns, head, masks, halves, parents, freeze, manifest, night, devices, refused), parts):
         part(import_onnx.NS)
     print(f"{tiny.checks} checks passed")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Models that came as ONNX, trained on: against the same training in NumPy, the same bits however it runs, other classes, what is held fast, and a manifest that is executed.
 #
-#	tests/jobs/tune.sh [--keep] [known | bits | learns | head | masks | parents | freeze | manifest | night | devices | refused ...]
+#	tests/jobs/tune.sh [--keep] [known | bits | learns | head | masks | halves | parents | freeze | manifest | night | devices | refused ...]
 . "$(dirname "$0")/lib.sh"
 "$images" idx src 300 3 || fail images
 for one in reference:300:4 test:300:5 quiet:400:6 changed:400:7; do # and those of a night
