@@ -134,6 +134,17 @@ enum ns_status ns_predict(struct ns_job *job, const struct ns_model *m, const ch
 	return ns_comm_broadcast(job->comm, digest, NS_SHA256_HEX, 0);
 }
 
+/* What fails on the device is of the model: the device itself still answers. */
+static int answers(const struct ns_device_set *set)
+{
+	void *memory;
+
+	if (set->backend->mem_make(&memory, set->devices[0], 256) != NS_OK)
+		return 0;
+	set->backend->mem_free(set->devices[0], memory);
+	return set->backend->wait(set->queues[0]) == NS_OK;
+}
+
 /*
  * Nobody asked for the GPU, and a model that came as ONNX has operators that none of its kernels supports: CPUs run it. Each rank finds out by itself, of the same graph.
  */
@@ -145,6 +156,7 @@ static enum ns_status settle_device(struct ns_job *job, const struct ns_model *m
 	struct ns_exec *exec = NULL;
 	struct ns_raw *raw = NULL;
 	enum ns_status status;
+	char why[1024];
 
 	if (strncmp(device, "auto", 4) != 0)
 		return NS_OK;
@@ -153,11 +165,12 @@ static enum ns_status settle_device(struct ns_job *job, const struct ns_model *m
 							: ns_raw_make(&raw, m->onnx, arch, set->devices[0], arch->h, arch->w);
 		ns_exec_free(exec);
 		ns_raw_free(raw);
-		if (status == NS_NO_DEVICE) {
-			ns_log_warn(job->log, "the model runs on CPUs: %s", ns_message());
+		snprintf(why, sizeof why, "%s", ns_message());
+		if (status == NS_NO_DEVICE && answers(set)) {
+			ns_log_warn(job->log, "the model runs on CPUs: %s", why);
 			NS_TRY(ns_device_set_hold(set, "cpu", job->workers));
 		} else if (status != NS_OK && status != NS_BAD_DATA) /* bad data: of this size; rows may have others */
-			return status;
+			return ns_fail(status, "%s", why);
 	}
 	if (!strncmp(device, "auto/", 5))
 		ns_conf_put_text(job->conf, "device", set->backend->name);
