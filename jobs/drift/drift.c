@@ -282,6 +282,8 @@ static enum ns_status setup(struct ns_drift *s)
 		ns_job_input(job, "policy", policy, hex);
 	}
 	ns_conf_read(job->conf, settings, sizeof settings / sizeof *settings, s);
+	if (!strcmp(ns_conf_text(job->conf, "train.optimizer"), "adamw") && !ns_conf_given(job->conf, "retrain.lr"))
+		s->retrain_lr /= 100; /* as train.lr is of each optimiser, unless it is given */
 	if (strcmp(s->correction, "holm") && strcmp(s->correction, "bh"))
 		return ns_fail(NS_CONFIG, "drift.correction = '%s', expected holm or bh", s->correction);
 	if (strcmp(s->emit_from, "harmful") && strcmp(s->emit_from, "material"))

@@ -282,6 +282,10 @@ def manifest(_binary):
         run("infer", "--model", "production", "--data", data, "--out", out, "--force")
     run("drift", "--reference", "ref-p", "--current", "worse-p", "--reference-data", "data", "--current-data", "worse-data", "--replay-data", "data", "--out", "drift", "--force", "--retrain.lr=0.02")
     check(json.load(open("drift/retrain.json", encoding="utf-8"))["predicate"]["config"]["lr"] == .02, "a rate that was given is another")
+    pathlib.Path("adamw.yaml").write_text("train: {optimizer: adamw}\n")
+    run("drift", "--config", "adamw.yaml", "--reference", "ref-p", "--current", "worse-p", "--reference-data", "data", "--current-data", "worse-data", "--replay-data", "data", "--out", "drift-a", "--force")
+    rate = json.load(open("drift-a/retrain.json", encoding="utf-8"))["predicate"]["config"]["lr"]
+    check(abs(rate / .00003 - 1) < 1e-9, f"with adamw it is retrained at {rate}")
     found = json.load(open("drift/drift.json", encoding="utf-8"))
     check(found["status"] == "harmful" and found["manifest"]["emit"], f"{found['status']} {found['manifest']}")
     run("train", "--manifest", "drift/retrain.json", "--out", "again", "--force")
