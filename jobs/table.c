@@ -197,7 +197,7 @@ const struct ns_key ns_keys[] = {
 	{"retrain.confidence", NULL, NS_KEY_REAL, "0.9", V(DRIFT) | V(NIGHT), "least confidence of a label by the first round", 0.5, 1},
 	{"retrain.epochs", NULL, NS_KEY_NODE, "[3, 4]", V(DRIFT) | V(NIGHT), "of the two rounds", 0, 0},
 	{"retrain.lr", NULL, NS_KEY_REAL, "0.03", V(DRIFT) | V(NIGHT),
-	 "highest learning rate of both rounds; unless it is given, a hundredth of this with adamw, a tenth for a graph of ONNX", 0, 1000},
+	 "highest learning rate of both rounds; unless it is given, .0003 with adamw, and for a graph of ONNX .003, with adamw .0001", 0, 1000},
 	{"retrain.earlier", NULL, NS_KEY_INT, "2000", V(DRIFT) | V(NIGHT),
 	 "labelled rows of earlier windows of the history that teach, too, the newest", 0, 1000000000},
 	{"retrain.labels", NULL, NS_KEY_INT, "30", V(DRIFT) | V(NIGHT), "labelled rows of a window that asks for a retraining, at least", 0, 1000000},

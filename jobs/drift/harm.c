@@ -145,8 +145,9 @@ static enum ns_status take_kind(struct ns_drift *s)
 	arch = json_object_get(model, "architecture");
 	onnx = !strcmp(ns_json_text(arch, "family"), "onnx");
 	s->untrained = json_object_get(arch, "task") || (onnx && !json_object_get(json_object_get(model, "trains"), "parameters"));
+	/* normalisations that do not learn from batches bear no high rates */
 	if (onnx && strcmp(ns_json_text(arch, "normalisations"), "batch") != 0 && !ns_conf_given(s->job->conf, "retrain.lr"))
-		s->retrain_lr /= 10; /* its normalisations do not learn from batches, which higher rates rely on */
+		s->retrain_lr /= strcmp(ns_conf_text(s->job->conf, "train.optimizer"), "adamw") ? 10 : 3;
 	json_decref(model);
 	return NS_OK;
 }

@@ -61,17 +61,20 @@ static enum ns_status check_origin(const struct ns_conf *conf, const struct ns_m
 	return NS_OK;
 }
 
-/* The highest learning rate: a round's own, the configuration's, or what suits the optimiser; without normalisations that learn from
- * batches, a tenth. */
+/*
+ * The highest learning rate: a round's own, the configuration's, or what suits the optimiser; a tenth of it where normalisations do not learn from batches, but for a new
+ * network with adamw, which has its steps in proportion by itself and nothing to forget.
+ */
 static double rate_of(const struct ns_conf *c, const struct ns_train_options *o, int tuned)
 {
-	double rate = strcmp(ns_conf_text(c, "train.optimizer"), "adamw") ? 0.1 : 0.001;
+	int adamw = !strcmp(ns_conf_text(c, "train.optimizer"), "adamw"), is_new = !o->base && !ns_conf_text(c, "model.from");
+	double rate = adamw ? 0.001 : 0.1;
 
 	if (o->lr > 0)
 		return o->lr;
 	if (ns_conf_node(c, "train.lr"))
 		return ns_conf_real(c, "train.lr");
-	return tuned ? rate / 10 : rate;
+	return tuned && !(adamw && is_new) ? rate / 10 : rate;
 }
 
 static void from_conf(struct ns_train_spec *s, const struct ns_conf *c, const struct ns_train_options *o, int tuned, int64_t rows)

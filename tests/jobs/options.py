@@ -191,6 +191,17 @@ def families(_binary):
         check(set(before) == set(after) and sum((before[k] != after[k]).any() for k in before) > len(before) // 2, f"{name}: it does not go on")
 
 
+def rates(_binary):
+    """what the highest learning rate is where nobody gives one: of a new network, of one that goes on, by optimiser"""
+    of = lambda out: json.loads(open(f"{out}/metrics.jsonl", encoding="utf-8").readline())["learning_rate"]
+    vit = ["--data", "data", "--model.family=vit", "--model.blocks=[1]", "--model.width=8", "--model.heads=2"]
+    once = ["--train.epochs=1", "--train.batch=60", "--train.schedule=constant", "--train.warmup_epochs=0", "--force"]
+    for out, more, wanted in (("r-1", [*vit, "--train.optimizer=adamw"], .001), ("r-2", vit, .01), ("r-3", ["--data", "data", "--from", "r-1", "--train.optimizer=adamw"], .0001),
+                              ("r-4", ["--data", "data", "--from", "r-1"], .01), ("r-5", [*vit, "--model.family=mobilenet"], .1), ("r-6", ["--data", "data", "--model.blocks=[1]", "--model.width=4", "--train.optimizer=adamw"], .001)):
+        run("train", *(m for m in more if out != "r-5" or "heads" not in m), *once, "--out", out)
+        check(abs(of(out) / wanted - 1) < 1e-6, f"{out}: {of(out)}, wanted {wanted}")
+
+
 def refused(_binary):
     """words that are none, and keys that do not go together"""
     for more, said in ((["--train.loss=hinge"], "expected softmax or focal"), (["--train.loss=focal", "--train.label_smoothing=0.1"], "without train.label_smoothing"), (["--train.focal_gamma=3"], "is of train.loss = focal"),
@@ -206,6 +217,6 @@ def refused(_binary):
 
 if __name__ == "__main__":
     import_onnx.NS, *parts = sys.argv[1:]
-    for part in tiny.chosen((losses, sampling, best, resumed, depth, batches, families, refused), parts):
+    for part in tiny.chosen((losses, sampling, best, resumed, depth, batches, families, rates, refused), parts):
         part(import_onnx.NS)
     print(f"{tiny.checks} checks passed")

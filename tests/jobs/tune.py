@@ -285,7 +285,7 @@ def manifest(_binary):
     pathlib.Path("adamw.yaml").write_text("train: {optimizer: adamw}\n")
     run("drift", "--config", "adamw.yaml", "--reference", "ref-p", "--current", "worse-p", "--reference-data", "data", "--current-data", "worse-data", "--replay-data", "data", "--out", "drift-a", "--force")
     rate = json.load(open("drift-a/retrain.json", encoding="utf-8"))["predicate"]["config"]["lr"]
-    check(abs(rate / .00003 - 1) < 1e-9, f"with adamw it is retrained at {rate}")
+    check(abs(rate / .0001 - 1) < 1e-9, f"with adamw it is retrained at {rate}")
     found = json.load(open("drift/drift.json", encoding="utf-8"))
     check(found["status"] == "harmful" and found["manifest"]["emit"], f"{found['status']} {found['manifest']}")
     run("train", "--manifest", "drift/retrain.json", "--out", "again", "--force")
