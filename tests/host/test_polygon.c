@@ -91,7 +91,7 @@ static void test_runs(void **state)
 {
 	static const int64_t wanted[] = {0, 1, 40, 7, 6, 7, 6, 3, 1, 3, 6, 7, 6, 7, 6, 7, 6, 7, 6, 7, 6, 7, 68, 1};
 	int64_t counts[100];
-	int16_t mask[13 * 17] = {0};
+	int16_t mask[13 * 18] = {0};
 	int i, n = ns_runs_of_text("01X16nN00LK0540000000000n1J", counts, 100);
 
 	(void)state;
