@@ -30,9 +30,4 @@ int64_t ns_onnx_tensor_bytes(const struct ns_onnx_tensor *t);
 /* Each value is made once, before it is used. */
 enum ns_status ns_onnx_check_graph(struct ns_onnx *o);
 
-/* Parts of messages that write.c and replace.c write: bytes as they are, a number, and bytes as a field. */
-void ns_onnx_put_raw(struct ns_onnx_message *m, const void *from, size_t n);
-void ns_onnx_put_int(struct ns_onnx_message *m, int field, int64_t value);
-void ns_onnx_put_bytes(struct ns_onnx_message *m, int field, const void *from, size_t n);
-
 #endif

@@ -25,24 +25,6 @@ static const struct ns_onnx_weight *find(const struct replace *r, struct ns_onnx
 	return NULL;
 }
 
-/* The text of the last field of that number in a message; none: no bytes. */
-static enum ns_status text_in(const struct ns_walk *outer, const struct ns_field *field, uint32_t number, struct ns_onnx_text *text)
-{
-	struct ns_field f;
-	struct ns_walk w;
-	int more;
-
-	*text = (struct ns_onnx_text){"", 0};
-	NS_TRY(ns_walk_into(outer, field, "a field of the graph", &w));
-	for (;;) {
-		NS_TRY(ns_walk_next(&w, &f, &more));
-		if (!more)
-			return NS_OK;
-		if (f.number == number)
-			NS_TRY(ns_walk_text(&w, &f, text));
-	}
-}
-
 /* An input or output of the graph, with other dimensions. */
 static void declare(int field, const struct ns_onnx_value *v, const struct ns_onnx_dim *dims, int rank, struct ns_onnx_message *graph)
 {
@@ -105,49 +87,30 @@ static int redeclare(const struct replace *r, uint32_t field, struct ns_onnx_tex
 	return 0;
 }
 
-/* Is the field left out, or written in another way? */
-static enum ns_status is_replaced(const struct replace *r, const struct ns_walk *graph, const struct ns_field *f, struct ns_onnx_message *out,
-				  int *is)
+/* What it replaces is left out, or declared in another way. */
+static enum ns_status in_graph(void *context, const struct ns_walk *graph, const struct ns_field *f, struct ns_onnx_message *out, int *is)
 {
+	const struct replace *r = context;
 	struct ns_onnx_text name, op;
 
 	*is = f->number == 13 && r->wide;
 	switch (f->number) {
 	case 1: /* a node */
-		NS_TRY(text_in(graph, f, 4, &op));
-		NS_TRY(text_in(graph, f, 2, &name));
+		NS_TRY(ns_walk_text_in(graph, f, 4, &op));
+		NS_TRY(ns_walk_text_in(graph, f, 2, &name));
 		*is = ns_onnx_is(op, "Constant") && find(r, name);
 		return NS_OK;
 	case 5: /* a weight */
-		NS_TRY(text_in(graph, f, 8, &name));
+		NS_TRY(ns_walk_text_in(graph, f, 8, &name));
 		*is = find(r, name) != NULL;
 		return NS_OK;
 	case 11:
 	case 12:
-		NS_TRY(text_in(graph, f, 1, &name));
+		NS_TRY(ns_walk_text_in(graph, f, 1, &name));
 		*is = redeclare(r, f->number, name, out);
 		return NS_OK;
 	default:
 		return NS_OK;
-	}
-}
-
-static enum ns_status copy_graph(const struct replace *r, const struct ns_walk *model, const struct ns_field *field, struct ns_onnx_message *graph)
-{
-	struct ns_field f;
-	struct ns_walk w;
-	int more, is;
-
-	NS_TRY(ns_walk_into(model, field, "the graph", &w));
-	for (;;) {
-		const uint8_t *from = w.at;
-
-		NS_TRY(ns_walk_next(&w, &f, &more));
-		if (!more)
-			return NS_OK;
-		NS_TRY(is_replaced(r, &w, &f, graph, &is));
-		if (!is)
-			ns_onnx_put_raw(graph, from, (size_t)(w.at - from));
 	}
 }
 
@@ -176,43 +139,39 @@ static enum ns_status names_classes(const struct ns_walk *model, const struct ns
 	struct ns_onnx_text key;
 	size_t i;
 
-	NS_TRY(text_in(model, f, 1, &key));
+	NS_TRY(ns_walk_text_in(model, f, 1, &key));
 	for (*is = 0, i = 0; i < sizeof keys / sizeof *keys; i++)
 		*is |= ns_onnx_is(key, keys[i]);
 	return NS_OK;
 }
 
-enum ns_status ns_onnx_put_weights(const struct ns_onnx *o, const struct ns_onnx_weight *weights, int n, int classes, int wide,
-				   struct ns_onnx_message *out)
+static enum ns_status in_model(void *context, const struct ns_walk *model, const struct ns_field *f, struct ns_onnx_message *out, int *is)
 {
-	const struct replace r = {o, weights, n, classes, wide};
-	struct ns_walk w = {o, o->data, o->data + o->bytes, "the model", 0};
+	struct replace *r = context;
 	struct ns_onnx_message graph = {NULL, 0, 0, 0};
-	struct ns_field f;
 	enum ns_status status;
-	int more, i, is;
+	int i;
 
-	for (;;) {
-		const uint8_t *from = w.at;
-
-		NS_GO(ns_walk_next(&w, &f, &more));
-		if (!more)
-			break;
-		if (f.number == 14 && wide)
-			NS_GO(names_classes(&w, &f, &is));
-		else
-			is = 0;
-		if (f.number != 7) {
-			ns_onnx_put_raw(out, from, is ? 0 : (size_t)(w.at - from));
-			continue;
-		}
-		NS_GO(copy_graph(&r, &w, &f, &graph));
-		for (i = 0; i < n; i++)
-			NS_GO(put_weight(&r, &weights[i], &graph));
-		ns_onnx_put_message(out, 7, &graph);
-	}
-	status = out->failed ? ns_fail(NS_NO_MEMORY, "%s: out of memory for its weights", o->path) : NS_OK;
+	if (f->number == 14 && r->wide)
+		return names_classes(model, f, is);
+	if (f->number != 7)
+		return NS_OK;
+	*is = 1;
+	NS_GO(ns_walk_copy_into(model, f, "the graph", in_graph, r, &graph));
+	for (i = 0; i < r->n; i++)
+		NS_GO(put_weight(r, &r->weights[i], &graph));
+	ns_onnx_put_message(out, 7, &graph);
 out:
 	ns_onnx_message_release(&graph);
 	return status;
+}
+
+enum ns_status ns_onnx_put_weights(const struct ns_onnx *o, const struct ns_onnx_weight *weights, int n, int classes, int wide,
+				   struct ns_onnx_message *out)
+{
+	struct replace r = {o, weights, n, classes, wide};
+	struct ns_walk w = {o, o->data, o->data + o->bytes, "the model", 0};
+
+	NS_TRY(ns_walk_copy(&w, in_model, &r, out));
+	return out->failed ? ns_fail(NS_NO_MEMORY, "%s: out of memory for its weights", o->path) : NS_OK;
 }

@@ -162,3 +162,47 @@ enum ns_status ns_walk_packed(const struct ns_walk *w, const struct ns_field *f,
 	*at = (size_t)(p - f->at);
 	return NS_OK;
 }
+
+enum ns_status ns_walk_text_in(const struct ns_walk *w, const struct ns_field *f, uint32_t number, struct ns_onnx_text *text)
+{
+	struct ns_field inner;
+	struct ns_walk in;
+	int more;
+
+	*text = (struct ns_onnx_text){"", 0};
+	NS_TRY(ns_walk_into(w, f, "a field of the graph", &in));
+	for (;;) {
+		NS_TRY(ns_walk_next(&in, &inner, &more));
+		if (!more)
+			return NS_OK;
+		if (inner.number == number)
+			NS_TRY(ns_walk_text(&in, &inner, text));
+	}
+}
+
+enum ns_status ns_walk_copy(struct ns_walk *message, ns_walk_rule *rule, void *context, struct ns_onnx_message *out)
+{
+	struct ns_field f;
+	int more, is;
+
+	for (;;) {
+		const uint8_t *from = message->at;
+
+		NS_TRY(ns_walk_next(message, &f, &more));
+		if (!more)
+			return NS_OK;
+		is = 0;
+		NS_TRY(rule(context, message, &f, out, &is));
+		if (!is)
+			ns_onnx_put_raw(out, from, (size_t)(message->at - from));
+	}
+}
+
+enum ns_status ns_walk_copy_into(const struct ns_walk *w, const struct ns_field *f, const char *what, ns_walk_rule *rule, void *context,
+				 struct ns_onnx_message *out)
+{
+	struct ns_walk in;
+
+	NS_TRY(ns_walk_into(w, f, what, &in));
+	return ns_walk_copy(&in, rule, context, out);
+}

@@ -1,72 +1,8 @@
-/* host/onnx/write.c - ONNX files, written: messages of protobuf that grow in memory, and the few of ONNX's that an export is made of. */
+/* host/onnx/write.c - ONNX files, written: the few messages of ONNX's that an export is made of, and files that are changed on their way. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/onnx/read_inner.h"
-
-void ns_onnx_put_raw(struct ns_onnx_message *m, const void *from, size_t n)
-{
-	char *more;
-
-	if (m->failed)
-		return;
-	if (m->n + n > m->room) {
-		more = realloc(m->bytes, 2 * (m->n + n) + 256);
-		m->failed = !more;
-		if (!more)
-			return;
-		m->bytes = more;
-		m->room = 2 * (m->n + n) + 256;
-	}
-	if (n)
-		memcpy(m->bytes + m->n, from, n);
-	m->n += n;
-}
-
-static void add_number(struct ns_onnx_message *m, uint64_t x)
-{
-	unsigned char byte;
-
-	for (; x > 127; x >>= 7) {
-		byte = (unsigned char)(x & 127) | 128;
-		ns_onnx_put_raw(m, &byte, 1);
-	}
-	byte = (unsigned char)x;
-	ns_onnx_put_raw(m, &byte, 1);
-}
-
-void ns_onnx_put_int(struct ns_onnx_message *m, int field, int64_t value)
-{
-	add_number(m, (uint64_t)field << 3 | NS_WIRE_VARINT);
-	add_number(m, (uint64_t)value);
-}
-
-void ns_onnx_put_bytes(struct ns_onnx_message *m, int field, const void *from, size_t n)
-{
-	add_number(m, (uint64_t)field << 3 | NS_WIRE_BYTES);
-	add_number(m, n);
-	ns_onnx_put_raw(m, from, n);
-}
-
-void ns_onnx_put_text(struct ns_onnx_message *m, int field, const char *text)
-{
-	ns_onnx_put_bytes(m, field, text, strlen(text));
-}
-
-void ns_onnx_put_message(struct ns_onnx_message *m, int field, struct ns_onnx_message *inner)
-{
-	m->failed |= inner->failed;
-	ns_onnx_put_bytes(m, field, inner->bytes, inner->n);
-	ns_onnx_message_release(inner);
-}
-
-void ns_onnx_message_release(struct ns_onnx_message *m)
-{
-	free(m->bytes);
-	memset(m, 0, sizeof *m);
-}
-
-/* --- ONNX's --- */
 
 void ns_onnx_put_ints(struct ns_onnx_message *node, const char *name, const int64_t *values, int n)
 {
@@ -95,9 +31,8 @@ void ns_onnx_put_real(struct ns_onnx_message *node, const char *name, float valu
 	struct ns_onnx_message a = {NULL, 0, 0, 0};
 
 	ns_onnx_put_text(&a, 1, name);
-	add_number(&a, 2 << 3 | NS_WIRE_32);
-	ns_onnx_put_raw(&a, &value, sizeof value); /* little-endian, as the machine is */
-	ns_onnx_put_int(&a, 20, 1);		   /* FLOAT */
+	ns_onnx_put_float(&a, 2, value);
+	ns_onnx_put_int(&a, 20, 1); /* FLOAT */
 	ns_onnx_put_message(node, 5, &a);
 }
 
@@ -185,58 +120,41 @@ void ns_onnx_put_model(struct ns_onnx_message *m, int64_t opset, struct ns_onnx_
 
 /* --- something in front of a file's graph --- */
 
-/* Fields of the graph as they are, but for the declaration of the input that others now make. */
-static enum ns_status copy_graph(const struct ns_walk *model, const struct ns_field *field, const char *input, struct ns_onnx_message *graph)
+struct front {
+	const char *input; /* that others now make */
+	struct ns_onnx_message *graph;
+};
+
+static enum ns_status without_input(void *context, const struct ns_walk *graph, const struct ns_field *f, struct ns_onnx_message *out, int *is)
 {
+	const struct front *front = context;
 	struct ns_onnx_text name;
-	struct ns_field f, inner_field;
-	struct ns_walk w, inner;
-	int more, its_own;
 
-	NS_TRY(ns_walk_into(model, field, "the graph", &w));
-	for (;;) {
-		const uint8_t *from = w.at;
+	(void)out;
+	if (f->number != 11)
+		return NS_OK;
+	NS_TRY(ns_walk_text_in(graph, f, 1, &name));
+	*is = ns_onnx_is(name, front->input);
+	return NS_OK;
+}
 
-		NS_TRY(ns_walk_next(&w, &f, &more));
-		if (!more)
-			return NS_OK;
-		its_own = 0;
-		if (f.number == 11) {
-			NS_TRY(ns_walk_into(&w, &f, "an input", &inner));
-			for (;;) {
-				NS_TRY(ns_walk_next(&inner, &inner_field, &more));
-				if (!more)
-					break;
-				if (inner_field.number != 1)
-					continue;
-				NS_TRY(ns_walk_text(&inner, &inner_field, &name));
-				its_own = ns_onnx_is(name, input);
-			}
-		}
-		if (!its_own)
-			ns_onnx_put_raw(graph, from, (size_t)(w.at - from));
-	}
+static enum ns_status behind(void *context, const struct ns_walk *model, const struct ns_field *f, struct ns_onnx_message *out, int *is)
+{
+	struct front *front = context;
+
+	if (f->number != 7)
+		return NS_OK;
+	NS_TRY(ns_walk_copy_into(model, f, "the graph", without_input, front, front->graph));
+	ns_onnx_put_message(out, 7, front->graph);
+	*is = 1;
+	return NS_OK;
 }
 
 enum ns_status ns_onnx_in_front(const struct ns_onnx *o, const char *input, struct ns_onnx_message *front, struct ns_onnx_message *out)
 {
 	struct ns_walk w = {o, o->data, o->data + o->bytes, "the model", 0};
-	struct ns_field f;
-	int more;
 
-	for (;;) {
-		const uint8_t *from = w.at;
-
-		NS_TRY(ns_walk_next(&w, &f, &more));
-		if (!more)
-			break;
-		if (f.number != 7) {
-			ns_onnx_put_raw(out, from, (size_t)(w.at - from));
-			continue;
-		}
-		NS_TRY(copy_graph(&w, &f, input, front));
-		ns_onnx_put_message(out, 7, front);
-	}
+	NS_TRY(ns_walk_copy(&w, behind, &(struct front){input, front}, out));
 	return out->failed ? ns_fail(NS_NO_MEMORY, "%s: out of memory for a copy", o->path) : NS_OK;
 }
 
@@ -264,70 +182,64 @@ static enum ns_status put_values(const struct ns_onnx *o, const struct ns_onnx_t
 	return status;
 }
 
-/* A weight: as it is, or with its values in place of where they lie. */
-static enum ns_status copy_weight(const struct ns_walk *graph, const struct ns_field *field, struct ns_onnx_message *out, int *moved)
+struct inside {
+	struct ns_onnx_message graph;
+	int moved;
+};
+
+static enum ns_status without_place(void *context, const struct ns_walk *tensor, const struct ns_field *f, struct ns_onnx_message *out, int *is)
 {
+	(void)context;
+	(void)tensor;
+	(void)out;
+	*is = f->number == 13 || f->number == 14;
+	return NS_OK;
+}
+
+/* A weight: as it is, or with its values in place of where they lie. */
+static enum ns_status with_values(void *context, const struct ns_walk *graph, const struct ns_field *f, struct ns_onnx_message *out, int *is)
+{
+	struct inside *inside = context;
 	struct ns_onnx_message m = {NULL, 0, 0, 0};
-	const struct ns_onnx_tensor *t = NULL;
-	struct ns_onnx_text name = {"", 0};
-	struct ns_field f;
-	struct ns_walk w;
+	const struct ns_onnx_tensor *t;
+	struct ns_onnx_text name;
 	enum ns_status status;
-	int more;
 
-	NS_GO(ns_walk_into(graph, field, "a tensor", &w));
-	for (;;) {
-		const uint8_t *from = w.at;
-
-		NS_GO(ns_walk_next(&w, &f, &more));
-		if (!more)
-			break;
-		if (f.number == 8)
-			NS_GO(ns_walk_text(&w, &f, &name));
-		if (f.number != 13 && f.number != 14)
-			ns_onnx_put_raw(&m, from, (size_t)(w.at - from));
-	}
+	if (f->number != 5)
+		return NS_OK;
+	NS_TRY(ns_walk_text_in(graph, f, 8, &name));
 	t = find_weight(graph->of, name);
-	if (t) {
-		NS_GO(put_values(graph->of, t, &m));
-		++*moved;
-		ns_onnx_put_message(out, 5, &m);
-	} else {
-		ns_onnx_put_bytes(out, 5, field->at, field->bytes);
-	}
+	if (!t)
+		return NS_OK;
+	*is = 1;
+	inside->moved++;
+	NS_GO(ns_walk_copy_into(graph, f, "a tensor", without_place, NULL, &m));
+	NS_GO(put_values(graph->of, t, &m));
+	ns_onnx_put_message(out, 5, &m);
 out:
 	ns_onnx_message_release(&m);
 	return status;
 }
 
-static enum ns_status copy_weights(const struct ns_walk *model, const struct ns_field *field, struct ns_onnx_message *graph, int *moved)
+static enum ns_status with_weights(void *context, const struct ns_walk *model, const struct ns_field *f, struct ns_onnx_message *out, int *is)
 {
-	struct ns_field f;
-	struct ns_walk w;
-	int more;
+	struct inside *inside = context;
 
-	NS_TRY(ns_walk_into(model, field, "the graph", &w));
-	for (;;) {
-		const uint8_t *from = w.at;
-
-		NS_TRY(ns_walk_next(&w, &f, &more));
-		if (!more)
-			return NS_OK;
-		if (f.number == 5)
-			NS_TRY(copy_weight(&w, &f, graph, moved));
-		else
-			ns_onnx_put_raw(graph, from, (size_t)(w.at - from));
-	}
+	if (f->number != 7)
+		return NS_OK;
+	NS_TRY(ns_walk_copy_into(model, f, "the graph", with_values, inside, &inside->graph));
+	ns_onnx_put_message(out, 7, &inside->graph);
+	*is = 1;
+	return NS_OK;
 }
 
 enum ns_status ns_onnx_put_inside(const struct ns_onnx *o, struct ns_onnx_message *out)
 {
 	struct ns_walk w = {o, o->data, o->data + o->bytes, "the model", 0};
-	struct ns_onnx_message graph = {NULL, 0, 0, 0};
+	struct inside inside = {{NULL, 0, 0, 0}, 0};
 	enum ns_status status;
-	struct ns_field f;
 	int64_t bytes;
-	int more, moved = 0, wanted = 0, i;
+	int wanted = 0, i;
 
 	NS_TRY(ns_onnx_check_external(o, &bytes));
 	if ((uint64_t)bytes + o->bytes > INT32_MAX)
@@ -335,23 +247,11 @@ enum ns_status ns_onnx_put_inside(const struct ns_onnx *o, struct ns_onnx_messag
 			       (long long)bytes);
 	for (i = 0; i < o->tensor_count; i++)
 		wanted += o->tensors[i].location.bytes > 0;
-	for (;;) {
-		const uint8_t *from = w.at;
-
-		NS_GO(ns_walk_next(&w, &f, &more));
-		if (!more)
-			break;
-		if (f.number == 7) {
-			NS_GO(copy_weights(&w, &f, &graph, &moved));
-			ns_onnx_put_message(out, 7, &graph);
-		} else {
-			ns_onnx_put_raw(out, from, (size_t)(w.at - from));
-		}
-	}
-	status = moved != wanted ? ns_fail(NS_BAD_DATA, "%s: has constants of nodes in other files, which are not put inside", o->path)
-		 : out->failed	 ? ns_fail(NS_NO_MEMORY, "%s: out of memory for its weights", o->path)
-				 : NS_OK;
+	NS_GO(ns_walk_copy(&w, with_weights, &inside, out));
+	status = inside.moved != wanted ? ns_fail(NS_BAD_DATA, "%s: has constants of nodes in other files, which are not put inside", o->path)
+		 : out->failed		? ns_fail(NS_NO_MEMORY, "%s: out of memory for its weights", o->path)
+					: NS_OK;
 out:
-	ns_onnx_message_release(&graph);
+	ns_onnx_message_release(&inside.graph);
 	return status;
 }

@@ -18,19 +18,6 @@ struct matrix { /* element (i, j) at i * row + j * column; one matrix for each p
 	}
 };
 
-struct dense { /* results, one matrix behind the other */
-	float *p;
-	int64_t width, each;
-	__device__ void go(int64_t z)
-	{
-		p += z * each;
-	}
-	__device__ void put(int64_t i, int64_t j, float sum) const
-	{
-		p[i * width + j] = sum;
-	}
-};
-
 /* The last two axes are rows and columns, of f32. */
 static int is_matrices(const struct ns_op_contract *v)
 {
@@ -90,7 +77,7 @@ static enum ns_status contract_run(const struct ns_plan *plan, const struct ns_a
 	{
 		matrix a = {(const float *)args->in[NS_CONTRACT_A], strides_of(&batch, v->a_out), v->a_out[r - 2], v->a_sum[0]},
 		       b = {(const float *)args->in[NS_CONTRACT_B], strides_of(&batch, v->b_out), v->b_sum[0], v->b_out[r - 1]};
-		dense y = {(float *)args->out[NS_CONTRACT_Y], v->out.dim[r - 1], v->out.dim[r - 2] * v->out.dim[r - 1]};
+		gemm_store_many y = {(float *)args->out[NS_CONTRACT_Y], v->out.dim[r - 1], v->out.dim[r - 2] * v->out.dim[r - 1]};
 
 		if (n)
 			launch_gemm_many(a, b, y, v->out.dim[r - 2], v->out.dim[r - 1], v->sum.dim[0], ns_box_count(&batch), ns_cuda_stream(queue));

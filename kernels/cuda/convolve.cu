@@ -93,19 +93,6 @@ struct group_rows { /* row-major matrices, one behind the other */
 	}
 };
 
-struct group_store {
-	float *p;
-	int64_t width, each;
-	__device__ void go(int64_t z)
-	{
-		p += z * each;
-	}
-	__device__ void put(int64_t i, int64_t j, float sum) const
-	{
-		p[i * width + j] = sum;
-	}
-};
-
 /* (k, (n, place)) of images (N, groups K, places): read, or written with a bias */
 struct images {
 	float *y;
@@ -220,7 +207,7 @@ static enum ns_status weights_run(const struct ns_plan *plan, const struct ns_ar
 	int64_t depth = v->c * s.taps;
 	images dy = {(float *)(uintptr_t)a->in[NS_CONVOLVE_WEIGHTS_DY], NULL, v->k, v->groups, s.out};
 	patches_turned seen = {{(const float *)a->in[NS_CONVOLVE_WEIGHTS_X], v->window, s, v->c, v->groups}};
-	group_store dw = {(float *)a->out[NS_CONVOLVE_WEIGHTS_DW], depth, v->k * depth};
+	gemm_store_many dw = {(float *)a->out[NS_CONVOLVE_WEIGHTS_DW], depth, v->k * depth};
 
 	launch_gemm_many(dy, seen, dw, v->k, depth, v->n * s.out, v->groups, ns_cuda_stream(queue));
 	return ns_cuda_launched(plan);

@@ -103,6 +103,19 @@ struct gemm_store { /* c[i * width + j], with bias[j] where there is one */
 	}
 };
 
+struct gemm_store_many { /* one c[i * width + j] behind the other */
+	float *p;
+	int64_t width, each;
+	__device__ void go(int64_t z)
+	{
+		p += z * each;
+	}
+	__device__ void put(int64_t i, int64_t j, float sum) const
+	{
+		p[i * width + j] = sum;
+	}
+};
+
 /* out[j] = sum of p(rows, width) over its rows, in order: a thread a column, four partial sums */
 static __global__ void column_sums(const float *p, int64_t rows, int width, float *out)
 {
