@@ -439,7 +439,9 @@ int ns_dnnl_layout_equal(const struct ns_layout *a, const struct ns_layout *b)
 enum ns_status ns_dnnl_sgemm(char ta, char tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
 			     float *c, int64_t ldc)
 {
-	dnnl_status_t s = dnnl_sgemm(ta, tb, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
+	dnnl_status_t s;
 
+	omp_set_num_threads(1); /* oneDNN's own threads would fight the workers for their cores */
+	s = dnnl_sgemm(ta, tb, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
 	return s == dnnl_success ? NS_OK : ns_fail(NS_INTERNAL, "oneDNN: status %d from sgemm", (int)s);
 }

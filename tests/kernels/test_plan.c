@@ -1,4 +1,9 @@
-/* tests/kernels/test_plan.c - who is asked to plan an op: best first, declines, NS_FORCE. */
+/* tests/kernels/test_plan.c - who is asked to plan an op: best first, declines, NS_FORCE; and by how many threads it is run. */
+#define _POSIX_C_SOURCE 200809L
+#include <dirent.h>
+#include <omp.h>
+#include <pthread.h>
+
 #include "tests/kernels/cases.h"
 
 /* --- a backend of three implementations, of which the best takes only one image at a time --- */
@@ -228,6 +233,66 @@ static void test_shapes(void **state)
 	ns_backend_cpu.close(dev);
 }
 
+/* --- a worker is one thread, whatever OpenMP has been told --- */
+
+#define SIDE 256
+
+static int threads(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	int n = 0;
+
+	while (tasks && readdir(tasks))
+		n++;
+	if (tasks)
+		closedir(tasks);
+	return n;
+}
+
+static void *multiply(void *grown)
+{
+	static float a[SIDE * SIDE], b[SIDE * SIDE], y[SIDE * SIDE];
+	const struct ns_op op = {.kind = NS_OP_CONTRACT,
+				 .u.contract = {.dtype = NS_F32,
+						.out_dtype = NS_F32,
+						.out = {2, {SIDE, SIDE}},
+						.sum = {1, {SIDE}},
+						.a_out = {SIDE, 0},
+						.b_out = {0, 1},
+						.a_sum = {1},
+						.b_sum = {SIDE}}};
+	struct ns_args args = {{a, b}, {y}, NULL};
+	struct ns_device *dev;
+	struct ns_queue *queue;
+	struct ns_plan *plan;
+	int before = threads();
+
+	omp_set_num_threads(3);
+	*(int *)grown = -1;
+	if (ns_backend_cpu.open(&dev, 0) != NS_OK || ns_backend_cpu.queue_make(&queue, dev) != NS_OK || ns_plan_make(&plan, dev, &op) != NS_OK)
+		return NULL;
+	omp_set_num_threads(3); /* a device is opened by one thread and used by others */
+	if (ns_hostmem_make(&args.workspace, dev, plan->workspace_bytes + 64) == NS_OK && ns_plan_run(plan, &args, queue) == NS_OK)
+		*(int *)grown = threads() - before;
+	ns_hostmem_free(dev, args.workspace);
+	ns_plan_free(plan);
+	ns_backend_cpu.queue_free(queue);
+	ns_backend_cpu.close(dev);
+	return NULL;
+}
+
+static void test_one_thread(void **state)
+{
+	pthread_t worker;
+	int grown;
+
+	(void)state;
+	assert_true(threads() > 0);
+	assert_int_equal(pthread_create(&worker, NULL, multiply, &grown), 0);
+	assert_int_equal(pthread_join(worker, NULL), 0);
+	assert_int_equal(grown, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +303,7 @@ int main(void)
 		cmocka_unit_test(test_decline_falls_to_ref),
 		cmocka_unit_test(test_by_name),
 		cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_one_thread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
