@@ -38,7 +38,7 @@ static int carry(int code, struct line a, struct line b, struct line c, struct l
 		*y = (struct line){a.m / b.c, a.c / b.c};
 		return b.m == 0;
 	default:
-		*y = (struct line){0, ns_formula(code, a.c, b.c, c.c)};
+		*y = (struct line){0, ns_formula_any(code, a.c, b.c, c.c)};
 		return a.m == 0 && (operands < 2 || b.m == 0) && (operands < 3 || c.m == 0);
 	}
 }

@@ -66,7 +66,7 @@ static int term_of(struct draft *t, const struct ns_pw_step *s, int which, int g
 	case NS_PW_WHERE:
 		return add(t, NS_PW_WHERE, r[0], which == 1 ? g : t->zero, which == 1 ? t->zero : g);
 	default:
-		if (which == 2) { /* bounds and the like, which nothing learns */
+		if (which == 2 || s->code >= NS_PW_COUNT) { /* bounds and the like, which nothing learns, and what is a derivative already */
 			t->failed = 1;
 			return 0;
 		}
@@ -126,9 +126,9 @@ static enum ns_status trim(const struct draft *t, const int *in, int g, int resu
 
 	used[result] = 1;
 	for (i = t->steps - 1; i >= 0; i--) {
-		const int r[3] = {t->step[i].a, t->step[i].b, t->step[i].c}, code = t->step[i].code;
+		const int r[3] = {t->step[i].a, t->step[i].b, t->step[i].c};
 
-		for (j = 0; used[t->first + i] && j < ns_formula_operands(code < NS_PW_COUNT ? code : (code - NS_PW_COUNT) / 2); j++)
+		for (j = 0; used[t->first + i] && j < ns_formula_operands(t->step[i].code); j++)
 			used[r[j]] = 1;
 	}
 	used[t->g] = 1; /* its shape is the program's */

@@ -56,6 +56,18 @@ void ns_foreign_free(struct ns_foreign *foreign);
 enum ns_status ns_foreign_run(struct ns_foreign *foreign, const struct ns_arch *arch, int n, const float *images, float *logits, float *embedding,
 			      struct ns_queue *queue);
 
+/* Of n rows of `classes` logits, gradients scaled by 1 / batch. */
+static inline struct ns_op_xent ns_loss_op(const struct ns_loss *loss, int n, int classes, int batch)
+{
+	return (struct ns_op_xent){.n = n,
+				   .k = classes,
+				   .smoothing = loss->smoothing,
+				   .scale = 1.0f / (float)batch,
+				   .dtype = NS_F32,
+				   .weighted = loss->weights != NULL,
+				   .focal = loss->focal};
+}
+
 /* --- training one that came as ONNX: foreign_train.c --- */
 
 struct ns_foreign_train;

@@ -97,13 +97,7 @@ enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_model *m, st
 	ns_exec_plan_forward(e);
 	NS_GO(plan_backward(e));
 	NS_GO(ns_exec_compile(e));
-	op.u.xent = (struct ns_op_xent){.n = n,
-					.k = net->arch.classes,
-					.smoothing = loss->smoothing,
-					.scale = 1.0f / (float)batch,
-					.dtype = NS_F32,
-					.weighted = loss->weights != NULL,
-					.focal = loss->focal};
+	op.u.xent = ns_loss_op(loss, n, net->arch.classes, batch);
 	NS_GO(put_class_weights(e, loss));
 	NS_GO(ns_plan_make(&e->loss, dev, &op));
 	ns_exec_extend(e, e->tensor[net->layers[net->layer_count - 1].out], net->layer_count);

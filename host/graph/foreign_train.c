@@ -64,16 +64,9 @@ static int input_value(const struct ns_dag *d, int input)
 }
 
 /* Cross-entropy of n logits; made: dx, loss, hits. */
-static enum ns_status add_loss(struct ns_dag *d, int logits, int n, int classes, const struct ns_loss *loss, float scale, int made[3])
+static enum ns_status add_loss(struct ns_dag *d, int logits, int n, int classes, const struct ns_loss *loss, int batch, int made[3])
 {
-	struct ns_op op = {.kind = NS_OP_XENT,
-			   .u.xent = {.n = n,
-				      .k = classes,
-				      .smoothing = loss->smoothing,
-				      .scale = scale,
-				      .dtype = NS_F32,
-				      .weighted = loss->weights != NULL,
-				      .focal = loss->focal}};
+	struct ns_op op = {.kind = NS_OP_XENT, .u.xent = ns_loss_op(loss, n, classes, batch)};
 	const struct ns_box one = {1, {1}}, all = {2, {n, classes}};
 	int in[3] = {logits, -1, -1};
 
@@ -90,7 +83,7 @@ static enum ns_status make_graph(struct ns_foreign_train *f, const struct ns_mod
 {
 	const struct ns_net *net = &m->net;
 	int *values = calloc((size_t)m->onnx->outputs + (size_t)net->param_count + 1, sizeof *values), *params = values;
-	int measures = net->arch.batch_norms && !net->arch.alone;
+	int measures = net->param_count > net->trainable; /* statistics, of batches */
 	int *measured = measures ? calloc((size_t)m->onnx->tensor_count + 1, sizeof *measured) : NULL;
 	enum ns_status status = values && (measured || !measures) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", m->onnx->path);
 	int logits, made[3], p;
@@ -98,7 +91,7 @@ static enum ns_status make_graph(struct ns_foreign_train *f, const struct ns_mod
 	NS_GO(status);
 	NS_GO(ns_foreign_graph(m->onnx, &net->arch, net, measured, f->images, net->arch.h, net->arch.w, &f->dag, values));
 	NS_GO(logits_of(f->dag, m, f->images, values, &logits));
-	NS_GO(add_loss(f->dag, logits, f->images, net->arch.classes, loss, 1.0f / (float)batch, made));
+	NS_GO(add_loss(f->dag, logits, f->images, net->arch.classes, loss, batch, made));
 	params = values + m->onnx->outputs;
 	for (p = 0; p < net->trainable; p++)
 		params[p] = input_value(f->dag, 1 + p);

@@ -146,9 +146,10 @@ static int answers(const struct ns_device_set *set)
 }
 
 /*
- * Nobody asked for the GPU, and a model that came as ONNX has operators that none of its kernels supports: CPUs run it. Each rank finds out by itself, of the same graph.
+ * The device and the precision that nobody asked for, as in jobs/train: a model that came as ONNX is computed in f32, and by CPUs where it has operators that no kernel of
+ * the GPU supports. Each rank finds out by itself, of the same graph.
  */
-static enum ns_status settle_device(struct ns_job *job, const struct ns_model *m)
+static enum ns_status settle(struct ns_job *job, const struct ns_model *m)
 {
 	struct ns_device_set *set = job->set;
 	const struct ns_arch *arch = &m->net.arch;
@@ -158,6 +159,8 @@ static enum ns_status settle_device(struct ns_job *job, const struct ns_model *m
 	enum ns_status status;
 	char why[1024];
 
+	if (m->onnx && !strncmp(ns_conf_text(job->conf, "infer.precision"), "auto", 4))
+		ns_conf_put_text(job->conf, "infer.precision", "f32");
 	if (strncmp(device, "auto", 4) != 0)
 		return NS_OK;
 	if (m->onnx && !set->backend->host_memory) {
@@ -197,9 +200,7 @@ enum ns_status ns_job_infer(struct ns_job *job, int argc, char **argv)
 	NS_GO(ns_load_any_model(job, &model, ns_conf_text(job->conf, "infer.model")));
 	NS_GO(ns_device_set_open(job->set, job->conf, job->workers));
 	NS_GO(ns_dataset_verify(job, data));
-	NS_GO(settle_device(job, &model));
-	if (model.net.arch.onnx && !strncmp(ns_conf_text(job->conf, "infer.precision"), "auto", 4))
-		ns_conf_put_text(job->conf, "infer.precision", "f32");
+	NS_GO(settle(job, &model));
 	NS_GO(ns_choose_precision(job, ns_conf_text(job->conf, "infer.precision"), &dtype));
 	if (model.net.arch.onnx && dtype != NS_F32)
 		NS_GO(ns_fail(NS_CONFIG, "infer.precision = bf16: %s came as ONNX, which is computed in f32",

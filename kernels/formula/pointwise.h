@@ -167,10 +167,10 @@ NS_FORMULA double ns_formula_any(int code, double a, double b, double c)
 	return slope < 0 ? ns_formula(code, a, b, c) : ns_formula_slope(slope / 2, slope % 2, a, b, c);
 }
 
-/* How many operands a row reads: the others of a step name any register. */
+/* How many operands a row, or a derivative of one, reads: the others of a step name any register. */
 NS_FORMULA int ns_formula_operands(int code)
 {
-	switch (code) {
+	switch (code < NS_PW_COUNT ? code : (code - NS_PW_COUNT) / 2) {
 #define NS_PW_CASE(name, operands, y, da, db, whole)                                                                                                 \
 	case NS_PW_##name:                                                                                                                           \
 		return operands;
