@@ -1,0 +1,177 @@
+/* Ops that look through windows, on the CPU's backend against ref: convolutions, the gradients of their weights, pooling. */
+#include "tests/kernels/tensors.h"
+
+static int64_t product(const int64_t *v, int n)
+{
+	int64_t p = 1;
+
+	while (n--)
+		p *= v[n];
+	return p;
+}
+
+static int random_window(struct ns_window *w, int axes, int transposed)
+{
+	int d;
+
+	memset(w, 0, sizeof *w);
+	w->axes = axes;
+	for (d = 0; d < axes; d++) {
+		int64_t span;
+
+		w->in[d] = among(1, axes == 3 ? 5 : 19);
+		w->kernel[d] = d && among(0, 1) ? w->kernel[0] : among(1, 5); /* often square */
+		w->stride[d] = among(1, 3);
+		w->dilation[d] = among(1, 2);
+		w->pad[d] = among(0, 4) ? among(0, 2) : 6;
+		w->pad_end[d] = among(0, 4) ? among(0, 2) : 6;
+		span = (w->kernel[d] - 1) * w->dilation[d] + 1;
+		if (transposed)
+			w->out[d] = (w->in[d] - 1) * w->stride[d] + span - w->pad[d] - w->pad_end[d];
+		else if (w->in[d] + w->pad[d] + w->pad_end[d] < span)
+			return 0;
+		else
+			w->out[d] = (w->in[d] + w->pad[d] + w->pad_end[d] - span) / w->stride[d] + 1;
+		if (w->out[d] < 1)
+			return 0;
+	}
+	return 1;
+}
+
+static void test_convolve(void **state)
+{
+	char who[40] = "";
+	int i, plain = 0, taken = 0;
+
+	(void)state;
+	for (i = 0; i < times(600); i++) {
+		struct ns_op op = {.kind = NS_OP_CONVOLVE};
+		struct ns_op_convolve *v = &op.u.convolve;
+		int64_t taps, x, w, y;
+		const void *in[3];
+
+		*v = (struct ns_op_convolve){.dtype = NS_F32,
+					     .n = among(1, 2),
+					     .groups = among(1, 3),
+					     .c = among(1, 4),
+					     .k = among(1, 5),
+					     .transposed = i % 3 == 2};
+		v->bias = (int)among(0, 1);
+		if (i % 4 == 0) { /* depthwise */
+			v->groups = among(1, 9);
+			v->c = 1;
+			v->k = among(1, 2);
+		}
+		if (!random_window(&v->window, (int)among(1, 3), v->transposed))
+			continue;
+		if (i % 7 == 0) { /* one pixel */
+			int d;
+
+			for (d = 0; d < v->window.axes; d++) {
+				v->window.kernel[d] = v->window.stride[d] = v->window.dilation[d] = 1;
+				v->window.pad[d] = v->window.pad_end[d] = 0;
+				v->window.out[d] = v->window.in[d];
+			}
+			plain++;
+		}
+		taps = product(v->window.kernel, v->window.axes);
+		x = v->n * v->groups * v->c * product(v->window.in, v->window.axes);
+		w = v->groups * v->c * v->k * taps;
+		y = v->n * v->groups * v->k * product(v->window.out, v->window.axes);
+		in[0] = random_floats(x, -1, 1);
+		in[1] = random_floats(w, -1, 1);
+		in[2] = random_floats(v->groups * v->k, -1, 1);
+		both(&op, in, 3, y, NULL, 1e-5, who);
+		taken += !strcmp(who, "convolve/gemm");
+		free((void *)(uintptr_t)in[0]);
+		free((void *)(uintptr_t)in[1]);
+		free((void *)(uintptr_t)in[2]);
+	}
+	enough(plain > 40 && taken > 300);
+	{ /* more places than one tile of patches holds */
+		struct ns_op op = {.kind = NS_OP_CONVOLVE,
+				   .u.convolve = {.dtype = NS_F32,
+						  .window = {2, {70, 90}, {70, 90}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+						  .n = 1,
+						  .groups = 1,
+						  .c = 8,
+						  .k = 3}};
+		const void *in[3] = {random_floats(8 * 70 * 90, -1, 1), random_floats(8 * 3 * 9, -1, 1), NULL};
+
+		both(&op, in, 2, 3 * 70 * 90, NULL, 1e-5, who);
+		free((void *)(uintptr_t)in[0]);
+		free((void *)(uintptr_t)in[1]);
+	}
+}
+
+static void test_convolve_weights(void **state)
+{
+	char who[40] = "";
+	int i, many = 0;
+
+	(void)state;
+	for (i = 0; i < times(400); i++) {
+		struct ns_op op = {.kind = NS_OP_CONVOLVE_WEIGHTS};
+		struct ns_op_convolve *v = &op.u.convolve;
+		const void *in[2];
+		int large = i % 50 == 0; /* more places than one tile of patches holds */
+
+		*v = (struct ns_op_convolve){.dtype = NS_F32, .n = among(1, 3), .groups = among(1, 3), .c = among(1, 4), .k = among(1, 5)};
+		if (i % 4 == 0) { /* depthwise */
+			v->groups = among(1, 9);
+			v->c = v->k = 1;
+		}
+		if (!random_window(&v->window, (int)among(1, 3), 0))
+			continue;
+		if (large)
+			*v = (struct ns_op_convolve){.dtype = NS_F32,
+						     .window = {2, {70, 90}, {70, 90}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+						     .n = 2,
+						     .groups = 1,
+						     .c = 8,
+						     .k = 3};
+		in[0] = random_floats(v->n * v->groups * v->c * product(v->window.in, v->window.axes), -1, 1);
+		in[1] = random_floats(v->n * v->groups * v->k * product(v->window.out, v->window.axes), -1, 1);
+		both(&op, in, 2, v->groups * v->k * v->c * product(v->window.kernel, v->window.axes), NULL, large ? 1e-3 : 1e-5, who);
+		took(who, "convolve_weights/gemm");
+		many++;
+		free((void *)(uintptr_t)in[0]);
+		free((void *)(uintptr_t)in[1]);
+	}
+	enough(many > 200);
+}
+
+static void test_pool(void **state)
+{
+	char who[40] = "";
+	int i, pools = 0;
+
+	(void)state;
+	for (i = 0; i < times(500); i++) {
+		struct ns_op op = {
+			.kind = NS_OP_POOL_ND,
+			.u.pool_nd = {.dtype = NS_F32, .planes = among(1, 3), .how = i % 2 ? NS_WINDOW_MAX : NS_WINDOW_AVG, .indices = i % 4 == 1}};
+		struct ns_op_pool_nd *v = &op.u.pool_nd;
+		const void *in[1];
+
+		v->with_padding = i % 4 == 0;
+		if (!random_window(&v->window, 2, 0))
+			continue;
+		if (i % 5 == 0) /* one more that begins inside, as rounding up gives */
+			v->window.out[1] += v->window.out[1] * v->window.stride[1] < v->window.in[1] + v->window.pad[1];
+		in[0] = random_floats(v->planes * v->window.in[0] * v->window.in[1], -1, 1);
+		if (i % 7 == 0) /* a maximum of what is no number is none */
+			((float *)(uintptr_t)in[0])[among(0, v->planes * v->window.in[0] * v->window.in[1] - 1)] = NAN;
+		both(&op, in, 1, v->planes * v->window.out[0] * v->window.out[1], NULL, 1e-6, who);
+		pools += !strcmp(who, "pool_nd/windows");
+		free((void *)(uintptr_t)in[0]);
+	}
+	enough(pools > 300);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolve), cmocka_unit_test(test_convolve_weights), cmocka_unit_test(test_pool)};
+
+	return told("windows", cmocka_run_group_tests(tests, NULL, NULL));
+}
