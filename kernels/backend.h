@@ -86,7 +86,9 @@ struct ns_backend {			    /* one kind of device */
 	void (*identify)(struct ns_device *dev, unsigned char id[16]);
 	/* one line that names hardware, instruction set and library versions, within which results have the same bits */
 	void (*describe)(struct ns_device *dev, char *text, size_t size);
-	int host_memory; /* device memory can be read and written by the host */
+	int host_memory;   /* device memory can be read and written by the host */
+	int channels_last; /* graphs are faster with images whose channels are last */
+	int flushes;	   /* in graphs numbers below 2^-126 are 0: a processor takes a hundred times as long for them */
 };
 
 /* NS_CONFIG: the name is unknown; NS_NO_DEVICE, with the reason: CUDA is not in this build, or its module cannot be opened */
@@ -120,6 +122,9 @@ struct ns_plain_plan {
 };
 enum ns_status ns_plain_plan_make(struct ns_plan **plan, const struct ns_op *op, size_t workspace_bytes,
 				  enum ns_status (*run)(const struct ns_plan *, const struct ns_args *, struct ns_queue *));
+
+/* For every backend: implementations that ask the device for others. */
+extern const struct ns_impl ns_any_convolve_then;
 
 extern const struct ns_backend ns_backend_ref, ns_backend_cpu;
 

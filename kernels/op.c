@@ -27,6 +27,7 @@ const char *ns_op_name(enum ns_op_kind kind)
 		[NS_OP_CONTRACT] = "contract",
 		[NS_OP_CONVOLVE] = "convolve",
 		[NS_OP_CONVOLVE_WEIGHTS] = "convolve_weights",
+		[NS_OP_CONVOLVE_THEN] = "convolve_then",
 		[NS_OP_POOL_ND] = "pool_nd",
 		[NS_OP_RESAMPLE] = "resample",
 		[NS_OP_INDEX] = "index",

@@ -40,6 +40,7 @@ enum ns_op_kind {
 	NS_OP_CONTRACT,
 	NS_OP_CONVOLVE,
 	NS_OP_CONVOLVE_WEIGHTS,
+	NS_OP_CONVOLVE_THEN,
 	NS_OP_POOL_ND,
 	NS_OP_RESAMPLE,
 	NS_OP_INDEX,
@@ -223,6 +224,7 @@ struct ns_op {
 		struct ns_op_reduce reduce;
 		struct ns_op_contract contract;
 		struct ns_op_convolve convolve; /* CONVOLVE, CONVOLVE_WEIGHTS */
+		struct ns_op_convolve_then convolve_then;
 		struct ns_op_pool_nd pool_nd;
 		struct ns_op_resample resample;
 		struct ns_op_index index;

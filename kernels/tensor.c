@@ -137,6 +137,25 @@ static enum ns_status check_program(const struct ns_op *op)
 	return NS_OK;
 }
 
+/* Both of its ops, and what is between them. */
+static enum ns_status check_then(const struct ns_op *op)
+{
+	const struct ns_op_convolve_then *v = &op->u.convolve_then;
+	const struct ns_op first = {.kind = NS_OP_CONVOLVE, .u.convolve = v->convolve}, second = {.kind = NS_OP_POINTWISE, .u.pointwise = v->program};
+	int64_t count = v->convolve.n * v->convolve.groups * v->convolve.k;
+	int d;
+
+	NS_TRY(ns_tensor_check(&first));
+	NS_TRY(ns_tensor_check(&second));
+	if (v->self < 0 || v->self >= v->program.inputs || v->program.inputs - 1 > NS_OP_MAX_IN - NS_THEN_IN)
+		return wrong(op, "the convolution among the program's inputs", v->self, "one of up to 7");
+	for (d = 0; d < v->convolve.window.axes; d++)
+		count *= v->convolve.window.out[d];
+	return ns_box_count(&v->program.out) == count
+		       ? NS_OK
+		       : wrong(op, "elements of the program", ns_box_count(&v->program.out), "those of the convolution");
+}
+
 enum ns_status ns_tensor_check(const struct ns_op *op)
 {
 	switch (op->kind) {
@@ -151,8 +170,14 @@ enum ns_status ns_tensor_check(const struct ns_op *op)
 		return check_box(op, &op->u.contract.sum);
 	case NS_OP_CONVOLVE:
 	case NS_OP_CONVOLVE_WEIGHTS:
+		if (op->u.convolve.last && (op->u.convolve.transposed || op->kind != NS_OP_CONVOLVE || !ns_dtype_is_float(op->u.convolve.dtype)))
+			return wrong(op, "channels last", 1, "none, of whole numbers, transposed or gradients of weights");
 		return check_window(op, &op->u.convolve.window);
+	case NS_OP_CONVOLVE_THEN:
+		return check_then(op);
 	case NS_OP_POOL_ND:
+		if (op->u.pool_nd.inner < 1 || (op->u.pool_nd.inner > 1 && op->u.pool_nd.indices))
+			return wrong(op, "inner elements", op->u.pool_nd.inner, "at least 1, and 1 where places are asked for");
 		return check_window(op, &op->u.pool_nd.window);
 	case NS_OP_INDEX:
 		if (op->u.index.length < 1 || op->u.index.length > NS_RANK)
@@ -169,14 +194,14 @@ enum ns_status ns_tensor_check(const struct ns_op *op)
 
 int64_t ns_op_multiply_adds(const struct ns_op *op)
 {
-	const struct ns_op_convolve *v = &op->u.convolve;
+	const struct ns_op_convolve *v = op->kind == NS_OP_CONVOLVE_THEN ? &op->u.convolve_then.convolve : &op->u.convolve;
 	const struct ns_window *w = &v->window;
 	int64_t n;
 	int d;
 
 	if (op->kind == NS_OP_CONTRACT)
 		return ns_box_count(&op->u.contract.out) * ns_box_count(&op->u.contract.sum);
-	if (op->kind != NS_OP_CONVOLVE && op->kind != NS_OP_CONVOLVE_WEIGHTS)
+	if (op->kind != NS_OP_CONVOLVE && op->kind != NS_OP_CONVOLVE_WEIGHTS && op->kind != NS_OP_CONVOLVE_THEN)
 		return 0;
 	for (n = v->n * v->groups * v->k * v->c, d = 0; d < w->axes; d++)
 		n *= (v->transposed ? w->in[d] : w->out[d]) * w->kernel[d];
@@ -224,8 +249,10 @@ double ns_op_work(const struct ns_op *op)
 	case NS_OP_CONVOLVE_WEIGHTS:
 		return window_work(&op->u.convolve.window) * at_least_1(op->u.convolve.n) * at_least_1(op->u.convolve.groups) *
 		       at_least_1(op->u.convolve.c) * at_least_1(op->u.convolve.k);
+	case NS_OP_CONVOLVE_THEN:
+		return (double)ns_op_multiply_adds(op) + box_work(&op->u.convolve_then.program.out) * (1 + op->u.convolve_then.program.steps);
 	case NS_OP_POOL_ND:
-		return window_work(&op->u.pool_nd.window) * at_least_1(op->u.pool_nd.planes);
+		return window_work(&op->u.pool_nd.window) * at_least_1(op->u.pool_nd.planes) * at_least_1(op->u.pool_nd.inner);
 	case NS_OP_RESAMPLE:
 		return at_least_1(op->u.resample.outer) * at_least_1(op->u.resample.m) * at_least_1(op->u.resample.inner) * op->u.resample.taps;
 	case NS_OP_INDEX:

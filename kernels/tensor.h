@@ -107,21 +107,34 @@ struct ns_window {
 /*
  * x (N, groups * C, in...), w (groups * K, C, kernel...), y (N, groups * K, out...); transposed: w (groups * C, K, kernel...) and y[i * stride + r * dilation -
  * pad] += x[i] w[r]. in[2]: bias, groups * K, where there is one. Whole numbers: x, w i32, sums in i32.
+ * last, of floats that are not transposed: channels are the last axis, x (N, in..., groups * C) and y (N, out..., groups * K), and w is as kernels/formula/packed.h says.
  */
 struct ns_op_convolve {
 	enum ns_dtype dtype;
 	struct ns_window window;
 	int64_t n, groups, c, k;
-	int transposed, bias;
+	int transposed, bias, last;
 };
+
+/*
+ * CONVOLVE and then a program of its result, which is the program's input `self`, element by element. in: as CONVOLVE, then the program's inputs but `self`, in their order; the
+ * convolution itself is not stored.
+ */
+struct ns_op_convolve_then {
+	struct ns_op_convolve convolve;
+	struct ns_op_pointwise program;
+	int self;
+};
+#define NS_THEN_IN 3 /* where the program's inputs begin */
 
 /* The gradient of the weights of CONVOLVE, not transposed and without a bias: in: x, and dy of y's shape; out: of w's shape. */
 
 enum { NS_WINDOW_MAX, NS_WINDOW_AVG, NS_WINDOW_LP };
-struct ns_op_pool_nd { /* x (planes, in...) -> y (planes, out...); out[1], where asked for: the maximum's index in x, i64 */
+/* x (planes, in..., inner) -> y (planes, out..., inner); out[1], where asked for, of inner 1: the maximum's index in x, i64. */
+struct ns_op_pool_nd {
 	enum ns_dtype dtype;
 	struct ns_window window;
-	int64_t planes;
+	int64_t planes, inner;
 	int how, p, with_padding, indices, column_major;
 };
 

@@ -109,6 +109,15 @@ void ns_dag_sweep(struct ns_dag *dag);
 /* Chains of f32 formulas become one node each; outputs stay. The bits of what is computed on ref do too. */
 enum ns_status ns_dag_fuse(struct ns_dag *dag, const int *outputs, int n);
 
+/* What is written as several formulas, and is one. After ns_dag_fuse(). */
+void ns_dag_shorten(struct ns_dag *dag);
+/* Convolutions of known weights, and what stands between them, take images with channels last: equal but for rounding. After the others. */
+enum ns_status ns_dag_channels_last(struct ns_dag *dag, const int *outputs, int n);
+/* A formula that alone reads a convolution with channels last becomes one op with it. */
+enum ns_status ns_dag_join(struct ns_dag *dag, const int *outputs, int n);
+/* All that this backend is faster with. */
+enum ns_status ns_dag_for_inference(struct ns_dag *dag, const struct ns_backend *backend, const int *outputs, int n);
+
 /* --- gradient: for training, before rewrites --- */
 
 /*

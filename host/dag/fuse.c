@@ -9,11 +9,7 @@
 
 #define STEPS_MOST 24 /* of what is made here: the registers of a tile stay in the first-level cache */
 
-struct use {						 /* of each value, with its views */
-	int readers, last_reader, writers, writer, kept; /* nodes, each once; kept: an output */
-};
-
-static void count_uses(const struct ns_dag *d, const int *outputs, int n, struct use *uses)
+void ns_dag_count_uses(const struct ns_dag *d, const int *outputs, int n, struct ns_dag_use *uses)
 {
 	int i, k;
 
@@ -93,6 +89,22 @@ static int add_input(struct merged *m, int value, enum ns_dtype dtype, const int
 	return m->v.inputs++;
 }
 
+/* The register of a constant, once of each bits, counted behind the inputs. */
+static int add_constant(struct merged *m, double constant)
+{
+	int k;
+
+	for (k = 0; k < m->v.constants; k++)
+		if (!memcmp(&m->v.constant[k], &constant, sizeof constant))
+			return k;
+	if (k == NS_POINTWISE_CONSTANTS) {
+		m->failed = 1;
+		return 0;
+	}
+	m->v.constant[k] = constant;
+	return m->v.constants++;
+}
+
 /* Steps of a program, whose registers are now elsewhere. map: of its inputs and constants, then of its steps. */
 static int add_steps(struct merged *m, const struct ns_op_pointwise *p, int *map)
 {
@@ -130,16 +142,10 @@ static int merge(const struct ns_dag *d, const struct ns_dag_node *from, const s
 	}
 	for (k = 0; k < q->inputs; k++)
 		second[k] = ns_dag_root(d, to->in[k]) == value ? -1 : add_input(m, to->in[k], q->in_dtype[k], q->stride[k]);
-	if (p->constants + q->constants > NS_POINTWISE_CONSTANTS)
-		return 0;
-	for (k = 0; k < p->constants; k++) {
-		first[p->inputs + k] = m->v.inputs + m->v.constants;
-		m->v.constant[m->v.constants++] = p->constant[k];
-	}
-	for (k = 0; k < q->constants; k++) {
-		second[q->inputs + k] = m->v.inputs + m->v.constants;
-		m->v.constant[m->v.constants++] = q->constant[k];
-	}
+	for (k = 0; k < p->constants; k++)
+		first[p->inputs + k] = m->v.inputs + add_constant(m, p->constant[k]);
+	for (k = 0; k < q->constants; k++)
+		second[q->inputs + k] = m->v.inputs + add_constant(m, q->constant[k]);
 	made = add_steps(m, p, first);
 	for (k = 0; k < q->inputs; k++)
 		second[k] = second[k] < 0 ? made : second[k];
@@ -147,13 +153,13 @@ static int merge(const struct ns_dag *d, const struct ns_dag_node *from, const s
 	return !m->failed;
 }
 
-static int is_float_program(const struct ns_dag_node *n)
+int ns_dag_is_float_program(const struct ns_dag_node *n)
 {
 	return n->op.kind == NS_OP_POINTWISE && n->op.u.pointwise.compute == NS_F32 && n->op.u.pointwise.out_dtype == NS_F32;
 }
 
 /* What `from` read is read by `to`, which may have read it before. */
-static void hand_over(const struct ns_dag *d, const struct ns_dag_node *from, const struct ns_dag_node *to, struct use *uses)
+static void hand_over(const struct ns_dag *d, const struct ns_dag_node *from, const struct ns_dag_node *to, struct ns_dag_use *uses)
 {
 	int k, i;
 
@@ -171,7 +177,7 @@ static void hand_over(const struct ns_dag *d, const struct ns_dag_node *from, co
 }
 
 /* Takes what makes one of node j's inputs into it; 1: it did. */
-static int take_one(struct ns_dag *d, struct use *uses, int j)
+static int take_one(struct ns_dag *d, struct ns_dag_use *uses, int j)
 {
 	struct ns_dag_node *to = &d->nodes[j];
 	struct merged m;
@@ -179,13 +185,13 @@ static int take_one(struct ns_dag *d, struct use *uses, int j)
 
 	for (i = 0; i < to->ins; i++) {
 		int value = ns_dag_root(d, to->in[i]);
-		const struct use *u = &uses[value];
+		const struct ns_dag_use *u = &uses[value];
 		const struct ns_dag_node *from;
 
 		if (d->values[value].data || d->values[value].input >= 0 || u->kept || u->readers != 1 || u->writers != 1)
 			continue;
 		from = &d->nodes[u->writer];
-		if (!is_float_program(from))
+		if (!ns_dag_is_float_program(from))
 			continue;
 		if (!reads_the_same(&to->op.u.pointwise, &from->op.u.pointwise) || !merge(d, from, to, value, &m))
 			continue;
@@ -199,16 +205,46 @@ static int take_one(struct ns_dag *d, struct use *uses, int j)
 	return 0;
 }
 
+/* Inputs that are one known number become constants, as far as there is room for them. */
+static void take_numbers(const struct ns_dag *d, struct ns_dag_node *n)
+{
+	const struct ns_op_pointwise *p = &n->op.u.pointwise;
+	int map[NS_POINTWISE_IN + NS_POINTWISE_CONSTANTS + NS_POINTWISE_STEPS], number[NS_POINTWISE_IN], k;
+	struct merged m = {.v = {.out = p->out, .compute = p->compute, .out_dtype = p->out_dtype}};
+
+	if (p->steps > STEPS_MOST)
+		return;
+	for (k = 0; k < p->constants; k++)
+		map[p->inputs + k] = add_constant(&m, p->constant[k]);
+	for (k = 0; k < p->inputs; k++) {
+		const struct ns_dag_value *v = ns_dag_at(d, n->in[k]);
+
+		number[k] = v->data && v->dtype == NS_F32 && ns_box_count(&v->box) == 1 && m.v.constants < NS_POINTWISE_CONSTANTS;
+		map[k] = number[k] ? add_constant(&m, ns_dag_number(d, n->in[k], 0)) : add_input(&m, n->in[k], p->in_dtype[k], p->stride[k]);
+	}
+	for (k = 0; k < p->inputs + p->constants; k++)
+		map[k] += k >= p->inputs || number[k] ? m.v.inputs : 0;
+	(void)add_steps(&m, p, map);
+	if (m.failed)
+		return;
+	n->op.u.pointwise = m.v;
+	n->ins = m.v.inputs;
+	memcpy(n->in, m.in, sizeof m.in);
+}
+
 enum ns_status ns_dag_fuse(struct ns_dag *d, const int *outputs, int n)
 {
-	struct use *uses = calloc((size_t)d->value_count + 1, sizeof *uses);
+	struct ns_dag_use *uses = calloc((size_t)d->value_count + 1, sizeof *uses);
 	int j;
 
 	if (!uses)
 		return ns_fail(NS_NO_MEMORY, "out of memory for a graph of %d values", d->value_count);
-	count_uses(d, outputs, n, uses);
 	for (j = 0; j < d->node_count; j++)
-		while (is_float_program(&d->nodes[j]) && take_one(d, uses, j))
+		if (ns_dag_is_float_program(&d->nodes[j]))
+			take_numbers(d, &d->nodes[j]);
+	ns_dag_count_uses(d, outputs, n, uses);
+	for (j = 0; j < d->node_count; j++)
+		while (ns_dag_is_float_program(&d->nodes[j]) && take_one(d, uses, j))
 			;
 	free(uses);
 	ns_dag_sweep(d);

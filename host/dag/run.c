@@ -1,6 +1,9 @@
 /* host/dag/run.c - a graph on a device: plans, one piece of memory for what its nodes make, constants put there once. */
 #include <stdlib.h>
 #include <string.h>
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
 
 #include "host/dag/dag_inner.h"
 
@@ -186,7 +189,29 @@ static void *where(const struct ns_dag_exec *e, int value, const void *const *in
 	return e->made[root] ? e->made[root] : e->dag->values[root].data;
 }
 
-enum ns_status ns_dag_exec_run(struct ns_dag_exec *e, const void *const *inputs, void *const *outputs, struct ns_queue *queue)
+/* Sets how this thread takes numbers below 2^-126, and gives what that was. */
+static unsigned take_small(unsigned mode)
+{
+#if defined(__SSE__)
+	unsigned was = _mm_getcsr();
+
+	_mm_setcsr(mode);
+	return was;
+#else
+	return mode;
+#endif
+}
+
+static unsigned small_are_zero(void)
+{
+#if defined(__SSE__)
+	return _mm_getcsr() | 0x8040; /* flush to zero, denormals are zero */
+#else
+	return 0;
+#endif
+}
+
+static enum ns_status run_nodes(struct ns_dag_exec *e, const void *const *inputs, void *const *outputs, struct ns_queue *queue)
 {
 	const struct ns_dag *d = e->dag;
 	const struct ns_backend *backend = e->dev->backend;
@@ -208,4 +233,17 @@ enum ns_status ns_dag_exec_run(struct ns_dag_exec *e, const void *const *inputs,
 		NS_TRY((backend->copy ? backend->copy : backend->put)(queue, outputs[i], where(e, e->outputs[i], inputs),
 								      bytes_of(&d->values[e->outputs[i]])));
 	return NS_OK;
+}
+
+enum ns_status ns_dag_exec_run(struct ns_dag_exec *e, const void *const *inputs, void *const *outputs, struct ns_queue *queue)
+{
+	unsigned was = 0;
+	enum ns_status status;
+
+	if (e->dev->backend->flushes)
+		was = take_small(small_are_zero());
+	status = run_nodes(e, inputs, outputs, queue);
+	if (e->dev->backend->flushes)
+		(void)take_small(was);
+	return status;
 }

@@ -106,7 +106,8 @@ out:
 }
 
 /* The graph of n images; outputs: logits, embedding. */
-static enum ns_status make_graph(const struct ns_onnx *o, const struct ns_arch *a, int n, struct ns_dag **made, int out[2], int *embedding_dim)
+static enum ns_status make_graph(const struct ns_onnx *o, const struct ns_arch *a, const struct ns_backend *backend, int n, struct ns_dag **made,
+				 int out[2], int *embedding_dim)
 {
 	int *outputs = calloc((size_t)o->outputs + 1, sizeof *outputs);
 	enum ns_status status = outputs ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", o->path);
@@ -121,8 +122,7 @@ static enum ns_status make_graph(const struct ns_onnx *o, const struct ns_arch *
 	if (out[1] < 0 || ns_dag_is_constant(d, out[1]) || wide % n || wide / n > NS_EMBEDDING_MOST || ns_dag_at(d, out[1])->dtype != NS_F32)
 		out[1] = out[0];
 	*embedding_dim = (int)(ns_box_count(&ns_dag_at(d, out[1])->box) / n);
-	NS_GO(ns_dag_fold_affine(d, out, 2));
-	NS_GO(ns_dag_fuse(d, out, 2));
+	NS_GO(ns_dag_for_inference(d, backend, out, 2));
 	*made = d;
 	d = NULL;
 out:
@@ -144,7 +144,7 @@ static enum ns_status run_once(const struct ns_onnx *o, const struct ns_arch *a,
 	enum ns_status status;
 	int out[2], dim;
 
-	NS_GO(make_graph(o, a, n, &d, out, &dim));
+	NS_GO(make_graph(o, a, backend, n, &d, out, &dim));
 	embedding = malloc(sizeof *embedding * (size_t)dim * (size_t)n);
 	NS_GO(embedding ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", o->path));
 	NS_GO(backend->open(&dev, 0));
@@ -201,7 +201,7 @@ enum ns_status ns_foreign_probe(struct ns_arch *a, const struct ns_onnx *o)
 	NS_GO(status);
 	a->onnx = 1;
 	a->probabilities = a->alone = 0;
-	NS_GO(make_graph(o, a, 1, &d, out, &a->embedding));
+	NS_GO(make_graph(o, a, &ns_backend_ref, 1, &d, out, &a->embedding));
 	for (i = 0; i < 2 * pixels; i++) /* as pixels are that are standardised */
 		images[i] = (float)(4 * ns_uniform(ns_draw(1, NS_FOR_INIT, 0, (uint64_t)i, 0).v[0]) - 2);
 	for (k = 0; k < 2; k++)
@@ -235,7 +235,7 @@ enum ns_status ns_foreign_make(struct ns_foreign **foreign, const struct ns_onnx
 	NS_GO(status);
 	/* where the host computes each image is by itself: products of matrices round by how many rows they have, and bits are not to depend on a batch */
 	f->images = a->alone || dev->backend->host_memory ? 1 : n;
-	NS_GO(make_graph(o, a, f->images, &f->dag, out, &dim));
+	NS_GO(make_graph(o, a, dev->backend, f->images, &f->dag, out, &dim));
 	if (dim != a->embedding)
 		NS_GO(ns_fail(NS_BAD_DATA, "%s: its embedding has %d numbers, but the model's has %d", o->path, dim, a->embedding));
 	NS_GO(ns_dag_exec_make(&f->exec, f->dag, dev, out, 2));

@@ -77,8 +77,7 @@ static enum ns_status make(struct ns_raw *r, const struct ns_onnx *o, const stru
 	}
 	NS_TRY(embed(r, a, values[0], &values[r->count]));
 	all = r->count + (r->embedding_dim > 0);
-	NS_TRY(ns_dag_fold_affine(r->dag, values, all));
-	NS_TRY(ns_dag_fuse(r->dag, values, all));
+	NS_TRY(ns_dag_for_inference(r->dag, dev->backend, values, all));
 	NS_TRY(ns_dag_exec_make(&r->exec, r->dag, dev, values, all));
 	return dev->backend->host_memory ? NS_OK : reserve(r, a);
 }

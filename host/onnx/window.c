@@ -231,7 +231,7 @@ static enum ns_status conv_transpose(struct ns_maker *m)
 static enum ns_status pool(struct ns_maker *m)
 {
 	const struct ns_box bx = ns_maker_in(m, 0)->box;
-	struct ns_op op = {.kind = NS_OP_POOL_ND, .u.pool_nd = {.how = m->row->what, .dtype = ns_maker_in(m, 0)->dtype}};
+	struct ns_op op = {.kind = NS_OP_POOL_ND, .u.pool_nd = {.inner = 1, .how = m->row->what, .dtype = ns_maker_in(m, 0)->dtype}};
 	struct ns_op_pool_nd *v = &op.u.pool_nd;
 	int64_t round_up, padding, p, order;
 	struct ns_box out;
@@ -317,7 +317,7 @@ static enum ns_status lrn(struct ns_maker *m)
 	for (d = 2; d < b.rank; d++)
 		inner *= b.dim[d];
 	NS_TRY(ns_dag_formula(m->dag, NS_PW_MUL, (int[]){m->in[0], m->in[0]}, 2, dtype, &square));
-	*v = (struct ns_op_pool_nd){.dtype = dtype, .planes = b.dim[0], .how = NS_WINDOW_AVG, .with_padding = 1};
+	*v = (struct ns_op_pool_nd){.dtype = dtype, .planes = b.dim[0], .inner = 1, .how = NS_WINDOW_AVG, .with_padding = 1};
 	v->window = (struct ns_window){.axes = 2,
 				       .in = {b.dim[1], inner},
 				       .out = {b.dim[1], inner},

@@ -133,25 +133,13 @@ static void edge(const struct ns_window *w, const float *x, const float *weights
 		}
 }
 
-/* Outputs of a row that find all their taps inside. */
-static void middle(const struct ns_window *w, int64_t *q0, int64_t *q1)
-{
-	int d = w->axes - 1;
-	int64_t ignored;
-
-	inside(-w->pad[d], w->stride[d], w->in[d], q0, &ignored);
-	inside((w->kernel[d] - 1) * w->dilation[d] - w->pad[d], w->stride[d], w->in[d], &ignored, q1);
-	*q0 = *q0 > w->out[d] ? w->out[d] : *q0;
-	*q1 = *q1 > w->out[d] ? w->out[d] : *q1 < *q0 ? *q0 : *q1;
-}
-
 /* One row of the kernel over one row of the image: the middle, where all taps are inside, and the edges. */
 static void kernel_row(const struct ns_window *w, const float *x, const float *weights, float *y)
 {
 	int d = w->axes - 1;
 	int64_t stride = w->stride[d], apart = w->dilation[d], taps = w->kernel[d], width = w->out[d], q0, q1;
 
-	middle(w, &q0, &q1);
+	middle(w, w->axes - 1, &q0, &q1);
 	edge(w, x, weights, y, 0, q0);
 	if (q1 > q0)
 		add_row(y + q0, x + (q0 * stride - w->pad[d]), weights, taps, apart, stride, q1 - q0);
@@ -208,7 +196,7 @@ static void one_channel(const struct ns_window *w, const struct sizes *s, const 
 	int64_t p, r, q, row, out[NS_AXES], tap[NS_AXES], across = w->kernel[w->axes - 1], q0, q1;
 	int square = is_square(w);
 
-	middle(w, &q0, &q1);
+	middle(w, w->axes - 1, &q0, &q1);
 	for (p = 0; p < s->rows; p++, y += s->width) {
 		int64_t first = square ? p * w->stride[0] - w->pad[0] : -1;
 
@@ -259,7 +247,7 @@ static enum ns_status convolve_make(struct ns_plan **plan, struct ns_device *dev
 	struct sizes s = sizes_of(&v->window);
 
 	(void)dev;
-	if (v->dtype != NS_F32 || v->c < 1 || v->k < 1)
+	if (v->dtype != NS_F32 || v->c < 1 || v->k < 1 || v->last)
 		return NS_DECLINED;
 	if (v->transposed)
 		return ns_plain_plan_make(plan, op, (size_t)(v->k * s.taps * s.in) * sizeof(float), ns_cpu_transposed_run);

@@ -58,6 +58,17 @@ static inline void inside(int64_t first, int64_t stride, int64_t width, int64_t 
 	*q1 = first >= width ? 0 : (width - 1 - first) / stride + 1;
 }
 
+/* Outputs [*q0, *q1) of an axis that find all their taps inside. */
+static inline void middle(const struct ns_window *w, int d, int64_t *q0, int64_t *q1)
+{
+	int64_t ignored;
+
+	inside(-w->pad[d], w->stride[d], w->in[d], q0, &ignored);
+	inside((w->kernel[d] - 1) * w->dilation[d] - w->pad[d], w->stride[d], w->in[d], &ignored, q1);
+	*q0 = *q0 > w->out[d] ? w->out[d] : *q0;
+	*q1 = *q1 > w->out[d] ? w->out[d] : *q1 < *q0 ? *q0 : *q1;
+}
+
 static inline void fill_bias(float *y, const float *bias, int64_t channels, int64_t n)
 {
 	int64_t k, i;
@@ -88,6 +99,23 @@ static inline int64_t tile_of(const struct ns_op_convolve *v, const struct sizes
 
 /* Patches of places [begin, end) of one image: row (c, tap), column place. */
 void ns_cpu_patches(const struct ns_window *w, const struct sizes *s, const float *x, int64_t channels, int64_t begin, int64_t end, float *to);
+
+/* What is to happen to elements [begin, end) of a result as soon as they are all there. */
+struct ns_cpu_after {
+	void (*go)(const struct ns_cpu_after *after, int64_t begin, int64_t end);
+};
+static inline void ns_cpu_done(const struct ns_cpu_after *after, int64_t begin, int64_t end)
+{
+	if (after)
+		after->go(after, begin, end);
+}
+/* Channels last, for plans of those files: bytes of workspace, and the convolution; after: NULL, or what follows. Groups of several channels are done all at once. */
+int ns_cpu_takes_last(const struct ns_op_convolve *v);
+size_t ns_cpu_last_bytes(const struct ns_op_convolve *v);
+void ns_cpu_last_run(const struct ns_op_convolve *v, const struct ns_args *args, const struct ns_cpu_after *after);
+int ns_cpu_takes_depthwise(const struct ns_op_convolve *v);
+void ns_cpu_depthwise_run(const struct ns_op_convolve *v, const struct ns_args *args, const struct ns_cpu_after *after);
+
 /* Transposed, for a plan that convolve.c makes. */
 enum ns_status ns_cpu_transposed_run(const struct ns_plan *plan, const struct ns_args *args, struct ns_queue *queue);
 

@@ -9,15 +9,10 @@
 
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/fast.h"
+#include "kernels/cpu/program.h"
 
 #define TILE	  256
 #define REGISTERS (NS_POINTWISE_IN + NS_POINTWISE_CONSTANTS + NS_POINTWISE_STEPS)
-
-struct pointwise_plan {
-	struct ns_plan base;
-	struct ns_op_pointwise v; /* axes that can be walked as one are one */
-	int64_t count, inner;	  /* elements, and of the last axis */
-};
 
 /* --- formulas over a tile --- */
 
@@ -142,32 +137,43 @@ static void step(int code, int n, const float *restrict pa, const float *restric
 
 /* --- tiles --- */
 
-/* n elements of an input, in its tile or where they lie. */
-static const float *load(const float *x, int64_t stride, int n, float *tile)
+/* `rows` rows of `inner` elements of an input, in its tile or, where they may be read there, where they lie. */
+static const float *load(const float *x, int64_t row, int64_t stride, int rows, int inner, int in_place, float *tile)
 {
-	int i, whole = (n + 15) / 16 * 16;
+	int i, j, n = rows * inner, whole = (n + 15) / 16 * 16;
+	float *to = tile;
 
-	if (stride == 1 && n % 16 == 0)
+	if (in_place && stride == 1 && (rows == 1 || row == inner) && n % 16 == 0)
 		return x;
-	if (stride == 0)
+	if (stride == 0 && (rows == 1 || row == 0)) {
 		for (i = 0; i < whole; i++)
 			tile[i] = *x;
-	else
-		for (i = 0; i < n; i++)
-			tile[i] = x[i * stride];
-	for (i = n; stride && i < whole; i++) /* nobody reads them, but they are computed */
+		return tile;
+	}
+	for (j = 0; j < rows; j++, x += row, to += inner)
+		if (stride == 1)
+			memcpy(to, x, sizeof *to * (size_t)inner);
+		else
+			for (i = 0; i < inner; i++)
+				to[i] = x[i * stride];
+	for (i = n; i < whole; i++) /* nobody reads them, but they are computed */
 		tile[i] = tile[0];
 	return tile;
 }
 
-static void one_tile(const struct ns_op_pointwise *v, const struct ns_args *a, const int64_t *at, int n, float *y, float (*tiles)[TILE])
+struct part { /* of the result that is computed at once */
+	const float *from[NS_POINTWISE_IN];
+	int rows, inner, self; /* self: the input that is the result's own place; -1 */
+};
+
+static void one_tile(const struct ns_op_pointwise *v, const struct part *t, float *y, float (*tiles)[TILE])
 {
 	const float *r[REGISTERS];
-	int k, last = v->inputs + v->constants + v->steps - 1, axis = v->out.rank - 1;
+	int k, last = v->inputs + v->constants + v->steps - 1, axis = v->out.rank - 1, n = t->rows * t->inner;
 	float whole[TILE];
 
 	for (k = 0; k < v->inputs; k++)
-		r[k] = load((const float *)a->in[k] + at[k], v->stride[k][axis], n, tiles[k]);
+		r[k] = load(t->from[k], axis ? v->stride[k][axis - 1] : 0, v->stride[k][axis], t->rows, t->inner, k != t->self, tiles[k]);
 	for (; k <= last; k++)
 		r[k] = tiles[k];
 	for (k = 0; k < v->steps; k++) {
@@ -180,37 +186,113 @@ static void one_tile(const struct ns_op_pointwise *v, const struct ns_args *a, c
 		memcpy(y, whole, sizeof *y * (size_t)n);
 }
 
-static enum ns_status pointwise_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
+/* --- programs --- */
+
+int ns_cpu_takes_program(const struct ns_op_pointwise *v)
 {
-	const struct pointwise_plan *p = (const struct pointwise_plan *)plan;
-	const struct ns_op_pointwise *v = &p->v;
-	float(*tiles)[TILE] = a->workspace, *y = a->out[NS_POINTWISE_Y];
-	int64_t i, j, rows = p->inner ? p->count / p->inner : 0, place[NS_RANK] = {0}, at[NS_POINTWISE_IN] = {0}, now[NS_POINTWISE_IN];
-	int k, d, axis = v->out.rank - 1;
+	int k, all = v->compute == NS_F32 && v->out_dtype == NS_F32;
 
-	(void)queue;
-	for (k = 0; k < v->constants; k++)
+	for (k = 0; k < v->inputs; k++)
+		all &= v->in_dtype[k] == NS_F32;
+	return all;
+}
+
+void ns_cpu_program_make(struct ns_cpu_program *p, const struct ns_op_pointwise *v)
+{
+	p->v = *v;
+	p->count = ns_box_count(&v->out);
+	ns_pointwise_collapse(&p->v);
+	p->workspace_bytes = sizeof(float) * TILE * REGISTERS;
+}
+
+void ns_cpu_program_begin(const struct ns_cpu_program *p, void *workspace)
+{
+	float(*tiles)[TILE] = workspace;
+	int k, i;
+
+	for (k = 0; k < p->v.constants; k++)
 		for (i = 0; i < TILE; i++)
-			tiles[v->inputs + k][i] = (float)v->constant[k];
-	for (i = 0; i < rows; i++) {
-		for (j = 0; j < p->inner; j += TILE, y += TILE) {
-			int n = p->inner - j < TILE ? (int)(p->inner - j) : TILE;
+			tiles[p->v.inputs + k][i] = (float)p->v.constant[k];
+}
 
-			for (k = 0; k < v->inputs; k++)
-				now[k] = at[k] + j * v->stride[k][axis];
-			one_tile(v, a, now, n, y, tiles);
-			y -= TILE - n;
-		}
-		for (d = axis - 1; d >= 0; d--) {
-			for (k = 0; k < v->inputs; k++)
-				at[k] += v->stride[k][d];
-			if (++place[d] < v->out.dim[d])
-				break;
-			for (k = 0; k < v->inputs; k++)
-				at[k] -= v->stride[k][d] * v->out.dim[d];
-			place[d] = 0;
+/* Where the inputs are at a place of the result. */
+struct walk {
+	int64_t place[NS_RANK], at[NS_POINTWISE_IN];
+};
+
+static void start_at(const struct ns_op_pointwise *v, int64_t row, struct walk *w)
+{
+	int d, k;
+
+	memset(w, 0, sizeof *w);
+	for (d = v->out.rank - 2; d >= 0; d--) {
+		w->place[d] = row % v->out.dim[d];
+		row /= v->out.dim[d];
+		for (k = 0; k < v->inputs; k++)
+			w->at[k] += w->place[d] * v->stride[k][d];
+	}
+}
+
+/* `rows` rows on, which are of one line of rows. */
+static void go_on(const struct ns_op_pointwise *v, int64_t rows, struct walk *w)
+{
+	int d, k;
+
+	for (d = v->out.rank - 2; d >= 0; d--, rows = 1) {
+		for (k = 0; k < v->inputs; k++)
+			w->at[k] += rows * v->stride[k][d];
+		w->place[d] += rows;
+		if (w->place[d] < v->out.dim[d])
+			break;
+		for (k = 0; k < v->inputs; k++)
+			w->at[k] -= v->stride[k][d] * v->out.dim[d];
+		w->place[d] = 0;
+	}
+}
+
+void ns_cpu_program_run(const struct ns_cpu_program *p, const void *const *in, int self, float *y, int64_t begin, int64_t end, void *workspace)
+{
+	const struct ns_op_pointwise *v = &p->v;
+	int axis = v->out.rank - 1, k;
+	int64_t inner = v->out.dim[axis], column, rows, n;
+	struct part t = {.self = self};
+	struct walk w;
+
+	if (begin >= end)
+		return;
+	start_at(v, begin / inner, &w);
+	for (column = begin % inner; begin < end; begin += n) {
+		rows = axis ? v->out.dim[axis - 1] - w.place[axis - 1] : 1;
+		rows = rows < TILE / inner ? rows : TILE / inner;
+		rows = rows < (end - begin) / inner ? rows : (end - begin) / inner;
+		rows = column || rows < 1 ? 1 : rows;
+		n = rows > 1 ? rows * inner : inner - column < TILE ? inner - column : TILE;
+		n = n < end - begin ? n : end - begin;
+		t.rows = (int)rows;
+		t.inner = (int)(n / rows);
+		for (k = 0; k < v->inputs; k++)
+			t.from[k] = (const float *)in[k] + w.at[k] + column * v->stride[k][axis];
+		one_tile(v, &t, y + begin, workspace);
+		column = rows > 1 ? inner : column + n;
+		if (column == inner) {
+			go_on(v, rows, &w);
+			column = 0;
 		}
 	}
+}
+
+struct pointwise_plan {
+	struct ns_plan base;
+	struct ns_cpu_program program;
+};
+
+static enum ns_status pointwise_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
+{
+	const struct ns_cpu_program *p = &((const struct pointwise_plan *)plan)->program;
+
+	(void)queue;
+	ns_cpu_program_begin(p, a->workspace);
+	ns_cpu_program_run(p, a->in, -1, a->out[NS_POINTWISE_Y], 0, p->count, a->workspace);
 	return NS_OK;
 }
 
@@ -222,23 +304,17 @@ static void pointwise_free(struct ns_plan *plan)
 static enum ns_status pointwise_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
 {
 	struct pointwise_plan *p;
-	int k, all = op->u.pointwise.compute == NS_F32 && op->u.pointwise.out_dtype == NS_F32;
 
 	(void)dev;
-	for (k = 0; k < op->u.pointwise.inputs; k++)
-		all &= op->u.pointwise.in_dtype[k] == NS_F32;
-	if (!all)
+	if (!ns_cpu_takes_program(&op->u.pointwise))
 		return NS_DECLINED;
 	p = calloc(1, sizeof *p);
 	if (!p)
 		return ns_fail(NS_NO_MEMORY, "out of memory for a plan");
-	p->v = op->u.pointwise;
-	p->count = ns_box_count(&p->v.out);
-	ns_pointwise_collapse(&p->v);
-	p->inner = p->v.out.dim[p->v.out.rank - 1];
+	ns_cpu_program_make(&p->program, &op->u.pointwise);
 	p->base.run = pointwise_run;
 	p->base.free = pointwise_free;
-	p->base.workspace_bytes = sizeof(float) * TILE * REGISTERS;
+	p->base.workspace_bytes = p->program.workspace_bytes;
 	*plan = &p->base;
 	return NS_OK;
 }

@@ -1,4 +1,4 @@
-/* kernels/cpu/reduce.c - over neighbouring axes of f32: sums, means and extremes, softmax; windows of images. Sums run in double, as ref's do. */
+/* kernels/cpu/reduce.c - over neighbouring axes of f32: sums, means and extremes, softmax. Sums run in double, as ref's do. */
 #include <math.h>
 
 #include "kernels/cpu/cpu.h"
@@ -24,25 +24,61 @@ static int neighbours(const struct ns_op_reduce *v, int64_t *outer, int64_t *n, 
 	return *n >= 1 && *outer >= 1 && *inner >= 1;
 }
 
-static float reduce_line(int how, const float *x, int64_t n, int64_t stride)
+/* What is no number stays, as an extreme of it is none. */
+static inline v16f further(int how, v16f x, v16f best)
 {
-	double sum = 0;
+	return v16_select((how == NS_REDUCE_MAX ? x > best : x < best) | (x != x), x, best);
+}
+
+/* n elements side by side: sixteen results beside each other, then those, in their order. */
+static float reduce_line(int how, const float *x, int64_t n)
+{
+	double sums[16] = {0}, sum = 0;
+	v16f most = v16_set(x[0]);
 	float best = x[0];
 	int64_t i;
+	int k;
 
-	if (how == NS_REDUCE_MAX) {
-		for (i = 1; i < n; i++)
-			best = x[i * stride] > best || x[i * stride] != x[i * stride] ? x[i * stride] : best;
+	if (how == NS_REDUCE_MAX || how == NS_REDUCE_MIN) {
+		for (i = 0; i + 16 <= n; i += 16)
+			most = further(how, v16_load_f32(x + i, 16), most);
+		for (k = 0; k < 16; k++)
+			best = further(how, v16_set(most[k]), v16_set(best))[0];
+		for (; i < n; i++)
+			best = further(how, v16_set(x[i]), v16_set(best))[0];
 		return best;
 	}
-	if (how == NS_REDUCE_MIN) {
-		for (i = 1; i < n; i++)
-			best = x[i * stride] < best || x[i * stride] != x[i * stride] ? x[i * stride] : best;
-		return best;
-	}
-	for (i = 0; i < n; i++)
-		sum += (double)x[i * stride];
+	for (i = 0; i + 16 <= n; i += 16)
+		for (k = 0; k < 16; k++)
+			sums[k] += (double)x[i + k];
+	for (k = 0; k < 16; k++)
+		sum += sums[k];
+	for (; i < n; i++)
+		sum += (double)x[i];
 	return (float)(how == NS_REDUCE_MEAN ? sum / (double)n : sum);
+}
+
+/* n rows of `inner` elements, row by row. */
+static void reduce_rows(int how, const float *restrict x, int64_t n, int64_t inner, double *restrict sums, float *restrict y)
+{
+	int64_t i, k;
+
+	if (how == NS_REDUCE_MAX || how == NS_REDUCE_MIN) {
+		memcpy(y, x, sizeof *y * (size_t)inner);
+		for (i = 1; i < n; i++)
+			for (k = 0; k < inner; k += 16) {
+				int lanes = inner - k < 16 ? (int)(inner - k) : 16;
+
+				v16_store_f32(y + k, further(how, v16_load_f32(x + i * inner + k, lanes), v16_load_f32(y + k, lanes)), lanes);
+			}
+		return;
+	}
+	memset(sums, 0, sizeof *sums * (size_t)inner);
+	for (i = 0; i < n; i++)
+		for (k = 0; k < inner; k++)
+			sums[k] += (double)x[i * inner + k];
+	for (k = 0; k < inner; k++)
+		y[k] = (float)(how == NS_REDUCE_MEAN ? sums[k] / (double)n : sums[k]);
 }
 
 static enum ns_status reduce_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
@@ -50,13 +86,15 @@ static enum ns_status reduce_run(const struct ns_plan *plan, const struct ns_arg
 	const struct ns_op_reduce *v = &ns_cpu_op(plan)->u.reduce;
 	const float *x = a->in[NS_REDUCE_X];
 	float *y = a->out[NS_REDUCE_Y];
-	int64_t outer, n, inner, o, i;
+	int64_t outer, n, inner, o;
 
 	(void)queue;
 	(void)neighbours(v, &outer, &n, &inner);
-	for (o = 0; o < outer; o++, x += n * inner)
-		for (i = 0; i < inner; i++)
-			*y++ = reduce_line(v->how, x + i, n, inner);
+	for (o = 0; o < outer; o++, x += n * inner, y += inner)
+		if (inner == 1)
+			*y = reduce_line(v->how, x, n);
+		else
+			reduce_rows(v->how, x, n, inner, a->workspace, y);
 	return NS_OK;
 }
 
@@ -69,7 +107,7 @@ static enum ns_status reduce_make(struct ns_plan **plan, struct ns_device *dev, 
 	if (v->dtype != NS_F32 || (v->how != NS_REDUCE_SUM && v->how != NS_REDUCE_MEAN && v->how != NS_REDUCE_MAX && v->how != NS_REDUCE_MIN) ||
 	    !neighbours(v, &outer, &n, &inner))
 		return NS_DECLINED;
-	return ns_plain_plan_make(plan, op, 0, reduce_run);
+	return ns_plain_plan_make(plan, op, inner == 1 ? 0 : sizeof(double) * (size_t)inner, reduce_run);
 }
 
 const struct ns_impl ns_cpu_reduce = {"reduce/lines", NS_OP_REDUCE, reduce_make};
@@ -161,175 +199,3 @@ static enum ns_status along_make(struct ns_plan **plan, struct ns_device *dev, c
 }
 
 const struct ns_impl ns_cpu_along = {"along/lines", NS_OP_ALONG, along_make};
-
-/* --- windows of two axes --- */
-
-struct span {
-	int64_t begin, end; /* taps that lie inside */
-};
-
-static struct span taps(const struct ns_window *w, int d, int64_t out)
-{
-	int64_t first = out * w->stride[d] - w->pad[d], by = w->dilation[d];
-	struct span s = {first >= 0 ? 0 : (-first + by - 1) / by, w->kernel[d]};
-
-	while (s.end > s.begin && first + (s.end - 1) * by >= w->in[d])
-		s.end--;
-	return s;
-}
-
-/* Taps that lie in image and padding: what an average with padding divides by. */
-static int64_t counted(const struct ns_window *w, int d, int64_t out)
-{
-	int64_t first = out * w->stride[d] - w->pad[d], n = 0, r;
-
-	for (r = 0; r < w->kernel[d]; r++)
-		n += first + r * w->dilation[d] < w->in[d] + w->pad_end[d];
-	return n;
-}
-
-static float average(const struct ns_op_pool_nd *v, const float *x, int64_t p, int64_t q)
-{
-	const struct ns_window *w = &v->window;
-	struct span rows = taps(w, 0, p), columns = taps(w, 1, q);
-	int64_t r, s, first = (p * w->stride[0] - w->pad[0]) * w->in[1] + q * w->stride[1] - w->pad[1],
-		      n = (rows.end - rows.begin) * (columns.end - columns.begin);
-	double sum = 0;
-
-	for (r = rows.begin; r < rows.end; r++)
-		for (s = columns.begin; s < columns.end; s++)
-			sum += (double)x[first + r * w->dilation[0] * w->in[1] + s * w->dilation[1]];
-	if (v->with_padding)
-		n = counted(w, 0, p) * counted(w, 1, q);
-	return n ? (float)(sum / (double)n) : 0;
-}
-
-/* --- maxima: first of the rows of a window, then of its columns, both over whole rows of the image at once --- */
-
-/* What is no number stays, as a maximum of it is none. */
-static void larger(float *restrict y, const float *restrict x, int64_t stride, int64_t n)
-{
-	int64_t i;
-
-	if (stride == 1)
-		for (i = 0; i < n; i++)
-			y[i] = x[i] > y[i] || x[i] != x[i] ? x[i] : y[i];
-	else
-		for (i = 0; i < n; i++)
-			y[i] = x[i * stride] > y[i] || x[i * stride] != x[i * stride] ? x[i * stride] : y[i];
-}
-
-static void nothing_yet(float *y, int64_t n)
-{
-	int64_t i;
-
-	for (i = 0; i < n; i++)
-		y[i] = -INFINITY;
-}
-
-/* Outputs [*q0, *q1) of an axis find all their taps inside. */
-static void whole(const struct ns_window *w, int d, int64_t *q0, int64_t *q1)
-{
-	int64_t reach = (w->kernel[d] - 1) * w->dilation[d] - w->pad[d], last = w->in[d] - 1 - reach;
-
-	*q0 = (w->pad[d] + w->stride[d] - 1) / w->stride[d];
-	*q1 = last < 0 ? 0 : last / w->stride[d] + 1;
-	*q0 = *q0 < w->out[d] ? *q0 : w->out[d];
-	*q1 = *q1 < *q0 ? *q0 : *q1 < w->out[d] ? *q1 : w->out[d];
-}
-
-static void maximum_row(const struct ns_window *w, const float *rows, int64_t q0, int64_t q1, float *y)
-{
-	int64_t q, s;
-
-	nothing_yet(y, w->out[1]);
-	for (s = 0; q1 > q0 && s < w->kernel[1]; s++)
-		larger(y + q0, rows + q0 * w->stride[1] - w->pad[1] + s * w->dilation[1], w->stride[1], q1 - q0);
-	for (q = 0; q < w->out[1]; q++) {
-		struct span columns = taps(w, 1, q);
-
-		if (q >= q0 && q < q1)
-			continue;
-		for (s = columns.begin; s < columns.end; s++)
-			larger(y + q, rows + q * w->stride[1] - w->pad[1] + s * w->dilation[1], 1, 1);
-	}
-}
-
-static void maximum(const struct ns_window *w, const float *x, float *rows, float *y)
-{
-	int64_t p, r, q0, q1;
-
-	whole(w, 1, &q0, &q1);
-	for (p = 0; p < w->out[0]; p++, y += w->out[1]) {
-		struct span s = taps(w, 0, p);
-
-		nothing_yet(rows, w->in[1]);
-		for (r = s.begin; r < s.end; r++)
-			larger(rows, x + (p * w->stride[0] - w->pad[0] + r * w->dilation[0]) * w->in[1], 1, w->in[1]);
-		maximum_row(w, rows, q0, q1, y);
-	}
-}
-
-/* The same with the place of the first of the largest, as gradients want it: window by window. */
-static void maximum_with_place(const struct ns_window *w, const float *x, int64_t plane, float *y, int64_t *which)
-{
-	int64_t p, q, r, s, at;
-
-	for (p = 0; p < w->out[0]; p++) {
-		struct span rows = taps(w, 0, p);
-
-		for (q = 0; q < w->out[1]; q++) {
-			struct span columns = taps(w, 1, q);
-			int64_t first = (p * w->stride[0] - w->pad[0]) * w->in[1] + q * w->stride[1] - w->pad[1], best = -1;
-			float largest = -INFINITY;
-
-			for (r = rows.begin; r < rows.end; r++)
-				for (s = columns.begin; s < columns.end; s++) {
-					at = first + r * w->dilation[0] * w->in[1] + s * w->dilation[1];
-					if (best < 0 || x[at] > largest || (x[at] != x[at] && largest == largest)) {
-						largest = x[at];
-						best = at;
-					}
-				}
-			*y++ = largest;
-			*which++ = plane + best;
-		}
-	}
-}
-
-static enum ns_status pool_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
-{
-	const struct ns_op_pool_nd *v = &ns_cpu_op(plan)->u.pool_nd;
-	const int64_t in = v->window.in[0] * v->window.in[1], out = v->window.out[0] * v->window.out[1];
-	const float *x = a->in[NS_POOL_ND_X];
-	float *y = a->out[NS_POOL_ND_Y];
-	int64_t k, p, q;
-
-	(void)queue;
-	for (k = 0; k < v->planes; k++, x += in, y += out) {
-		if (v->indices) {
-			maximum_with_place(&v->window, x, k * in, y, (int64_t *)a->out[NS_POOL_ND_WHICH] + k * out);
-			continue;
-		}
-		if (v->how == NS_WINDOW_MAX) {
-			maximum(&v->window, x, a->workspace, y);
-			continue;
-		}
-		for (p = 0; p < v->window.out[0]; p++)
-			for (q = 0; q < v->window.out[1]; q++)
-				y[p * v->window.out[1] + q] = average(v, x, p, q);
-	}
-	return NS_OK;
-}
-
-static enum ns_status pool_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
-{
-	const struct ns_op_pool_nd *v = &op->u.pool_nd;
-
-	(void)dev;
-	if (v->dtype != NS_F32 || v->window.axes != 2 || (v->indices && (v->how != NS_WINDOW_MAX || v->column_major)) || v->how == NS_WINDOW_LP)
-		return NS_DECLINED;
-	return ns_plain_plan_make(plan, op, v->how == NS_WINDOW_MAX ? (size_t)v->window.in[1] * sizeof(float) : 0, pool_run);
-}
-
-const struct ns_impl ns_cpu_pool_nd = {"pool_nd/windows", NS_OP_POOL_ND, pool_make};

@@ -31,12 +31,22 @@ static inline v16f v16_load_f32(const float *p, int lanes)
 {
 	v16f v = {0};
 
+#if defined(__AVX512F__)
+	if (lanes != 16)
+		return (v16f)_mm512_maskz_loadu_ps((__mmask16)((1u << lanes) - 1), p);
+#endif
 	memcpy(&v, p, lanes == 16 ? sizeof v : (size_t)lanes * sizeof *p);
 	return v;
 }
 
 static inline void v16_store_f32(float *p, v16f v, int lanes)
 {
+#if defined(__AVX512F__)
+	if (lanes != 16) {
+		_mm512_mask_storeu_ps(p, (__mmask16)((1u << lanes) - 1), (__m512)v);
+		return;
+	}
+#endif
 	memcpy(p, &v, lanes == 16 ? sizeof v : (size_t)lanes * sizeof *p);
 }
 

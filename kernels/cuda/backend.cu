@@ -300,8 +300,9 @@ static const struct ns_impl *const impls[] = {&ns_cuda_augment,
 					      &ns_cuda_convolve_weights,
 					      &ns_cuda_pool_nd,
 					      &ns_cuda_recurrent,
+					      &ns_any_convolve_then,
 					      NULL};
 
 const struct ns_backend ns_backend_cuda = {"cuda",     impls,	   cuda_open,  cuda_close, mem_make, mem_free, host_make, host_free,
 					   queue_make, queue_free, put,	       get,	   copy,     after,    wait,	  record,
-					   recorded,   replay,	   graph_free, native,	   identify, describe, 0};
+					   recorded,   replay,	   graph_free, native,	   identify, describe, 0, 0, 0};

@@ -4,6 +4,7 @@
  */
 #include "kernels/cuda/gemm.cuh"
 #include "kernels/cuda/tensor.cuh"
+#include "kernels/formula/packed.h"
 
 struct sizes {
 	int64_t in, out, taps; /* of a plane, of a kernel */
@@ -119,26 +120,51 @@ struct images {
 
 static int is_product(const struct ns_op_convolve *v, const sizes &s)
 {
-	return v->dtype == NS_F32 && !v->transposed && v->k >= 8 && v->n * s.out <= (int64_t)GEMM_TILE * 65535;
+	return v->dtype == NS_F32 && !v->transposed && !v->last && v->k >= 8 && v->n * s.out <= (int64_t)GEMM_TILE * 65535;
 }
 
 /* --- a thread a result --- */
+
+struct result { /* element i of y: of which image, channel, group and place */
+	int64_t image, k, g, place;
+};
+
+static __device__ inline result result_of(const struct ns_op_convolve &v, const sizes &s, int64_t i)
+{
+	int64_t channels = v.groups * v.k, image = i / (channels * s.out), at = i % (channels * s.out), k = v.last ? at % channels : at / s.out;
+	result r = {image, k, k / v.k, v.last ? at / channels : at % s.out};
+
+	return r;
+}
+
+/* What a tap that lies at `from` reads of input channel c, and its weight. */
+static __device__ inline int64_t x_at(const struct ns_op_convolve &v, const sizes &s, const result &r, int64_t c, int64_t from)
+{
+	return v.last ? ((r.image * s.in + from) * v.groups + r.g) * v.c + c : ((r.image * v.groups + r.g) * v.c + c) * s.in + from;
+}
+
+static __device__ inline int64_t w_at(const struct ns_op_convolve &v, const sizes &s, const result &r, int64_t c, int64_t tap)
+{
+	if (v.last)
+		return ns_packed_at(&v, s.taps, r.g, r.k % v.k, c, tap);
+	return (v.transposed ? (r.g * v.c + c) * v.k + r.k % v.k : r.k * v.c + c) * s.taps + tap;
+}
 
 static __global__ void convolve_any(const struct ns_op_convolve v, const sizes s, int64_t n, const void *x, const void *w, const void *bias, void *y)
 {
 	NS_CUDA_EACH(i, n)
 	{
-		int64_t place = i % s.out, k = i / s.out % (v.groups * v.k), image = i / s.out / (v.groups * v.k), g = k / v.k, r, c;
+		const result of = result_of(v, s, i);
+		int64_t r, c;
 		int is_float = ns_typed_is_float(v.dtype);
 		uint64_t whole = 0;
 		double sum = 0;
 
 		for (r = 0; r < s.taps; r++) {
-			int64_t from = reach(v.window, v.transposed, place, r);
+			int64_t from = reach(v.window, v.transposed, of.place, r);
 
 			for (c = 0; from >= 0 && c < v.c; c++) {
-				int64_t at = ((image * v.groups + g) * v.c + c) * s.in + from,
-					wt = (v.transposed ? (g * v.c + c) * v.k + k % v.k : k * v.c + c) * s.taps + r;
+				int64_t at = x_at(v, s, of, c, from), wt = w_at(v, s, of, c, r);
 
 				if (is_float)
 					sum += ns_typed_get(x, v.dtype, at) * ns_typed_get(w, v.dtype, wt);
@@ -147,9 +173,9 @@ static __global__ void convolve_any(const struct ns_op_convolve v, const sizes s
 			}
 		}
 		if (is_float)
-			ns_typed_set(y, v.dtype, i, v.bias ? sum + ns_typed_get(bias, v.dtype, k) : sum);
+			ns_typed_set(y, v.dtype, i, v.bias ? sum + ns_typed_get(bias, v.dtype, of.k) : sum);
 		else
-			ns_typed_set_whole(y, v.dtype, i, (int64_t)(whole + (v.bias ? (uint64_t)ns_typed_get_whole(bias, v.dtype, k) : 0)));
+			ns_typed_set_whole(y, v.dtype, i, (int64_t)(whole + (v.bias ? (uint64_t)ns_typed_get_whole(bias, v.dtype, of.k) : 0)));
 	}
 }
 
@@ -159,15 +185,15 @@ static __global__ void convolve_f32(const struct ns_op_convolve v, const sizes s
 {
 	NS_CUDA_EACH(i, n)
 	{
-		int64_t place = i % s.out, k = i / s.out % (v.groups * v.k), image = i / s.out / (v.groups * v.k), g = k / v.k, r, c;
-		float sum = v.bias ? bias[k] : 0.0f;
+		const result of = result_of(v, s, i);
+		float sum = v.bias ? bias[of.k] : 0.0f;
+		int64_t r, c;
 
 		for (r = 0; r < s.taps; r++) {
-			int64_t from = reach(v.window, v.transposed, place, r);
+			int64_t from = reach(v.window, v.transposed, of.place, r);
 
 			for (c = 0; from >= 0 && c < v.c; c++)
-				sum = fmaf(x[((image * v.groups + g) * v.c + c) * s.in + from],
-					   w[(v.transposed ? (g * v.c + c) * v.k + k % v.k : k * v.c + c) * s.taps + r], sum);
+				sum = fmaf(x[x_at(v, s, of, c, from)], w[w_at(v, s, of, c, r)], sum);
 		}
 		y[i] = sum;
 	}
@@ -251,7 +277,7 @@ static __global__ void pool_nd(const struct ns_op_pool_nd v, const sizes s, int6
 {
 	NS_CUDA_EACH(i, n)
 	{
-		int64_t place = i % s.out, plane = i / s.out * s.in, best = -1, many = 0, r;
+		int64_t place = i / v.inner % s.out, plane = i / v.inner / s.out * s.in, best = -1, many = 0, r;
 		double sum = v.how == NS_WINDOW_MAX ? -INFINITY : 0;
 
 		for (r = 0; r < s.taps; r++) {
@@ -261,7 +287,7 @@ static __global__ void pool_nd(const struct ns_op_pool_nd v, const sizes s, int6
 			many += at >= 0 || (v.with_padding && in_padding(v.window, place, r));
 			if (at < 0)
 				continue;
-			t = ns_typed_get(x, v.dtype, plane + at);
+			t = ns_typed_get(x, v.dtype, (plane + at) * v.inner + i % v.inner);
 			if (v.how != NS_WINDOW_MAX) {
 				sum += v.how == NS_WINDOW_LP ? pow(fabs(t), (double)v.p) : t;
 			} else if (best < 0 || t > sum || (t != t && sum == sum)) {
@@ -282,7 +308,7 @@ static enum ns_status pool_nd_run(const struct ns_plan *plan, const struct ns_ar
 {
 	const struct ns_op_pool_nd *v = &ns_cuda_op(plan)->u.pool_nd;
 	sizes s = sizes_of(&v->window);
-	int64_t n = v->planes * s.out;
+	int64_t n = v->planes * s.out * v->inner;
 
 	NS_LAUNCH(pool_nd, tensor_grid(n), TENSOR_THREADS, 0, ns_cuda_stream(queue), *v, s, n, a->in[NS_POOL_ND_X], a->out[NS_POOL_ND_Y],
 		  (int64_t *)a->out[NS_POOL_ND_WHICH]);

@@ -1,4 +1,5 @@
 /* kernels/ref/convolve.c - convolution over one to three axes, by groups, dilated, transposed; pooling over windows. */
+#include "kernels/formula/packed.h"
 #include "kernels/ref/ref.h"
 
 static int64_t product(const int64_t *v, int n)
@@ -51,8 +52,10 @@ static double one(const struct ns_op_convolve *v, const struct ns_args *a, int64
 		split(r, w->kernel, w->axes, kernel);
 		at = tap(w, v->transposed, out, kernel);
 		for (c = 0; at >= 0 && c < v->c; c++) {
-			x = ((n * v->groups + g) * v->c + c) * plane + at;
-			y = (v->transposed ? ((g * v->c + c) * v->k + k % v->k) : k * v->c + c) * taps + r;
+			x = v->last ? (n * plane + at) * v->groups * v->c + g * v->c + c : ((n * v->groups + g) * v->c + c) * plane + at;
+			y = v->last	    ? ns_packed_at(v, taps, g, k % v->k, c, r)
+			    : v->transposed ? ((g * v->c + c) * v->k + k % v->k) * taps + r
+					    : (k * v->c + c) * taps + r;
 			if (ns_dtype_is_float(v->dtype))
 				sum += ns_typed_get(a->in[NS_CONVOLVE_X], v->dtype, x) * ns_typed_get(a->in[NS_CONVOLVE_W], v->dtype, y);
 			else
@@ -66,14 +69,15 @@ static double one(const struct ns_op_convolve *v, const struct ns_args *a, int64
 static enum ns_status convolve_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	const struct ns_op_convolve *v = &ns_ref_op(plan)->u.convolve;
-	int64_t i = 0, n, k, p, out[NS_AXES], plane = product(v->window.out, v->window.axes);
+	int64_t i, n, k, p, out[NS_AXES], plane = product(v->window.out, v->window.axes), channels = v->groups * v->k;
 	uint64_t whole;
 	double y;
 
 	(void)queue;
 	for (n = 0; n < v->n; n++)
-		for (k = 0; k < v->groups * v->k; k++)
-			for (p = 0; p < plane; p++, i++) {
+		for (k = 0; k < channels; k++)
+			for (p = 0; p < plane; p++) {
+				i = v->last ? (n * plane + p) * channels + k : (n * channels + k) * plane + p;
 				split(p, v->window.out, v->window.axes, out);
 				y = one(v, a, n, k, out, &whole);
 				if (ns_dtype_is_float(v->dtype))
@@ -132,7 +136,8 @@ static int in_padding(const struct ns_window *w, const int64_t *out, const int64
 	return 1;
 }
 
-static double pooled(const struct ns_op_pool_nd *v, const void *x, int64_t plane, const int64_t *out, int64_t *best)
+/* x: from its element `first` on, of every inner-th */
+static double pooled(const struct ns_op_pool_nd *v, const void *x, int64_t first, const int64_t *out, int64_t *best)
 {
 	const struct ns_window *w = &v->window;
 	int64_t r, at, kernel[NS_AXES], taps = product(w->kernel, w->axes), n = 0;
@@ -144,7 +149,7 @@ static double pooled(const struct ns_op_pool_nd *v, const void *x, int64_t plane
 		n += at >= 0 || (v->with_padding && in_padding(w, out, kernel));
 		if (at < 0)
 			continue;
-		t = ns_typed_get(x, v->dtype, plane + at);
+		t = ns_typed_get(x, v->dtype, first + at * v->inner);
 		if (v->how == NS_WINDOW_MAX) {
 			if (*best < 0 || t > y || (t != t && y == y)) {
 				y = t;
@@ -175,15 +180,17 @@ static int64_t name_of(const struct ns_op_pool_nd *v, int64_t plane, int64_t at)
 static enum ns_status pool_nd_run(const struct ns_plan *plan, const struct ns_args *a, struct ns_queue *queue)
 {
 	const struct ns_op_pool_nd *v = &ns_ref_op(plan)->u.pool_nd;
-	int64_t i = 0, k, p, best, out[NS_AXES], in = product(v->window.in, v->window.axes), plane = product(v->window.out, v->window.axes);
+	int64_t i = 0, k, p, c, best, out[NS_AXES], in = product(v->window.in, v->window.axes), plane = product(v->window.out, v->window.axes);
 
 	(void)queue;
 	for (k = 0; k < v->planes; k++)
-		for (p = 0; p < plane; p++, i++) {
+		for (p = 0; p < plane; p++) {
 			split(p, v->window.out, v->window.axes, out);
-			ns_typed_set(a->out[NS_POOL_ND_Y], v->dtype, i, pooled(v, a->in[NS_POOL_ND_X], k * in, out, &best));
-			if (v->indices)
-				((int64_t *)a->out[NS_POOL_ND_WHICH])[i] = name_of(v, k * in, best);
+			for (c = 0; c < v->inner; c++, i++) {
+				ns_typed_set(a->out[NS_POOL_ND_Y], v->dtype, i, pooled(v, a->in[NS_POOL_ND_X], k * in * v->inner + c, out, &best));
+				if (v->indices)
+					((int64_t *)a->out[NS_POOL_ND_WHICH])[i] = name_of(v, k * in, best);
+			}
 		}
 	return NS_OK;
 }

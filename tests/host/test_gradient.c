@@ -197,6 +197,7 @@ static void pool(struct ns_dag *d, int x, int how, int with_padding, int *y)
 {
 	struct ns_op op = {.kind = NS_OP_POOL_ND,
 			   .u.pool_nd = {.dtype = NS_F64,
+					 .inner = 1,
 					 .window = {.axes = 2,
 						    .in = {5, 4},
 						    .out = {3, 2},

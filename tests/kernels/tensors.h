@@ -131,7 +131,7 @@ static void both(const struct ns_op *op, const void *const *in, int ins, int64_t
 	int places = op->kind == NS_OP_POOL_ND && op->u.pool_nd.indices, b;
 	int64_t *which[3], i;
 	char names[3][40];
-	size_t bytes[4] = {0};
+	size_t bytes[NS_OP_MAX_IN] = {0};
 	float *y[3];
 
 	for (b = 0; b < ins; b++)

@@ -238,6 +238,7 @@ static void test_types_of_products(void **state)
 		for (how = NS_WINDOW_MAX; type != NS_I32 && how <= NS_WINDOW_LP; how++)
 			as_ref(&(struct ns_op){.kind = NS_OP_POOL_ND,
 					       .u.pool_nd = {.dtype = type,
+							     .inner = 1,
 							     .window = {2, {5, 4}, {3, 3}, {3, 2}, {2, 1}, {1, 1}, {1, 0}, {1, 0}},
 							     .planes = 2,
 							     .how = how,

@@ -1,6 +1,8 @@
 /* Ops that look through windows, on the CPU's backend against ref: convolutions, the gradients of their weights, pooling. */
 #include "tests/kernels/tensors.h"
 
+#include "kernels/formula/packed.h"
+
 static int64_t product(const int64_t *v, int n)
 {
 	int64_t p = 1;
@@ -104,6 +106,171 @@ static void test_convolve(void **state)
 	}
 }
 
+/* Channels last, their weights packed: few and many channels, groups, depthwise ones; images that are one strip and that are several. */
+static void test_convolve_last(void **state)
+{
+	char who[40] = "";
+	int i, products = 0, depthwise = 0;
+
+	(void)state;
+	for (i = 0; i < times(500); i++) {
+		struct ns_op op = {.kind = NS_OP_CONVOLVE};
+		struct ns_op_convolve *v = &op.u.convolve;
+		const void *in[3];
+		int64_t taps;
+		int axes = i % 10 ? 2 : (int)among(1, 3);
+
+		*v = (struct ns_op_convolve){.dtype = NS_F32,
+					     .n = among(1, 2),
+					     .groups = among(0, 2) ? 1 : among(1, 3),
+					     .c = among(1, i % 4 == 1 ? 40 : 5),
+					     .k = among(1, i % 4 == 2 ? 70 : 20),
+					     .bias = (int)among(0, 1),
+					     .last = 1};
+		if (i % 3 == 0) {
+			v->groups = among(1, 40);
+			v->c = v->k = 1;
+		}
+		if (!random_window(&v->window, axes, 0))
+			continue;
+		if (i % 7 == 1)
+			v->window = (struct ns_window){2, {11, 13}, {11, 13}, {1, 1}, {1, 1}, {1, 1}, {0}, {0}};
+		if (i % 50 == 2) { /* more rows than one strip has */
+			v->window = (struct ns_window){2, {70, 61}, {70, 61}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}};
+			v->n = v->groups = 1;
+			v->c = 12;
+		}
+		taps = product(v->window.kernel, v->window.axes);
+		in[0] = random_floats(v->n * v->groups * v->c * product(v->window.in, v->window.axes), -1, 1);
+		in[1] = random_floats(ns_packed_count(v, taps), -1, 1);
+		in[2] = random_floats(v->groups * v->k, -1, 1);
+		both(&op, in, 3, v->n * v->groups * v->k * product(v->window.out, v->window.axes), NULL, 1e-5, who);
+		products += !strcmp(who, "convolve/last");
+		depthwise += !strcmp(who, "convolve/depthwise");
+		free((void *)(uintptr_t)in[0]);
+		free((void *)(uintptr_t)in[1]);
+		free((void *)(uintptr_t)in[2]);
+	}
+	enough(products > 200 && depthwise > 80);
+}
+
+/* What is added, multiplied and cut off after a convolution: of the whole image, of each channel, of each image and channel, and a number. */
+static void random_program(struct ns_op_convolve_then *v)
+{
+	struct ns_op_pointwise *p = &v->program;
+	int64_t channels = v->convolve.groups * v->convolve.k, dense[NS_RANK];
+	int k, d;
+
+	*p = (struct ns_op_pointwise){.compute = NS_F32, .out_dtype = NS_F32, .inputs = (int)among(1, 4), .constants = 1, .constant = {0.3}};
+	p->out = (struct ns_box){4, {v->convolve.n, v->convolve.window.out[0], v->convolve.window.out[1], channels}};
+	ns_box_strides(&p->out, dense);
+	v->self = (int)among(0, p->inputs - 1);
+	for (k = 0; k < p->inputs; k++) {
+		const int which = k == v->self ? 0 : (int)among(0, 3);
+
+		p->in_dtype[k] = NS_F32;
+		for (d = 0; d < 4; d++)
+			p->stride[k][d] = which == 0 ? dense[d] : which == 3 ? 0 : d == 3 ? 1 : d == 0 && which == 2 ? channels : 0;
+		p->step[k] = (struct ns_pw_step){k % 2 ? NS_PW_MUL : NS_PW_ADD, (uint8_t)k, (uint8_t)(k ? p->inputs + k : p->inputs), 0};
+	}
+	p->step[k] = (struct ns_pw_step){among(0, 1) ? NS_PW_RELU : NS_PW_NEG, (uint8_t)(p->inputs + k), 0, 0};
+	p->steps = p->inputs + 1;
+}
+
+static void test_convolve_then(void **state)
+{
+	char who[40] = "";
+	int i, fused = 0;
+
+	(void)state;
+	for (i = 0; i < times(300); i++) {
+		struct ns_op op = {.kind = NS_OP_CONVOLVE_THEN};
+		struct ns_op_convolve *v = &op.u.convolve_then.convolve;
+		const void *in[NS_OP_MAX_IN] = {0};
+		int64_t y;
+		int k, ins = NS_THEN_IN;
+
+		*v = (struct ns_op_convolve){.dtype = NS_F32,
+					     .n = among(1, 2),
+					     .groups = among(0, 3) ? 1 : 2,
+					     .c = among(1, 6),
+					     .k = among(1, i % 4 ? 40 : 300),
+					     .bias = (int)among(0, 1),
+					     .last = 1};
+		if (i % 3 == 0) {
+			v->groups = among(1, 40);
+			v->c = v->k = 1;
+		}
+		if (!random_window(&v->window, 2, 0))
+			continue;
+		if (i % 7 == 1)
+			v->window = (struct ns_window){2, {11, 13}, {11, 13}, {1, 1}, {1, 1}, {1, 1}, {0}, {0}};
+		random_program(&op.u.convolve_then);
+		y = ns_box_count(&op.u.convolve_then.program.out);
+		in[0] = random_floats(v->n * v->groups * v->c * product(v->window.in, 2), -1, 1);
+		in[1] = random_floats(ns_packed_count(v, product(v->window.kernel, 2)), -1, 1);
+		in[2] = random_floats(v->groups * v->k, -1, 1);
+		for (k = 0; k + 1 < op.u.convolve_then.program.inputs; k++)
+			in[ins++] = random_floats(y, -1, 1);
+		both(&op, in, ins, y, NULL, 1e-5, who);
+		fused += !strcmp(who, "convolve_then/last");
+		while (ins-- > 0)
+			free((void *)(uintptr_t)in[ins]);
+	}
+	enough(fused > 200);
+}
+
+/* A program of another size than the convolution, or that does not read it, is no op. */
+static void test_then_check(void **state)
+{
+	struct ns_op op = {.kind = NS_OP_CONVOLVE_THEN,
+			   .u.convolve_then.convolve = {.dtype = NS_F32,
+							.window = {2, {4, 5}, {4, 5}, {1, 1}, {1, 1}, {1, 1}, {0}, {0}},
+							.n = 1,
+							.groups = 1,
+							.c = 2,
+							.k = 3,
+							.last = 1}};
+
+	(void)state;
+	random_program(&op.u.convolve_then);
+	assert_int_equal(ns_op_check(&op), NS_OK);
+	op.u.convolve_then.self = op.u.convolve_then.program.inputs;
+	assert_int_equal(ns_op_check(&op), NS_INVALID);
+	op.u.convolve_then.self = 0;
+	op.u.convolve_then.program.out.dim[1] = 3;
+	assert_int_equal(ns_op_check(&op), NS_INVALID);
+	op.u.convolve_then.program.out.dim[1] = 4;
+	op.u.convolve_then.convolve.transposed = 1;
+	assert_int_equal(ns_op_check(&op), NS_INVALID);
+}
+
+/* As channels first have them: the same sums of the same products. */
+static void test_packed(void **state)
+{
+	static const int64_t shapes[][5] = {{1, 3, 20, 9, 0}, {3, 2, 17, 4, 0}, {7, 1, 1, 9, 0}, {2, 1, 3, 1, 0}}; /* groups, c, k, taps */
+	int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		struct ns_op_convolve v = {.groups = shapes[i][0], .c = shapes[i][1], .k = shapes[i][2]};
+		int64_t taps = shapes[i][3], count = ns_packed_count(&v, taps), g, k, c, r, at, seen = 0;
+		char *taken = calloc((size_t)count, 1);
+
+		for (g = 0; g < v.groups; g++)
+			for (k = 0; k < v.k; k++)
+				for (c = 0; c < v.c; c++)
+					for (r = 0; r < taps; r++) {
+						at = ns_packed_at(&v, taps, g, k, c, r);
+						assert_true(at >= 0 && at < count && !taken[at]);
+						taken[at] = 1;
+						seen++;
+					}
+		assert_int_equal(seen, v.groups * v.k * v.c * taps);
+		free(taken);
+	}
+}
+
 static void test_convolve_weights(void **state)
 {
 	char who[40] = "";
@@ -148,9 +315,12 @@ static void test_pool(void **state)
 
 	(void)state;
 	for (i = 0; i < times(500); i++) {
-		struct ns_op op = {
-			.kind = NS_OP_POOL_ND,
-			.u.pool_nd = {.dtype = NS_F32, .planes = among(1, 3), .how = i % 2 ? NS_WINDOW_MAX : NS_WINDOW_AVG, .indices = i % 4 == 1}};
+		struct ns_op op = {.kind = NS_OP_POOL_ND,
+				   .u.pool_nd = {.dtype = NS_F32,
+						 .planes = among(1, 3),
+						 .inner = i % 3 || i % 4 == 1 ? 1 : among(1, 40),
+						 .how = i % 2 ? NS_WINDOW_MAX : NS_WINDOW_AVG,
+						 .indices = i % 4 == 1}};
 		struct ns_op_pool_nd *v = &op.u.pool_nd;
 		const void *in[1];
 
@@ -159,10 +329,10 @@ static void test_pool(void **state)
 			continue;
 		if (i % 5 == 0) /* one more that begins inside, as rounding up gives */
 			v->window.out[1] += v->window.out[1] * v->window.stride[1] < v->window.in[1] + v->window.pad[1];
-		in[0] = random_floats(v->planes * v->window.in[0] * v->window.in[1], -1, 1);
+		in[0] = random_floats(v->planes * v->window.in[0] * v->window.in[1] * v->inner, -1, 1);
 		if (i % 7 == 0) /* a maximum of what is no number is none */
-			((float *)(uintptr_t)in[0])[among(0, v->planes * v->window.in[0] * v->window.in[1] - 1)] = NAN;
-		both(&op, in, 1, v->planes * v->window.out[0] * v->window.out[1], NULL, 1e-6, who);
+			((float *)(uintptr_t)in[0])[among(0, v->planes * v->window.in[0] * v->window.in[1] * v->inner - 1)] = NAN;
+		both(&op, in, 1, v->planes * v->window.out[0] * v->window.out[1] * v->inner, NULL, 1e-6, who);
 		pools += !strcmp(who, "pool_nd/windows");
 		free((void *)(uintptr_t)in[0]);
 	}
@@ -171,7 +341,10 @@ static void test_pool(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolve), cmocka_unit_test(test_convolve_weights), cmocka_unit_test(test_pool)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolve),	 cmocka_unit_test(test_convolve_last),
+					   cmocka_unit_test(test_convolve_then), cmocka_unit_test(test_then_check),
+					   cmocka_unit_test(test_packed),	 cmocka_unit_test(test_convolve_weights),
+					   cmocka_unit_test(test_pool)};
 
 	return told("windows", cmocka_run_group_tests(tests, NULL, NULL));
 }

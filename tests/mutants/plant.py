@@ -329,6 +329,8 @@ def place_of(source, row):
 def find_text(source, row):
     """for an old text that begins or ends within a token, such as the end of a message: (first token, old words, new words)"""
     old, text = row.old.strip(), source.text
+    if old.count("/*") != old.count("*/"):
+        raise Refused("its old text begins or ends within a comment")
     if text.count(old) != 1:
         source.find([t.text for t in tokens_of(row.old)])  # which says why
     begin = text.index(old)

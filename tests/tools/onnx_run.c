@@ -93,7 +93,7 @@ static int compute(const struct ns_backend *backend, int repeat, const char *out
 	int outputs[MOST], k;
 
 	if (ns_dag_make(&dag) != NS_OK || ns_onnx_graph(o, feeds, n, dag, outputs) != NS_OK ||
-	    ns_dag_fold_affine(dag, outputs, o->outputs) != NS_OK || ns_dag_fuse(dag, outputs, o->outputs) != NS_OK)
+	    ns_dag_for_inference(dag, backend, outputs, o->outputs) != NS_OK)
 		return fail(ns_message());
 	imported = now();
 	if (backend->open(&dev, 0) != NS_OK || backend->queue_make(&queue, dev) != NS_OK ||
