@@ -40,6 +40,12 @@ struct ns_plan { /* first member of an implementation's own plan */
 	size_t workspace_bytes;
 	struct ns_layout w;  /* convolutions: the layout that in[NS_CONV_W / NS_CONVB_W] must have; bytes 0: not read */
 	struct ns_layout dw; /* conv_backward: the layout of out[NS_CONVB_DW] */
+	/*
+	 * convolve, convolve_then, where the host computes: instead of in[NS_CONVOLVE_W] run() reads prepared_bytes that prepare() made of them, once for all
+	 * runs; 0: it reads them as they are.
+	 */
+	size_t prepared_bytes;
+	void (*prepare)(const struct ns_plan *plan, const void *weights, void *prepared);
 	enum ns_status (*run)(const struct ns_plan *plan, const struct ns_args *args, struct ns_queue *queue);
 	void (*free)(struct ns_plan *plan);
 };

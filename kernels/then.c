@@ -24,6 +24,13 @@ static enum ns_status then_run(const struct ns_plan *plan, const struct ns_args 
 	return ns_plan_run(p->program, &second, queue);
 }
 
+static void prepare(const struct ns_plan *plan, const void *weights, void *prepared)
+{
+	const struct then_plan *p = (const struct then_plan *)plan;
+
+	p->convolve->prepare(p->convolve, weights, prepared);
+}
+
 static void then_free(struct ns_plan *plan)
 {
 	struct then_plan *p = (struct then_plan *)plan;
@@ -52,6 +59,8 @@ static enum ns_status then_make(struct ns_plan **plan, struct ns_device *dev, co
 	most = p->convolve->workspace_bytes > p->program->workspace_bytes ? p->convolve->workspace_bytes : p->program->workspace_bytes;
 	p->between = ((size_t)ns_box_count(&v->program.out) * ns_dtype_bytes(v->convolve.dtype) + 63) / 64 * 64;
 	p->base.workspace_bytes = p->between + most;
+	p->base.prepared_bytes = p->convolve->prepared_bytes;
+	p->base.prepare = prepare;
 	*plan = &p->base;
 	return NS_OK;
 out:

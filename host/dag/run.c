@@ -13,6 +13,7 @@ struct ns_dag_exec {
 	int *outputs, output_count;
 	struct ns_plan **plans; /* of each node; NULL: nobody needs it */
 	void **made;		/* of each value: where it is; NULL: an input, a view, a constant of the host, or not needed */
+	void **prepared;	/* of each node: its weights as its plan wants them; NULL: as they are */
 	char *wanted, *held;	/* held: it has memory of its own, a constant */
 	void *memory, *workspace;
 };
@@ -88,6 +89,20 @@ out:
 	return status;
 }
 
+/* Weights that a plan wants otherwise. */
+static enum ns_status prepare(struct ns_dag_exec *e, int i)
+{
+	const struct ns_plan *p = e->plans[i];
+
+	if (!p->prepared_bytes)
+		return NS_OK;
+	if (!e->dag->values[e->dag->nodes[i].in[NS_CONVOLVE_W]].data)
+		return ns_fail(NS_INVALID, "weights of a convolution with channels last that are not known before it runs");
+	NS_TRY(e->dev->backend->mem_make(&e->prepared[i], e->dev, p->prepared_bytes));
+	p->prepare(p, e->dag->values[e->dag->nodes[i].in[NS_CONVOLVE_W]].data, e->prepared[i]);
+	return NS_OK;
+}
+
 static enum ns_status make(struct ns_dag_exec *e)
 {
 	const struct ns_dag *d = e->dag;
@@ -114,6 +129,7 @@ static enum ns_status make(struct ns_dag_exec *e)
 		NS_GO(ns_plan_make(&e->plans[i], e->dev, &d->nodes[i].op));
 		if (e->plans[i]->workspace_bytes > workspace)
 			workspace = e->plans[i]->workspace_bytes;
+		NS_GO(prepare(e, i));
 	}
 	NS_GO(place(e, runs));
 	if (workspace)
@@ -139,8 +155,9 @@ enum ns_status ns_dag_exec_make(struct ns_dag_exec **exec, const struct ns_dag *
 	e->plans = calloc((size_t)dag->node_count + 1, sizeof(void *));
 	e->made = calloc((size_t)dag->value_count + 1, sizeof(void *));
 	e->wanted = calloc((size_t)dag->value_count + 1, 1);
+	e->prepared = calloc((size_t)dag->node_count + 1, sizeof(void *));
 	e->held = calloc((size_t)dag->value_count + 1, 1);
-	if (!e->outputs || !e->plans || !e->made || !e->wanted || !e->held) {
+	if (!e->outputs || !e->plans || !e->made || !e->wanted || !e->held || !e->prepared) {
 		ns_dag_exec_free(e);
 		return ns_fail(NS_NO_MEMORY, "out of memory for a graph of %d nodes", dag->node_count);
 	}
@@ -163,6 +180,9 @@ void ns_dag_exec_free(struct ns_dag_exec *e)
 		return;
 	for (i = 0; e->plans && i < e->dag->node_count; i++)
 		ns_plan_free(e->plans[i]);
+	for (i = 0; e->prepared && i < e->dag->node_count; i++)
+		if (e->prepared[i])
+			e->dev->backend->mem_free(e->dev, e->prepared[i]);
 	for (i = 0; e->made && e->held && i < e->dag->value_count; i++)
 		if (e->held[i])
 			e->dev->backend->mem_free(e->dev, e->made[i]);
@@ -172,6 +192,7 @@ void ns_dag_exec_free(struct ns_dag_exec *e)
 		e->dev->backend->mem_free(e->dev, e->workspace);
 	free(e->outputs);
 	free(e->plans);
+	free(e->prepared);
 	free(e->made);
 	free(e->wanted);
 	free(e->held);
@@ -225,6 +246,8 @@ static enum ns_status run_nodes(struct ns_dag_exec *e, const void *const *inputs
 			continue;
 		for (k = 0; k < n->ins; k++)
 			args.in[k] = where(e, n->in[k], inputs);
+		if (e->prepared[i])
+			args.in[NS_CONVOLVE_W] = e->prepared[i];
 		for (k = 0; k < n->outs; k++)
 			args.out[k] = where(e, n->out[k], inputs);
 		NS_TRY(ns_plan_run(e->plans[i], &args, queue));

@@ -1,5 +1,5 @@
 /*
- * host/dag/shorten.c - what a file writes as several formulas, and is one: x * clip(x + 3, 0, 6) / 6 in its spellings. Equal but for rounding.
+ * host/dag/shorten.c - what a file writes as several formulas, and is one: x * clip(x + 3, 0, 6) / 6 in its spellings, x * sigmoid(x). Equal but for rounding.
  */
 #include <math.h>
 
@@ -101,6 +101,16 @@ static int hard_swish(const struct reader *r, const struct ns_pw_step *s)
 	return u >= 0 && clipped(r, u) == s->a ? s->a : -1;
 }
 
+/* x of x * sigmoid(x); -1: it is none */
+static int silu(const struct reader *r, const struct ns_pw_step *s)
+{
+	const struct ns_pw_step *a = made_by(r, s->a, NS_PW_SIGMOID), *b = made_by(r, s->b, NS_PW_SIGMOID);
+
+	if (s->code != NS_PW_MUL)
+		return -1;
+	return a && a->a == s->b ? s->b : b && b->a == s->a ? s->a : -1;
+}
+
 /* Steps that nobody reads go. */
 static void sweep(struct reader *r)
 {
@@ -136,11 +146,16 @@ void ns_dag_shorten(struct ns_dag *d)
 		if (!ns_dag_is_float_program(&d->nodes[i]))
 			continue;
 		count_reads(&r);
-		for (k = 0; k < r.v->steps; k++)
-			if ((x = hard_swish(&r, &r.v->step[k])) >= 0) {
-				r.v->step[k] = (struct ns_pw_step){NS_PW_HARDSWISH, (uint8_t)x, (uint8_t)x, (uint8_t)x};
+		for (k = 0; k < r.v->steps; k++) {
+			const struct ns_pw_step *step = &r.v->step[k];
+			int is_silu = (x = silu(&r, step)) >= 0;
+
+			x = is_silu ? x : hard_swish(&r, step);
+			if (x >= 0) {
+				r.v->step[k] = (struct ns_pw_step){is_silu ? NS_PW_SILU : NS_PW_HARDSWISH, (uint8_t)x, (uint8_t)x, (uint8_t)x};
 				found = 1;
 			}
+		}
 		if (found)
 			sweep(&r);
 	}

@@ -113,6 +113,14 @@ static inline void ns_cpu_done(const struct ns_cpu_after *after, int64_t begin, 
 int ns_cpu_takes_last(const struct ns_op_convolve *v);
 size_t ns_cpu_last_bytes(const struct ns_op_convolve *v);
 void ns_cpu_last_run(const struct ns_op_convolve *v, const struct ns_args *args, const struct ns_cpu_after *after);
+/* y (places, k) = x (places, c) times packed weights */
+void ns_cpu_rows(int64_t places, int64_t c, int64_t k, const float *x, const float *w, float *y);
+/* Those that take transformed weights. */
+int ns_cpu_takes_winograd(const struct ns_op_convolve *v);
+size_t ns_cpu_winograd_bytes(const struct ns_op_convolve *v);
+size_t ns_cpu_winograd_weights(const struct ns_op_convolve *v); /* bytes */
+void ns_cpu_winograd_prepare(const struct ns_op_convolve *v, const float *w, float *to);
+void ns_cpu_winograd_run(const struct ns_op_convolve *v, const struct ns_args *args, const struct ns_cpu_after *after);
 int ns_cpu_takes_depthwise(const struct ns_op_convolve *v);
 void ns_cpu_depthwise_run(const struct ns_op_convolve *v, const struct ns_args *args, const struct ns_cpu_after *after);
 

@@ -12,7 +12,7 @@ struct then_plan {
 	struct ns_op_convolve convolve;
 	struct ns_cpu_program program;
 	size_t tiles; /* where the program's workspace begins */
-	int self, depthwise;
+	int self, depthwise, winograd;
 };
 
 struct program_after {
@@ -40,11 +40,18 @@ static enum ns_status then_run(const struct ns_plan *plan, const struct ns_args 
 	for (k = 0; k < p->program.v.inputs; k++)
 		t.in[k] = k == p->self ? t.y : a->in[from++];
 	ns_cpu_program_begin(&p->program, t.tiles);
-	if (p->depthwise)
+	if (p->winograd)
+		ns_cpu_winograd_run(&p->convolve, a, &t.base);
+	else if (p->depthwise)
 		ns_cpu_depthwise_run(&p->convolve, a, &t.base);
 	else
 		ns_cpu_last_run(&p->convolve, a, &t.base);
 	return NS_OK;
+}
+
+static void prepare(const struct ns_plan *plan, const void *weights, void *prepared)
+{
+	ns_cpu_winograd_prepare(&((const struct then_plan *)plan)->convolve, weights, prepared);
 }
 
 static void then_free(struct ns_plan *plan)
@@ -70,6 +77,7 @@ static enum ns_status then_make(struct ns_plan **plan, struct ns_device *dev, co
 	const struct ns_op_convolve_then *v = &op->u.convolve_then;
 	int depthwise = ns_cpu_takes_depthwise(&v->convolve);
 	struct then_plan *p;
+	size_t bytes;
 
 	(void)dev;
 	if ((!depthwise && !ns_cpu_takes_last(&v->convolve)) || !ns_cpu_takes_program(&v->program) || !is_dense(v))
@@ -81,7 +89,11 @@ static enum ns_status then_make(struct ns_plan **plan, struct ns_device *dev, co
 	p->depthwise = depthwise;
 	p->self = v->self;
 	ns_cpu_program_make(&p->program, &v->program);
-	p->tiles = depthwise ? 0 : (ns_cpu_last_bytes(&v->convolve) + 63) / 64 * 64;
+	p->winograd = ns_cpu_takes_winograd(&v->convolve);
+	bytes = p->winograd ? ns_cpu_winograd_bytes(&v->convolve) : depthwise ? 0 : ns_cpu_last_bytes(&v->convolve);
+	p->tiles = (bytes + 63) / 64 * 64;
+	p->base.prepared_bytes = p->winograd ? ns_cpu_winograd_weights(&v->convolve) : 0;
+	p->base.prepare = prepare;
 	p->base.workspace_bytes = p->tiles + p->program.workspace_bytes;
 	p->base.run = then_run;
 	p->base.free = then_free;

@@ -28,32 +28,51 @@ static inline v16f v16_of_bits(v16i bits)
 	return x;
 }
 
-/* exp() of a float: 2^n * 2^f, within 2 units in the last place; below -87.3 it is 0. */
-static inline v16f v16_fast_exp(v16f x)
+/* Within [low, high]; what is no number stays. */
+static inline v16f v16_limit(v16f x, float low, float high)
 {
-	const v16f low = v16_set(-87.3f), high = v16_set(89.0f); /* exp(89) is infinite */
-	v16f t = v16_select(x < low, low, v16_select(x > high, high, x)), n, r, p;
-	v16i e;
+#if defined(__AVX512F__)
+	return (v16f)_mm512_max_ps((__m512)v16_set(low), _mm512_min_ps((__m512)v16_set(high), (__m512)x));
+#else
+	return v16_select(x < low, v16_set(low), v16_select(x > high, v16_set(high), x));
+#endif
+}
 
-	t = v16_select(x != x, v16_set(0), t);
-	e = __builtin_convertvector(t * 1.44269504f + v16_select(t < 0, v16_set(-0.5f), v16_set(0.5f)), v16i);
-	n = __builtin_convertvector(e, v16f);
-	r = t - n * 0.693359375f;
-	r = r - n * -2.12194440e-4f;
+/* x = n ln 2 + r of the nearest whole n: exp(r) by a polynomial, within 2 units in the last place. |x| below 100; of what is no number n is any. */
+static inline v16f v16_exp_parts(v16f x, v16i *n)
+{
+	const float whole = 12582912.0f; /* 1.5 * 2^23: what is added to it is rounded to whole numbers */
+	const v16f k = (x * 1.44269504f + whole) - whole;
+	v16f r = x - k * 0.693359375f, p;
+
+	r = r - k * -2.12194440e-4f;
 	p = r * 1.9875691500e-4f + 1.3981999507e-3f;
 	p = p * r + 8.3334519073e-3f;
 	p = p * r + 4.1665795894e-2f;
 	p = p * r + 1.6666665459e-1f;
 	p = p * r + 5.0000001201e-1f;
-	p = p * r * r + r + 1.0f;
-	p *= v16_of_bits(((e >> 1) + 127) << 23); /* in two: 2^128 is no float */
-	p *= v16_of_bits((e - (e >> 1) + 127) << 23);
-	return v16_select(x < low, v16_set(0), v16_select(x != x, x, p));
+	*n = __builtin_convertvector(k, v16i);
+	return p * r * r + r + 1.0f;
 }
 
+/* exp() of a float: 2^n * exp(r), within 2 units in the last place; below -87.3 it is 0. */
+static inline v16f v16_fast_exp(v16f x)
+{
+	v16i e;
+	v16f p = v16_exp_parts(v16_limit(x, -87.3f, 89.0f), &e); /* exp(89) is infinite */
+
+	p *= v16_of_bits(((e >> 1) + 127) << 23); /* in two: 2^128 is no float */
+	p *= v16_of_bits((e - (e >> 1) + 127) << 23);
+	return v16_select(x < -87.3f, v16_set(0), p);
+}
+
+/* Beyond 88.4 exp(-x) is infinite, which makes it 0, and below -87.3 it is 1 anyway. */
 static inline v16f v16_fast_sigmoid(v16f x)
 {
-	return 1.0f / (1.0f + v16_fast_exp(-x));
+	v16i e;
+	const v16f p = v16_exp_parts(v16_limit(-x, -87.3f, 89.0f), &e);
+
+	return 1.0f / (1.0f + p * v16_of_bits((e + 127) << 23));
 }
 
 /* Odd over even polynomial up to 7.9, beyond which it is 1: within 4 units in the last place. */

@@ -105,8 +105,12 @@ static int formula(struct ns_dag *d, uint64_t *by, int x)
 	const struct ns_box b = BOX(x);
 	int other, y;
 
-	switch (below(by, 5)) {
+	switch (below(by, 6)) {
 	case 0:
+		MUST(ns_dag_formula(d, NS_PW_SIGMOID, &x, 1, NS_F32, &other));
+		MUST(ns_dag_formula(d, NS_PW_MUL, below(by, 2) ? (int[]){x, other} : (int[]){other, x}, 2, NS_F32, &y));
+		return y;
+	case 4:
 		return hard_swish(d, x, (int)below(by, 16));
 	case 1: /* by channel */
 		other = known(d, by, &(struct ns_box){3, {b.dim[1], 1, 1}}, 0.5, 1.5);

@@ -89,6 +89,8 @@ static void run_on(const struct ns_backend *backend, const struct ns_op *op, con
 	struct ns_device *dev;
 	struct ns_queue *queue;
 	struct ns_plan *plan;
+	void *prepared = NULL;
+	const void *weights = NULL;
 	int64_t i;
 	int k;
 
@@ -108,7 +110,16 @@ static void run_on(const struct ns_backend *backend, const struct ns_op *op, con
 	assert_int_equal(ns_plan_make(&plan, dev, op), NS_OK);
 	snprintf(who, 40, "%s", plan->impl->name);
 	assert_int_equal(backend->mem_make(&args.workspace, dev, plan->workspace_bytes + 64), NS_OK);
+	if (plan->prepared_bytes) { /* of a backend of the host */
+		prepared = malloc(plan->prepared_bytes);
+		plan->prepare(plan, args.in[NS_CONVOLVE_W], prepared);
+		weights = args.in[NS_CONVOLVE_W];
+		args.in[NS_CONVOLVE_W] = prepared;
+	}
 	assert_int_equal(ns_plan_run(plan, &args, queue), NS_OK);
+	if (prepared)
+		args.in[NS_CONVOLVE_W] = weights;
+	free(prepared);
 	assert_int_equal(backend->get(queue, y, args.out[0], (size_t)n * sizeof *y), NS_OK);
 	assert_int_equal(backend->get(queue, which, args.out[1], (size_t)n * sizeof *which), NS_OK);
 	assert_int_equal(backend->wait(queue), NS_OK);

@@ -110,7 +110,7 @@ static void test_convolve(void **state)
 static void test_convolve_last(void **state)
 {
 	char who[40] = "";
-	int i, products = 0, depthwise = 0;
+	int i, products = 0, depthwise = 0, winograd = 0;
 
 	(void)state;
 	for (i = 0; i < times(500); i++) {
@@ -140,6 +140,15 @@ static void test_convolve_last(void **state)
 			v->n = v->groups = 1;
 			v->c = 12;
 		}
+		if (i % 4 == 3) { /* tiles of 2 x 2, whole ones and not, of several strips */
+			const int64_t h = among(4, 20), wide = among(4, i % 8 == 3 ? 90 : 20), pad = among(0, 2);
+
+			v->groups = 1;
+			v->c = among(16, 40);
+			v->k = among(16, 50);
+			v->window = (struct ns_window){2,	   {h, wide}, {h + 2 * pad - 2, wide + 2 * pad - 2}, {3, 3}, {1, 1}, {1, 1},
+						       {pad, pad}, {pad, pad}};
+		}
 		taps = product(v->window.kernel, v->window.axes);
 		in[0] = random_floats(v->n * v->groups * v->c * product(v->window.in, v->window.axes), -1, 1);
 		in[1] = random_floats(ns_packed_count(v, taps), -1, 1);
@@ -147,11 +156,12 @@ static void test_convolve_last(void **state)
 		both(&op, in, 3, v->n * v->groups * v->k * product(v->window.out, v->window.axes), NULL, 1e-5, who);
 		products += !strcmp(who, "convolve/last");
 		depthwise += !strcmp(who, "convolve/depthwise");
+		winograd += !strcmp(who, "convolve/winograd");
 		free((void *)(uintptr_t)in[0]);
 		free((void *)(uintptr_t)in[1]);
 		free((void *)(uintptr_t)in[2]);
 	}
-	enough(products > 200 && depthwise > 80);
+	enough(products > 100 && depthwise > 60 && winograd > 80);
 }
 
 /* What is added, multiplied and cut off after a convolution: of the whole image, of each channel, of each image and channel, and a number. */
@@ -205,6 +215,10 @@ static void test_convolve_then(void **state)
 			continue;
 		if (i % 7 == 1)
 			v->window = (struct ns_window){2, {11, 13}, {11, 13}, {1, 1}, {1, 1}, {1, 1}, {0}, {0}};
+		if (i % 5 == 2) { /* tiles of 2 x 2, of several strips */
+			*v = (struct ns_op_convolve){.dtype = NS_F32, .n = 2, .groups = 1, .c = among(16, 40), .k = among(16, 90), .last = 1};
+			v->window = (struct ns_window){2, {17, 30}, {17, 30}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}};
+		}
 		random_program(&op.u.convolve_then);
 		y = ns_box_count(&op.u.convolve_then.program.out);
 		in[0] = random_floats(v->n * v->groups * v->c * product(v->window.in, 2), -1, 1);
