@@ -74,6 +74,7 @@ struct ns_foreign_train;
 /* `n` images a virtual rank; gradients are scaled by 1 / batch. */
 enum ns_status ns_foreign_train_make(struct ns_foreign_train **learner, const struct ns_model *m, struct ns_device *dev, int n, int batch,
 				     const struct ns_loss *loss);
+struct ns_target ns_foreign_target(const struct ns_foreign_train *learner);
 void ns_foreign_train_free(struct ns_foreign_train *learner);
 /* images (n, h, w, c), labels (n); grad (flat->total) is overwritten */
 enum ns_status ns_foreign_train_step(struct ns_foreign_train *learner, const struct ns_flat *flat, const float *images, const float *weights,

@@ -121,6 +121,11 @@ static const struct ns_unit *unit_of(const struct ns_exec *e, int param)
 	return NULL;
 }
 
+struct ns_target ns_exec_target(const struct ns_exec *e)
+{
+	return e->learner ? ns_foreign_target(e->learner) : (struct ns_target){NS_TASK_CLASSIFY, 1, 1, 1};
+}
+
 enum ns_status ns_exec_flat(const struct ns_exec *e, struct ns_flat *f)
 {
 	int p, n = e->net->param_count;

@@ -1,5 +1,5 @@
 /*
- * host/graph/foreign_train.c - one step of one virtual rank of a model that came as ONNX: its graph with its weights as inputs, cross-entropy behind it, and gradients, which are nodes of the
+ * host/graph/foreign_train.c - one step of one virtual rank of a model that came as ONNX: its graph with its weights as inputs, a loss behind it (goal.c), and gradients, which are nodes of the
  * same graph. Where the batch was found not to be safe, images go through one by one and their gradients are added up in their order.
  */
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "host/dag/dag.h"
 #include "host/graph/exec_inner.h"
+#include "host/graph/goal_inner.h"
 #include "host/onnx/onnx.h"
 
 enum { LOSS, HITS, FIRST }; /* outputs of the graph, then gradients */
@@ -16,43 +17,11 @@ struct ns_foreign_train {
 	struct ns_dag *dag;
 	struct ns_dag_exec *exec;
 	int images, runs; /* of one run, and runs of a step */
+	struct ns_target target;
 	const void **in;
 	void **out;
 	float *part; /* of one run, where there are several: laid out as grad */
 };
-
-/* What a softmax over all classes makes its outputs of; the value itself where none does. */
-static int before_softmax(const struct ns_dag *d, int value, int classes)
-{
-	int i, root = ns_dag_at(d, value)->same_as >= 0 ? ns_dag_at(d, value)->same_as : value;
-
-	for (i = d->node_count - 1; i >= 0; i--) {
-		const struct ns_dag_node *n = &d->nodes[i];
-
-		if (n->out[0] == root)
-			return n->op.kind == NS_OP_ALONG && n->op.u.along.how == NS_ALONG_SOFTMAX && n->op.u.along.n == classes &&
-					       n->op.u.along.inner == 1
-				       ? n->in[0]
-				       : value;
-	}
-	return value;
-}
-
-/* Logits as they are before a softmax of the file's own: cross-entropy has one. */
-static enum ns_status logits_of(struct ns_dag *d, const struct ns_model *m, int n, const int *outputs, int *logits)
-{
-	struct ns_arch plain = m->net.arch;
-	int value;
-
-	plain.probabilities = 0;
-	NS_TRY(ns_foreign_logits(d, m->onnx, &plain, n, outputs, logits));
-	if (!m->net.arch.probabilities)
-		return NS_OK;
-	value = before_softmax(d, *logits, plain.classes);
-	if (value != *logits)
-		return ns_dag_view(d, value, &(struct ns_box){2, {n, plain.classes}}, logits);
-	return ns_foreign_logits(d, m->onnx, &m->net.arch, n, outputs, logits);
-}
 
 static int input_value(const struct ns_dag *d, int input)
 {
@@ -63,22 +32,6 @@ static int input_value(const struct ns_dag *d, int input)
 	return i;
 }
 
-/* Cross-entropy of n logits; made: dx, loss, hits. */
-static enum ns_status add_loss(struct ns_dag *d, int logits, int n, int classes, const struct ns_loss *loss, int batch, int made[3])
-{
-	struct ns_op op = {.kind = NS_OP_XENT, .u.xent = ns_loss_op(loss, n, classes, batch)};
-	const struct ns_box one = {1, {1}}, all = {2, {n, classes}};
-	int in[3] = {logits, -1, -1};
-
-	NS_TRY(ns_dag_input(d, NS_I32, &(struct ns_box){1, {n}}, &in[NS_XENT_T]));
-	if (loss->weights)
-		NS_TRY(ns_dag_constant(d, NS_F32, &(struct ns_box){1, {classes}}, loss->weights, &in[NS_XENT_WEIGHTS]));
-	NS_TRY(ns_dag_value(d, NS_F32, &all, in, 2, &made[NS_XENT_DX]));
-	NS_TRY(ns_dag_value(d, NS_F32, &one, in, 2, &made[NS_XENT_LOSS]));
-	NS_TRY(ns_dag_value(d, NS_F32, &one, in, 2, &made[NS_XENT_HITS]));
-	return ns_dag_add(d, &op, in, 3, made, 3);
-}
-
 static enum ns_status make_graph(struct ns_foreign_train *f, const struct ns_model *m, int batch, const struct ns_loss *loss, int *outputs)
 {
 	const struct ns_net *net = &m->net;
@@ -86,18 +39,19 @@ static enum ns_status make_graph(struct ns_foreign_train *f, const struct ns_mod
 	int measures = net->param_count > net->trainable; /* statistics, of batches */
 	int *measured = measures ? calloc((size_t)m->onnx->tensor_count + 1, sizeof *measured) : NULL;
 	enum ns_status status = values && (measured || !measures) ? NS_OK : ns_fail(NS_NO_MEMORY, "%s: out of memory", m->onnx->path);
-	int logits, made[3], p;
+	struct ns_goal goal;
+	int p;
 
 	NS_GO(status);
 	NS_GO(ns_foreign_graph(m->onnx, &net->arch, net, measured, f->images, net->arch.h, net->arch.w, &f->dag, values));
-	NS_GO(logits_of(f->dag, m, f->images, values, &logits));
-	NS_GO(add_loss(f->dag, logits, f->images, net->arch.classes, loss, batch, made));
+	NS_GO(ns_goal_add(f->dag, m, f->images, values, loss, batch, &goal));
+	f->target = goal.target;
 	params = values + m->onnx->outputs;
 	for (p = 0; p < net->trainable; p++)
 		params[p] = input_value(f->dag, 1 + p);
-	outputs[LOSS] = made[NS_XENT_LOSS];
-	outputs[HITS] = made[NS_XENT_HITS];
-	status = ns_dag_gradient(f->dag, logits, made[NS_XENT_DX], params, net->trainable, outputs + FIRST);
+	outputs[LOSS] = goal.loss;
+	outputs[HITS] = goal.hits;
+	status = ns_dag_gradient(f->dag, goal.y, goal.dy, params, net->trainable, outputs + FIRST);
 	if (status == NS_DECLINED)
 		status = ns_fail_in(NS_CONFIG, "%s: cannot be trained", m->onnx->path);
 	NS_GO(status);
@@ -125,7 +79,8 @@ enum ns_status ns_foreign_train_make(struct ns_foreign_train **learner, const st
 	if (!dev->backend->host_memory)
 		NS_GO(ns_fail(NS_CONFIG, "%s: is a graph of ONNX, which is trained on CPUs alone (device: cpu)", m->onnx->path));
 	f->net = &m->net;
-	f->images = m->net.arch.alone ? 1 : n;
+	/* of other tasks nobody has found out whether a batch is safe */
+	f->images = m->net.arch.alone || m->net.arch.task != NS_TASK_CLASSIFY ? 1 : n;
 	f->runs = n / f->images;
 	f->in = calloc(many, sizeof *f->in);
 	f->out = calloc(many, sizeof *f->out);
@@ -150,6 +105,11 @@ void ns_foreign_train_free(struct ns_foreign_train *f)
 	free(f->out);
 	free(f->part);
 	free(f);
+}
+
+struct ns_target ns_foreign_target(const struct ns_foreign_train *f)
+{
+	return f->target;
 }
 
 /* One run into `grad`, laid out as flat arrays are. */
@@ -197,7 +157,7 @@ enum ns_status ns_foreign_train_step(struct ns_foreign_train *f, const struct ns
 			return ns_fail(NS_NO_MEMORY, "out of memory for gradients of %lld weights", (long long)flat->train);
 	}
 	for (i = 1; i < f->runs; i++) {
-		NS_TRY(run(f, flat, images + (size_t)i * pixels, weights, labels + i * f->images, f->part, queue));
+		NS_TRY(run(f, flat, images + (size_t)i * pixels, weights, labels + (int64_t)i * f->images * f->target.words, f->part, queue));
 		add_up(f, flat, f->part, grad);
 	}
 	return NS_OK;

@@ -260,9 +260,22 @@ enum { NS_TAIL_LOSS, NS_TAIL_HITS, NS_TAIL_STOP, NS_TAIL_COUNT = 16 };
 
 struct ns_exec;
 
-struct ns_loss { /* softmax cross-entropy, with what changes it: see struct ns_op_xent */
+enum ns_loss_kind { NS_LOSS_SOFTMAX, NS_LOSS_BINARY, NS_LOSS_SMOOTH_L1, NS_LOSS_DICE, NS_LOSS_IOU };
+struct ns_loss { /* softmax cross-entropy with what changes it, see struct ns_op_xent; or one of another kind */
 	float smoothing, focal;
 	const float *weights; /* of each class, on the host; NULL: none */
+	enum ns_loss_kind kind;
+};
+int ns_task_has_loss(enum ns_task task, enum ns_loss_kind kind);
+int ns_task_trains(enum ns_task task); /* is there any? */
+
+/*
+ * What is true of an image, as a training reads it: words of 4 bytes. classify: its class, -1 unknown; segment: the class of each of h x w pixels, -1 unknown; tags: 1 or 0 of each
+ * name, and regress a number of each, as f32, NaN where nobody said it.
+ */
+struct ns_target {
+	enum ns_task task;
+	int words, h, w;
 };
 /* Training: `n` images a virtual rank, gradients scaled by 1 / batch. One that came as ONNX learns in NS_F32 (ns_model_learn()). */
 enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_model *m, struct ns_device *dev, struct ns_queue *queue, int n, int batch,
@@ -279,6 +292,7 @@ void ns_exec_free(struct ns_exec *exec);
 void *ns_exec_images(struct ns_exec *exec);
 
 /* --- training --- */
+struct ns_target ns_exec_target(const struct ns_exec *exec);
 enum ns_status ns_exec_flat(const struct ns_exec *exec, struct ns_flat *flat);
 void ns_flat_release(struct ns_flat *flat);
 /* floats of the packed weights that forward and backward read, made from the flat weights by pack() */
@@ -287,7 +301,7 @@ enum ns_status ns_exec_pack(struct ns_exec *exec, const struct ns_flat *flat, co
 /* canonical values of trainable parameters <-> flat array */
 enum ns_status ns_exec_to_flat(struct ns_exec *exec, const struct ns_flat *flat, const float *canonical, float *out);
 enum ns_status ns_exec_from_flat(struct ns_exec *exec, const struct ns_flat *flat, const float *in, float *canonical);
-/* one virtual rank, labels in device memory: grad (flat->total) is overwritten. The caller waits. */
+/* one virtual rank, what is true of its images in device memory: grad (flat->total) is overwritten. The caller waits. */
 enum ns_status ns_exec_step(struct ns_exec *exec, const struct ns_flat *flat, const float *weights, const void *packed, const int32_t *labels,
 			    float *grad);
 

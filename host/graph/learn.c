@@ -135,12 +135,15 @@ static enum ns_status try_training(const struct ns_model *m, int *tensors, int64
 	struct ns_model copy = {0};
 	struct ns_exec *exec = NULL;
 	struct ns_device *dev = NULL;
+	struct ns_loss loss = {.kind = NS_LOSS_SOFTMAX};
 	enum ns_status status;
 
+	while (loss.kind < NS_LOSS_IOU && !ns_task_has_loss(m->net.arch.task, loss.kind)) /* the first of its task */
+		loss.kind++;
 	NS_GO(ns_model_copy(&copy, m));
 	NS_GO(ns_model_learn(&copy, NULL));
 	NS_GO(cpu->open(&dev, 0));
-	NS_GO(ns_exec_train(&exec, &copy, dev, NULL, 1, 1, &(struct ns_loss){0, 0, NULL}, NS_F32));
+	NS_GO(ns_exec_train(&exec, &copy, dev, NULL, 1, 1, &loss, NS_F32));
 	*tensors = copy.net.param_count;
 	*parameters = copy.net.floats;
 	*fixed = floats_of(m->onnx) - copy.net.floats;

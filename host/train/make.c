@@ -101,6 +101,7 @@ static enum ns_status make_arrays(struct ns_trainer *r)
 static enum ns_status make_execs(struct ns_trainer *r)
 {
 	const struct ns_device_set *set = r->job->set;
+	struct ns_target target;
 	int i;
 
 	for (i = 0; i < r->lanes; i++) {
@@ -108,10 +109,15 @@ static enum ns_status make_execs(struct ns_trainer *r)
 		if (!set->backend->host_memory)
 			continue;
 		NS_TRY(set->backend->host_make(&r->staged[i], set->devices[i], r->t->input.bytes));
-		r->labels[i] = calloc((size_t)r->n, sizeof **r->labels);
+		r->labels[i] = calloc((size_t)r->n * (size_t)ns_exec_target(r->exec[i]).words, sizeof **r->labels);
 		if (!r->labels[i])
 			return ns_fail(NS_NO_MEMORY, "out of memory for labels");
 	}
+	target = ns_exec_target(r->exec[0]);
+	if (r->t->input.expects)
+		r->t->input.expects(r->t->input.context, &target);
+	else if (target.task != NS_TASK_CLASSIFY)
+		return ns_fail(NS_INTERNAL, "a training of the task %s is fed with classes", ns_task_name(target.task));
 	return ns_exec_flat(r->exec[0], &r->flat);
 }
 

@@ -35,7 +35,9 @@ struct ns_train_spec {
 struct ns_train_input {
 	void *context;
 	size_t bytes; /* staged, of n rows */
-	/* host memory: rows [begin, end) of the n that start at `first` in `epoch`'s order, and their labels; several workers
+	/* before the first is staged: what labels of an image are; NULL: a class is all that it gives */
+	void (*expects)(void *context, const struct ns_target *target);
+	/* host memory: rows [begin, end) of the n that start at `first` in `epoch`'s order, and what is true of them, target.words each; several workers
 	 * may do parts of the same n rows at once */
 	enum ns_status (*stage)(void *context, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged, int32_t *labels);
 	/* device memory: images (n, h, w, c) in the network's type from what was staged, with the queue and plans of `lane` */

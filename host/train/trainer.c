@@ -110,8 +110,9 @@ static enum ns_status end_epoch(struct ns_trainer *r)
 {
 	double rows = (double)(r->per_epoch * r->s->batch);
 	int epoch = (int)(r->step / r->per_epoch);
-	json_t *line = json_pack("{s:i, s:I, s:o, s:f, s:f, s:o}", "epoch", epoch, "step", (json_int_t)r->step, "loss", ns_json_real(r->loss / rows),
-				 "accuracy", r->hits / rows, "learning_rate", r->rate, "gradient_norm", ns_json_real(sqrt(r->gradient_norm2)));
+	json_t *line =
+		json_pack("{s:i, s:I, s:o, s:o, s:f, s:o}", "epoch", epoch, "step", (json_int_t)r->step, "loss", ns_json_real(r->loss / rows),
+			  "accuracy", ns_json_real(r->hits / rows), "learning_rate", r->rate, "gradient_norm", ns_json_real(sqrt(r->gradient_norm2)));
 	enum ns_status status = NS_OK;
 	double metric = (double)NAN;
 

@@ -43,6 +43,22 @@ const char *ns_task_list(enum ns_task task);
 const char *ns_task_columns(enum ns_task task);
 
 /*
+ * --- said: what people said of an image, in the members of an annotation (docs/formats.md).
+ */
+#define NS_SAID_UNKNOWN (-1)					/* of a pixel: nobody said, or of a class that the model does not know */
+int ns_said_class(char *const *names, int n, const char *name); /* -1: there is none of that name */
+int ns_said_background(char *const *names, int n);		/* the class of what nobody drew; NS_SAID_UNKNOWN: there is none */
+/* Objects over a mask (h, w) of classes, of several the later above. *unknown, *boxes: objects of other classes, and without an outline, more than before. NS_BAD_DATA names the row. */
+enum ns_status ns_said_mask(const json_t *objects, char *const *names, int n, int h, int w, int16_t *mask, int64_t row, int64_t *unknown,
+			    int64_t *boxes);
+/* Points of a list [x, y, x, y ...], shares of w and h where they are; NULL: it is none. The caller frees them. */
+double *ns_said_points(const json_t *list, double w, double h, int *n);
+/* size [h, w] and counts, as numbers or as COCO's text. */
+enum ns_status ns_said_runs(const json_t *rle, int h, int w, int16_t value, int16_t *mask, int64_t row);
+/* What is drawn of an object; an empty list is none. */
+const json_t *ns_said_drawn(const json_t *object);
+
+/*
  * --- monitor: the numbers of an answer that are watched for drift, whatever its task: how many things were found, how sure they are, how large, where.
  */
 #define NS_MONITOR_MOST 48

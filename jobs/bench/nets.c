@@ -142,7 +142,7 @@ static enum ns_status take_steps(struct ns_bench *b, struct ns_model *m, enum ns
 					 .seed = 1,
 					 .label = "train"};
 	strcpy(t->spec.precision, dtype == NS_BF16 ? "bf16" : "f32");
-	t->input = (struct ns_train_input){s, s->bytes, stage, images};
+	t->input = (struct ns_train_input){s, s->bytes, NULL, stage, images};
 	s->b = b;
 	s->count = 0;
 	NS_GO(ns_comm_self(&self));

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/answer/answer.h"
 #include "jobs/evaluate/evaluate_inner.h"
 
 static enum ns_status text_of(const char *bytes, size_t n, const char *what, int64_t row, json_t **json)
@@ -78,11 +79,7 @@ enum ns_status ns_judged_each(const struct ns_judged *r, ns_judged_row *take, vo
 
 int ns_judged_class(const struct ns_predictions *p, const char *name)
 {
-	int k = 0;
-
-	while (k < p->class_names && strcmp(p->names[k], name))
-		k++;
-	return k < p->class_names ? k : -1;
+	return ns_said_class(p->names, p->class_names, name);
 }
 
 double ns_judged_item(const json_t *list, size_t i)

@@ -7,101 +7,10 @@
 #include <string.h>
 
 #include "host/outputs/outputs.h"
+#include "jobs/answer/answer.h"
 #include "jobs/evaluate/evaluate_inner.h"
 
-#define UNKNOWN	    (-1) /* of a pixel: nobody said, or of a class that the model does not know */
 #define PIXELS_MOST ((int64_t)1 << 28)
-
-/* --- outlines, as COCO and YOLO write them --- */
-
-/* Points of a list [x, y, x, y ...], shares of w and h where they are; NULL: it is none. The caller frees them. */
-static double *points_of(const json_t *list, double w, double h, int *n)
-{
-	size_t i, count = json_array_size(list);
-	double *xy = count >= 6 && count % 2 == 0 && count < 2000000 ? malloc(sizeof *xy * count) : NULL;
-
-	for (i = 0; xy && i < count; i++) {
-		xy[i] = ns_judged_item(list, i) * (i % 2 ? h : w);
-		if (!json_is_number(json_array_get(list, i)) || !isfinite(xy[i]) || fabs(xy[i]) > 1e6) {
-			free(xy);
-			xy = NULL;
-		}
-	}
-	*n = (int)(count / 2);
-	return xy;
-}
-
-static enum ns_status fill_outline(const json_t *list, double across, double down, int h, int w, int16_t value, int16_t *mask, int64_t row)
-{
-	enum ns_status status;
-	double *xy;
-	int n;
-
-	xy = points_of(list, across, down, &n);
-	if (!xy)
-		return ns_fail(NS_BAD_DATA, "row %lld: an outline that is not at least three points x, y", (long long)row);
-	status = ns_polygon_fill(xy, n, h, w, value, mask);
-	free(xy);
-	return status;
-}
-
-/* size [h, w] and counts, as numbers or as COCO's text. */
-static enum ns_status fill_runs(const json_t *rle, int h, int w, int16_t value, int16_t *mask, int64_t row)
-{
-	const json_t *counts = json_object_get(rle, "counts"), *size = json_object_get(rle, "size");
-	const char *text = json_string_value(counts);
-	size_t i, most = text ? strlen(text) : json_array_size(counts);
-	int64_t *runs = malloc(sizeof *runs * (most + 1));
-	int n = (int)most, fits;
-
-	if (!runs)
-		return ns_fail(NS_NO_MEMORY, "row %lld: out of memory for a mask", (long long)row);
-	if (text)
-		n = ns_runs_of_text(text, runs, (int)most);
-	for (i = 0; !text && i < most; i++)
-		runs[i] = json_is_integer(json_array_get(counts, i)) ? json_integer_value(json_array_get(counts, i)) : -1;
-	fits = n >= 0 && (int)ns_judged_item(size, 0) == h && (int)ns_judged_item(size, 1) == w && ns_runs_fill(runs, n, h, w, value, mask);
-	free(runs);
-	return fits ? NS_OK : ns_fail(NS_BAD_DATA, "row %lld: run lengths that are not those of a mask of %d x %d", (long long)row, h, w);
-}
-
-/* What is drawn of an object; an empty list is none. */
-static const json_t *drawn_of(const json_t *one)
-{
-	const json_t *drawn = json_object_get(one, "segmentation");
-
-	return json_is_array(drawn) && !json_array_size(drawn) ? NULL : drawn;
-}
-
-/* Of one with a box and no outline nobody knows which pixels of the box are its own: they are UNKNOWN, and it is counted. */
-static enum ns_status fill_box(const json_t *box, int h, int w, int16_t *mask, int64_t row, int64_t *boxes)
-{
-	double x = ns_judged_item(box, 0), y = ns_judged_item(box, 1), right = x + ns_judged_item(box, 2), bottom = y + ns_judged_item(box, 3);
-	const double corners[8] = {x, y, right, y, right, bottom, x, bottom};
-
-	if (json_array_size(box) != 4 || !(fabs(x) + fabs(y) + fabs(right) + fabs(bottom) < 1e7))
-		return ns_fail(NS_BAD_DATA, "row %lld: an object without a segmentation, polygon_normalized or bbox", (long long)row);
-	++*boxes;
-	return ns_polygon_fill(corners, 4, h, w, UNKNOWN, mask);
-}
-
-static enum ns_status fill_object(const json_t *one, int h, int w, int16_t value, int16_t *mask, int64_t row, int64_t *boxes)
-{
-	const json_t *drawn = drawn_of(one), *shares = json_object_get(one, "polygon_normalized");
-	size_t i;
-
-	if (json_is_object(drawn))
-		return fill_runs(drawn, h, w, value, mask, row);
-	if (json_is_array(drawn) && json_is_array(json_array_get(drawn, 0))) {
-		for (i = 0; i < json_array_size(drawn); i++)
-			NS_TRY(fill_outline(json_array_get(drawn, i), 1, 1, h, w, value, mask, row));
-		return NS_OK;
-	}
-	if (json_is_array(drawn) || json_is_array(shares))
-		return fill_outline(json_is_array(drawn) ? drawn : shares, json_is_array(drawn) ? 1 : w, json_is_array(drawn) ? 1 : h, h, w, value,
-				    mask, row);
-	return fill_box(json_object_get(one, "bbox"), h, w, mask, row, boxes);
-}
 
 /* --- classes of pixels --- */
 
@@ -127,7 +36,7 @@ static void count_pixels(struct pixels *c, const int16_t *said, const int16_t *f
 	int64_t i;
 
 	for (i = 0; i < n; i++) {
-		if (said[i] == UNKNOWN)
+		if (said[i] == NS_SAID_UNKNOWN)
 			continue;
 		c->all++;
 		c->said[said[i]]++;
@@ -160,14 +69,9 @@ static enum ns_status take_mask(const struct ns_judged *r, int64_t row, const js
 		said[i] = c->background;
 		found[i] = -1;
 	}
-	json_array_foreach(json_object_get(truth, r->member), k, one) {
-		int crowd = ns_json_number(one, "iscrowd", 0) > 0, cls = crowd ? UNKNOWN : ns_judged_class(r->p, ns_json_text(one, "category"));
-
-		c->unknown += cls == UNKNOWN && !crowd;
-		NS_GO(fill_object(one, h, w, (int16_t)cls, said, row, &c->boxes));
-	}
+	NS_GO(ns_said_mask(json_object_get(truth, r->member), r->p->names, r->p->class_names, h, w, said, row, &c->unknown, &c->boxes));
 	json_array_foreach(json_object_get(answer, "classes"), k, one)
-		NS_GO(fill_runs(json_object_get(one, "rle"), h, w, (int16_t)ns_judged_class(r->p, ns_json_text(one, "class")), found, row));
+		NS_GO(ns_said_runs(json_object_get(one, "rle"), h, w, (int16_t)ns_judged_class(r->p, ns_json_text(one, "class")), found, row));
 	count_pixels(c, said, found, n);
 	status = NS_OK;
 out:
@@ -203,16 +107,14 @@ static void tell_pixels(const struct ns_judged *r, const struct pixels *c)
 
 enum ns_status ns_judge_masks(const struct ns_judged *r)
 {
-	static const char *const backgrounds[] = {"background", "_background_", "__background__"};
-	size_t n = (size_t)r->p->class_names + 1, k;
-	struct pixels c = {calloc(n, sizeof *c.right), calloc(n, sizeof *c.found), calloc(n, sizeof *c.said), 0, 0, 0, 0, UNKNOWN};
+	size_t n = (size_t)r->p->class_names + 1;
+	struct pixels c = {calloc(n, sizeof *c.right), calloc(n, sizeof *c.found), calloc(n, sizeof *c.said), 0, 0, 0, 0, NS_SAID_UNKNOWN};
 	enum ns_status status = c.right && c.found && c.said ? NS_OK : ns_fail(NS_NO_MEMORY, "out of memory for classes");
 
 	NS_GO(status);
 	if (r->p->class_names > INT16_MAX)
 		NS_GO(ns_fail(NS_BAD_DATA, "predictions of %d classes, expected at most %d for classes of pixels", r->p->class_names, INT16_MAX));
-	for (k = 0; k < sizeof backgrounds / sizeof *backgrounds && c.background == UNKNOWN; k++)
-		c.background = (int16_t)ns_judged_class(r->p, backgrounds[k]);
+	c.background = (int16_t)ns_said_background(r->p->names, r->p->class_names);
 	NS_GO(ns_judged_each(r, take_mask, &c));
 	tell_pixels(r, &c);
 out:
@@ -238,7 +140,7 @@ struct outline {
 
 static enum ns_status outline_of(const json_t *one, int h, int w, int64_t row, struct outline *o)
 {
-	const json_t *drawn = drawn_of(one), *shares = json_object_get(one, "polygon_normalized"), *box = json_object_get(one, "bbox"), *list;
+	const json_t *drawn = ns_said_drawn(one), *shares = json_object_get(one, "polygon_normalized"), *box = json_object_get(one, "bbox"), *list;
 	double *xy = NULL, x, y;
 	int n;
 
@@ -246,7 +148,7 @@ static enum ns_status outline_of(const json_t *one, int h, int w, int64_t row, s
 	memset(o, 0, sizeof *o);
 	o->crowd = ns_json_number(one, "iscrowd", 0) > 0;
 	if (list) {
-		xy = points_of(list, list == shares ? w : 1, list == shares ? h : 1, &n);
+		xy = ns_said_points(list, list == shares ? w : 1, list == shares ? h : 1, &n);
 		if (!xy)
 			return ns_fail(NS_BAD_DATA, "row %lld: an outline that is not at least three points x, y", (long long)row);
 		o->n = ns_polygon_simplify(xy, n, NS_POLYGON_MOST);

@@ -294,7 +294,7 @@ enum ns_status ns_import_onnx(const struct ns_job *job, const char *file, struct
 	if (arch.task != NS_TASK_CLASSIFY)
 		json_object_set_new(m->facts, "decode", ns_reading_decode(&reading, arch.task));
 	status = try_out(m, &reading);
-	if (status == NS_OK && arch.task == NS_TASK_CLASSIFY)
+	if (status == NS_OK && ns_task_trains(arch.task))
 		status = ns_model_note_training(m);
 	return status == NS_OK ? NS_OK : ns_fail_in(status, "%s", file);
 out:
@@ -302,21 +302,12 @@ out:
 	return status;
 }
 
-void ns_import_tell_onnx(const struct ns_model *m, const char *file)
+static void tell_training(const struct ns_model *m)
 {
-	const struct ns_arch *a = &m->net.arch;
 	const json_t *trains = json_object_get(m->facts, "trains");
 
-	printf("%s: %d nodes of ONNX, images with channels %s, in the order %s\n", file, m->onnx->node_count, a->channels_last ? "last" : "first",
-	       a->bgr ? "BGR" : "RGB");
-	if (a->task != NS_TASK_CLASSIFY) {
-		printf("  its task is %s\n", ns_task_name(a->task));
+	if (!trains)
 		return;
-	}
-	printf("  %s\n", a->probabilities ? "outputs are probabilities: their logarithms are the logits" : "outputs are taken as logits");
-	printf("  the embedding is %s, %d numbers\n", a->embedding == a->classes ? "the logits" : "what its last weights read", a->embedding);
-	printf("  two images together %s\n",
-	       a->alone ? "do not give what each gives alone: images are run one by one" : "give what each gives alone");
 	if (json_object_get(trains, "because"))
 		printf("  it is not trained here: %s\n", ns_json_text(trains, "because"));
 	else
@@ -324,4 +315,22 @@ void ns_import_tell_onnx(const struct ns_model *m, const char *file)
 		       (long long)json_integer_value(json_object_get(trains, "tensors")),
 		       (long long)json_integer_value(json_object_get(trains, "parameters")),
 		       (long long)json_integer_value(json_object_get(trains, "fixed")));
+}
+
+void ns_import_tell_onnx(const struct ns_model *m, const char *file)
+{
+	const struct ns_arch *a = &m->net.arch;
+
+	printf("%s: %d nodes of ONNX, images with channels %s, in the order %s\n", file, m->onnx->node_count, a->channels_last ? "last" : "first",
+	       a->bgr ? "BGR" : "RGB");
+	if (a->task != NS_TASK_CLASSIFY) {
+		printf("  its task is %s\n", ns_task_name(a->task));
+		tell_training(m);
+		return;
+	}
+	printf("  %s\n", a->probabilities ? "outputs are probabilities: their logarithms are the logits" : "outputs are taken as logits");
+	printf("  the embedding is %s, %d numbers\n", a->embedding == a->classes ? "the logits" : "what its last weights read", a->embedding);
+	printf("  two images together %s\n",
+	       a->alone ? "do not give what each gives alone: images are run one by one" : "give what each gives alone");
+	tell_training(m);
 }

@@ -6,6 +6,7 @@
 
 #include "jobs/answer/answer.h"
 #include "jobs/augment/augment.h"
+#include "jobs/infer/infer_inner.h"
 
 static size_t image_bytes(const struct ns_feed *f)
 {
@@ -149,19 +150,18 @@ static int choose_window(void *context, int h, int w, struct ns_part *part)
 	return happens;
 }
 
-/* A whole file, as the model's own pipeline prepares it. */
-static enum ns_status fit_file(const struct ns_feed *f, struct ns_feed_worker *w, const struct ns_dataset *set, int64_t row, uint8_t *pixels)
+/* A whole image, as the model's own pipeline prepares it; seen: where it is then. */
+static enum ns_status fit_image(const struct ns_feed *f, struct ns_feed_worker *w, const struct ns_dataset *set, int64_t row, uint8_t *pixels,
+				struct ns_fitted *seen)
 {
 	const int c = f->model->net.arch.c;
-	struct ns_placed placed;
 	uint8_t *image = NULL;
 	enum ns_status status;
-	int xh, xw;
 
-	NS_TRY(ns_dataset_image(set, row, c, &xh, &xw, &image, &w->buffer, &w->capacity));
-	status = ns_fit_place(&f->fit, xh, xw, &placed);
+	NS_TRY(ns_dataset_image(set, row, c, &seen->h, &seen->w, &image, &w->buffer, &w->capacity));
+	status = ns_fit_place(&f->fit, seen->h, seen->w, &seen->placed);
 	if (status == NS_OK)
-		status = ns_fit_bytes(&f->fit, &placed, image, xh, xw, c, pixels);
+		status = ns_fit_bytes(&f->fit, &seen->placed, image, seen->h, seen->w, c, pixels);
 	free(image);
 	return status;
 }
@@ -171,17 +171,17 @@ static enum ns_status fit_file(const struct ns_feed *f, struct ns_feed_worker *w
  * that a small window has all the pixels that there are; other operations act on what the device is given.
  */
 static enum ns_status stage_one(const struct ns_feed *f, struct ns_feed_worker *w, int epoch, const struct ns_pick *pick, int again, uint8_t *pixels,
-				struct ns_augment_sample *sample)
+				struct ns_augment_sample *sample, struct ns_fitted *seen)
 {
 	const struct ns_arch *a = &f->model->net.arch;
 	const struct ns_dataset *set = f->view->sets[pick->set];
-	int cut = f->windows && ns_dataset_has_files(set);
+	int is_class = f->target.task == NS_TASK_CLASSIFY, cut = is_class && f->windows && ns_dataset_has_files(set);
 	struct draw draw = {f, ns_dataset_id(set, pick->row), (uint32_t)epoch, pick->repeat + (uint32_t)again * REPEATS};
 
 	if (cut)
 		NS_TRY(ns_dataset_part(set, pick->row, choose_window, &draw, a->h, a->w, a->c, pixels, &w->buffer, &w->capacity));
-	else if (f->fits && ns_dataset_has_files(set))
-		NS_TRY(fit_file(f, w, set, pick->row, pixels));
+	else if (!is_class || (f->fits && ns_dataset_has_files(set)))
+		NS_TRY(fit_image(f, w, set, pick->row, pixels, seen));
 	else
 		NS_TRY(ns_dataset_pixels(set, pick->row, a->h, a->w, a->c, pixels, &w->buffer, &w->capacity));
 	if (f->shuffle)
@@ -203,11 +203,15 @@ enum ns_status ns_feed_stage(void *context, int worker, int epoch, int64_t first
 	for (i = begin; i < end; i++) {
 		int64_t row = first + i < f->view->rows ? first + i : f->view->rows - 1;
 		struct ns_pick pick;
+		struct ns_fitted seen = {.sample = &samples[i]};
 
 		row = row_at(f, epoch, row, &again);
 		ns_view_get(f->view, row, &pick);
-		NS_TRY(stage_one(f, w, epoch, &pick, again, (uint8_t *)staged + (size_t)i * image_bytes(f), &samples[i]));
-		labels[i] = first + i < f->view->rows ? pick.label : -1;
+		NS_TRY(stage_one(f, w, epoch, &pick, again, (uint8_t *)staged + (size_t)i * image_bytes(f), &samples[i], &seen));
+		if (f->target.task == NS_TASK_CLASSIFY)
+			labels[i] = first + i < f->view->rows ? pick.label : -1;
+		else
+			NS_TRY(ns_feed_target(f, f->view->sets[pick.set], pick.row, &seen, labels + (int64_t)i * f->target.words));
 	}
 	return NS_OK;
 }
@@ -218,4 +222,11 @@ enum ns_status ns_feed_images(void *context, int queue, const void *staged, void
 	struct ns_args args = {{staged, (const char *)staged + f->samples_at}, {images}, f->lanes[queue].workspace};
 
 	return ns_plan_run(f->lanes[queue].plan, &args, f->job->set->queues[queue]);
+}
+
+void ns_feed_expects(void *context, const struct ns_target *target)
+{
+	struct ns_feed *f = context;
+
+	f->target = *target;
 }

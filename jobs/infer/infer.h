@@ -35,6 +35,8 @@ struct ns_feed {
 	int shuffle, n;		   /* n: images at a time */
 	int64_t *by_class, *first; /* of a balanced feed: rows of the view by class; where each class begins, and the end */
 	int balanced;		   /* classes that have rows; 0: it is none */
+	struct ns_target target;   /* what is true of an image; without anybody's word its class */
+	const char *member;	   /* of other tasks than classify: of an annotation, that says it; borrowed */
 	uint64_t seed;
 	size_t bytes, samples_at; /* staged: pixels (n, h, w, c) u8, then n draws */
 	struct ns_feed_worker {
@@ -56,6 +58,10 @@ void ns_feed_release(struct ns_feed *feed);
 /* The two halves of struct ns_train_input. Rows beyond the view's end repeat its last and get label -1. */
 enum ns_status ns_feed_stage(void *feed, int worker, int epoch, int64_t first, int n, int begin, int end, void *staged, int32_t *labels);
 enum ns_status ns_feed_images(void *feed, int queue, const void *staged, void *images);
+void ns_feed_expects(void *feed, const struct ns_target *target);
+
+/* What a member of a row's annotation says, of this type; *said NULL: nobody said anything. The caller releases it. */
+enum ns_status ns_row_said(const struct ns_dataset *data, int64_t row, const char *member, json_type type, json_t **said);
 
 /* --- inference, for infer, train's validation and evaluate --- */
 

@@ -12,4 +12,13 @@
 enum ns_status ns_infer_answers(struct ns_job *job, const struct ns_model *model, const struct ns_reading *reading, struct ns_dataset *data,
 				int shard, struct ns_predictions *p);
 
+/* One image as it is fed: its size, where it lies on the canvas, and what augmentation does to that. */
+struct ns_fitted {
+	int h, w;
+	struct ns_placed placed;
+	const struct ns_augment_sample *sample;
+};
+/* What is true of a row, words as feed->target says. */
+enum ns_status ns_feed_target(const struct ns_feed *feed, const struct ns_dataset *data, int64_t row, const struct ns_fitted *seen, int32_t *to);
+
 #endif

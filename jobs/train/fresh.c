@@ -145,28 +145,26 @@ out:
 	return status;
 }
 
-enum ns_status ns_train_new_model(struct ns_job *job, struct ns_model *m, struct ns_dataset *data, const struct ns_view *view)
+enum ns_status ns_train_open_from(struct ns_job *job, struct ns_model *old)
+{
+	const char *from = ns_conf_text(job->conf, "model.from");
+	int is_file = 0;
+
+	NS_TRY(from ? ns_weights_file(from, &is_file) : NS_OK);
+	return from && !is_file ? ns_load_any_model(job, old, from) : NS_OK;
+}
+
+enum ns_status ns_train_new_model(struct ns_job *job, struct ns_model *m, struct ns_dataset *data, const struct ns_view *view,
+				  const struct ns_model *old)
 {
 	const struct ns_shard_head *h = ns_dataset_head(data);
 	const char *from = ns_conf_text(job->conf, "model.from");
-	struct ns_model old = {0};
-	enum ns_status status;
-	int is_file = 0;
 
-	if (!h->class_count)
-		return ns_fail(NS_BAD_DATA,
-			       "%s: names no classes, so there is nothing to learn; ingest it with class folders, --like or ingest.classes",
-			       data->path);
-	NS_TRY(from ? ns_weights_file(from, &is_file) : NS_OK);
-	if (from && !is_file)
-		NS_TRY(ns_load_model(job, &old, from));
-	status = check_family(job->conf, from);
-	if (status == NS_OK && ns_family_is_built(ns_conf_text(job->conf, "model.family")))
-		status = build_family(job, m, data, view);
-	else if (status == NS_OK)
-		status = old.onnx ? ns_train_tune(job, m, &old, h, from) : build_model(job, m, data, view, from && !is_file ? &old : NULL);
-	if (status == NS_OK)
-		json_object_set_new(m->facts, "training_data", json_string(data->digest));
-	ns_model_release(&old);
-	return status;
+	NS_TRY(check_family(job->conf, from));
+	if (ns_family_is_built(ns_conf_text(job->conf, "model.family")))
+		NS_TRY(build_family(job, m, data, view));
+	else
+		NS_TRY(old && old->onnx ? ns_train_tune(job, m, old, h, from) : build_model(job, m, data, view, old));
+	json_object_set_new(m->facts, "training_data", json_string(data->digest));
+	return NS_OK;
 }

@@ -98,13 +98,14 @@ static enum ns_status refuse_architecture(const struct ns_conf *conf, const char
 
 enum ns_status ns_train_tune(struct ns_job *job, struct ns_model *m, const struct ns_model *old, const struct ns_shard_head *h, const char *from)
 {
-	int i, kept = h->class_count, same = old->class_count == h->class_count;
+	int classifies = old->net.arch.task == NS_TASK_CLASSIFY, i, kept = classifies ? h->class_count : old->class_count,
+	    same = !classifies || old->class_count == h->class_count;
 
 	NS_TRY(refuse_architecture(job->conf, from));
 	NS_TRY(ns_model_copy(m, old));
 	m->temperature = 1; /* of other weights; train.calibrate finds theirs */
 	json_object_set_new(m->facts, "parents", json_pack("[s]", old->digest));
-	for (i = 0; same && i < h->class_count; i++)
+	for (i = 0; classifies && same && i < h->class_count; i++)
 		same = !strcmp(old->classes[i], h->classes[i]);
 	if (!same) {
 		NS_TRY(ns_model_new_head(m, (const char *const *)h->classes, h->class_count, (uint64_t)ns_conf_int(job->conf, "seed"), &kept));

@@ -11,11 +11,11 @@
 static enum ns_status check_words(const struct ns_conf *conf)
 {
 	static const struct {
-		const char *key, *words[4], *expected;
+		const char *key, *words[8], *expected;
 	} rows[] = {{"train.optimizer", {"sgd", "adamw"}, "sgd or adamw"},
 		    {"train.collective", {"auto", "nccl", "mpi"}, "auto, nccl or mpi"},
 		    {"train.schedule", {"cosine", "constant"}, "cosine or constant"},
-		    {"train.loss", {"softmax", "focal"}, "softmax or focal"},
+		    {"train.loss", {"softmax", "focal", "binary", "smooth_l1", "dice", "iou"}, "softmax, focal, binary, smooth_l1, dice or iou"},
 		    {"train.sampling", {"shuffle", "balanced"}, "shuffle or balanced"},
 		    {"train.keep", {"last", "best"}, "last or best"}};
 	size_t i, k;
@@ -23,18 +23,25 @@ static enum ns_status check_words(const struct ns_conf *conf)
 	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
 		const char *word = ns_conf_text(conf, rows[i].key);
 
-		for (k = 0; rows[i].words[k] && strcmp(rows[i].words[k], word); k++)
+		for (k = 0; word && rows[i].words[k] && strcmp(rows[i].words[k], word); k++)
 			;
-		if (!rows[i].words[k])
+		if (word && !rows[i].words[k])
 			return ns_fail(NS_CONFIG, "%s = '%s', expected %s", rows[i].key, word, rows[i].expected);
 	}
 	return NS_OK;
 }
 
+static int is_focal(const struct ns_conf *conf)
+{
+	const char *word = ns_conf_text(conf, "train.loss");
+
+	return word && !strcmp(word, "focal");
+}
+
 /* Keys that go together, or with a set to compare epochs by. */
 static enum ns_status check_keys(const struct ns_conf *conf, const struct ns_train_options *o)
 {
-	int focal = !strcmp(ns_conf_text(conf, "train.loss"), "focal");
+	int focal = is_focal(conf);
 
 	if (focal && ns_conf_real(conf, "train.label_smoothing") > 0)
 		return ns_fail(NS_CONFIG, "train.loss = 'focal': is of labels as they are, without train.label_smoothing");
@@ -61,6 +68,37 @@ static enum ns_status check_origin(const struct ns_conf *conf, const struct ns_m
 	return NS_OK;
 }
 
+static int has_weights(const struct ns_conf *conf)
+{
+	const json_t *given = ns_conf_node(conf, "train.class_weights");
+	const char *word = json_string_value(given);
+
+	return given && !(word && !strcmp(word, "none"));
+}
+
+/* The loss that is asked for, or the first of the model's task. */
+static enum ns_status loss_of(const struct ns_conf *conf, const struct ns_model *m, enum ns_loss_kind *kind)
+{
+	static const char *const words[] = {"softmax", "binary", "smooth_l1", "dice", "iou"};
+	const enum ns_task task = m->net.arch.task;
+	const char *word = is_focal(conf) ? "softmax" : ns_conf_text(conf, "train.loss");
+
+	for (*kind = NS_LOSS_SOFTMAX; *kind <= NS_LOSS_IOU; ++*kind)
+		if (ns_task_has_loss(task, *kind) && (!word || !strcmp(word, words[*kind])))
+			break;
+	if (*kind > NS_LOSS_IOU)
+		return word ? ns_fail(NS_CONFIG, "train.loss = '%s': is not of models of the task %s", ns_conf_text(conf, "train.loss"),
+				      ns_task_name(task))
+			    : ns_fail(NS_CONFIG, "model.from: a model of the task %s is not trained here", ns_task_name(task));
+	if (task != NS_TASK_CLASSIFY && (is_focal(conf) || ns_conf_real(conf, "train.label_smoothing") > 0 || has_weights(conf) ||
+					 strcmp(ns_conf_text(conf, "train.sampling"), "shuffle")))
+		return ns_fail(
+			NS_CONFIG,
+			"focal loss, train.label_smoothing, train.class_weights and train.sampling: are of one class an image, and the task is %s",
+			ns_task_name(task));
+	return NS_OK;
+}
+
 /*
  * The highest learning rate: a round's own, the configuration's, or what suits the optimiser; a tenth of it where normalisations do not learn from batches, but for a new
  * network with adamw, which has its steps in proportion by itself and nothing to forget.
@@ -79,32 +117,31 @@ static double rate_of(const struct ns_conf *c, const struct ns_train_options *o,
 
 static void from_conf(struct ns_train_spec *s, const struct ns_conf *c, const struct ns_train_options *o, int tuned, int64_t rows)
 {
-	*s = (struct ns_train_spec){
-		.batch = (int)ns_conf_int(c, "train.batch"),
-		.virtual_ranks = (int)ns_conf_int(c, "train.virtual_ranks"),
-		.epochs = o->epochs ? o->epochs : (int)ns_conf_int(c, "train.epochs"),
-		.checkpoint_steps = (int)ns_conf_int(c, "train.checkpoint_steps"),
-		.checkpoint_last = o->checkpoint_last,
-		.rows = rows,
-		.collective = ns_conf_text(c, "train.collective"),
-		.adamw = !strcmp(ns_conf_text(c, "train.optimizer"), "adamw"),
-		.nesterov = ns_conf_bool(c, "train.nesterov"),
-		.decay_all = ns_conf_bool(c, "train.decay_all"),
-		.lr = rate_of(c, o, tuned),
-		.momentum = ns_conf_real(c, "train.momentum"),
-		.beta2 = ns_conf_real(c, "train.beta2"),
-		.weight_decay = ns_conf_real(c, "train.weight_decay"),
-		.warmup_epochs = ns_conf_real(c, "train.warmup_epochs"),
-		.loss = {.smoothing = (float)ns_conf_real(c, "train.label_smoothing"),
-			 .focal = strcmp(ns_conf_text(c, "train.loss"), "focal") ? 0 : (float)ns_conf_real(c, "train.focal_gamma")},
-		.keep_best = !strcmp(ns_conf_text(c, "train.keep"), "best"),
-		.patience = (int)ns_conf_int(c, "train.patience"),
-		.depth_decay = ns_conf_real(c, "train.depth_decay"),
-		.ema = ns_conf_real(c, "train.ema"),
-		.clip = tuned && !ns_conf_given(c, "train.clip") ? 1 : ns_conf_real(c, "train.clip"),
-		.cosine = !strcmp(ns_conf_text(c, "train.schedule"), "cosine"),
-		.seed = (uint64_t)ns_conf_int(c, "seed"),
-		.label = o->label};
+	*s = (struct ns_train_spec){.batch = (int)ns_conf_int(c, "train.batch"),
+				    .virtual_ranks = (int)ns_conf_int(c, "train.virtual_ranks"),
+				    .epochs = o->epochs ? o->epochs : (int)ns_conf_int(c, "train.epochs"),
+				    .checkpoint_steps = (int)ns_conf_int(c, "train.checkpoint_steps"),
+				    .checkpoint_last = o->checkpoint_last,
+				    .rows = rows,
+				    .collective = ns_conf_text(c, "train.collective"),
+				    .adamw = !strcmp(ns_conf_text(c, "train.optimizer"), "adamw"),
+				    .nesterov = ns_conf_bool(c, "train.nesterov"),
+				    .decay_all = ns_conf_bool(c, "train.decay_all"),
+				    .lr = rate_of(c, o, tuned),
+				    .momentum = ns_conf_real(c, "train.momentum"),
+				    .beta2 = ns_conf_real(c, "train.beta2"),
+				    .weight_decay = ns_conf_real(c, "train.weight_decay"),
+				    .warmup_epochs = ns_conf_real(c, "train.warmup_epochs"),
+				    .loss = {.smoothing = (float)ns_conf_real(c, "train.label_smoothing"),
+					     .focal = is_focal(c) ? (float)ns_conf_real(c, "train.focal_gamma") : 0},
+				    .keep_best = !strcmp(ns_conf_text(c, "train.keep"), "best"),
+				    .patience = (int)ns_conf_int(c, "train.patience"),
+				    .depth_decay = ns_conf_real(c, "train.depth_decay"),
+				    .ema = ns_conf_real(c, "train.ema"),
+				    .clip = tuned && !ns_conf_given(c, "train.clip") ? 1 : ns_conf_real(c, "train.clip"),
+				    .cosine = !strcmp(ns_conf_text(c, "train.schedule"), "cosine"),
+				    .seed = (uint64_t)ns_conf_int(c, "seed"),
+				    .label = o->label};
 	snprintf(s->precision, sizeof s->precision, "%s", ns_conf_text(c, "train.precision"));
 }
 
@@ -118,6 +155,8 @@ void ns_train_plain(const struct ns_conf *conf, json_t *all)
 		json_object_set(all, "augment",
 				json_integer_value(json_object_get(recipe, "version")) == 1 ? json_object_get(recipe, "operations") : recipe);
 	json_decref(recipe);
+	if (json_object_get(all, "train.loss") && !strcmp(ns_json_text(all, "train.loss"), "softmax")) /* what it was where nobody said one */
+		json_object_del(all, "train.loss");
 	if (rate == 0.1)
 		json_object_del(all, "train.lr");
 	else if (!ns_conf_node(conf, "train.lr"))
@@ -164,7 +203,7 @@ static enum ns_status class_weights(const struct ns_conf *conf, const struct ns_
 	double x;
 
 	*weights = NULL;
-	if (!given || (word && !strcmp(word, "none")))
+	if (!has_weights(conf))
 		return NS_OK;
 	if (word ? strcmp(word, "balanced") != 0 : !json_is_array(given) || (int)json_array_size(given) != n)
 		return ns_fail(NS_CONFIG, "train.class_weights: expected none, balanced, or a list of %d numbers, one for each class", n);
@@ -192,6 +231,7 @@ enum ns_status ns_train_spec_of(const struct ns_conf *conf, const struct ns_mode
 	from_conf(spec, conf, o, m->onnx && !m->net.arch.batch_norms, view->rows);
 	if (m->onnx)
 		strcpy(spec->precision, "f32");
+	NS_TRY(loss_of(conf, m, &spec->loss.kind));
 	NS_TRY(class_weights(conf, m, view, weights));
 	spec->loss.weights = *weights;
 	return NS_OK;

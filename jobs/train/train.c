@@ -142,7 +142,8 @@ enum ns_status ns_train_fit(struct ns_job *job, struct ns_model *model, const st
 	NS_GO(ns_feed_init(&f.feed, job, view, model, ns_conf_node(job->conf, "augment"), t.spec.batch / t.spec.virtual_ranks, 1, dtype));
 	if (!strcmp(ns_conf_text(job->conf, "train.sampling"), "balanced"))
 		NS_GO(ns_feed_balance(&f.feed));
-	t.input = (struct ns_train_input){&f.feed, f.feed.bytes, ns_feed_stage, ns_feed_images};
+	f.feed.member = ns_train_member(job->conf, model->net.arch.task);
+	t.input = (struct ns_train_input){&f.feed, f.feed.bytes, ns_feed_expects, ns_feed_stage, ns_feed_images};
 	NS_GO(ns_train(job, model, &t));
 	ns_log_event(job->log, "trained",
 		     json_pack("{s:s, s:I, s:f, s:f, s:f}", "what", o->label, "steps", (json_int_t)t.steps, "seconds", t.seconds, "images_per_second",
@@ -183,41 +184,6 @@ enum ns_status ns_train_keep_data(struct ns_job *job, const struct ns_dataset *d
 	return ns_job_agree(job, job->comm->rank == 0 ? ns_train_keep_here(ns_conf_text(job->conf, "registry"), data) : NS_OK);
 }
 
-/* The view of all labelled rows; every class must have some. */
-static enum ns_status labelled_rows(struct ns_view *view, struct ns_dataset **data)
-{
-	const struct ns_shard_head *h = ns_dataset_head(*data);
-	int64_t i, n = 0, *count = calloc((size_t)h->class_count, sizeof *count);
-	enum ns_status status = NS_OK;
-	int k;
-
-	*view = (struct ns_view){.sets = data, .set_count = 1, .rows = (*data)->rows};
-	for (i = 0; count && i < view->rows; i++) {
-		int32_t label = ns_dataset_label(*data, i);
-
-		if (label >= 0) {
-			count[label]++;
-			n++;
-		}
-	}
-	if (!count)
-		status = ns_fail(NS_NO_MEMORY, "out of memory for counting classes");
-	for (k = 0; status == NS_OK && k < h->class_count; k++)
-		if (!count[k])
-			status = ns_fail(NS_BAD_DATA, "%s: class %d ('%s') has no image", (*data)->path, k, h->classes[k]);
-	free(count);
-	if (status != NS_OK || n == view->rows)
-		return status;
-	view->picks = malloc(sizeof *view->picks * (size_t)n);
-	if (!view->picks)
-		return ns_fail(NS_NO_MEMORY, "out of memory for a view of %lld rows", (long long)n);
-	for (n = 0, i = 0; i < view->rows; i++)
-		if (ns_dataset_label(*data, i) >= 0)
-			view->picks[n++] = (struct ns_pick){i, ns_dataset_label(*data, i), 0, 0};
-	view->rows = n;
-	return NS_OK;
-}
-
 static enum ns_status open_other(struct ns_job *job, const char *key, struct ns_dataset **other, struct ns_dataset *data)
 {
 	const char *path = ns_conf_text(job->conf, key);
@@ -231,11 +197,24 @@ static enum ns_status open_other(struct ns_job *job, const char *key, struct ns_
 	return ns_classes_agree((const char *const *)a->classes, a->class_count, path, (const char *const *)b->classes, b->class_count, data->path);
 }
 
+/* What compares epochs by accuracy, or watches classes, is of classifiers. */
+static enum ns_status check_task(const struct ns_conf *conf, const struct ns_model *old)
+{
+	static const char *const keys[] = {"train.val", "train.calibrate"};
+	size_t i;
+
+	for (i = 0; old->facts && old->net.arch.task != NS_TASK_CLASSIFY && i < sizeof keys / sizeof *keys; i++)
+		if (ns_conf_text(conf, keys[i]))
+			return ns_fail(NS_CONFIG, "%s: is of classifiers; what a model of the task %s has learned, infer and evaluate say", keys[i],
+				       ns_task_name(old->net.arch.task));
+	return NS_OK;
+}
+
 enum ns_status ns_train_fresh(struct ns_job *job)
 {
 	struct ns_train_options o = {.label = "train", .checkpoint = "checkpoint", .metrics = "metrics.jsonl"};
 	struct ns_dataset *data = NULL, *val = NULL, *reference = NULL;
-	struct ns_model model = {0};
+	struct ns_model model = {0}, old = {0};
 	struct ns_view view = {0};
 	char baseline[NS_SHA256_HEX];
 	enum ns_status status;
@@ -243,12 +222,14 @@ enum ns_status ns_train_fresh(struct ns_job *job)
 
 	NS_TRY(ns_job_require(job, "data", "data", &path));
 	NS_GO(ns_dataset_open(job, &data, path, 0));
+	NS_GO(ns_train_open_from(job, &old));
+	NS_GO(check_task(job->conf, &old));
 	NS_GO(open_other(job, "train.val", &val, data));
 	NS_GO(open_other(job, "train.calibrate", &reference, data));
-	NS_GO(labelled_rows(&view, &data));
+	NS_GO(ns_train_rows(job, &old, &data, &view));
 	NS_GO(ns_dataset_verify(job, data));
 	NS_GO(ns_job_begin(job, 1));
-	NS_GO(ns_train_new_model(job, &model, data, &view));
+	NS_GO(ns_train_new_model(job, &model, data, &view, old.facts ? &old : NULL));
 	o.val = val;
 	NS_GO(ns_train_fit(job, &model, &view, &o));
 	if (reference) {
@@ -267,6 +248,7 @@ enum ns_status ns_train_fresh(struct ns_job *job)
 	status = ns_job_publish(job);
 out:
 	ns_model_release(&model);
+	ns_model_release(&old);
 	ns_view_release(&view);
 	ns_dataset_close(data);
 	ns_dataset_close(val);

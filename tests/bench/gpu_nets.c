@@ -152,7 +152,7 @@ static enum ns_status train(struct bench *b, const struct network *n, int steps,
 					 .seed = 1,
 					 .label = "train"};
 	strcpy(t->spec.precision, "bf16");
-	t->input = (struct ns_train_input){s, s->bytes, stage, images};
+	t->input = (struct ns_train_input){s, s->bytes, NULL, stage, images};
 	NS_GO(s->images ? NS_OK : ns_fail(NS_NO_MEMORY, "no memory for images"));
 	fill(s->images, s->bytes);
 	NS_GO(ns_train(&b->job, &m, t));

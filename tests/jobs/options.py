@@ -206,7 +206,7 @@ def rates(_binary):
 
 def refused(_binary):
     """words that are none, and keys that do not go together"""
-    for more, said in ((["--train.loss=hinge"], "expected softmax or focal"), (["--train.loss=focal", "--train.label_smoothing=0.1"], "without train.label_smoothing"), (["--train.focal_gamma=3"], "is of train.loss = focal"),
+    for more, said in ((["--train.loss=hinge"], "expected softmax, focal, binary"), (["--train.loss=focal", "--train.label_smoothing=0.1"], "without train.label_smoothing"), (["--train.focal_gamma=3"], "is of train.loss = focal"),
                        (["--train.keep=best"], "compared by --val"), (["--train.patience=2"], "compared by --val"), (["--train.sampling=often"], "expected shuffle or balanced"),
                        (["--train.class_weights=[1, 2]"], "a list of 3 numbers"), (["--train.class_weights=[1, -2, 1]"], "number 1 is not within"), (["--train.class_weights=even"], "expected none, balanced"),
                        (["--model.family=vit", "--model.blocks=[1]", "--model.heads=3"], "a width that 3 heads divide"), (["--model.family=vit", "--model.blocks=[1]", "--model.patch=9"], "expected multiples of 9"),

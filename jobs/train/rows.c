@@ -1,0 +1,136 @@
+/* jobs/train/rows.c - rows that a training can learn from, whatever its task. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobs/answer/answer.h"
+#include "jobs/infer/infer.h"
+#include "jobs/train/train_inner.h"
+
+static const struct {
+	enum ns_task task;
+	const char *member; /* of an annotation */
+	json_type type;
+} rows[] = {{NS_TASK_TAGS, "tags", JSON_ARRAY}, {NS_TASK_REGRESS, "values", JSON_OBJECT}, {NS_TASK_SEGMENT, "objects", JSON_ARRAY}};
+
+static int row_of(enum ns_task task)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (rows[i].task == task)
+			return (int)i;
+	return -1;
+}
+
+const char *ns_train_member(const struct ns_conf *conf, enum ns_task task)
+{
+	const char *given = ns_conf_text(conf, "train.truth");
+
+	return row_of(task) < 0 ? NULL : given ? given : rows[row_of(task)].member;
+}
+
+/* Those with a class; every class must have some. */
+static enum ns_status rows_with_class(struct ns_view *view, struct ns_dataset **data)
+{
+	const struct ns_shard_head *h = ns_dataset_head(*data);
+	int64_t i, n = 0, *count = calloc((size_t)h->class_count + 1, sizeof *count);
+	enum ns_status status = NS_OK;
+	int k;
+
+	if (!h->class_count) {
+		free(count);
+		return ns_fail(NS_BAD_DATA,
+			       "%s: names no classes, so there is nothing to learn; ingest it with class folders, --like or ingest.classes",
+			       (*data)->path);
+	}
+	*view = (struct ns_view){.sets = data, .set_count = 1, .rows = (*data)->rows};
+	for (i = 0; count && i < view->rows; i++) {
+		int32_t label = ns_dataset_label(*data, i);
+
+		if (label >= 0) {
+			count[label]++;
+			n++;
+		}
+	}
+	if (!count)
+		status = ns_fail(NS_NO_MEMORY, "out of memory for counting classes");
+	for (k = 0; status == NS_OK && k < h->class_count; k++)
+		if (!count[k])
+			status = ns_fail(NS_BAD_DATA, "%s: class %d ('%s') has no image", (*data)->path, k, h->classes[k]);
+	free(count);
+	if (status != NS_OK || n == view->rows)
+		return status;
+	view->picks = malloc(sizeof *view->picks * (size_t)n);
+	if (!view->picks)
+		return ns_fail(NS_NO_MEMORY, "out of memory for a view of %lld rows", (long long)n);
+	for (n = 0, i = 0; i < view->rows; i++)
+		if (ns_dataset_label(*data, i) >= 0)
+			view->picks[n++] = (struct ns_pick){i, ns_dataset_label(*data, i), 0, 0};
+	view->rows = n;
+	return NS_OK;
+}
+
+/* Names in what is said of a row that the model does not have: it can't learn them. */
+static int64_t strangers(const struct ns_model *m, const json_t *said)
+{
+	const char *key;
+	json_t *one;
+	int64_t n = 0;
+	size_t i;
+
+	json_array_foreach(said, i, one) {
+		const char *name = json_is_object(one) ? ns_json_text(one, "category") : json_string_value(one);
+
+		n += ns_said_class(m->classes, m->class_count, name) < 0;
+	}
+	if (json_is_object(said))
+		json_object_foreach((json_t *)(uintptr_t)said, key, one)
+			n += ns_said_class(m->classes, m->class_count, key) < 0;
+	return n;
+}
+
+/* Those of which an annotation has the member. */
+static enum ns_status rows_with_word(struct ns_job *job, const struct ns_model *m, const char *member, json_type type, struct ns_dataset **data,
+				     struct ns_view *view)
+{
+	int64_t i, n = 0, unknown = 0;
+	json_t *said;
+
+	*view = (struct ns_view){.sets = data, .set_count = 1, .picks = malloc(sizeof *view->picks * ((size_t)(*data)->rows + 1))};
+	if (!view->picks)
+		return ns_fail(NS_NO_MEMORY, "out of memory for a view of %lld rows", (long long)(*data)->rows);
+	for (i = 0; i < (*data)->rows; i++) {
+		NS_TRY(ns_row_said(*data, i, member, type, &said));
+		if (!said)
+			continue;
+		unknown += strangers(m, said);
+		view->picks[n++] = (struct ns_pick){i, 0, 0, 0};
+		json_decref(said);
+	}
+	view->rows = n;
+	if (!n)
+		return ns_fail(NS_BAD_DATA, "%s: no row's annotation has a member '%s' that says what is to be learned; train.truth names another",
+			       (*data)->path, member);
+	if (unknown && job->comm->rank == 0)
+		ns_log_warn(job->log, "%s: %lld of what its annotations name the model has no name for: that is not learned", (*data)->path,
+			    (long long)unknown);
+	return NS_OK;
+}
+
+enum ns_status ns_train_rows(struct ns_job *job, const struct ns_model *old, struct ns_dataset **data, struct ns_view *view)
+{
+	const enum ns_task task = old->facts ? old->net.arch.task : NS_TASK_CLASSIFY;
+	struct ns_reading reading;
+	int k = row_of(task);
+
+	if (task == NS_TASK_CLASSIFY)
+		return ns_conf_text(job->conf, "train.truth") ? ns_fail(NS_CONFIG, "train.truth: is of other tasks than classify")
+							      : rows_with_class(view, data);
+	if (k < 0 || !old->onnx)
+		return ns_fail(NS_CONFIG, "model.from: a model of the task %s is not trained here", ns_task_name(task));
+	NS_TRY(ns_reading_of(&reading, old));
+	if (reading.fit.rule == NS_FIT_WITHIN || reading.fit.rule == NS_FIT_HEIGHT)
+		return ns_fail(NS_CONFIG, "model.from: its images come in several sizes (fit %s), and those of a training have one",
+			       ns_fit_name(reading.fit.rule));
+	return rows_with_word(job, old, ns_train_member(job->conf, task), rows[k].type, data, view);
+}

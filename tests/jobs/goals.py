@@ -1,0 +1,268 @@
+"""Trainings of models of other tasks than classify: tags, numbers, a class a pixel; against NumPy. For goals.sh.
+
+usage: goals.py NIGHTSHIFT [PART...], in an empty folder
+"""
+import json
+import pathlib
+import sys
+
+import numpy
+
+import predict
+import tiny
+from onnx_file import node
+from predict import AS_IT_IS, f32, near, ppm, put, run
+from tiny import check
+from tune import tensors
+
+ROWS, EPOCHS, RATE, MOMENTUM, DECAY = 24, 5, .4, .9, .01
+EXACT = ["--train.batch=24", "--train.virtual_ranks=4", f"--train.epochs={EPOCHS}", f"--train.lr={RATE}", "--train.schedule=constant", "--train.warmup_epochs=0", "--train.ema=0",
+         f"--train.weight_decay={DECAY}", "--train.clip=0", "--threads=1"]
+FIT = ["--fit", "stretch", "--filter", "nearest", "--input=[16, 16]"]
+NAMES = ["a", "b", "c"]
+
+
+def lines(name, said):
+    pathlib.Path(f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in said))
+    run("ingest", f"{name}.jsonl", "--ingest.encoding=encoded", "--out", name)
+
+
+def colours(name, words, seed=5, more=()):
+    """images of one colour each, with what words(colour, i) says of them; as the network sees them"""
+    draw, x, said = numpy.random.default_rng(seed), [], []
+    pathlib.Path(f"{name}-in").mkdir(exist_ok=True)
+    for i in range(ROWS):
+        colour = draw.integers(0, 256, 3)
+        ppm(f"{name}-in/{i:02}.ppm", predict.flat(20, 12, colour))
+        x.append(colour / 255)
+        said.append({"path": f"{name}-in/{i:02}.ppm", **words(colour, i)})
+    for i, one in enumerate(more):
+        ppm(f"{name}-in/more{i}.ppm", predict.flat(8, 8, (9, 9, 9)))
+        said.append({"path": f"{name}-in/more{i}.ppm", **one})
+    lines(name, said)
+    return numpy.array(x)
+
+
+def linear(name, task, end=(), seed=7):
+    """means of channels, times a matrix"""
+    w, b = numpy.random.default_rng(seed).normal(0, .3, (3, 3)).astype("f4"), numpy.array([.1, -.2, .3], "f4")
+    put(f"{name}.onnx", [node("GlobalAveragePool", ["x"], ["p"]), node("Flatten", ["p"], ["f"]), node("Gemm", ["f", "w", "b"], ["z" if end else "y"]), *end], [f32("w", 3, 3, values=w), f32("b", 3, values=b)])
+    said = run("import", f"{name}.onnx", "--task", task, f"--classes={json.dumps(NAMES)}", *AS_IT_IS, *FIT, "--out", name)
+    check("a training may change 2 weights, of 12 numbers" in said, f"{said}")
+    return w.astype("f8"), b.astype("f8")
+
+
+def by_hand(params, slopes_of, epochs=EPOCHS):
+    """Nesterov's momentum over full batches; slopes_of(*params) -> loss, a slope of each"""
+    speed, losses = [numpy.zeros_like(p) for p in params], []
+    for _ in range(epochs):
+        loss, slopes = slopes_of(*params)
+        losses.append(loss)
+        for k, slope in enumerate(slopes):
+            g = slope + DECAY * params[k]
+            speed[k] = MOMENTUM * speed[k] + g
+            params[k] = params[k] - RATE * (g + MOMENTUM * speed[k])
+    return params, losses
+
+
+def trained(name, source, data, before, slopes_of, *more, hits=None):
+    run("train", "--data", data, "--from", source, "--out", name, "--force", *EXACT, *more)
+    wanted, losses = by_hand(list(before), slopes_of)
+    found = tensors(f"{name}/model.onnx")
+    for k, was, want in zip("wb", before, wanted):
+        moved, apart = float(numpy.abs(want - was).max()), float(numpy.abs(found[k].reshape(want.shape) - want).max())
+        check(moved > 1e-2 and apart < 2e-4 * moved, f"{name}: {k} is {apart} from NumPy's, which moved by {moved}")
+    said = [json.loads(line) for line in open(f"{name}/metrics.jsonl", encoding="utf-8")]
+    near([line["loss"] for line in said], losses, f"{name}: losses", 1e-5)
+    check(losses[-1] < losses[0], f"{name} learns nothing: {losses}")
+    if hits is not None:
+        near(said[0]["accuracy"], hits, f"{name}: the first epoch's share of right decisions", 1e-6)
+    return found, said
+
+
+def logistic(z):
+    return 1 / (1 + numpy.exp(-z))
+
+
+# --- parts ---
+
+def tags(_binary):
+    """binary cross-entropy, the mean over names; of a file that ends with logits or with probabilities; names that the model has not are not learned, and rows without a word are none"""
+    x = colours("t", lambda c, i: {"tags": [n for n, v in zip(NAMES, c) if v > 100 + 3 * i] + (["other"] if i == 2 else [])}, more=[{}, {"tags": None}])
+    t = numpy.array([[v * 255 > 100 + 3 * i for v in row] for i, row in enumerate(x)], float)
+
+    def slopes(w, b):
+        z = x @ w + b
+        d = (logistic(z) - t) / (3 * ROWS)
+        return (numpy.logaddexp(0, z) - z * t).mean(1).mean(), (x.T @ d, d.sum(0))
+
+    for name, end in (("tl", ()), ("tp", (node("Sigmoid", ["z"], ["y"]),))):
+        w, b = linear(name, "tags", end)
+        trained(f"{name}-t", name, "t", (w, b), slopes, hits=((x @ w + b > 0) == (t > 0)).mean())
+    run("train", "--data", "t", "--from", "tl", "--out", "tl-again", "--force", *EXACT, "--train.loss=binary", said="1 of what its annotations name the model has no name for")
+    check(pathlib.Path("tl-again/model.onnx").read_bytes() == pathlib.Path("tl-t/model.onnx").read_bytes(), "the task's own loss by its name")
+    # what it answers then
+    run("infer", "--model", "tl-t", "--data", "t", "--out", "t-p", "--force")
+    run("evaluate", "--predictions", "t-p", "--data", "t", "--out", "t-e", "--force")
+    check(json.load(open("t-e/evaluation.json", encoding="utf-8"))["labelled"] == ROWS, "rows that nobody spoke of")
+
+
+def numbers(_binary):
+    """smooth L1, the mean over names; of a number that nobody said nothing is learned, and there is no right and wrong"""
+    def words(c, i):
+        return {"values": {n: float(v) / 64 - 1 for k, (n, v) in enumerate(zip(NAMES, c)) if (i + k) % 4}}
+
+    x = colours("n", words)
+    t = numpy.array([[v * 255 / 64 - 1 if (i + k) % 4 else numpy.nan for k, v in enumerate(row)] for i, row in enumerate(x)])
+
+    def slopes(w, b):
+        d = numpy.where(numpy.isnan(t), 0, x @ w + b - numpy.nan_to_num(t))
+        loss = numpy.where(abs(d) < 1, d * d / 2, abs(d) - .5)
+        check((abs(d) > 1).any() and (abs(d) < 1).any(), "only one side of the loss is tried")
+        g = numpy.clip(d, -1, 1) / (3 * ROWS)
+        return loss.mean(), (x.T @ g, g.sum(0))
+
+    _, said = trained("n-t", "r", "n", linear("r", "regress"), slopes)
+    check(all(line["accuracy"] is None for line in said), f"{said}")
+
+
+def pixels_of(seed, h, w):
+    """pictures of noise with rectangles of classes, drawn as outlines; the last row of pixels is of nobody"""
+    draw, pictures, masks, said = numpy.random.default_rng(seed), [], [], []
+    for i in range(ROWS):
+        picture, mask, objects = draw.integers(0, 256, (h, w, 3)), numpy.zeros((h, w), int), []
+        for cls in (1, 2, 1):
+            y, x, dy, dx = (int(v) for v in (*draw.integers(0, (h - 6, w - 6)), *draw.integers(3, 7, 2)))
+            mask[y:y + dy, x:x + dx] = cls
+            objects.append({"category": NAMES[cls], "segmentation": [[x, y, x + dx, y, x + dx, y + dy, x, y + dy]]})
+        mask[h - 2:] = -1
+        objects.append({"category": "nobody's", "segmentation": [[0, h - 2, w, h - 2, w, h, 0, h]]})
+        pictures.append(picture)
+        masks.append(mask)
+        said.append(objects)
+    return numpy.array(pictures), numpy.array(masks), said
+
+
+def drawn(name, pictures, said, scale=1):
+    """each pixel as a square of scale x scale"""
+    pathlib.Path(f"{name}-in").mkdir(exist_ok=True)
+    for i, picture in enumerate(pictures):
+        ppm(f"{name}-in/{i:02}.ppm", picture.repeat(scale, 0).repeat(scale, 1))
+        for one in said[i]:
+            one["segmentation"] = [[v * scale for v in ring] for ring in one["segmentation"]]
+    lines(name, [{"path": f"{name}-in/{i:02}.ppm", "objects": objects} for i, objects in enumerate(said)])
+
+
+def overlap_slopes(p, t, known, iou):
+    """1 less the mean share, of each image, and its slope by p (n, h, w, k)"""
+    both, sums, of = (p * t).sum((1, 2)), (p * known[..., None]).sum((1, 2)), t.sum((1, 2))
+    above, below = (both + 1, sums + of - both + 1) if iou else (2 * both + 1, sums + of + 1)
+    n, k = above.shape
+    by_both = (below + above) / below**2 if iou else 2 / below
+    by_sum = -above / below**2
+    return 1 - (above / below).mean(1).mean(), -(by_both[:, None, None] * t + by_sum[:, None, None] * known[..., None]) / (n * k)
+
+
+def segments(_binary):
+    """cross-entropy a pixel, Dice and IoU; of files that end with logits or probabilities, of images larger than the canvas, of maps smaller than it; what nobody drew is the background, what
+    nobody knows is not learned"""
+    global NAMES
+    NAMES = ["background", "b", "c"]
+    pictures, masks, said = pixels_of(3, 16, 16)
+    drawn("s", pictures, said)
+    x, known = pictures / 255, masks >= 0
+    t = numpy.eye(3)[masks] * known[..., None]
+
+    def soft(w, b, x=x):
+        z = x @ w.T + b
+        z = z - z.max(-1, keepdims=True)
+        return numpy.exp(z) / numpy.exp(z).sum(-1, keepdims=True)
+
+    def entropy(w, b, x=x, t=t, known=known):
+        p = soft(w, b, x)
+        d = (p - t) * known[..., None] / known.size
+        return -(t * numpy.log(p)).sum() / known.size, (numpy.einsum("nhwk,nhwc->kc", d, x), d.sum((0, 1, 2)))
+
+    def shares(iou):
+        def slopes(w, b):
+            p = soft(w, b)
+            loss, g = overlap_slopes(p, t, known, iou)
+            d = p * (g - (g * p).sum(-1, keepdims=True))
+            return loss, (numpy.einsum("nhwk,nhwc->kc", d, x), d.sum((0, 1, 2)))
+        return slopes
+
+    w, b = numpy.random.default_rng(9).normal(0, .3, (3, 3)).astype("f4"), numpy.array([.1, -.2, .3], "f4")
+    held, before = [f32("w", 3, 3, 1, 1, values=w), f32("b", 3, values=b)], (w.astype("f8"), b.astype("f8"))
+    for name, nodes in (("sl", [node("Conv", ["x", "w", "b"], ["y"])]), ("sp", [node("Conv", ["x", "w", "b"], ["z"]), node("Softmax", ["z"], ["y"], "", [predict.one("axis", 1)])]),
+                        ("sh", [node("AveragePool", ["x"], ["h"], "", [predict.ints("kernel_shape", 2, 2), predict.ints("strides", 2, 2)]), node("Conv", ["h", "w", "b"], ["y"])])):
+        put(f"{name}.onnx", nodes, held)
+        run("import", f"{name}.onnx", "--task", "segment", f"--classes={json.dumps(NAMES)}", *AS_IT_IS, *FIT, "--out", name)
+    right = ((soft(*before).argmax(-1) == masks) & known).sum() / known.size
+    trained("sl-t", "sl", "s", before, entropy, hits=right)
+    trained("sp-t", "sp", "s", before, entropy, hits=right)
+    trained("sd-t", "sl", "s", before, shares(False), "--train.loss=dice", hits=right)
+    trained("si-t", "sp", "s", before, shares(True), "--train.loss=iou", hits=right)
+    # larger images, each pixel four: the same canvas
+    drawn("s2", pictures, [json.loads(json.dumps(one)) for one in said], 2)
+    trained("s2-t", "sl", "s2", before, entropy)
+    # a map of half the size: each of its pixels is what lies over its middle, the lower right one of four
+    half = x.reshape(ROWS, 8, 2, 8, 2, 3).mean((2, 4))
+    trained("sh-t", "sh", "s", before, lambda w, b: entropy(w, b, half, t[:, 1::2, 1::2], known[:, 1::2, 1::2]))
+    # mirrored, what is true of an image goes along
+    trained("sf-t", "sl", "s", before, entropy, '--augment=[{"flip": 1}]')
+    # one channel: the class of 1, and the background
+    put("sb.onnx", [node("Conv", ["x", "w", "b"], ["z"]), node("Sigmoid", ["z"], ["y"])], [f32("w", 1, 3, 1, 1, values=w[:1]), f32("b", 1, values=b[:1])])
+    run("import", "sb.onnx", "--task", "segment", '--classes=["background", "b"]', *AS_IT_IS, *FIT, "--out", "sb")
+    one, sure = (masks == 1).astype(float), known & (masks != 2)  # c is of nobody here
+
+    def channel(w, b):
+        z = (x @ w.T + b)[..., 0]
+        d = (logistic(z) - one) * sure / known.size
+        return ((numpy.logaddexp(0, z) - z * one) * sure).sum() / known.size, (numpy.einsum("nhw,nhwc->c", d, x)[None], numpy.array([d.sum()]))
+
+    trained("sb-t", "sb", "s", (before[0][:1], before[1][:1]), channel)
+    run("train", "--data", "s", "--from", "sb", "--out", "no", "--force", *EXACT, "--train.loss=dice", code=78, said="a mask of one channel has the loss binary alone")
+
+
+def bits(_binary):
+    """the same weights for one worker, two, and two ranks, and after a kill"""
+    colours("t", lambda c, i: {"tags": [n for n, v in zip(["a", "b", "c"], c) if v > 100]})
+    global NAMES
+    NAMES = ["a", "b", "c"]
+    linear("tl", "tags")
+    for name, args in (("one", ["--threads=1"]), ("two", ["--threads=2"])):
+        run("train", "--data", "t", "--from", "tl", "--out", name, "--force", *EXACT[:-1], *args)
+    check(pathlib.Path("one/model.onnx").read_bytes() == pathlib.Path("two/model.onnx").read_bytes(), "other bits with two workers")
+    env = ("env", "ASAN_OPTIONS=detect_leaks=0", "mpirun", "-n", "2")
+    tiny.run(env[0], [*env[1:], predict.NS, "train", "--data", "t", "--from", "tl", "--out", "ranks", "--force", *EXACT], pathlib.Path("."), limit=120)
+    check(pathlib.Path("one/model.onnx").read_bytes() == pathlib.Path("ranks/model.onnx").read_bytes(), "other bits with two ranks")
+
+
+def refused(_binary):
+    """what does not go together is said by name"""
+    global NAMES
+    NAMES = ["a", "b", "c"]
+    colours("t", lambda c, i: {"tags": ["a"], "wrong": "a"})
+    linear("tl", "tags")
+    linear("r", "regress")
+    to = ["--out", "no", "--force", *EXACT]
+    run("train", "--data", "t", "--from", "r", *to, code=65, said="no row's annotation has a member 'values'")
+    run("train", "--data", "t", "--from", "tl", *to, "--train.truth=wrong", code=65, said="its annotation's member 'wrong' is not what it should be: expected a list")
+    run("train", "--data", "t", "--from", "tl", *to, "--train.loss=dice", code=78, said="train.loss = 'dice': is not of models of the task tags")
+    run("train", "--data", "t", "--from", "tl", *to, "--train.loss=focal", code=78, said="train.loss = 'focal': is not of models of the task tags")
+    run("train", "--data", "t", "--from", "tl", *to, "--train.class_weights=balanced", code=78, said="are of one class an image, and the task is tags")
+    run("train", "--data", "t", "--from", "tl", *to, "--train.val", "t", code=78, said="train.val: is of classifiers")
+    put("e.onnx", [node("GlobalAveragePool", ["x"], ["p"]), node("Flatten", ["p"], ["f"]), node("MatMul", ["f", "w"], ["y"])], [f32("w", 3, 3, values=numpy.eye(3))])
+    run("import", "e.onnx", "--task", "embed", *AS_IT_IS, *FIT, "--out", "e")
+    run("train", "--data", "t", "--from", "e", *to, code=78, said="a model of the task embed is not trained here")
+    put("m.onnx", [node("Conv", ["x", "w"], ["y"])], [f32("w", 3, 3, 1, 1, values=numpy.eye(3))], shape=("n", 3, "h", "w"))
+    run("import", "m.onnx", "--task", "segment", '--classes=["background", "b", "c"]', *AS_IT_IS, "--fit", "within", "--filter", "nearest", "--input=[16, 16]", "--out", "m")
+    run("train", "--data", "t", "--from", "m", *to, code=78, said="its images come in several sizes (fit within)")
+    check(not pathlib.Path("no").exists() or not any(pathlib.Path("no").glob("model.*")), "a refused training has left a model")
+
+
+if __name__ == "__main__":
+    predict.NS, *chosen = sys.argv[1:]
+    for part in tiny.chosen((tags, numbers, segments, bits, refused), chosen):
+        part(predict.NS)
+    print(f"{tiny.checks} checks passed")
