@@ -34,6 +34,8 @@ const char *ns_op_name(enum ns_op_kind kind)
 		[NS_OP_ALONG] = "along",
 		[NS_OP_TOPK] = "topk",
 		[NS_OP_RECURRENT] = "recurrent",
+		[NS_OP_RECURRENT_BACK] = "recurrent_back",
+		[NS_OP_CTC] = "ctc",
 		[NS_OP_GRID] = "grid",
 		[NS_OP_ROI] = "roi",
 	};

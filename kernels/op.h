@@ -47,6 +47,8 @@ enum ns_op_kind {
 	NS_OP_ALONG,
 	NS_OP_TOPK,
 	NS_OP_RECURRENT,
+	NS_OP_RECURRENT_BACK,
+	NS_OP_CTC,
 	NS_OP_GRID,
 	NS_OP_ROI,
 	NS_OP_KINDS
@@ -230,7 +232,8 @@ struct ns_op {
 		struct ns_op_index index;
 		struct ns_op_along along;
 		struct ns_op_topk topk;
-		struct ns_op_recurrent recurrent;
+		struct ns_op_recurrent recurrent; /* RECURRENT, RECURRENT_BACK */
+		struct ns_op_ctc ctc;
 		struct ns_op_grid grid;
 		struct ns_op_roi roi;
 	} u;
@@ -272,7 +275,7 @@ enum { NS_KS_D };
 enum { NS_MMD_REF, NS_MMD_CUR, NS_MMD_BLOCK /* (opt) */ };
 enum { NS_MMD_Q, NS_MMD_S, NS_MMD_TOTAL };
 
-#define NS_OP_MAX_IN  9
+#define NS_OP_MAX_IN  11
 #define NS_OP_MAX_OUT 6
 
 #endif

@@ -185,6 +185,12 @@ enum ns_status ns_tensor_check(const struct ns_op *op)
 		return check_box(op, &op->u.index.tuples);
 	case NS_OP_TOPK:
 		return op->u.topk.k < 0 || op->u.topk.k > op->u.topk.n ? wrong(op, "k", op->u.topk.k, "0 to n") : NS_OK;
+	case NS_OP_RECURRENT_BACK:
+		return op->u.recurrent.has[NS_RECURRENT_P] ? wrong(op, "peepholes", 1, "none") : NS_OK;
+	case NS_OP_CTC:
+		if (op->u.ctc.n < 1 || op->u.ctc.t < 1 || op->u.ctc.k < 2 || op->u.ctc.most < 1 || op->u.ctc.most > op->u.ctc.t)
+			return wrong(op, "symbols of a text", op->u.ctc.most, "1 to as many as there are steps, and two symbols to tell apart");
+		return op->u.ctc.blank < 0 || op->u.ctc.blank >= op->u.ctc.k ? wrong(op, "the blank", op->u.ctc.blank, "one of the symbols") : NS_OK;
 	case NS_OP_RESAMPLE:
 		return op->u.resample.taps < 1 ? wrong(op, "taps", op->u.resample.taps, "at least 1") : NS_OK;
 	default:
@@ -262,8 +268,11 @@ double ns_op_work(const struct ns_op *op)
 	case NS_OP_TOPK:
 		return at_least_1(op->u.topk.outer) * at_least_1(op->u.topk.n) * at_least_1(op->u.topk.inner) * at_least_1(1 + op->u.topk.k);
 	case NS_OP_RECURRENT:
+	case NS_OP_RECURRENT_BACK:
 		return at_least_1(op->u.recurrent.t) * at_least_1(op->u.recurrent.n) * at_least_1(op->u.recurrent.h) * 4 *
 		       at_least_1(op->u.recurrent.i + op->u.recurrent.h);
+	case NS_OP_CTC:
+		return at_least_1(op->u.ctc.n) * at_least_1(op->u.ctc.t) * (at_least_1(op->u.ctc.k) + 6 * at_least_1(op->u.ctc.most));
 	case NS_OP_GRID:
 		return at_least_1(op->u.grid.n) * at_least_1(op->u.grid.c) * at_least_1(op->u.grid.p) * at_least_1(op->u.grid.q) * 16;
 	case NS_OP_ROI:

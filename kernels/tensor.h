@@ -185,6 +185,20 @@ struct ns_op_recurrent {
 	int has[8];
 };
 
+/*
+ * The gradient of RECURRENT, without peepholes. in: as that, then of y, of h and of c, each or none. out: of x, w, r, b, h0 and c0; NULL: not asked for.
+ */
+
+/*
+ * Connectionist temporal classification: logits (N,T,K) f32, texts i32 (N, most), each up to -1; -2 first: it is not known. out: dx = scale * gradient, the sum of losses, and how many
+ * texts the largest logits say. A text that is not known, or does not fit into T steps, adds nothing and has no gradient.
+ */
+struct ns_op_ctc {
+	int64_t n, t, k, most;
+	int blank;
+	float scale;
+};
+
 enum { NS_SAMPLE_NEAREST, NS_SAMPLE_LINEAR, NS_SAMPLE_CUBIC };
 enum { NS_OUTSIDE_ZERO, NS_OUTSIDE_BORDER, NS_OUTSIDE_REFLECT };
 struct ns_op_grid { /* x (N,C,H,W), grid (N,P,Q,2) of x and y in -1..1 -> y (N,C,P,Q) */
@@ -212,6 +226,8 @@ enum { NS_REDUCE_X };
 enum { NS_REDUCE_Y };
 enum { NS_CONTRACT_A, NS_CONTRACT_B };
 enum { NS_CONTRACT_Y };
+enum { NS_CTC_X, NS_CTC_TEXT };
+enum { NS_CTC_DX, NS_CTC_LOSS, NS_CTC_HITS };
 enum { NS_CONVOLVE_X, NS_CONVOLVE_W, NS_CONVOLVE_B };
 enum { NS_CONVOLVE_Y };
 enum { NS_CONVOLVE_WEIGHTS_X, NS_CONVOLVE_WEIGHTS_DY };
@@ -228,6 +244,8 @@ enum { NS_TOPK_X };
 enum { NS_TOPK_VALUES, NS_TOPK_INDICES };
 enum { NS_RECURRENT_X, NS_RECURRENT_W, NS_RECURRENT_R, NS_RECURRENT_B, NS_RECURRENT_LENGTHS, NS_RECURRENT_H0, NS_RECURRENT_C0, NS_RECURRENT_P };
 enum { NS_RECURRENT_Y, NS_RECURRENT_H, NS_RECURRENT_C };
+enum { NS_RECURRENT_DY = 8, NS_RECURRENT_DYH, NS_RECURRENT_DYC };
+enum { NS_RECURRENT_DX, NS_RECURRENT_DW, NS_RECURRENT_DR, NS_RECURRENT_DB, NS_RECURRENT_DH0, NS_RECURRENT_DC0 };
 enum { NS_GRID_X, NS_GRID_GRID };
 enum { NS_GRID_Y };
 enum { NS_ROI_X, NS_ROI_ROIS, NS_ROI_BATCH };

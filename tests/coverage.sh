@@ -16,7 +16,7 @@ for f in "$root"/kernels/cuda/*.cu; do
 	[ "$(jobs -rp | wc -l)" -lt "$(nproc)" ] || wait -n
 done
 wait
-for test in conv dense image queue reorder shift tensor types windows; do
+for test in conv dense image queue reorder shift tensor types windows steps; do
 	g++ --coverage ./*.o "$build"/tests/CMakeFiles/cudasim_runtime.dir/cudasim/*.o "$build/tests/CMakeFiles/test_$test.dir/kernels/"*.o \
 		"$build/libns_kernels.a" -ldnnl -lgomp -lm -ldl -lcmocka -o "test_$test"
 	NST_CASES=${NST_CASES:-memory} NST_BACKENDS=cuda "./test_$test" >log 2>&1 || { cat log; exit 1; }

@@ -64,7 +64,7 @@ if [ "${NS_PEERS:-1}" = 1 ]; then
 	done
 fi
 # every case, and memory errors and races on the device itself: side by side, as no time is taken yet
-bad=0 sanitizers= judges= programs="conv dense image queue reorder shift tensor types windows"
+bad=0 sanitizers= judges= programs="conv dense image queue reorder shift tensor types windows steps"
 judged() { # NAME CMD...: its output and its exit code in OUT
 	local name=$1 rc=0
 	shift

@@ -188,13 +188,15 @@ enum ns_status ns_dag_add(struct ns_dag *d, const struct ns_op *op, const int *i
 {
 	struct ns_dag_node *n;
 	int64_t elements = 0;
-	int i;
+	int i, first = 0;
 
+	while (first < outs - 1 && out[first] < 0) /* nobody asks for those before */
+		first++;
 	for (i = 0; i < outs; i++)
 		elements += out[i] < 0 ? 0 : ns_box_count(&d->values[out[i]].box);
 	if (!elements) /* there is nothing to compute, however long that would take */
 		return NS_OK;
-	if (ns_dag_is_constant(d, out[0]))
+	if (ns_dag_is_constant(d, out[first]))
 		return compute(d, op, in, ins, out, outs);
 	NS_TRY(ns_op_check(op));
 	NS_TRY(room((void **)&d->nodes, &d->node_room, d->node_count, sizeof *d->nodes));

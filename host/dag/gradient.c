@@ -8,10 +8,10 @@
 #include "host/dag/gradient_inner.h"
 
 static ns_gradient_rule *const rules[NS_OP_KINDS] = {
-	[NS_OP_POINTWISE] = ns_gradient_pointwise, [NS_OP_MOVE] = ns_gradient_move,	    [NS_OP_REDUCE] = ns_gradient_reduce,
-	[NS_OP_CONTRACT] = ns_gradient_contract,   [NS_OP_CONVOLVE] = ns_gradient_convolve, [NS_OP_POOL_ND] = ns_gradient_pool,
-	[NS_OP_RESAMPLE] = ns_gradient_resample,   [NS_OP_INDEX] = ns_gradient_index,	    [NS_OP_ALONG] = ns_gradient_along,
-	[NS_OP_TOPK] = ns_gradient_topk,
+	[NS_OP_POINTWISE] = ns_gradient_pointwise, [NS_OP_MOVE] = ns_gradient_move,	      [NS_OP_REDUCE] = ns_gradient_reduce,
+	[NS_OP_CONTRACT] = ns_gradient_contract,   [NS_OP_CONVOLVE] = ns_gradient_convolve,   [NS_OP_POOL_ND] = ns_gradient_pool,
+	[NS_OP_RESAMPLE] = ns_gradient_resample,   [NS_OP_INDEX] = ns_gradient_index,	      [NS_OP_ALONG] = ns_gradient_along,
+	[NS_OP_TOPK] = ns_gradient_topk,	   [NS_OP_RECURRENT] = ns_gradient_recurrent,
 };
 
 /* --- what depends on what is asked for --- */
@@ -59,14 +59,19 @@ static enum ns_status allocate(struct ns_backward *b)
 static enum ns_status one_node(struct ns_backward *b, int index)
 {
 	const struct ns_dag_node node = b->dag->nodes[index];
-	int k, wanted = 0, g = node.outs ? b->gradient[ns_dag_root(b->dag, node.out[0])] : -1;
+	int k, wanted = 0, g = node.outs ? b->gradient[ns_dag_root(b->dag, node.out[0])] : -1, arrives = g >= 0,
+	       states = node.op.kind == NS_OP_RECURRENT;
 
 	for (k = 0; k < node.ins; k++)
 		wanted |= ns_backward_wants(b, node.in[k]);
-	for (k = 1; wanted && k < node.outs; k++) /* indices have none, and others than these have one output */
-		if (node.out[k] >= 0 && b->gradient[ns_dag_root(b->dag, node.out[k])] >= 0)
+	for (k = 1; wanted && k < node.outs; k++) { /* indices have none, and others than these and the states of recurrent layers have one output */
+		int more = node.out[k] >= 0 && b->gradient[ns_dag_root(b->dag, node.out[k])] >= 0;
+
+		if (more && !states)
 			return ns_fail(NS_DECLINED, "%s: output %d has no gradient here", ns_op_name(node.op.kind), k);
-	if (!wanted || g < 0)
+		arrives |= more;
+	}
+	if (!wanted || !arrives)
 		return NS_OK;
 	if (!rules[node.op.kind])
 		return ns_fail(NS_DECLINED, "%s has no gradient here", ns_op_name(node.op.kind));

@@ -19,7 +19,7 @@ struct ns_backward {
  */
 typedef enum ns_status ns_gradient_rule(struct ns_backward *b, int index, const struct ns_dag_node *n, int g);
 ns_gradient_rule ns_gradient_pointwise, ns_gradient_move, ns_gradient_contract, ns_gradient_convolve, ns_gradient_pool, ns_gradient_reduce,
-	ns_gradient_along, ns_gradient_index, ns_gradient_topk, ns_gradient_resample;
+	ns_gradient_along, ns_gradient_index, ns_gradient_topk, ns_gradient_resample, ns_gradient_recurrent;
 
 /* Is a gradient by this value asked for? -1, as inputs that are left out, is never. */
 int ns_backward_wants(const struct ns_backward *b, int value);

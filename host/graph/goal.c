@@ -1,6 +1,7 @@
 /*
  * host/graph/goal.c - losses of the tasks, as nodes behind a graph, so that its gradients come from the rules of the ops: cross-entropy of classes and of pixels, binary
- * cross-entropy of tags, smooth L1 of numbers (Girshick 2015), soft Dice (Milletari et al. 2016) and IoU (Rahman, Wang 2016) of masks.
+ * cross-entropy of tags, smooth L1 of numbers (Girshick 2015), soft Dice (Milletari et al. 2016) and IoU (Rahman, Wang 2016) of masks,
+ * connectionist temporal classification of texts (Graves et al. 2006).
  */
 #include "host/graph/goal_inner.h"
 
@@ -294,6 +295,40 @@ static enum ns_status segment(struct ns_dag *d, const struct ns_model *m, int n,
 	return total(d, g->hits, 1.0 / (double)pixels, &g->hits);
 }
 
+/* --- texts --- */
+
+static enum ns_status read_text(struct ns_dag *d, const struct ns_model *m, int n, const int *outputs, const struct ns_loss *loss, int batch,
+				struct ns_goal *g)
+{
+	const char *blank = ns_json_text(json_object_get(m->facts, "decode"), "blank");
+	const struct ns_box one = {1, {1}};
+	struct ns_op op = {.kind = NS_OP_CTC};
+	struct ns_op_ctc *v = &op.u.ctc;
+	struct ns_box b;
+	int in[2], out[3], x;
+
+	(void)loss;
+	NS_TRY(first_output(d, m, outputs, &x));
+	b = ns_dag_at(d, x)->box;
+	if (n != 1 || b.rank != 3 || (b.dim[0] != 1 && b.dim[1] != 1) || b.dim[2] != m->class_count + 1)
+		return ns_fail(NS_CONFIG, "%s: its first output is no list (1, steps, symbols) of %d symbols, a blank among them", m->onnx->path,
+			       m->class_count + 1);
+	*v = (struct ns_op_ctc){.n = 1, .t = b.dim[0] * b.dim[1], .k = b.dim[2], .scale = 1.0f / (float)batch};
+	v->most = v->t;
+	v->blank = blank && !strcmp(blank, "last") ? (int)v->k - 1 : 0;
+	g->target = (struct ns_target){NS_TASK_READ, (int)v->t, 1, (int)v->t};
+	NS_TRY(ns_dag_view(d, before_softmax(d, x, (int)v->k, 1), &(struct ns_box){3, {1, v->t, v->k}}, &in[NS_CTC_X]));
+	NS_TRY(ns_dag_input(d, NS_I32, &(struct ns_box){2, {1, v->most}}, &in[NS_CTC_TEXT]));
+	NS_TRY(ns_dag_value(d, NS_F32, &(struct ns_box){3, {1, v->t, v->k}}, in, 2, &out[NS_CTC_DX]));
+	NS_TRY(ns_dag_value(d, NS_F32, &one, in, 2, &out[NS_CTC_LOSS]));
+	NS_TRY(ns_dag_value(d, NS_F32, &one, in, 2, &out[NS_CTC_HITS]));
+	g->y = in[NS_CTC_X];
+	g->dy = out[NS_CTC_DX];
+	g->loss = out[NS_CTC_LOSS];
+	g->hits = out[NS_CTC_HITS];
+	return ns_dag_add(d, &op, in, 2, out, 3);
+}
+
 /* --- the table --- */
 
 static const struct {
@@ -306,6 +341,7 @@ static const struct {
 	{NS_TASK_TAGS, 1u << NS_LOSS_BINARY, tags},
 	{NS_TASK_REGRESS, 1u << NS_LOSS_SMOOTH_L1, regress},
 	{NS_TASK_SEGMENT, 1u << NS_LOSS_SOFTMAX | 1u << NS_LOSS_DICE | 1u << NS_LOSS_IOU, segment},
+	{NS_TASK_READ, 1u << NS_LOSS_CTC, read_text},
 };
 
 int ns_task_trains(enum ns_task task)

@@ -260,7 +260,7 @@ enum { NS_TAIL_LOSS, NS_TAIL_HITS, NS_TAIL_STOP, NS_TAIL_COUNT = 16 };
 
 struct ns_exec;
 
-enum ns_loss_kind { NS_LOSS_SOFTMAX, NS_LOSS_BINARY, NS_LOSS_SMOOTH_L1, NS_LOSS_DICE, NS_LOSS_IOU };
+enum ns_loss_kind { NS_LOSS_SOFTMAX, NS_LOSS_BINARY, NS_LOSS_SMOOTH_L1, NS_LOSS_DICE, NS_LOSS_IOU, NS_LOSS_CTC, NS_LOSS_KINDS };
 struct ns_loss { /* softmax cross-entropy with what changes it, see struct ns_op_xent; or one of another kind */
 	float smoothing, focal;
 	const float *weights; /* of each class, on the host; NULL: none */
@@ -270,7 +270,8 @@ int ns_task_has_loss(enum ns_task task, enum ns_loss_kind kind);
 int ns_task_trains(enum ns_task task); /* is there any? */
 
 /*
- * What is true of an image, as a training reads it: words of 4 bytes. classify: its class, -1 unknown; segment: the class of each of h x w pixels, -1 unknown; tags: 1 or 0 of each
+ * What is true of an image, as a training reads it: words of 4 bytes. classify: its class, -1 unknown; segment: the class of each of h x w pixels, -1 unknown; read: symbols of its
+ * text up to -1, -2 first: nobody knows it; tags: 1 or 0 of each
  * name, and regress a number of each, as f32, NaN where nobody said it.
  */
 struct ns_target {

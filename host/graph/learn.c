@@ -138,7 +138,7 @@ static enum ns_status try_training(const struct ns_model *m, int *tensors, int64
 	struct ns_loss loss = {.kind = NS_LOSS_SOFTMAX};
 	enum ns_status status;
 
-	while (loss.kind < NS_LOSS_IOU && !ns_task_has_loss(m->net.arch.task, loss.kind)) /* the first of its task */
+	while (loss.kind < NS_LOSS_KINDS - 1 && !ns_task_has_loss(m->net.arch.task, loss.kind)) /* the first of its task */
 		loss.kind++;
 	NS_GO(ns_model_copy(&copy, m));
 	NS_GO(ns_model_learn(&copy, NULL));

@@ -28,6 +28,9 @@ static const struct place {
 	{"InstanceNormalization", 6, ANY},
 	{"GroupNormalization", 6, ANY},
 	{"PRelu", 2, ANY},
+	{"LSTM", 14, ANY},
+	{"GRU", 14, ANY},
+	{"RNN", 14, ANY},
 	{"Add", 3, LIST},
 	{"Mul", 3, LIST},
 	{"Gather", 1, LIST},
@@ -158,7 +161,7 @@ enum ns_status ns_onnx_freeze(const struct ns_onnx *o, const char *name, int *te
 static int is_product(struct ns_onnx_text op)
 {
 	return ns_onnx_is(op, "Conv") || ns_onnx_is(op, "ConvTranspose") || ns_onnx_is(op, "Gemm") || ns_onnx_is(op, "MatMul") ||
-	       ns_onnx_is(op, "Einsum");
+	       ns_onnx_is(op, "Einsum") || ns_onnx_is(op, "LSTM") || ns_onnx_is(op, "GRU") || ns_onnx_is(op, "RNN");
 }
 
 enum ns_status ns_onnx_depths(const struct ns_onnx *o, const int *tensors, int *depths)

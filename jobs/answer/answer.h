@@ -55,6 +55,10 @@ enum ns_status ns_said_mask(const json_t *objects, char *const *names, int n, in
 double *ns_said_points(const json_t *list, double w, double h, int *n);
 /* size [h, w] and counts, as numbers or as COCO's text. */
 enum ns_status ns_said_runs(const json_t *rle, int h, int w, int16_t value, int16_t *mask, int64_t row);
+/*
+ * Symbols of a text, the longest name first, as a network numbers them that has a blank; to NULL: they are counted. -1: a part of the text is no name; -2: there are more than `most`.
+ */
+int ns_said_symbols(char *const *names, int n, int blank_last, const char *text, int32_t *to, int most);
 /* What is drawn of an object; an empty list is none. */
 const json_t *ns_said_drawn(const json_t *object);
 

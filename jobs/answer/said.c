@@ -136,3 +136,26 @@ int ns_said_background(char *const *names, int n)
 		found = ns_said_class(names, n, backgrounds[k]);
 	return found;
 }
+
+int ns_said_symbols(char *const *names, int n, int blank_last, const char *text, int32_t *to, int most)
+{
+	int count = 0, k, best;
+	size_t bytes, longest;
+
+	for (; *text; text += longest, count++) {
+		for (longest = 0, best = -1, k = 0; k < n; k++) {
+			bytes = strlen(names[k]);
+			if (bytes > longest && !strncmp(text, names[k], bytes)) {
+				longest = bytes;
+				best = k;
+			}
+		}
+		if (best < 0)
+			return -1;
+		if (to && count == most)
+			return -2;
+		if (to)
+			to[count] = blank_last ? best : best + 1;
+	}
+	return count;
+}

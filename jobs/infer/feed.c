@@ -43,6 +43,9 @@ enum ns_status ns_feed_init(struct ns_feed *f, struct ns_job *job, const struct 
 	*f = (struct ns_feed){.view = view, .model = model, .job = job, .shuffle = shuffle, .n = n, .seed = (uint64_t)ns_conf_int(job->conf, "seed")};
 	NS_TRY(ns_reading_of(&reading, model));
 	f->fit = reading.fit;
+	if (reading.fit.rule == NS_FIT_HEIGHT) /* of one size, as a batch has: lines of text with their ends filled */
+		f->fit.rule = NS_FIT_CORNER;
+	f->blank_last = reading.blank_last;
 	f->fits = reading.fit.filter != NS_FILTER_AREA;
 	f->samples_at = (image_bytes(f) * (size_t)n + 63) / 64 * 64;
 	f->bytes = f->samples_at + (size_t)n * sizeof(struct ns_augment_sample);

@@ -37,6 +37,7 @@ struct ns_feed {
 	int balanced;		   /* classes that have rows; 0: it is none */
 	struct ns_target target;   /* what is true of an image; without anybody's word its class */
 	const char *member;	   /* of other tasks than classify: of an annotation, that says it; borrowed */
+	int blank_last;		   /* of read: which symbol is the blank; else it is the first */
 	uint64_t seed;
 	size_t bytes, samples_at; /* staged: pixels (n, h, w, c) u8, then n draws */
 	struct ns_feed_worker {

@@ -31,7 +31,10 @@ enum ns_status ns_row_said(const struct ns_dataset *data, int64_t row, const cha
 		json_decref(*said);
 		*said = NULL;
 		return ns_fail(NS_BAD_DATA, "%s: row %lld: its annotation's member '%s' is not what it should be: expected %s", s->path, (long long)i,
-			       member, type == JSON_OBJECT ? "an object of numbers" : "a list");
+			       member,
+			       type == JSON_OBJECT   ? "an object of numbers"
+			       : type == JSON_STRING ? "a text"
+						     : "a list");
 	}
 	return NS_OK;
 }
@@ -98,15 +101,31 @@ static enum ns_status pixels_of(const struct ns_feed *f, const json_t *said, int
 	return status;
 }
 
+/* A text whose symbols the model does not have, or that is longer than its steps, is one that nobody knows. */
+static void symbols_of(const struct ns_feed *f, const json_t *said, int32_t *to)
+{
+	const struct ns_model *m = f->model;
+	int n = -1;
+
+	if (said)
+		n = ns_said_symbols(m->classes, m->class_count, f->blank_last, json_string_value(said), to, f->target.words);
+	if (n < 0)
+		to[0] = -2;
+	else if (n < f->target.words)
+		to[n] = -1;
+}
+
 enum ns_status ns_feed_target(const struct ns_feed *f, const struct ns_dataset *data, int64_t row, const struct ns_fitted *seen, int32_t *to)
 {
 	const enum ns_task task = f->target.task;
 	enum ns_status status = NS_OK;
 	json_t *said;
 
-	NS_TRY(ns_row_said(data, row, f->member, task == NS_TASK_REGRESS ? JSON_OBJECT : JSON_ARRAY, &said));
+	NS_TRY(ns_row_said(data, row, f->member, task == NS_TASK_REGRESS ? JSON_OBJECT : task == NS_TASK_READ ? JSON_STRING : JSON_ARRAY, &said));
 	if (task == NS_TASK_TAGS)
 		tags_of(f->model, said, (float *)(void *)to);
+	else if (task == NS_TASK_READ)
+		symbols_of(f, said, to);
 	else if (task == NS_TASK_REGRESS)
 		numbers_of(f->model, said, (float *)(void *)to);
 	else

@@ -10,7 +10,10 @@ static const struct {
 	enum ns_task task;
 	const char *member; /* of an annotation */
 	json_type type;
-} rows[] = {{NS_TASK_TAGS, "tags", JSON_ARRAY}, {NS_TASK_REGRESS, "values", JSON_OBJECT}, {NS_TASK_SEGMENT, "objects", JSON_ARRAY}};
+} rows[] = {{NS_TASK_TAGS, "tags", JSON_ARRAY},
+	    {NS_TASK_REGRESS, "values", JSON_OBJECT},
+	    {NS_TASK_SEGMENT, "objects", JSON_ARRAY},
+	    {NS_TASK_READ, "text", JSON_STRING}};
 
 static int row_of(enum ns_task task)
 {
@@ -78,6 +81,8 @@ static int64_t strangers(const struct ns_model *m, const json_t *said)
 	int64_t n = 0;
 	size_t i;
 
+	if (json_is_string(said))
+		return ns_said_symbols(m->classes, m->class_count, 0, json_string_value(said), NULL, 0) < 0;
 	json_array_foreach(said, i, one) {
 		const char *name = json_is_object(one) ? ns_json_text(one, "category") : json_string_value(one);
 
@@ -129,7 +134,7 @@ enum ns_status ns_train_rows(struct ns_job *job, const struct ns_model *old, str
 	if (k < 0 || !old->onnx)
 		return ns_fail(NS_CONFIG, "model.from: a model of the task %s is not trained here", ns_task_name(task));
 	NS_TRY(ns_reading_of(&reading, old));
-	if (reading.fit.rule == NS_FIT_WITHIN || reading.fit.rule == NS_FIT_HEIGHT)
+	if (reading.fit.rule == NS_FIT_WITHIN)
 		return ns_fail(NS_CONFIG, "model.from: its images come in several sizes (fit %s), and those of a training have one",
 			       ns_fit_name(reading.fit.rule));
 	return rows_with_word(job, old, ns_train_member(job->conf, task), rows[k].type, data, view);

@@ -15,7 +15,9 @@ static enum ns_status check_words(const struct ns_conf *conf)
 	} rows[] = {{"train.optimizer", {"sgd", "adamw"}, "sgd or adamw"},
 		    {"train.collective", {"auto", "nccl", "mpi"}, "auto, nccl or mpi"},
 		    {"train.schedule", {"cosine", "constant"}, "cosine or constant"},
-		    {"train.loss", {"softmax", "focal", "binary", "smooth_l1", "dice", "iou"}, "softmax, focal, binary, smooth_l1, dice or iou"},
+		    {"train.loss",
+		     {"softmax", "focal", "binary", "smooth_l1", "dice", "iou", "ctc"},
+		     "softmax, focal, binary, smooth_l1, dice, iou or ctc"},
 		    {"train.sampling", {"shuffle", "balanced"}, "shuffle or balanced"},
 		    {"train.keep", {"last", "best"}, "last or best"}};
 	size_t i, k;
@@ -79,14 +81,14 @@ static int has_weights(const struct ns_conf *conf)
 /* The loss that is asked for, or the first of the model's task. */
 static enum ns_status loss_of(const struct ns_conf *conf, const struct ns_model *m, enum ns_loss_kind *kind)
 {
-	static const char *const words[] = {"softmax", "binary", "smooth_l1", "dice", "iou"};
+	static const char *const words[] = {"softmax", "binary", "smooth_l1", "dice", "iou", "ctc"};
 	const enum ns_task task = m->net.arch.task;
 	const char *word = is_focal(conf) ? "softmax" : ns_conf_text(conf, "train.loss");
 
-	for (*kind = NS_LOSS_SOFTMAX; *kind <= NS_LOSS_IOU; ++*kind)
+	for (*kind = NS_LOSS_SOFTMAX; *kind < NS_LOSS_KINDS; ++*kind)
 		if (ns_task_has_loss(task, *kind) && (!word || !strcmp(word, words[*kind])))
 			break;
-	if (*kind > NS_LOSS_IOU)
+	if (*kind == NS_LOSS_KINDS)
 		return word ? ns_fail(NS_CONFIG, "train.loss = '%s': is not of models of the task %s", ns_conf_text(conf, "train.loss"),
 				      ns_task_name(task))
 			    : ns_fail(NS_CONFIG, "model.from: a model of the task %s is not trained here", ns_task_name(task));

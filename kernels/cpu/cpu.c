@@ -88,6 +88,7 @@ static const struct ns_impl *const impls[] = {&ns_cpu_augment,
 					      &ns_cpu_along,
 					      &ns_cpu_resample,
 					      &ns_cpu_recurrent,
+					      &ns_cpu_recurrent_back,
 					      &ns_cpu_index,
 					      NS_REF_ALL,
 					      NULL};

@@ -14,7 +14,7 @@ extern const struct ns_impl ns_cpu_augment, ns_cpu_stats, ns_cpu_conv, ns_cpu_co
 	ns_cpu_pool_backward, ns_cpu_linear, ns_cpu_linear_backward, ns_cpu_xent, ns_cpu_head, ns_cpu_norm2, ns_cpu_sgd, ns_cpu_adamw, ns_cpu_ema,
 	ns_cpu_ks, ns_cpu_mmd, ns_cpu_contract, ns_cpu_convolve, ns_cpu_convolve_last, ns_cpu_winograd, ns_cpu_convolve_then, ns_cpu_depthwise,
 	ns_cpu_convolve_weights, ns_cpu_pointwise, ns_cpu_move, ns_cpu_reduce, ns_cpu_pool_nd, ns_cpu_along, ns_cpu_resample, ns_cpu_recurrent,
-	ns_cpu_index;
+	ns_cpu_recurrent_back, ns_cpu_index;
 
 static inline const struct ns_op *ns_cpu_op(const struct ns_plan *plan)
 {

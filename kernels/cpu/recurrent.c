@@ -2,12 +2,9 @@
  * kernels/cpu/recurrent.c - RNN, GRU and LSTM with their usual activations: what the inputs give for all steps at once, then a product of matrices a step. Lengths, peepholes
  * and clipping are left to ref.
  */
-#include <string.h>
-
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/fast.h"
-#include "kernels/cpu/gemm.h"
-#include "kernels/formula/pointwise.h"
+#include "kernels/cpu/recurrent_inner.h"
 
 struct run {
 	const struct ns_op_recurrent *v;
@@ -16,30 +13,6 @@ struct run {
 	float *given, *recurrent; /* of all steps (t, n, width); of this one (n, width) */
 	float *h, *c;
 };
-
-static int64_t gates(const struct ns_op_recurrent *v)
-{
-	return v->how == NS_RECURRENT_RNN ? 1 : v->how == NS_RECURRENT_GRU ? 3 : 4;
-}
-
-static void start(float *rows, int64_t n, int64_t width, const float *bias)
-{
-	int64_t i;
-
-	for (i = 0; i < n; i++)
-		if (bias)
-			memcpy(rows + i * width, bias, sizeof *rows * (size_t)width);
-		else
-			memset(rows + i * width, 0, sizeof *rows * (size_t)width);
-}
-
-/* y (n, width) += x (n, depth) w' , w (width, depth) */
-static enum ns_status times(float *y, int64_t n, int64_t width, int64_t ldy, const float *x, int64_t depth, const float *w)
-{
-	return ns_gemm(n, width, depth, (struct ns_operand){x, depth, 1}, (struct ns_operand){w, 1, depth}, 1, y, ldy);
-}
-
-#define AT(p, which) v16_load_f32((p) + (which)*H + j, lanes)
 
 static void lstm(const struct run *e, const float *x, const float *r, float *h, float *c)
 {
@@ -154,16 +127,11 @@ static enum ns_status recurrent_run(const struct ns_plan *plan, const struct ns_
 
 static enum ns_status recurrent_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
 {
-	static const int usual[3][3] = {{NS_PW_TANH}, {NS_PW_SIGMOID, NS_PW_TANH}, {NS_PW_SIGMOID, NS_PW_TANH, NS_PW_TANH}};
 	const struct ns_op_recurrent *v = &op->u.recurrent;
 	size_t floats;
-	int k;
 
 	(void)dev;
-	for (k = 0; k <= v->how; k++)
-		if (v->code[k] != usual[v->how][k])
-			return NS_DECLINED;
-	if (v->has[NS_RECURRENT_LENGTHS] || v->has[NS_RECURRENT_P] || v->clip > 0 || v->couple || v->t < 1 || v->n < 1 || v->i < 1)
+	if (!is_usual(v))
 		return NS_DECLINED;
 	floats = (size_t)(gates(v) * v->h * v->n) * (size_t)(v->t + 1) + 2 * (size_t)(v->n * v->h);
 	return ns_plain_plan_make(plan, op, floats * sizeof(float), recurrent_run);

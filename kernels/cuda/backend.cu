@@ -10,7 +10,7 @@ extern const struct ns_backend ns_backend_cuda;
 extern const struct ns_impl ns_cuda_augment, ns_cuda_stats, ns_cuda_conv, ns_cuda_conv_train, ns_cuda_conv_backward, ns_cuda_reorder, ns_cuda_pool,
 	ns_cuda_pool_backward, ns_cuda_linear, ns_cuda_linear_backward, ns_cuda_xent, ns_cuda_head, ns_cuda_norm2, ns_cuda_sgd, ns_cuda_adamw,
 	ns_cuda_ema, ns_cuda_ks, ns_cuda_mmd_tensor, ns_cuda_mmd, ns_cuda_pointwise, ns_cuda_move, ns_cuda_index, ns_cuda_resample, ns_cuda_reduce,
-	ns_cuda_along, ns_cuda_topk, ns_cuda_contract, ns_cuda_convolve, ns_cuda_convolve_weights, ns_cuda_pool_nd, ns_cuda_recurrent;
+	ns_cuda_along, ns_cuda_topk, ns_cuda_contract, ns_cuda_convolve, ns_cuda_convolve_weights, ns_cuda_pool_nd, ns_cuda_recurrent, ns_cuda_ctc;
 #ifdef NS_CUDNN
 extern const struct ns_impl ns_cudnn_graph, ns_cudnn_conv, ns_cudnn_conv_train, ns_cudnn_conv_backward;
 #endif
@@ -300,6 +300,7 @@ static const struct ns_impl *const impls[] = {&ns_cuda_augment,
 					      &ns_cuda_convolve_weights,
 					      &ns_cuda_pool_nd,
 					      &ns_cuda_recurrent,
+					      &ns_cuda_ctc,
 					      &ns_any_convolve_then,
 					      NULL};
 

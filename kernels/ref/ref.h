@@ -48,7 +48,8 @@ static inline const struct ns_op *ns_ref_op(const struct ns_plan *plan)
 extern const struct ns_impl ns_ref_augment, ns_ref_stats, ns_ref_conv, ns_ref_conv_train, ns_ref_conv_backward, ns_ref_reorder, ns_ref_pool,
 	ns_ref_pool_backward, ns_ref_linear, ns_ref_linear_backward, ns_ref_xent, ns_ref_head, ns_ref_norm2, ns_ref_sgd, ns_ref_adamw, ns_ref_ema,
 	ns_ref_ks, ns_ref_mmd, ns_ref_pointwise, ns_ref_move, ns_ref_reduce, ns_ref_contract, ns_ref_convolve, ns_ref_convolve_weights,
-	ns_ref_pool_nd, ns_ref_resample, ns_ref_index, ns_ref_along, ns_ref_topk, ns_ref_recurrent, ns_ref_grid, ns_ref_roi;
+	ns_ref_pool_nd, ns_ref_resample, ns_ref_index, ns_ref_along, ns_ref_topk, ns_ref_recurrent, ns_ref_grid, ns_ref_roi, ns_ref_ctc,
+	ns_ref_recurrent_back;
 
 /* every implementation of ref, for the end of a backend's list */
 #define NS_REF_ALL                                                                                                                                   \
@@ -56,6 +57,6 @@ extern const struct ns_impl ns_ref_augment, ns_ref_stats, ns_ref_conv, ns_ref_co
 		&ns_ref_pool_backward, &ns_ref_linear, &ns_ref_linear_backward, &ns_ref_xent, &ns_ref_head, &ns_ref_norm2, &ns_ref_sgd,              \
 		&ns_ref_adamw, &ns_ref_ema, &ns_ref_ks, &ns_ref_mmd, &ns_ref_pointwise, &ns_ref_move, &ns_ref_reduce, &ns_ref_contract,              \
 		&ns_ref_convolve, &ns_ref_convolve_weights, &ns_ref_pool_nd, &ns_ref_resample, &ns_ref_index, &ns_ref_along, &ns_ref_topk,           \
-		&ns_ref_recurrent, &ns_ref_grid, &ns_ref_roi, &ns_any_convolve_then
+		&ns_ref_recurrent, &ns_ref_grid, &ns_ref_roi, &ns_ref_ctc, &ns_ref_recurrent_back, &ns_any_convolve_then
 
 #endif

@@ -38,7 +38,7 @@ for f in "$root"/kernels/*.c "$root"/kernels/formula/*.c "$root"/kernels/ref/*.c
 done
 wait
 [ "$(find o -name 'kernels-*' | wc -l)" -gt 0 ]
-for test in conv dense image queue reorder shift tensor types windows; do
+for test in conv dense image queue reorder shift tensor types windows steps; do
 	"$cc" "${flags[@]}" "$root/tests/kernels/test_$test.c" o/*.o -lstdc++ -lm -ldl -lcmocka -o "test_$test"
 	NST_CASES=$cases NST_BACKENDS=cuda "./test_$test" >log 2>&1 || { tail -40 log; echo "FAILED: test_$test"; exit 1; }
 	grep -hE "cuda: .* ran" log || true

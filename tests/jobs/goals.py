@@ -1,4 +1,4 @@
-"""Trainings of models of other tasks than classify: tags, numbers, a class a pixel; against NumPy. For goals.sh.
+"""Trainings of models of other tasks than classify: tags, numbers, a class a pixel, texts; against NumPy. For goals.sh.
 
 usage: goals.py NIGHTSHIFT [PART...], in an empty folder
 """
@@ -52,7 +52,7 @@ def linear(name, task, end=(), seed=7):
     return w.astype("f8"), b.astype("f8")
 
 
-def by_hand(params, slopes_of, epochs=EPOCHS):
+def by_hand(params, slopes_of, epochs=EPOCHS, rate=RATE):
     """Nesterov's momentum over full batches; slopes_of(*params) -> loss, a slope of each"""
     speed, losses = [numpy.zeros_like(p) for p in params], []
     for _ in range(epochs):
@@ -61,13 +61,14 @@ def by_hand(params, slopes_of, epochs=EPOCHS):
         for k, slope in enumerate(slopes):
             g = slope + DECAY * params[k]
             speed[k] = MOMENTUM * speed[k] + g
-            params[k] = params[k] - RATE * (g + MOMENTUM * speed[k])
+            params[k] = params[k] - rate * (g + MOMENTUM * speed[k])
     return params, losses
 
 
 def trained(name, source, data, before, slopes_of, *more, hits=None):
     run("train", "--data", data, "--from", source, "--out", name, "--force", *EXACT, *more)
-    wanted, losses = by_hand(list(before), slopes_of)
+    rate = [float(one.split("=")[1]) for one in (*EXACT, *more) if one.startswith("--train.lr=")][-1]
+    wanted, losses = by_hand(list(before), slopes_of, rate=rate)
     found = tensors(f"{name}/model.onnx")
     for k, was, want in zip("wb", before, wanted):
         moved, apart = float(numpy.abs(want - was).max()), float(numpy.abs(found[k].reshape(want.shape) - want).max())
@@ -224,6 +225,128 @@ def segments(_binary):
     run("train", "--data", "s", "--from", "sb", "--out", "no", "--force", *EXACT, "--train.loss=dice", code=78, said="a mask of one channel has the loss binary alone")
 
 
+def ctc(p, text, blank):
+    """-log of the probability of a text, and how often each symbol is at each step, given it; p (steps, symbols)"""
+    line = [blank]
+    for s in text:
+        line += [s, blank]
+    steps, states = len(p), len(line)
+    ahead, behind = numpy.zeros((steps, states)), numpy.zeros((steps, states))
+    may = numpy.array([[s == r or s == r + 1 or (s == r + 2 and line[s] != blank and line[s] != line[r]) for s in range(states)] for r in range(states)], float)
+    ahead[0, :2] = p[0, line[:2]]
+    behind[-1, -2:] = 1
+    for t in range(1, steps):
+        ahead[t] = (ahead[t - 1] @ may) * p[t, line]
+        behind[-1 - t] = may @ (behind[-t] * p[-t, line])
+    total, share = ahead[-1, -2:].sum(), numpy.zeros_like(p)
+    for s, symbol in enumerate(line):
+        share[:, symbol] += ahead[:, s] * behind[:, s]
+    return -numpy.log(total), share / total
+
+
+def texts(_binary):
+    """connectionist temporal classification, wherever the blank stands and however the file ends; symbols are the longest names; what has other symbols, or more than there are steps, is left"""
+    global NAMES
+    NAMES = ["a", "c", "ch"]
+    draw, x, words, said = numpy.random.default_rng(11), [], [], []
+    pathlib.Path("l-in").mkdir()
+    for i in range(ROWS):
+        picture = draw.integers(0, 256, (8, 16, 3))
+        ppm(f"l-in/{i:02}.ppm", picture)
+        x.append(picture.mean(0) / 255)
+        symbols = [int(s) for s in draw.integers(0, 3, draw.integers(0, 6))]
+        while any(symbols[k:k + 2] == [1, 1] for k in range(len(symbols))):  # cch is c, ch, and c, c is cc: no text is two
+            symbols.remove(1)
+        words.append(symbols if i < ROWS - 2 else None)
+        text = "".join(NAMES[s] for s in symbols) if i < ROWS - 2 else "abc" if i == ROWS - 2 else "ac" * 9
+        said.append({"path": f"l-in/{i:02}.ppm", "text": text})
+    lines("l", said)
+    x = numpy.array(x)
+    w, b = draw.normal(0, .3, (3, 4)).astype("f4"), numpy.array([.1, -.2, .3, 0], "f4")
+    for name, last, end in (("lf", False, ()), ("ll", True, (node("Softmax", ["z"], ["y"], "", [predict.one("axis", 2)]),))):
+        put(f"{name}.onnx", [node("ReduceMean", ["x"], ["m"], "", [predict.ints("axes", 2), predict.one("keepdims", 0)]), node("Transpose", ["m"], ["t"], "", [predict.ints("perm", 0, 2, 1)]),
+                             node("MatMul", ["t", "w"], ["p"]), node("Add", ["p", "b"], ["z" if end else "y"]), *end], [f32("w", 3, 4, values=w), f32("b", 4, values=b)], shape=("n", 3, 8, "w"))
+        run("import", f"{name}.onnx", "--task", "read", f"--classes={json.dumps(NAMES)}", *AS_IT_IS, "--fit", "height", "--filter", "bilinear", "--input=[8, 16]",
+            *(["--import.blank=last"] if last else []), "--out", name)
+        blank, first = (3, 0) if last else (0, 1)
+
+        def slopes(w, b):
+            z = x @ w + b
+            p = numpy.exp(z - z.max(-1, keepdims=True))
+            p /= p.sum(-1, keepdims=True)
+            d, loss = numpy.zeros_like(z), 0
+            for i, symbols in enumerate(words):
+                if symbols is not None:
+                    one, share = ctc(p[i], [s + first for s in symbols], blank)
+                    loss += one
+                    d[i] = (p[i] - share) / ROWS
+            return loss / ROWS, (numpy.einsum("ntc,ntk->ck", x, d), d.sum((0, 1)))
+
+        trained(f"{name}-t", name, "l", (w.astype("f8"), b.astype("f8")), slopes, "--train.lr=0.05")
+    run("train", "--data", "l", "--from", "lf", "--out", "told", "--force", *EXACT, said="1 of what its annotations name the model has no name for")
+
+
+def unrolled(kind, steps, hidden, words):
+    """a recurrent layer as elementary nodes, the last state h"""
+    nodes, h, c = [], "h0", None
+    for s in range(steps):
+        n = f"{s}_"
+        t = steps - 1 - s if words == "reverse" else s
+        nodes += [node("Gather", ["q", f"i{t}"], [n + "x"], "", [predict.one("axis", 0)]), node("Gemm", [n + "x", "W", "B1"], [n + "gx"], "", [predict.one("transB", 1)]),
+                  node("Gemm", [h, "R", "B2"], [n + "gr"], "", [predict.one("transB", 1)])]
+        if kind == "LSTM":  # i, o, f, c
+            nodes += [node("Add", [n + "gx", n + "gr"], [n + "z"]), node("Split", [n + "z"], [n + k for k in "iofc"], "", [predict.one("axis", 1)]),
+                      *(node("Sigmoid", [n + k], [n + k + "s"]) for k in "iof"), node("Tanh", [n + "c"], [n + "cs"]), node("Mul", [n + "is", n + "cs"], [n + "new"])]
+            if c:
+                nodes += [node("Mul", [n + "fs", c], [n + "old"]), node("Add", [n + "old", n + "new"], [n + "cell"])]
+            c = n + "cell" if c else n + "new"
+            nodes += [node("Tanh", [c], [n + "ct"]), node("Mul", [n + "os", n + "ct"], [n + "h"])]
+        else:  # z, r, h, with linear_before_reset
+            nodes += [node("Split", [n + "gx"], [n + k for k in "zrh"], "", [predict.one("axis", 1)]), node("Split", [n + "gr"], [n + k + "r" for k in "zrh"], "", [predict.one("axis", 1)]),
+                      *(node("Add", [n + k, n + k + "r"], [n + k + "a"]) for k in "zr"), *(node("Sigmoid", [n + k + "a"], [n + k + "s"]) for k in "zr"),
+                      node("Mul", [n + "rs", n + "hr"], [n + "in"]), node("Add", [n + "h", n + "in"], [n + "ha"]), node("Tanh", [n + "ha"], [n + "hs"]),
+                      node("Sub", ["one", n + "zs"], [n + "zn"]), node("Mul", [n + "zn", n + "hs"], [n + ("a" if s else "h2")]),
+                      *([node("Mul", [n + "zs", h], [n + "b"]), node("Add", [n + "a", n + "b"], [n + "h2"])] if s else [])]  # the first state is 0, and does not learn
+        h = n + ("h" if kind == "LSTM" else "h2")
+    return nodes, h
+
+
+def recurrent(_binary):
+    """a layer learns what the same layer written out in elementary nodes does: by its last state, and by all of its steps, of which the last is taken"""
+    global NAMES
+    NAMES = ["a", "b", "c"]
+    steps, hidden, draw = 6, 5, numpy.random.default_rng(13)
+    pathlib.Path("q2-in").mkdir()
+    said = []
+    for i in range(ROWS):
+        ppm(f"q2-in/{i:02}.ppm", draw.integers(0, 256, (4, steps, 3)))
+        said.append({"path": f"q2-in/{i:02}.ppm", "values": {n: float(v) for n, v in zip(NAMES, draw.normal(0, 1, 3))}})
+    lines("q2", said)
+    ahead = [node("ReduceMean", ["x"], ["s"], "", [predict.ints("axes", 2), predict.one("keepdims", 0)]), node("Transpose", ["s"], ["q"], "", [predict.ints("perm", 2, 0, 1)])]
+    for kind, gates, words, whole in (("LSTM", 4, "forward", False), ("LSTM", 4, "reverse", True), ("GRU", 3, "forward", True), ("GRU", 3, "reverse", False)):
+        w = {"W": draw.normal(0, .5, (gates * hidden, 3)), "R": draw.normal(0, .5, (gates * hidden, hidden)), "B1": draw.normal(0, .3, gates * hidden), "B2": draw.normal(0, .3, gates * hidden),
+             "out": draw.normal(0, .5, (hidden, 3))}
+        w = {k: v.astype("f4") for k, v in w.items()}
+        last = 0 if words == "reverse" else steps - 1  # where the last step stands among all of them
+        layer = [node(kind, ["q", "LW", "LR", "LB"], ["all", "state"], "", [predict.one("hidden_size", hidden), [(1, "direction"), (4, words), (20, 3)], *([predict.one("linear_before_reset", 1)] if kind == "GRU" else [])]),
+                 *([node("Gather", ["all", f"i{last}"], ["g"], "", [predict.one("axis", 0)]), node("Squeeze", ["g", "none"], ["h"])] if whole else [node("Squeeze", ["state", "none"], ["h"])]), node("MatMul", ["h", "out"], ["y"])]
+        held = [predict.i64("none", 0), *(predict.tensor(f"i{t}", [], 7, raw=t.to_bytes(8, "little")) for t in range(steps)), f32("out", hidden, 3, values=w["out"])]
+        put("layer.onnx", ahead + layer, held + [f32("LW", 1, *w["W"].shape, values=w["W"]), f32("LR", 1, *w["R"].shape, values=w["R"]), f32("LB", 1, 2 * gates * hidden, values=numpy.concatenate([w["B1"], w["B2"]]))], shape=("n", 3, 4, steps))
+        nodes, h = unrolled(kind, steps, hidden, words)
+        put("written.onnx", ahead + nodes + [node("MatMul", [h, "out"], ["y"])], held + [f32(k, *w[k].shape, values=w[k]) for k in ("W", "R", "B1", "B2")] +
+            [f32("h0", 1, hidden, values=numpy.zeros(hidden)), f32("one", values=[1])], shape=("n", 3, 4, steps))
+        found = {}
+        for name in ("layer", "written"):
+            run("import", f"{name}.onnx", "--task", "regress", f"--classes={json.dumps(NAMES)}", *AS_IT_IS, "--fit", "stretch", "--filter", "nearest", f"--input=[4, {steps}]", "--out", name, said="a training may change")
+            run("train", "--data", "q2", "--from", name, "--out", f"{name}-t", "--force", *EXACT, "--train.lr=0.1")
+            found[name] = tensors(f"{name}-t/model.onnx")
+        pairs = {"LW": found["written"]["W"], "LR": found["written"]["R"], "LB": numpy.concatenate([found["written"]["B1"], found["written"]["B2"]]), "out": found["written"]["out"]}
+        began = {"LW": w["W"], "LR": w["R"], "LB": numpy.concatenate([w["B1"], w["B2"]]), "out": w["out"]}
+        for k, wanted in pairs.items():
+            moved, apart = numpy.abs(wanted - began[k]).max(), numpy.abs(found["layer"][k].reshape(wanted.shape) - wanted).max()
+            check(moved > 1e-3 and apart < 1e-3 * moved, f"{kind} {words}: {k} is {apart} from the same written out, which moved by {moved}")
+
+
 def bits(_binary):
     """the same weights for one worker, two, and two ranks, and after a kill"""
     colours("t", lambda c, i: {"tags": [n for n, v in zip(["a", "b", "c"], c) if v > 100]})
@@ -263,6 +386,6 @@ def refused(_binary):
 
 if __name__ == "__main__":
     predict.NS, *chosen = sys.argv[1:]
-    for part in tiny.chosen((tags, numbers, segments, bits, refused), chosen):
+    for part in tiny.chosen((tags, numbers, segments, texts, recurrent, bits, refused), chosen):
         part(predict.NS)
     print(f"{tiny.checks} checks passed")

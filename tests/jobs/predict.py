@@ -582,7 +582,7 @@ def refused(_binary):
     run(*detect[:-1], "y", "--classes=[a, b]", "--head", "yolov8")
     ppm("a.ppm", flat(8, 8, (1, 2, 3)))
     grey_set()
-    run("train", "--data", "data", "--from", "y", "--out", "q", code=78, said="its task is detect")
+    run("train", "--data", "data", "--from", "y", "--out", "q", code=78, said="a model of the task detect is not trained here")
     run("predict", "means.onnx", "a.ppm", code=65, said="nightshift import makes a model of an ONNX file")
     # what changes in model.json is seen
     facts = json.load(open("y/model.json", encoding="utf-8"))

@@ -22,25 +22,25 @@
 static uint64_t seed = 11;
 
 /* Who is to take it on the CPU, where that backend is (not on a machine without oneDNN). */
-static void took(const char *who, const char *wanted)
+static inline void took(const char *who, const char *wanted)
 {
 	if (ns_backend_find("cpu"))
 		assert_string_equal(who, wanted);
 }
 
 /* Of all cases a quarter, where NST_CASES asks for fewer: for sanitizers, which ask what is read, not for numbers. */
-static int times(int n)
+static inline int times(int n)
 {
 	return getenv("NST_CASES") && strcmp(getenv("NST_CASES"), "all") ? (n + 3) / 4 : n;
 }
 
 /* So many that they say something: of all cases, with the CPU's backend. */
-static void enough(int are)
+static inline void enough(int are)
 {
 	assert_true(are || times(4) < 4 || !ns_backend_find("cpu"));
 }
 
-static int64_t among(int64_t low, int64_t high)
+static inline int64_t among(int64_t low, int64_t high)
 {
 	return low + (int64_t)below(&seed, (uint64_t)(high - low + 1));
 }
@@ -52,14 +52,14 @@ static struct {
 } inputs[16];
 static int inputs_made;
 
-static void *input_of(void *p, size_t bytes)
+static inline void *input_of(void *p, size_t bytes)
 {
 	inputs[inputs_made % 16].p = p;
 	inputs[inputs_made++ % 16].bytes = bytes;
 	return p;
 }
 
-static size_t bytes_of(const void *p)
+static inline size_t bytes_of(const void *p)
 {
 	int i;
 
@@ -71,7 +71,7 @@ static size_t bytes_of(const void *p)
 	return 0;
 }
 
-static float *random_floats(int64_t n, double low, double high)
+static inline float *random_floats(int64_t n, double low, double high)
 {
 	float *p = input_of(malloc((size_t)(n ? n : 1) * sizeof *p), (size_t)n * sizeof *p);
 	int64_t i;
@@ -82,8 +82,8 @@ static float *random_floats(int64_t n, double low, double high)
 }
 
 /* Runs `op` on one backend: n floats of the first output, and places of maxima where they are asked for. bytes: of each input. */
-static void run_on(const struct ns_backend *backend, const struct ns_op *op, const void *const *in, const size_t *bytes, int ins, int64_t n,
-		   const float *start, float *y, int64_t *which, char who[40])
+static inline void run_on(const struct ns_backend *backend, const struct ns_op *op, const void *const *in, const size_t *bytes, int ins, int64_t n,
+			  const float *start, float *y, int64_t *which, char who[40])
 {
 	struct ns_args args = {0};
 	struct ns_device *dev;
@@ -136,7 +136,7 @@ static void run_on(const struct ns_backend *backend, const struct ns_op *op, con
 static int ran_on_cuda;
 
 /* On ref, the CPU and, where there is one, CUDA; who[]: who took it on the CPU. CUDA's sums of f32 may be wider of the mark. */
-static void both(const struct ns_op *op, const void *const *in, int ins, int64_t n, const float *start, double within, char who[40])
+static inline void both(const struct ns_op *op, const void *const *in, int ins, int64_t n, const float *start, double within, char who[40])
 {
 	const struct ns_backend *backends[3] = {&ns_backend_ref, ns_backend_find("cpu"), ns_backend_find("cuda")};
 	int places = op->kind == NS_OP_POOL_ND && op->u.pool_nd.indices, b;
@@ -177,7 +177,7 @@ static void both(const struct ns_op *op, const void *const *in, int ins, int64_t
 }
 
 /* What a program says at its end, and its exit status: red where there is CUDA and nothing ran on it. */
-static int told(const char *program, int failed)
+static inline int told(const char *program, int failed)
 {
 	if (ns_backend_find("cuda"))
 		printf("%s: cuda: tensor/cuda ran %d cases, declined 0\n", program, ran_on_cuda);
