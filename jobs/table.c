@@ -97,7 +97,9 @@ const struct ns_key ns_keys[] = {
 	 0, 0},
 	{"ingest.labelled", NULL, NS_KEY_NODE, "null", V(INGEST), "{name: rows}: of this split only so many keep their label", 0, 0},
 
-	{"model.family", NULL, NS_KEY_TEXT, "resnet", NET, "resnet, resnext, mobilenet, convnext or vit", 0, 0},
+	{"model.family", NULL, NS_KEY_TEXT, "resnet", NET, "resnet, resnext, mobilenet, convnext or vit; unet of pixels, crnn of texts", 0, 0},
+	{"model.task", NULL, NS_KEY_TEXT, "classify", NET,
+	 "of a new network: classify, tags, regress, segment or read; names come from the annotations", 0, 0},
 	{"model.block", NULL, NS_KEY_TEXT, "basic", NET, "basic or bottleneck", 0, 0},
 	{"model.blocks", NULL, NS_KEY_NODE, "[1, 1, 1, 1]", NET, "blocks in each stage", 0, 0},
 	{"model.width", NULL, NS_KEY_INT, "16", NET, "channels of the first stage", 1, 4096},

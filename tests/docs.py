@@ -57,6 +57,8 @@ EXCEPT = {  # command: (in its place, reason); in its place None: not run. The w
     "nightshift registry retain NIGHTS --registry.days=90 --registry.releases=3": (None, "wants a release that names its rows; tests/jobs/release.sh has some"),
     "nightshift registry show trial": (None, "wants a candidate on trial; tests/jobs/trial.sh has them"),
     "tests/gpu.sh prepare": (None, "for a borrowed machine with a GPU"),
+    "nightshift train --data outlined --model.task segment --model.family unet --model.input '[256, 256, 3]' --model.width 32 --train.optimizer adamw --out segmenter":
+        (None, "wants outlines; jobs.goals trains such networks"),
     "nightshift train --from segmenter --data outlined --train.loss dice --train.epochs 5 --out segmenter-2": (None, "jobs.goals trains such models"),
     "tests/bench/calibration.py NIGHTSHIFT OUT": (None, "bench.calibration runs it, with fewer windows"),
     "tests/bench/drift_peers.sh --rounds 2 --columns 512": (None, "installs the peers and takes an hour"),

@@ -78,7 +78,8 @@ static enum ns_status foreign_from_json(struct ns_arch *a, const json_t *json, c
 		NS_TRY(either(json, "colours", "rgb", "bgr", where, &a->bgr));
 	if (a->task != NS_TASK_CLASSIFY) {
 		NS_TRY(take(json_object_get(json, "classes"), "classes", where, 0, NS_CLASSES_MAX, &a->classes));
-		return either(json, "channels", "first", "last", where, &a->channels_last);
+		NS_TRY(either(json, "channels", "first", "last", where, &a->channels_last));
+		return json_object_get(json, "normalisations") ? either(json, "normalisations", "file", "batch", where, &a->batch_norms) : NS_OK;
 	}
 	NS_TRY(take(json_object_get(json, "classes"), "classes", where, 2, NS_CLASSES_MAX, &a->classes));
 	NS_TRY(take(json_object_get(json, "embedding"), "embedding", where, 1, NS_CLASSES_MAX, &a->embedding));
@@ -135,6 +136,8 @@ static json_t *foreign_to_json(const struct ns_arch *a)
 		json_object_set_new(json, "colours", json_string("bgr"));
 	if (a->task != NS_TASK_CLASSIFY) {
 		json_object_set_new(json, "task", json_string(tasks[a->task]));
+		if (a->batch_norms)
+			json_object_set_new(json, "normalisations", json_string("batch"));
 		return json;
 	}
 	json_object_set_new(json, "embedding", json_integer(a->embedding));

@@ -176,6 +176,32 @@ const char *ns_build_gelu(struct ns_builder *b, const char *x)
 	return ns_build(b, "Mul", t, ns_build_number(b, 0.5f), NULL);
 }
 
+const char *ns_build_max_pool(struct ns_builder *b, const char *x, int64_t kh, int64_t kw)
+{
+	const char *y = new_name(b);
+	struct ns_onnx_message node = {NULL, 0, 0, 0};
+
+	ns_onnx_begin_node(&node, "MaxPool", (const char *const[]){x, NULL}, y);
+	ns_onnx_put_ints(&node, "kernel_shape", (const int64_t[]){kh, kw}, 2);
+	ns_onnx_put_ints(&node, "strides", (const int64_t[]){kh, kw}, 2);
+	return end_node(b, &node, y);
+}
+
+const char *ns_build_lstm(struct ns_builder *b, const char *x, int64_t in, int64_t hidden)
+{
+	const double deviation = 1 / sqrt(3.0 * (double)hidden); /* that of numbers drawn evenly up to 1 / sqrt(hidden) */
+	const char *w = ns_build_weight(b, (const int64_t[]){2, 4 * hidden, in}, 3, 0, deviation),
+		   *r = ns_build_weight(b, (const int64_t[]){2, 4 * hidden, hidden}, 3, 0, deviation),
+		   *c = ns_build_weight(b, (const int64_t[]){2, 8 * hidden}, 2, 0, 0), *y = new_name(b);
+	struct ns_onnx_message node = {NULL, 0, 0, 0};
+
+	ns_onnx_begin_node(&node, "LSTM", (const char *const[]){x, w, r, c, NULL}, y);
+	ns_onnx_put_whole(&node, "hidden_size", hidden);
+	ns_onnx_put_word(&node, "direction", "bidirectional");
+	y = ns_build_list(b, "Transpose", end_node(b, &node, y), "perm", (const int64_t[]){0, 2, 1, 3}, 4);
+	return ns_build(b, "Reshape", y, ns_build_wholes(b, (const int64_t[]){0, 0, 2 * hidden}, 3), NULL);
+}
+
 void ns_build_head(struct ns_builder *b, const char *x, int64_t in, int64_t classes)
 {
 	const char *w = ns_build_weight(b, (const int64_t[]){classes, in}, 2, 0, 1 / sqrt(3.0 * (double)in)),
@@ -185,5 +211,6 @@ void ns_build_head(struct ns_builder *b, const char *x, int64_t in, int64_t clas
 	ns_onnx_begin_node(&node, "Gemm", (const char *const[]){x, w, c, NULL}, "logits");
 	ns_onnx_put_whole(&node, "transB", 1);
 	(void)end_node(b, &node, "logits");
-	ns_onnx_put_value(&b->graph, 12, "logits", NS_ONNX_FLOAT, "n", &classes, 1);
+	x = b->logistic ? ns_build(b, "Sigmoid", "logits", NULL, NULL) : "logits";
+	ns_onnx_put_value(&b->graph, 12, x, NS_ONNX_FLOAT, "n", &classes, 1);
 }

@@ -16,6 +16,7 @@ struct ns_builder {
 	int count; /* of values so far */
 	uint64_t seed;
 	uint32_t stream; /* of draws: one a weight */
+	int logistic;	 /* the head's outputs are probabilities, each by itself */
 	enum ns_status status;
 };
 
@@ -43,7 +44,11 @@ const char *ns_build_layer_norm(struct ns_builder *b, const char *x, int64_t cha
 /* x (..., in) to (..., out), weights of the deviation .02 as in vision transformers. */
 const char *ns_build_dense(struct ns_builder *b, const char *x, int64_t in, int64_t out);
 const char *ns_build_gelu(struct ns_builder *b, const char *x);
-/* (n, in) to the output `logits` of (n, classes). */
+/* The largest of each kh x kw places, of which none is seen twice. */
+const char *ns_build_max_pool(struct ns_builder *b, const char *x, int64_t kh, int64_t kw);
+/* (steps, n, in) to (steps, n, 2 * hidden): an LSTM forward and one backward. */
+const char *ns_build_lstm(struct ns_builder *b, const char *x, int64_t in, int64_t hidden);
+/* (n, in) to the output `logits` of (n, classes), or `probabilities`. */
 void ns_build_head(struct ns_builder *b, const char *x, int64_t in, int64_t classes);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * host/graph/families.c - families of networks beside ResNets, each a row: built as ONNX files, which are run and trained as those that came. vit: Dosovitskiy et al. 2021, of the mean of tokens, without
- * a class token (Beyer et al. 2022); convnext: Liu et al. 2022; mobilenet: Sandler et al. 2018, version 2; resnext: Xie et al. 2017, with groups.
+ * a class token (Beyer et al. 2022); convnext: Liu et al. 2022; mobilenet: Sandler et al. 2018, version 2; resnext: Xie et al. 2017, with groups; unet: Ronneberger et al. 2015, with
+ * pixels dealt out (Shi et al. 2016) on the way up; crnn: Shi et al. 2015.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -156,18 +157,75 @@ static void build_resnext(struct ns_builder *b, const struct ns_design *d)
 	ns_build_head(b, x, in, d->classes);
 }
 
+/* --- unet --- */
+
+/* Of 3 x 3, the first of them with a stride. */
+static const char *convolutions(struct ns_builder *b, const char *x, int many, int64_t in, int64_t out, int64_t stride)
+{
+	int i;
+
+	for (i = 0; i < many; i++, in = out, stride = 1)
+		x = relu(b, conv_norm(b, x, in, out, 3, stride, 1));
+	return x;
+}
+
+static void build_unet(struct ns_builder *b, const struct ns_design *d)
+{
+	const int64_t map[3] = {d->classes, d->h / d->patch, d->w / d->patch};
+	const char *x = "x", *held[8];
+	int64_t width = d->width, in = d->c;
+	int stage;
+
+	for (stage = 0; stage < d->stages; stage++, in = width, width *= 2)
+		x = held[stage] = convolutions(b, x, d->blocks[stage], in, width, stage ? 2 : d->patch);
+	for (width = in, stage = d->stages - 2; stage >= 0; stage--, width /= 2) {
+		x = ns_build_conv(b, x, width, 2 * width, 1, 1, 0, 1, 1); /* four pixels of half the channels each */
+		x = ns_build_with(b, "DepthToSpace", x, NULL, NULL, "blocksize", 2);
+		x = ns_build_with(b, "Concat", x, held[stage], NULL, "axis", 1);
+		x = convolutions(b, x, d->blocks[stage], width, width / 2, 1);
+	}
+	x = ns_build_conv(b, x, width, d->classes, 1, 1, 0, 1, 1);
+	ns_onnx_put_value(&b->graph, 12, x, NS_ONNX_FLOAT, "n", map, 3);
+}
+
+/* --- crnn --- */
+
+static void build_crnn(struct ns_builder *b, const struct ns_design *d)
+{
+	const int64_t axis = 2;
+	int64_t width = d->width, in = d->c, steps = d->w;
+	const char *x = "x";
+	int stage;
+
+	for (stage = 0; stage < d->stages; stage++, in = width, width *= 2) {
+		x = convolutions(b, x, d->blocks[stage], in, width, 1);
+		x = ns_build_max_pool(b, x, 2, stage < 2 ? 2 : 1); /* letters are narrower than they are high */
+		steps /= stage < 2 ? 2 : 1;
+	}
+	x = ns_build_list(b, "ReduceMean", x, "axes", &axis, 1);
+	x = ns_build(b, "Reshape", x, ns_build_wholes(b, (const int64_t[]){0, in, -1}, 3), NULL);
+	x = ns_build_lstm(b, ns_build_list(b, "Transpose", x, "perm", (const int64_t[]){2, 0, 1}, 3), in, in);
+	x = ns_build_list(b, "Transpose", ns_build_dense(b, x, 2 * in, d->classes), "perm", (const int64_t[]){1, 0, 2}, 3);
+	ns_onnx_put_value(&b->graph, 12, x, NS_ONNX_FLOAT, "n", (const int64_t[]){steps, d->classes}, 2);
+}
+
 /* --- the table --- */
+
+#define OF_IMAGES (1u << NS_TASK_CLASSIFY | 1u << NS_TASK_TAGS | 1u << NS_TASK_REGRESS)
 
 static const struct family {
 	const char *name;
 	void (*build)(struct ns_builder *b, const struct ns_design *d);
 	int patch;		  /* of an image of 128 pixels and more; smaller ones have a quarter, at least 1 */
 	int batch_norms, divides; /* divides: images have to be multiples of the patch, and for each further stage of 2 */
+	unsigned tasks;		  /* bits */
 } families[] = {
-	{"vit", build_vit, 16, 0, 1},
-	{"convnext", build_convnext, 4, 0, 1},
-	{"mobilenet", build_mobilenet, 2, 1, 0},
-	{"resnext", build_resnext, 2, 1, 0},
+	{"vit", build_vit, 16, 0, 1, OF_IMAGES},
+	{"convnext", build_convnext, 4, 0, 1, OF_IMAGES},
+	{"mobilenet", build_mobilenet, 2, 1, 0, OF_IMAGES},
+	{"resnext", build_resnext, 2, 1, 0, OF_IMAGES},
+	{"unet", build_unet, 2, 1, 1, 1u << NS_TASK_SEGMENT},
+	{"crnn", build_crnn, 1, 1, 0, 1u << NS_TASK_READ},
 };
 
 static const struct family *find(const char *name)
@@ -187,7 +245,13 @@ int ns_family_is_built(const char *name)
 
 static enum ns_status check(const struct family *f, const struct ns_design *d)
 {
-	int unit = d->patch << (!strcmp(f->name, "convnext") ? d->stages - 1 : 0);
+	int unit = d->patch << (strcmp(f->name, "vit") ? d->stages - 1 : 0);
+
+	if (!(f->tasks >> d->task & 1))
+		return ns_fail(NS_CONFIG, "model.family = '%s': makes no models of the task %s", f->name, ns_task_name(d->task));
+	if (d->task == NS_TASK_READ && (d->h >> d->stages < 1 || d->w < 8))
+		return ns_fail(NS_CONFIG, "model: crnn of %d stages: expected images of at least %d x 8, found %d x %d", d->stages, 1 << d->stages,
+			       d->h, d->w);
 
 	if (f->divides && (d->h % unit || d->w % unit || d->h < unit || d->w < unit))
 		return ns_fail(NS_CONFIG, "model: %s of images of %d x %d: expected multiples of %d (model.patch%s)", f->name, d->h, d->w, unit,
@@ -216,6 +280,8 @@ enum ns_status ns_model_build(struct ns_model *m, const struct ns_design *design
 		d.patch = d.h >= 128 && d.w >= 128 ? f->patch : f->patch / 4 ? f->patch / 4 : 1;
 	NS_TRY(check(f, &d));
 	NS_GO(ns_builder_begin(&b, seed));
+	b.logistic = d.task == NS_TASK_TAGS;
+	d.classes += d.task == NS_TASK_READ; /* a blank */
 	ns_onnx_put_value(&b.graph, 11, "x", NS_ONNX_FLOAT, "n", (const int64_t[]){d.c, d.h, d.w}, 3);
 	f->build(&b, &d);
 	NS_GO(ns_builder_end(&b, &bytes, &n));
@@ -223,10 +289,13 @@ enum ns_status ns_model_build(struct ns_model *m, const struct ns_design *design
 	arch.h = d.h;
 	arch.w = d.w;
 	arch.c = d.c;
-	arch.classes = d.classes;
-	NS_GO(ns_foreign_probe(&arch, onnx));
+	arch.classes = design->classes;
+	arch.task = d.task;
+	arch.onnx = 1;
+	if (d.task == NS_TASK_CLASSIFY)
+		NS_GO(ns_foreign_probe(&arch, onnx));
 	arch.batch_norms = f->batch_norms;
-	NS_GO(ns_model_make(m, &arch, classes, d.classes));
+	NS_GO(ns_model_make(m, &arch, classes, design->classes));
 	m->onnx = onnx;
 	onnx = NULL;
 out:

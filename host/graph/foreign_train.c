@@ -79,8 +79,8 @@ enum ns_status ns_foreign_train_make(struct ns_foreign_train **learner, const st
 	if (!dev->backend->host_memory)
 		NS_GO(ns_fail(NS_CONFIG, "%s: is a graph of ONNX, which is trained on CPUs alone (device: cpu)", m->onnx->path));
 	f->net = &m->net;
-	/* of other tasks nobody has found out whether a batch is safe */
-	f->images = m->net.arch.alone || m->net.arch.task != NS_TASK_CLASSIFY ? 1 : n;
+	/* of other tasks nobody has found out whether a batch is safe, but of those that are built here, with statistics of batches */
+	f->images = m->net.arch.alone || (m->net.arch.task != NS_TASK_CLASSIFY && !m->net.arch.batch_norms) ? 1 : n;
 	f->runs = n / f->images;
 	f->in = calloc(many, sizeof *f->in);
 	f->out = calloc(many, sizeof *f->out);

@@ -310,16 +310,20 @@ static enum ns_status read_text(struct ns_dag *d, const struct ns_model *m, int 
 	(void)loss;
 	NS_TRY(first_output(d, m, outputs, &x));
 	b = ns_dag_at(d, x)->box;
-	if (n != 1 || b.rank != 3 || (b.dim[0] != 1 && b.dim[1] != 1) || b.dim[2] != m->class_count + 1)
+	if (b.rank == 3 && b.dim[0] != n && b.dim[1] == n) { /* steps first */
+		NS_TRY(ns_dag_transpose(d, before_softmax(d, x, (int)b.dim[2], 1), (const int[]){1, 0, 2}, &x));
+		b = ns_dag_at(d, x)->box;
+	}
+	if (b.rank != 3 || b.dim[0] != n || b.dim[2] != m->class_count + 1)
 		return ns_fail(NS_CONFIG, "%s: its first output is no list (1, steps, symbols) of %d symbols, a blank among them", m->onnx->path,
 			       m->class_count + 1);
-	*v = (struct ns_op_ctc){.n = 1, .t = b.dim[0] * b.dim[1], .k = b.dim[2], .scale = 1.0f / (float)batch};
+	*v = (struct ns_op_ctc){.n = n, .t = b.dim[1], .k = b.dim[2], .scale = 1.0f / (float)batch};
 	v->most = v->t;
 	v->blank = blank && !strcmp(blank, "last") ? (int)v->k - 1 : 0;
 	g->target = (struct ns_target){NS_TASK_READ, (int)v->t, 1, (int)v->t};
-	NS_TRY(ns_dag_view(d, before_softmax(d, x, (int)v->k, 1), &(struct ns_box){3, {1, v->t, v->k}}, &in[NS_CTC_X]));
-	NS_TRY(ns_dag_input(d, NS_I32, &(struct ns_box){2, {1, v->most}}, &in[NS_CTC_TEXT]));
-	NS_TRY(ns_dag_value(d, NS_F32, &(struct ns_box){3, {1, v->t, v->k}}, in, 2, &out[NS_CTC_DX]));
+	NS_TRY(ns_dag_view(d, before_softmax(d, x, (int)v->k, 1), &(struct ns_box){3, {n, v->t, v->k}}, &in[NS_CTC_X]));
+	NS_TRY(ns_dag_input(d, NS_I32, &(struct ns_box){2, {n, v->most}}, &in[NS_CTC_TEXT]));
+	NS_TRY(ns_dag_value(d, NS_F32, &(struct ns_box){3, {n, v->t, v->k}}, in, 2, &out[NS_CTC_DX]));
 	NS_TRY(ns_dag_value(d, NS_F32, &one, in, 2, &out[NS_CTC_LOSS]));
 	NS_TRY(ns_dag_value(d, NS_F32, &one, in, 2, &out[NS_CTC_HITS]));
 	g->y = in[NS_CTC_X];

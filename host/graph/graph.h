@@ -200,7 +200,8 @@ enum ns_status ns_model_read(struct ns_model *m, const char *json_path, const ch
 struct ns_design {
 	const char *family;
 	int blocks[8], stages, width, patch, heads, groups; /* patch 0: by the images' size; of convolutional ones it is the stride of the first */
-	int h, w, c, classes;
+	int h, w, c, classes;				    /* classes: names; readers have a blank beside them */
+	enum ns_task task;
 };
 int ns_family_is_built(const char *name);
 /* Weights are drawn by the seed. NS_CONFIG: sizes that do not go together. */

@@ -214,6 +214,7 @@ void ns_onnx_put_message(struct ns_onnx_message *m, int field, struct ns_onnx_me
 void ns_onnx_begin_node(struct ns_onnx_message *node, const char *op, const char *const *ins, const char *out);
 void ns_onnx_put_ints(struct ns_onnx_message *node, const char *name, const int64_t *values, int n);
 void ns_onnx_put_whole(struct ns_onnx_message *node, const char *name, int64_t value);
+void ns_onnx_put_word(struct ns_onnx_message *node, const char *name, const char *word);
 void ns_onnx_put_real(struct ns_onnx_message *node, const char *name, float value);
 /* field 11: an input, 12: an output; of (batch, dims) */
 void ns_onnx_put_value(struct ns_onnx_message *graph, int field, const char *name, enum ns_onnx_type type, const char *batch, const int64_t *dims,

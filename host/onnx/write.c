@@ -26,6 +26,16 @@ void ns_onnx_put_whole(struct ns_onnx_message *node, const char *name, int64_t v
 	ns_onnx_put_message(node, 5, &a);
 }
 
+void ns_onnx_put_word(struct ns_onnx_message *node, const char *name, const char *word)
+{
+	struct ns_onnx_message a = {NULL, 0, 0, 0};
+
+	ns_onnx_put_text(&a, 1, name);
+	ns_onnx_put_text(&a, 4, word);
+	ns_onnx_put_int(&a, 20, 3); /* STRING */
+	ns_onnx_put_message(node, 5, &a);
+}
+
 void ns_onnx_put_real(struct ns_onnx_message *node, const char *name, float value)
 {
 	struct ns_onnx_message a = {NULL, 0, 0, 0};

@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/answer/answer.h"
 #include "jobs/infer/infer.h"
 #include "jobs/train/train_inner.h"
 
-static enum ns_status arch_of(struct ns_job *job, const struct ns_shard_head *h, const char *path, struct ns_arch *arch)
+static enum ns_status arch_of(struct ns_job *job, const struct ns_shard_head *h, const char *path, enum ns_task task, struct ns_arch *arch)
 {
 	const struct ns_conf *c = job->conf;
 	const char *family = ns_conf_text(c, "model.family");
@@ -21,7 +22,7 @@ static enum ns_status arch_of(struct ns_job *job, const struct ns_shard_head *h,
 	}
 	json = json_pack("{s:s, s:s, s:O, s:i, s:s, s:o, s:i}", "family", ns_family_is_built(family) ? "resnet" : family, "block",
 			 ns_conf_text(c, "model.block"), "blocks", ns_conf_node(c, "model.blocks"), "width", (int)ns_conf_int(c, "model.width"),
-			 "stem", ns_conf_text(c, "model.stem"), "input", shape, "classes", h->class_count);
+			 "stem", ns_conf_text(c, "model.stem"), "input", shape, "classes", task == NS_TASK_CLASSIFY ? h->class_count : 2);
 	if (json)
 		json_object_set_new(json, "epsilon", json_real(ns_conf_real(c, "model.epsilon")));
 	status = json ? ns_arch_from_json(arch, json, "model") : ns_fail(NS_CONFIG, "model: expected blocks");
@@ -69,7 +70,7 @@ static enum ns_status check_family(const struct ns_conf *conf, const char *from)
 	static const struct {
 		const char *key, *families;
 	} rows[] = {{"model.block", "resnet"},	 {"model.stem", "resnet"},
-		    {"model.epsilon", "resnet"}, {"model.patch", "resnext mobilenet convnext vit"},
+		    {"model.epsilon", "resnet"}, {"model.patch", "resnext mobilenet convnext vit unet"},
 		    {"model.heads", "vit"},	 {"model.groups", "resnext"}};
 	const char *family = ns_conf_text(conf, "model.family");
 	size_t i;
@@ -87,36 +88,71 @@ static enum ns_status check_family(const struct ns_conf *conf, const char *from)
 	return NS_OK;
 }
 
-/* A network of another family than ResNet. */
-static enum ns_status build_family(struct ns_job *job, struct ns_model *m, struct ns_dataset *data, const struct ns_view *view)
+/* How images come onto the canvas of a new network of another task, and how its outputs are read. */
+static void put_reading(struct ns_model *m)
 {
-	const struct ns_shard_head *h = ns_dataset_head(data);
-	struct ns_arch arch;
-	struct ns_design d;
+	const struct ns_arch *a = &m->net.arch;
+	struct ns_reading r = {
+		.fit = {.rule = a->task == NS_TASK_READ ? NS_FIT_CORNER : NS_FIT_STRETCH, .filter = NS_FILTER_BILINEAR, .h = a->h, .w = a->w},
+		.score = .5,
+		.iou = .5};
+
+	json_object_set_new(m->facts, "fit", ns_reading_fit(&r));
+	json_object_set_new(m->facts, "decode", ns_reading_decode(&r, a->task));
+}
+
+static enum ns_status build_with_names(struct ns_job *job, struct ns_model *m, const struct ns_arch *arch, enum ns_task task,
+				       const struct ns_view *view, const char *const *names, int n)
+{
+	const uint64_t seed = (uint64_t)ns_conf_int(job->conf, "seed");
+	struct ns_design d = {.family = ns_conf_text(job->conf, "model.family"),
+			      .stages = arch->stages,
+			      .width = arch->width,
+			      .patch = (int)ns_conf_int(job->conf, "model.patch"),
+			      .heads = (int)ns_conf_int(job->conf, "model.heads"),
+			      .groups = (int)ns_conf_int(job->conf, "model.groups"),
+			      .h = arch->h,
+			      .w = arch->w,
+			      .c = arch->c,
+			      .classes = n,
+			      .task = task};
 	int i;
 
-	if (ns_conf_text(job->conf, "train.freeze"))
-		return ns_fail(NS_CONFIG, "train.freeze: is of a model that goes on (--from); of a new network there is nothing to keep");
-	NS_TRY(arch_of(job, h, data->path, &arch)); /* what it checks and finds holds for these too */
-	d = (struct ns_design){.family = ns_conf_text(job->conf, "model.family"),
-			       .stages = arch.stages,
-			       .width = arch.width,
-			       .patch = (int)ns_conf_int(job->conf, "model.patch"),
-			       .heads = (int)ns_conf_int(job->conf, "model.heads"),
-			       .groups = (int)ns_conf_int(job->conf, "model.groups"),
-			       .h = arch.h,
-			       .w = arch.w,
-			       .c = arch.c,
-			       .classes = h->class_count};
 	for (i = 0; i < d.stages; i++)
-		d.blocks[i] = arch.blocks[i];
-	NS_TRY(ns_model_build(m, &d, (const char *const *)h->classes, (uint64_t)ns_conf_int(job->conf, "seed")));
-	NS_TRY(measure_pixels(m, view, (uint64_t)ns_conf_int(job->conf, "seed")));
+		d.blocks[i] = arch->blocks[i];
+	NS_TRY(ns_model_build(m, &d, names, seed));
+	NS_TRY(measure_pixels(m, view, seed));
+	if (task != NS_TASK_CLASSIFY)
+		put_reading(m);
 	NS_TRY(ns_model_note_training(m));
 	NS_TRY(ns_model_learn(m, NULL));
 	ns_log_event(job->log, "built",
-		     json_pack("{s:s, s:i, s:I}", "family", d.family, "tensors", m->net.trainable, "parameters", (json_int_t)m->net.train_floats));
+		     json_pack("{s:s, s:i, s:i, s:I}", "family", d.family, "names", n, "tensors", m->net.trainable, "parameters",
+			       (json_int_t)m->net.train_floats));
 	return NS_OK;
+}
+
+/* A network of another family than ResNet. */
+static enum ns_status build_family(struct ns_job *job, struct ns_model *m, struct ns_dataset *data, const struct ns_view *view, enum ns_task task)
+{
+	const struct ns_shard_head *h = ns_dataset_head(data);
+	struct ns_arch arch;
+	char **names = NULL;
+	enum ns_status status;
+	int n = 0, i;
+
+	if (ns_conf_text(job->conf, "train.freeze"))
+		return ns_fail(NS_CONFIG, "train.freeze: is of a model that goes on (--from); of a new network there is nothing to keep");
+	NS_TRY(arch_of(job, h, data->path, task, &arch)); /* what it checks and finds holds for these too */
+	if (task == NS_TASK_CLASSIFY)
+		return build_with_names(job, m, &arch, task, view, (const char *const *)h->classes, h->class_count);
+	status = ns_train_names(job, task, view, &names, &n);
+	if (status == NS_OK)
+		status = build_with_names(job, m, &arch, task, view, (const char *const *)names, n);
+	for (i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+	return status;
 }
 
 /* A network that the configuration describes, or a file's; old: a model to start from, or NULL. */
@@ -130,7 +166,7 @@ static enum ns_status build_model(struct ns_job *job, struct ns_model *m, struct
 	struct ns_arch arch;
 	enum ns_status status;
 
-	NS_TRY(arch_of(job, h, data->path, &arch));
+	NS_TRY(arch_of(job, h, data->path, NS_TASK_CLASSIFY, &arch));
 	if (from && !old) {
 		NS_TRY(ns_found_read(&found, from));
 		NS_GO(ns_train_arch_of_file(job, &found, &arch));
@@ -155,16 +191,21 @@ enum ns_status ns_train_open_from(struct ns_job *job, struct ns_model *old)
 }
 
 enum ns_status ns_train_new_model(struct ns_job *job, struct ns_model *m, struct ns_dataset *data, const struct ns_view *view,
-				  const struct ns_model *old)
+				  const struct ns_model *old, enum ns_task task)
 {
 	const struct ns_shard_head *h = ns_dataset_head(data);
-	const char *from = ns_conf_text(job->conf, "model.from");
+	const char *from = ns_conf_text(job->conf, "model.from"), *family = ns_conf_text(job->conf, "model.family");
+	enum ns_status status;
 
 	NS_TRY(check_family(job->conf, from));
-	if (ns_family_is_built(ns_conf_text(job->conf, "model.family")))
-		NS_TRY(build_family(job, m, data, view));
+	if (task != NS_TASK_CLASSIFY && !old && !ns_family_is_built(family))
+		return ns_fail(NS_CONFIG, "model.task = '%s': is of families that are built as graphs, and model.family is %s", ns_task_name(task),
+			       family);
+	if (ns_family_is_built(family))
+		status = build_family(job, m, data, view, task);
 	else
-		NS_TRY(old && old->onnx ? ns_train_tune(job, m, old, h, from) : build_model(job, m, data, view, old));
-	json_object_set_new(m->facts, "training_data", json_string(data->digest));
-	return NS_OK;
+		status = old && old->onnx ? ns_train_tune(job, m, old, h, from) : build_model(job, m, data, view, old);
+	if (status == NS_OK)
+		json_object_set_new(m->facts, "training_data", json_string(data->digest));
+	return status;
 }

@@ -1,4 +1,5 @@
 /* jobs/train/rows.c - rows that a training can learn from, whatever its task. */
+#define _POSIX_C_SOURCE 200809L
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +74,112 @@ static enum ns_status rows_with_class(struct ns_view *view, struct ns_dataset **
 	return NS_OK;
 }
 
+enum ns_status ns_train_task(const struct ns_conf *conf, const struct ns_model *old, enum ns_task *task)
+{
+	const char *word = ns_conf_text(conf, "model.task");
+	int found = ns_task_find(word);
+
+	if (found < 0 || (found != NS_TASK_CLASSIFY && row_of((enum ns_task)found) < 0))
+		return ns_fail(NS_CONFIG, "model.task = '%s', expected classify, tags, regress, segment or read", word);
+	if (old->facts && ns_conf_given(conf, "model.task") && (enum ns_task)found != old->net.arch.task)
+		return ns_fail(NS_CONFIG, "model.task = '%s', but the model that goes on has the task %s", word, ns_task_name(old->net.arch.task));
+	*task = old->facts ? old->net.arch.task : (enum ns_task)found;
+	return NS_OK;
+}
+
+/* --- names of a new network --- */
+
+/* Each symbol of a text in UTF-8. */
+static void add_symbols(json_t *set, const char *text)
+{
+	char symbol[8];
+	size_t n;
+
+	for (; *text; text += n) {
+		for (n = 1; ((unsigned char)text[n] & 0xc0) == 0x80 && n < 4; n++)
+			;
+		memcpy(symbol, text, n);
+		symbol[n] = 0;
+		json_object_set_new(set, symbol, json_true());
+	}
+}
+
+static void add_names(json_t *set, json_t *said)
+{
+	const char *key;
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(said, i, one) {
+		const char *name = json_is_object(one) ? ns_json_text(one, "category") : json_string_value(one);
+
+		if (name && *name)
+			json_object_set_new(set, name, json_true());
+	}
+	if (json_is_object(said))
+		json_object_foreach(said, key, one)
+			if (json_is_number(one))
+				json_object_set_new(set, key, json_true());
+	if (json_is_string(said))
+		add_symbols(set, json_string_value(said));
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sorted, but for the background of pixels, which is first. */
+static enum ns_status list_names(json_t *set, enum ns_task task, char ***names, int *n)
+{
+	size_t count = json_object_size(set);
+	const char *key;
+	json_t *one;
+	int first = 0;
+
+	*n = 0;
+	*names = calloc(count + 2, sizeof **names);
+	if (!*names)
+		return ns_fail(NS_NO_MEMORY, "out of memory for %zu names", count);
+	if (task == NS_TASK_SEGMENT) {
+		(*names)[(*n)++] = strdup("background");
+		json_object_del(set, "background");
+		first = 1;
+	}
+	json_object_foreach(set, key, one)
+		(*names)[(*n)++] = strdup(key);
+	for (size_t i = 0; i < (size_t)*n; i++)
+		if (!(*names)[i])
+			return ns_fail(NS_NO_MEMORY, "out of memory for %zu names", count);
+	qsort(*names + first, (size_t)(*n - first), sizeof **names, by_bytes);
+	return NS_OK;
+}
+
+enum ns_status ns_train_names(struct ns_job *job, enum ns_task task, const struct ns_view *view, char ***names, int *n)
+{
+	json_t *set = json_object(), *said;
+	struct ns_pick pick;
+	int k = row_of(task);
+	enum ns_status status = k < 0 ? ns_fail(NS_INTERNAL, "names of the task %s are asked for", ns_task_name(task)) : NS_OK;
+	int64_t i;
+
+	for (i = 0; status == NS_OK && i < view->rows; i++) {
+		ns_view_get(view, i, &pick);
+		status = ns_row_said(view->sets[pick.set], pick.row, ns_train_member(job->conf, task), rows[k].type, &said);
+		if (status == NS_OK)
+			add_names(set, said);
+		json_decref(said);
+	}
+	if (status == NS_OK)
+		status = list_names(set, task, names, n);
+	if (status == NS_OK && *n < (task == NS_TASK_SEGMENT ? 2 : 1))
+		status = ns_fail(NS_BAD_DATA, "%s: its annotations name nothing that could be learned", view->sets[0]->path);
+	json_decref(set);
+	return status;
+}
+
+/* --- rows --- */
+
 /* Names in what is said of a row that the model does not have: it can't learn them. */
 static int64_t strangers(const struct ns_model *m, const json_t *said)
 {
@@ -108,7 +215,7 @@ static enum ns_status rows_with_word(struct ns_job *job, const struct ns_model *
 		NS_TRY(ns_row_said(*data, i, member, type, &said));
 		if (!said)
 			continue;
-		unknown += strangers(m, said);
+		unknown += m->facts ? strangers(m, said) : 0;
 		view->picks[n++] = (struct ns_pick){i, 0, 0, 0};
 		json_decref(said);
 	}
@@ -122,19 +229,19 @@ static enum ns_status rows_with_word(struct ns_job *job, const struct ns_model *
 	return NS_OK;
 }
 
-enum ns_status ns_train_rows(struct ns_job *job, const struct ns_model *old, struct ns_dataset **data, struct ns_view *view)
+enum ns_status ns_train_rows(struct ns_job *job, const struct ns_model *old, enum ns_task task, struct ns_dataset **data, struct ns_view *view)
 {
-	const enum ns_task task = old->facts ? old->net.arch.task : NS_TASK_CLASSIFY;
 	struct ns_reading reading;
 	int k = row_of(task);
 
 	if (task == NS_TASK_CLASSIFY)
 		return ns_conf_text(job->conf, "train.truth") ? ns_fail(NS_CONFIG, "train.truth: is of other tasks than classify")
 							      : rows_with_class(view, data);
-	if (k < 0 || !old->onnx)
+	if (k < 0 || (old->facts && !old->onnx))
 		return ns_fail(NS_CONFIG, "model.from: a model of the task %s is not trained here", ns_task_name(task));
-	NS_TRY(ns_reading_of(&reading, old));
-	if (reading.fit.rule == NS_FIT_WITHIN)
+	if (old->facts)
+		NS_TRY(ns_reading_of(&reading, old));
+	if (old->facts && reading.fit.rule == NS_FIT_WITHIN)
 		return ns_fail(NS_CONFIG, "model.from: its images come in several sizes (fit %s), and those of a training have one",
 			       ns_fit_name(reading.fit.rule));
 	return rows_with_word(job, old, ns_train_member(job->conf, task), rows[k].type, data, view);

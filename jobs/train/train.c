@@ -198,15 +198,15 @@ static enum ns_status open_other(struct ns_job *job, const char *key, struct ns_
 }
 
 /* What compares epochs by accuracy, or watches classes, is of classifiers. */
-static enum ns_status check_task(const struct ns_conf *conf, const struct ns_model *old)
+static enum ns_status check_task(const struct ns_conf *conf, enum ns_task task)
 {
 	static const char *const keys[] = {"train.val", "train.calibrate"};
 	size_t i;
 
-	for (i = 0; old->facts && old->net.arch.task != NS_TASK_CLASSIFY && i < sizeof keys / sizeof *keys; i++)
+	for (i = 0; task != NS_TASK_CLASSIFY && i < sizeof keys / sizeof *keys; i++)
 		if (ns_conf_text(conf, keys[i]))
 			return ns_fail(NS_CONFIG, "%s: is of classifiers; what a model of the task %s has learned, infer and evaluate say", keys[i],
-				       ns_task_name(old->net.arch.task));
+				       ns_task_name(task));
 	return NS_OK;
 }
 
@@ -218,18 +218,20 @@ enum ns_status ns_train_fresh(struct ns_job *job)
 	struct ns_view view = {0};
 	char baseline[NS_SHA256_HEX];
 	enum ns_status status;
+	enum ns_task task;
 	const char *path;
 
 	NS_TRY(ns_job_require(job, "data", "data", &path));
 	NS_GO(ns_dataset_open(job, &data, path, 0));
 	NS_GO(ns_train_open_from(job, &old));
-	NS_GO(check_task(job->conf, &old));
+	NS_GO(ns_train_task(job->conf, &old, &task));
+	NS_GO(check_task(job->conf, task));
 	NS_GO(open_other(job, "train.val", &val, data));
 	NS_GO(open_other(job, "train.calibrate", &reference, data));
-	NS_GO(ns_train_rows(job, &old, &data, &view));
+	NS_GO(ns_train_rows(job, &old, task, &data, &view));
 	NS_GO(ns_dataset_verify(job, data));
 	NS_GO(ns_job_begin(job, 1));
-	NS_GO(ns_train_new_model(job, &model, data, &view, old.facts ? &old : NULL));
+	NS_GO(ns_train_new_model(job, &model, data, &view, old.facts ? &old : NULL, task));
 	o.val = val;
 	NS_GO(ns_train_fit(job, &model, &view, &o));
 	if (reference) {

@@ -1,6 +1,6 @@
 /*
- * Gradients of graphs: each rule against central differences in double, on small tensors whose values lie away from kinks; sums of what several readers send back; and what
- * has no gradient is refused by name.
+ * Gradients of graphs: each rule against central differences in double, on small tensors whose values lie away from kinks; sums of what several readers send back; products
+ * of matrices stay such; and what has no gradient is refused by name.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -84,6 +84,23 @@ static void make_moves(struct ns_dag *d, const int *in, int *y)
 	OK(ns_dag_concat(d, parts, 3, 0, &t)); /* (21,3) */
 	OK(ns_dag_slice(d, t, (const int64_t[]){19, 0}, (const int64_t[]){-2, 2}, &(struct ns_box){2, {9, 2}}, &t));
 	OK(ns_dag_pad(d, t, (const int64_t[]){1, -1}, (const int64_t[]){0, 2}, NS_MOVE_PLAIN, -1, y));
+}
+
+/* Windows that overlap: an element is read by several. A step is as long as what the inner axis covers, or shorter, or goes backwards. */
+static void make_overlaps(struct ns_dag *d, const int *in, int *y)
+{
+	static const int64_t strides[3][2] = {{2, 1}, {1, 1}, {-2, 3}};
+	int parts[3], k;
+
+	for (k = 0; k < 3; k++) {
+		struct ns_op op = {.kind = NS_OP_MOVE, .u.move = {.bytes = 8, .box = {2, {4, 3}}, .from = k == 2 ? 6 : 0}};
+
+		memcpy(op.u.move.from_stride, strides[k], sizeof strides[k]);
+		ns_box_strides(&op.u.move.box, op.u.move.to_stride);
+		OK(ns_dag_value(d, NS_F64, &op.u.move.box, in, 1, &parts[k]));
+		OK(ns_dag_add(d, &op, in, 1, &parts[k], 1));
+	}
+	OK(ns_dag_concat(d, parts, 3, 0, y));
 }
 
 static void make_rules(struct ns_dag *d, const int *in, int *y)
@@ -286,6 +303,7 @@ static const struct row rows[] = {
 	{"formulas", make_formulas, {{3, {2, 3, 4}}, {1, {4}}, {3, {2, 1, 1}}}, 0.5, 2},
 	{"a program", make_program, {{2, {3, 4}}, {2, {3, 1}}, {1, {1}}}, 0.2, 1.5},
 	{"moves", make_moves, {{3, {2, 3, 4}}, {2, {1, 3}}}, -1, 1},
+	{"windows that overlap", make_overlaps, {{1, {13}}}, -1, 1},
 	{"rules of padding", make_rules, {{2, {4, 3}}}, -1, 1},
 	{"reductions", make_reductions, {{3, {2, 3, 4}}}, 0.5, 3},
 	{"matrices", make_matrices, {{3, {2, 3, 4}}, {2, {4, 5}}, {2, {2, 3}}}, -1, 1},
@@ -425,6 +443,40 @@ static void test_without(void **state)
 	ns_dag_free(d);
 }
 
+/* Gradients of a product of matrices are products that a device has a kernel for, whichever operand they are of and whichever is turned. */
+static void test_products(void **state)
+{
+	struct ns_device *cpu;
+	int turned, k, found = 0;
+
+	(void)state;
+	OK(ns_backend_cpu.open(&cpu, 0));
+	for (turned = 0; turned < 4; turned++) {
+		struct ns_dag *d;
+		int in[2], y, dy, gradient[2];
+
+		OK(ns_dag_make(&d));
+		OK(ns_dag_input(d, NS_F32, &(struct ns_box){2, {turned & 1 ? 4 : 2, turned & 1 ? 2 : 4}}, &in[0]));
+		OK(ns_dag_input(d, NS_F32, &(struct ns_box){2, {turned & 2 ? 3 : 4, turned & 2 ? 4 : 3}}, &in[1]));
+		OK(ns_dag_matmul(d, in[0], in[1], (unsigned)turned, NS_F32, &y));
+		OK(ns_dag_input(d, NS_F32, &(struct ns_box){2, {2, 3}}, &dy));
+		OK(ns_dag_gradient(d, y, dy, in, 2, gradient));
+		for (k = 0; k < d->node_count; k++) {
+			struct ns_plan *plan;
+
+			if (d->nodes[k].op.kind != NS_OP_CONTRACT)
+				continue;
+			OK(ns_plan_make(&plan, cpu, &d->nodes[k].op));
+			assert_string_equal(plan->impl->name, "contract/gemm");
+			ns_plan_free(plan);
+			found++;
+		}
+		ns_dag_free(d);
+	}
+	assert_int_equal(found, 12); /* each product, and by each operand */
+	ns_backend_cpu.close(cpu);
+}
+
 /* What goes through another type comes back in its own. */
 static void test_casts(void **state)
 {
@@ -458,7 +510,8 @@ static void test_casts(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_casts), cmocka_unit_test(test_without)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_products), cmocka_unit_test(test_casts),
+					   cmocka_unit_test(test_without)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

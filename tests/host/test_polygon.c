@@ -90,6 +90,7 @@ static void test_fill(void **state)
 static void test_runs(void **state)
 {
 	static const int64_t wanted[] = {0, 1, 40, 7, 6, 7, 6, 3, 1, 3, 6, 7, 6, 7, 6, 7, 6, 7, 6, 7, 6, 7, 68, 1};
+	static const int64_t few[] = {3, 2, 4, 5};
 	int64_t counts[100];
 	int16_t mask[13 * 18] = {0};
 	int i, n = ns_runs_of_text("01X16nN00LK0540000000000n1J", counts, 100);
@@ -113,6 +114,9 @@ static void test_runs(void **state)
 	assert_int_equal(ns_runs_of_text("oooooooo0", counts, 100), -1); /* more than 40 bits */
 	assert_int_equal(ns_runs_of_text("ooooooo0", counts, 100), -1);	 /* and a number that no mask has */
 	assert_int_equal(ns_runs_of_text("", counts, 100), 0);
+	assert_int_equal(ns_runs_of_text("3243", counts, 100), 4); /* the first pixels are outside; the fourth number is the first difference */
+	for (i = 0; i < 4; i++)
+		assert_int_equal(counts[i], few[i]);
 }
 
 int main(void)

@@ -3,6 +3,7 @@
 usage: goals.py NIGHTSHIFT [PART...], in an empty folder
 """
 import json
+import os
 import pathlib
 import sys
 
@@ -347,6 +348,71 @@ def recurrent(_binary):
             check(moved > 1e-3 and apart < 1e-3 * moved, f"{kind} {words}: {k} is {apart} from the same written out, which moved by {moved}")
 
 
+def glyphs(word):
+    """letters as bars: the whole height, the upper half, the lower half"""
+    picture = numpy.zeros((16, 48, 3), numpy.uint8)
+    for k, letter in enumerate(word):
+        top, bottom = {"a": (0, 16), "b": (0, 8), "c": (8, 16)}[letter]
+        picture[top:bottom, 3 + 7 * k:7 + 7 * k] = 255
+    return picture
+
+
+def score(model, data, *path):
+    run("infer", "--model", model, "--data", data, "--out", "fresh-p", "--force")
+    run("evaluate", "--predictions", "fresh-p", "--data", data, "--out", "fresh-e", "--force")
+    found = json.load(open("fresh-e/evaluation.json", encoding="utf-8"))
+    for key in path:
+        found = found[key]
+    return found
+
+
+def fresh(_binary):
+    """new networks of each task learn what annotations say, and name what these name; to the same bits for one worker and two"""
+    draw, said = numpy.random.default_rng(17), []
+    trimmed = bool(os.environ.get("NST_TRIM"))
+    pathlib.Path("w-in").mkdir()
+    for i in range(96):
+        word = "".join("abc"[k] for k in draw.integers(0, 3, draw.integers(1, 6)))
+        ppm(f"w-in/{i:02}.ppm", glyphs(word) // 255 * draw.integers(120, 256, dtype=numpy.uint8))
+        said.append({"path": f"w-in/{i:02}.ppm", "text": word})
+    lines("w", said)
+    said = []
+    pathlib.Path("g-in").mkdir()
+    for i in range(64):
+        picture, mask, objects = draw.integers(0, 90, (16, 16, 3)), numpy.zeros((16, 16), int), []
+        for cls in (1, 2):
+            y, x, dy, dx = (int(v) for v in (*draw.integers(0, 10, 2), *draw.integers(3, 7, 2)))
+            mask[y:y + dy, x:x + dx] = cls
+            objects.append({"category": ["", "blue", "red"][cls], "segmentation": [[x, y, x + dx, y, x + dx, y + dy, x, y + dy]]})
+        picture[mask == 1, 2] += 150
+        picture[mask == 2, 0] += 150
+        ppm(f"g-in/{i:02}.ppm", picture)
+        said.append({"path": f"g-in/{i:02}.ppm", "objects": objects, "tags": [n for n, k in (("dim", 0), ("blue", 2), ("red", 0)) if k and (mask == {"blue": 1}[n]).sum() > 20], "values": {"share": float((mask == 2).mean())}})
+    lines("g", said)
+    fast = ["--train.optimizer=adamw", "--train.lr=0.01", "--train.warmup_epochs=1", "--train.ema=0", "--train.virtual_ranks=2"]
+    for task, family, data, names, more, epochs, path, least, most in (
+            ("read", "crnn", "w", ["a", "b", "c"], ["--model.input=[16, 48, 3]", "--model.blocks=[1, 1]", "--model.width=8", "--train.batch=16"], 60, ("character_error_rate",), 0, .1),
+            ("segment", "unet", "g", ["background", "blue", "red"], ["--model.input=[16, 16, 3]", "--model.blocks=[1, 1]", "--model.width=16", "--train.batch=16"], 40, ("mean_iou",), .85, 1),
+            ("tags", "mobilenet", "g", ["blue"], ["--model.input=[16, 16, 3]", "--model.blocks=[1]", "--model.width=8", "--train.batch=16"], 40, ("all", "f1"), .8, 1),
+            ("regress", "convnext", "g", ["share"], ["--model.input=[16, 16, 3]", "--model.blocks=[1]", "--model.width=8", "--model.patch=4", "--train.batch=16"], 40, ("values", "share", "root_mean_square_error"), 0, .04)):
+        common = ["train", "--data", data, f"--model.task={task}", f"--model.family={family}", *more, *fast, "--force"]
+        run(*common, f"--train.epochs={1 if trimmed else epochs}", "--out", f"f-{task}")
+        facts = json.load(open(f"f-{task}/model.json", encoding="utf-8"))
+        check(facts["classes"] == names and facts["architecture"]["task"] == task, f"{task}: {facts['classes']}")
+        found = score(f"f-{task}", data, *path)
+        check(trimmed or (found is not None and least <= found <= most), f"{task}: {path} is {found}")
+        run(*common, "--train.epochs=2", "--threads=1", "--out", "f-1")
+        run(*common, "--train.epochs=2", "--threads=2", "--out", "f-2")
+        check(pathlib.Path("f-1/model.onnx").read_bytes() == pathlib.Path("f-2/model.onnx").read_bytes(), f"{task}: two workers give other bits than one")
+        run("train", "--data", data, "--from", f"f-{task}", *more[-1:], *fast, "--train.epochs=1", "--out", "f-3", "--force")
+        run("export", f"f-{task}", "--out", "f-e", "--force")
+    for more, told in ((["--model.task=tags"], "is of families that are built as graphs, and model.family is resnet"), (["--model.task=tags", "--model.family=unet", "--model.input=[16, 16, 3]"], "makes no models of the task tags"),
+                       (["--model.task=detect"], "expected classify, tags, regress, segment or read"), (["--model.task=read", "--from", "f-tags"], "but the model that goes on has the task tags"),
+                       (["--model.task=segment", "--model.family=unet", "--model.input=[18, 18, 3]", "--model.blocks=[1, 1, 1]"], "expected multiples of 4"),
+                       (["--model.task=segment", "--model.family=unet", "--train.val", "g", "--model.input=[16, 16, 3]"], "train.val: is of classifiers")):
+        run("train", "--data", "g", *more, "--out", "no", "--force", code=78, said=told)
+
+
 def bits(_binary):
     """the same weights for one worker, two, and two ranks, and after a kill"""
     colours("t", lambda c, i: {"tags": [n for n, v in zip(["a", "b", "c"], c) if v > 100]})
@@ -386,6 +452,6 @@ def refused(_binary):
 
 if __name__ == "__main__":
     predict.NS, *chosen = sys.argv[1:]
-    for part in tiny.chosen((tags, numbers, segments, texts, recurrent, bits, refused), chosen):
+    for part in tiny.chosen((tags, numbers, segments, texts, recurrent, fresh, bits, refused), chosen):
         part(predict.NS)
     print(f"{tiny.checks} checks passed")

@@ -75,9 +75,10 @@ def sampling(_binary):
     label = numpy.array([0] * 240 + [1] * 50 + [2] * 10)
     looks = numpy.random.default_rng(7).integers(0, 256, (3, 28, 28))
     idx("rare", looks[label], label)
-    run("train", "--data", "rare-set", "--from", "s", "--out", "s-t", *ONE, "--train.batch=300", "--train.lr=0.001", "--train.sampling=balanced", "--force")
     x = (looks[[0, 1, 2]].reshape(3, -1) / 255 - tune.MEAN[0]) / tune.STD[0]
-    same_as("balanced", "s-t", *one_step(w, b, x, numpy.arange(3), .001, numpy.ones(3), 0)[:2], {"w": w, "b": b}, one_step(w, b, x, numpy.arange(3), .001, numpy.ones(3), 0)[2])
+    for way in ("sampling", "class_weights"):  # weights that balance make the same step of rows as they are
+        run("train", "--data", "rare-set", "--from", "s", "--out", "s-t", *ONE, "--train.batch=300", "--train.lr=0.001", f"--train.{way}=balanced", "--force")
+        same_as(way, "s-t", *one_step(w, b, x, numpy.arange(3), .001, numpy.ones(3), 0)[:2], {"w": w, "b": b}, one_step(w, b, x, numpy.arange(3), .001, numpy.ones(3), 0)[2])
     # a class of 10 rows, each with a light of its own: 100 draws are 10 of each
     rare = numpy.zeros((300, 28, 28), "u1")
     rare[290:, 0, 0] = numpy.arange(10) * 25
@@ -86,6 +87,20 @@ def sampling(_binary):
     x = (numpy.stack([rare[0]] * 20 + [rare[0]] * 20 + [*rare[290:]] * 2).reshape(60, -1) / 255 - tune.MEAN[0]) / tune.STD[0]
     third = numpy.array([0] * 20 + [1] * 20 + [2] * 20)
     same_as("evenly", "s-e", *one_step(w, b, x, third, .001, numpy.ones(3), 0)[:2], {"w": w, "b": b}, one_step(w, b, x, third, .001, numpy.ones(3), 0)[2])
+    again(w, b)
+
+
+def again(w, b):
+    """a row that comes again is augmented anew: of 100 showings of the only row of a class about half are turned round (50, with a deviation of 5)"""
+    once, count = numpy.zeros((300, 28, 28), "u1"), []
+    once[299, 0, 0] = 255
+    idx("once", once, [0] * 150 + [1] * 149 + [2])
+    run("train", "--data", "once-set", "--from", "s", "--out", "s-o", *ONE, "--train.batch=300", "--train.lr=0.01", "--train.sampling=balanced", "--augment=[{flip: 0.5}]", "--force")
+    moved = (tensors("s-o/model.onnx")["w"].astype("f8") - w)[:, 2]
+    for at in (0, 27):  # how much further than that of a dark pixel a lit one's weight moved says how often it was lit
+        p = numpy.exp(((numpy.arange(784) == at) - tune.MEAN[0]) / tune.STD[0] @ w.astype("f8") + b)
+        count.append((moved[at] - moved[400]) * 300 * tune.STD[0] / .01 / (1 - p[2] / p.sum()))
+    check(all(abs(n - round(n)) < .01 and 25 < n < 75 for n in count) and abs(sum(count) - 100) < .02, f"it was lit {count[0]} times at the left, {count[1]} at the right")
 
 
 LONG = ["--train.schedule=constant", "--train.warmup_epochs=0", "--train.lr=0.2", "--train.batch=60", "--model.blocks=[1]", "--model.width=4", "--train.precision=f32", "--seed=4"]
@@ -133,13 +148,13 @@ def resumed(_binary):
 def depth(_binary):
     """a layer before another takes a step as much smaller, in files of others and in networks built here"""
     draw = numpy.random.default_rng(9)
-    w = {"a": draw.normal(0, .05, (784, 6)).astype("f4"), "c": draw.normal(0, .3, (6, 3)).astype("f4"), "e": numpy.zeros(6, "f4")}
-    nodes = [node("Flatten", ["x"], ["f"]), node("Gemm", ["f", "a", "e"], ["g"]), node("Tanh", ["g"], ["h"]), node("MatMul", ["h", "c"], ["y"])]
+    w = {"a": draw.normal(0, .05, (784, 6)).astype("f4"), "c": draw.normal(0, .3, (6, 3)).astype("f4"), "e": numpy.zeros(6, "f4"), "m": numpy.ones(6, "f4"), "s": numpy.zeros(3, "f4")}
+    nodes = [node("Flatten", ["x"], ["f"]), node("Gemm", ["f", "a", "e"], ["g"]), node("Mul", ["g", "m"], ["k"]), node("Tanh", ["k"], ["h"]), node("MatMul", ["h", "c"], ["p"]), node("Add", ["p", "s"], ["y"])]
     imported("d", model(graph(nodes, [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])], [floats(k, v) for k, v in w.items()])))
     train("d", "d-1", *ONE, "--train.batch=300", "--train.lr=0.01")
     train("d", "d-2", *ONE, "--train.batch=300", "--train.lr=0.01", "--train.depth_decay=0.25")
     one, other = tensors("d-1/model.onnx"), tensors("d-2/model.onnx")
-    for k, share in (("a", .25), ("e", .25), ("c", 1)):
+    for k, share in (("a", .25), ("e", .25), ("m", .25), ("c", 1), ("s", 1)):  # what is multiplied or added after a product is of its layer
         whole, part = one[k] - w[k], other[k] - w[k]
         check(numpy.abs(whole).max() > 1e-6 and numpy.allclose(part, share * whole, rtol=2e-2, atol=2e-7), f"{k}: {numpy.abs(part - share * whole).max()} of {numpy.abs(whole).max()}")
     common = ["--model.blocks=[1]", "--model.width=8", "--train.precision=f32", "--train.batch=300", *ONE[:-1]]
@@ -154,15 +169,20 @@ def depth(_binary):
     check(pathlib.Path("n-3/model.safetensors").read_bytes() == pathlib.Path("n-2/model.safetensors").read_bytes(), "one worker gives other bits than two")
 
 
+def learn_from_batches(name):
+    """a file's normalisations do so where its model was built here"""
+    facts = json.load(open(f"{name}/model.json", encoding="utf-8"))
+    facts["architecture"]["normalisations"] = "batch"
+    json.dump(facts, open(f"{name}/model.json", "w", encoding="utf-8"))
+
+
 def batches(_binary):
     """normalisations that learn from batches do what they do in networks built here: the same ResNet node by node, trained beside our own, has the same weights and statistics"""
     common = ["--train.precision=f32", "--train.batch=60", "--train.epochs=2", "--train.lr=0.05", "--train.clip=0", "--force"]
     run("train", "--data", "data", "--out", "m", "--model.blocks=[1]", "--model.width=8", "--train.precision=f32", "--train.epochs=1", "--seed=3", "--force")
     pre = json.load(open("m/model.json", encoding="utf-8"))["preprocess"]
     run("import", import_onnx.put("g.onnx", import_onnx.resnet(weights("m"))), "--import.classes=[\"0\", \"1\", \"2\"]", f"--import.mean={pre['mean']}", f"--import.std={pre['std']}", "--out", "g", "--force")
-    facts = json.load(open("g/model.json", encoding="utf-8"))
-    facts["architecture"]["normalisations"] = "batch"
-    json.dump(facts, open("g/model.json", "w", encoding="utf-8"))
+    learn_from_batches("g")
     run("train", "--data", "data", "--from", "m", "--model.blocks=[1]", "--model.width=8", "--out", "m-t", *common)
     run("train", "--data", "data", "--from", "g", "--out", "g-t", *common)
     ours, theirs, was = weights("m-t"), tensors("g-t/model.onnx"), weights("m")
@@ -173,6 +193,24 @@ def batches(_binary):
         check(moved > 0 and apart < 2e-2 * moved, f"{k}: {apart} apart, and it moved by {moved}")
     one, other = ([json.loads(line)["loss"] for line in open(f"{m}-t/metrics.jsonl", encoding="utf-8")] for m in "mg")
     check(numpy.allclose(one, other, rtol=1e-4), f"losses {one} and {other}")
+    statistics()
+
+
+def statistics():
+    """a tenth of what is kept is the batch's mean and its variance, of n - 1"""
+    draw = numpy.random.default_rng(10)
+    pixels = draw.integers(0, 256, (12, 28, 28))
+    idx("twelve", pixels, numpy.arange(12) % 3)
+    w = {"a": draw.normal(0, .05, (784, 6)), "scale": numpy.ones(6), "shift": numpy.zeros(6), "mean": draw.normal(0, 1, 6), "var": draw.uniform(1, 2, 6), "c": draw.normal(0, .3, (6, 3))}
+    w = {k: v.astype("f4") for k, v in w.items()}
+    nodes = [node("Flatten", ["x"], ["f"]), node("MatMul", ["f", "a"], ["p"]), node("BatchNormalization", ["p", "scale", "shift", "mean", "var"], ["h"]), node("MatMul", ["h", "c"], ["y"])]
+    imported("few", model(graph(nodes, [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])], [floats(k, v) for k, v in w.items()])))
+    learn_from_batches("few")
+    run("train", "--data", "twelve-set", "--from", "few", "--out", "few-t", *ONE, "--train.batch=12", "--train.virtual_ranks=1", "--train.lr=0.01", "--force")
+    found, seen = tensors("few-t/model.onnx"), (pixels.reshape(12, -1) / 255 - tune.MEAN[0]) / tune.STD[0] @ w["a"].astype("f8")
+    for k, measured in (("mean", seen.mean(0)), ("var", seen.var(0, ddof=1))):
+        wanted = .9 * w[k] + .1 * measured
+        check(numpy.allclose(found[k], wanted, rtol=1e-5, atol=1e-5), f"{k}: {found[k]}, wanted {wanted}")
 
 
 def families(_binary):
@@ -206,13 +244,15 @@ def rates(_binary):
 
 def refused(_binary):
     """words that are none, and keys that do not go together"""
+    imported("old", plain()[0])
     for more, said in ((["--train.loss=hinge"], "expected softmax, focal, binary"), (["--train.loss=focal", "--train.label_smoothing=0.1"], "without train.label_smoothing"), (["--train.focal_gamma=3"], "is of train.loss = focal"),
                        (["--train.keep=best"], "compared by --val"), (["--train.patience=2"], "compared by --val"), (["--train.sampling=often"], "expected shuffle or balanced"),
                        (["--train.class_weights=[1, 2]"], "a list of 3 numbers"), (["--train.class_weights=[1, -2, 1]"], "number 1 is not within"), (["--train.class_weights=even"], "expected none, balanced"),
                        (["--model.family=vit", "--model.blocks=[1]", "--model.heads=3"], "a width that 3 heads divide"), (["--model.family=vit", "--model.blocks=[1]", "--model.patch=9"], "expected multiples of 9"),
                        (["--model.family=convnext", "--model.blocks=[1, 1, 1, 1, 1]", "--model.patch=2"], "expected multiples of 32"), (["--model.family=vit", "--model.stem=small"], "model.stem: is of resnet, and model.family is vit"),
                        (["--model.heads=2"], "model.heads: is of vit"), (["--model.family=resnext", "--model.groups=5"], "5 groups"), (["--model.family=lenet"], "lenet"),
-                       (["--model.family=vit", "--model.blocks=[1]", "--train.freeze=x"], "of a model that goes on")):
+                       (["--model.family=vit", "--model.blocks=[1]", "--train.freeze=x"], "of a model that goes on"),
+                       (["--model.family=vit", "--model.blocks=[1]", "--train.epochs=1", "--from", "old"], "is of a new network; old goes on with what it is")):
         run("train", "--data", "data", "--out", "no", *more, code=78, said=said)
     check(not pathlib.Path("no").exists(), "something was made")
 

@@ -171,6 +171,10 @@ def watched(_binary):
         tests = {t["column"]: t for t in found["tests"] if t["kind"] == "output" and t.get("p_adjusted") is not None}
         check({"found", "mean area", "mean x", "mean y"} <= set(tests), f"{list(tests)}")
     check(tests["found"]["p_adjusted"] < 1e-6, f"{tests['found']}")
+    # nothing here trains such a model: no manifest is written for it, whatever calls for one
+    run("drift", "--reference", "p-ref", "--current", "p-more", "--drift.self_test=0", "--drift.emit=material", "--out", "drift-emit")
+    found = json.load(open("drift-emit/drift.json", encoding="utf-8"))["manifest"]
+    check(not found["emit"] and "is one that is not trained here" in found["because"] and not pathlib.Path("drift-emit/retrain.json").exists(), f"{found}")
     # nights remember them among the outputs
     run("drift", "--reference", "p-ref", "--current", "p-more", "--drift.self_test=0", "--drift.history", "history", "--out", "drift-night")
     effects = json.load(open("drift-night/drift.json", encoding="utf-8"))["nights"]["effects"]["outputs"]
@@ -379,6 +383,13 @@ def identities(_binary):
     near(found["auroc"], area, "the area", 1e-3)
     check((found["identities"], found["pairs_same"], found["pairs_other"], found["labelled"]) == (8, int(same.sum()), int((~same).sum()), 56), f"{found}")
     check(.5 < found["auroc"] < 1 and 0 <= found["accepted_at_1e-3"] <= found["accepted_at_1e-2"] < 1, f"{found}")
+    # two persons, each once in red and once in green: each is as far from himself as from the other in the other colour, and nearest to who has his colour
+    said = [{"path": ppm(f"who/{k}{c}.ppm", flat(8, 8, ((255, 0, 0), (0, 255, 0))[c])), "identity": k} for k in "ab" for c in range(2)]
+    pathlib.Path("tied.jsonl").write_text("".join(json.dumps(line) + "\n" for line in said))
+    run("ingest", "tied.jsonl", "--ingest.encoding=encoded", "--out", "tied-set")
+    infer("em", "tied-set", "tied-p")
+    found = evaluated("tied-p", "tied-set")
+    near([found[k] for k in ("auroc", "accepted_at_1e-2", "nearest_is_same")], [.25, 0, 0], "pairs of which half are tied")
 
 
 def evaluated(predictions, data):

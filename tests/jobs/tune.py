@@ -5,6 +5,7 @@ usage: tune.py NIGHTSHIFT [PART...], in an empty folder with the data set `data`
 import json
 import os
 import pathlib
+import shutil
 import struct
 import subprocess
 import sys
@@ -183,16 +184,18 @@ def head(_binary):
         shape = decode(decode(decode(decode(next(v for k, v in g if k == 12))[1][1])[0][1])[1][1])
         check([decode(d)[0][1] for _, d in shape] == [b"n", 3], f"the output says {shape}")
     # other outputs no longer say how many classes they have, an axis of images keeps its length, and names of classes inside are no longer there
-    message = resnet(w, softmax=True, classes=5, shape=(5, 1, 28, 28))
-    whole = next(v for k, v in message if k == 7)
-    whole[:] = [(k, v) for k, v in whole if k != 12] + [(12, value("y", [5, 5])), (12, value("z", ["n", 5]))]
-    imported("several", [*message, (14, [(1, "classes"), (2, "abcde")]), (14, [(1, "by"), (2, "them")])], classes=("x", "2", "y", "0", "z"))
-    train("several", "several-t", "--train.epochs=1", "--train.lr=0", "--train.ema=0")
-    m = decode(pathlib.Path("several-t/model.onnx").read_bytes())
-    g = decode(next(v for k, v in m if k == 7))
-    dims = [[decode(d) for _, d in decode(decode(decode(decode(v)[1][1])[0][1])[1][1])] for k, v in g if k == 12]
-    check(dims == [[[(1, 5)], [(1, 3)]], [[(2, b"n")], []]], f"the outputs say {dims}")
-    check([decode(v)[0][1] for k, v in m if k == 14] == [b"by"], "names of the old classes are in the file")
+    for last, wanted in ((5, (1, 3)), ("c", (2, b"c"))):
+        message = resnet(w, softmax=True, classes=5, shape=(5, 1, 28, 28))
+        whole = next(v for k, v in message if k == 7)
+        whole[:] = [(k, v) for k, v in whole if k != 12] + [(12, value("y", [5, last])), (12, value("z", ["n", 5])), (13, value("i", [5, 8])), (13, value("z", ["n", 5]))]
+        imported("several", [*message, (14, [(1, "classes"), (2, "abcde")]), (14, [(1, "by"), (2, "them")])], classes=("x", "2", "y", "0", "z"))
+        train("several", "several-t", "--train.epochs=1", "--train.lr=0", "--train.ema=0")
+        m = decode(pathlib.Path("several-t/model.onnx").read_bytes())
+        g = decode(next(v for k, v in m if k == 7))
+        dims = [[decode(d) for _, d in decode(decode(decode(decode(v)[1][1])[0][1])[1][1])] for k, v in g if k == 12]
+        check(dims == [[[(1, 5)], [wanted]], [[(2, b"n")], []]], f"the outputs say {dims}")
+        check([decode(v)[0][1] for k, v in m if k == 14] == [b"by"], "names of the old classes are in the file")
+        check(not any(k == 13 for k, _ in g), "sizes of what lies between are of the old classes")
     # weights of the last layer that something else reads too, or a shape that has the classes written in
     held = [floats("w", draw.normal(0, 1, (3, 784))), tensor("s", [2], 7, raw=struct.pack("<2q", -1, 5)), floats("v", draw.normal(0, 1, (784, 5)))]
     nodes = [node("Flatten", ["x"], ["f"]), node("MatMul", ["f", "v"], ["p"]), node("Reshape", ["p", "s"], ["y"])]
@@ -204,22 +207,23 @@ def masks(_binary):
     """what is added to attention's scores to shut some out does not learn, and 0 times infinity does not spoil what does"""
     draw = numpy.random.default_rng(4)
     w = {"q": draw.normal(0, .3, (28, 8)), "k": draw.normal(0, .3, (28, 8)), "v": draw.normal(0, .3, (28, 8)), "out": draw.normal(0, .3, (8, 3)), "shift": draw.normal(0, .1, (1, 8))}
+    scale = numpy.array([.5], "f4")  # a number by itself is no weight
     for name, low in (("inf", -numpy.inf), ("hundred", -100)):
         mask = numpy.triu(numpy.full((28, 28), low), 1).astype("f4") if numpy.isfinite(low) else numpy.where(numpy.triu(numpy.ones((28, 28)), 1) > 0, low, 0).astype("f4")
         nodes = [node("Reshape", ["x", "rows"], ["r"]), *(node("MatMul", ["r", k], [f"r{k}"]) for k in "qkv"), node("Transpose", ["rk"], ["t"], "", [import_onnx.ints("perm", 0, 2, 1)]),
-                 node("MatMul", ["rq", "t"], ["s"]), node("Add", ["s", "mask"], ["m"]), node("Softmax", ["m"], ["a"], "", [[(1, "axis"), (3, 2), (20, 2)]]), node("MatMul", ["a", "rv"], ["o"]),
+                 node("MatMul", ["rq", "t"], ["whole"]), node("Mul", ["whole", "scale"], ["s"]), node("Add", ["s", "mask"], ["m"]), node("Softmax", ["m"], ["a"], "", [[(1, "axis"), (3, 2), (20, 2)]]), node("MatMul", ["a", "rv"], ["o"]),
                  node("Add", ["o", "shift"], ["p"]), node("ReduceMean", ["p"], ["z"], "", [import_onnx.ints("axes", 1), [(1, "keepdims"), (3, 0), (20, 2)]]), node("MatMul", ["z", "out"], ["y"])]
-        held = [floats(k, v) for k, v in {**w, "mask": mask}.items()] + [tensor("rows", [3], 7, raw=struct.pack("<3q", -1, 28, 28))]
+        held = [floats(k, v) for k, v in {**w, "mask": mask, "scale": scale}.items()] + [tensor("rows", [3], 7, raw=struct.pack("<3q", -1, 28, 28))]
         imported(name, model(graph(nodes, [value("x", ["n", 1, 28, 28])], [value("y", ["n", 3])], held)), said="of 704 numbers; 784 others stay")
         train(name, f"{name}-t", *SHORT)
         found = tensors(f"{name}-t/model.onnx")
-        check((found["mask"] == mask).all() and (found["shift"] != w["shift"].astype("f4")).any() and numpy.isfinite(found["q"]).all(), f"{name}: the mask learned, or what is added did not")
+        check((found["mask"] == mask).all() and (found["scale"] == scale).all() and (found["shift"] != w["shift"].astype("f4")).any() and numpy.isfinite(found["q"]).all(), f"{name}: the mask learned, or what is added did not")
 
 
 def parents(_binary):
     """a training that was killed does not go on from another model that has come under the same name; one that is trained has a temperature of its own"""
     imported("pa", random_net(3)[0])
-    command = [import_onnx.NS, "train", "--data", "data", "--from", "pa", "--out", "pb", "--train.epochs=3000", "--train.batch=60", "--train.checkpoint_steps=5", "--train.lr=0.001"]
+    command = [import_onnx.NS, "train", "--data", "data", "--from", "pa", "--out", "pb", "--train.epochs=300", "--train.batch=60", "--train.checkpoint_steps=5", "--train.lr=0.001"]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(2000):
         if list(pathlib.Path("pb.partial/checkpoint").glob("*.json")):
@@ -227,7 +231,7 @@ def parents(_binary):
         time.sleep(.01)
     running.kill()
     running.wait()
-    run(*command[1:], "--train.clip=0", code=78, said="belongs to another configuration")  # what is the key's default is not this training's
+    run(*command[1:], "--train.clip=0.0", code=78, said="belongs to another configuration")  # what is the key's default is not this training's
     imported("pa", random_net(4)[0])
     run(*command[1:], code=78, said="belongs to another configuration")
     train("pa", "pc", *SHORT, "--calibrate", "data")
@@ -295,7 +299,7 @@ def manifest(_binary):
     run("infer", "--model", "again", "--data", "data", "--out", "again-p", "--force")
 
 
-def night(_binary):
+def night(binary):
     """one that came as ONNX is in production; a night finds harm, trains it, and its gate lets it through: a file that others read, and a way back"""
     imported("p0", random_net()[0])
     train("p0", "np", "--train.epochs=30", "--train.lr=0.05", "--train.batch=60", "--calibrate", "data", "--registry", "nights")
@@ -329,6 +333,22 @@ night: {prepared: prep, audited: 200, show_rollback: true, nights: [{name: quiet
     run("registry", "rollback", "production", "--registry", "nights")
     run("export", "production", "--out", "exported", "--registry", "nights", "--force")
     check((tensors("exported/model.onnx")["fc.weight"] == other["fc.weight"]).all(), "the way back leads to other weights")
+    elsewhere(binary)
+
+
+def elsewhere(binary):
+    """its candidate once more, by a night that has opened a GPU: CPUs train it, to the same bits"""
+    model_of = pathlib.Path("night/changed/candidate/model.onnx")
+    before = model_of.read_bytes()
+    shutil.rmtree("night/changed/candidate")
+    for step in ("changed.candidate", "device.train", "precision.train"):
+        pathlib.Path(f"night/steps/{step}.json").unlink()
+    import_onnx.NS = str(pathlib.Path(binary).with_name("nightshift-sim"))
+    try:
+        run("night", "--config", "night.yaml", "--out", "night", "--step", "changed/candidate")
+    finally:
+        import_onnx.NS = binary
+    check(json.load(open("night/steps/device.train.json", encoding="utf-8"))["value"] == "cuda" and model_of.read_bytes() == before, "the candidate is another one, or there was no GPU")
 
 
 def devices(binary):

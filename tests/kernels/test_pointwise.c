@@ -145,6 +145,23 @@ static void test_whole_numbers(void **state)
 	assert_true(whole(NS_PW_SHIFT_RIGHT, 1024, 3) == 128 && whole(NS_PW_SHIFT_LEFT, 3, 4) == 48 && whole(NS_PW_SHIFT_LEFT, 3, 64) == 0);
 }
 
+/* The remainder has the divisor's sign, -0 too, as Python's % has it; fmod() has the dividend's. */
+static void test_modulo(void **state)
+{
+	static const double t[][4] = {{7.5, 2, 1.5, 1.5}, {-7.5, 2, 0.5, -1.5}, {7.5, -2, -0.5, 1.5}, {-7.5, -2, -1.5, -1.5},
+				      {-6, 3, 0.0, -0.0}, {6, -3, -0.0, 0.0},	{-1, 1024, 1023, -1}, {5, INFINITY, 5, 5}};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		double y[2];
+
+		run(NS_PW_MOD, NS_F64, NS_F64, NS_F64, &t[i][0], &t[i][1], &y[0]);
+		run(NS_PW_FMOD, NS_F64, NS_F64, NS_F64, &t[i][0], &t[i][1], &y[1]);
+		assert_memory_equal(y, &t[i][2], sizeof y);
+	}
+}
+
 /* Stored as another type: truncated, NaN 0, the nearest of what is outside; whole numbers by their low bits. */
 static void test_conversions(void **state)
 {
@@ -233,7 +250,7 @@ static void test_half(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_derivatives), cmocka_unit_test(test_whole_numbers),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_derivatives), cmocka_unit_test(test_whole_numbers), cmocka_unit_test(test_modulo),
 					   cmocka_unit_test(test_conversions), cmocka_unit_test(test_half)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -339,6 +339,9 @@ def find_text(source, row):
     if not inside:
         raise Refused("its old text is a comment")
     a, b = inside[0], inside[-1]
+    rest = re.match(r"\w*", old).group()
+    if begin > source.tokens[a].begin and rest and re.match(r"[A-Za-z_]", source.words[a]) and not re.match(re.escape(rest) + r"\b", row.new.strip()):
+        raise Refused("its old text begins within a name")
     first, last = min(begin, source.tokens[a].begin), max(end, source.tokens[b].end)
     new = text[first:begin] + row.new.strip() + text[end:last]
     return a, source.words[a:b + 1], [t.text for t in tokens_of(new)]

@@ -74,6 +74,7 @@ ROWS = [  # old, new, what is printed, or what the refusal says
     ("say(", "sum(", "stands in the file"),
     ('say("end"); if (b < a) a -= b;', "", "crosses"),
     ("return 0;", "return 0;", "the same"),
+    ("mall((unsigned)b)", "7u", "within a name"),
     ("i < n; i++) /* ea", "i < n; i += 2) /* ea", "within a comment"),
 ]
 
