@@ -98,16 +98,16 @@ static void flat(struct bench *x)
 	size_t f = (size_t)n * 4;
 	struct ns_op op = {.kind = NS_OP_EMA, .u.ema = {n}};
 
-	measure(x, "ema 64 M", &op, (size_t[9]){f, 64}, (size_t[6]){f}, (double)n, 12.0 * (double)n, 0, NULL);
+	measure(x, "ema 64 M", &op, (size_t[NS_OP_MAX_IN]){f, 64}, (size_t[NS_OP_MAX_OUT]){f}, (double)n, 12.0 * (double)n, 0, NULL);
 	op = (struct ns_op){.kind = NS_OP_SGD};
 	op.u.optim = (struct ns_op_optim){.n = n, .n_decay = n, .momentum = 0.9f, .weight_decay = 5e-4f, .nesterov = 1};
-	measure(x, "sgd 64 M, Nesterov", &op, (size_t[9]){f, 64, 64}, (size_t[6]){f, f}, (double)n, 20.0 * (double)n, 0, NULL);
+	measure(x, "sgd 64 M, Nesterov", &op, (size_t[NS_OP_MAX_IN]){f, 64, 64}, (size_t[NS_OP_MAX_OUT]){f, f}, (double)n, 20.0 * (double)n, 0, NULL);
 	op.kind = NS_OP_ADAMW;
 	op.u.optim.beta1 = 0.9f;
 	op.u.optim.beta2 = 0.999f;
-	measure(x, "adamw 64 M", &op, (size_t[9]){f, 64, 64}, (size_t[6]){f, f, f}, (double)n, 28.0 * (double)n, 0, NULL);
+	measure(x, "adamw 64 M", &op, (size_t[NS_OP_MAX_IN]){f, 64, 64}, (size_t[NS_OP_MAX_OUT]){f, f, f}, (double)n, 28.0 * (double)n, 0, NULL);
 	op = (struct ns_op){.kind = NS_OP_NORM2, .u.norm2 = {n}};
-	measure(x, "norm2 64 M", &op, (size_t[9]){f}, (size_t[6]){64}, (double)n, 4.0 * (double)n, 0, NULL);
+	measure(x, "norm2 64 M", &op, (size_t[NS_OP_MAX_IN]){f}, (size_t[NS_OP_MAX_OUT]){64}, (double)n, 4.0 * (double)n, 0, NULL);
 }
 
 static void augment(struct bench *x, int side, int n, enum ns_dtype type, const char *what)
@@ -131,8 +131,8 @@ static void augment(struct bench *x, int side, int n, enum ns_dtype type, const 
 	for (i = 0; s && i < n; i++)
 		ns_augment_draw(&s[i], &g, side, side, side, side, 1, 0, (uint64_t)i, 0);
 	op.u.augment = (struct ns_op_augment){n, side, side, 3, side, side, type, {0.01f, 0.01f, 0.01f}, {0}, &g};
-	measure(x, what, &op, (size_t[9]){each * (size_t)n, sizeof *s * (size_t)n}, (size_t[6]){out * (size_t)n}, n, (double)n * (double)(each + out),
-		0, s);
+	measure(x, what, &op, (size_t[NS_OP_MAX_IN]){each * (size_t)n, sizeof *s * (size_t)n}, (size_t[NS_OP_MAX_OUT]){out * (size_t)n}, n,
+		(double)n * (double)(each + out), 0, s);
 	free(s);
 }
 
@@ -158,9 +158,9 @@ static void convolutions(struct bench *x)
 			op.u.conv =
 				(struct ns_op_conv){n, s, s, c, o, r, r, 1, r / 2, NS_CONV_RELU | (k ? NS_CONV_NORM : NS_CONV_BIAS), 1e-5f, NS_BF16};
 			snprintf(what, sizeof what, "%s %dx%d %dx%dx%d to %d, n %d, bf16", ns_op_name(kinds[k]), r, r, s, s, c, o, n);
-			measure(x, what, &op, back ? (size_t[9]){in, w, v, y, v, v, y, y, 0} : (size_t[9]){in, w, v, 0, v, v},
-				back ? (size_t[6]){in, w, v, v, v} : (size_t[6]){y, y, v, v, v, v}, n, (double)(in + y) * (back ? 3 : 1),
-				2.0 * n * s * s * o * c * r * r * (back ? 2 : 1), NULL);
+			measure(x, what, &op, back ? (size_t[NS_OP_MAX_IN]){in, w, v, y, v, v, y, y, 0} : (size_t[NS_OP_MAX_IN]){in, w, v, 0, v, v},
+				back ? (size_t[NS_OP_MAX_OUT]){in, w, v, v, v} : (size_t[NS_OP_MAX_OUT]){y, y, v, v, v, v}, n,
+				(double)(in + y) * (back ? 3 : 1), 2.0 * n * s * s * o * c * r * r * (back ? 2 : 1), NULL);
 		}
 }
 
@@ -175,19 +175,21 @@ static void others(struct bench *x)
 	for (i = 0; i < n; i++)
 		labels[i] = i * 7 % k;
 	op.u.stats = (struct ns_op_stats){n, 64, 64, 3};
-	measure(x, "stats 64 px", &op, (size_t[9]){(size_t)n * 12288}, (size_t[6]){(size_t)n * 28}, n, (double)n * 12288, 0, NULL);
+	measure(x, "stats 64 px", &op, (size_t[NS_OP_MAX_IN]){(size_t)n * 12288}, (size_t[NS_OP_MAX_OUT]){(size_t)n * 28}, n, (double)n * 12288, 0,
+		NULL);
 	op = (struct ns_op){.kind = NS_OP_XENT};
 	op.u.xent = (struct ns_op_xent){.n = n, .k = k, .smoothing = 0.1f, .scale = 1, .dtype = NS_F32};
-	measure(x, "xent 4096 x 1000", &op, (size_t[9]){(size_t)n * (size_t)k * 4, (size_t)n * 4}, (size_t[6]){(size_t)n * (size_t)k * 4, 64, 64}, n,
-		8.0 * n * k, 0, labels);
+	measure(x, "xent 4096 x 1000", &op, (size_t[NS_OP_MAX_IN]){(size_t)n * (size_t)k * 4, (size_t)n * 4},
+		(size_t[NS_OP_MAX_OUT]){(size_t)n * (size_t)k * 4, 64, 64}, n, 8.0 * n * k, 0, labels);
 	op = (struct ns_op){.kind = NS_OP_KS, .u.ks = {rows, rows, columns}};
-	measure(x, "ks, 1 M + 1 M rows, 64 columns", &op, (size_t[9]){(size_t)rows * (size_t)columns * 4, (size_t)rows * (size_t)columns * 4},
-		(size_t[6]){(size_t)columns * 8}, (double)rows * 2 * columns, 8.0 * (double)rows * columns, 0, NULL);
+	measure(x, "ks, 1 M + 1 M rows, 64 columns", &op,
+		(size_t[NS_OP_MAX_IN]){(size_t)rows * (size_t)columns * 4, (size_t)rows * (size_t)columns * 4},
+		(size_t[NS_OP_MAX_OUT]){(size_t)columns * 8}, (double)rows * 2 * columns, 8.0 * (double)rows * columns, 0, NULL);
 	op = (struct ns_op){.kind = NS_OP_MMD};
 	op.u.mmd = (struct ns_op_mmd){m, m, 0, 2 * m, d, perms, 1, 0.02f, 0, 0, 0};
-	measure(x, "mmd, 10,000 + 10,000 rows, 999 permutations", &op, (size_t[9]){(size_t)m * (size_t)d * 4, (size_t)m * (size_t)d * 4},
-		(size_t[6]){(size_t)(perms + 1) * 8, (size_t)(perms + 1) * 8, 64}, (double)(4 * m * m), 0, 4.0 * (double)(m * m) * (perms + 3.0 * d),
-		NULL);
+	measure(x, "mmd, 10,000 + 10,000 rows, 999 permutations", &op, (size_t[NS_OP_MAX_IN]){(size_t)m * (size_t)d * 4, (size_t)m * (size_t)d * 4},
+		(size_t[NS_OP_MAX_OUT]){(size_t)(perms + 1) * 8, (size_t)(perms + 1) * 8, 64}, (double)(4 * m * m), 0,
+		4.0 * (double)(m * m) * (perms + 3.0 * d), NULL);
 }
 
 /* never timed on zeros, which run faster: all of it is pairs of bf16 about 1 in size, of either sign, which are f32 as well */
