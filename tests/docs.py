@@ -62,6 +62,7 @@ EXCEPT = {  # command: (in its place, reason); in its place None: not run. The w
     "nightshift train --from segmenter --data outlined --train.loss dice --train.epochs 5 --out segmenter-2": (None, "jobs.goals trains such models"),
     "tests/bench/calibration.py NIGHTSHIFT OUT": (None, "bench.calibration runs it, with fewer windows"),
     "tests/bench/drift_peers.sh --rounds 2 --columns 512": (None, "installs the peers and takes an hour"),
+    "tests/bench/models.sh --rounds 9": (None, "fetches models of others, and the peer"),
     "tests/bench/peers.sh --rounds 3": (None, "installs the peers and takes hours"),
 }
 
