@@ -74,19 +74,25 @@ static int convolution(struct ns_dag *d, uint64_t *by, int x)
 	most = sqrt(3.0 / (double)(v->c * v->window.kernel[0] * v->window.kernel[1])); /* so that values neither grow nor vanish */
 	in[0] = x;
 	in[1] = known(d, by, &(struct ns_box){4, {v->groups * v->k, v->c, v->window.kernel[0], v->window.kernel[1]}}, -most, most);
+	if (below(by, 12) == 0) { /* weights that are known only when it runs */
+		MUST(ns_dag_reduce(d, x, NS_REDUCE_MEAN, 15, 0, &y));
+		MUST(ns_dag_formula(d, NS_PW_SUB, (int[]){y, y}, 2, NS_F32, &y));
+		MUST(ns_dag_formula(d, NS_PW_ADD, (int[]){in[1], y}, 2, NS_F32, &in[1]));
+	}
 	in[2] = v->bias ? known(d, by, &(struct ns_box){1, {v->groups * v->k}}, -1, 1) : -1;
 	MUST(ns_dag_value(d, NS_F32, &out, in, 3, &y));
 	MUST(ns_dag_add(d, &op, in, 3, &y, 1));
 	return y;
 }
 
-/* x * clip(x + 3, 0, 6) / 6, as files write it. */
+/* x * clip(x + 3, 0, 6) / 6, as files write it; or something like it, which is another thing. */
 static int hard_swish(struct ns_dag *d, int x, int spelling)
 {
+	const float by = spelling & 16 ? 5 : 6;
 	int three, six, zero, y;
 
-	MUST(ns_dag_constant(d, NS_F32, &(struct ns_box){0}, (float[]){3}, &three));
-	MUST(ns_dag_constant(d, NS_F32, &(struct ns_box){0}, (float[]){spelling & 1 ? 6 : 1 / 6.0f}, &six));
+	MUST(ns_dag_constant(d, NS_F32, &(struct ns_box){0}, (float[]){spelling & 32 ? 2 : 3}, &three));
+	MUST(ns_dag_constant(d, NS_F32, &(struct ns_box){0}, (float[]){spelling & 1 ? by : 1 / by}, &six));
 	MUST(ns_dag_formula(d, NS_PW_ADD, spelling & 2 ? (int[]){x, three} : (int[]){three, x}, 2, NS_F32, &y));
 	MUST(ns_dag_constant(d, NS_F32, &(struct ns_box){0}, NULL, &zero));
 	MUST(ns_dag_formula(d, NS_PW_MAX, (int[]){y, zero}, 2, NS_F32, &y));
@@ -111,7 +117,7 @@ static int formula(struct ns_dag *d, uint64_t *by, int x)
 		MUST(ns_dag_formula(d, NS_PW_MUL, below(by, 2) ? (int[]){x, other} : (int[]){other, x}, 2, NS_F32, &y));
 		return y;
 	case 4:
-		return hard_swish(d, x, (int)below(by, 16));
+		return hard_swish(d, x, (int)below(by, 64));
 	case 1: /* by channel */
 		other = known(d, by, &(struct ns_box){3, {b.dim[1], 1, 1}}, 0.5, 1.5);
 		break;
@@ -179,7 +185,14 @@ static int moved(struct ns_dag *d, uint64_t *by, int x)
 	const int axis = 1 + (int)below(by, 3);
 	int y;
 
-	switch (below(by, 5)) {
+	switch (below(by, 6)) {
+	case 4: /* all of an image backwards: across its axes */
+		MUST(ns_dag_view(d, x, &(struct ns_box){2, {b.dim[0], b.dim[1] * b.dim[2] * b.dim[3]}}, &y));
+		start[1] = b.dim[1] * b.dim[2] * b.dim[3] - 1;
+		step[1] = -1;
+		MUST(ns_dag_slice(d, y, start, step, &(struct ns_box){2, {b.dim[0], start[1] + 1}}, &y));
+		MUST(ns_dag_view(d, y, &b, &y));
+		return y;
 	case 0:
 		step[axis] = b.dim[axis] > 3 ? (int64_t)below(by, 2) + 1 : 1;
 		start[axis] = b.dim[axis] > 3 ? 1 : 0;
@@ -216,7 +229,33 @@ static int product(struct ns_dag *d, uint64_t *by, int x)
 {
 	const struct ns_box b = BOX(x);
 	int64_t m = 1 + (int64_t)below(by, 20);
-	int w, y, turned = (int)below(by, 2);
+	int w, y, z, turned = (int)below(by, 2);
+
+	switch (below(by, 6)) {
+	case 0: /* a matrix for each channel */
+		w = known(d, by, &(struct ns_box){3, {b.dim[1], b.dim[3], m}}, -0.5, 0.5);
+		MUST(ns_dag_matmul(d, x, w, 0, NS_F32, &y));
+		return y;
+	case 1: /* the same matrix both ways round */
+		w = known(d, by, &(struct ns_box){2, {b.dim[3], b.dim[3]}}, -0.5, 0.5);
+		MUST(ns_dag_matmul(d, x, w, 0, NS_F32, &y));
+		MUST(ns_dag_matmul(d, x, w, 2, NS_F32, &z));
+		MUST(ns_dag_formula(d, NS_PW_ADD, (int[]){y, z}, 2, NS_F32, &y));
+		return y;
+	case 2: /* each number by itself */
+		w = known(d, by, &(struct ns_box){2, {1, 1}}, -1.5, 1.5);
+		MUST(ns_dag_view(d, x, &(struct ns_box){2, {ns_box_count(&b), 1}}, &y));
+		MUST(ns_dag_matmul(d, y, w, 0, NS_F32, &y));
+		MUST(ns_dag_view(d, y, &b, &y));
+		return y;
+	case 3: /* rows of a turned image */
+		MUST(ns_dag_transpose(d, x, (const int[]){0, 1, 3, 2}, &y));
+		w = known(d, by, &(struct ns_box){2, {b.dim[2], m}}, -0.5, 0.5);
+		MUST(ns_dag_matmul(d, y, w, 0, NS_F32, &y));
+		return y;
+	default:
+		break;
+	}
 
 	if (below(by, 2)) {
 		w = known(d, by, turned ? &(struct ns_box){2, {m, b.dim[3]}} : &(struct ns_box){2, {b.dim[3], m}}, -0.5, 0.5);
@@ -509,9 +548,40 @@ static void test_small_numbers(void **state)
 	}
 }
 
+/* Constants are the same if their bits are: a quotient by 0 is not one by -0. */
+static void test_zeros(void **state)
+{
+	const float x = 1;
+	struct ns_dag_exec *exec;
+	struct ns_device *dev;
+	struct ns_queue *queue;
+	struct ns_dag *d;
+	int in, a, b, y;
+	float found;
+
+	(void)state;
+	MUST(ns_dag_make(&d));
+	MUST(ns_dag_input(d, NS_F32, &(struct ns_box){0}, &in));
+	MUST(ns_dag_formula_of(d, NS_PW_DIV, in, (double[]){0}, 1, NS_F32, &a));
+	MUST(ns_dag_formula_of(d, NS_PW_DIV, in, (double[]){-0.0}, 1, NS_F32, &b));
+	MUST(ns_dag_formula(d, NS_PW_MIN, (int[]){a, b}, 2, NS_F32, &y));
+	MUST(ns_dag_fuse(d, &y, 1));
+	assert_int_equal(d->node_count, 1);
+	MUST(ns_backend_ref.open(&dev, 0));
+	MUST(ns_backend_ref.queue_make(&queue, dev));
+	MUST(ns_dag_exec_make(&exec, d, dev, &y, 1));
+	MUST(ns_dag_exec_run(exec, (const void *const[]){&x}, (void *const[]){&found}, queue));
+	assert_true(isinf(found) && found < 0);
+	ns_dag_exec_free(exec);
+	ns_backend_ref.queue_free(queue);
+	ns_backend_ref.close(dev);
+	ns_dag_free(d);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_layout), cmocka_unit_test(test_no_moves), cmocka_unit_test(test_small_numbers)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_layout), cmocka_unit_test(test_no_moves), cmocka_unit_test(test_small_numbers),
+					   cmocka_unit_test(test_zeros)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

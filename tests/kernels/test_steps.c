@@ -42,6 +42,19 @@ static double by_paths(const struct ns_op_ctc *v, const float *z, const int32_t 
 	}
 }
 
+/* Do the largest of each step say it? */
+static int is_read(const struct ns_op_ctc *v, const float *z, const int32_t *text, int64_t length)
+{
+	int path[8], k;
+	int64_t t;
+
+	for (t = 0; t < v->t; t++)
+		for (path[t] = 0, k = 1; k < v->k; k++)
+			if (z[t * v->k + k] > z[t * v->k + path[t]])
+				path[t] = k;
+	return says(path, v->t, v->blank, text, length);
+}
+
 static int64_t random_text(const struct ns_op_ctc *v, int32_t *text)
 {
 	int64_t n = among(0, v->most), i;
@@ -108,6 +121,7 @@ static void test_ctc(void **state)
 		struct ns_op_ctc *v = &op.u.ctc;
 		int32_t text[4 * 8];
 		double wanted = 0;
+		int hits = 0;
 		struct made y, near;
 		float *z;
 
@@ -124,6 +138,7 @@ static void test_ctc(void **state)
 			}
 			none += isinf(loss);
 			wanted += isinf(loss) ? 0 : loss;
+			hits += !isinf(loss) && is_read(v, z + i * v->t * v->k, text + i * v->most, n);
 		}
 		for (b = 0; b < 3; b++) {
 			if (!run_ctc(backends[b], &op, z, text, &y))
@@ -131,6 +146,7 @@ static void test_ctc(void **state)
 			ran_on_cuda += b == 2;
 			if (!(fabs((double)y.loss - wanted) <= 1e-5 * (1 + wanted)))
 				fail_msg("%s: the loss is %g, all paths give %g", backends[b]->name, (double)y.loss, wanted);
+			assert_true(y.hits == (float)hits);
 			read += b == 0 && y.hits > 0;
 			for (i = 0; i < 6; i++) { /* what a small step changes */
 				int at = (int)among(0, v->n * v->t * v->k - 1);
@@ -289,7 +305,7 @@ static double carried(const struct layer *l)
 
 static void test_recurrent_back(void **state)
 {
-	int round, k, j, checked = 0;
+	int round, k, j, checked = 0, edges = 0, over = 0;
 
 	(void)state;
 	for (round = 0; round < times(150); round++) {
@@ -317,9 +333,10 @@ static void test_recurrent_back(void **state)
 				down = carried(&l);
 				l.in[by[k]][at] = was;
 				wanted = (up - down) / (2 * (double)step);
-				if (l.op.u.recurrent.clip > 0 || l.op.u.recurrent.code[1] == NS_PW_LEAKY) /* a step may go over an edge */
-					checked += fabs((double)out[k][at] - wanted) <= 3e-3;
-				else if (!(fabs((double)out[k][at] - wanted) <= 3e-3))
+				if (l.op.u.recurrent.clip > 0 || l.op.u.recurrent.code[1] == NS_PW_LEAKY) { /* a step may go over an edge */
+					edges++;
+					over += !(fabs((double)out[k][at] - wanted) <= 3e-3);
+				} else if (!(fabs((double)out[k][at] - wanted) <= 3e-3))
 					fail_msg("round %d: gradient %d, element %lld is %g, a step gives %g", round, k, (long long)at,
 						 (double)out[k][at], wanted);
 				else
@@ -330,8 +347,8 @@ static void test_recurrent_back(void **state)
 		for (k = 0; k < 11; k++)
 			free(l.in[k]);
 	}
-	enough(checked > 1500);
-	assert_true(checked > 8 * times(150)); /* those with edges, too */
+	enough(checked > 1000 && edges > 200);
+	assert_true(20 * over < edges); /* few steps do */
 }
 
 /* The CPU's, by products of matrices, has ref's numbers; gradients that nobody asks for are not written. */

@@ -135,6 +135,8 @@ static void test_convolve_last(void **state)
 			continue;
 		if (i % 7 == 1)
 			v->window = (struct ns_window){2, {11, 13}, {11, 13}, {1, 1}, {1, 1}, {1, 1}, {0}, {0}};
+		if (i % 7 == 2) /* windows that all lie inside */
+			v->window = (struct ns_window){2, {9, 11}, {7, 9}, {3, 3}, {1, 1}, {1, 1}, {0}, {0}};
 		if (i % 50 == 2) { /* more rows than one strip has */
 			v->window = (struct ns_window){2, {70, 61}, {70, 61}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}};
 			v->n = v->groups = 1;
@@ -176,11 +178,16 @@ static void random_program(struct ns_op_convolve_then *v)
 	ns_box_strides(&p->out, dense);
 	v->self = (int)among(0, p->inputs - 1);
 	for (k = 0; k < p->inputs; k++) {
-		const int which = k == v->self ? 0 : (int)among(0, 3);
+		const int which = k == v->self ? 0 : (int)among(0, 5); /* 4: of each row of an image, 5: of each place */
 
 		p->in_dtype[k] = NS_F32;
 		for (d = 0; d < 4; d++)
-			p->stride[k][d] = which == 0 ? dense[d] : which == 3 ? 0 : d == 3 ? 1 : d == 0 && which == 2 ? channels : 0;
+			p->stride[k][d] = which == 0   ? dense[d]
+					  : which == 3 ? 0
+					  : which == 4 ? (d < 2 ? dense[d] / dense[1] : 0)
+					  : which == 5 ? (d < 3 ? dense[d] / dense[2] : 0)
+					  : d == 3     ? 1
+						       : (d == 0 && which == 2 ? channels : 0);
 		p->step[k] = (struct ns_pw_step){k % 2 ? NS_PW_MUL : NS_PW_ADD, (uint8_t)k, (uint8_t)(k ? p->inputs + k : p->inputs), 0};
 	}
 	p->step[k] = (struct ns_pw_step){among(0, 1) ? NS_PW_RELU : NS_PW_NEG, (uint8_t)(p->inputs + k), 0, 0};
@@ -270,6 +277,8 @@ static void test_packed(void **state)
 		struct ns_op_convolve v = {.groups = shapes[i][0], .c = shapes[i][1], .k = shapes[i][2]};
 		int64_t taps = shapes[i][3], count = ns_packed_count(&v, taps), g, k, c, r, at, seen = 0;
 		char *taken = calloc((size_t)count, 1);
+
+		assert_int_equal(count, v.c == 1 && v.k == 1 ? taps * v.groups : v.groups * ((v.k + 15) / 16) * 16 * v.c * taps);
 
 		for (g = 0; g < v.groups; g++)
 			for (k = 0; k < v.k; k++)
