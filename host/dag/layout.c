@@ -7,6 +7,7 @@
 
 #include "host/dag/dag_inner.h"
 #include "host/dag/turn_inner.h"
+#include "kernels/formula/packed.h"
 
 struct layout {
 	struct ns_dag *d;
@@ -172,7 +173,7 @@ static int takes_convolution(const struct layout *l, const struct ns_dag_node *n
 {
 	const struct ns_op_convolve *v = &n->op.u.convolve;
 
-	if (v->dtype != NS_F32 || v->window.axes != 2 || v->transposed || v->last || v->window.pad[0] < 0 || v->window.pad[1] < 0)
+	if (v->dtype != NS_F32 || v->window.axes != 2 || v->transposed || v->last || !ns_packed_is_near(&v->window))
 		return 0;
 	if (!l->d->values[n->in[NS_CONVOLVE_W]].data || box_of(l, n->in[NS_CONVOLVE_X])->rank != 4 || !makes_image(l, n))
 		return 0;
@@ -185,6 +186,8 @@ static enum ns_status convolve(struct layout *l, const struct ns_dag_node *old)
 
 	NS_TRY(channels_last(l, old->in[NS_CONVOLVE_X], &n.in[NS_CONVOLVE_X]));
 	NS_TRY(ns_dag_pack(l->d, &l->packs, &old->op.u.convolve, old->in[NS_CONVOLVE_W], NULL, &n.in[NS_CONVOLVE_W]));
+	if (n.ins > NS_CONVOLVE_B)
+		NS_TRY(as_it_was(l, n.in[NS_CONVOLVE_B])); /* it may be one that is computed */
 	n.op.u.convolve.last = 1;
 	NS_TRY(write_last(l, old->out[0], &n, &n.out[0]));
 	return add(l, &n);

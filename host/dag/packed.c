@@ -44,7 +44,8 @@ enum ns_status ns_dag_pack(struct ns_dag *d, struct ns_dag_packs *packs, const s
 	if (!p)
 		return ns_fail(NS_NO_MEMORY, "out of memory for a graph of %d values", d->value_count);
 	packs->list = p;
-	d->constant_bytes -= count * (int64_t)sizeof(float); /* in place of those that were there */
+	d->constant_bytes -=
+		v->groups * v->k * v->c * taps * (int64_t)sizeof(float); /* in place of those that were there, but for what is filled up */
 	NS_TRY(ns_dag_constant(d, NS_F32, &(struct ns_box){1, {count}}, NULL, made));
 	pack(v, taps, d->values[weights].data, by_k, by_c, d->values[*made].data);
 	packs->list[packs->count++] = (struct ns_dag_packed){weights, *made, v->groups, v->c, v->k, by_k, by_c};
@@ -69,5 +70,5 @@ int ns_dag_is_rows(const struct ns_op_contract *v, const struct ns_box *a, struc
 	c->window = (struct ns_window){.axes = 2, .in = {1, rows}, .out = {1, rows}, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
 	strides[0] = v->b_out[columns];
 	strides[1] = v->b_sum[0];
-	return depth > 1 || c->k > 1; /* a channel by a channel has its weights otherwise */
+	return c->k >= NS_PACKED / 2; /* of fewer columns most would be filled up */
 }

@@ -12,56 +12,6 @@
 #include "host/onnx/onnx.h"
 #include "kernels/formula/pointwise.h"
 
-/* What a softmax over all classes makes its outputs of; the value itself where none does. */
-static int before_softmax(const struct ns_dag *d, int value, int classes, int64_t inner)
-{
-	int i, root = ns_dag_at(d, value)->same_as >= 0 ? ns_dag_at(d, value)->same_as : value;
-
-	for (i = d->node_count - 1; i >= 0; i--) {
-		const struct ns_dag_node *n = &d->nodes[i];
-
-		if (n->out[0] == root)
-			return n->op.kind == NS_OP_ALONG && n->op.u.along.how == NS_ALONG_SOFTMAX && n->op.u.along.n == classes &&
-					       n->op.u.along.inner == inner
-				       ? n->in[0]
-				       : value;
-	}
-	return value;
-}
-
-/* Logits as they are before a softmax of the file's own: cross-entropy has one. */
-static enum ns_status logits_of(struct ns_dag *d, const struct ns_model *m, int n, const int *outputs, int *logits)
-{
-	struct ns_arch plain = m->net.arch;
-	int value;
-
-	plain.probabilities = 0;
-	NS_TRY(ns_foreign_logits(d, m->onnx, &plain, n, outputs, logits));
-	if (!m->net.arch.probabilities)
-		return NS_OK;
-	value = before_softmax(d, *logits, plain.classes, 1);
-	if (value != *logits)
-		return ns_dag_view(d, value, &(struct ns_box){2, {n, plain.classes}}, logits);
-	return ns_foreign_logits(d, m->onnx, &m->net.arch, n, outputs, logits);
-}
-
-/* What a logistic function makes its outputs of; the value itself where none does. */
-static int before_sigmoid(const struct ns_dag *d, int value)
-{
-	int i, root = ns_dag_at(d, value)->same_as >= 0 ? ns_dag_at(d, value)->same_as : value;
-
-	for (i = d->node_count - 1; i >= 0; i--) {
-		const struct ns_dag_node *n = &d->nodes[i];
-
-		if (n->out[0] == root)
-			return n->op.kind == NS_OP_POINTWISE && n->ins == 1 && n->op.u.pointwise.steps == 1 &&
-					       n->op.u.pointwise.step[0].code == NS_PW_SIGMOID
-				       ? n->in[0]
-				       : value;
-	}
-	return value;
-}
-
 /* Cross-entropy of rows of logits; weights of classes where there are some. rows_of: of one image. */
 static enum ns_status cross_entropy(struct ns_dag *d, int logits, int64_t rows, int classes, const struct ns_loss *loss, int64_t batch,
 				    struct ns_goal *g)
@@ -88,7 +38,7 @@ static enum ns_status classify(struct ns_dag *d, const struct ns_model *m, int n
 {
 	int logits;
 
-	NS_TRY(logits_of(d, m, n, outputs, &logits));
+	NS_TRY(ns_goal_logits(d, m, n, outputs, &logits));
 	g->target = (struct ns_target){NS_TASK_CLASSIFY, 1, 1, 1};
 	return cross_entropy(d, logits, n, m->net.arch.classes, loss, batch, g);
 }
@@ -128,7 +78,7 @@ static enum ns_status rows_of_names(struct ns_dag *d, const struct ns_model *m, 
 	if (ns_box_count(&ns_dag_at(d, *y)->box) != (int64_t)n * m->class_count)
 		return ns_fail(NS_CONFIG, "%s: its first output has %lld numbers, and the model %d names", m->onnx->path,
 			       (long long)(ns_box_count(&ns_dag_at(d, *y)->box) / n), m->class_count);
-	*y = before_sigmoid(d, *y);
+	NS_TRY(ns_goal_before_sigmoid(d, *y, y));
 	return ns_dag_view(d, *y, &(struct ns_box){2, {n, m->class_count}}, y);
 }
 
@@ -209,7 +159,8 @@ static enum ns_status one_channel(struct ns_dag *d, int x, int n, int batch, str
 	const int64_t pixels = (int64_t)g->target.h * g->target.w;
 	int labels, t, known;
 
-	NS_TRY(ns_dag_view(d, before_sigmoid(d, x), &(struct ns_box){2, {n, pixels}}, &x));
+	NS_TRY(ns_goal_before_sigmoid(d, x, &x));
+	NS_TRY(ns_dag_view(d, x, &(struct ns_box){2, {n, pixels}}, &x));
 	NS_TRY(ns_dag_input(d, NS_I32, &(struct ns_box){2, {n, pixels}}, &labels));
 	NS_TRY(ns_dag_formula_of(d, NS_PW_EQUAL, labels, one, 1, NS_F32, &t));
 	NS_TRY(is_known(d, labels, &known));
@@ -284,8 +235,7 @@ static enum ns_status segment(struct ns_dag *d, const struct ns_model *m, int n,
 	if (classes == 1)
 		return loss->kind == NS_LOSS_SOFTMAX ? one_channel(d, x, n, batch, g)
 						     : ns_fail(NS_CONFIG, "%s: a mask of one channel has the loss binary alone", m->onnx->path);
-	x = before_softmax(d, x, classes, pixels);
-	NS_TRY(ns_dag_view(d, x, &b, &x));
+	NS_TRY(ns_goal_before_softmax(d, x, classes, pixels, &x));
 	if (loss->kind != NS_LOSS_SOFTMAX)
 		return overlaps(d, x, n, classes, loss->kind == NS_LOSS_IOU, batch, g);
 	NS_TRY(ns_dag_transpose(d, x, (const int[]){0, 2, 3, 1}, &x));
@@ -305,14 +255,16 @@ static enum ns_status read_text(struct ns_dag *d, const struct ns_model *m, int 
 	struct ns_op op = {.kind = NS_OP_CTC};
 	struct ns_op_ctc *v = &op.u.ctc;
 	struct ns_box b;
-	int in[2], out[3], x;
+	int in[2], out[3], x, turned = 0;
 
 	(void)loss;
 	NS_TRY(first_output(d, m, outputs, &x));
 	b = ns_dag_at(d, x)->box;
 	if (b.rank == 3 && b.dim[0] != n && b.dim[1] == n) { /* steps first */
-		NS_TRY(ns_dag_transpose(d, before_softmax(d, x, (int)b.dim[2], 1), (const int[]){1, 0, 2}, &x));
+		NS_TRY(ns_goal_before_softmax(d, x, (int)b.dim[2], 1, &x));
+		NS_TRY(ns_dag_transpose(d, x, (const int[]){1, 0, 2}, &x));
 		b = ns_dag_at(d, x)->box;
+		turned = 1;
 	}
 	if (b.rank != 3 || b.dim[0] != n || b.dim[2] != m->class_count + 1)
 		return ns_fail(NS_CONFIG, "%s: its first output is no list (1, steps, symbols) of %d symbols, a blank among them", m->onnx->path,
@@ -321,7 +273,9 @@ static enum ns_status read_text(struct ns_dag *d, const struct ns_model *m, int 
 	v->most = v->t;
 	v->blank = blank && !strcmp(blank, "last") ? (int)v->k - 1 : 0;
 	g->target = (struct ns_target){NS_TASK_READ, (int)v->t, 1, (int)v->t};
-	NS_TRY(ns_dag_view(d, before_softmax(d, x, (int)v->k, 1), &(struct ns_box){3, {n, v->t, v->k}}, &in[NS_CTC_X]));
+	if (!turned)
+		NS_TRY(ns_goal_before_softmax(d, x, (int)v->k, 1, &x));
+	NS_TRY(ns_dag_view(d, x, &(struct ns_box){3, {n, v->t, v->k}}, &in[NS_CTC_X]));
 	NS_TRY(ns_dag_input(d, NS_I32, &(struct ns_box){2, {n, v->most}}, &in[NS_CTC_TEXT]));
 	NS_TRY(ns_dag_value(d, NS_F32, &(struct ns_box){3, {n, v->t, v->k}}, in, 2, &out[NS_CTC_DX]));
 	NS_TRY(ns_dag_value(d, NS_F32, &one, in, 2, &out[NS_CTC_LOSS]));

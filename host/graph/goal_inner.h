@@ -18,4 +18,10 @@ struct ns_goal {
 enum ns_status ns_goal_add(struct ns_dag *dag, const struct ns_model *m, int n, const int *outputs, const struct ns_loss *loss, int batch,
 			   struct ns_goal *goal);
 
+/* Of a classifier: logits (n, classes). */
+enum ns_status ns_goal_logits(struct ns_dag *dag, const struct ns_model *m, int n, const int *outputs, int *logits);
+/* The same of any value, of its box, whose softmax goes over so many classes, `inner` elements from each other; and of a logistic function. */
+enum ns_status ns_goal_before_softmax(struct ns_dag *dag, int x, int classes, int64_t inner, int *y);
+enum ns_status ns_goal_before_sigmoid(struct ns_dag *dag, int x, int *y);
+
 #endif

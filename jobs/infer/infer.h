@@ -38,6 +38,7 @@ struct ns_feed {
 	struct ns_target target;   /* what is true of an image; without anybody's word its class */
 	const char *member;	   /* of other tasks than classify: of an annotation, that says it; borrowed */
 	int blank_last;		   /* of read: which symbol is the blank; else it is the first */
+	int64_t shown, unknown;	   /* of other tasks than classify: images so far, and those of which nothing could be learned */
 	uint64_t seed;
 	size_t bytes, samples_at; /* staged: pixels (n, h, w, c) u8, then n draws */
 	struct ns_feed_worker {

@@ -19,6 +19,6 @@ struct ns_fitted {
 	const struct ns_augment_sample *sample;
 };
 /* What is true of a row, words as feed->target says. */
-enum ns_status ns_feed_target(const struct ns_feed *feed, const struct ns_dataset *data, int64_t row, const struct ns_fitted *seen, int32_t *to);
+enum ns_status ns_feed_target(struct ns_feed *feed, const struct ns_dataset *data, int64_t row, const struct ns_fitted *seen, int32_t *to);
 
 #endif

@@ -53,7 +53,7 @@ static void tags_of(const struct ns_model *m, const json_t *said, float *to)
 	}
 }
 
-static void numbers_of(const struct ns_model *m, const json_t *said, float *to)
+static enum ns_status numbers_of(const struct ns_model *m, const json_t *said, int64_t row, float *to)
 {
 	int k;
 
@@ -61,7 +61,11 @@ static void numbers_of(const struct ns_model *m, const json_t *said, float *to)
 		const json_t *one = json_object_get(said, m->classes[k]);
 
 		to[k] = json_is_number(one) ? (float)json_number_value(one) : NAN;
+		if (json_is_number(one) && !isfinite(to[k]))
+			return ns_fail(NS_BAD_DATA, "row %lld: its value '%s' is %g, which no float32 holds", (long long)row, m->classes[k],
+				       json_number_value(one));
 	}
+	return NS_OK;
 }
 
 /* The pixel of the image over which the middle of a target's pixel lies; -1: none, beyond the image or what augmentation has moved into sight. */
@@ -105,17 +109,32 @@ static enum ns_status pixels_of(const struct ns_feed *f, const json_t *said, int
 static void symbols_of(const struct ns_feed *f, const json_t *said, int32_t *to)
 {
 	const struct ns_model *m = f->model;
-	int n = -1;
+	int n = -1, steps = 0, k;
 
 	if (said)
 		n = ns_said_symbols(m->classes, m->class_count, f->blank_last, json_string_value(said), to, f->target.words);
-	if (n < 0)
+	for (k = 1; k < n; k++)
+		steps += to[k] == to[k - 1]; /* a blank between */
+	if (n < 0 || n + steps > f->target.words)
 		to[0] = -2;
 	else if (n < f->target.words)
 		to[n] = -1;
 }
 
-enum ns_status ns_feed_target(const struct ns_feed *f, const struct ns_dataset *data, int64_t row, const struct ns_fitted *seen, int32_t *to)
+/* Is nothing of it known that could be learned? */
+static int is_unknown(const struct ns_feed *f, const int32_t *to)
+{
+	int i;
+
+	if (f->target.task != NS_TASK_READ && f->target.task != NS_TASK_SEGMENT)
+		return 0;
+	for (i = 0; i < (f->target.task == NS_TASK_READ ? 1 : f->target.words); i++)
+		if (to[i] >= 0 || (f->target.task == NS_TASK_READ && to[i] == -1))
+			return 0;
+	return 1;
+}
+
+enum ns_status ns_feed_target(struct ns_feed *f, const struct ns_dataset *data, int64_t row, const struct ns_fitted *seen, int32_t *to)
 {
 	const enum ns_task task = f->target.task;
 	enum ns_status status = NS_OK;
@@ -127,9 +146,14 @@ enum ns_status ns_feed_target(const struct ns_feed *f, const struct ns_dataset *
 	else if (task == NS_TASK_READ)
 		symbols_of(f, said, to);
 	else if (task == NS_TASK_REGRESS)
-		numbers_of(f->model, said, (float *)(void *)to);
+		status = numbers_of(f->model, said, row, (float *)(void *)to);
 	else
 		status = pixels_of(f, said, row, seen, to);
 	json_decref(said);
-	return status;
+	if (status != NS_OK)
+		return status;
+	__atomic_fetch_add(&f->shown, 1, __ATOMIC_RELAXED); /* by several workers */
+	if (is_unknown(f, to))
+		__atomic_fetch_add(&f->unknown, 1, __ATOMIC_RELAXED);
+	return NS_OK;
 }

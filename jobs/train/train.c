@@ -125,6 +125,24 @@ static enum ns_status prepare(struct fit *f, struct ns_training *t, const struct
 	return NS_OK;
 }
 
+/* Texts with other symbols, or longer than the network's steps, and masks without a known pixel: some are said, and of nothing else there is no model. */
+static enum ns_status tell_unknown(struct ns_job *job, const struct ns_feed *feed)
+{
+	int64_t counts[2] = {feed->shown, feed->unknown};
+
+	NS_TRY(ns_comm_sum_i64(job->comm, counts, 2));
+	if (counts[1] && counts[1] == counts[0])
+		return ns_fail(NS_BAD_DATA,
+			       "of none of the %lld images that were shown anything could be learned: texts have other symbols than the model, or "
+			       "more than it has steps (%d), or no pixel is known",
+			       (long long)counts[0], feed->target.words);
+	if (counts[1] && job->comm->rank == 0)
+		ns_log_warn(job->log,
+			    "of %lld of the %lld images that were shown nothing could be learned: other symbols, longer texts, or no known pixel",
+			    (long long)counts[1], (long long)counts[0]);
+	return NS_OK;
+}
+
 enum ns_status ns_train_fit(struct ns_job *job, struct ns_model *model, const struct ns_view *view, const struct ns_train_options *o)
 {
 	struct fit f = {.job = job, .model = model, .val = o->val};
@@ -145,6 +163,7 @@ enum ns_status ns_train_fit(struct ns_job *job, struct ns_model *model, const st
 	f.feed.member = ns_train_member(job->conf, model->net.arch.task);
 	t.input = (struct ns_train_input){&f.feed, f.feed.bytes, ns_feed_expects, ns_feed_stage, ns_feed_images};
 	NS_GO(ns_train(job, model, &t));
+	NS_GO(tell_unknown(job, &f.feed));
 	ns_log_event(job->log, "trained",
 		     json_pack("{s:s, s:I, s:f, s:f, s:f}", "what", o->label, "steps", (json_int_t)t.steps, "seconds", t.seconds, "images_per_second",
 			       t.images_per_second, "first_step_at", t.first_step));

@@ -240,7 +240,7 @@ void ns_cpu_last_run(const struct ns_op_convolve *v, const struct ns_args *a, co
 
 int ns_cpu_takes_last(const struct ns_op_convolve *v)
 {
-	return v->dtype == NS_F32 && v->last && v->window.axes == 2 && v->window.pad[0] >= 0 && v->window.pad[1] >= 0 && !ns_packed_is_depthwise(v);
+	return v->dtype == NS_F32 && v->last && v->window.axes == 2 && ns_packed_is_near(&v->window) && !ns_packed_is_depthwise(v);
 }
 
 size_t ns_cpu_last_bytes(const struct ns_op_convolve *v)

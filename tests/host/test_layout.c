@@ -55,7 +55,11 @@ static int convolution(struct ns_dag *d, uint64_t *by, int x)
 	double most;
 	int in[3], y, a;
 
-	*v = (struct ns_op_convolve){.dtype = NS_F32, .n = b.dim[0], .groups = 1, .c = b.dim[1], .k = 1 + (int64_t)below(by, 40)};
+	*v = (struct ns_op_convolve){.dtype = NS_F32,
+				     .n = b.dim[0],
+				     .groups = 1,
+				     .c = b.dim[1],
+				     .k = ns_box_count(&b) <= 64 && below(by, 2) ? ns_box_count(&b) : 1 + (int64_t)below(by, 40)};
 	if (kind == 2)
 		*v = (struct ns_op_convolve){.dtype = NS_F32, .n = b.dim[0], .groups = b.dim[1], .c = 1, .k = 1};
 	if (kind == 3 && b.dim[1] % 2 == 0)
@@ -80,6 +84,8 @@ static int convolution(struct ns_dag *d, uint64_t *by, int x)
 		MUST(ns_dag_formula(d, NS_PW_ADD, (int[]){in[1], y}, 2, NS_F32, &in[1]));
 	}
 	in[2] = v->bias ? known(d, by, &(struct ns_box){1, {v->groups * v->k}}, -1, 1) : -1;
+	if (v->bias && ns_box_count(&b) == v->groups * v->k) /* one that is an image, seen as a list */
+		MUST(ns_dag_view(d, x, &(struct ns_box){1, {v->groups * v->k}}, &in[2]));
 	MUST(ns_dag_value(d, NS_F32, &out, in, 3, &y));
 	MUST(ns_dag_add(d, &op, in, 3, &y, 1));
 	return y;
@@ -231,7 +237,7 @@ static int product(struct ns_dag *d, uint64_t *by, int x)
 	int64_t m = 1 + (int64_t)below(by, 20);
 	int w, y, z, turned = (int)below(by, 2);
 
-	switch (below(by, 6)) {
+	switch (below(by, 7)) {
 	case 0: /* a matrix for each channel */
 		w = known(d, by, &(struct ns_box){3, {b.dim[1], b.dim[3], m}}, -0.5, 0.5);
 		MUST(ns_dag_matmul(d, x, w, 0, NS_F32, &y));
@@ -248,6 +254,25 @@ static int product(struct ns_dag *d, uint64_t *by, int x)
 		MUST(ns_dag_matmul(d, y, w, 0, NS_F32, &y));
 		MUST(ns_dag_view(d, y, &b, &y));
 		return y;
+	case 4: { /* rows in another order than they lie in, as an einsum may have them */
+		struct ns_op op = {.kind = NS_OP_CONTRACT};
+		struct ns_op_contract *v = &op.u.contract;
+		const int64_t rows = b.dim[0] * b.dim[1];
+
+		w = known(d, by, &(struct ns_box){2, {b.dim[3], m}}, -0.5, 0.5);
+		*v = (struct ns_op_contract){.dtype = NS_F32,
+					     .out_dtype = NS_F32,
+					     .out = {3, {b.dim[2], rows, m}},
+					     .sum = {1, {b.dim[3]}},
+					     .a_out = {b.dim[3], b.dim[2] * b.dim[3], 0},
+					     .b_out = {0, 0, 1},
+					     .a_sum = {1},
+					     .b_sum = {m}};
+		MUST(ns_dag_value(d, NS_F32, &v->out, (int[]){x, w}, 2, &y));
+		MUST(ns_dag_add(d, &op, (int[]){x, w}, 2, &y, 1));
+		MUST(ns_dag_view(d, y, &(struct ns_box){4, {1, b.dim[2], rows, m}}, &y));
+		return y;
+	}
 	case 3: /* rows of a turned image */
 		MUST(ns_dag_transpose(d, x, (const int[]){0, 1, 3, 2}, &y));
 		w = known(d, by, &(struct ns_box){2, {b.dim[2], m}}, -0.5, 0.5);

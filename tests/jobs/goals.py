@@ -47,7 +47,7 @@ def colours(name, words, seed=5, more=()):
 def linear(name, task, end=(), seed=7):
     """means of channels, times a matrix"""
     w, b = numpy.random.default_rng(seed).normal(0, .3, (3, 3)).astype("f4"), numpy.array([.1, -.2, .3], "f4")
-    put(f"{name}.onnx", [node("GlobalAveragePool", ["x"], ["p"]), node("Flatten", ["p"], ["f"]), node("Gemm", ["f", "w", "b"], ["z" if end else "y"]), *end], [f32("w", 3, 3, values=w), f32("b", 3, values=b)])
+    put(f"{name}.onnx", [node("GlobalAveragePool", ["x"], ["p"]), node("Flatten", ["p"], ["f"]), node("Gemm", ["f", "w", "b"], ["z" if end else "y"]), *end], [f32("w", 3, 3, values=w), f32("b", 3, values=b), f32("low", values=[0]), f32("high", values=[1])])
     said = run("import", f"{name}.onnx", "--task", task, f"--classes={json.dumps(NAMES)}", *AS_IT_IS, *FIT, "--out", name)
     check("a training may change 2 weights, of 12 numbers" in said, f"{said}")
     return w.astype("f8"), b.astype("f8")
@@ -98,7 +98,8 @@ def tags(_binary):
         d = (logistic(z) - t) / (3 * ROWS)
         return (numpy.logaddexp(0, z) - z * t).mean(1).mean(), (x.T @ d, d.sum(0))
 
-    for name, end in (("tl", ()), ("tp", (node("Sigmoid", ["z"], ["y"]),))):
+    clipped = (node("Sigmoid", ["z"], ["s"]), node("Clip", ["s", "low", "high"], ["y"]))
+    for name, end in (("tl", ()), ("tp", (node("Sigmoid", ["z"], ["y"]),)), ("tc", clipped)):
         w, b = linear(name, "tags", end)
         trained(f"{name}-t", name, "t", (w, b), slopes, hits=((x @ w + b > 0) == (t > 0)).mean())
     run("train", "--data", "t", "--from", "tl", "--out", "tl-again", "--force", *EXACT, "--train.loss=binary", said="1 of what its annotations name the model has no name for")
@@ -204,6 +205,11 @@ def segments(_binary):
     trained("sp-t", "sp", "s", before, entropy, hits=right)
     trained("sd-t", "sl", "s", before, shares(False), "--train.loss=dice", hits=right)
     trained("si-t", "sp", "s", before, shares(True), "--train.loss=iou", hits=right)
+    # probabilities that are turned afterwards, as TensorFlow's exporters write them
+    put("st.onnx", [node("Conv", ["x", "w", "b"], ["z"]), node("Transpose", ["z"], ["u"], "", [predict.ints("perm", 0, 2, 3, 1)]), node("Softmax", ["u"], ["v"], "", [predict.one("axis", 3)]),
+                    node("Transpose", ["v"], ["y"], "", [predict.ints("perm", 0, 3, 1, 2)])], held)
+    run("import", "st.onnx", "--task", "segment", f"--classes={json.dumps(NAMES)}", *AS_IT_IS, *FIT, "--out", "st")
+    trained("st-t", "st", "s", before, entropy, hits=right)
     # larger images, each pixel four: the same canvas
     drawn("s2", pictures, [json.loads(json.dumps(one)) for one in said], 2)
     trained("s2-t", "sl", "s2", before, entropy)
@@ -284,6 +290,19 @@ def texts(_binary):
             return loss / ROWS, (numpy.einsum("ntc,ntk->ck", x, d), d.sum((0, 1)))
 
         trained(f"{name}-t", name, "l", (w.astype("f8"), b.astype("f8")), slopes, "--train.lr=0.05")
+        if last:  # steps first, and turned once probabilities are made
+            for other, nodes in (("ls", [node("Transpose", ["y0"], ["y"], "", [predict.ints("perm", 1, 0, 2)])]), ("lt", [node("Squeeze", ["y0", "none"], ["y1"]), node("Unsqueeze", ["y1", "one"], ["y"])])):
+                put(f"{other}.onnx", [node("ReduceMean", ["x"], ["m"], "", [predict.ints("axes", 2), predict.one("keepdims", 0)]), node("Transpose", ["m"], ["t"], "", [predict.ints("perm", 0, 2, 1)]),
+                                      node("MatMul", ["t", "w"], ["p"]), node("Add", ["p", "b"], ["z"]), node("Softmax", ["z"], ["y0"], "", [predict.one("axis", 2)]), *nodes],
+                    [f32("w", 3, 4, values=w), f32("b", 4, values=b), predict.i64("none", 0), predict.i64("one", 1)], shape=("n", 3, 8, "w"))
+                run("import", f"{other}.onnx", "--task", "read", f"--classes={json.dumps(NAMES)}", *AS_IT_IS, "--fit", "height", "--filter", "bilinear", "--input=[8, 16]", "--import.blank=last", "--out", other)
+                trained(f"{other}-t", other, "l", (w.astype("f8"), b.astype("f8")), slopes, "--train.lr=0.05")
+    lines("l0", [{**one, "text": "ab" * 40} for one in said])
+    run("train", "--data", "l0", "--from", "lf", "--out", "none", "--force", *EXACT, code=65, said="of none of the 120 images that were shown anything could be learned")
+    lines("v0", [{"path": one["path"], "values": {"a": 1e300, "c": 1, "ch": 1}} for one in said])
+    put("v.onnx", [node("GlobalAveragePool", ["x"], ["p"]), node("Flatten", ["p"], ["f"]), node("MatMul", ["f", "v"], ["y"])], [f32("v", 3, 3, values=numpy.eye(3))], shape=("n", 3, 8, 16))
+    run("import", "v.onnx", "--task", "regress", f"--classes={json.dumps(NAMES)}", *AS_IT_IS, "--fit", "stretch", "--filter", "nearest", "--input=[8, 16]", "--out", "v")
+    run("train", "--data", "v0", "--from", "v", "--out", "none", "--force", *EXACT, code=65, said="its value 'a' is 1e+300, which no float32 holds")
     run("train", "--data", "l", "--from", "lf", "--out", "told", "--force", *EXACT, said="1 of what its annotations name the model has no name for")
 
 
