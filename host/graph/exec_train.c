@@ -123,7 +123,7 @@ static const struct ns_unit *unit_of(const struct ns_exec *e, int param)
 
 struct ns_target ns_exec_target(const struct ns_exec *e)
 {
-	return e->learner ? ns_foreign_target(e->learner) : (struct ns_target){NS_TASK_CLASSIFY, 1, 1, 1};
+	return e->learner ? ns_foreign_target(e->learner) : (struct ns_target){NS_TASK_CLASSIFY, 1, 1, 1, 0, 0};
 }
 
 enum ns_status ns_exec_flat(const struct ns_exec *e, struct ns_flat *f)

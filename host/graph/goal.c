@@ -39,7 +39,7 @@ static enum ns_status classify(struct ns_dag *d, const struct ns_model *m, int n
 	int logits;
 
 	NS_TRY(ns_goal_logits(d, m, n, outputs, &logits));
-	g->target = (struct ns_target){NS_TASK_CLASSIFY, 1, 1, 1};
+	g->target = (struct ns_target){NS_TASK_CLASSIFY, 1, 1, 1, 0, 0};
 	return cross_entropy(d, logits, n, m->net.arch.classes, loss, batch, g);
 }
 
@@ -72,14 +72,17 @@ static enum ns_status first_output(struct ns_dag *d, const struct ns_model *m, c
 }
 
 /* (n, numbers with names) */
-static enum ns_status rows_of_names(struct ns_dag *d, const struct ns_model *m, int n, const int *outputs, int *y)
+static enum ns_status rows_of_names(struct ns_dag *d, const struct ns_model *m, int n, const int *outputs, int *y, int *logits)
 {
+	int x;
+
 	NS_TRY(first_output(d, m, outputs, y));
 	if (ns_box_count(&ns_dag_at(d, *y)->box) != (int64_t)n * m->class_count)
 		return ns_fail(NS_CONFIG, "%s: its first output has %lld numbers, and the model %d names", m->onnx->path,
 			       (long long)(ns_box_count(&ns_dag_at(d, *y)->box) / n), m->class_count);
-	NS_TRY(ns_goal_before_sigmoid(d, *y, y));
-	return ns_dag_view(d, *y, &(struct ns_box){2, {n, m->class_count}}, y);
+	NS_TRY(ns_goal_before_sigmoid(d, *y, &x));
+	*logits = x == *y;
+	return ns_dag_view(d, x, &(struct ns_box){2, {n, m->class_count}}, y);
 }
 
 /* --- tags, and masks of one channel: log(1 + exp(x)) - x t, where t is known --- */
@@ -105,11 +108,11 @@ static enum ns_status tags(struct ns_dag *d, const struct ns_model *m, int n, co
 			   struct ns_goal *g)
 {
 	const struct ns_box one = {0};
-	int x, t, known;
+	int x, t, known, logits;
 
 	(void)loss;
-	NS_TRY(rows_of_names(d, m, n, outputs, &x));
-	g->target = (struct ns_target){NS_TASK_TAGS, m->class_count, 1, 1};
+	NS_TRY(rows_of_names(d, m, n, outputs, &x, &logits));
+	g->target = (struct ns_target){NS_TASK_TAGS, m->class_count, 1, 1, logits, !logits};
 	NS_TRY(ns_dag_input(d, NS_F32, &(struct ns_box){2, {n, m->class_count}}, &t));
 	NS_TRY(ns_dag_constant(d, NS_F32, &one, (float[]){1}, &known));
 	return binary(d, x, t, known, 1.0 / m->class_count, batch, g);
@@ -125,9 +128,9 @@ static enum ns_status regress(struct ns_dag *d, const struct ns_model *m, int n,
 
 	(void)loss;
 	NS_TRY(first_output(d, m, outputs, &x));
-	NS_TRY(rows_of_names(d, m, n, outputs, &y)); /* what is not named is refused */
+	NS_TRY(rows_of_names(d, m, n, outputs, &y, &same)); /* what is not named is refused */
 	NS_TRY(ns_dag_view(d, x, &(struct ns_box){2, {n, m->class_count}}, &x));
-	g->target = (struct ns_target){NS_TASK_REGRESS, m->class_count, 1, 1};
+	g->target = (struct ns_target){NS_TASK_REGRESS, m->class_count, 1, 1, 0, 0};
 	NS_TRY(ns_dag_input(d, NS_F32, &(struct ns_box){2, {n, m->class_count}}, &t));
 	NS_TRY(ns_dag_formula(d, NS_PW_EQUAL, (int[]){t, t}, 2, NS_F32, &same));
 	NS_TRY(ns_dag_formula(d, NS_PW_WHERE, (int[]){same, t, x}, 3, NS_F32, &t));
@@ -157,9 +160,12 @@ static enum ns_status one_channel(struct ns_dag *d, int x, int n, int batch, str
 {
 	static const double one[] = {1};
 	const int64_t pixels = (int64_t)g->target.h * g->target.w;
-	int labels, t, known;
+	int labels, t, known, z;
 
-	NS_TRY(ns_goal_before_sigmoid(d, x, &x));
+	NS_TRY(ns_goal_before_sigmoid(d, x, &z));
+	g->target.logits = z == x;
+	g->target.probabilities = z != x;
+	x = z;
 	NS_TRY(ns_dag_view(d, x, &(struct ns_box){2, {n, pixels}}, &x));
 	NS_TRY(ns_dag_input(d, NS_I32, &(struct ns_box){2, {n, pixels}}, &labels));
 	NS_TRY(ns_dag_formula_of(d, NS_PW_EQUAL, labels, one, 1, NS_F32, &t));
@@ -231,7 +237,7 @@ static enum ns_status segment(struct ns_dag *d, const struct ns_model *m, int n,
 		return ns_fail(NS_CONFIG, "%s: its first output is no map (n, classes, h, w) of up to 255 classes", m->onnx->path);
 	classes = (int)b.dim[1];
 	pixels = b.dim[2] * b.dim[3];
-	g->target = (struct ns_target){NS_TASK_SEGMENT, (int)pixels, (int)b.dim[2], (int)b.dim[3]};
+	g->target = (struct ns_target){NS_TASK_SEGMENT, (int)pixels, (int)b.dim[2], (int)b.dim[3], 0, 0};
 	if (classes == 1)
 		return loss->kind == NS_LOSS_SOFTMAX ? one_channel(d, x, n, batch, g)
 						     : ns_fail(NS_CONFIG, "%s: a mask of one channel has the loss binary alone", m->onnx->path);
@@ -272,7 +278,7 @@ static enum ns_status read_text(struct ns_dag *d, const struct ns_model *m, int 
 	*v = (struct ns_op_ctc){.n = n, .t = b.dim[1], .k = b.dim[2], .scale = 1.0f / (float)batch};
 	v->most = v->t;
 	v->blank = blank && !strcmp(blank, "last") ? (int)v->k - 1 : 0;
-	g->target = (struct ns_target){NS_TASK_READ, (int)v->t, 1, (int)v->t};
+	g->target = (struct ns_target){NS_TASK_READ, (int)v->t, 1, (int)v->t, 0, 0};
 	if (!turned)
 		NS_TRY(ns_goal_before_softmax(d, x, (int)v->k, 1, &x));
 	NS_TRY(ns_dag_view(d, x, &(struct ns_box){3, {n, v->t, v->k}}, &in[NS_CTC_X]));

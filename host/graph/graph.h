@@ -278,6 +278,7 @@ int ns_task_trains(enum ns_task task); /* is there any? */
 struct ns_target {
 	enum ns_task task;
 	int words, h, w;
+	int logits, probabilities; /* of tags, and of masks of one channel: what the network's outputs were found to be */
 };
 /* Training: `n` images a virtual rank, gradients scaled by 1 / batch. One that came as ONNX learns in NS_F32 (ns_model_learn()). */
 enum ns_status ns_exec_train(struct ns_exec **exec, const struct ns_model *m, struct ns_device *dev, struct ns_queue *queue, int n, int batch,

@@ -4,7 +4,7 @@
 #include "host/base/base.h"
 #include "host/outputs/outputs.h"
 
-enum ns_status ns_mask(const struct ns_output *o, uint8_t *mask)
+enum ns_status ns_mask(const struct ns_output *o, enum ns_values values, uint8_t *mask)
 {
 	const struct ns_box *b = &o->box;
 	int64_t plane, i;
@@ -19,6 +19,7 @@ enum ns_status ns_mask(const struct ns_output *o, uint8_t *mask)
 				       (double)o->data[i]);
 		logits |= o->data[i] < 0 || o->data[i] > 1;
 	}
+	logits = values == NS_VALUES_UNKNOWN ? logits : values == NS_VALUES_LOGITS;
 	for (i = 0; i < plane; i++) {
 		int best = 0;
 
@@ -30,12 +31,13 @@ enum ns_status ns_mask(const struct ns_output *o, uint8_t *mask)
 	return NS_OK;
 }
 
-void ns_tags(const float *x, int n, float *p)
+void ns_tags(const float *x, int n, enum ns_values values, float *p)
 {
 	int i, logits = 0;
 
 	for (i = 0; i < n; i++)
 		logits |= !(x[i] >= 0 && x[i] <= 1);
+	logits = values == NS_VALUES_UNKNOWN ? logits : values == NS_VALUES_LOGITS;
 	for (i = 0; i < n; i++)
 		p[i] = logits ? (float)(1 / (1 + exp(-(double)x[i]))) : x[i];
 }

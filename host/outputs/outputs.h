@@ -98,8 +98,11 @@ int ns_runs_fill(const int64_t *counts, int n, int h, int w, int16_t value, int1
 
 /* --- masks --- */
 
-/* The class of each pixel of a map (1, K, h, w), the first of the largest; of K = 1, whether its probability is above 1/2 (a logit above 0 where values leave 0 to 1). mask (h, w). */
-enum ns_status ns_mask(const struct ns_output *output, uint8_t *mask);
+/* What numbers are that stand for themselves, tags and masks of one channel; unknown: logits where any leaves 0 to 1. */
+enum ns_values { NS_VALUES_UNKNOWN, NS_VALUES_LOGITS, NS_VALUES_PROBABILITIES };
+
+/* The class of each pixel of a map (1, K, h, w), the first of the largest; of K = 1, whether its probability is above 1/2. mask (h, w). */
+enum ns_status ns_mask(const struct ns_output *output, enum ns_values values, uint8_t *mask);
 
 /* --- how good answers are --- */
 
@@ -126,7 +129,7 @@ int ns_edits(const char *a, const char *b, int *length);
 
 /* --- vectors --- */
 
-/* Probabilities of independent tags: x itself where all are from 0 to 1, else its logistic function. p (n). */
-void ns_tags(const float *x, int n, float *p);
+/* Probabilities of independent tags: x itself, or its logistic function. p (n). */
+void ns_tags(const float *x, int n, enum ns_values values, float *p);
 
 #endif

@@ -4,12 +4,14 @@
 
 #include "datasets/decode/decode.h"
 #include "host/graph/graph.h"
+#include "host/outputs/outputs.h"
 
 /* How images come onto the network's canvas, and how its outputs are read: members `fit` and `decode` of model.json. */
 struct ns_reading {
 	struct ns_fit fit;
 	const struct ns_head *head; /* of detect */
 	double score, iou;	    /* least score of a box, a region, a tag; overlap of two boxes beyond which one goes */
+	enum ns_values values;	    /* of tags, and of masks of one channel */
 	int blank_last;		    /* of read: which symbol is the blank; else it is the first */
 	int beam;		    /* of read: beginnings that are kept; 0: the best symbol of each step */
 	int top;		    /* of classify: classes that are told */

@@ -38,7 +38,7 @@ static enum ns_status fit_from_json(struct ns_fit *f, const json_t *json)
 
 static enum ns_status decode_from_json(struct ns_reading *r, const json_t *json, enum ns_task task)
 {
-	const char *head = ns_json_text(json, "head"), *blank = ns_json_text(json, "blank");
+	const char *head = ns_json_text(json, "head"), *blank = ns_json_text(json, "blank"), *outputs = ns_json_text(json, "outputs");
 
 	if (task == NS_TASK_DETECT) {
 		r->head = ns_head_find(head);
@@ -51,6 +51,9 @@ static enum ns_status decode_from_json(struct ns_reading *r, const json_t *json,
 	if (task == NS_TASK_READ && strcmp(blank, "first") && strcmp(blank, "last"))
 		return ns_fail(NS_BAD_DATA, WHERE ": decode.blank is '%s', expected first or last", blank);
 	r->blank_last = !strcmp(blank, "last");
+	if (json_object_get(json, "outputs") && strcmp(outputs, "logits") && strcmp(outputs, "probabilities"))
+		return ns_fail(NS_BAD_DATA, WHERE ": decode.outputs is '%s', expected logits or probabilities", outputs);
+	r->values = !strcmp(outputs, "logits") ? NS_VALUES_LOGITS : !strcmp(outputs, "probabilities") ? NS_VALUES_PROBABILITIES : NS_VALUES_UNKNOWN;
 	return NS_OK;
 }
 
@@ -95,6 +98,8 @@ json_t *ns_reading_decode(const struct ns_reading *r, enum ns_task task)
 	}
 	if (task == NS_TASK_DETECT || task == NS_TASK_REGIONS || task == NS_TASK_TAGS)
 		json_object_set_new(json, "score", json_real(r->score));
+	if (r->values != NS_VALUES_UNKNOWN)
+		json_object_set_new(json, "outputs", json_string(r->values == NS_VALUES_LOGITS ? "logits" : "probabilities"));
 	if (task == NS_TASK_READ)
 		json_object_set_new(json, "blank", json_string(r->blank_last ? "last" : "first"));
 	return json;

@@ -47,7 +47,7 @@ static enum ns_status tags(const struct ns_sight *s, json_t *result)
 	p = malloc(sizeof *p * (size_t)n);
 	if (!p)
 		return ns_fail(NS_NO_MEMORY, "out of memory for %d tags", n);
-	ns_tags(s->outputs[0].data, n, p);
+	ns_tags(s->outputs[0].data, n, s->reading->values, p);
 	for (i = 0; i < n; i++)
 		if ((double)p[i] >= s->reading->score)
 			json_array_append_new(list, NS_JSON_OBJECT({"tag", class_name(s, i)}, {"probability", json_real((double)p[i])}));
@@ -219,7 +219,7 @@ static enum ns_status segment(const struct ns_sight *s, json_t *result)
 		return ns_fail(NS_BAD_DATA, "the network's first output is no map (1, classes, h, w)");
 	mask = malloc((size_t)(o->box.dim[2] * o->box.dim[3]) + 1);
 	image = malloc(pixels + 1);
-	status = mask && image ? ns_mask(o, mask) : ns_fail(NS_NO_MEMORY, "out of memory for masks of %dx%d", s->w, s->h);
+	status = mask && image ? ns_mask(o, s->reading->values, mask) : ns_fail(NS_NO_MEMORY, "out of memory for masks of %dx%d", s->w, s->h);
 	if (status == NS_OK) {
 		to_image(s, mask, (int)o->box.dim[2], (int)o->box.dim[3], image);
 		run_lengths(image, s->h, s->w, of);

@@ -164,6 +164,9 @@ enum ns_status ns_train_fit(struct ns_job *job, struct ns_model *model, const st
 	t.input = (struct ns_train_input){&f.feed, f.feed.bytes, ns_feed_expects, ns_feed_stage, ns_feed_images};
 	NS_GO(ns_train(job, model, &t));
 	NS_GO(tell_unknown(job, &f.feed));
+	if (f.feed.target.logits || f.feed.target.probabilities)
+		json_object_set_new(json_object_get(model->facts, "decode"), "outputs",
+				    json_string(f.feed.target.logits ? "logits" : "probabilities"));
 	ns_log_event(job->log, "trained",
 		     json_pack("{s:s, s:I, s:f, s:f, s:f}", "what", o->label, "steps", (json_int_t)t.steps, "seconds", t.seconds, "images_per_second",
 			       t.images_per_second, "first_step_at", t.first_step));

@@ -75,17 +75,17 @@ static void test_maps(void **state)
 	float p[2];
 
 	(void)state;
-	assert_int_equal(ns_mask(&o3, mask), NS_OK);
+	assert_int_equal(ns_mask(&o3, NS_VALUES_UNKNOWN, mask), NS_OK);
 	assert_memory_equal(mask, ((const uint8_t[]){0, 1, 2, 0}), 4); /* ties: the first */
-	assert_int_equal(ns_mask(&o1, mask), NS_OK);
+	assert_int_equal(ns_mask(&o1, NS_VALUES_UNKNOWN, mask), NS_OK);
 	assert_memory_equal(mask, ((const uint8_t[]){0, 0, 1, 1}), 4);
-	assert_int_equal(ns_mask(&ol, mask), NS_OK);
+	assert_int_equal(ns_mask(&ol, NS_VALUES_UNKNOWN, mask), NS_OK);
 	assert_memory_equal(mask, ((const uint8_t[]){0, 1, 1, 0}), 4);
-	ns_tags((const float[]){.25f, 1}, 2, p);
+	ns_tags((const float[]){.25f, 1}, 2, NS_VALUES_UNKNOWN, p);
 	assert_true(fabs((double)p[0] - .25) < 1e-7 && p[1] == 1);
-	ns_tags((const float[]){(float)log(3), 0}, 2, p);
+	ns_tags((const float[]){(float)log(3), 0}, 2, NS_VALUES_UNKNOWN, p);
 	assert_true(fabs((double)p[0] - .75) < 1e-6);
-	ns_tags((const float[]){(float)log(3), -1}, 2, p);
+	ns_tags((const float[]){(float)log(3), -1}, 2, NS_VALUES_UNKNOWN, p);
 	assert_true(fabs((double)p[1] - 1 / (1 + exp(1))) < 1e-6);
 }
 
@@ -124,9 +124,9 @@ static void test_mask_edges(void **state)
 	uint8_t mask[4];
 
 	(void)state;
-	assert_int_equal(ns_mask(&o, mask), NS_OK); /* logits, as one is above 1 */
+	assert_int_equal(ns_mask(&o, NS_VALUES_UNKNOWN, mask), NS_OK); /* logits, as one is above 1 */
 	assert_memory_equal(mask, ((const uint8_t[]){1, 1, 0, 1}), 4);
-	assert_int_equal(ns_mask(&all, mask), NS_BAD_DATA);
+	assert_int_equal(ns_mask(&all, NS_VALUES_UNKNOWN, mask), NS_BAD_DATA);
 }
 
 int main(void)

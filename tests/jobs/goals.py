@@ -104,7 +104,17 @@ def tags(_binary):
         trained(f"{name}-t", name, "t", (w, b), slopes, hits=((x @ w + b > 0) == (t > 0)).mean())
     run("train", "--data", "t", "--from", "tl", "--out", "tl-again", "--force", *EXACT, "--train.loss=binary", said="1 of what its annotations name the model has no name for")
     check(pathlib.Path("tl-again/model.onnx").read_bytes() == pathlib.Path("tl-t/model.onnx").read_bytes(), "the task's own loss by its name")
-    # what it answers then
+    # what it answers then: logits within 0 and 1 are none the less logits
+    put("tz.onnx", [node("GlobalAveragePool", ["x"], ["p"]), node("Flatten", ["p"], ["f"]), node("Gemm", ["f", "w", "b"], ["y"])], [f32("w", 3, 3, values=w / 10), f32("b", 3, values=[.2, .3, .4])])
+    run("import", "tz.onnx", "--task", "tags", f"--classes={json.dumps(NAMES)}", *AS_IT_IS, *FIT, "--out", "tz")
+    run("train", "--data", "t", "--from", "tz", "--out", "tz-t", "--force", *EXACT, "--train.epochs=1", "--train.lr=0.0001")
+    found = tensors("tz-t/model.onnx")
+    z = x @ found["w"] + found["b"]
+    p = logistic(z)
+    check(((z >= 0) & (z <= 1)).all(1).sum() > 12, "no rows have logits that could be taken for probabilities")
+    said = {r["file"]: {one["tag"]: one["probability"] for one in r["tags"]} for r in map(json.loads, run("predict", "tz-t", "t-in", "--json").splitlines()) if "file" in r}
+    for i, row in enumerate(p):
+        near([said[f"t-in/{i:02}.ppm"].get(n, 0) for n in NAMES], numpy.where(row >= .5, row, 0), f"tags of row {i}", 1e-5)
     run("infer", "--model", "tl-t", "--data", "t", "--out", "t-p", "--force")
     run("evaluate", "--predictions", "t-p", "--data", "t", "--out", "t-e", "--force")
     check(json.load(open("t-e/evaluation.json", encoding="utf-8"))["labelled"] == ROWS, "rows that nobody spoke of")

@@ -245,6 +245,33 @@ static void test_convolve_then(void **state)
 	enough(fused > 200);
 }
 
+/* Windows that reach far beyond an image are not copied with their padding, whose size would be none or all memory. */
+static void test_far(void **state)
+{
+	static const int64_t dilations[] = {1, 19173961, (int64_t)1 << 15};
+	int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		const int64_t by = dilations[i];
+		struct ns_op op = {.kind = NS_OP_CONVOLVE,
+				   .u.convolve = {.dtype = NS_F32,
+						  .window = {2, {4, 4}, {4, 4}, {3, 3}, {1, 1}, {by, 14 * by}, {by, 14 * by}, {by, 14 * by}},
+						  .n = 1,
+						  .groups = 1,
+						  .c = 3,
+						  .k = 20,
+						  .last = 1}};
+		char who[40] = "";
+		const void *in[2] = {random_floats(4 * 4 * 3, -1, 1), random_floats(ns_packed_count(&op.u.convolve, 9), -1, 1)};
+
+		both(&op, in, 2, 4 * 4 * 20, NULL, 1e-5, who);
+		took(who, i ? "convolve/ref" : "convolve/last");
+		free((void *)(uintptr_t)in[0]);
+		free((void *)(uintptr_t)in[1]);
+	}
+}
+
 /* A program of another size than the convolution, or that does not read it, is no op. */
 static void test_then_check(void **state)
 {
@@ -368,10 +395,10 @@ static void test_pool(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_convolve),	 cmocka_unit_test(test_convolve_last),
-					   cmocka_unit_test(test_convolve_then), cmocka_unit_test(test_then_check),
-					   cmocka_unit_test(test_packed),	 cmocka_unit_test(test_convolve_weights),
-					   cmocka_unit_test(test_pool)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_convolve),	 cmocka_unit_test(test_convolve_last), cmocka_unit_test(test_convolve_then),
+		cmocka_unit_test(test_then_check),	 cmocka_unit_test(test_far),	       cmocka_unit_test(test_packed),
+		cmocka_unit_test(test_convolve_weights), cmocka_unit_test(test_pool)};
 
 	return told("windows", cmocka_run_group_tests(tests, NULL, NULL));
 }
