@@ -186,10 +186,6 @@ struct ns_op_recurrent {
 };
 
 /*
- * The gradient of RECURRENT, without peepholes. in: as that, then of y, of h and of c, each or none. out: of x, w, r, b, h0 and c0; NULL: not asked for.
- */
-
-/*
  * Connectionist temporal classification: logits (N,T,K) f32, texts i32 (N, most), each up to -1; -2 first: it is not known. out: dx = scale * gradient, the sum of losses, and how many
  * texts the largest logits say. A text that is not known, or does not fit into T steps, adds nothing and has no gradient.
  */
@@ -244,6 +240,7 @@ enum { NS_TOPK_X };
 enum { NS_TOPK_VALUES, NS_TOPK_INDICES };
 enum { NS_RECURRENT_X, NS_RECURRENT_W, NS_RECURRENT_R, NS_RECURRENT_B, NS_RECURRENT_LENGTHS, NS_RECURRENT_H0, NS_RECURRENT_C0, NS_RECURRENT_P };
 enum { NS_RECURRENT_Y, NS_RECURRENT_H, NS_RECURRENT_C };
+/* The gradient of RECURRENT, without peepholes. in: as that, then of y, of h and of c, each or none. out: of x, w, r, b, h0 and c0; NULL: not asked for. */
 enum { NS_RECURRENT_DY = 8, NS_RECURRENT_DYH, NS_RECURRENT_DYC };
 enum { NS_RECURRENT_DX, NS_RECURRENT_DW, NS_RECURRENT_DR, NS_RECURRENT_DB, NS_RECURRENT_DH0, NS_RECURRENT_DC0 };
 enum { NS_GRID_X, NS_GRID_GRID };

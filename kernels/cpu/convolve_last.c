@@ -14,9 +14,8 @@
 #define PLACES	6
 #define VECTORS 1
 #endif
-#define STRIP_FLOATS                                                                                                                                 \
-	(1                                                                                                                                           \
-	 << 15) /* of the image and of the result: what all output channels read, one pair of vectors after the other, stays in the second-level cache */
+/* Floats of a strip of the image and of its result, which stays in the second-level cache: all output channels read it, one pair of vectors after the other. */
+#define STRIP_FLOATS (1 << 15)
 
 /* Steps in floats: between places, kernel rows and kernel columns of x, blocks of weights, places of y. A run is numbers of x that lie side by side. */
 struct steps {
