@@ -43,6 +43,18 @@ void ns_box_strides(const struct ns_box *box, int64_t stride[NS_RANK])
 	}
 }
 
+int ns_pointwise_is_dense(const struct ns_op_pointwise *v, int input)
+{
+	int64_t dense[NS_RANK];
+	int d;
+
+	ns_box_strides(&v->out, dense);
+	for (d = 0; d < v->out.rank; d++)
+		if (v->out.dim[d] > 1 && v->stride[input][d] != dense[d])
+			return 0;
+	return 1;
+}
+
 /* Neighbouring axes that every input walks as one become one; a rank of 0 becomes 1. */
 void ns_pointwise_collapse(struct ns_op_pointwise *v)
 {

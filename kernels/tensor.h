@@ -212,6 +212,9 @@ struct ns_op_roi { /* x (N,C,H,W), rois (R,4), batch i64 (R) -> y (R,C,P,Q) */
 
 /* Neighbouring axes that all sides walk as one become one, and a rank of 0 becomes 1: the same elements in the same order. */
 void ns_pointwise_collapse(struct ns_op_pointwise *v);
+
+/* Is this input walked as the result lies, element by element, with nothing repeated or left out? */
+int ns_pointwise_is_dense(const struct ns_op_pointwise *v, int input);
 void ns_move_collapse(struct ns_op_move *v); /* NS_MOVE_PLAIN */
 
 enum { NS_POINTWISE_X };

@@ -5,18 +5,6 @@
 
 #include "host/dag/dag_inner.h"
 
-static int is_dense(const struct ns_op_pointwise *v, int input)
-{
-	int64_t dense[NS_RANK];
-	int d;
-
-	ns_box_strides(&v->out, dense);
-	for (d = 0; d < v->out.rank; d++)
-		if (v->out.dim[d] > 1 && v->stride[input][d] != dense[d])
-			return 0;
-	return 1;
-}
-
 /* The input of a formula that is such a convolution, of several the last one made; -1: none. */
 static int convolution_of(const struct ns_dag *d, const struct ns_dag_use *uses, const struct ns_dag_node *n)
 {
@@ -32,8 +20,8 @@ static int convolution_of(const struct ns_dag *d, const struct ns_dag_use *uses,
 		if (d->values[root].data || d->values[root].input >= 0 || u->kept || u->readers != 1 || u->writers != 1 || times != 1 ||
 		    u->writer < at)
 			continue;
-		if (d->nodes[u->writer].op.kind != NS_OP_CONVOLVE || !d->nodes[u->writer].op.u.convolve.last || !is_dense(&n->op.u.pointwise, k) ||
-		    ns_box_count(&d->values[root].box) != ns_box_count(&n->op.u.pointwise.out))
+		if (d->nodes[u->writer].op.kind != NS_OP_CONVOLVE || !d->nodes[u->writer].op.u.convolve.last ||
+		    !ns_pointwise_is_dense(&n->op.u.pointwise, k) || ns_box_count(&d->values[root].box) != ns_box_count(&n->op.u.pointwise.out))
 			continue;
 		best = k;
 		at = u->writer;

@@ -59,19 +59,6 @@ static void then_free(struct ns_plan *plan)
 	free(plan);
 }
 
-/* Is the convolution read element by element, in its order? */
-static int is_dense(const struct ns_op_convolve_then *v)
-{
-	int64_t dense[NS_RANK];
-	int d;
-
-	ns_box_strides(&v->program.out, dense);
-	for (d = 0; d < v->program.out.rank; d++)
-		if (v->program.out.dim[d] > 1 && v->program.stride[v->self][d] != dense[d])
-			return 0;
-	return 1;
-}
-
 static enum ns_status then_make(struct ns_plan **plan, struct ns_device *dev, const struct ns_op *op)
 {
 	const struct ns_op_convolve_then *v = &op->u.convolve_then;
@@ -80,7 +67,7 @@ static enum ns_status then_make(struct ns_plan **plan, struct ns_device *dev, co
 	size_t bytes;
 
 	(void)dev;
-	if ((!depthwise && !ns_cpu_takes_last(&v->convolve)) || !ns_cpu_takes_program(&v->program) || !is_dense(v))
+	if ((!depthwise && !ns_cpu_takes_last(&v->convolve)) || !ns_cpu_takes_program(&v->program) || !ns_pointwise_is_dense(&v->program, v->self))
 		return NS_DECLINED;
 	p = calloc(1, sizeof *p);
 	if (!p)
